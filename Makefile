@@ -1,0 +1,55 @@
+# Everything a newcomer types. Each target works alone, first, in a fresh clone.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+PY := .venv/bin/python
+K ?=
+
+.PHONY: help setup style tools check test test-lab demo rehearsal lab down requirements
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+demo: setup ## two regions, one dies, the other takes over; prints the recovery report (rehearsal where the lab cannot run)
+	@$(PY) -m lab demo
+
+test: setup style ## every test, the fast ones first
+	@$(PY) -m pytest tests/unit
+	@$(PY) -m lab.tools
+	@$(PY) -m pytest tests/contract tests/engine tests/lab -v --durations=15
+
+check: setup style ## the fast part: style, types, unit and contract tests
+	@$(PY) -m pytest tests/unit tests/contract
+
+style:
+	@$(PY) -m ruff check --quiet .
+	@$(PY) -m ruff format --quiet --check .
+	@$(PY) -m mypy --no-error-summary
+
+test-lab: setup ## the lab's tests alone; K=expression chooses among them
+	@$(PY) -m pytest tests/lab -v $(if $(K),-k "$(K)")
+
+rehearsal: setup ## the failover without clusters: real CLI, recorded clusters; any machine
+	@$(PY) -m lab rehearsal
+
+lab: setup ## both regions up and running, and how to use pulumi, kubectl and dig against them
+	@$(PY) -m lab up
+
+down: setup ## stop everything the lab started
+	@$(PY) -m lab down
+
+tools: setup ## build the lab's tools into the user's cache, once
+	@$(PY) -m lab.tools
+
+setup: .venv/.ready ## the Python environment
+
+.venv/.ready: requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || { echo "Python cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@echo "  … Python packages"
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+requirements: setup ## compile the pinned requirements anew from pyproject.toml (needs uv)
+	uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 pyproject.toml --group lab --group dev -o requirements-dev.txt
+	uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 pyproject.toml -c requirements-dev.txt -o requirements.txt

@@ -1,0 +1,15 @@
+"""Entry point of `pulumi up`: read the settings, build this stack's region, export what people read back."""
+
+import pulumi
+
+from components.region import Region, RegionArgs
+from settings import ConfigurationError, load, read_configuration
+
+try:
+    values, secrets = read_configuration()
+    settings = load(pulumi.get_stack(), values, secrets)
+except ConfigurationError as error:
+    raise pulumi.RunError(str(error)) from None
+
+for key, value in Region("region", RegionArgs(settings=settings)).outputs().items():
+    pulumi.export(key, value)

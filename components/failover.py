@@ -1,0 +1,160 @@
+"""The failover itself: a gate, then promote and restore, scale, verify, and the traffic last.
+
+Everything that a failover changes is below this one component, so that at 3 a.m., with half of the stack unreachable,
+`pulumi up --target '**dr:failover:Failover$**'` does exactly this and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_kubernetes as k8s
+
+from components import gate, recovery
+from components.cluster_api import ClusterApi, ClusterUnreachableError
+from components.restores import ATTEMPTS_RECORD, SERVING_RECORD, Restores, RestoresArgs, in_order
+from components.traffic import Flag, FlagArgs, TrafficArgs
+from components.workloads import Workloads, WorkloadsArgs
+from settings.model import Settings
+from settings.names import NAMESPACE, Names
+from settings.roles import Duties, peer_of, refusal
+
+REPORTS = Path(".failover")
+"""Local reports, one a stack, in the directory of the program."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailoverArgs:
+    settings: Settings
+    names: Names
+    duties: Duties
+    cluster: ClusterApi
+    traffic: TrafficArgs
+    flag_bucket: aws.s3.Bucket | None
+
+
+class Failover(pulumi.ComponentResource):
+    """Moves users to this region, or away from it, when `active` changes.
+
+    For whoever is on call. Its input is `active`, so the gate is asked exactly once for each change, in previews too, and
+    nothing below it is touched unless the gate opens. In a region that takes over: restores, scales, verifies, then rewrites
+    the traffic flag and records that it serves. In a primary that was replaced: scales to standby. Nothing is destroyed.
+    """
+
+    timeline: pulumi.Output[dict[str, Any]]
+    since: pulumi.Output[str | None]
+
+    def __init__(self, name: str, args: FailoverArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        self._args = args
+        self._preflight: dict[str, Any] | None = None
+        hook = pulumi.ResourceHook("failover-gate", self._ask_gate, pulumi.ResourceHookOptions(on_dry_run=True))
+        opts = pulumi.ResourceOptions.merge(
+            opts, pulumi.ResourceOptions(hooks=pulumi.ResourceHookBinding(before_create=[hook], before_update=[hook]))
+        )
+        super().__init__("dr:failover:Failover", name, {"active": args.settings.active}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        restores = Restores(
+            f"{name}-restores",
+            RestoresArgs(
+                names=args.names,
+                backups=args.settings.backups,
+                duties=args.duties,
+                timeouts=args.settings.failover,
+                cluster=args.cluster,
+                attempts=self._attempts(),
+            ),
+            opts=child,
+        )
+        workloads = Workloads(
+            f"{name}-workloads",
+            WorkloadsArgs(
+                workloads=args.settings.workloads,
+                duties=args.duties,
+                image=args.settings.images.kubectl,
+                timeouts=args.settings.failover,
+                after=restores.completed,
+            ),
+            opts=child,
+        )
+        ready = pulumi.ResourceOptions(parent=self, depends_on=[restores, workloads])
+        flag = Flag(f"{name}-flag", FlagArgs(traffic=args.traffic, bucket=args.flag_bucket, duties=args.duties), opts=ready)
+        self.since = self._record_serving(name, flag)
+        self.timeline = self._timeline(restores, workloads)
+        self.register_outputs({})
+
+    def _record_serving(self, name: str, flag: Flag) -> pulumi.Output[str | None]:
+        """A ConfigMap that exists exactly while the region serves: since when, as the API server's clock has it."""
+        if not self._args.duties.serves:
+            return pulumi.Output.from_input(None)
+        serving = k8s.core.v1.ConfigMap(
+            f"{name}-serving",
+            metadata={"name": SERVING_RECORD, "namespace": NAMESPACE, "labels": {"velero.io/exclude-from-backup": "true"}},
+            data={"region": self._args.names.region},
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[flag]),
+        )
+        since: pulumi.Output[str | None] = serving.metadata.apply(lambda metadata: metadata.creation_timestamp)
+        return since
+
+    def _timeline(self, restores: Restores, workloads: Workloads) -> pulumi.Output[dict[str, Any]]:
+        if not self._args.duties.takes_over:
+            return pulumi.Output.from_input({"steps": [], "seconds": None})
+        restored = {name: restore.status for name, restore in restores.by_backup.items()}
+        jobs = {f"scale {name}": job.status for name, job in workloads.scaled.items()}
+        jobs |= {f"verify {name}": job.status for name, job in workloads.verified.items()}
+
+        def read(seen: Mapping[str, Any]) -> dict[str, Any]:
+            steps = [recovery.restore_step(name, status or {}) for name, status in seen["restored"].items()]
+            steps += [recovery.job_step(name, status or {}) for name, status in seen["jobs"].items()]
+            timeline = recovery.timeline(steps, seen["since"])
+            self._write_report(timeline)
+            return timeline
+
+        return pulumi.Output.all(restored=restored, jobs=jobs, since=self.since).apply(read)
+
+    def _write_report(self, timeline: dict[str, Any]) -> None:
+        """What this run did, on the machine that ran it: only the run that passed the gate has something to add."""
+        if self._preflight and not pulumi.runtime.is_dry_run():
+            REPORTS.mkdir(exist_ok=True)
+            steps = [self._preflight, *timeline["steps"]]
+            report = {"region": self._args.names.region, "active": self._args.settings.active, "steps": steps}
+            (REPORTS / f"{self._args.names.role}.json").write_text(json.dumps(report, indent=2) + "\n")
+
+    def _attempts(self) -> Mapping[str, str]:
+        """How often each restore was tried before; a cluster that cannot be asked is the gate's business to report."""
+        if not self._args.duties.takes_over:
+            return {}
+        try:
+            return self._args.cluster.read_record(ATTEMPTS_RECORD) or {}
+        except ClusterUnreachableError:
+            return {}
+
+    def _ask_gate(self, _: pulumi.ResourceHookArgs) -> None:
+        """Raises GateClosedError; a preview without a reachable cluster warns instead, for it could not have known."""
+        args = self._args
+        flag = None
+        if args.duties.serves and args.names.role == "primary":
+            flag = gate.read_flag(args.names, args.settings.aws)
+        if reason := refusal(args.names.role, args.settings.active, flag):
+            raise gate.GateClosedError(f"k8s-dr:active: primary: {reason}")
+        if not args.duties.takes_over:
+            return
+        preview = pulumi.runtime.is_dry_run()
+        schedules = [args.names.schedule(backup.name, peer_of(args.names.role)) for backup in in_order(args.settings.backups)]
+        started = datetime.now(UTC)
+        try:
+            gate.wait_until_open(
+                lambda: gate.objections(args.cluster, schedules),
+                seconds=0 if preview else args.settings.failover.seconds("preflight"),
+            )
+        except ClusterUnreachableError as error:
+            if not preview:
+                raise gate.GateClosedError(f"{error}; nothing was touched") from None
+            pulumi.log.warn(f"{error}: whether this region can take over was not checked")
+        self._preflight = recovery.step("preflight", started.isoformat(), datetime.now(UTC).isoformat())

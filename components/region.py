@@ -1,0 +1,174 @@
+"""One region: its providers, its parts, and the order in which they may touch the world."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_kubernetes as k8s
+
+from components.cluster_api import ClusterApi, LiveCluster
+from components.failover import Failover, FailoverArgs
+from components.schedules import Schedules, SchedulesArgs
+from components.storage import Storage, StorageArgs
+from components.traffic import Traffic, TrafficArgs
+from components.velero import Velero, VeleroArgs
+from components.workloads import Operator
+from settings.model import Aws, Settings
+from settings.names import Names
+from settings.roles import duties
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionArgs:
+    settings: Settings
+    cluster: ClusterApi | None = None
+    """Who is asked about the live cluster; by default the cluster that the settings name."""
+
+
+class Region(pulumi.ComponentResource):
+    """Everything of one region of the disaster-recovery system.
+
+    For the platform team, one stack a region, and for whoever is on call. Active: its schedules run, it serves. Standby: it
+    holds a copy of the other's backups and waits. Only what is below `Failover`, and the pause of the schedules, depends on
+    `active`; all else was made long before a failover and is not touched by one.
+    """
+
+    def __init__(self, name: str, args: RegionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("dr:region:Region", name, None, opts)
+        settings = self._settings = args.settings
+        names = self._names = Names(topology=settings.topology, role=settings.role)
+        role = self._duties = duties(settings.role, settings.active, settings.traffic)
+        providers = self._make_providers()
+        child = partial(pulumi.ResourceOptions, parent=self, providers=providers)
+
+        storage = Storage(
+            "storage",
+            StorageArgs(
+                names=names, settings=settings.storage, peer_ready=settings.peer_ready, plain_http=settings.aws.plain_http
+            ),
+            opts=child(),
+        )
+        traffic_args = TrafficArgs(names=names, dns=settings.dns, endpoint=settings.endpoint, plain_http=settings.aws.plain_http)
+        traffic = Traffic("traffic", traffic_args, opts=child())
+        velero = Velero(
+            "velero",
+            VeleroArgs(
+                names=names,
+                settings=settings.velero,
+                images=settings.images,
+                bucket=storage.buckets["velero"].bucket,
+                bucket_ready=[storage.buckets["velero"]],
+                repository_password=settings.backup_encryption_password,
+                role_arn=settings.cluster.velero_role_arn,
+                access_key_id=settings.access_key_id,
+                secret_access_key=settings.secret_access_key,
+                endpoint=settings.aws.endpoint,
+            ),
+            opts=child(),
+        )
+        operator = Operator("operator", opts=child())
+        self._failover = Failover(
+            "failover",
+            FailoverArgs(
+                settings=settings,
+                names=names,
+                duties=role,
+                cluster=args.cluster or LiveCluster(settings.cluster),
+                traffic=traffic_args,
+                flag_bucket=traffic.flag_bucket,
+            ),
+            opts=child(depends_on=[*velero.ready, operator, *traffic.ready]),
+        )
+        # Last: a schedule that resumes earlier would back up a region that is half restored.
+        Schedules(
+            "schedules",
+            SchedulesArgs(names=names, backups=settings.backups, duties=role),
+            opts=child(depends_on=[self._failover]),
+        )
+        self.register_outputs({})
+
+    def _make_providers(self) -> list[pulumi.ProviderResource]:
+        """One explicit provider each, so that no ambient context or region is ever used by accident."""
+        child = pulumi.ResourceOptions(parent=self)
+        cluster = self._settings.cluster
+        return [
+            k8s.Provider(
+                "kubernetes",
+                context=cluster.context,
+                kubeconfig=cluster.kubeconfig,
+                cluster_identifier=cluster.name,
+                enable_server_side_apply=True,
+                opts=child,
+            ),
+            aws.Provider(
+                "aws",
+                region=self._names.region,
+                profile=self._settings.aws.profile,
+                allowed_account_ids=[self._settings.topology.account_id],
+                opts=child,
+                **_custom_endpoint(self._settings.aws),
+            ),
+        ]
+
+    def outputs(self) -> dict[str, pulumi.Input[Any]]:
+        """What `pulumi up` prints at the end: who is active, where traffic goes, what protects what, what to do next."""
+        settings, names = self._settings, self._names
+        return {
+            "active": settings.active,
+            "serving": self._failover.since.apply(self._serving),
+            "protected": [
+                {
+                    "namespaces": ", ".join(backup.include) or f"all but {', '.join(backup.exclude)}".removesuffix(" but "),
+                    "schedule": names.schedule(backup.name, settings.role),
+                    "cron": backup.cron,
+                    "keep": backup.keep,
+                    "runs": not self._duties.schedules_paused,
+                    "copy": f"s3://{names.peer_bucket('velero')}/{names.velero_prefix(settings.role)}"
+                    if settings.peer_ready
+                    else "none: set k8s-dr:peerReady to true",
+                }
+                for backup in settings.backups
+            ],
+            "failover": self._failover.timeline,
+            "next": self._next(),
+        }
+
+    def _serving(self, since: str | None) -> dict[str, Any]:
+        settings, names = self._settings, self._names
+        endpoint = settings.endpoint if isinstance(settings.endpoint, str) else settings.endpoint.name
+        if self._duties.serves:
+            return {"region": names.region, "since": since, "names": settings.dns.names, "endpoint": endpoint}
+        return {"region": names.peer_region, "names": settings.dns.names}
+
+    def _next(self) -> str:
+        """One line for whoever reads it at 3 a.m."""
+        role, active = self._settings.role, self._settings.active
+        flip = "pulumi config set active secondary -s secondary && pulumi up -s secondary"
+        if not self._settings.peer_ready:
+            return "no backup leaves this region: once the other stack is up set k8s-dr:peerReady to true, then pulumi up"
+        if active == "primary":
+            return f"if {self._names.topology.regions.primary} is lost: {flip}"
+        if role == "secondary":
+            wait = 30 + self._settings.dns.ttl
+            return (
+                f"users arrive within {wait} s (health checks 30 s, DNS {self._settings.dns.ttl} s); when the primary comes "
+                "back, before anything else: pulumi config set active secondary -s primary && pulumi up -s primary"
+            )
+        return "this region stands by; the secondary serves"
+
+
+def _custom_endpoint(settings: Aws) -> dict[str, Any]:
+    """An AWS-compatible endpoint in place of AWS: one URL for every service that the program uses."""
+    if not settings.endpoint:
+        return {}
+    services = ("iam", "kms", "route53", "s3", "sts")
+    return {
+        "endpoints": [dict.fromkeys(services, settings.endpoint)],
+        "s3_use_path_style": True,
+        "skip_credentials_validation": True,
+        "skip_metadata_api_check": True,
+    }

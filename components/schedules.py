@@ -1,0 +1,74 @@
+"""Velero's schedules: what is backed up when, and kept how long."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.velero import NAMESPACE, OWN
+from settings.model import Backup
+from settings.names import Names
+from settings.roles import Duties
+
+# CloudNativePG backs its databases up itself, and a Cluster or a volume that Velero brings back breaks the one that runs.
+CNPG_KINDS = [f"{kind}.postgresql.cnpg.io" for kind in ("backups", "clusters", "poolers", "scheduledbackups")]
+NOT_CNPG = {"matchExpressions": [{"key": "cnpg.io/cluster", "operator": "DoesNotExist"}]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SchedulesArgs:
+    names: Names
+    backups: Sequence[Backup]
+    duties: Duties
+
+
+def backup_template(backup: Backup) -> dict[str, Any]:
+    """Spec of every Backup that the schedule makes. Volumes are copied to S3: a snapshot cannot leave its region."""
+    choice: dict[str, Any] = {"includedNamespaces": backup.include} if backup.include else {}
+    if backup.exclude:
+        choice = {"excludedNamespaces": backup.exclude}
+    return {
+        **choice,
+        "excludedResources": CNPG_KINDS,
+        "labelSelector": NOT_CNPG,
+        "snapshotVolumes": True,
+        "snapshotMoveData": True,
+        "storageLocation": OWN,
+        "ttl": backup.keep,
+        "metadata": {"labels": {"backup-type": backup.name}},
+    }
+
+
+class Schedules(pulumi.ComponentResource):
+    """One Velero Schedule for each configured backup, named with the region.
+
+    For the auditor who asks what is protected. Runs while its region serves, is paused while it stands by; resuming never
+    fires at once, which would back up a region that is half restored.
+    """
+
+    def __init__(self, name: str, args: SchedulesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("dr:velero:Schedules", name, None, opts)
+        for backup in args.backups:
+            k8s.apiextensions.CustomResource(
+                f"{name}-{backup.name}",
+                api_version="velero.io/v1",
+                kind="Schedule",
+                metadata={
+                    "name": args.names.schedule(backup.name, args.names.role),
+                    "namespace": NAMESPACE,
+                    # Velero takes skipImmediately back to false by itself; the next change must win it again.
+                    "annotations": {"pulumi.com/patchForce": "true"},
+                },
+                spec={
+                    "schedule": backup.cron,
+                    "paused": args.duties.schedules_paused,
+                    "skipImmediately": True,
+                    "template": backup_template(backup),
+                },
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+        self.register_outputs({})

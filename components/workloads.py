@@ -1,0 +1,176 @@
+"""Workloads scaled to what the region's role asks for, and checked before users are sent to them.
+
+By Jobs of the official kubectl image, one command a container and no shell: what they do can be read in the plan, and
+they work with any Deployment or StatefulSet, whoever deployed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from settings.model import Failover as FailoverSettings
+from settings.model import Workload
+from settings.names import NAMESPACE
+from settings.roles import Duties
+
+ACCOUNT = "workloads"
+_LABELS = {"app.kubernetes.io/part-of": NAMESPACE, "velero.io/exclude-from-backup": "true"}
+_KUBECTL_RULES = [
+    {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": ["apps"], "resources": ["deployments/scale", "statefulsets/scale"], "verbs": ["get", "patch", "update"]},
+    {"apiGroups": [""], "resources": ["services/proxy"], "verbs": ["get"]},
+]
+
+
+class Operator(pulumi.ComponentResource):
+    """The namespace and the account of the program's own Jobs, with no more rights than scaling and asking.
+
+    For the Jobs of a failover, which must find both in place: created long before, the same in either role.
+    """
+
+    def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("dr:workloads:Operator", name, None, opts)
+        child = partial(pulumi.ResourceOptions, parent=self)
+        namespace = k8s.core.v1.Namespace(
+            f"{name}-namespace",
+            metadata={"name": NAMESPACE, "labels": _LABELS},
+            opts=child(protect=True, retain_on_delete=True),
+        )
+        k8s.core.v1.ServiceAccount(
+            f"{name}-account", metadata={"name": ACCOUNT, "namespace": NAMESPACE}, opts=child(depends_on=[namespace])
+        )
+        role = k8s.rbac.v1.ClusterRole(
+            f"{name}-role", metadata={"name": f"{NAMESPACE}-{ACCOUNT}"}, rules=_KUBECTL_RULES, opts=child()
+        )
+        k8s.rbac.v1.ClusterRoleBinding(
+            f"{name}-binding",
+            metadata={"name": f"{NAMESPACE}-{ACCOUNT}"},
+            role_ref={"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": f"{NAMESPACE}-{ACCOUNT}"},
+            subjects=[{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}],
+            opts=child(depends_on=[namespace, role]),
+        )
+        self.register_outputs({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkloadsArgs:
+    """`after` names what must be restored before anything is scaled: outputs that fail when it was not."""
+
+    workloads: Sequence[Workload]
+    duties: Duties
+    image: str
+    timeouts: FailoverSettings
+    after: Sequence[pulumi.Input[str]] = ()
+
+
+def _kubectl(name: str, image: str, *args: str) -> dict[str, Any]:
+    """A container that runs one kubectl command. Its error is what the failed Job tells."""
+    return {
+        "name": name,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "args": list(args),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+
+
+def _job(containers: Sequence[dict[str, Any]], seconds: int) -> dict[str, Any]:
+    """Spec of a Job that runs `containers` one after the other and has failed after `seconds`."""
+    *first, last = containers
+    return {
+        "backoffLimit": 5,
+        "activeDeadlineSeconds": seconds,
+        "template": {
+            "metadata": {"labels": _LABELS},
+            "spec": {
+                "serviceAccountName": ACCOUNT,
+                "restartPolicy": "Never",
+                "securityContext": {
+                    "runAsNonRoot": True,
+                    "runAsUser": 65532,
+                    "seccompProfile": {"type": "RuntimeDefault"},
+                },
+                **({"initContainers": first} if first else {}),
+                "containers": [last],
+            },
+        },
+    }
+
+
+def scale_job(workload: Workload, replicas: int, args: WorkloadsArgs) -> dict[str, Any]:
+    """Scale, then wait until what was scaled is available."""
+    seconds = args.timeouts.seconds("scale")
+    what = workload.names or ["deployment,statefulset", "--all"]
+    scale = _kubectl("scale", args.image, "scale", f"--namespace={workload.namespace}", f"--replicas={replicas}", *what)
+    targets = workload.names or ["deployment,statefulset"]
+    waits = [
+        _kubectl(
+            f"wait-{number}" if len(targets) > 1 else "wait",
+            args.image,
+            "rollout",
+            "status",
+            f"--namespace={workload.namespace}",
+            f"--timeout={seconds}s",
+            target,
+        )
+        for number, target in enumerate(targets)
+    ]
+    return _job([scale, *waits], seconds)
+
+
+def verify_job(workload: Workload, args: WorkloadsArgs) -> dict[str, Any]:
+    """Ask the Service through the API server: whatever is not a success fails the Job."""
+    check = workload.check
+    assert check is not None
+    path = f"/api/v1/namespaces/{workload.namespace}/services/http:{check.service}:{check.port}/proxy{check.path}"
+    return _job([_kubectl("verify", args.image, "get", "--raw", path)], args.timeouts.seconds("verify"))
+
+
+class Workloads(pulumi.ComponentResource):
+    """Scales the configured workloads to the region's role and, in a region that takes over, checks that they answer.
+
+    For users, who must not land on nothing. In a region that takes over: `replicas`, wait, verify. In a primary that was
+    replaced: `standbyReplicas`. Before the first failover nothing is scaled in either region.
+    """
+
+    scaled: dict[str, k8s.batch.v1.Job]
+    verified: dict[str, k8s.batch.v1.Job]
+
+    def __init__(self, name: str, args: WorkloadsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("dr:workloads:Workloads", name, None, opts)
+        child = partial(pulumi.ResourceOptions, parent=self)
+        self.scaled, self.verified = {}, {}
+        self._after = pulumi.Output.all(*args.after).apply(lambda done: " ".join(map(str, done))) if args.after else None
+        for workload in args.workloads if args.duties.enforces_scale else ():
+            replicas = workload.replicas if args.duties.scale_to == "replicas" else workload.standby_replicas
+            job = self.scaled[workload.namespace] = self._run(
+                f"{name}-scale-{workload.namespace}", f"scale-{workload.namespace}", scale_job(workload, replicas, args), child()
+            )
+            if workload.check and args.duties.takes_over:
+                self.verified[workload.namespace] = self._run(
+                    f"{name}-verify-{workload.namespace}",
+                    f"verify-{workload.namespace}",
+                    verify_job(workload, args),
+                    child(depends_on=[job]),
+                )
+        self.register_outputs({})
+
+    def _run(self, name: str, job: str, spec: dict[str, Any], opts: pulumi.ResourceOptions) -> k8s.batch.v1.Job:
+        # A failed Job would otherwise stay what it is: the next `up` replaces it and tries again.
+        annotations: dict[str, pulumi.Input[str]] = {"pulumi.com/replaceUnready": "true"}
+        if self._after is not None:
+            annotations["k8s-dr/after"] = self._after
+        return k8s.batch.v1.Job(
+            name,
+            metadata={"name": job[:63], "namespace": NAMESPACE, "labels": _LABELS, "annotations": annotations},
+            spec=spec,
+            opts=opts,
+        )

@@ -1,0 +1,149 @@
+"""The lab's command line: `python -m lab COMMAND`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import signal
+import subprocess
+import sys
+from typing import NoReturn
+
+from dnslib import DNSRecord
+
+from lab import demo, project, rehearsal
+from lab.cloud.cloud import CloudError
+from lab.console import say, warn
+from lab.engine import EngineError
+from lab.pulumi import CommandFailedError
+from lab.regions import namespaces, network, preflight
+from lab.regions.commands import RegionError
+from lab.regions.spec import REGIONS
+from lab.tools.go import ToolError
+from lab.tools.packages import PackagesError
+from lab.waiting import TimedOutError
+from lab.world import Lab, LabError
+
+_EXPECTED = (LabError, CloudError, EngineError, CommandFailedError, RegionError, ToolError, PackagesError, TimedOutError)
+_REGIONS = [spec.name for spec in REGIONS]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lab", description="Two regions on one machine.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, text in (
+        ("demo", "two regions, one dies, the other takes over; the recovery report"),
+        ("rehearsal", "the failover without clusters: any machine"),
+        ("up", "both regions, both stacks and the application, kept running"),
+        ("status", "what runs, and with which engine"),
+        ("env", "shell exports for pulumi and kubectl against the lab"),
+        ("down", "stop everything the lab started"),
+    ):
+        commands.add_parser(name, help=text)
+    for name, text in (("kill", "a region loses power"), ("heal", "it comes back with its disk")):
+        commands.add_parser(name, help=text).add_argument("region", choices=_REGIONS)
+    commands.add_parser("dig", help="whom the name server answers with").add_argument("name", nargs="?", default=project.NAME)
+    logs = commands.add_parser("logs", help="the last lines of a log, or which logs there are")
+    logs.add_argument("name", nargs="?")
+    return parser
+
+
+def main() -> int:
+    # An interrupted or ended lab takes down what it started, like a finished one.
+    signal.signal(signal.SIGTERM, _interrupt)
+    options = _parser().parse_args()
+    lab = Lab()
+    try:
+        return _run(options, lab)
+    except _EXPECTED as error:
+        warn(f"✗ {error}")
+        return 1
+    except KeyboardInterrupt:
+        warn("interrupted")
+        return 130
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _run(options: argparse.Namespace, lab: Lab) -> int:
+    match options.command:
+        case "demo":
+            return _demo(lab)
+        case "rehearsal":
+            return rehearsal.run(lab.paths)
+        case "up":
+            return _up(lab)
+        case "down":
+            lab.down()
+        case "status":
+            say(json.dumps(lab.status(), indent=2))
+        case "env":
+            exports = {**lab.environment(), "PATH": f"{lab.paths.bin}:$PATH"}
+            for key, value in exports.items():
+                say(f"export {key}={shlex.quote(value) if key != 'PATH' else value}")
+        case "kill":
+            lab.kill(options.region)
+        case "heal":
+            lab.heal(options.region)
+        case "dig":
+            _dig(options.name)
+        case "logs":
+            _logs(lab, options.name)
+    return 0
+
+
+def _demo(lab: Lab) -> int:
+    if obstacles := preflight.obstacles():
+        say(f"The lab cannot run here: {'; '.join(obstacles)}. Running the rehearsal instead.")
+        return rehearsal.run(lab.paths)
+    return demo.run(lab)
+
+
+def _up(lab: Lab) -> int:
+    lab.set_up()
+    fresh = not lab.cloud.running
+    if fresh:
+        lab.down()
+        lab.forget()
+    try:
+        lab.up()
+        if fresh:
+            lab.deploy()
+    except BaseException:
+        lab.down()
+        raise
+    lab.say_how_to_use()
+    return 0
+
+
+def _dig(name: str) -> None:
+    """In the WAN's namespace, where users are and this process is not."""
+    if network.WAN not in namespaces.present():
+        raise LabError("the lab is not running; start it with: make lab")
+    code = "import sys; from lab.__main__ import ask; print(ask(*sys.argv[1:]))"
+    command = [*network.inside(namespaces.WAN), sys.executable, "-c", code, name, network.WAN_ADDRESS]
+    say(subprocess.run(command, capture_output=True, text=True, check=True).stdout.rstrip())
+
+
+def ask(name: str, server: str) -> str:
+    return str(DNSRecord.parse(DNSRecord.question(name, "A").send(server, 53, timeout=2)))
+
+
+def _logs(lab: Lab, name: str | None) -> None:
+    files = {str(file.relative_to(lab.paths.root)): file for file in sorted(lab.paths.root.glob("**/*.log"))}
+    if name is None:
+        say("\n".join(files) or "no logs yet")
+        return
+    chosen = [file for label, file in files.items() if name in label]
+    if not chosen:
+        raise LabError(f"no log is called {name}; there are: {', '.join(files)}")
+    for file in chosen:
+        say(f"==> {file}")
+        say("\n".join(file.read_text(errors="replace").splitlines()[-40:]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

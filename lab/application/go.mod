@@ -1,0 +1,3 @@
+module lab/shop
+
+go 1.26

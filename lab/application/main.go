@@ -1,0 +1,92 @@
+// Command shop is the application that a failover moves: a small HTTP server that says which region answers.
+//
+// Its answer shows that everything it was given came along: GREETING from a ConfigMap (environment), a token from a Secret (the file
+// named by TOKEN_FILE; only the start of its SHA-256 is told), REGION and POD from the downward API.
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+const (
+	address = ":8080"
+	// Less than the 30 s that Kubernetes waits before it kills.
+	drainTime = 10 * time.Second
+)
+
+type answer struct {
+	Region       string `json:"region"`
+	Greeting     string `json:"greeting"`
+	SecretSHA256 string `json:"secret_sha256"`
+	Pod          string `json:"pod"`
+	Time         string `json:"time"`
+}
+
+func main() {
+	if err := serve(); err != nil {
+		log.Fatalln("shop:", err)
+	}
+}
+
+func serve() error {
+	identity, err := readIdentity()
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Addr: address, Handler: routes(identity), ReadHeaderTimeout: 5 * time.Second}
+	stop, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer cancel()
+	failed := make(chan error, 1)
+	go func() { failed <- server.ListenAndServe() }()
+	log.Printf("shop: pod %s in %s listens on %s", identity.Pod, identity.Region, address)
+	select {
+	case err := <-failed:
+		return err
+	case <-stop.Done():
+	}
+	drain, cancelDrain := context.WithTimeout(context.Background(), drainTime)
+	defer cancelDrain()
+	return server.Shutdown(drain)
+}
+
+// readIdentity fails rather than start without its ConfigMap or Secret: a restore that lost them must not look ready.
+func readIdentity() (answer, error) {
+	identity := answer{Region: os.Getenv("REGION"), Greeting: os.Getenv("GREETING"), Pod: os.Getenv("POD")}
+	if identity.Greeting == "" || identity.Region == "" {
+		return identity, errors.New("GREETING and REGION must be set: the Deployment takes them from its ConfigMap and node")
+	}
+	token, err := os.ReadFile(os.Getenv("TOKEN_FILE"))
+	if err != nil {
+		return identity, fmt.Errorf("TOKEN_FILE must name a file of the Secret: %w", err)
+	}
+	sum := sha256.Sum256(token)
+	identity.SecretSHA256 = hex.EncodeToString(sum[:])[:12]
+	return identity, nil
+}
+
+func routes(identity answer) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		reply := identity
+		reply.Time = time.Now().UTC().Format(time.RFC3339Nano)
+		w.Header().Set("Content-Type", "application/json")
+		if err := json.NewEncoder(w).Encode(reply); err != nil {
+			log.Println("shop: the client went away:", err)
+		}
+	})
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusOK)
+	})
+	return mux
+}

@@ -1,0 +1,153 @@
+"""moto's memory: the one place that reads it, and replaces the part of its Route 53 that is more lenient than AWS.
+
+moto runs in the endpoint's process, at the version that pyproject.toml pins.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from moto.route53.exceptions import Route53ClientError
+from moto.route53.models import RecordSet, Route53Backend, route53_backends
+from moto.s3.models import s3_backends
+
+from lab.cloud import route53_rules
+from lab.cloud.records import Alias, HealthCheck, Record, Route53, Zone, plain
+
+_ACCOUNT = "123456789012"
+"""moto's, unless a request says otherwise; the lab has one account."""
+
+_moto_record: Any = RecordSet
+
+
+def _buckets() -> dict[str, Any]:
+    buckets: dict[str, Any] = s3_backends[_ACCOUNT]["aws"].buckets
+    return buckets
+
+
+def bucket_region(name: str) -> str | None:
+    """Where a bucket lives; None if there is none of that name."""
+    bucket = _buckets().get(name)
+    return None if bucket is None else str(bucket.region_name)
+
+
+def bucket_regions() -> dict[str, str]:
+    return {name: str(bucket.region_name) for name, bucket in list(_buckets().items())}
+
+
+def is_versioned(bucket: str) -> bool:
+    return bucket in _buckets() and _buckets()[bucket].versioning_status == "Enabled"
+
+
+def is_kms_encrypted(bucket: str, key: str, version: str) -> bool:
+    """Whether a version of an object is encrypted by KMS; False if it is gone already."""
+    found = s3_backends[_ACCOUNT]["aws"].get_object(bucket, key, version_id=version)
+    return found is not None and found.encryption == "aws:kms"
+
+
+# Route 53
+
+
+def _route53() -> Any:
+    return route53_backends[_ACCOUNT]["aws"]
+
+
+def route53() -> Route53:
+    """What is stored now."""
+    backend = _route53()
+    return Route53(
+        zones=tuple(
+            Zone(id=zone.resource_id, name=plain(zone.name), records=tuple(_record(stored) for stored in list(zone.rrsets)))
+            for zone in list(backend.zones.values())
+        ),
+        checks=tuple(_health_check(check) for check in list(backend.health_checks.values())),
+    )
+
+
+def ensure_zone(name: str) -> str:
+    """The id of the public hosted zone `name`, made if there is none."""
+    zones = [zone for zone in list(_route53().zones.values()) if plain(zone.name) == plain(name)]
+    zone = zones[0] if zones else _route53().create_hosted_zone(f"{plain(name)}.", private_zone=False)
+    return str(zone.resource_id)
+
+
+def _record(stored: Any) -> Record:
+    alias = stored.alias_target
+    other = ((stored.region, "Region"), (stored.geo_location, "GeoLocation"), (stored.multi_value_answer, "MultiValueAnswer"))
+    return Record(
+        name=plain(stored.name),
+        type=stored.type,
+        ttl=None if stored.ttl is None else int(stored.ttl),
+        values=tuple(value["Value"] if isinstance(value, dict) else value for value in stored.records or ()),
+        alias=_alias(alias) if alias else None,
+        set_identifier=stored.set_identifier,
+        failover=stored.failover,
+        weight=None if stored.weight is None else int(stored.weight),
+        other_routing=next((field for value, field in other if value), None),
+        health_check_id=stored.health_check_id,
+    )
+
+
+def _alias(fields: dict[str, Any]) -> Alias:
+    return Alias(name=plain(fields["DNSName"]), evaluate_target_health=str(fields["EvaluateTargetHealth"]).lower() == "true")
+
+
+def _health_check(check: Any) -> HealthCheck:
+    return HealthCheck(
+        id=check.id,
+        type=check.type_,
+        ip_address=check.ip_address,
+        fqdn=check.fqdn,
+        port=int(check.port),
+        resource_path=check.resource_path or "/",
+        search_string=check.search_string,
+        request_interval=float(check.request_interval),
+        failure_threshold=int(check.failure_threshold),
+        inverted=bool(check.inverted),
+        disabled=bool(check.disabled),
+        children=tuple(check.children or ()),
+        health_threshold=int(check.health_threshold or 0),
+    )
+
+
+def enforce_route53_rules() -> None:
+    """Replace how moto applies a change batch: by the rules, exactly the records that it names, all of them or none.
+
+    moto's own way takes what AWS refuses, and deletes every record of the zone that has the same set identifier.
+    """
+    lock = threading.Lock()
+
+    def change_resource_record_sets(backend: Any, zone_id: str, batch: list[dict[str, Any]]) -> None:
+        zone = backend.get_hosted_zone(zone_id)
+        changes = [_change(zone.name, change) for change in batch]
+        with lock:
+            stored = {_record(record).key: record for record in zone.rrsets}
+            current = [_record(record) for record in stored.values()]
+            try:
+                left = route53_rules.apply(current, changes, health_checks=backend.health_checks)
+            except route53_rules.RefusedError as refused:
+                raise Route53ClientError(refused.code, str(refused)) from None
+            for change, described in zip(changes, batch, strict=True):
+                if change.action != "DELETE":
+                    stored[change.record.key] = _moto_record(_as_moto_keeps(described["ResourceRecordSet"]))
+            zone.rrsets = [stored[record.key] for record in left]
+
+    backends: Any = Route53Backend
+    backends.change_resource_record_sets = change_resource_record_sets
+
+
+def _change(zone: str, described: dict[str, Any]) -> route53_rules.Change:
+    if described["Action"] not in ("CREATE", "UPSERT", "DELETE"):
+        raise Route53ClientError("InvalidInput", f"{described['Action']} is not CREATE, UPSERT or DELETE")
+    fields = described["ResourceRecordSet"]
+    record = _record(_moto_record(_as_moto_keeps(fields)))
+    if record.name != plain(zone) and not record.name.endswith(f".{plain(zone)}"):
+        reason = f"RRSet with DNS name {record.name}. is not permitted in zone {plain(zone)}."
+        raise Route53ClientError("InvalidChangeBatch", reason)
+    return route53_rules.Change(action=described["Action"], record=record)
+
+
+def _as_moto_keeps(fields: dict[str, Any]) -> dict[str, Any]:
+    values = [value["Value"] for value in fields.get("ResourceRecords") or ()]
+    return {**fields, "Name": f"{plain(fields['Name'])}.", "ResourceRecords": values}

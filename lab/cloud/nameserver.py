@@ -1,0 +1,169 @@
+"""The lab's Route 53: a name server that answers from the records in moto, by the health that its checkers observe.
+
+    python -m lab.cloud.nameserver --listen 172.30.0.1:53 --endpoint http://172.30.0.1:5555 --state FILE --changes FILE \
+        --host lb-primary.lab.internal=172.30.0.11 --host lb-secondary.lab.internal=172.30.0.12
+
+Records are read anew every second; health decides at the moment of each answer. UDP and TCP. `--host` names resolve by
+themselves, as targets of CNAMEs (so that one question is enough) and of aliases, and for health checks. The state file tells
+each health check's status and each routed name's answer; the changes file gets one line of JSON for each change of either.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dnslib import QTYPE, RCODE, DNSRecord
+from dnslib.server import BaseResolver, DNSLogger, DNSServer
+
+from lab.cloud.answers import Answers
+from lab.cloud.health import Monitor, Observation
+from lab.cloud.lines import JsonLines, timestamp, write_state
+from lab.cloud.network import address, control, host_entry
+from lab.cloud.probe import Prober
+from lab.cloud.records import HealthCheck, Record, Route53
+
+REFRESH = 1.0
+"""Seconds between two readings of the records."""
+
+_TICK = 0.1
+
+
+class NameServer(BaseResolver):  # type: ignore[misc]
+    """Everything but the sockets; safe for threads."""
+
+    def __init__(self, endpoint: str, hosts: Mapping[str, str], *, state: Path, changes: Path) -> None:
+        self._endpoint, self._hosts, self._state_file = endpoint, hosts, state
+        self._changes = JsonLines(changes)
+        self._prober = Prober(endpoint, hosts)
+        self._data = Route53()
+        self._monitor = Monitor()
+        self._lock = threading.RLock()
+        self._known: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def refresh(self, now: float) -> None:
+        """Read the records and health checks. Raises OSError if the endpoint does not answer; what was known then stays."""
+        data = Route53.from_json(control(self._endpoint, "route53"))
+        with self._lock:
+            self._data = data
+            self._monitor.know(data.checks, now)
+
+    def tick(self, now: float) -> None:
+        """Make the observations that are due, and note what changed since the last tick."""
+        with self._lock:
+            due = self._monitor.due(now)
+        for check, checker in due:
+            threading.Thread(target=self._probe, args=(check, checker), daemon=True).start()
+        self._note(now)
+
+    def resolve(self, request: DNSRecord, _handler: object) -> DNSRecord:
+        """dnslib's call for each question."""
+        with self._lock:
+            answer = self._answers().reply(str(request.q.qname), QTYPE.get(request.q.qtype))
+        reply = request.reply(ra=0)
+        reply.header.rcode = getattr(RCODE, answer.rcode)
+        reply.add_answer(*answer.records)
+        reply.add_auth(*answer.authority)
+        return reply
+
+    def _answers(self) -> Answers:
+        return Answers(data=self._data, hosts=self._hosts, healthy=self._monitor.healthy)
+
+    def _probe(self, check: HealthCheck, checker: int) -> None:
+        ok, reason = self._prober(check)
+        with self._lock:
+            self._monitor.observe(check.id, Observation(time=time.time(), ok=ok, reason=reason, checker=checker))
+
+    def _note(self, now: float) -> None:
+        with self._lock:
+            current = {("health-check", check.id): self._status(check) for check in self._monitor.checks()}
+            current |= {("name", name): value for name, value in _served(self._answers()).items()}
+        changed = False
+        for key, value in current.items():
+            old = self._known.get(key, {})
+            if value["is"] != old.get("is"):
+                value["since"] = timestamp(now)
+                was, reason = old.get("is"), value.get("last", {}).get("reason")
+                self._changes.write(
+                    {"time": value["since"], "kind": key[0], "id": key[1], "from": was, "to": value["is"], "reason": reason}
+                )
+            else:
+                value["since"] = old["since"]
+            changed |= value != old
+        if changed or current.keys() != self._known.keys() or not self._state_file.exists():
+            state: dict[str, dict[str, Any]] = {"health-check": {}, "name": {}}
+            for (kind, identity), value in current.items():
+                state[kind][identity] = value
+            write_state(self._state_file, {"health_checks": state["health-check"], "names": state["name"]})
+        self._known = current
+
+    def _status(self, check: HealthCheck) -> dict[str, Any]:
+        last = self._monitor.last(check.id)
+        seen = {"time": timestamp(last.time), "ok": last.ok, "reason": last.reason, "checker": last.checker} if last else {}
+        status = "healthy" if self._monitor.healthy(check.id) else "unhealthy"
+        target = check.fqdn or check.ip_address
+        return {"is": status, "type": check.type, "target": target, "inverted": check.inverted, "last": seen}
+
+
+def _served(answers: Answers) -> dict[str, dict[str, Any]]:
+    """By name and type (`app.example.com CNAME`): what is answered now."""
+    return {
+        f"{name} {kind}": {
+            "is": ", ".join(_value(record) for record in records),
+            "set_identifiers": [record.set_identifier for record in records],
+        }
+        for (name, kind), records in answers.served().items()
+    }
+
+
+def _value(record: Record) -> str:
+    return record.alias.name if record.alias else " ".join(record.values)
+
+
+def serve(server: NameServer, listen: tuple[str, int]) -> int:
+    """Answer on UDP and TCP from threads of their own; returns the port, which is a free one if `listen` says 0."""
+    host, port = listen
+    udp = DNSServer(server, address=host, port=port, logger=DNSLogger(logf=lambda _: None))
+    bound: int = udp.server.server_address[1]
+    tcp = DNSServer(server, address=host, port=bound, tcp=True, logger=DNSLogger(logf=lambda _: None))
+    for listener in (udp, tcp):
+        listener.server.daemon_threads = True
+        listener.start_thread()
+    return bound
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="lab.cloud.nameserver", description="Route 53's name server for the lab.")
+    parser.add_argument("--listen", required=True, type=address, help="HOST:PORT; port 0 takes a free one")
+    parser.add_argument("--endpoint", required=True, help="URL of the lab's AWS endpoint")
+    parser.add_argument("--host", action="append", default=[], type=host_entry, help="NAME=ADDRESS that is known besides")
+    parser.add_argument("--state", required=True, type=Path, help="status of health checks and names, in JSON")
+    parser.add_argument("--changes", required=True, type=Path, help="one line of JSON for each change of a status")
+    parser.add_argument("--address", type=Path, help="this file says where it listens, once it does")
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    server = NameServer(options.endpoint, dict(options.host), state=options.state, changes=options.changes)
+    port = serve(server, options.listen)
+    if options.address:
+        write_state(options.address, {"host": options.listen[0], "port": port})
+    refreshed = 0.0
+    while True:
+        now = time.time()
+        if now - refreshed >= REFRESH:
+            try:
+                server.refresh(now)
+            except OSError as error:
+                print(f"{timestamp()} the endpoint {options.endpoint} does not answer: {error}", flush=True)
+            refreshed = now
+        server.tick(now)
+        time.sleep(_TICK)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""Which record Route 53 answers with, among those of one name and type; pure."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+
+from lab.cloud.records import Record
+
+Healthy = Callable[[Record], bool]
+
+
+def eligible(records: Sequence[Record], healthy: Healthy) -> list[Record]:
+    """The records that may be answered now: more than one only where weights decide."""
+    if not records:
+        return []
+    match records[0].routing:
+        case "failover":
+            return _failover(records, healthy)
+        case "weighted":
+            return _weighted(records, healthy)
+        case _:
+            return [records[0]]
+
+
+def choose(records: Sequence[Record], healthy: Healthy, chance: Callable[[], float] = random.random) -> Record | None:
+    """The record to answer with; `chance` is a number from 0 up to 1, for weights."""
+    candidates = eligible(records, healthy)
+    if len(candidates) < 2:
+        return candidates[0] if candidates else None
+    weights = [record.weight or 0 for record in candidates]
+    if not any(weights):
+        weights = [1] * len(candidates)
+    point = chance() * sum(weights)
+    for record, weight in zip(candidates, weights, strict=True):
+        point -= weight
+        if point < 0:
+            return record
+    return candidates[-1]
+
+
+def _failover(records: Sequence[Record], healthy: Healthy) -> list[Record]:
+    """PRIMARY while healthy, else SECONDARY while healthy, else PRIMARY whatever its health."""
+    roles = {record.failover: record for record in records}
+    primary, secondary = roles.get("PRIMARY"), roles.get("SECONDARY")
+    if primary is None:
+        return [secondary] if secondary is not None else []
+    if secondary is not None and not healthy(primary) and healthy(secondary):
+        return [secondary]
+    return [primary]
+
+
+def _weighted(records: Sequence[Record], healthy: Healthy) -> list[Record]:
+    """Healthy records with a weight; those of weight 0 only when no other is healthy; all as healthy when none is."""
+    alive = [record for record in records if healthy(record)] or list(records)
+    return [record for record in alive if record.weight] or alive

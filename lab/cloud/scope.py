@@ -1,0 +1,71 @@
+"""Which AWS service and region a request asks, read from the request alone; pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qs, unquote
+
+_CREDENTIAL = re.compile(r"Credential=[^/,\s]+/\d{8}/([^/,\s]+)/([^/,\s]+)/aws4_request")
+_S3_HOST = re.compile(r"^(?:(?P<bucket>.+)\.)?s3(?:[.-](?:dualstack\.)?(?P<region>[a-z]{2}(?:-[a-z]+)+-\d))?\.amazonaws\.com$")
+_SERVICE_HOST = re.compile(r"^(?P<service>[a-z0-9-]+)(?:\.(?P<region>[a-z]{2}(?:-[a-z]+)+-\d))?\.amazonaws\.com$")
+GLOBAL_REGION = "us-east-1"
+"""Where the control planes of the services without a region are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What a request asks. `region` is the region whose service was asked, by signature, host or bucket; `bucket`, `key`
+    and `version` are of S3 alone; `copied_from` is the bucket that a copy reads."""
+
+    service: str
+    region: str | None
+    bucket: str | None = None
+    key: str | None = None
+    version: str | None = None
+    copied_from: str | None = None
+    virtual_host: bool = False
+    """The bucket is in the host and not in the path."""
+
+
+def target(
+    headers: Mapping[str, str], path: str, query: str, bucket_region: Callable[[str], str | None] = lambda _: None
+) -> Target:
+    """`headers` find names in any spelling; `path` and `query` are as sent. `bucket_region` is asked for anonymous requests."""
+    host = (headers.get("Host") or "").lower().partition(":")[0]
+    signed = signature(headers, query)
+    s3_host = _S3_HOST.match(host)
+    service, region = signed or ("", "")
+    if not signed:
+        other = _SERVICE_HOST.match(host)
+        if s3_host or not other:
+            service = "s3"
+        else:
+            return Target(service=other["service"], region=other["region"] or GLOBAL_REGION)
+    if service != "s3":
+        return Target(service=service, region=region)
+    bucket = s3_host["bucket"] if s3_host else None
+    virtual = bucket is not None
+    rest = unquote(path).lstrip("/")
+    if bucket is None:
+        bucket, _, rest = rest.partition("/")
+    if not signed:
+        region = (s3_host and s3_host["region"]) or (bucket and bucket_region(bucket)) or ""
+    source = unquote(headers.get("x-amz-copy-source") or "").lstrip("/").partition("/")[0]
+    return Target(
+        service="s3",
+        region=region or None,
+        bucket=bucket or None,
+        key=rest or None,
+        version=parse_qs(query).get("versionId", [None])[0],
+        copied_from=source or None,
+        virtual_host=virtual,
+    )
+
+
+def signature(headers: Mapping[str, str], query: str) -> tuple[str, str] | None:
+    """Service and region of the credential scope, in the header or in a presigned URL."""
+    presigned = parse_qs(query).get("X-Amz-Credential", [""])[0]
+    found = _CREDENTIAL.search(headers.get("Authorization") or "") or _CREDENTIAL.search(f"Credential={presigned}")
+    return (found[2].lower(), found[1].lower()) if found else None

@@ -1,0 +1,135 @@
+"""The demo: two regions, one of them killed under a client that never stops asking, the other taking over."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from lab import client
+from lab.client import Outage, Sample
+from lab.console import say, step
+from lab.failover import Record, fail_over, note_dns_changes, requests_by_region, steps_of
+from lab.pulumi import touched
+from lab.regions import network, wan
+from lab.regions.namespaces import OPS
+from lab.report import page, terminal
+from lab.report.machine import machine_facts
+from lab.report.model import Engine, Flip, Report, Witnesses, verdict, write
+from lab.waiting import until
+from lab.world import Lab
+
+NOT_PROVEN = (
+    "The regions are two clusters on one machine: real control planes, pods and Velero, but one kernel, one disk and one clock.",
+    "AWS is moto: S3, Route 53, KMS and IAM answer, and IAM policies, KMS keys, TLS and bucket policies are not enforced.",
+    "The health check is made by the lab's name server, as Route 53 describes it, not by Route 53.",
+    "Nothing of this version restores a database or a volume: the application is stateless.",
+)
+STANDINS = "The Pulumi providers marked as stand-ins speak to the same APIs as the real ones, and are not the real ones."
+
+
+def run(lab: Lab) -> int:
+    """From nothing to the report, and down again; the exit code."""
+    try:
+        lab.set_up()
+        lab.down()
+        lab.forget()
+        lab.up()
+        lab.deploy()
+        report = fail(lab)
+    finally:
+        with step("everything stopped"):
+            lab.down()
+    return publish(lab, report)
+
+
+def publish(lab: Lab, report: Report) -> int:
+    """Write the report in its three forms, and judge it."""
+    write(report, lab.paths.report_json)
+    page.write(report, lab.paths.report_html)
+    say("\n" + terminal.render(report))
+    say(f"\nReport: {lab.paths.report_json} and {lab.paths.report_html}")
+    problems = verdict(report)
+    for problem in problems:
+        say(f"✗ {problem}")
+    return 1 if problems else 0
+
+
+def fail(lab: Lab, *, cache: bool = True) -> Report:
+    """Kill the primary under a client, fail over with the README's commands, and report what everybody saw."""
+    log = lab.paths.logs / "client.jsonl"
+    log.unlink(missing_ok=True)
+    stop_client = lab.start_client(log, cache=cache)
+    try:
+        until("the client to be served by the primary", lambda: _served(log, "primary", at_least=15), timeout=120)
+        before = lab.pulumi.resources("secondary")
+        record = Record()
+        say("\nRegion A dies: its cluster, its network, its part of AWS.")
+        killed = record.happened("region primary killed")
+        lab.kill("primary")
+        wan.reset_wan_packets()
+        pulumi = lab.pulumi
+        fail_over(pulumi, record)
+        packets = wan.wan_packets()
+        up_ended = datetime.now(UTC)
+        with step("the client is served by the secondary"):
+            until("the client to be served by the secondary", lambda: _served(log, "secondary"), timeout=60 + 3 * lab.ttl)
+            served = next(sample for sample in client.read_log(log) if sample.region == "secondary")
+            # Long enough to see it flap, if it does.
+            until("service to last", lambda: _served(log, "secondary", at_least=25), timeout=60)
+    finally:
+        stop_client()
+    record.happened("first answer from the secondary", served.time)
+    note_dns_changes(record, lab.cloud.route53_changes(), killed)
+    samples = client.read_log(log)
+    outage = client.outage(samples, killed)
+    return _report(lab, record, samples, outage, killed, up_ended, packets, touched(before, pulumi.resources("secondary")))
+
+
+def _served(log: Path, region: str, *, at_least: int = 1) -> bool:
+    """The last `at_least` requests were answered by `region`."""
+    last = client.read_log(log)[-at_least:]
+    return len(last) == at_least and all(sample.ok and sample.region == region for sample in last)
+
+
+def _report(
+    lab: Lab,
+    record: Record,
+    samples: list[Sample],
+    outage: Outage,
+    killed: datetime,
+    up_ended: datetime,
+    packets: dict[str, dict[str, int]],
+    changed: list[dict[str, str]],
+) -> Report:
+    engine = lab.engine.describe()
+    asked = [
+        request
+        for request in lab.cloud.access_log()
+        if request.source == network.OPS_ADDRESS and datetime.fromisoformat(request.time) <= up_ended
+    ]
+    by_region = requests_by_region(asked, killed)
+    from_engine = packets[OPS]["primary"]
+    shown = [sample for sample in samples if sample.time >= killed - timedelta(seconds=15)]
+    return Report(
+        kind="lab",
+        generated=datetime.now(UTC),
+        seconds_without_service=outage.seconds,
+        served_by=outage.served_by,
+        calls_to_dead_region=from_engine + by_region.get("us-east-1", 0),
+        steps=steps_of(lab.pulumi.outputs("secondary")),
+        flip=Flip.of(changed),
+        commands=tuple(record.commands),
+        events=record.sorted_events(),
+        client_requests=tuple(client.intervals(shown)),
+        witnesses=Witnesses(
+            wan_packets_from_engine=from_engine,
+            wan_packets_from_live_region=packets["drlab-secondary"]["primary"],
+            aws_requests=by_region,
+            api_server_changes=lab.api_server_changes("secondary", killed),
+        ),
+        machine=machine_facts(),
+        engine=Engine(**engine),
+        setup_seconds=round(lab.setup_seconds, 1),
+        dns_ttl=lab.ttl,
+        not_proven=(*NOT_PROVEN, *([STANDINS] if "stand-in" in engine.values() else [])),
+    )

@@ -1,0 +1,277 @@
+"""The Pulumi engine of the lab: which of its parts are real, which are stand-ins, and the environment that the CLI runs in.
+
+Real parts come first. A stand-in takes the place of a part that is not installed, so that the lab runs on machines that
+cannot get it; the program cannot tell, and the report names what ran.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import grpc
+from google.protobuf import empty_pb2
+from packaging.version import InvalidVersion, Version
+from pulumi.runtime.proto import language_pb2_grpc, provider_pb2_grpc
+
+from lab.paths import CHECKOUT
+
+MODE_VARIABLE = "LAB_ENGINE"
+"""Environment variable: `real` or `standin` forces all parts that have a stand-in; unset, each is real where it is installed."""
+
+LANGUAGE_HOST = "pulumi-language-python"
+PROVIDERS = {"kubernetes": "pulumi_kubernetes", "aws": "pulumi_aws"}
+"""Provider by provider, the SDK that says which version is wanted."""
+
+_MODULES = {
+    LANGUAGE_HOST: "lab.standins.language_host",
+    "kubernetes": "lab.standins.kubernetes_provider",
+    "aws": "lab.standins.aws_provider",
+}
+_MARK = "# a stand-in, see lab/standins/README.md"
+_PATIENCE = 10.0
+"""Seconds for a plugin to say which version it is."""
+
+
+class EngineError(Exception):
+    """A part of the engine that is asked for is not there; the message names it and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A real part: its executable and its version, as text for the report."""
+
+    executable: Path
+    version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """What `pulumi` will run with. Each part is `real VERSION` or `stand-in`; `pulumi` is the CLI to call."""
+
+    pulumi: Path
+    cli: str
+    language_host: str
+    kubernetes: str
+    aws: str
+    home: Path | None
+    """PULUMI_HOME of its own; None where every part is real and the user's own home has them."""
+
+    def describe(self) -> dict[str, str]:
+        """For `lab status` and the report."""
+        return {part: getattr(self, part) for part in ("cli", "language_host", "kubernetes", "aws")}
+
+    def environment(
+        self,
+        *,
+        backend: str,
+        passphrase: str,
+        provider_log: Path | None = None,
+        base: Mapping[str, str] | None = None,
+    ) -> dict[str, str]:
+        """The whole environment of a `pulumi` command: `base` (the process's own) without what would lead it elsewhere.
+
+        `backend` is a URL (`file:///…`). `provider_log` gets one JSON line for each call that a stand-in answers.
+        """
+        outside = os.environ if base is None else base
+        kept = {key: value for key, value in outside.items() if not key.startswith(("PULUMI_", "AWS_")) and key != "KUBECONFIG"}
+        answer = {
+            **kept,
+            "PATH": os.pathsep.join([str(self.pulumi.parent), kept.get("PATH", os.defpath)]),
+            "PULUMI_BACKEND_URL": backend,
+            "PULUMI_CONFIG_PASSPHRASE": passphrase,
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "NO_COLOR": "1",
+        }
+        if provider_log is not None:
+            answer["LAB_PROVIDER_LOG"] = str(provider_log)
+        if self.home is not None:
+            answer |= {
+                "PULUMI_HOME": str(self.home),
+                # What was chosen is in that home; a plugin that happens to be on PATH must not come before it.
+                "PULUMI_IGNORE_AMBIENT_PLUGINS": "true",
+                "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            }
+        elif "PULUMI_HOME" in outside:
+            answer["PULUMI_HOME"] = outside["PULUMI_HOME"]
+        return answer
+
+
+def prepare(directory: Path, pulumi: Path, *, environ: Mapping[str, str] | None = None) -> Engine:
+    """Choose the parts and lay them out below `directory`, which is this function's own; not while a `pulumi` runs from there.
+
+    `pulumi` is the CLI. Raises EngineError if LAB_ENGINE asks for what is not installed, or is neither `real` nor `standin`.
+    """
+    environ = os.environ if environ is None else environ
+    cli, parts = f"real {_cli_version(pulumi)}", choose(pulumi, environ)
+    described = {name: f"real {part.version}" if part else "stand-in" for name, part in parts.items()}
+    if all(parts.values()):
+        return Engine(pulumi=pulumi, cli=cli, home=None, **described)
+    _lay_out(directory, pulumi, parts)
+    return Engine(pulumi=directory / "bin" / "pulumi", cli=cli, home=directory / "home", **described)
+
+
+def choose(pulumi: Path, environ: Mapping[str, str]) -> dict[str, Part | None]:
+    """The real parts by name (`language_host`, `kubernetes`, `aws`); None where a stand-in takes the place."""
+    mode = _mode(environ)
+    if mode == "standin":
+        return dict.fromkeys(("language_host", *PROVIDERS))
+    found = {name: find_provider(name, pulumi, environ) for name in PROVIDERS}
+    parts = {"language_host": find_language_host(pulumi, environ), **found}
+    if mode == "real" and (missing := [name for name, part in parts.items() if part is None]):
+        raise EngineError(_missing(missing))
+    return parts
+
+
+def _mode(environ: Mapping[str, str]) -> Literal["real", "standin"] | None:
+    match environ.get(MODE_VARIABLE, ""):
+        case "":
+            return None
+        case "real":
+            return "real"
+        case "standin" | "stand-in":
+            return "standin"
+        case other:
+            raise EngineError(f"{MODE_VARIABLE}={other}: set it to real or standin, or leave it out")
+
+
+def _missing(parts: list[str]) -> str:
+    names = {"language_host": f"{LANGUAGE_HOST} (it comes with the Pulumi CLI)"}
+    wanted = [
+        names.get(part) or f"pulumi-resource-{part} (pulumi plugin install resource {part} v{_wanted(part)})" for part in parts
+    ]
+    return f"{MODE_VARIABLE}=real, but not installed: {', '.join(wanted)}; install them, or leave {MODE_VARIABLE} out"
+
+
+def _wanted(provider: str) -> str:
+    return metadata.version(PROVIDERS[provider])
+
+
+def _cli_version(pulumi: Path) -> str:
+    try:
+        asked = subprocess.run([pulumi, "version"], capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise EngineError(f"{pulumi} is not a Pulumi CLI that runs: {error}") from None
+    return asked.stdout.strip()
+
+
+# Real parts
+
+
+def find_language_host(pulumi: Path, environ: Mapping[str, str]) -> Part | None:
+    """A language host that is not ours, beside the CLI or on PATH."""
+    for executable in _executables(LANGUAGE_HOST, pulumi, environ):
+        if found := version_of(executable, language_pb2_grpc.LanguageRuntimeStub):
+            return Part(executable=executable, version=found)
+    return None
+
+
+def find_provider(name: str, pulumi: Path, environ: Mapping[str, str]) -> Part | None:
+    """A provider that the SDK can work with (same major version, no older): in the plugin cache, beside the CLI, on PATH."""
+    wanted = Version(_wanted(name))
+    program = f"pulumi-resource-{name}"
+    home = Path(environ.get("PULUMI_HOME") or Path(environ.get("HOME", "~")).expanduser() / ".pulumi")
+    cached = [
+        Part(executable=plugin / program, version=plugin.name.rpartition("-v")[2])
+        for plugin in home.glob(f"plugins/resource-{name}-v*")
+        if os.access(plugin / program, os.X_OK) and not _is_ours(plugin / program)
+    ]
+    fitting = [part for part in cached if compatible(part.version, wanted)]
+    if fitting:
+        return max(fitting, key=lambda part: Version(part.version))
+    for executable in _executables(program, pulumi, environ):
+        found = version_of(executable, provider_pb2_grpc.ResourceProviderStub)
+        if found and compatible(found, wanted):
+            return Part(executable=executable, version=found.removeprefix("v"))
+    return None
+
+
+def compatible(found: str, wanted: Version) -> bool:
+    try:
+        version = Version(found)
+    except InvalidVersion:
+        return False
+    return version.major == wanted.major and version >= wanted
+
+
+def _executables(program: str, pulumi: Path, environ: Mapping[str, str]) -> list[Path]:
+    """The programs of that name beside the CLI and on PATH, less the stand-ins."""
+    path = os.pathsep.join([str(pulumi.resolve().parent), environ.get("PATH", "")])
+    places = [Path(place) / program for place in dict.fromkeys(path.split(os.pathsep)) if place]
+    return [file for file in places if file.is_file() and os.access(file, os.X_OK) and not _is_ours(file)]
+
+
+def _is_ours(file: Path) -> bool:
+    with file.open("rb") as content:
+        return _MARK.encode() in content.read(200)
+
+
+def version_of(executable: Path, stub: Callable[[Any], Any]) -> str | None:
+    """The version that a plugin says it is, asked as the engine would ask it; None if it does not answer."""
+    try:
+        child = subprocess.Popen([executable, "127.0.0.1:1"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    except OSError:
+        return None
+    try:
+        assert child.stdout is not None
+        if not select.select([child.stdout], [], [], _PATIENCE)[0]:
+            return None
+        line = child.stdout.readline()
+        if version := re.fullmatch(r"v?(\d+\.\d+\.\d+\S*)", line.strip()):
+            return version[1]
+        with grpc.insecure_channel(f"127.0.0.1:{int(line)}") as channel:
+            return str(stub(channel).GetPluginInfo(empty_pb2.Empty(), timeout=_PATIENCE).version).removeprefix("v") or None
+    except (ValueError, grpc.RpcError):
+        return None
+    finally:
+        child.kill()
+        child.wait()
+
+
+# The layout: `bin` holds the CLI with the language host beside it, where it looks first; `home` the providers, as if installed.
+
+
+def _lay_out(directory: Path, pulumi: Path, parts: Mapping[str, Part | None]) -> None:
+    binaries, plugins = directory / "bin", directory / "home" / "plugins"
+    for place in (binaries, plugins):
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+    cli = binaries / "pulumi"
+    try:
+        cli.hardlink_to(pulumi.resolve())
+    except OSError:  # another file system
+        shutil.copy2(pulumi, cli)
+    if (host := parts["language_host"]) is None:
+        _write_stand_in(binaries / LANGUAGE_HOST, _MODULES[LANGUAGE_HOST])
+    else:
+        for file in host.executable.parent.glob(f"{LANGUAGE_HOST}*"):
+            (binaries / file.name).symlink_to(file)
+    for name in PROVIDERS:
+        part = parts[name]
+        plugin = plugins / f"resource-{name}-v{part.version if part else _wanted(name)}"
+        plugin.mkdir()
+        program = plugin / f"pulumi-resource-{name}"
+        if part is None:
+            _write_stand_in(program, _MODULES[name])
+        else:
+            program.symlink_to(part.executable)
+
+
+def _write_stand_in(file: Path, module: str) -> None:
+    """A program that runs one of the lab's modules with this interpreter, and puts nothing into its children's environment."""
+    code = (
+        f"import runpy, sys; sys.path.insert(0, {str(CHECKOUT)!r}); "
+        f"runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
+    )
+    file.write_text(f'#!/bin/sh\n{_MARK}\nexec {shlex.quote(sys.executable)} -P -c {shlex.quote(code)} "$@"\n')
+    file.chmod(0o755)

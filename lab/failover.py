@@ -1,0 +1,78 @@
+"""One failover as an observer records it, in lab and rehearsal alike: what was typed, what happened when, who was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from lab.cloud.access_log import Request
+from lab.console import say
+from lab.pulumi import Pulumi, Ran
+from lab.report.model import Command, Event, Step
+
+DEAD, ALIVE = "us-east-1", "us-west-2"
+
+
+@dataclass(kw_only=True)
+class Record:
+    """Commands and events of one failover, in the order in which they happened."""
+
+    commands: list[Command] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+    def happened(self, name: str, time: datetime | None = None) -> datetime:
+        moment = time or datetime.now(UTC)
+        self.events.append(Event(time=moment, name=name))
+        return moment
+
+    def ran(self, command: Ran) -> None:
+        self.commands.append(
+            Command(command=command.command, start=command.start, seconds=round(command.seconds, 3), exit_code=command.exit_code)
+        )
+
+    def sorted_events(self) -> tuple[Event, ...]:
+        return tuple(sorted(self.events, key=lambda event: event.time))
+
+
+def fail_over(pulumi: Pulumi, record: Record) -> None:
+    """The two commands of the README, as they stand there."""
+    for command in (
+        ("config", "set", "active", "secondary", "-s", "secondary"),
+        ("up", "-s", "secondary", "--yes"),
+    ):
+        say(f"\n$ pulumi {' '.join(command)}")
+        record.ran(pulumi.run(*command, show=True))
+
+
+def steps_of(outputs: Mapping[str, Any]) -> tuple[Step, ...]:
+    """The steps that the program recorded in its stack output `failover`."""
+    return tuple(
+        Step(
+            name=step["name"],
+            start=datetime.fromisoformat(step["start"]),
+            end=datetime.fromisoformat(step["end"]),
+            seconds=float(step["seconds"]),
+        )
+        for step in outputs["failover"]["steps"]
+    )
+
+
+def note_dns_changes(record: Record, changes: Iterable[Mapping[str, Any]], since: datetime) -> None:
+    """What Route 53's health check and the name did after `since`."""
+    for change in changes:
+        time = datetime.fromisoformat(change["time"])
+        if time >= since:
+            what = "health check of the primary's record" if change["kind"] == "health-check" else change["id"]
+            record.happened(f"{what}: {change['from']} → {change['to']}", time)
+
+
+def requests_by_region(log: Iterable[Request], since: datetime) -> dict[str, int]:
+    """How many requests each AWS region got after `since`. Route 53 and IAM count where their control planes are."""
+    counts: dict[str, int] = {}
+    for request in log:
+        region = DEAD if request.service in ("iam", "route53") else request.region
+        if region and datetime.fromisoformat(request.time) >= since:
+            counts[region] = counts.get(region, 0) + 1
+    return counts

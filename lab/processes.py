@@ -1,0 +1,80 @@
+"""Background processes of the lab, known by their process id and nothing else."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from lab.paths import LabPaths
+from lab.waiting import TimedOutError, until
+
+
+def start_time(pid: int) -> str | None:
+    """When process `pid` started, in the kernel's own words: tells a process from a later one that got the same number.
+
+    None if it is gone, or ended and not yet collected by its parent.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if fields[0] == "Z" else fields[19]
+    except (OSError, IndexError):
+        return None
+
+
+class Daemon:
+    """One background process: started at most once, stopped by process id, its output in `logs/<name>.log`."""
+
+    def __init__(self, paths: LabPaths, name: str) -> None:
+        self.name = name
+        self.log = paths.logs / f"{name}.log"
+        self._file = paths.run / f"{name}.pid"
+
+    @property
+    def pid(self) -> int | None:
+        """The process id if it still is the process that was started, else None."""
+        try:
+            pid, started = self._file.read_text().split()
+        except (OSError, ValueError):
+            return None
+        if Path("/proc").is_dir():
+            return int(pid) if start_time(int(pid)) == started else None
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            return None
+        return int(pid)
+
+    def start(self, command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> int:
+        if (pid := self.pid) is not None:
+            return pid
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            child = subprocess.Popen(
+                command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        self._file.write_text(f"{child.pid} {start_time(child.pid) or '-'}")
+        return child.pid
+
+    def stop(self, *, timeout: float = 10) -> None:
+        """End the process: asked first, killed when it does not listen within `timeout` seconds."""
+        if (pid := self.pid) is not None:
+            for number, patience in ((signal.SIGTERM, timeout), (signal.SIGKILL, timeout)):
+                try:
+                    os.kill(pid, number)
+                    until(f"{self.name} to end", lambda: self._ended(pid), timeout=patience, interval=0.05)
+                    break
+                except ProcessLookupError:
+                    break
+                except TimedOutError:
+                    continue
+        self._file.unlink(missing_ok=True)
+
+    def _ended(self, pid: int) -> bool:
+        with suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)  # a child of ours stays in the table until somebody asks
+        return self.pid is None

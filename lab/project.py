@@ -1,0 +1,93 @@
+"""The lab's own copy of the Pulumi program, with stack files of its own: a committed file is never changed.
+
+Only the configuration differs from what a person would deploy: contexts of the lab's clusters, images that the lab made, and
+an AWS-compatible endpoint. The program, byte for byte, is the one in the checkout.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab.paths import CHECKOUT
+
+PROGRAM = ("__main__.py", "settings", "components", "requirements.txt")
+NAME = "app.example.com"
+ZONE = "example.com"
+
+
+def load_balancer(role: str) -> str:
+    """The DNS name of a region's load balancer, which the lab's name server knows by itself."""
+    return f"lb-{role}.lab.internal"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectFiles:
+    """What the copy is configured with."""
+
+    endpoint: str
+    """URL of the AWS-compatible endpoint, for the engine and for pods alike."""
+
+    zone_id: str
+    kubeconfig: Path
+    images: Mapping[str, str] | None = None
+    """The settings' image keys and references; None keeps the official ones (where nothing pulls them)."""
+
+    kubelet_roots: Mapping[str, str] | None = None
+    ttl: int = 60
+
+
+def create(directory: Path, files: ProjectFiles) -> None:
+    """Make the copy anew. Stacks, state and secrets live in the backend and in the stack files, so it may be repeated."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in PROGRAM:
+        source, target = CHECKOUT / name, directory / name
+        if source.is_dir():
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, target)
+    (directory / "Pulumi.yaml").write_text(_dump(_project_file(files)))
+    for role in ("primary", "secondary"):
+        (directory / f"Pulumi.{role}.yaml").write_text(_dump({"config": _stack_file(role, files)}))
+
+
+def _project_file(files: ProjectFiles) -> dict[str, Any]:
+    project: dict[str, Any] = yaml.safe_load((CHECKOUT / "Pulumi.yaml").read_text())
+    # The environment that runs the lab has the program's requirements too, at the same pinned versions.
+    project["runtime"]["options"]["virtualenv"] = sys.prefix
+    config = project["config"]
+    config["dns"]["value"] |= {"zoneId": files.zone_id, "ttl": files.ttl}
+    for workload in config["workloads"]["value"]:
+        workload["check"] = {"service": "shop", "path": "/healthz"}
+    if files.images:
+        config["images"] = {"value": dict(files.images)}
+    return project
+
+
+def _stack_file(role: str, files: ProjectFiles) -> dict[str, Any]:
+    own: dict[str, Any] = {
+        "k8s-dr:cluster": {
+            "context": f"lab-{role}",
+            "name": f"lab-{role}",
+            "distribution": "self-managed",
+            "kubeconfig": str(files.kubeconfig),
+        },
+        "k8s-dr:endpoint": load_balancer(role),
+        "k8s-dr:peerReady": role == "secondary",
+        # How an S3-compatible, AWS-compatible endpoint is configured: this one key, for the engine and for Velero.
+        "k8s-dr:aws": {"endpoint": files.endpoint},
+    }
+    if files.kubelet_roots:
+        own["k8s-dr:velero"] = {"kubeletRoot": files.kubelet_roots[role]}
+    return own
+
+
+def _dump(document: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(dict(document), sort_keys=False, width=120)

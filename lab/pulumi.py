@@ -1,0 +1,126 @@
+"""The Pulumi CLI, run as a person would type it, in the lab's copy of the project."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lab import console
+
+
+class CommandFailedError(Exception):
+    """A command did not do what it was asked; the message has the command and the end of what it said."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ran:
+    """One command that was run: what it was, when it began, how long it took, and what it said."""
+
+    command: str
+    start: datetime
+    seconds: float
+    exit_code: int
+    output: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pulumi:
+    """`pulumi` in `directory`. `prefix` puts it where it may run (the lab's operations namespace)."""
+
+    directory: Path
+    environment: Mapping[str, str]
+    prefix: Sequence[str] = ()
+    history: list[Ran] = field(default_factory=list)
+
+    def start(self, *args: str) -> subprocess.Popen[bytes]:
+        """Start without waiting, output thrown away: for a test that kills it in the middle."""
+        return subprocess.Popen(
+            [*self.prefix, "pulumi", *args],
+            cwd=self.directory,
+            env=dict(self.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def run(self, *args: str, check: bool = True, show: bool = False, stdin: str | None = None) -> Ran:
+        """Run to the end. `show` prints the output as it comes. Raises CommandFailedError unless `check` is off."""
+        command, start, began = shlex.join(["pulumi", *args]), datetime.now(UTC), time.monotonic()
+        child = subprocess.Popen(
+            [*self.prefix, "pulumi", *args],
+            cwd=self.directory,
+            env=dict(self.environment),
+            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert child.stdout is not None
+        if stdin is not None and child.stdin is not None:
+            child.stdin.write(stdin)
+            child.stdin.close()
+        lines: list[str] = []
+        try:
+            for line in child.stdout:
+                lines.append(line)
+                if show:
+                    console.say(f"    {line.rstrip()}")
+            exit_code = child.wait()
+        except BaseException:
+            child.terminate()
+            child.wait()
+            raise
+        ran = Ran(command=command, start=start, seconds=time.monotonic() - began, exit_code=exit_code, output="".join(lines))
+        self.history.append(ran)
+        if check and ran.exit_code:
+            raise CommandFailedError(f"{command} ended with {ran.exit_code}:\n{ran.output[-4000:]}")
+        return ran
+
+    def up(self, stack: str, *args: str, check: bool = True, show: bool = False) -> Ran:
+        return self.run("up", "-s", stack, "--yes", "--skip-preview", *args, check=check, show=show)
+
+    def configure(self, stack: str, key: str, value: str) -> Ran:
+        return self.run("config", "set", key, value, "-s", stack)
+
+    def secret(self, stack: str, key: str, value: str) -> None:
+        """Set a secret by standard input: it must not stand in a process list."""
+        self.run("config", "set", "--secret", key, "-s", stack, stdin=value)
+
+    def outputs(self, stack: str) -> dict[str, Any]:
+        return dict(json.loads(self.run("stack", "output", "--json", "-s", stack).output))
+
+    def resources(self, stack: str) -> list[dict[str, Any]]:
+        """Every resource of the stack's state, with its secrets, for an encrypted one looks different after each `up`."""
+        exported = json.loads(self.run("stack", "export", "--show-secrets", "-s", stack).output)
+        return list(exported["deployment"].get("resources") or [])
+
+
+def touched(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """What differs between two states of a stack: type, name and operation of each resource.
+
+    Read from the engine's own state, so it says what was done, whichever providers did it. Outputs of the stack itself and of
+    components are results, not changes.
+    """
+    old = {str(resource["urn"]): resource for resource in before}
+    new = {str(resource["urn"]): resource for resource in after}
+    found: list[dict[str, str]] = []
+    for urn in sorted({*old, *new}):
+        was, now = old.get(urn), new.get(urn)
+        if was is None or now is None:
+            operation = "create" if was is None else "delete"
+        elif was.get("id") != now.get("id"):
+            operation = "replace"
+        elif was.get("inputs") != now.get("inputs"):
+            operation = "update"
+        else:
+            continue
+        kind, name = urn.rsplit("::", 2)[-2:]
+        found.append({"type": kind.rsplit("$", 1)[-1], "name": name, "operation": operation})
+    return [entry for entry in found if entry["type"] != "pulumi:pulumi:Stack"]

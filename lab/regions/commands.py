@@ -1,0 +1,42 @@
+"""Commands of the operating system: run, with an error that says which one failed and what it said."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+
+# A root user's shell does not always have the administrator's directories on its PATH.
+PATH = os.pathsep.join(("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"))
+
+
+class RegionError(Exception):
+    """Something about the regions does not work: one line that says what, why and what to do."""
+
+
+def environment() -> dict[str, str]:
+    """The caller's environment, with the system's programs on PATH whatever else is."""
+    return {**os.environ, "PATH": os.pathsep.join((os.environ.get("PATH", ""), PATH)).strip(os.pathsep)}
+
+
+def attempt(command: Sequence[str], *, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run `command` with `text` as its input, and hand back whatever came of it. RegionError if there is no such program."""
+    try:
+        return subprocess.run(command, input=text or "", capture_output=True, text=True, check=False, env=environment())
+    except FileNotFoundError as error:
+        raise RegionError(f"the program {command[0]} is not on this machine: install the package that brings it") from error
+
+
+def run(command: Sequence[str], *, text: str | None = None) -> str:
+    """Run `command` and return its output; RegionError with its last words if it fails."""
+    done = attempt(command, text=text)
+    if done.returncode != 0:
+        raise RegionError(f"{' '.join(command)} failed: {last_words(done)}")
+    return done.stdout
+
+
+def last_words(done: subprocess.CompletedProcess[str]) -> str:
+    """The line in which a command says what went wrong: the one with "error" in it, else its last."""
+    said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+    errors = [line for line in said if "error" in line.lower()]
+    return (errors or said or [f"exit status {done.returncode}, without a word"])[-1].strip()

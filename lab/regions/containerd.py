@@ -1,0 +1,120 @@
+"""The configuration of a region's containerd and of the network of its pods, for what the machine's distribution packages."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from lab.regions.commands import RegionError, attempt
+from lab.regions.layout import CONFIG, CONTAINERD, CONTAINERD_SOCKET
+from lab.regions.spec import RegionSpec
+
+PAUSE_IMAGE = "docker.io/local/pause:1"
+PLUGIN_DIRECTORIES = (Path("/usr/lib/cni"), Path("/opt/cni/bin"), Path("/usr/libexec/cni"))
+NETWORK_CONFIGURATION = CONFIG / "cni"
+
+_COMMON = f"""\
+root = "{CONTAINERD}"
+state = "/run/containerd"
+
+[grpc]
+  address = "{CONTAINERD_SOCKET}"
+
+[plugins."io.containerd.internal.v1.opt"]
+  path = "{CONTAINERD}/opt"
+"""
+
+# restrict_oom_score_adj: not every machine that may make namespaces may lower a process's score, and pods would not start there.
+_VERSION_2 = """\
+version = 2
+{common}
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "{pause}"
+  restrict_oom_score_adj = true
+  disable_apparmor = true
+  disable_hugetlb_controller = true
+
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "{plugins}"
+    conf_dir = "{networks}"
+
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    snapshotter = "{snapshotter}"
+"""
+
+_VERSION_3 = """\
+version = 3
+{common}
+[plugins."io.containerd.cri.v1.images"]
+  snapshotter = "{snapshotter}"
+
+  [plugins."io.containerd.cri.v1.images".pinned_images]
+    sandbox = "{pause}"
+
+[plugins."io.containerd.cri.v1.runtime"]
+  restrict_oom_score_adj = true
+  disable_apparmor = true
+  disable_hugetlb_controller = true
+
+  [plugins."io.containerd.cri.v1.runtime".cni]
+    bin_dir = "{plugins}"
+    conf_dir = "{networks}"
+"""
+
+
+def configuration(version_output: str, plugins: Path, snapshotter: str) -> str:
+    """The file for the containerd that answers `containerd --version` with `version_output`."""
+    template = _VERSION_2 if major_version(version_output) < 2 else _VERSION_3
+    return template.format(
+        common=_COMMON, pause=PAUSE_IMAGE, plugins=plugins, networks=NETWORK_CONFIGURATION, snapshotter=snapshotter
+    )
+
+
+def major_version(version_output: str) -> int:
+    """1 for "containerd github.com/containerd/containerd 1.6.20~ds1 …", 2 for "containerd …/containerd/v2 v2.1.4 …"."""
+    found = re.search(r"\sv?(\d+)\.\d+", version_output)
+    if found is None:
+        raise RegionError(f"containerd does not say its version: {version_output.strip()!r}")
+    return int(found.group(1))
+
+
+def network(spec: RegionSpec) -> str:
+    """The pods' network: a cable from each pod to its node (no bridge, so bridge filtering is no question), and no masquerading,
+    so that the other region sees a pod's own address. Leases are forgotten with the region's processes, as the pods are."""
+    cables = {
+        "type": "ptp",
+        "ipMasq": False,
+        "mtu": 1500,
+        "ipam": {
+            "type": "host-local",
+            "dataDir": "/run/cni-leases",
+            "ranges": [[{"subnet": spec.pod_network}]],
+            "routes": [{"dst": "0.0.0.0/0"}],
+        },
+    }
+    ports = {"type": "portmap", "capabilities": {"portMappings": True}}
+    return json.dumps({"cniVersion": "1.0.0", "name": "lab", "plugins": [cables, ports]}, indent=2)
+
+
+def plugin_directory() -> Path:
+    """Where the distribution puts the CNI plugins."""
+    for directory in PLUGIN_DIRECTORIES:
+        if (directory / "ptp").exists():
+            return directory
+    places = ", ".join(map(str, PLUGIN_DIRECTORIES))
+    raise RegionError(f"no CNI plugins in {places}: install the package containernetworking-plugins")
+
+
+def snapshotter(disk: Path) -> str:
+    """How images become file systems on `disk`: overlays if it can hold them (another overlay cannot), else plain copies."""
+    with TemporaryDirectory(dir=disk) as scratch:
+        lower, upper, work, merged = (Path(scratch, name) for name in ("lower", "upper", "work", "merged"))
+        for directory in (lower, upper, work, merged):
+            directory.mkdir()
+        options = f"lowerdir={lower},upperdir={upper},workdir={work}"
+        if attempt(["mount", "-t", "overlay", "overlay", "-o", options, str(merged)]).returncode != 0:
+            return "native"
+        attempt(["umount", str(merged)])
+        return "overlayfs"

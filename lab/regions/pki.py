@@ -1,0 +1,146 @@
+"""Keys and certificates of one region: an authority of its own, its API server, and one user for each who talks to it.
+
+Every user has a name of its own, so that the audit log tells the people from the machinery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from lab.regions.spec import RegionSpec
+
+MASTERS = "system:masters"
+_VALID = timedelta(days=365)
+_CLOCK_SKEW = timedelta(minutes=5)
+_API_NAMES = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
+
+
+@dataclass(frozen=True, kw_only=True)
+class User:
+    """Who a client certificate stands for; `file` names its files."""
+
+    file: str
+    name: str
+    group: str | None = None
+
+
+ADMIN = User(file="admin", name="admin", group=MASTERS)
+KUBELET_CLIENT = User(file="kubelet-client", name="kube-apiserver-kubelet-client", group=MASTERS)
+CONTROLLER_MANAGER = User(file="controller-manager", name="system:kube-controller-manager")
+SCHEDULER = User(file="scheduler", name="system:kube-scheduler")
+PROXY = User(file="proxy", name="system:kube-proxy")
+DNS = User(file="coredns", name="lab:coredns", group=MASTERS)
+STORAGE = User(file="storage", name="lab:storage", group=MASTERS)
+LOAD_BALANCER = User(file="load-balancer", name="lab:load-balancer", group=MASTERS)
+SETUP = User(file="setup", name="lab:setup", group=MASTERS)
+
+
+def node(spec: RegionSpec) -> User:
+    return User(file="node", name=f"system:node:{spec.name}", group="system:nodes")
+
+
+def users(spec: RegionSpec) -> tuple[User, ...]:
+    """All who have a certificate in this region."""
+    machinery = (KUBELET_CLIENT, CONTROLLER_MANAGER, SCHEDULER, PROXY, DNS, STORAGE, LOAD_BALANCER, SETUP)
+    return (ADMIN, node(spec), *machinery)
+
+
+def ensure(directory: Path, spec: RegionSpec) -> None:
+    """Make all of it in `directory`, unless it is there: a region that comes back is known by the same keys.
+
+    Files: ca.crt, api.crt and .key, sa.key (signs the tokens of service accounts), and a .crt and a .key for each user.
+    """
+    complete = directory / "complete"
+    if complete.exists():
+        return
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    authority = _Authority(spec)
+    (directory / "ca.crt").write_bytes(_pem(authority.certificate))
+    _write_key(directory / "sa.key", _new_key())
+    addresses = (spec.address, spec.api_service_address, "127.0.0.1")
+    names = [*(x509.IPAddress(ip_address(address)) for address in addresses), *(x509.DNSName(name) for name in _API_NAMES)]
+    _issue(authority, directory, User(file="api", name="kube-apiserver"), names)
+    for user in users(spec):
+        _issue(authority, directory, user)
+    complete.touch()
+
+
+class _Authority:
+    """A certificate authority whose key is kept nowhere: it signs once, when the region is made."""
+
+    def __init__(self, spec: RegionSpec) -> None:
+        self._key = _new_key()
+        self._name = _name(f"k8s-dr-{spec.name}")
+        usage = x509.KeyUsage(
+            digital_signature=True,
+            key_cert_sign=True,
+            crl_sign=True,
+            content_commitment=False,
+            key_encipherment=False,
+            data_encipherment=False,
+            key_agreement=False,
+            encipher_only=False,
+            decipher_only=False,
+        )
+        builder = self._builder(self._name, self._key.public_key())
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        builder = builder.add_extension(usage, critical=True)
+        builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
+        self.certificate = builder.sign(self._key, hashes.SHA256())
+
+    def sign(self, subject: x509.Name, key: ec.EllipticCurvePublicKey, server: Sequence[x509.GeneralName]) -> x509.Certificate:
+        """A certificate for a client, or for a server that is reached by the names `server`."""
+        purpose = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
+        builder = self._builder(subject, key).add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        builder = builder.add_extension(issuer, critical=False)
+        if server:
+            builder = builder.add_extension(x509.SubjectAlternativeName(server), critical=False)
+        return builder.sign(self._key, hashes.SHA256())
+
+    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+        now = datetime.now(UTC)
+        return x509.CertificateBuilder(
+            issuer_name=self._name,
+            subject_name=subject,
+            public_key=key,
+            serial_number=x509.random_serial_number(),
+            not_valid_before=now - _CLOCK_SKEW,
+            not_valid_after=now + _VALID,
+        )
+
+
+def _issue(authority: _Authority, directory: Path, user: User, server: Sequence[x509.GeneralName] = ()) -> None:
+    key = _new_key()
+    certificate = authority.sign(_name(user.name, user.group), key.public_key(), server)
+    (directory / f"{user.file}.crt").write_bytes(_pem(certificate))
+    _write_key(directory / f"{user.file}.key", key)
+
+
+def _new_key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def _name(name: str, group: str | None = None) -> x509.Name:
+    groups = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group)] if group else []
+    return x509.Name([*groups, x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _write_key(file: Path, key: ec.EllipticCurvePrivateKey) -> None:
+    file.touch(mode=0o600)
+    encoding, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    # The traditional form, because kube-apiserver takes the key of service accounts in no other.
+    file.write_bytes(key.private_bytes(encoding, serialization.PrivateFormat.TraditionalOpenSSL, plain))

@@ -1,0 +1,57 @@
+"""What this machine lacks for the lab: each thing is tried, not guessed."""
+
+from __future__ import annotations
+
+import os
+import platform
+
+from lab.regions import cgroups
+from lab.regions.commands import RegionError, attempt, last_words
+
+ARCHITECTURES = ("x86_64", "amd64", "aarch64", "arm64")
+_NAMESPACES = ("unshare", "--net", "--pid", "--mount", "--uts", "--ipc", "--fork", "--kill-child", "--mount-proc")
+# In namespaces of its own, so nothing of it outlives the trial.
+_TRIALS = {
+    "mount a file system": "mount -t tmpfs tmpfs /tmp",
+    "make network interfaces (veth, bridge)": "! command -v ip >/dev/null || "
+    "{ ip link add name t0 type veth peer name t1 && ip link add name t2 type bridge; }",
+    "count packets with nftables": "! command -v nft >/dev/null || nft add table ip trial",
+}
+
+
+def obstacles() -> list[str]:
+    """One line for each thing that keeps the lab from running on this machine; empty if nothing does. It never raises."""
+    try:
+        return _obstacles()
+    except Exception as error:  # noqa: BLE001 - what is asked is whether the lab can run, and now it is known that it cannot
+        return [f"this machine could not be examined: {error}"]
+
+
+def _obstacles() -> list[str]:
+    if (system := platform.system()) != "Linux":
+        return [f"the lab needs Linux, and this is {system}"]
+    found = []
+    if (machine := platform.machine()) not in ARCHITECTURES:
+        found.append(f"the lab needs an amd64 or arm64 processor, and this is {machine}")
+    if os.geteuid() != 0:
+        # Without it everything below fails too, and would only say the same again.
+        return [*found, "the lab needs root, to make namespaces and cgroups: run it with sudo"]
+    return [*found, *_namespaces(), *_cgroups()]
+
+
+def _namespaces() -> list[str]:
+    try:
+        if (done := attempt([*_NAMESPACES, "true"])).returncode != 0:
+            return [f"this process may not make namespaces (net, pid, mount, uts, ipc): {last_words(done)}"]
+        trials = {what: attempt([*_NAMESPACES, "sh", "-c", script]) for what, script in _TRIALS.items()}
+    except RegionError as error:
+        return [str(error)]
+    return [f"this machine cannot {what} in a namespace: {last_words(done)}" for what, done in trials.items() if done.returncode]
+
+
+def _cgroups() -> list[str]:
+    try:
+        obstacle = cgroups.current().obstacle()
+    except RegionError as error:
+        return [str(error)]
+    return [obstacle] if obstacle else []

@@ -1,0 +1,202 @@
+"""One region as the rest of the lab handles it: started, fed with images, killed, brought back, wiped."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import tarfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from lab.paths import CHECKOUT, LabPaths
+from lab.processes import Daemon
+from lab.regions import cgroups, commands, layout, namespaces, network, ownership, pki
+from lab.regions.commands import RegionError
+from lab.regions.spec import RegionSpec
+from lab.waiting import TimedOutError, until
+
+STORAGE_HELPER = "docker.io/local/storage-helper:1"
+_UNSHARE = ("unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--mount-proc")
+_CTR = ("ctr", "--namespace", "k8s.io", "images")
+_LAST_LINES = 8
+
+
+class Region:
+    """A whole Kubernetes cluster of one node.
+
+    `tools` maps each name of `layout.TOOLS` to the program; who only ends a region needs none. Killed, it keeps its disk, and
+    starting it again brings it back with what it knew.
+    """
+
+    def __init__(
+        self, paths: LabPaths, spec: RegionSpec, tools: Mapping[str, Path], *, storage_helper: str = STORAGE_HELPER
+    ) -> None:
+        self.spec = spec
+        self.disk = paths.regions / spec.name
+        self._root = paths.root
+        self._tools = tools
+        self._storage_helper = storage_helper
+        self._daemon = Daemon(paths, f"region-{spec.name}")
+
+    @property
+    def alive(self) -> bool:
+        return self._daemon.pid is not None
+
+    @property
+    def certificates(self) -> Path:
+        return self._on_disk(layout.PKI)
+
+    @property
+    def audit_log(self) -> Path:
+        """One JSON object a line for each request that the API server answered."""
+        return self._on_disk(layout.AUDIT_LOG)
+
+    @property
+    def log(self) -> Path:
+        """What the region's first process says; its daemons' logs are in `log/` on the disk."""
+        return self._daemon.log
+
+    def start(self) -> None:
+        """Start the region, or leave it be if it runs. It takes a few seconds to be ready: see `wait_ready`.
+
+        The network has to be up. RegionError if it is not, a tool is missing or another checkout's lab has this machine.
+        """
+        ownership.claim(self._root)
+        if self.alive:
+            return
+        if self.spec.namespace not in namespaces.present():
+            raise RegionError(f"{self.spec.name} cannot start: there is no network {self.spec.namespace}; bring that up first")
+        if missing := [name for name in layout.TOOLS if name not in self._tools]:
+            raise RegionError(
+                f"{self.spec.name} cannot start: no {', '.join(missing)}; build the lab's tools first (`make tools`)"
+            )
+        self._end_strays()
+        self.disk.mkdir(parents=True, exist_ok=True)
+        self._on_disk(layout.READY).unlink(missing_ok=True)
+        pki.ensure(self.certificates, self.spec)
+        self._boot().write(self._on_disk(layout.BOOT))
+        cgroups.current().create(self.spec.namespace)
+        network.heal(self.spec)
+        init = (sys.executable, "-m", "lab.regions.init", str(self._on_disk(layout.BOOT)))
+        # Only what its programs need: no credential or proxy of the caller's gets into the lab.
+        environment = {"PATH": commands.PATH, "LANG": "C.UTF-8"}
+        self._daemon.start([*namespaces.inside(self.spec.namespace), *_UNSHARE, *init], env=environment, cwd=CHECKOUT)
+
+    def wait_ready(self, timeout: float = 240) -> None:
+        """Wait until the API server, the node and the cluster's DNS are ready; else RegionError with the log's end."""
+        self._wait("be ready", lambda: self._on_disk(layout.READY).exists(), timeout)
+
+    def load_images(self, archives: Iterable[Path], timeout: float = 120) -> list[Path]:
+        """Import those archives (as `docker save` makes them) that the region does not have, and return these.
+
+        It may be called as soon as the region is started. `timeout`: seconds for its container runtime to answer.
+        """
+        self._wait("run containerd", self._runs_containerd, timeout)
+        there = set(self.run([*_CTR, "list", "--quiet"]).split())
+        record = self._on_disk(layout.CONTAINERD) / "imported.json"
+        known: dict[str, str] = json.loads(record.read_text()) if record.exists() else {}
+        imported = []
+        for archive in archives:
+            mark = f"{archive.name} {archive.stat().st_mtime_ns}"
+            names = image_names(archive)
+            if there.issuperset(names) and all(known.get(name) == mark for name in names):
+                continue
+            snapshotter = self._on_disk(layout.SNAPSHOTTER).read_text()
+            self.run([*_CTR, "import", f"--snapshotter={snapshotter}", str(archive)])
+            imported.append(archive)
+            known |= dict.fromkeys(names, mark)
+            record.write_text(json.dumps(known, indent=2))
+        return imported
+
+    def run(self, command: Sequence[str]) -> str:
+        """Run a command inside the region, in its network, files and processes; return its output, RegionError if it fails."""
+        return commands.run([*self.inside(), *command])
+
+    def inside(self) -> list[str]:
+        """What to put before a command so that it runs inside the region; RegionError if the region does not run."""
+        pid = self._daemon.pid
+        if pid is None:
+            raise RegionError(f"{self.spec.name} does not run: start it first")
+        # The process that is known is the parent of the region's first, and entered all its namespaces but this one.
+        processes = f"--pid=/proc/{pid}/ns/pid_for_children"
+        return ["nsenter", f"--target={pid}", "--net", "--mount", "--uts", "--ipc", processes, "--"]
+
+    def usage(self) -> cgroups.Usage:
+        """Memory and CPU of the region: daemons, pods and page cache."""
+        return cgroups.current().usage(self.spec.namespace)
+
+    def kill(self) -> None:
+        """End all of the region at once, as a power cut would: nothing is asked, nothing is tidied. Its disk stays.
+
+        Its cable is pulled too, so that packets to it are lost: a live network stack would still answer, with a refusal.
+        """
+        if ownership.is_anothers(self._root):
+            return
+        if self.spec.namespace in namespaces.present():
+            network.cut(self.spec)
+        if (pid := self._daemon.pid) is not None:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)  # its child, the region's process 1, is killed with it, and all the others with that
+            until(f"{self.spec.name} to die", lambda: not self.alive, timeout=20, interval=0.02)
+            with suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+        self._daemon.stop()
+        self._end_strays()
+
+    def wipe(self, *, keep_images: bool = True) -> None:
+        """Kill the region and empty its disk; the store of images may stay, for it holds nothing else and takes long to fill."""
+        self.kill()
+        if not self.disk.is_dir():
+            return
+        for entry in self.disk.iterdir():
+            if entry.is_dir() and not (keep_images and entry == self._on_disk(layout.CONTAINERD)):
+                shutil.rmtree(entry)
+            elif not entry.is_dir():
+                entry.unlink()
+
+    def _end_strays(self) -> None:
+        """Remove the region's control group, with processes of a region whose process id nobody knows any more."""
+        groups = cgroups.current()
+        for pid in groups.pids(self.spec.namespace):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        groups.remove(self.spec.namespace)
+
+    def _boot(self) -> layout.Boot:
+        tools = {name: str(self._tools[name]) for name in layout.TOOLS}
+        return layout.Boot(region=self.spec.name, disk=str(self.disk), tools=tools, storage_helper=self._storage_helper)
+
+    def _wait(self, what: str, condition: Callable[[], bool], timeout: float) -> None:
+        try:
+            until(f"{self.spec.name} to {what}", lambda: not self.alive or condition(), timeout=timeout, interval=0.1)
+        except TimedOutError as error:
+            raise RegionError(f"{error}; its log is {self.log}") from error
+        if not self.alive:
+            last = self.log.read_text(errors="replace").splitlines()[-_LAST_LINES:] if self.log.exists() else []
+            raise RegionError("\n".join([f"{self.spec.name} does not run and cannot {what}; its log, {self.log}, ends:", *last]))
+
+    def _runs_containerd(self) -> bool:
+        # Its client would wait ten seconds for a socket that is not there yet.
+        return Path(f"/proc/{self._daemon.pid}/root{layout.CONTAINERD_SOCKET}").is_socket()
+
+    def _on_disk(self, path: Path) -> Path:
+        return layout.on_disk(self.disk, path)
+
+
+def image_names(archive: Path) -> list[str]:
+    """The names of the images in an archive, as the runtime knows them: `local/x:1` is `docker.io/local/x:1` there."""
+    with tarfile.open(archive) as file:
+        manifest = file.extractfile("manifest.json")
+        if manifest is None:
+            raise RegionError(f"{archive} is not an archive of images: it has no manifest.json")
+        tags = [tag for image in json.load(manifest) for tag in image["RepoTags"]]
+    return [tag if _has_registry(tag) else f"docker.io/{tag}" for tag in tags]
+
+
+def _has_registry(name: str) -> bool:
+    first, _, rest = name.partition("/")
+    return bool(rest) and ("." in first or ":" in first or first == "localhost")

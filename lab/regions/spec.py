@@ -1,0 +1,68 @@
+"""The two regions, as facts: names, addresses, networks. Everything else in the lab derives from these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionSpec:
+    """One region: where it is on the lab's WAN, and what it stands for on AWS."""
+
+    name: str
+    index: int
+    aws_region: str
+    address: str
+    """Of its only node, on the WAN: API server, load balancer and cluster DNS answer here."""
+
+    pod_network: str
+    service_network: str
+    context: str
+    """Its name in the lab's kubeconfig."""
+
+    @property
+    def namespace(self) -> str:
+        """Its network namespace, and the name of its cgroup."""
+        return f"drlab-{self.name}"
+
+    @property
+    def link(self) -> str:
+        """The WAN's end of the cable to this region."""
+        return f"to-{self.name}"
+
+    @property
+    def api_server(self) -> str:
+        return f"https://{self.address}:6443"
+
+    @property
+    def api_service_address(self) -> str:
+        """Where pods find the API server: by convention the first address of the service network."""
+        return str(IPv4Network(self.service_network)[1])
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Every address that a packet to this region can bear."""
+        return (self.address, self.pod_network, self.service_network)
+
+
+def _region(name: str, index: int, aws_region: str) -> RegionSpec:
+    return RegionSpec(
+        name=name,
+        index=index,
+        aws_region=aws_region,
+        address=f"172.30.0.1{index}",
+        pod_network=f"10.1{index}.0.0/16",
+        service_network=f"10.11{index}.0.0/16",
+        context=f"lab-{name}",
+    )
+
+
+PRIMARY = _region("primary", 1, "us-east-1")
+SECONDARY = _region("secondary", 2, "us-west-2")
+REGIONS = (PRIMARY, SECONDARY)
+
+
+def named(name: str) -> RegionSpec:
+    """The region called `name`; KeyError if it is neither of the two."""
+    return {spec.name: spec for spec in REGIONS}[name]

@@ -1,0 +1,162 @@
+"""The failover without clusters, for machines that cannot hold the lab: the same stacks, the same commands, the real CLI, moto
+and the name server; recorded clusters in place of real ones. Its report says on its face what that does not prove.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from dnslib import QTYPE, DNSRecord
+
+from lab import engine, project, stacks
+from lab.cloud.cloud import Cloud
+from lab.console import say, step
+from lab.failover import ALIVE, DEAD, Record, fail_over, note_dns_changes, requests_by_region, steps_of
+from lab.paths import LabPaths
+from lab.pulumi import Pulumi, touched
+from lab.regions.spec import PRIMARY
+from lab.report import page, terminal
+from lab.report.machine import machine_facts
+from lab.report.model import Engine, Flip, Report, Witnesses, verdict, write
+from lab.standins.recorded_cluster import RecordedCluster, write_kubeconfig
+from lab.tools import toolbox
+from lab.waiting import until
+
+ADDRESSES = {"primary": "192.0.2.11", "secondary": "192.0.2.12"}
+"""Documentation addresses: the rehearsal only asks whom the name points to, and calls nobody."""
+
+NOT_PROVEN = (
+    "No Kubernetes cluster ran: the API servers were recordings that accept everything and play their controllers at once.",
+    "Velero did not run, so nothing was backed up or restored, and no application answered.",
+    "The seconds are those until the name pointed to the secondary; nobody was served, and restores take no time here.",
+    "AWS is moto, and the health check is made by the lab's name server, not by Route 53.",
+    "The Kubernetes provider is a stand-in, and so is every other part of the engine that is marked so.",
+)
+TTL = 60
+
+
+@dataclass(kw_only=True)
+class Rehearsal:
+    """Two deployed stacks on recorded clusters."""
+
+    paths: LabPaths
+    cloud: Cloud
+    clusters: dict[str, RecordedCluster]
+    engine: engine.Engine
+    pulumi: Pulumi
+
+    def have_backups(self) -> None:
+        """What the secondary's Velero would have read from the replica of the primary's bucket by now."""
+        for name in ("daily-full", "hourly-critical"):
+            schedule = f"{name}-{PRIMARY.aws_region}"
+            self.clusters["secondary"].put(
+                {
+                    "apiVersion": "velero.io/v1",
+                    "kind": "Backup",
+                    "metadata": {
+                        "name": f"{schedule}-20260101020000",
+                        "namespace": "velero",
+                        "labels": {"velero.io/schedule-name": schedule},
+                    },
+                    "spec": {},
+                    "status": {"phase": "Completed"},
+                }
+            )
+
+    def answer(self) -> str | None:
+        """Whom the name server answers with now: a region."""
+        host, port = self.cloud.name_server
+        reply = DNSRecord.parse(DNSRecord.question(project.NAME, "A").send(host, port, timeout=2))
+        found = {str(record.rdata) for record in reply.rr if QTYPE.get(record.rtype) == "A"}
+        return next((role for role, address in ADDRESSES.items() if address in found), None)
+
+
+@contextmanager
+def deployed(paths: LabPaths) -> Iterator[Rehearsal]:
+    """Set up, deploy both stacks, and stop everything at the end, whatever happens."""
+    hosts = {project.load_balancer(role): address for role, address in ADDRESSES.items()}
+    cloud = Cloud(paths, hosts=hosts)
+    clusters = {role: RecordedCluster() for role in stacks.ROLES}
+    try:
+        for directory in (paths.project, paths.state, paths.logs):
+            shutil.rmtree(directory, ignore_errors=True)
+        paths.make()
+        with step("AWS endpoint, replication, name server, two recorded clusters"):
+            cloud.start()
+            for cluster in clusters.values():
+                cluster.start()
+            write_kubeconfig(paths.kubeconfig, {f"lab-{role}": cluster.url for role, cluster in clusters.items()})
+        chosen = engine.prepare(paths.root / "engine", toolbox.ensure(["pulumi"]).path("pulumi"))
+        pulumi = stacks.cli(chosen, paths.root, provider_log=paths.logs / "provider-calls.jsonl")
+        files = project.ProjectFiles(
+            endpoint=cloud.endpoint_url, zone_id=cloud.create_zone(project.ZONE), kubeconfig=paths.kubeconfig, ttl=TTL
+        )
+        stacks.prepare(pulumi, files)
+        stacks.deploy(pulumi)
+        yield Rehearsal(paths=paths, cloud=cloud, clusters=clusters, engine=chosen, pulumi=pulumi)
+    finally:
+        cloud.stop()
+        for cluster in clusters.values():
+            cluster.close()
+
+
+def run(paths: LabPaths) -> int:
+    """The whole rehearsal and its report; the exit code."""
+    began = time.monotonic()
+    toolbox.ensure(["pulumi"])
+    setup_seconds = time.monotonic() - began
+    with deployed(paths) as rehearsal:
+        report = _fail(rehearsal, setup_seconds)
+    write(report, paths.report_json)
+    page.write(report, paths.report_html)
+    say("\n" + terminal.render(report))
+    say(f"\nReport: {paths.report_json} and {paths.report_html}")
+    problems = verdict(report)
+    for problem in problems:
+        say(f"✗ {problem}")
+    return 1 if problems else 0
+
+
+def _fail(rehearsal: Rehearsal, setup_seconds: float) -> Report:
+    with step("the name points to the primary"):
+        until("the name to point to the primary", lambda: rehearsal.answer() == "primary", timeout=90)
+    rehearsal.have_backups()
+    before = rehearsal.pulumi.resources("secondary")
+    record = Record()
+    killed = record.happened("region primary killed")
+    rehearsal.clusters["primary"].close()
+    rehearsal.cloud.black_hole(DEAD)
+    fail_over(rehearsal.pulumi, record)
+    with step("the name points to the secondary"):
+        until("the name to point to the secondary", lambda: rehearsal.answer() == "secondary", timeout=120)
+    moved = record.happened("the name points to the secondary")
+    note_dns_changes(record, rehearsal.cloud.route53_changes(), killed)
+    asked = requests_by_region((request for request in rehearsal.cloud.access_log() if request.part is None), killed)
+    return Report(
+        kind="rehearsal",
+        generated=datetime.now(UTC),
+        seconds_without_service=round((moved - killed).total_seconds(), 1),
+        served_by="secondary",
+        calls_to_dead_region=asked.get(DEAD, 0),
+        steps=steps_of(rehearsal.pulumi.outputs("secondary")),
+        flip=Flip.of(touched(before, rehearsal.pulumi.resources("secondary"))),
+        commands=tuple(record.commands),
+        events=record.sorted_events(),
+        client_requests=(),
+        witnesses=Witnesses(
+            wan_packets_from_engine=None,
+            wan_packets_from_live_region=None,
+            aws_requests={region: asked[region] for region in (DEAD, ALIVE) if region in asked},
+            api_server_changes={},
+        ),
+        machine=machine_facts(),
+        engine=Engine(**rehearsal.engine.describe()),
+        setup_seconds=round(setup_seconds, 1),
+        dns_ttl=TTL,
+        not_proven=NOT_PROVEN,
+    )

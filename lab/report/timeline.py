@@ -1,0 +1,182 @@
+"""The failover on one time axis: where each bar and mark lies, in per cent of the axis; how it looks is the page's business."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from lab.report import wording
+from lab.report.model import Report
+
+TICK_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
+TICKS = 8
+MARGIN = 0.13
+"""Share of the span that is drawn before and after it, so that service before and after the outage is seen."""
+
+MARK_WIDTH = 4.5
+"""Per cent of the axis that the number of an event takes on a narrow screen; closer ones go to the next row."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """`left` and `width` in per cent; `label` may stand in the bar if there is room, `title` says all of it."""
+
+    left: float
+    width: float
+    kind: str
+    label: str
+    title: str
+
+    @property
+    def right(self) -> float:
+        return self.left + self.width
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lane:
+    """One line of the drawing: `kind` is client, step or command; `detail` is its duration or outcome."""
+
+    kind: str
+    name: str
+    detail: str
+    bars: tuple[Bar, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """One event: its number on the axis, in `row` 0, 1, …, and in the list below."""
+
+    number: int
+    left: float
+    row: int
+    name: str
+    offset: str
+    clock: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tick:
+    left: float
+    label: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeline:
+    """The drawing. Zero on the axis is `zero_name`, at `zero_clock`."""
+
+    zero_name: str
+    zero_clock: str
+    ticks: tuple[Tick, ...]
+    marks: tuple[Mark, ...]
+    lanes: tuple[Lane, ...]
+
+    @property
+    def rows(self) -> int:
+        return 1 + max((mark.row for mark in self.marks), default=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Axis:
+    begin: datetime
+    end: datetime
+    zero: datetime
+
+    def at(self, time: datetime) -> float:
+        share = (time - self.begin) / (self.end - self.begin) * 100
+        return round(min(max(share, 0.0), 100.0), 3)
+
+    def offset(self, time: datetime) -> str:
+        return f"{(time - self.zero).total_seconds():+.1f} s"
+
+    def bar(self, start: datetime, end: datetime, *, kind: str, label: str, title: str) -> Bar:
+        left, right = self.at(start), self.at(end)
+        return Bar(left=left, width=round(right - left, 3), kind=kind, label=label, title=title)
+
+
+def draw(report: Report) -> Timeline | None:
+    """None where nothing was recorded that has a time.
+
+    The axis begins with the death of the region (the first event) and ends when everything has: what set the lab up before that
+    is not drawn, and the client only as far as the axis reaches.
+    """
+    if not (axis := _axis(report)):
+        return None
+    return Timeline(
+        zero_name=report.events[0].name if report.events else "the first step began",
+        zero_clock=wording.clock(axis.zero),
+        ticks=tuple(_ticks(axis)),
+        marks=tuple(_marks(report, axis)),
+        lanes=(_client(report, axis), *_commands(report, axis), *_steps(report, axis)),
+    )
+
+
+def _axis(report: Report) -> _Axis | None:
+    moments = [event.time for event in report.events] or [step.start for step in report.steps]
+    if not moments:
+        return None
+    zero = moments[0] if report.events else min(moments)
+    commands = [(command.start, command.start + timedelta(seconds=command.seconds)) for command in report.commands]
+    lost = [(found.start, found.end) for found in report.client_requests if not found.ok]
+    spans = [(start, end) for start, end in [*commands, *lost] if end >= zero]
+    spans += [(step.start, step.end) for step in report.steps] + [(time, time) for time in moments]
+    begin, end = min(start for start, _ in spans), max(end for _, end in spans)
+    margin = max((end - begin) * MARGIN, timedelta(seconds=0.5))
+    return _Axis(begin=begin - margin, end=end + margin, zero=zero)
+
+
+def _ticks(axis: _Axis) -> Iterator[Tick]:
+    span = (axis.end - axis.begin).total_seconds()
+    distance = next((size for size in TICK_SECONDS if span / size <= TICKS), TICK_SECONDS[-1])
+    before = int((axis.zero - axis.begin).total_seconds() // distance)
+    for number in range(-before, int((axis.end - axis.zero).total_seconds() // distance) + 1):
+        seconds = number * distance
+        label = f"{seconds} s" if distance < 60 else f"{seconds // 60} min"
+        yield Tick(left=axis.at(axis.zero + timedelta(seconds=seconds)), label=label)
+
+
+def _marks(report: Report, axis: _Axis) -> Iterator[Mark]:
+    taken: list[float] = []
+    for number, event in enumerate(report.events, start=1):
+        left = axis.at(event.time)
+        row = next((row for row, last in enumerate(taken) if abs(left - last) >= MARK_WIDTH), len(taken))
+        taken[row : row + 1] = [left]
+        clock = wording.clock(event.time)
+        yield Mark(number=number, left=left, row=row, name=event.name, offset=axis.offset(event.time), clock=clock)
+
+
+def _client(report: Report, axis: _Axis) -> Lane:
+    def bars() -> Iterable[Bar]:
+        for found in report.client_requests:
+            seconds = wording.duration((found.end - found.start).total_seconds())
+            requests = wording.counted(found.requests, "request")
+            label = found.region or "served" if found.ok else f"no service {seconds}"
+            fate = f"answered by {found.region}" if found.ok else "failed"
+            title = f"{requests} {fate}, {wording.clock(found.start)} to {wording.clock(found.end)}"
+            kind = "served" if found.ok else "lost"
+            bar = axis.bar(found.start, found.end, kind=kind, label=label, title=title)
+            if bar.width:
+                yield bar
+
+    detail = f"{wording.lost_requests(report)} failed"
+    return Lane(kind="client", name="a user's requests", detail=detail, bars=tuple(bars()))
+
+
+def _steps(report: Report, axis: _Axis) -> Iterator[Lane]:
+    for step in sorted(report.steps, key=lambda step: step.start):
+        seconds = wording.duration(step.seconds)
+        title = f"{step.name}: {wording.clock(step.start)} to {wording.clock(step.end)}, {seconds}"
+        bar = axis.bar(step.start, step.end, kind="step", label="", title=title)
+        yield Lane(kind="step", name=step.name, detail=seconds, bars=(bar,))
+
+
+def _commands(report: Report, axis: _Axis) -> Iterator[Lane]:
+    for command in report.commands:
+        end = command.start + timedelta(seconds=command.seconds)
+        if end < axis.begin:
+            continue
+        seconds = wording.duration(command.seconds)
+        kind = "failed" if command.exit_code else "command"
+        title = f"{command.command}: {wording.clock(command.start)}, {seconds}, exit code {command.exit_code}"
+        bar = axis.bar(command.start, end, kind=kind, label="", title=title)
+        yield Lane(kind="command", name=command.command, detail=seconds, bars=(bar,))

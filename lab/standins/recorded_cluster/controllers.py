@@ -1,0 +1,159 @@
+"""What the controllers of a real cluster would do with an object, done at once; an outcome can be ordered beforehand."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lab.standins.recorded_cluster.kinds import VELERO, defined_by
+from lab.standins.recorded_cluster.store import Object, Store, now
+
+
+@dataclass(kw_only=True)
+class Outcomes:
+    """Ordered endings: what objects of a kind, or one whose name begins so, come to instead of the good end."""
+
+    ordered: list[dict[str, Any]] = field(default_factory=list)
+
+    def order(self, outcome: Mapping[str, Any]) -> None:
+        """`kind` is required; `name` is a prefix; without `phase` the order of that kind and name is withdrawn."""
+        where = (outcome["kind"], outcome.get("name", ""))
+        self.ordered = [other for other in self.ordered if (other["kind"], other.get("name", "")) != where]
+        if outcome.get("phase"):
+            self.ordered.append(dict(outcome))
+
+    def of(self, obj: Object) -> dict[str, Any] | None:
+        """The order with the longest matching name."""
+        fitting = [
+            outcome
+            for outcome in self.ordered
+            if outcome["kind"] == obj["kind"] and obj["metadata"]["name"].startswith(outcome.get("name", ""))
+        ]
+        return max(fitting, key=lambda outcome: len(outcome.get("name", "")), default=None)
+
+
+def reconcile(store: Store, obj: Object, outcomes: Outcomes) -> None:
+    """Play the controller of the object's kind. The phase `Pending`, ordered, leaves the object as nobody has seen it."""
+    rule = _RULES.get((obj["apiVersion"].rpartition("/")[0], obj["kind"]))
+    outcome = outcomes.of(obj) or {}
+    if rule and outcome.get("phase") != "Pending":
+        rule(store, obj, outcome)
+
+
+def _status(store: Store, obj: Object, status: Object) -> None:
+    kinds = {(kind.api_version, kind.kind): kind for kind in store.kinds()}
+    store.set_status(kinds[obj["apiVersion"], obj["kind"]], obj, status)
+
+
+def _observed(obj: Object) -> dict[str, Any]:
+    return {"observedGeneration": obj["metadata"]["generation"]}
+
+
+def _condition(kind: str, reason: str, message: str = "") -> dict[str, str]:
+    return {"type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": now()}
+
+
+def _namespace(store: Store, obj: Object, _: Mapping[str, Any]) -> None:
+    _status(store, obj, {"phase": "Active"})
+
+
+def _deployment(store: Store, obj: Object, _: Mapping[str, Any]) -> None:
+    replicas = obj["spec"].get("replicas", 1)
+    counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), replicas)
+    conditions = [_condition("Available", "MinimumReplicasAvailable"), _condition("Progressing", "NewReplicaSetAvailable")]
+    _status(store, obj, {**_observed(obj), **counts, "conditions": conditions})
+
+
+def _daemon_set(store: Store, obj: Object, _: Mapping[str, Any]) -> None:
+    counts = ("desiredNumberScheduled", "currentNumberScheduled", "updatedNumberScheduled", "numberReady", "numberAvailable")
+    _status(store, obj, {**_observed(obj), **dict.fromkeys(counts, 1), "numberMisscheduled": 0})
+
+
+def _stateful_set(store: Store, obj: Object, _: Mapping[str, Any]) -> None:
+    counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), obj["spec"].get("replicas", 1))
+    _status(store, obj, {**_observed(obj), **counts, "currentRevision": "1", "updateRevision": "1"})
+
+
+def _job(store: Store, obj: Object, outcome: Mapping[str, Any]) -> None:
+    """A Job is over once: what was ordered later does not change it."""
+    if (obj.get("status") or {}).get("startTime"):
+        return
+    if outcome.get("phase") == "Failed":
+        reason, message = outcome.get("reason", "BackoffLimitExceeded"), outcome.get("message", "")
+        _failed_pod(store, obj, message)
+        failed = _condition("Failed", reason, "Job has reached the specified backoff limit")
+        _status(store, obj, {"startTime": now(), "failed": 1, "conditions": [failed]})
+        return
+    complete = _condition("Complete", "CompletionsReached")
+    _status(store, obj, {"startTime": now(), "completionTime": now(), "succeeded": 1, "conditions": [complete]})
+    containers = obj["spec"]["template"]["spec"]["containers"]
+    if any("--crds-only" in (container.get("args") or []) for container in containers):
+        store.install(VELERO)
+
+
+def _failed_pod(store: Store, job: Object, message: str) -> None:
+    meta, container = job["metadata"], job["spec"]["template"]["spec"]["containers"][-1]
+    ended = {"exitCode": 1, "reason": "Error", "message": message, "finishedAt": now()}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": f"{meta['name']}-{uuid.uuid4().hex[:5]}",
+            "labels": {"job-name": meta["name"], "batch.kubernetes.io/job-name": meta["name"]},
+            "ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": meta["name"], "uid": meta["uid"]}],
+        },
+        "spec": job["spec"]["template"]["spec"],
+        "status": {"phase": "Failed", "containerStatuses": [{"name": container["name"], "state": {"terminated": ended}}]},
+    }
+    store.create(store.kind("v1", "pods"), meta["namespace"], pod)
+
+
+def _definition(store: Store, obj: Object, _: Mapping[str, Any]) -> None:
+    _status(store, obj, {"conditions": [_condition("Established", "InitialNamesAccepted")]})
+    store.install(defined_by(obj))
+
+
+def _location(store: Store, obj: Object, outcome: Mapping[str, Any]) -> None:
+    status = {"phase": outcome.get("phase", "Available"), "lastValidationTime": now(), **_extra(outcome)}
+    _status(store, obj, {**status, **({"lastSyncedTime": now()} if status["phase"] == "Available" else {})})
+
+
+def _schedule(store: Store, obj: Object, outcome: Mapping[str, Any]) -> None:
+    """Velero leaves a paused Schedule without a phase, and takes back `skipImmediately` once it has skipped."""
+    if obj["spec"].get("paused"):
+        return
+    _status(store, obj, {"phase": outcome.get("phase", "Enabled"), **_extra(outcome)})
+    if obj["spec"].get("skipImmediately"):
+        meta = obj["metadata"]
+        skipped = {"spec": {"skipImmediately": False}, "status": {"lastSkipped": now()}}
+        store.patch(store.kind("velero.io/v1", "schedules"), meta["namespace"], meta["name"], skipped)
+
+
+def _restore(store: Store, obj: Object, outcome: Mapping[str, Any]) -> None:
+    """Velero looks at a Restore once, whatever becomes of its spec."""
+    if (obj.get("status") or {}).get("phase"):
+        return
+    phase = outcome.get("phase", "Completed")
+    times = {} if phase == "FailedValidation" else {"startTimestamp": now(), "completionTimestamp": now()}
+    _status(store, obj, {"phase": phase, **times, **_extra(outcome)})
+
+
+def _extra(outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """What else the order says of the status: `validationErrors`, `errors`, `message`; `reason` is the failureReason."""
+    extra = {key: value for key, value in outcome.items() if key not in ("kind", "name", "phase", "reason")}
+    return {**extra, **({"failureReason": outcome["reason"]} if "reason" in outcome else {})}
+
+
+_RULES: Mapping[tuple[str, str], Callable[[Store, Object, Mapping[str, Any]], None]] = {
+    ("", "Namespace"): _namespace,
+    ("apps", "Deployment"): _deployment,
+    ("apps", "DaemonSet"): _daemon_set,
+    ("apps", "StatefulSet"): _stateful_set,
+    ("batch", "Job"): _job,
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): _definition,
+    ("velero.io", "BackupStorageLocation"): _location,
+    ("velero.io", "Schedule"): _schedule,
+    ("velero.io", "Restore"): _restore,
+}

@@ -1,0 +1,272 @@
+"""The recorded cluster over HTTP, on loopback: as much of the Kubernetes API as clients of single objects and lists need."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import yaml
+
+from lab.standins.recorded_cluster.controllers import Outcomes, reconcile
+from lab.standins.recorded_cluster.kinds import Kind
+from lab.standins.recorded_cluster.store import Object, Refused, Store
+
+_VERBS = ["create", "delete", "get", "list", "patch", "update"]
+
+
+def write_kubeconfig(path: Path, contexts: Mapping[str, str]) -> None:
+    """A kubeconfig with one context for each name, whose server is the URL given."""
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": name, "cluster": {"server": url}} for name, url in contexts.items()],
+        "users": [{"name": "recorded", "user": {"token": "recorded"}}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": "recorded"}} for name in contexts],
+        "current-context": next(iter(contexts)),
+    }
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+class RecordedCluster:
+    """One cluster. Starts when entered and ends when left; `url` is where it answers.
+
+    `velero_installed` has Velero's kinds served from the start; else they come with the Job that installs them.
+    """
+
+    def __init__(
+        self, *, listen: tuple[str, int] = ("127.0.0.1", 0), file: Path | None = None, velero_installed: bool = False
+    ) -> None:
+        self.store = Store(file, velero_installed=velero_installed)
+        self.outcomes = Outcomes()
+        self._server = ThreadingHTTPServer(listen, type("Handler", (_Handler,), {"cluster": self}))
+        self._server.daemon_threads = True
+        host, port = self._server.server_address[:2]
+        self.url = f"http://{host!s}:{port}"
+
+    def serve(self) -> None:
+        """Answer until `close`."""
+        self._server.serve_forever(poll_interval=0.1)
+
+    def start(self) -> None:
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def close(self) -> None:
+        """From now on nobody answers there: the region is dead."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def __enter__(self) -> RecordedCluster:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def put(self, obj: Mapping[str, Any]) -> Object:
+        """Have an object there, as if somebody had applied it; a status that comes with it stays."""
+        with self.store.lock:
+            kind = self._kind_of(obj)
+            namespace = obj["metadata"].get("namespace", "default") if kind.namespaced else ""
+            return self.store.apply(kind, namespace, obj["metadata"]["name"], dict(obj), "recorded")
+
+    def objects(self, kind: str) -> list[Object]:
+        """Every object of a kind, by the kind's name."""
+        with self.store.lock:
+            return [obj for known in self.store.kinds() if known.kind == kind for obj in self.store.list(known)]
+
+    def _kind_of(self, obj: Mapping[str, Any]) -> Kind:
+        for kind in self.store.kinds():
+            if (kind.api_version, kind.kind) == (obj["apiVersion"], obj["kind"]):
+                return kind
+        raise Refused(404, "NotFound", f"no kind {obj['kind']} in {obj['apiVersion']}")
+
+
+class _Handler(BaseHTTPRequestHandler):
+    cluster: RecordedCluster
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args: Any) -> None:
+        """Silent: the objects are the record."""
+
+    def do_GET(self) -> None:
+        self._answer(self._get)
+
+    def do_POST(self) -> None:
+        self._answer(self._post)
+
+    def do_PUT(self) -> None:
+        self._answer(self._put)
+
+    def do_PATCH(self) -> None:
+        self._answer(self._patch)
+
+    def do_DELETE(self) -> None:
+        self._answer(self._delete)
+
+    # What the methods have in common
+
+    def _answer(self, method: Any) -> None:
+        url = urlsplit(self.path)
+        self.query = {key: values[-1] for key, values in parse_qs(url.query).items()}
+        self.parts = [unquote(part) for part in url.path.strip("/").split("/")]
+        length = int(self.headers.get("Content-Length") or 0)
+        raw = self.rfile.read(length)
+        try:
+            self.body: Any = _parsed(raw) if raw else None
+            with self.cluster.store.lock:
+                code, content = method()
+        except Refused as refused:
+            code, content = refused.status, _status(refused.status, refused.reason, str(refused))
+        except (KeyError, TypeError, ValueError, yaml.YAMLError) as error:
+            code, content = 400, _status(400, "BadRequest", f"{type(error).__name__}: {error}")
+        data = json.dumps(content).encode()
+        self.send_response(code)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    @property
+    def _dry_run(self) -> bool:
+        return self.query.get("dryRun") == "All"
+
+    def _target(self) -> tuple[Kind, str, str, str]:
+        """Kind, namespace, name and subresource that the path means; empty where it has none."""
+        parts = self.parts
+        if parts[0] == "api":
+            api_version, rest = parts[1], parts[2:]
+        elif parts[0] == "apis" and len(parts) > 3:
+            api_version, rest = f"{parts[1]}/{parts[2]}", parts[3:]
+        else:
+            raise Refused(404, "NotFound", "the server could not find the requested resource")
+        namespace = ""
+        if rest[0] == "namespaces" and len(rest) > 2:
+            namespace, rest = rest[1], rest[2:]
+        name, subresource = [*rest[1:3], "", ""][:2]
+        return self.cluster.store.kind(api_version, rest[0]), namespace, name, subresource
+
+    def _written(self, obj: Object) -> Object:
+        """The controllers have their turn after a write; the answer is what was written, as a real server's is."""
+        if not self._dry_run:
+            reconcile(self.cluster.store, obj, self.cluster.outcomes)
+        return obj
+
+    # The methods
+
+    def _get(self) -> tuple[int, Any]:
+        if (document := self._document()) is not None:
+            return 200, document
+        kind, namespace, name, subresource = self._target()
+        if name:
+            if subresource not in ("", "status"):
+                raise Refused(404, "NotFound", f"the recorded cluster has no subresource {subresource}")
+            return 200, self.cluster.store.get(kind, namespace, name)
+        if self.query.get("watch") in ("1", "true"):
+            raise Refused(405, "MethodNotAllowed", "the recorded cluster cannot be watched; list again")
+        items = [obj for obj in self.cluster.store.list(kind, namespace) if _selected(obj, self.query)]
+        return 200, {"apiVersion": kind.api_version, "kind": f"{kind.kind}List", "metadata": {}, "items": items}
+
+    def _document(self) -> Any:
+        """What is no object: versions, discovery, and the record's own pages."""
+        kinds = self.cluster.store.kinds()
+        match self.parts:
+            case ["version"]:
+                return {"major": "1", "minor": "37", "gitVersion": "v1.37.2+recorded"}
+            case ["readyz" | "livez" | "healthz"]:
+                return "ok"
+            case ["_recorded", "outcome"]:
+                return self.cluster.outcomes.ordered
+            case ["api"]:
+                return {"kind": "APIVersions", "versions": ["v1"]}
+            case ["apis"]:
+                groups = sorted({(kind.group, kind.version) for kind in kinds if kind.group})
+                return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(*group) for group in groups]}
+            case ["api", version] | ["apis", _, version]:
+                api_version = version if self.parts[0] == "api" else f"{self.parts[1]}/{version}"
+                served = [_resource(kind) for kind in kinds if kind.api_version == api_version]
+                if not served:
+                    raise Refused(404, "NotFound", "the server could not find the requested resource")
+                return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": api_version, "resources": served}
+        return None
+
+    def _post(self) -> tuple[int, Any]:
+        kind, namespace, name, _ = self._target()
+        if name:
+            raise Refused(405, "MethodNotAllowed", "objects are created in their list")
+        created = self.cluster.store.create(kind, namespace, self.body, dry_run=self._dry_run)
+        if not self._dry_run and (manager := self.query.get("fieldManager")):
+            self.cluster.store.note_created(kind, {**self.body, "metadata": created["metadata"]}, manager)
+        return 201, self._written(created)
+
+    def _put(self) -> tuple[int, Any]:
+        if self.parts == ["_recorded", "outcome"]:
+            self.cluster.outcomes.order(self.body)
+            return 200, self.cluster.outcomes.ordered
+        kind, namespace, name, _ = self._target()
+        return 200, self._written(self.cluster.store.replace(kind, namespace, name, self.body, dry_run=self._dry_run))
+
+    def _patch(self) -> tuple[int, Any]:
+        kind, namespace, name, _ = self._target()
+        store, content = self.cluster.store, self.headers.get("Content-Type", "").partition(";")[0]
+        if content.startswith("application/apply-patch"):
+            manager = self.query.get("fieldManager", "unknown")
+            obj = store.apply(kind, namespace, name, self.body, manager, dry_run=self._dry_run)
+        elif isinstance(self.body, dict):
+            obj = store.patch(kind, namespace, name, self.body, dry_run=self._dry_run)
+        else:
+            raise Refused(415, "UnsupportedMediaType", f"the recorded cluster knows apply and merge patches, not {content}")
+        return 200, self._written(obj)
+
+    def _delete(self) -> tuple[int, Any]:
+        kind, namespace, name, _ = self._target()
+        self.cluster.store.delete(kind, namespace, name, dry_run=self._dry_run)
+        return 200, _status(200, "", "")
+
+
+def _parsed(raw: bytes) -> Any:
+    """JSON, or the YAML that kubectl applies."""
+    try:
+        return json.loads(raw)
+    except ValueError:
+        return yaml.safe_load(raw)
+
+
+def _status(code: int, reason: str, message: str) -> Object:
+    outcome = "Success" if code < 400 else "Failure"
+    return {"apiVersion": "v1", "kind": "Status", "status": outcome, "code": code, "reason": reason, "message": message}
+
+
+def _group(group: str, version: str) -> Object:
+    entry = {"groupVersion": f"{group}/{version}", "version": version}
+    return {"name": group, "versions": [entry], "preferredVersion": entry}
+
+
+def _resource(kind: Kind) -> Object:
+    return {
+        "name": kind.plural,
+        "singularName": kind.kind.lower(),
+        "kind": kind.kind,
+        "namespaced": kind.namespaced,
+        "verbs": _VERBS,
+    }
+
+
+def _selected(obj: Object, query: Mapping[str, str]) -> bool:
+    """By labels (`key=value`, `key!=value`, `key`, all of them) and by the field `metadata.name`."""
+    labels = obj["metadata"].get("labels") or {}
+    for term in filter(None, query.get("labelSelector", "").split(",")):
+        key, operator, value = (term.replace("==", "=")).partition("=")
+        if key.endswith("!"):
+            if labels.get(key.removesuffix("!")) == value:
+                return False
+        elif key not in labels or (operator and labels[key] != value):
+            return False
+    wanted = query.get("fieldSelector", "")
+    if wanted and wanted.partition("=")[0] != "metadata.name":
+        raise Refused(400, "BadRequest", f"the recorded cluster selects by metadata.name only, not by {wanted}")
+    return not wanted or obj["metadata"]["name"] == wanted.partition("=")[2].lstrip("=")

@@ -1,0 +1,226 @@
+"""The recorded cluster's objects, and what writing to them means."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import threading
+import uuid
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lab.standins.recorded_cluster.kinds import BUILT_IN, VELERO, Kind
+
+Object = dict[str, Any]
+Key = tuple[str, str, str, str]
+"""Group, plural, namespace ("" for what has none), name."""
+
+
+class Refused(Exception):  # noqa: N818 - an answer of the API server, not an accident
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.reason = status, reason
+
+
+def now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def merge(old: Any, new: Any, *, delete_null: bool) -> Any:
+    """`new` over `old`, maps key by key; with `delete_null` a null takes the key away, as in a merge patch."""
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return copy.deepcopy(new)
+    answer = dict(old)
+    for key, value in new.items():
+        if value is None and delete_null:
+            answer.pop(key, None)
+        else:
+            answer[key] = merge(answer.get(key), value, delete_null=delete_null)
+    return answer
+
+
+def without(obj: Any, before: Any, after: Any) -> Any:
+    """`obj` less the fields that its manager applied `before` and does not apply any more."""
+    if not isinstance(obj, dict) or not isinstance(before, dict):
+        return obj
+    kept = after if isinstance(after, dict) else {}
+    return {key: without(value, before.get(key), kept.get(key)) for key, value in obj.items() if key not in before or key in kept}
+
+
+class Store:
+    """Every object by its key. Not safe by itself: take `lock` around what belongs together."""
+
+    def __init__(self, file: Path | None = None, *, velero_installed: bool = False) -> None:
+        self.lock = threading.RLock()
+        self._file = file
+        self._kinds = {(kind.api_version, kind.plural): kind for kind in BUILT_IN}
+        self._objects: dict[Key, Object] = {}
+        self._applied: dict[Key, dict[str, Object]] = {}
+        self._version = 0
+        if file and file.exists():
+            self._load(json.loads(file.read_text()))
+        else:
+            for namespace in ("default", "kube-system"):
+                body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+                self.create(self.kind("v1", "namespaces"), "", body)
+        if velero_installed:
+            self.install(VELERO)
+
+    # Kinds
+
+    def kind(self, api_version: str, plural: str) -> Kind:
+        if found := self._kinds.get((api_version, plural)):
+            return found
+        raise Refused(404, "NotFound", "the server could not find the requested resource")
+
+    def kinds(self) -> list[Kind]:
+        return list(self._kinds.values())
+
+    def install(self, kinds: list[Kind]) -> None:
+        self._kinds |= {(kind.api_version, kind.plural): kind for kind in kinds}
+        self.save()
+
+    # Reading
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Object:
+        if found := self._objects.get((kind.group, kind.plural, namespace, name)):
+            return copy.deepcopy(found)
+        raise Refused(404, "NotFound", f'{_resource(kind)} "{name}" not found')
+
+    def list(self, kind: Kind, namespace: str = "") -> list[Object]:
+        return [
+            copy.deepcopy(obj)
+            for (group, plural, place, _), obj in self._objects.items()
+            if (group, plural) == (kind.group, kind.plural) and namespace in ("", place)
+        ]
+
+    # Writing
+
+    def create(self, kind: Kind, namespace: str, body: Object, *, dry_run: bool = False) -> Object:
+        obj = copy.deepcopy(body)
+        meta = obj.setdefault("metadata", {})
+        if not meta.get("name") and meta.get("generateName"):
+            meta["name"] = f"{meta['generateName']}{uuid.uuid4().hex[:5]}"
+        key = (kind.group, kind.plural, namespace, meta["name"])
+        if key in self._objects:
+            raise Refused(409, "AlreadyExists", f'{_resource(kind)} "{meta["name"]}" already exists')
+        if kind.namespaced and ("", "namespaces", "", namespace) not in self._objects:
+            raise Refused(404, "NotFound", f'namespaces "{namespace}" not found')
+        if kind.namespaced:
+            meta["namespace"] = namespace
+        meta |= {"uid": str(uuid.uuid4()), "creationTimestamp": now(), "generation": 1}
+        obj.setdefault("apiVersion", kind.api_version)
+        obj.setdefault("kind", kind.kind)
+        return self._put(key, _served(obj), dry_run=dry_run)
+
+    def replace(self, kind: Kind, namespace: str, name: str, obj: Object, *, dry_run: bool = False) -> Object:
+        """Write the whole object; the generation counts the changes of its spec."""
+        old = self.get(kind, namespace, name)
+        kept = {field: old["metadata"][field] for field in ("uid", "creationTimestamp", "generation", "name")}
+        new = copy.deepcopy(obj)
+        new["metadata"] = {**(new.get("metadata") or {}), **kept}
+        if kind.namespaced:
+            new["metadata"]["namespace"] = namespace
+        new = _served(new)
+        if new.get("spec") != old.get("spec"):
+            new["metadata"]["generation"] += 1
+        return self._put((kind.group, kind.plural, namespace, name), new, dry_run=dry_run)
+
+    def patch(self, kind: Kind, namespace: str, name: str, patch: Object, *, dry_run: bool = False) -> Object:
+        merged = merge(self.get(kind, namespace, name), patch, delete_null=True)
+        return self.replace(kind, namespace, name, merged, dry_run=dry_run)
+
+    def apply(self, kind: Kind, namespace: str, name: str, body: Object, manager: str, *, dry_run: bool = False) -> Object:
+        """Server-side apply: what the manager applied before and leaves out now goes. Conflicts are not simulated."""
+        key = (kind.group, kind.plural, namespace, name)
+        if key in self._objects:
+            old = without(self.get(kind, namespace, name), self._applied.get(key, {}).get(manager), body)
+            answer = self.replace(kind, namespace, name, merge(old, body, delete_null=False), dry_run=dry_run)
+        else:
+            answer = self.create(kind, namespace, body, dry_run=dry_run)
+        if not dry_run:
+            self._applied.setdefault(key, {})[manager] = copy.deepcopy(body)
+        return answer
+
+    def note_created(self, kind: Kind, obj: Object, manager: str) -> None:
+        """A creator manages what it created: its later applies take away what they leave out."""
+        meta = obj["metadata"]
+        key = (kind.group, kind.plural, meta.get("namespace", ""), meta["name"])
+        self._applied.setdefault(key, {})[manager] = copy.deepcopy(obj)
+
+    def set_status(self, kind: Kind, obj: Object, status: Object) -> None:
+        """What a controller says of an object."""
+        meta = obj["metadata"]
+        self.patch(kind, meta.get("namespace", ""), meta["name"], {"status": status})
+
+    def delete(self, kind: Kind, namespace: str, name: str, *, dry_run: bool = False) -> Object:
+        """Remove the object at once, with what is in it if it is a namespace, and with its pods if it is a Job."""
+        obj = self.get(kind, namespace, name)
+        if dry_run:
+            return obj
+        for key in list(self._objects):
+            belongs = kind.plural == "namespaces" and key[2] == name
+            owned = any(owner["uid"] == obj["metadata"]["uid"] for owner in self._owners(key))
+            if belongs or owned or key == (kind.group, kind.plural, namespace, name):
+                self._objects.pop(key, None)
+                self._applied.pop(key, None)
+        self.save()
+        return obj
+
+    def _owners(self, key: Key) -> Iterator[Mapping[str, str]]:
+        yield from self._objects[key]["metadata"].get("ownerReferences") or []
+
+    def _put(self, key: Key, obj: Object, *, dry_run: bool) -> Object:
+        if dry_run:
+            return obj
+        old = self._objects.get(key)
+        if old is None or _content(old) != _content(obj):
+            self._version += 1
+            obj["metadata"]["resourceVersion"] = str(self._version)
+            self._objects[key] = obj
+            self.save()
+        return copy.deepcopy(self._objects[key])
+
+    # The file
+
+    def save(self) -> None:
+        if self._file is None:
+            return
+        content = {
+            "version": self._version,
+            "velero": ("velero.io/v1", "backups") in self._kinds,
+            "objects": [{"key": key, "object": obj, "applied": self._applied.get(key, {})} for key, obj in self._objects.items()],
+        }
+        part = self._file.with_suffix(".part")
+        part.write_text(json.dumps(content, indent=1))
+        part.replace(self._file)
+
+    def _load(self, content: Mapping[str, Any]) -> None:
+        self._version = content["version"]
+        for entry in content["objects"]:
+            group, plural, namespace, name = entry["key"]
+            self._objects[group, plural, namespace, name] = entry["object"]
+            self._applied[group, plural, namespace, name] = entry["applied"]
+        if content["velero"]:
+            self.install(VELERO)
+
+
+def _resource(kind: Kind) -> str:
+    return f"{kind.plural}.{kind.group}" if kind.group else kind.plural
+
+
+def _content(obj: Object) -> Object:
+    return {**obj, "metadata": {key: value for key, value in obj["metadata"].items() if key != "resourceVersion"}}
+
+
+def _served(obj: Object) -> Object:
+    """What every API server makes of a write: a Secret's texts encoded, no status null."""
+    if obj.get("kind") == "Secret" and obj.get("stringData"):
+        encoded = {key: base64.b64encode(str(text).encode()).decode() for key, text in obj.pop("stringData").items()}
+        obj["data"] = {**(obj.get("data") or {}), **encoded}
+    if obj.get("status", ...) is None:
+        del obj["status"]
+    return obj

@@ -1,0 +1,65 @@
+"""`python -m lab.tools`: say what is here and what is missing, and get what is missing."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+
+from lab.console import say, warn
+from lab.tools import images, installed, packages, toolbox
+from lab.tools.go import ToolError
+from lab.tools.groups import GROUPS, Group
+from lab.tools.packages import PackagesError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m lab.tools", description=__doc__)
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join(GROUPS)} (all, with images and packages)")
+    parser.add_argument("--check", action="store_true", help="only say what is here and what is missing")
+    options = parser.parse_args(arguments)
+    _say_what_is_here(options.groups or list(GROUPS))
+    if options.check:
+        return 0
+    started = time.monotonic()
+    try:
+        _get(options.groups)
+    except (ToolError, PackagesError) as error:
+        warn(str(error))
+        return 1
+    except KeyboardInterrupt:
+        warn("interrupted: nothing half-made was left, and finished groups are kept")
+        return 130
+    say(f"everything is here ({time.monotonic() - started:.0f} s)")
+    return 0
+
+
+def _get(groups: Sequence[str]) -> None:
+    if groups:
+        toolbox.ensure(groups)
+        return
+    if sys.platform == "linux":
+        packages.ensure()
+    for image in images.ensure(toolbox.ensure()).values():
+        say(f"  {image.reference}  {image.archive}")
+
+
+def _say_what_is_here(names: Sequence[str]) -> None:
+    for name in names:
+        if name in GROUPS:
+            say(f"{name}: {_place(GROUPS[name])}")
+    if sys.platform == "linux":
+        say(f"system packages: {', '.join(packages.missing()) or 'none'} missing")
+
+
+def _place(group: Group) -> str:
+    on_path = {tool: path for tool in group.tools if (path := installed.find(tool))}
+    if len(on_path) == len(group.tools):
+        return ", ".join(map(str, on_path.values()))
+    directory = toolbox.directory(group)
+    return str(directory) if directory.is_dir() else f"to be built, about {group.cold_seconds} s from nothing on 2 cores"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

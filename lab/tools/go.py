@@ -1,0 +1,150 @@
+"""Run the Go compiler so that a person can watch: what is being built, how far it is, how long it will take."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from lab.tools.groups import BUILD_ENVIRONMENT, Group
+
+OLDEST = (1, 26)
+HEARTBEAT = 30.0  # seconds between two signs of life
+
+_PACKAGE = re.compile(r"[\w.~+/-]+")  # how `go list` and `go build -v` name a package: one word on a line of its own
+
+
+class ToolError(Exception):
+    """A tool could not be had: the message says which, why, and what to do."""
+
+
+def check() -> None:
+    """Raise ToolError unless a Go that can build the modules is on PATH."""
+    wanted = ".".join(map(str, OLDEST))
+    advice = f"install Go {wanted} or newer (https://go.dev/dl) and put its bin directory on PATH"
+    if shutil.which("go") is None:
+        raise ToolError(f"Go is not on PATH, and the lab builds its tools with it: {advice}")
+    # GOTOOLCHAIN=local: a newer Go is the user's to install, not ours to fetch behind their back.
+    command = ["go", "env", "GOVERSION"]
+    version = subprocess.run(
+        command, env={**os.environ, "GOTOOLCHAIN": "local"}, cwd="/", capture_output=True, text=True, check=False
+    )
+    numbers = re.search(r"go(\d+)\.(\d+)", version.stdout)
+    if numbers is None or (int(numbers[1]), int(numbers[2])) < OLDEST:
+        raise ToolError(f"{shutil.which('go')} is {version.stdout.strip() or 'broken'}, too old for the pinned modules: {advice}")
+
+
+def environment(scratch: Path) -> dict[str, str]:
+    """The environment of a build whose caches live and die with `scratch`, unless the user's environment names others."""
+    ours = {"GOCACHE": str(scratch / "go-build"), "GOMODCACHE": str(scratch / "go-modules")}
+    user = {name: os.environ[name] for name in ours if os.environ.get(name)}
+    flags = ["-mod=readonly", "-buildvcs=false"]
+    if "GOMODCACHE" not in user:
+        flags.append("-modcacherw")  # else the directories of modules are read-only, and nobody but root can drop them
+    temporary = scratch / "tmp"
+    temporary.mkdir(parents=True, exist_ok=True)
+    fixed = {"GOTOOLCHAIN": "local", "GOWORK": "off", "GOFLAGS": " ".join(flags), "GOTMPDIR": str(temporary), **BUILD_ENVIRONMENT}
+    inherited = {name: value for name, value in os.environ.items() if name not in ("GOOS", "GOARCH")}
+    return {**inherited, **ours, **user, **fixed}
+
+
+def seconds_left(cold_seconds: float, elapsed: float, done: int, total: int) -> float:
+    """How long a build will still take: by the measured cold figure at first, then by its own pace, once that says something."""
+    if total == 0 or done < total / 10:
+        return max(cold_seconds - elapsed, 0)
+    return elapsed * (total - done) / done
+
+
+def spoken(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+class GroupBuild:
+    """Builds one group into `directory` (one file a program and one link a name), and says every HEARTBEAT seconds where it is.
+
+    `after`: seconds that the groups behind this one will take, for the estimate of the whole. All output of Go goes to `log`.
+    """
+
+    def __init__(
+        self, group: Group, directory: Path, *, env: Mapping[str, str], log: Path, after: float, say: Callable[[str], None]
+    ) -> None:
+        self._group, self._directory, self._env, self._log, self._after, self._say = group, directory, env, log, after, say
+        self._started = time.monotonic()
+        self._wanted: set[str] = set()
+        self._compiled: set[str] = set()
+        self._doing = "downloading modules"
+
+    def run(self) -> None:
+        self._directory.mkdir(parents=True)
+        for program in self._group.programs:  # one by one: Go refuses a list in which two programs spell an import differently
+            self._wanted |= set(self._packages_named_by(["go", "list", "-deps", program.package], counting=False))
+        for program in self._group.programs:
+            self._doing = f"compiling {program.name}"
+            self._packages_named_by(program.build_command(str(self._directory / program.name)), counting=True)
+            for link in program.links:
+                (self._directory / link).symlink_to(program.name)
+
+    def heartbeat(self) -> None:
+        elapsed, done, total = time.monotonic() - self._started, len(self._compiled), len(self._wanted)
+        left = seconds_left(self._group.cold_seconds, elapsed, done, total)
+        count = f", {done} of {total} packages" if total else ""
+        whole = f"; everything: about {spoken(left + self._after)}" if self._after else ""
+        self._say(f"    {self._group.name}: {self._doing}{count}, {spoken(elapsed)} so far, about {spoken(left)} left{whole}")
+
+    def _packages_named_by(self, command: Sequence[str], *, counting: bool) -> list[str]:
+        """Run Go, and return the packages it names while it runs; with `counting`, they count as compiled at once."""
+        named: list[str] = []
+        complaint: list[str] = []
+
+        def read(lines: Iterator[str]) -> None:
+            with self._log.open("a") as log:
+                for line in lines:
+                    log.write(line)
+                    text = line.strip()
+                    if _PACKAGE.fullmatch(text):
+                        named.append(text)
+                        if counting:
+                            self._compiled.add(text)
+                    elif text and not text.startswith(("#", "go: downloading")):
+                        complaint.append(text)
+
+        with _running(command, cwd=self._group.module, env=self._env) as process:
+            assert process.stdout is not None
+            reader = threading.Thread(target=read, args=(process.stdout,), daemon=True)
+            reader.start()
+            while reader.is_alive():
+                reader.join(timeout=HEARTBEAT)
+                if reader.is_alive():
+                    self.heartbeat()
+            if process.wait() != 0:
+                why = complaint[0] if complaint else f"exit status {process.returncode}"
+                raise ToolError(f"building {self._group.name} failed while {self._doing}: {why}; Go's whole output: {self._log}")
+        return named
+
+
+@contextmanager
+def _running(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """A child in a process group of its own, so that leaving the block, by Ctrl-C too, ends it with every compiler it started."""
+    process = subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()

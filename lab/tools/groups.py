@@ -1,0 +1,160 @@
+"""The programs that the lab builds, grouped into Go modules so that each shares as much compilation as it can.
+
+A further group is one more row of GROUPS and one more directory with a go.mod. To change a version, change it there and in
+versions.py, run `go mod tidy -e` in the directory (-e passes over what only the tests of dependencies import), and commit go.mod
+and go.sum.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.tools import versions
+
+MODULES = Path(__file__).parent / "modules"
+APPLICATION = Path(__file__).parent.parent / "application"
+
+# Static programs: they run in images that hold nothing else.
+BUILD_ENVIRONMENT = {"CGO_ENABLED": "0"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """One `go build`.
+
+    `package`: what is built, as Go names it. `name`: the file it becomes. `links`: for a multi-call program, the names it is
+    called by instead of its own. `variables`: what the linker sets, `path/of/package.name=value`: the version, as its own
+    project's release build sets it.
+    """
+
+    package: str
+    name: str
+    links: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        return self.links or (self.name,)
+
+    def build_command(self, output: str) -> list[str]:
+        # -s -w: without the symbol table and debugging data a program is a third smaller.
+        linker = " ".join(["-s", "-w", *(f"-X {variable}" for variable in self.variables)])
+        return ["go", "build", "-v", "-ldflags", linker, "-o", output, self.package]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """One Go module and the programs built from it.
+
+    `cold_seconds`: what a build from empty caches took on 2 cores, downloads included; the first estimate of the time left
+    comes from it, so it need not be exact.
+    """
+
+    name: str
+    module: Path
+    programs: tuple[Program, ...]
+    cold_seconds: int
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        return tuple(tool for program in self.programs for tool in program.tools)
+
+    @property
+    def key(self) -> str:
+        """Changes with everything that changes the programs: sources, pinned versions, build commands, platform."""
+        digest = hashlib.sha256()
+        recipe = {
+            "commands": [[*program.build_command(program.name), *program.links] for program in self.programs],
+            "environment": BUILD_ENVIRONMENT,
+            "platform": [platform.system(), platform.machine()],
+        }
+        digest.update(json.dumps(recipe, sort_keys=True).encode())
+        sources = [path for path in self.module.rglob("*") if path.suffix == ".go" or path.name in ("go.mod", "go.sum")]
+        for path in sorted(sources):
+            content = path.read_bytes()
+            digest.update(f"\n{path.relative_to(self.module).as_posix()} {len(content)}\n".encode() + content)
+        return digest.hexdigest()[:12]
+
+
+# Without these a server calls itself v0.0.0-master, which Helm charts and clients refuse.
+_KUBERNETES_VERSION = tuple(
+    f"k8s.io/component-base/version.{name}={value}"
+    for name, value in (
+        ("gitVersion", versions.KUBERNETES),
+        ("gitMajor", versions.KUBERNETES.lstrip("v").split(".")[0]),
+        ("gitMinor", versions.KUBERNETES.split(".")[1]),
+    )
+)
+_AWS_PLUGIN = "github.com/vmware-tanzu/velero-plugin-for-aws"
+
+# In the order they are built: what the engine's tests need comes first.
+GROUPS: Mapping[str, Group] = {
+    group.name: group
+    for group in (
+        Group(
+            name="pulumi",
+            module=MODULES / "pulumi",
+            cold_seconds=180,
+            programs=(
+                Program(
+                    package="github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+                    name="pulumi",
+                    variables=(f"github.com/pulumi/pulumi/sdk/v3/go/common/version.Version={versions.PULUMI}",),
+                ),
+            ),
+        ),
+        Group(
+            name="region",
+            module=MODULES / "region",
+            cold_seconds=450,
+            programs=(
+                Program(package="go.etcd.io/etcd/server/v3", name="etcd"),
+                Program(
+                    package="./kube",
+                    name="kube",
+                    links=("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"),
+                    variables=_KUBERNETES_VERSION,
+                ),
+                Program(package="k8s.io/kubernetes/cmd/kubectl", name="kubectl", variables=_KUBERNETES_VERSION),
+                Program(package="./coredns", name="coredns"),
+                Program(package="go.etcd.io/etcd/etcdctl/v3", name="etcdctl"),
+                Program(package="go.etcd.io/etcd/etcdutl/v3", name="etcdutl"),
+                Program(package="github.com/rancher/local-path-provisioner", name="local-path-provisioner"),
+            ),
+        ),
+        Group(
+            name="velero",
+            module=MODULES / "velero",
+            cold_seconds=210,
+            programs=(
+                Program(
+                    package="github.com/vmware-tanzu/velero/cmd/velero",
+                    name="velero",
+                    variables=(f"github.com/vmware-tanzu/velero/pkg/buildinfo.Version={versions.VELERO}",),
+                ),
+                Program(package=f"{_AWS_PLUGIN}/velero-plugin-for-aws", name="velero-plugin-for-aws"),
+                Program(package=f"{_AWS_PLUGIN}/hack/cp-plugin", name="cp-plugin"),
+            ),
+        ),
+        Group(
+            name="images",
+            module=MODULES / "images",
+            cold_seconds=15,
+            programs=(
+                Program(package="./pause", name="pause"),
+                Program(package="./storage-helper", name="storage-helper"),
+            ),
+        ),
+        Group(
+            name="application",
+            module=APPLICATION,
+            cold_seconds=20,
+            programs=(Program(package=".", name="shop"),),
+        ),
+    )
+}

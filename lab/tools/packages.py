@@ -1,0 +1,99 @@
+"""System packages of the lab: what the machine must bring along because it is part of its operating system."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import console
+
+LOCK_PATIENCE = 120  # seconds to wait for another apt-get on this machine
+SYSTEMD = Path("/run/systemd/system")
+_CONTAINERD_SERVICE = "containerd.service"
+
+
+class PackagesError(Exception):
+    """A system package is missing and could not be installed: the message names it and the command."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """A Debian package and the files that show that it, or another distribution's own, is there.
+
+    `programs` must all be on PATH; of `files`, if any are named, one must exist.
+    """
+
+    name: str
+    programs: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+
+    def present(self) -> bool:
+        path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])  # not every shell of a root user has these
+        programs = all(shutil.which(program, path=path) for program in self.programs)
+        return programs and (not self.files or any(file.exists() for file in self.files))
+
+
+PACKAGES = (
+    Package(name="containerd", programs=("containerd", "ctr", "containerd-shim-runc-v2")),
+    Package(name="runc", programs=("runc",)),
+    Package(name="containernetworking-plugins", files=(Path("/usr/lib/cni/ptp"), Path("/opt/cni/bin/ptp"))),
+    Package(name="iptables", programs=("iptables",)),  # the CNI plugins that forward ports and masquerade call it
+    Package(name="nftables", programs=("nft",)),  # kube-proxy, and the packet counters
+    Package(name="conntrack", programs=("conntrack",)),  # kube-proxy
+    Package(name="iproute2", programs=("ip",)),
+    Package(name="util-linux", programs=("unshare", "nsenter")),
+    Package(name="mount", programs=("mount", "umount")),
+)
+
+
+def missing() -> list[str]:
+    """The names of the Debian packages whose content is not on this machine."""
+    return [package.name for package in PACKAGES if not package.present()]
+
+
+def ensure() -> None:
+    """Install what is missing, as root on a machine with apt-get; elsewhere raise PackagesError with the command to run."""
+    if not (names := missing()):
+        return
+    command = ["apt-get", "install", "--yes", "--no-install-recommends", *names]
+    advice = f"run `sudo apt-get update && sudo {' '.join(command)}`, or install what your distribution calls them"
+    if shutil.which("apt-get") is None or os.geteuid() != 0:
+        raise PackagesError(f"the lab needs system packages that are not installed: {', '.join(names)}; {advice}")
+    with console.step(f"installing system packages: {', '.join(names)}"), _containerd_not_started(names):
+        for action in (["apt-get", "update"], command):
+            _run(action, advice)
+    if left := missing():
+        raise PackagesError(f"apt-get ended well, but these are still missing: {', '.join(left)}; {advice}")
+
+
+def _run(command: list[str], advice: str) -> None:
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    patient = [*command, "--option", f"DPkg::Lock::Timeout={LOCK_PATIENCE}"]
+    done = subprocess.run(patient, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        why = (done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}").splitlines()[-1]
+        raise PackagesError(f"{' '.join(command)} failed: {why}; {advice}")
+
+
+@contextmanager
+def _containerd_not_started(names: list[str]) -> Iterator[None]:
+    """Keep Debian from starting a container runtime of the system's own: the lab runs one in each region and needs no other.
+
+    A package's scripts start only units that are enabled, so a mask that lives in /run (a reboot forgets it) while they run is
+    enough, and disabling the unit afterwards keeps it off at the next boot. A containerd that was there before is left alone, and
+    so is a machine without systemd, where nothing would be started.
+    """
+    if "containerd" not in names or not SYSTEMD.is_dir():
+        yield
+        return
+    subprocess.run(["systemctl", "mask", "--runtime", _CONTAINERD_SERVICE], capture_output=True, check=False)
+    try:
+        yield
+    finally:
+        for action in (["unmask", "--runtime"], ["disable"]):
+            subprocess.run(["systemctl", *action, _CONTAINERD_SERVICE], capture_output=True, check=False)

@@ -1,0 +1,8 @@
+"""The versions the lab pins. The modules' go.mod files name the same ones; a unit test holds the two together."""
+
+PULUMI = "v3.259.0"
+KUBERNETES = "v1.37.2"
+ETCD = "v3.7.3"
+COREDNS = "v1.15.0"
+VELERO = "v1.18.3"
+VELERO_PLUGIN_FOR_AWS = "v1.14.3"

@@ -1,0 +1,303 @@
+"""The lab as one thing: two regions, AWS, the engine, both stacks and the application; brought up, damaged, and taken down."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab import engine, project, stacks
+from lab.application import manifests
+from lab.cloud.cloud import Cloud
+from lab.console import say, step
+from lab.paths import CHECKOUT, LabPaths
+from lab.processes import Daemon
+from lab.pulumi import Pulumi
+from lab.regions import kubeconfig, layout, namespaces, network, preflight, teardown
+from lab.regions.region import Region
+from lab.regions.spec import REGIONS, RegionSpec, named
+from lab.tools import images, packages, toolbox
+from lab.waiting import until
+
+GROUPS = ("pulumi", "region", "velero", "images", "application")
+SCHEDULES = ("daily-full", "hourly-critical")
+NAMESERVER = f"{network.WAN_ADDRESS}:53"
+
+
+class LabError(Exception):
+    """The lab cannot do what it was asked; the message says why."""
+
+
+@dataclass(kw_only=True)
+class Lab:
+    """One checkout's lab."""
+
+    paths: LabPaths = field(default_factory=LabPaths)
+    setup_seconds: float = 0.0
+    ttl: int = 60
+    _tools: toolbox.Toolbox | None = None
+    _engine: engine.Engine | None = None
+
+    @property
+    def tools(self) -> toolbox.Toolbox:
+        if self._tools is None:
+            self._tools = toolbox.ensure(GROUPS)
+        return self._tools
+
+    @property
+    def engine(self) -> engine.Engine:
+        if self._engine is None:
+            self._engine = engine.prepare(self.paths.root / "engine", self.tools.path("pulumi"))
+        return self._engine
+
+    @property
+    def cloud(self) -> Cloud:
+        hosts = {project.load_balancer(spec.name): spec.address for spec in REGIONS}
+        prefix = network.inside(namespaces.WAN)
+        return Cloud(self.paths, listen=network.WAN_ADDRESS, endpoint_port=5555, name_server_port=53, prefix=prefix, hosts=hosts)
+
+    @property
+    def provider_log(self) -> Path:
+        return self.paths.logs / "provider-calls.jsonl"
+
+    @property
+    def pulumi(self) -> Pulumi:
+        return stacks.cli(self.engine, self.paths.root, provider_log=self.provider_log, namespace=namespaces.OPS)
+
+    def region(self, name: str) -> Region:
+        return Region(self.paths, named(name), {tool: self.tools.path(tool) for tool in layout.TOOLS})
+
+    # Up and down
+
+    def set_up(self) -> None:
+        """Everything that is built or installed once. Raises LabError where the machine cannot hold the lab."""
+        if obstacles := preflight.obstacles():
+            raise LabError("; ".join(obstacles))
+        began = time.monotonic()
+        self.paths.make()
+        packages.ensure()
+        _ = self.tools
+        self._images = images.ensure(self.tools)
+        self.setup_seconds = time.monotonic() - began
+
+    def up(self) -> None:
+        """Both regions Ready, AWS and the name server answering. Safe to repeat."""
+        network.up(self.paths)
+        with step("AWS endpoint, replication, name server"):
+            self.cloud.start()
+        with step("two Kubernetes clusters"), ThreadPoolExecutor() as pool:
+            list(pool.map(self._start, REGIONS))
+        certificates = {spec: self.region(spec.name).certificates for spec in REGIONS}
+        kubeconfig.write(self.paths.kubeconfig, kubeconfig.for_people(certificates))
+        self._write_wrappers()
+
+    def _start(self, spec: RegionSpec) -> None:
+        region = self.region(spec.name)
+        region.start()
+        region.load_images(image.archive for image in self._images.values())
+        region.wait_ready()
+
+    def deploy(self) -> None:
+        """Both stacks, the application in the primary, and its backups in both regions."""
+        self.prepare_project()
+        stacks.deploy(self.pulumi)
+        with step("the application, in the primary region and nowhere else"):
+            self.install_application()
+        with step("backups from both schedules, replicated and seen by the secondary's Velero"):
+            self.back_up()
+
+    def prepare_project(self) -> None:
+        references = {name: image.reference for name, image in self._images.items()}
+        files = project.ProjectFiles(
+            endpoint=self.cloud.endpoint_url,
+            zone_id=self.cloud.create_zone(project.ZONE),
+            kubeconfig=self.paths.kubeconfig,
+            images={
+                "velero": references["velero"],
+                "veleroPluginForAws": references["velero-plugin-for-aws"],
+                "kubectl": references["kubectl"],
+            },
+            kubelet_roots={spec.name: layout.KUBELET_ROOT for spec in REGIONS},
+            ttl=self.ttl,
+        )
+        stacks.prepare(self.pulumi, files, static_credentials=True)
+
+    def down(self) -> None:
+        """Stop everything that any command of this lab started, and say what could not be stopped."""
+        if preflight.obstacles():
+            return
+        self.cloud.stop()
+        teardown.down(self.paths)
+        if left := teardown.leftovers(self.paths):
+            raise LabError(f"still there after taking the lab down: {', '.join(left)}")
+
+    def forget(self) -> None:
+        """Delete what the last lab left on disk, so that the next one begins with nothing but the images."""
+        for spec in REGIONS:
+            self.region(spec.name).wipe()
+        for path in (self.paths.project, self.paths.state, self.paths.logs):
+            subprocess.run(["rm", "-rf", str(path)], check=True)
+        self.paths.make()
+
+    # The application and its backups
+
+    def kubectl(self, region: str, *args: str, stdin: str | None = None, check: bool = True) -> str:
+        """kubectl against one region, from the operations namespace; its output."""
+        command = [
+            *network.inside(namespaces.OPS),
+            str(self.tools.path("kubectl")),
+            f"--kubeconfig={self.paths.kubeconfig}",
+            f"--context={named(region).context}",
+            "--request-timeout=20s",
+            *args,
+        ]
+        ran = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+        if check and ran.returncode:
+            raise LabError(f"kubectl {shlex.join(args)} ({region}): {ran.stderr.strip() or ran.stdout.strip()}")
+        return ran.stdout
+
+    def install_application(self, region: str = "primary") -> None:
+        documents = manifests.documents(self._images["shop"].reference)
+        self.kubectl(region, "apply", "-f", "-", stdin=yaml.safe_dump_all(documents))
+        self.kubectl(region, "rollout", "status", "-n", manifests.NAMESPACE, f"deployment/{manifests.NAME}", "--timeout=120s")
+
+    def back_up(self) -> None:
+        """A Backup from each of the primary's schedules, at once, and the wait until the other region could restore it."""
+        for name in SCHEDULES:
+            self.velero("primary", "backup", "create", "--from-schedule", f"{name}-{named('primary').aws_region}", "--wait")
+        until("the backups to be seen by the secondary's Velero", self._synced, timeout=240, interval=1)
+
+    def _synced(self) -> bool:
+        """The newest backup of each schedule is completed here and known there."""
+        made, seen = (self.completed_backups(region) for region in ("primary", "secondary"))
+        newest = {max((name for name in made if name.startswith(schedule)), default="") for schedule in SCHEDULES}
+        return newest <= seen
+
+    def completed_backups(self, region: str) -> set[str]:
+        """Names of the primary's backups that a region's Velero knows as Completed."""
+        found = json.loads(self.kubectl(region, "get", "backups.velero.io", "-n", "velero", "-o", "json"))["items"]
+        ours = f"-{named('primary').aws_region}-"
+        return {
+            item["metadata"]["name"]
+            for item in found
+            if item.get("status", {}).get("phase") == "Completed" and ours in item["metadata"]["name"]
+        }
+
+    def velero(self, region: str, *args: str) -> str:
+        command = [
+            *network.inside(namespaces.OPS),
+            str(self.tools.path("velero")),
+            f"--kubeconfig={self.paths.kubeconfig}",
+            f"--kubecontext={named(region).context}",
+            *args,
+        ]
+        ran = subprocess.run(
+            command, capture_output=True, text=True, check=False, env={**os.environ, "HOME": str(self.paths.root)}
+        )
+        if ran.returncode:
+            raise LabError(f"velero {shlex.join(args)} ({region}): {ran.stderr.strip()}")
+        return ran.stdout
+
+    # Damage
+
+    def kill(self, region: str) -> None:
+        """The whole region, as if its data centre had lost power: cluster, network, and its part of AWS."""
+        self.cloud.black_hole(named(region).aws_region)
+        self.region(region).kill()
+
+    def heal(self, region: str) -> None:
+        """The region comes back with its disk."""
+        network.heal(named(region))
+        self.region(region).start()
+        self.region(region).wait_ready()
+        self.cloud.restore(named(region).aws_region)
+
+    # What an observer sees
+
+    def api_server_changes(self, region: str, since: datetime) -> dict[str, int]:
+        """What the engine and its hooks changed in a cluster, as its own audit log has it: `verb resource` and how often."""
+        counts: dict[str, int] = {}
+        for line in self.region(region).audit_log.read_text().splitlines():
+            event = json.loads(line)
+            when = datetime.fromisoformat(event["requestReceivedTimestamp"].replace("Z", "+00:00"))
+            ours = network.OPS_ADDRESS in event.get("sourceIPs", [])
+            if ours and when >= since and event["verb"] in ("create", "update", "patch", "delete") and "objectRef" in event:
+                if "dryRun=All" in event["requestURI"]:
+                    continue
+                key = f"{event['verb']} {event['objectRef']['resource']}"
+                counts[key] = counts.get(key, 0) + 1
+        return counts
+
+    def start_client(self, log: Path, *, cache: bool = True) -> Callable[[], None]:
+        """A user, in a process of its own; call what is returned to end it."""
+        daemon = Daemon(self.paths, "client")
+        daemon.start(
+            [
+                *network.inside(namespaces.WAN),
+                sys.executable,
+                "-m",
+                "lab.client",
+                "--name",
+                project.NAME,
+                "--server",
+                NAMESERVER,
+                "--port",
+                "80",
+                "--log",
+                str(log),
+                *([] if cache else ["--no-cache"]),
+            ],
+            cwd=CHECKOUT,
+        )
+        return daemon.stop
+
+    # For people
+
+    def environment(self) -> Mapping[str, str]:
+        """What `make lab` asks a shell to export: the wrappers first, and the engine's own variables."""
+        wanted = ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_HOME", "PULUMI_SKIP_UPDATE_CHECK",
+                  "PULUMI_IGNORE_AMBIENT_PLUGINS", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "AWS_ACCESS_KEY_ID",
+                  "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED")  # fmt: skip
+        inner = self.pulumi.environment
+        return {key: inner[key] for key in wanted if key in inner} | {"KUBECONFIG": str(self.paths.kubeconfig)}
+
+    def _write_wrappers(self) -> None:
+        programs = {"pulumi": self.engine.pulumi, "kubectl": self.tools.path("kubectl"), "velero": self.tools.path("velero")}
+        for name, program in programs.items():
+            command = shlex.join([*network.inside(namespaces.OPS), str(program)])
+            wrapper = self.paths.bin / name
+            wrapper.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+            wrapper.chmod(0o755)
+
+    def status(self) -> dict[str, Any]:
+        return {
+            "engine": self.engine.describe(),
+            "regions": {spec.name: "up" if self.region(spec.name).alive else "down" for spec in REGIONS},
+            "aws": "up" if self.cloud.running else "down",
+            "answers": self.cloud.route53() if self.cloud.running else {},
+            "replication": self.cloud.replication() if self.cloud.running else {},
+        }
+
+    def say_how_to_use(self) -> None:
+        say(
+            f"\nThe lab is running. In another shell:\n\n"
+            f'    eval "$({shlex.join([".venv/bin/python", "-m", "lab", "env"])})"\n'
+            f"    cd {os.path.relpath(self.paths.project)}\n\n"
+            "    kubectl --context lab-primary get pods -A          # the other: lab-secondary\n"
+            "    pulumi stack output next -s secondary\n"
+            "    pulumi config set active secondary -s secondary && pulumi up -s secondary\n\n"
+            f"    python -m lab dig {project.NAME}                # whom the name server answers with\n"
+            "    python -m lab kill primary                         # and heal primary\n\n"
+            "make down stops it."
+        )

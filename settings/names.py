@@ -1,0 +1,73 @@
+"""Names that both regions compute and nobody looks up: a peer that is dead cannot be asked what its bucket is called.
+
+No name depends on `active`, so nothing is renamed by a failover.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from settings.model import Purpose, Topology
+from settings.roles import Role, peer_of
+
+NAMESPACE = "k8s-dr"
+"""Namespace of the program's own Jobs and records, in both clusters."""
+
+FLAG_KEY = "dr/active.json"
+"""S3 key of the traffic flag."""
+
+PROGRAM_NAMESPACES = ("cert-manager", "cnpg-system", NAMESPACE, "kube-node-lease", "kube-public", "kube-system", "velero")
+"""Namespaces that a cluster brings itself or that this program owns: never restored over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """Everything that has a computable name, seen from the region `role`."""
+
+    topology: Topology
+    role: Role
+
+    @property
+    def region(self) -> str:
+        return self.topology.region(self.role)
+
+    @property
+    def peer_region(self) -> str:
+        return self.topology.region(peer_of(self.role))
+
+    def bucket(self, purpose: Purpose) -> str:
+        return self.topology.bucket(purpose, self.region)
+
+    def peer_bucket(self, purpose: Purpose) -> str:
+        return self.topology.bucket(purpose, self.peer_region)
+
+    @property
+    def flag_bucket(self) -> str:
+        """The flag's bucket, in the secondary region whoever asks."""
+        return self.topology.bucket("dr-flag", self.topology.regions.secondary)
+
+    @property
+    def flag_host(self) -> str:
+        """Where the health check of the primary's record reads the flag."""
+        return f"{self.flag_bucket}.s3.{self.topology.regions.secondary}.amazonaws.com"
+
+    @property
+    def key_alias(self) -> str:
+        return f"alias/{self.topology.organization}-dr"
+
+    @property
+    def peer_key_alias_arn(self) -> str:
+        return f"arn:aws:kms:{self.peer_region}:{self.topology.account_id}:{self.key_alias}"
+
+    @property
+    def replication_role(self) -> str:
+        """IAM is global, so the region is in the name."""
+        return f"{self.topology.organization}-dr-replication-{self.region}"
+
+    def velero_prefix(self, role: Role) -> str:
+        """Each region writes below its own prefix; the peer reads the replica of it in its own bucket."""
+        return f"velero/{role}"
+
+    def schedule(self, backup: str, role: Role) -> str:
+        """Velero syncs Backups by name, and one of the same name hides the peer's: so the region is in the name."""
+        return f"{backup}-{self.topology.region(role)}"

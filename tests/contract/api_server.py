@@ -1,0 +1,144 @@
+"""A real API server on loopback, with an etcd behind it and nothing else: it validates, admits and stores, and runs no pod."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from lab.waiting import until
+
+TOKEN = "of-this-test-alone"
+AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the API server says of one object: its HTTP status, its warnings, and its message or the object itself."""
+
+    status: int
+    warnings: tuple[str, ...]
+    body: dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.body.get('message', '')} {' '.join(self.warnings)}".strip()
+
+
+class ApiServer:
+    """Applies objects as the provider does: server-side, with the strictest field validation."""
+
+    def __init__(self, port: int, certificate: Path) -> None:
+        self.url = f"https://127.0.0.1:{port}"
+        self._http = urllib3.PoolManager(ca_certs=str(certificate), headers=AUTHORIZED, retries=False)
+        self._resources: dict[tuple[str, str], tuple[str, bool]] = {}
+
+    def ready(self) -> bool:
+        return self._http.request("GET", f"{self.url}/readyz", timeout=2).status == 200
+
+    def apply(self, item: dict[str, Any], *, dry_run: bool = False) -> Answer:
+        options = "fieldManager=pulumi&fieldValidation=Strict" + ("&dryRun=All" if dry_run else "")
+        answer = self._http.request(
+            "PATCH",
+            f"{self.url}{self._path(item)}?{options}",
+            body=json.dumps(item),
+            headers={**AUTHORIZED, "Content-Type": "application/apply-patch+yaml"},
+            timeout=20,
+        )
+        return Answer(
+            status=answer.status, warnings=tuple(answer.headers.getlist("Warning")), body=json.loads(answer.data or b"{}")
+        )
+
+    def _path(self, item: dict[str, Any]) -> str:
+        version, kind = item["apiVersion"], item["kind"]
+        plural, namespaced = self.resource(version, kind)
+        root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+        namespace = f"/namespaces/{item['metadata'].get('namespace', 'default')}" if namespaced else ""
+        return f"{root}{namespace}/{plural}/{item['metadata']['name']}"
+
+    def resource(self, version: str, kind: str) -> tuple[str, bool]:
+        """Plural of a kind, and whether it is in a namespace, as the server itself says."""
+        if (version, kind) not in self._resources:
+            root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+            listed = json.loads(self._http.request("GET", f"{self.url}{root}", timeout=5).data)
+            for found in listed.get("resources", []):
+                if "/" not in found["name"]:
+                    self._resources[version, found["kind"]] = found["name"], found["namespaced"]
+        return self._resources[version, kind]
+
+
+@contextmanager
+def running(etcd: Path, kube_apiserver: Path, directory: Path) -> Iterator[ApiServer]:
+    """An API server whose processes end with the block, and whose files lie in `directory`."""
+    client, peer, secure = _free_port(), _free_port(), _free_port()
+    (directory / "tokens.csv").write_text(f'{TOKEN},tester,1,"system:masters"\n')
+    (directory / "accounts.key").write_bytes(
+        ec.generate_private_key(ec.SECP256R1()).private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+        )
+    )
+    store: list[str | Path] = [
+        etcd,
+        f"--data-dir={directory}/etcd",
+        f"--listen-client-urls=http://127.0.0.1:{client}",
+        f"--advertise-client-urls=http://127.0.0.1:{client}",
+        f"--listen-peer-urls=http://127.0.0.1:{peer}",
+        f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}",
+        f"--initial-cluster=default=http://127.0.0.1:{peer}",
+        "--unsafe-no-fsync",
+    ]
+    serve: list[str | Path] = [
+        kube_apiserver,
+        f"--etcd-servers=http://127.0.0.1:{client}",
+        "--bind-address=127.0.0.1",
+        "--advertise-address=127.0.0.1",
+        "--endpoint-reconciler-type=none",
+        f"--secure-port={secure}",
+        f"--cert-dir={directory}/certificates",
+        f"--token-auth-file={directory}/tokens.csv",
+        "--authorization-mode=RBAC",
+        "--allow-privileged=true",
+        "--service-cluster-ip-range=10.0.0.0/24",
+        "--service-account-issuer=https://kubernetes.default.svc",
+        f"--service-account-key-file={directory}/accounts.key",
+        f"--service-account-signing-key-file={directory}/accounts.key",
+    ]
+    with _process(store, directory / "etcd.log"), _process(serve, directory / "apiserver.log") as process:
+        server = ApiServer(secure, directory / "certificates" / "apiserver.crt")
+
+        def up() -> bool:
+            if process.poll() is not None:
+                lines = (directory / "apiserver.log").read_text().splitlines()
+                pytest.fail(f"kube-apiserver ended with {process.returncode}: {' '.join(lines[-3:])}")
+            return server.ready()
+
+        until("the API server to be ready", up, timeout=60)
+        yield server
+
+
+@contextmanager
+def _process(command: Sequence[str | Path], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as output, subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,108 @@
+"""What the program registers, as Kubernetes objects, and the pinned tools that judge them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lab.tools import toolbox
+from lab.tools.go import ToolError
+from settings.roles import Role
+from tests.unit.recorder import Recorder, Seen, revealed, run_program
+
+COMBINATIONS: list[tuple[Role, Role]] = [
+    ("primary", "primary"),
+    ("primary", "secondary"),
+    ("secondary", "primary"),
+    ("secondary", "secondary"),
+]
+EVERYTHING: dict[str, Any] = {
+    "peerReady": True,
+    "accessKeyId": "AKIAIOSFODNN7EXAMPLE",
+    "secretAccessKey": "wJalrXUtnFEMI/K7MDENG",
+    "aws": {"endpoint": "http://172.30.0.1:5555"},
+    "backups": [
+        {"name": "hourly-critical", "cron": "0 * * * *", "keep": "168h", "include": ["production", "databases"]},
+        {"name": "daily-full", "cron": "0 2 * * *", "keep": "720h", "exclude": ["kube-system", "velero"]},
+        {"name": "everything", "cron": "30 3 * * 0", "keep": "24h"},
+    ],
+    "workloads": [
+        {"namespace": "production", "replicas": 3, "names": ["deployment/web", "statefulset/queue"], "check": {"service": "web"}},
+        {"namespace": "batch", "replicas": 1, "standbyReplicas": 1},
+    ],
+}
+"""Settings under which every kind of object and every optional field is there."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "combination" in metafunc.fixturenames:
+        cases = [(stack, active, changes) for stack, active in COMBINATIONS for changes in ({}, EVERYTHING)]
+        ids = [f"{stack}-while-{active}-is-active{'-with-everything' if changes else ''}" for stack, active, changes in cases]
+        metafunc.parametrize("combination", cases, ids=ids, scope="module")
+
+
+@pytest.fixture(scope="module")
+def recorder(combination: tuple[Role, Role, dict[str, Any]]) -> Recorder:
+    stack, active, changes = combination
+    return run_program(stack, {"active": active, **changes})
+
+
+def kubernetes_object(seen: Seen) -> dict[str, Any]:
+    """The object as the provider sends it: secrets in clear, a name where the provider makes one."""
+    found = {key: revealed(value) for key, value in seen.inputs.items() if value is not None}
+    found["metadata"] = {"name": f"{seen.name}-1a2b3c4d", **found["metadata"]}
+    return found
+
+
+@pytest.fixture(scope="module")
+def objects(recorder: Recorder) -> list[dict[str, Any]]:
+    """Every Kubernetes object of one combination, in the order of registration."""
+    return [kubernetes_object(seen) for seen in recorder.custom() if seen.provider == "kubernetes"]
+
+
+def tool(group: str, name: str) -> Path:
+    """A pinned tool from the lab's cache, built if need be; skips, saying why, where it cannot be had."""
+    try:
+        return toolbox.ensure([group]).path(name)
+    except (ToolError, OSError) as error:
+        pytest.skip(f"{name} cannot be had here: {error}")
+
+
+@pytest.fixture(scope="session")
+def velero() -> Path:
+    return tool("velero", "velero")
+
+
+def printed(velero: Path, *options: str) -> list[dict[str, Any]]:
+    """The objects that `velero install --dry-run` would create. It wants a kubeconfig, and contacts nothing."""
+    command: list[str | Path] = [velero, "install", *options, "--dry-run", "--output=json"]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert answer.returncode == 0, answer.stderr
+    return list(json.loads(answer.stdout)["items"])
+
+
+@pytest.fixture(scope="session")
+def crds(velero: Path) -> list[dict[str, Any]]:
+    """Velero's CustomResourceDefinitions as the pinned binary brings them."""
+    return printed(velero, "--crds-only")
+
+
+@pytest.fixture(scope="session")
+def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A kubeconfig of no cluster."""
+    path = tmp_path_factory.mktemp("kubeconfig") / "kubeconfig"
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "none",
+        "clusters": [{"name": "none", "cluster": {"server": "https://127.0.0.1:1"}}],
+        "contexts": [{"name": "none", "context": {"cluster": "none", "user": "none"}}],
+        "users": [{"name": "none", "user": {}}],
+    }
+    path.write_text(yaml.safe_dump(config))
+    return path

@@ -1,0 +1,106 @@
+"""A real API server takes every Kubernetes object of every combination, without a complaint and without dropping a field."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from lab.waiting import until
+from tests.contract.api_server import ApiServer, running
+from tests.contract.conftest import kubernetes_object, tool
+from tests.unit.recorder import run_program
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, crds: list[dict[str, Any]]) -> Iterator[ApiServer]:
+    """An API server that knows Velero's CRDs and has the program's two namespaces."""
+    etcd, kube_apiserver = tool("region", "etcd"), tool("region", "kube-apiserver")
+    with running(etcd, kube_apiserver, tmp_path_factory.mktemp("api-server")) as server:
+        for crd in crds:
+            assert server.apply({key: value for key, value in crd.items() if key != "status"}).status in (200, 201)
+        for name in ("velero", "k8s-dr"):
+            item = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+            assert server.apply(item).status in (200, 201)
+        for crd in crds:
+            version, kind = crd["spec"]["versions"][0]["name"], crd["spec"]["names"]["kind"]
+            until(f"{kind} to be served", lambda v=version, k=kind: server.resource(f"velero.io/{v}", k), timeout=30)
+        yield server
+
+
+def test_every_object_is_accepted_without_a_warning(objects: list[dict[str, Any]], server: ApiServer) -> None:
+    assert len(objects) > 10
+    for item in objects:
+        answer = server.apply(item, dry_run=True)
+        assert answer.status in (200, 201), f"{item['kind']} {item['metadata']['name']}: {answer}"
+        assert not answer.warnings, f"{item['kind']} {item['metadata']['name']}: {answer}"
+
+
+def test_the_server_keeps_every_field_that_it_is_given(objects: list[dict[str, Any]], server: ApiServer) -> None:
+    for item in objects:
+        kept = server.apply(item, dry_run=True).body
+        assert not list(lost(sent(item), kept)), f"{item['kind']} {item['metadata']['name']}"
+
+
+def sent(item: dict[str, Any]) -> dict[str, Any]:
+    """What of an object comes back as it was: of a Secret's text only what it is turned into."""
+    return {key: value for key, value in item.items() if key != "stringData"}
+
+
+def lost(given: Any, kept: Any, path: str = "") -> Iterator[str]:
+    """Paths of `given` that are not in `kept`, or are something else there."""
+    if isinstance(given, dict) and isinstance(kept, dict):
+        for key, value in given.items():
+            yield from lost(value, kept.get(key), f"{path}.{key}")
+    elif isinstance(given, list) and isinstance(kept, list) and len(given) == len(kept):
+        for number, value in enumerate(given):
+            yield from lost(value, kept[number], f"{path}[{number}]")
+    elif given != kept and given not in ({}, []):
+        yield f"{path}: {given!r} became {kept!r}"
+
+
+@pytest.fixture(scope="module")
+def takeover() -> dict[tuple[str, str], dict[str, Any]]:
+    region = run_program("secondary", {"active": "secondary"})
+    items = [kubernetes_object(seen) for seen in region.custom() if seen.provider == "kubernetes"]
+    return {(item["kind"], item["metadata"]["name"]): item for item in items}
+
+
+WRONG: list[tuple[tuple[str, str], str, Any, str]] = [
+    (("Job", "scale-production"), "spec.template.spec.restartPolicy", "Always", "restartPolicy"),
+    (("Job", "scale-production"), "spec.activeDeadlineSecs", 5, "activeDeadlineSecs"),
+    (("Deployment", "velero"), "spec.selector.matchLabels.deploy", "other", "selector"),
+    (("DaemonSet", "node-agent"), "spec.template.spec.volumes", [], "volumeMounts"),
+    (("Schedule", "daily-full-us-west-2"), "spec.skipImmediatly", True, "skipImmediatly"),
+    (("BackupStorageLocation", "own"), "spec.accessMode", "ReadMostly", "accessMode"),
+    (("ConfigMap", "serving"), "metadata.name", "Serving", "RFC 1123"),
+]
+
+
+@pytest.mark.parametrize(("which", "path", "value", "named"), WRONG, ids=[f"{case[0][0]}.{case[1]}" for case in WRONG])
+def test_a_mistake_would_be_refused(
+    which: tuple[str, str],
+    path: str,
+    value: Any,
+    named: str,
+    takeover: dict[tuple[str, str], dict[str, Any]],
+    server: ApiServer,
+) -> None:
+    item = copy.deepcopy(takeover[which])
+    *above, last = path.split(".")
+    place = item
+    for key in above:
+        place = place[key]
+    place[last] = value
+    answer = server.apply(item, dry_run=True)
+    assert answer.status >= 400
+    assert named in json.dumps(answer.body)
+
+
+def test_a_dry_run_leaves_nothing_behind(takeover: dict[tuple[str, str], dict[str, Any]], server: ApiServer) -> None:
+    item = takeover["ConfigMap", "serving"]
+    statuses = [server.apply(item, dry_run=True).status for _ in range(2)]
+    assert statuses == [201, 201]

@@ -1,0 +1,158 @@
+"""Both stacks under the real Pulumi CLI, with recorded clusters and moto: every command takes seconds, on any machine."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from lab import engine, project, stacks
+from lab.paths import LabPaths
+from lab.processes import Daemon
+from lab.pulumi import Pulumi, Ran
+from lab.standins.recorded_cluster import RecordedCluster, write_kubeconfig
+from lab.tools import toolbox
+from lab.waiting import until
+
+SCHEDULES = ("daily-full-us-east-1", "hourly-critical-us-east-1")
+
+
+@dataclass(kw_only=True)
+class Pair:
+    """Two deployed stacks, their recorded clusters, and what the providers were asked."""
+
+    pulumi: Pulumi
+    clusters: dict[str, RecordedCluster]
+    endpoint: str
+    zone_id: str
+    provider_log: Path
+    root: Path
+    files: project.ProjectFiles
+    deployed: list[Ran] = field(default_factory=list)
+
+    @property
+    def secondary(self) -> RecordedCluster:
+        return self.clusters["secondary"]
+
+    def s3(self) -> Any:
+        return self.client("s3")
+
+    def client(self, service: str) -> Any:
+        return boto3.client(
+            service, endpoint_url=self.endpoint, region_name="us-west-2", aws_access_key_id="lab", aws_secret_access_key="lab"
+        )
+
+    def flag(self) -> str:
+        body = self.s3().get_object(Bucket="acme-dr-flag-us-west-2-123456789012", Key="dr/active.json")["Body"].read()
+        return str(json.loads(body)["active"])
+
+    def calls(self, since: int = 0) -> list[dict[str, Any]]:
+        """What the providers were asked after the first `since` calls."""
+        return [json.loads(line) for line in self.provider_log.read_text().splitlines()[since:]]
+
+    def have_backups(self, phase: str = "Completed") -> None:
+        """What Velero would have synced from the peer's prefix by now."""
+        for schedule in SCHEDULES:
+            self.secondary.put(
+                {
+                    "apiVersion": "velero.io/v1",
+                    "kind": "Backup",
+                    "metadata": {
+                        "name": f"{schedule}-20260101020000",
+                        "namespace": "velero",
+                        "labels": {"velero.io/schedule-name": schedule},
+                    },
+                    "spec": {},
+                    "status": {"phase": phase},
+                }
+            )
+
+    def flip(self, *args: str, check: bool = True) -> Ran:
+        self.pulumi.run("config", "set", "active", "secondary", "-s", "secondary")
+        return self.pulumi.up("secondary", *args, check=check)
+
+    def restore_names(self) -> set[str]:
+        return {restore["metadata"]["name"] for restore in self.secondary.objects("Restore")}
+
+
+def start_moto(directory: Path) -> tuple[Daemon, str]:
+    """A moto server in a process of its own, on a free port of loopback."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    daemon = Daemon(LabPaths(root=directory), "moto")
+    daemon.start([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)])
+
+    def answers() -> bool:
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+
+    until("moto to answer", answers, timeout=30)
+    return daemon, f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="session")
+def pulumi_binary() -> Path:
+    return toolbox.ensure(["pulumi"]).path("pulumi")
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory, pulumi_binary: Path) -> Iterator[Pair]:
+    """Both stacks after the README's three ups; once a module, for it takes a quarter of a minute."""
+    root = tmp_path_factory.mktemp("pair")
+    moto, endpoint = start_moto(root)
+    clusters = {role: RecordedCluster() for role in stacks.ROLES}
+    try:
+        for cluster in clusters.values():
+            cluster.start()
+        kubeconfig = root / "kubeconfig"
+        write_kubeconfig(kubeconfig, {f"lab-{role}": cluster.url for role, cluster in clusters.items()})
+        route53 = boto3.client(
+            "route53", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="lab", aws_secret_access_key="lab"
+        )
+        zone = route53.create_hosted_zone(Name=project.ZONE, CallerReference="lab")["HostedZone"]["Id"].rpartition("/")[2]
+        chosen = engine.prepare(root / "engine", pulumi_binary, environ={"LAB_ENGINE": "standin"})
+        pulumi = stacks.cli(chosen, root, provider_log=root / "providers.jsonl")
+        files = project.ProjectFiles(endpoint=endpoint, zone_id=zone, kubeconfig=kubeconfig)
+        stacks.prepare(pulumi, files)
+        stacks.deploy(pulumi)
+        yield Pair(
+            pulumi=pulumi,
+            clusters=clusters,
+            endpoint=endpoint,
+            zone_id=zone,
+            provider_log=root / "providers.jsonl",
+            root=root,
+            files=files,
+            deployed=list(pulumi.history),
+        )
+    finally:
+        for cluster in clusters.values():
+            cluster.close()
+        moto.stop()
+
+
+@pytest.fixture
+def pair(deployed: Pair) -> Iterator[Pair]:
+    """The pair in its ordinary state: primary serves, secondary stands by and has the primary's backups."""
+    deployed.have_backups()
+    yield deployed
+    for outcome in ("Restore", "Job", "BackupStorageLocation"):
+        deployed.secondary.outcomes.order({"kind": outcome})
+    for role in stacks.ROLES:
+        deployed.pulumi.run("config", "set", "active", "primary", "-s", role)
+    deployed.pulumi.up("secondary")
+
+
+@pytest.fixture
+def serving_secondary(pair: Pair) -> Pair:
+    """After a failover that went well."""
+    pair.flip()
+    return pair

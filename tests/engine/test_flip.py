@@ -1,0 +1,134 @@
+"""The failover's plan, and what it does, under the real engine."""
+
+from __future__ import annotations
+
+import json
+
+from lab.pulumi import touched
+from tests.engine.conftest import Pair
+
+TOUCHED_BY_A_FLIP = {
+    ("dr:failover:Failover", "failover", "update"),
+    ("kubernetes:velero.io/v1:Restore", "failover-restores-hourly-critical", "create"),
+    ("kubernetes:velero.io/v1:Restore", "failover-restores-daily-full", "create"),
+    ("kubernetes:batch/v1:Job", "failover-workloads-scale-production", "create"),
+    ("kubernetes:batch/v1:Job", "failover-workloads-verify-production", "create"),
+    ("aws:s3/bucketObjectv2:BucketObjectv2", "failover-flag", "update"),
+    ("kubernetes:core/v1:ConfigMap", "failover-serving", "create"),
+    ("kubernetes:velero.io/v1:Schedule", "schedules-daily-full", "update"),
+    ("kubernetes:velero.io/v1:Schedule", "schedules-hourly-critical", "update"),
+}
+
+
+def planned(preview: str) -> set[tuple[str, str, str]]:
+    """Type, name and operation of each step of `pulumi preview --json`."""
+    steps = json.loads(preview)["steps"]
+    return {
+        (*reversed([part.rpartition("$")[2] for part in step["urn"].rsplit("::", 2)[:0:-1]]), step["op"])
+        for step in steps
+        if step["op"] != "same" and "pulumi:pulumi:Stack" not in step["urn"]
+    }
+
+
+def test_deploying_again_changes_nothing(pair: Pair) -> None:
+    for role in ("primary", "secondary"):
+        pair.pulumi.up(role, "--expect-no-changes")
+
+
+def test_the_flips_plan_is_exactly_the_expected_set(pair: Pair) -> None:
+    pair.pulumi.configure("secondary", "active", "secondary")
+    assert planned(pair.pulumi.run("preview", "-s", "secondary", "--json").output) == TOUCHED_BY_A_FLIP
+
+
+def test_a_flip_does_what_its_plan_says_and_a_second_up_changes_nothing(pair: Pair) -> None:
+    before = pair.pulumi.resources("secondary")
+    pair.pulumi.run("config", "set", "active", "secondary", "-s", "secondary")
+    pair.pulumi.run("up", "-s", "secondary", "--yes")
+    done = {(entry["type"], entry["name"], entry["operation"]) for entry in touched(before, pair.pulumi.resources("secondary"))}
+    assert done == TOUCHED_BY_A_FLIP
+    assert pair.flag() == "secondary"
+    pair.pulumi.up("secondary", "--expect-no-changes")
+
+
+def test_the_traffic_moves_after_the_workloads_were_verified_and_schedules_resume_last(pair: Pair) -> None:
+    since = len(pair.calls())
+    pair.pulumi.configure("secondary", "active", "secondary")
+    pair.pulumi.up("secondary")
+    order = [
+        call["urn"].rpartition("::")[2]
+        for call in pair.calls(since)
+        if call["method"] in ("Create", "Update") and not call["preview"]
+    ]
+    assert order[:6] == [
+        "failover-restores-hourly-critical",
+        "failover-restores-daily-full",
+        "failover-workloads-scale-production",
+        "failover-workloads-verify-production",
+        "failover-flag",
+        "failover-serving",
+    ]
+    assert set(order[6:]) == {"schedules-daily-full", "schedules-hourly-critical"}
+
+
+def test_a_flip_asks_only_the_live_region_and_looks_nothing_up(pair: Pair) -> None:
+    since = len(pair.calls())
+    pair.flip()
+    calls = pair.calls(since)
+    assert not [call for call in calls if call["method"] in ("Invoke", "Call", "Read")], "nothing may be looked up"
+    places = {call.get("region") or call.get("context") for call in calls} - {None, ""}
+    assert places == {"us-west-2", "lab-secondary"}, f"somebody else was asked: {places}"
+
+
+def test_flip_and_flip_back_is_identity(pair: Pair) -> None:
+    before = pair.pulumi.resources("secondary")
+    pair.flip()
+    restored = pair.restore_names()
+    pair.pulumi.configure("secondary", "active", "primary")
+    pair.pulumi.up("secondary")
+    assert touched(before, pair.pulumi.resources("secondary")) == []
+    assert pair.flag() == "primary"
+    assert restored <= pair.restore_names(), "Restores are kept in the cluster, for the record"
+
+
+def test_a_second_failover_restores_under_new_names(serving_secondary: Pair) -> None:
+    first = serving_secondary.restore_names()
+    serving_secondary.pulumi.configure("secondary", "active", "primary")
+    serving_secondary.pulumi.up("secondary")
+    serving_secondary.flip()
+    assert len(serving_secondary.restore_names() - first) == 2
+
+
+def test_one_command_fails_over_too(pair: Pair) -> None:
+    pair.pulumi.run("up", "-s", "secondary", "--yes", "-c", "active=secondary")
+    assert pair.flag() == "secondary"
+    assert pair.pulumi.run("config", "get", "active", "-s", "secondary").output.strip() == "secondary"
+
+
+def test_the_outputs_say_since_when_the_secondary_serves_and_how_long_each_step_took(serving_secondary: Pair) -> None:
+    outputs = serving_secondary.pulumi.outputs("secondary")
+    assert outputs["active"] == "secondary"
+    assert outputs["serving"]["region"] == "us-west-2"
+    assert outputs["serving"]["since"]
+    names = [step["name"] for step in outputs["failover"]["steps"]]
+    assert names == ["restore hourly-critical", "restore daily-full", "scale production", "verify production", "traffic"]
+    report = json.loads((serving_secondary.pulumi.directory / ".failover" / "secondary.json").read_text())
+    assert [step["name"] for step in report["steps"]] == ["preflight", *names]
+
+
+def test_a_region_that_is_replaced_pauses_its_schedules_and_scales_down(pair: Pair) -> None:
+    before = pair.pulumi.resources("primary")
+    pair.flip()
+    pair.pulumi.configure("primary", "active", "secondary")
+    pair.pulumi.up("primary")
+    done = {(entry["name"], entry["operation"]) for entry in touched(before, pair.pulumi.resources("primary"))}
+    assert done == {
+        ("failover", "update"),
+        ("failover-serving", "delete"),
+        ("failover-workloads-scale-production", "create"),
+        ("schedules-daily-full", "update"),
+        ("schedules-hourly-critical", "update"),
+    }
+    pair.pulumi.configure("secondary", "active", "primary")
+    pair.pulumi.up("secondary")
+    pair.pulumi.configure("primary", "active", "primary")
+    pair.pulumi.up("primary")

@@ -1,0 +1,105 @@
+"""A gate that does not open touches nothing; mistakes are one line with the command that is right."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab.pulumi import touched
+from tests.engine.conftest import Pair
+
+
+def test_a_gate_that_does_not_open_touches_nothing_and_opens_once_the_cause_is_gone(pair: Pair) -> None:
+    pair.pulumi.run("config", "set", "--path", "failover.preflight", "1s", "-s", "secondary")
+    pair.have_backups(phase="PartiallyFailed")
+    before, calls = pair.pulumi.resources("secondary"), len(pair.calls())
+    try:
+        failed = pair.flip(check=False)
+        assert failed.exit_code
+        assert "schedule hourly-critical-us-east-1 has no Completed backup here (only PartiallyFailed)" in failed.output
+        assert touched(before, pair.pulumi.resources("secondary")) == []
+        assert not [call for call in pair.calls(calls) if call["method"] in ("Create", "Update", "Delete")]
+        assert pair.flag() == "primary"
+        pair.have_backups()
+        pair.pulumi.up("secondary")
+        assert pair.flag() == "secondary"
+    finally:
+        pair.pulumi.run("config", "rm", "failover", "-s", "secondary")
+
+
+def test_the_gate_is_asked_in_a_preview_too(pair: Pair) -> None:
+    pair.have_backups(phase="Failed")
+    pair.pulumi.configure("secondary", "active", "secondary")
+    preview = pair.pulumi.run("preview", "-s", "secondary", check=False)
+    assert preview.exit_code
+    assert "has no Completed backup here (only Failed)" in preview.output
+
+
+def test_a_primary_does_not_serve_while_the_flag_says_secondary(serving_secondary: Pair) -> None:
+    pulumi = serving_secondary.pulumi
+    pulumi.configure("primary", "active", "secondary")
+    pulumi.up("primary")
+    before = pulumi.resources("primary")
+    pulumi.configure("primary", "active", "primary")
+    refused = pulumi.up("primary", check=False)
+    assert refused.exit_code
+    assert "the secondary region has taken over" in refused.output
+    assert "pulumi config set active secondary -s primary && pulumi up -s primary" in refused.output
+    assert touched(before, pulumi.resources("primary")) == []
+    pulumi.configure("secondary", "active", "primary")
+    pulumi.up("secondary")
+    pulumi.up("primary")
+
+
+def test_the_literal_assignment_is_caught_with_the_right_command(pair: Pair) -> None:
+    stored = pair.pulumi.run("config", "set", "active=secondary", "-s", "secondary")
+    assert stored.exit_code == 0, "the CLI itself does not mind; that is the trap"
+    before = pair.pulumi.resources("secondary")
+    refused = pair.pulumi.up("secondary", check=False)
+    assert refused.exit_code
+    assert "pulumi config set active secondary -s secondary" in refused.output
+    assert "Traceback" not in refused.output
+    assert touched(before, pair.pulumi.resources("secondary")) == []
+    pair.pulumi.run("config", "rm", "active=secondary", "-s", "secondary")
+    pair.pulumi.up("secondary", "--expect-no-changes")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("activ", "secondary", "k8s-dr:activ: unknown key, did you mean active?"),
+        ("active", "third", "k8s-dr:active: third is not one of 'primary', 'secondary'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_nothing_is_applied(pair: Pair, key: str, value: str, message: str) -> None:
+    before = pair.pulumi.resources("secondary")
+    pair.pulumi.configure("secondary", key, value)
+    refused = pair.pulumi.up("secondary", check=False)
+    pair.pulumi.run("config", "rm", key, "-s", "secondary")
+    assert refused.exit_code
+    assert message in refused.output
+    assert "Traceback" not in refused.output
+    assert touched(before, pair.pulumi.resources("secondary")) == []
+
+
+def test_setting_a_part_of_a_shared_object_is_one_clear_error(pair: Pair) -> None:
+    pair.pulumi.run("config", "set", "--path", "topology.organization", "other", "-s", "secondary")
+    refused = pair.pulumi.up("secondary", check=False)
+    pair.pulumi.run("config", "rm", "topology", "-s", "secondary")
+    assert refused.exit_code
+    assert "k8s-dr:topology:" in refused.output
+    assert "run: pulumi config rm topology -s secondary" in refused.output
+
+
+def test_an_up_without_its_cluster_touches_nothing(pair: Pair) -> None:
+    before = pair.pulumi.resources("secondary")
+    kubeconfig = pair.files.kubeconfig
+    good = kubeconfig.read_text()
+    try:
+        kubeconfig.write_text(good.replace(pair.secondary.url, "http://127.0.0.1:9"))
+        failed = pair.flip(check=False)
+    finally:
+        kubeconfig.write_text(good)
+    assert failed.exit_code
+    assert "cluster lab-secondary does not answer" in failed.output
+    assert touched(before, pair.pulumi.resources("secondary")) == []
+    assert pair.flag() == "primary"

@@ -1,0 +1,73 @@
+"""Restores under the real engine: they fail at once and with Velero's reason, run again, and never run twice."""
+
+from __future__ import annotations
+
+from tests.engine.conftest import Pair
+
+REASON = "No backups found for schedule"
+
+
+def fail_restores(pair: Pair, name: str = "") -> None:
+    pair.secondary.outcomes.order({"kind": "Restore", "name": name, "phase": "FailedValidation", "reason": REASON})
+
+
+def test_a_failed_restore_fails_the_up_with_veleros_reason_and_the_next_up_restores_anew(pair: Pair) -> None:
+    before = pair.restore_names()
+    fail_restores(pair)
+    failed = pair.flip(check=False)
+    assert failed.exit_code
+    assert "ended FailedValidation" in failed.output
+    assert REASON in failed.output
+    assert pair.flag() == "primary", "the traffic must not move to a region that was not restored"
+    assert not pair.secondary.objects("Job") or "scale-production" not in str(pair.secondary.objects("Job"))
+    first = pair.restore_names() - before
+    assert len(first) == 1, "the second restore waits for the first"
+
+    pair.secondary.outcomes.order({"kind": "Restore"})
+    pair.pulumi.up("secondary")
+    assert pair.flag() == "secondary"
+    assert first < pair.restore_names() - before, "the failed one is kept for the record"
+    assert len(pair.restore_names() - before) == 3
+    pair.pulumi.up("secondary", "--expect-no-changes")
+
+
+def test_a_restore_that_fails_twice_is_tried_a_third_time(pair: Pair) -> None:
+    before = pair.restore_names()
+    fail_restores(pair, "failover-restores-daily-full")
+    assert pair.flip(check=False).exit_code
+    assert pair.pulumi.up("secondary", check=False).exit_code
+    pair.secondary.outcomes.order({"kind": "Restore", "name": "failover-restores-daily-full"})
+    pair.pulumi.up("secondary")
+    made = pair.restore_names() - before
+    assert len([name for name in made if "daily-full" in name]) == 3
+    assert len([name for name in made if "hourly-critical" in name]) == 1, "what was restored is not restored again"
+
+
+def test_a_backup_that_expires_later_does_not_make_a_later_up_restore_again(serving_secondary: Pair) -> None:
+    restored = serving_secondary.restore_names()
+    serving_secondary.have_backups(phase="Deleting")
+    serving_secondary.pulumi.up("secondary", "--expect-no-changes")
+    serving_secondary.pulumi.up("secondary", "--refresh")
+    assert serving_secondary.restore_names() == restored
+
+
+def test_a_restore_deleted_behind_the_engines_back_does_not_run_over_live_data(serving_secondary: Pair) -> None:
+    cluster = serving_secondary.secondary
+    for name in serving_secondary.restore_names():
+        cluster.delete("velero.io/v1", "Restore", "velero", name)
+    refused = serving_secondary.pulumi.up("secondary", "--refresh", check=False)
+    assert refused.exit_code
+    assert "this region serves already" in refused.output
+    assert serving_secondary.restore_names() == set()
+    serving_secondary.pulumi.up("secondary", "--exclude", "**Restore::**")
+    assert serving_secondary.restore_names() == set()
+
+
+def test_a_failed_job_is_replaced_by_the_next_up(pair: Pair) -> None:
+    pair.secondary.outcomes.order({"kind": "Job", "name": "verify-production", "phase": "Failed", "reason": "503 from shop"})
+    failed = pair.flip(check=False)
+    assert failed.exit_code
+    assert pair.flag() == "primary"
+    pair.secondary.outcomes.order({"kind": "Job", "name": "verify-production"})
+    pair.pulumi.up("secondary")
+    assert pair.flag() == "secondary"

@@ -1,0 +1,65 @@
+"""The program in its four combinations, run once and read by many tests."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+
+import pytest
+
+from settings.roles import Role
+from tests.unit.recorder import Recorder, run_program
+
+COMBINATIONS: list[tuple[Role, Role]] = [
+    ("primary", "primary"),
+    ("primary", "secondary"),
+    ("secondary", "primary"),
+    ("secondary", "secondary"),
+]
+"""Stack, and what its `active` says."""
+
+Program = Callable[[Role, Role], Recorder]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "combination" in metafunc.fixturenames:
+        ids = [f"{stack}-while-{active}-is-active" for stack, active in COMBINATIONS]
+        metafunc.parametrize("combination", COMBINATIONS, ids=ids)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loaded() -> None:
+    """The AWS SDK makes a million objects that never go away: looking through them again and again takes half of the time."""
+    run_program("secondary", {"active": "secondary"})
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(700, 10, 100)
+
+
+@pytest.fixture(scope="session")
+def program() -> Program:
+    """Stack and `active` to what the program registers once set-up is complete. Shared: read it, change nothing."""
+    runs: dict[tuple[Role, Role], Recorder] = {}
+
+    def run(stack: Role, active: Role) -> Recorder:
+        if (stack, active) not in runs:
+            runs[stack, active] = run_program(stack, {"active": active, "peerReady": True})
+        return runs[stack, active]
+
+    return run
+
+
+@pytest.fixture
+def recorder(combination: tuple[Role, Role], program: Program) -> Recorder:
+    """The program in each of its four combinations, one after the other."""
+    return program(*combination)
+
+
+@pytest.fixture
+def takeover(program: Program) -> Recorder:
+    return program("secondary", "secondary")
+
+
+@pytest.fixture
+def standby(program: Program) -> Recorder:
+    return program("secondary", "primary")

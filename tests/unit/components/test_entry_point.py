@@ -1,0 +1,51 @@
+"""The entry point reads, builds and exports, and decides nothing itself."""
+
+from __future__ import annotations
+
+import ast
+
+from tests.examples import ROOT
+
+PROGRAM = ast.parse((ROOT / "__main__.py").read_text())
+SETTINGS = [ast.parse(path.read_text()) for path in sorted((ROOT / "settings").glob("*.py"))]
+COMPONENTS = [ast.parse(path.read_text()) for path in sorted((ROOT / "components").glob("*.py"))]
+
+
+def imported(trees: list[ast.Module]) -> set[str]:
+    names: set[str] = set()
+    for tree in trees:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names.add(node.module)
+    return names
+
+
+def test_it_defines_and_decides_nothing() -> None:
+    forbidden = (ast.FunctionDef, ast.ClassDef, ast.If, ast.While, ast.ListComp, ast.DictComp, ast.Lambda)
+    assert not [node for node in ast.walk(PROGRAM) if isinstance(node, forbidden)]
+    assert len([node for node in ast.walk(PROGRAM) if isinstance(node, ast.For)]) == 1
+
+
+def test_it_makes_one_region_and_no_resource_of_its_own() -> None:
+    assert imported([PROGRAM]) == {"pulumi", "components.region", "settings"}
+
+
+def test_settings_register_no_resource() -> None:
+    assert not [name for name in imported(SETTINGS) if name.startswith(("pulumi_", "components", "lab"))]
+
+
+def test_components_take_their_settings_as_arguments_and_know_no_lab() -> None:
+    assert not [name for name in imported(COMPONENTS) if name.startswith(("lab", "tests", "settings.load"))]
+    for tree in COMPONENTS:
+        attributes = [node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+        assert "Config" not in [name for name in attributes if name != "config"] or "botocore" in ast.unparse(tree)
+
+
+def test_components_look_nothing_up() -> None:
+    for tree in COMPONENTS:
+        calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        looked_up = [call.attr for call in calls if isinstance(call, ast.Attribute) and call.attr.startswith("get_")]
+        assert set(looked_up) <= {"get_secret_value", "get_object"}
+        assert "StackReference" not in ast.unparse(tree)

@@ -1,0 +1,83 @@
+"""The traffic flag is read where the secondary wrote it; what cannot be read blocks nobody."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from components.gate import read_flag
+from components.traffic import flag_content
+from settings.model import Aws, Regions, Topology
+from settings.names import FLAG_KEY, Names
+from settings.roles import Role
+
+TOPOLOGY = Topology(organization="acme", account_id="123456789012", regions=Regions(primary="us-east-1", secondary="us-west-2"))
+NAMES = Names(topology=TOPOLOGY, role="primary")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    moto.start()
+    host, port = moto.get_host_and_port()
+    yield f"http://{host}:{port}"
+    moto.stop()
+
+
+@pytest.fixture
+def aws(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Aws:
+    """The endpoint, with credentials in the environment and nothing of whoever runs the tests."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    return Aws(endpoint=server)
+
+
+def write(aws: Aws, content: str | None) -> None:
+    s3 = boto3.client("s3", endpoint_url=aws.endpoint, region_name="us-west-2")
+    with suppress(s3.exceptions.BucketAlreadyOwnedByYou):
+        s3.create_bucket(Bucket=NAMES.flag_bucket, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+    if content is None:
+        s3.delete_object(Bucket=NAMES.flag_bucket, Key=FLAG_KEY)
+    else:
+        s3.put_object(Bucket=NAMES.flag_bucket, Key=FLAG_KEY, Body=content.encode())
+
+
+def test_a_flag_that_was_never_written_says_nothing(aws: Aws) -> None:
+    assert read_flag(NAMES, aws) is None  # not even its bucket is there
+    write(aws, None)
+    assert read_flag(NAMES, aws) is None
+
+
+@pytest.mark.parametrize("region", ["primary", "secondary"])
+def test_what_the_program_writes_is_what_it_reads(aws: Aws, region: Role) -> None:
+    write(aws, flag_content(region))
+    assert read_flag(NAMES, aws) == region
+
+
+def test_a_flag_that_says_something_else_says_nothing(aws: Aws) -> None:
+    write(aws, '{"active":"tertiary"}')
+    assert read_flag(NAMES, aws) is None
+
+
+def test_a_region_that_does_not_answer_says_nothing(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "9")  # a person's own patience must not become ours
+    started = time.monotonic()
+    assert read_flag(NAMES, Aws(endpoint="http://127.0.0.1:1")) is None
+    assert time.monotonic() - started < 5
+
+
+def test_missing_credentials_and_unknown_profiles_say_nothing(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    assert read_flag(NAMES, Aws(endpoint=aws.endpoint, profile="nobody")) is None
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    assert read_flag(NAMES, aws) is None

@@ -1,0 +1,261 @@
+"""The gate: what must hold before a region takes over, asked before anything is touched."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components import gate
+from components.cluster_api import ClusterUnreachableError
+from components.failover import REPORTS
+from components.gate import GateClosedError, objections, wait_until_open
+from settings.names import Names
+from tests.unit.recorder import Answers, FakeCluster, HookRefusedError, Recorder, attempt_program, run_program
+
+HOURLY, DAILY = "hourly-critical-us-east-1", "daily-full-us-east-1"
+SEEN = {"phase": "Available", "lastSyncedTime": "2026-01-01T03:00:00Z"}
+DEPLOY = "deploy the standby first: pulumi config set active primary && pulumi up"
+
+
+def location(name: str = "peer", **status: str) -> dict[str, Any]:
+    return {"metadata": {"name": name}, **({"status": status} if status else {})}
+
+
+def backup(schedule: str, phase: str | None = "Completed") -> dict[str, Any]:
+    labels = {"velero.io/schedule-name": schedule}
+    return {"metadata": {"name": f"{schedule}-1", "labels": labels}, **({"status": {"phase": phase}} if phase else {})}
+
+
+def cluster(*backups: dict[str, Any], places: list[dict[str, Any]] | None = None) -> FakeCluster:
+    locations = [location("own", phase="Available"), location(**SEEN)] if places is None else places
+    return FakeCluster(velero={"backupstoragelocations": locations, "backups": list(backups)})
+
+
+READY = (backup(HOURLY), backup(DAILY))
+
+
+def test_nothing_stands_against_a_region_that_sees_a_completed_backup_of_each_schedule() -> None:
+    assert objections(cluster(*READY), [HOURLY, DAILY]) == []
+
+
+def test_one_completed_backup_is_enough_whatever_became_of_the_others() -> None:
+    mixed = [backup(HOURLY, "PartiallyFailed"), backup(HOURLY), backup(HOURLY, "InProgress")]
+    assert objections(cluster(*mixed), [HOURLY]) == []
+
+
+OBJECTIONS: list[tuple[str, FakeCluster, str]] = [
+    ("no-velero", FakeCluster(), f"Velero is not installed in this cluster; {DEPLOY}"),
+    ("no-location", cluster(places=[]), f"there is no location of the peer's backups; {DEPLOY}"),
+    ("other-location", cluster(places=[location("own", **SEEN)]), f"there is no location of the peer's backups; {DEPLOY}"),
+    (
+        "unavailable",
+        cluster(places=[location(phase="Unavailable", message="AccessDenied")]),
+        "the location of the peer's backups is Unavailable: AccessDenied; see: velero backup-location get",
+    ),
+    (
+        "unchecked",
+        cluster(places=[location()]),
+        "the location of the peer's backups is unchecked: Velero has not looked yet; see: velero backup-location get",
+    ),
+    (
+        "unsynced",
+        cluster(places=[location(phase="Available")]),
+        "the peer's backups have not been read yet (Velero does it once a minute); try again",
+    ),
+]
+NO_BACKUP = (
+    "schedule {0} has no Completed backup here ({1}); see: kubectl get backup.velero.io -n velero "
+    "-l velero.io/schedule-name={0}; if nothing has to be restored set restore: false for it in k8s-dr:backups"
+)
+
+
+@pytest.mark.parametrize(("asked", "reason"), [case[1:] for case in OBJECTIONS], ids=[case[0] for case in OBJECTIONS])
+def test_a_location_that_cannot_be_read_is_the_one_objection(asked: FakeCluster, reason: str) -> None:
+    assert objections(asked, [HOURLY, DAILY]) == [reason]
+
+
+def test_each_schedule_without_a_completed_backup_is_an_objection() -> None:
+    asked = cluster(backup(HOURLY, "PartiallyFailed"), backup(HOURLY, "Failed"), backup(HOURLY, None))
+    assert objections(asked, [HOURLY, DAILY]) == [
+        NO_BACKUP.format(HOURLY, "only Failed, New, PartiallyFailed"),
+        NO_BACKUP.format(DAILY, "none at all"),
+    ]
+
+
+class Clock:
+    """A monotonic clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now, self.naps = 100.0, list[float]()
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.naps.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(gate, "time", clock)
+    return clock
+
+
+def answers(*each: list[str]) -> Callable[[], list[str]]:
+    """A probe that gives one answer after the other, and the last one for ever."""
+    remaining: Iterator[list[str]] = itertools.chain(each, itertools.repeat(each[-1]))
+    return lambda: next(remaining)
+
+
+def test_a_gate_that_is_open_is_passed_at_once(clock: Clock) -> None:
+    wait_until_open(answers([]), seconds=180)
+    assert not clock.naps
+
+
+def test_a_gate_that_opens_later_is_waited_for(clock: Clock) -> None:
+    wait_until_open(answers(["not yet"], ["not yet"], []), seconds=180)
+    assert clock.naps == [5.0, 5.0]
+
+
+def test_a_gate_that_never_opens_says_what_stood_against_it_last(clock: Clock) -> None:
+    with pytest.raises(GateClosedError, match=r"^second; third$"):
+        wait_until_open(answers(["first"], ["second", "third"]), seconds=180)
+    assert sum(clock.naps) == 180
+
+
+def test_a_preview_asks_once_and_never_waits(clock: Clock) -> None:
+    with pytest.raises(GateClosedError):
+        wait_until_open(answers(["closed"], []), seconds=0)
+    assert not clock.naps
+
+
+class TestTheHook:
+    """`failover-gate` as the engine calls it, with the program's own settings behind it."""
+
+    @pytest.fixture(autouse=True)
+    def _clock(self, clock: Clock) -> None:
+        self.clock = clock
+
+    def ask(self, stack: str, active: str, asked: FakeCluster, *, preview: bool = False, **changes: Any) -> str:
+        self.region: Recorder = run_program(stack, {"active": active, **changes}, cluster=asked, preview=preview)
+        return self.region.call_hook("failover-gate")
+
+    def test_is_asked_when_active_changes_and_in_previews_too(self) -> None:
+        self.ask("secondary", "secondary", cluster(*READY))
+        (component,) = self.region.of("Failover")
+        assert component.hooks == {"before_create": ["failover-gate"], "before_update": ["failover-gate"]}
+        assert component.inputs == {"active": "secondary"}
+        assert "failover-gate" in self.region.hooks_on_preview
+
+    def test_opens_for_a_standby_that_sees_its_peers_backups(self) -> None:
+        assert self.ask("secondary", "secondary", cluster(*READY)) == ""
+
+    def test_asks_for_every_schedule_that_will_be_restored_and_no_other(self) -> None:
+        backups = [
+            {"name": "a", "cron": "0 * * * *", "keep": "24h", "include": ["a"]},
+            {"name": "b", "cron": "0 * * * *", "keep": "24h", "restore": False},
+        ]
+        assert self.ask("secondary", "secondary", cluster(backup("a-us-east-1")), backups=backups) == ""
+
+    def test_closes_with_every_reason_in_one_line_once_the_preflight_time_is_over(self) -> None:
+        told = self.ask("secondary", "secondary", cluster(), failover={"preflight": "20s"})
+        assert told == "; ".join(NO_BACKUP.format(schedule, "none at all") for schedule in (HOURLY, DAILY))
+        assert sum(self.clock.naps) == 20
+
+    def test_closes_at_once_in_a_preview(self) -> None:
+        assert "has no Completed backup" in self.ask("secondary", "secondary", cluster(), preview=True)
+        assert not self.clock.naps
+
+    def test_closes_where_the_cluster_cannot_be_asked_and_says_that_nothing_was_touched(self) -> None:
+        told = self.ask("secondary", "secondary", FakeCluster(error=ClusterUnreachableError("cluster prod-usw2 does not answer")))
+        assert told == "cluster prod-usw2 does not answer; nothing was touched"
+
+    def test_lets_a_preview_without_a_cluster_pass(self) -> None:
+        unreachable = FakeCluster(error=ClusterUnreachableError("cluster prod-usw2 does not answer"))
+        assert self.ask("secondary", "secondary", unreachable, preview=True) == ""
+
+    @pytest.mark.parametrize(("stack", "active"), [("secondary", "primary"), ("primary", "secondary")])
+    def test_asks_nobody_where_nothing_is_taken_over(self, stack: str, active: str) -> None:
+        nobody = FakeCluster(error=AssertionError("nobody is to be asked"))
+        assert self.ask(stack, active, nobody) == ""
+
+    def test_refuses_a_primary_whose_standby_has_taken_over(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(gate, "read_flag", lambda names, aws: "secondary")
+        told = self.ask("primary", "primary", FakeCluster())
+        assert told.startswith("k8s-dr:active: primary: the secondary region has taken over")
+        assert told.endswith("run: pulumi config set active secondary -s primary && pulumi up -s primary")
+
+    @pytest.mark.parametrize("flag", ["primary", None])
+    def test_lets_a_primary_serve_that_nobody_replaced(self, flag: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(gate, "read_flag", lambda names, aws: flag)
+        assert self.ask("primary", "primary", FakeCluster()) == ""
+
+    def test_asks_for_the_flag_only_where_a_primary_wants_to_serve(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def read(names: Names, aws: Any) -> None:
+            raise AssertionError("the flag is in a region that may be dead")
+
+        monkeypatch.setattr(gate, "read_flag", read)
+        assert self.ask("primary", "secondary", FakeCluster()) == ""
+        assert self.ask("secondary", "secondary", cluster(*READY)) == ""
+
+
+@pytest.mark.usefixtures("clock")
+class TestWithTheHooksOfAnUpdate:
+    """The program with its hooks called on the way, as in an `up`."""
+
+    @pytest.fixture(autouse=True)
+    def reports(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.chdir(tmp_path)
+        return tmp_path / REPORTS
+
+    def test_nothing_is_touched_behind_a_closed_gate(self, reports: Path) -> None:
+        reached, error = attempt_program("secondary", {"active": "secondary"}, cluster=cluster(), run_hooks=True)
+        assert isinstance(error, HookRefusedError)
+        assert "has no Completed backup here" in str(error)
+        assert not reached.of("Failover")
+        assert not [seen.name for seen in reached.custom() if seen.name.startswith(("failover", "schedules"))]
+        assert not reports.exists()
+
+    def test_a_restore_that_failed_stops_the_next_restore_too(self) -> None:
+        asked = cluster(*READY)
+        failed = Answers({"phase": "Failed", "failureReason": "bucket not found"})
+        reached, error = attempt_program("secondary", {"active": "secondary"}, cluster=asked, answers=failed, run_hooks=True)
+        assert "ended Failed: bucket not found. Once the cause is gone run pulumi up again" in str(error)
+        assert [seen.name for seen in reached.of("Restore")] == ["failover-restores-hourly-critical"]
+        assert asked.records["restore-attempts"] == {"restore-hourly-critical": "2"}
+
+    def test_a_region_that_serves_already_restores_nothing_over_live_data(self) -> None:
+        asked = cluster(*READY)
+        asked.records["serving"] = {"region": "us-west-2"}
+        reached, error = attempt_program("secondary", {"active": "secondary"}, cluster=asked, run_hooks=True)
+        assert "this region serves already" in str(error)
+        assert not reached.of("Restore")
+
+    def test_the_run_that_passed_the_gate_writes_a_report_that_starts_with_the_preflight(self, reports: Path) -> None:
+        run_program("secondary", {"active": "secondary"}, cluster=cluster(*READY), run_hooks=True)
+        report = json.loads((reports / "secondary.json").read_text())
+        assert (report["region"], report["active"]) == ("us-west-2", "secondary")
+        assert [step["name"] for step in report["steps"]] == [
+            "preflight",
+            "restore hourly-critical",
+            "restore daily-full",
+            "scale production",
+            "traffic",
+        ]
+        assert set(report["steps"][0]) == {"name", "start", "end", "seconds"}
+
+    def test_an_update_that_asks_no_gate_leaves_the_last_report_alone(self, reports: Path) -> None:
+        run_program("secondary", {"active": "secondary"})
+        run_program("secondary", {"active": "primary"}, cluster=cluster(*READY), run_hooks=True)
+        assert not reports.exists()
+
+    def test_a_preview_writes_no_report(self, reports: Path) -> None:
+        run_program("secondary", {"active": "secondary"}, cluster=cluster(*READY), preview=True, run_hooks=True)
+        assert not reports.exists()

@@ -1,0 +1,113 @@
+"""What `pulumi up` prints at the end, for whoever reads it at 3 a.m."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from settings.roles import Role
+from tests.unit.components.conftest import Program
+from tests.unit.recorder import Recorder, run_program
+
+SINCE = "2026-01-01T03:00:40Z"
+NAMES = ["app.example.com"]
+SERVING: dict[tuple[Role, Role], dict[str, Any]] = {
+    ("primary", "primary"): {
+        "region": "us-east-1",
+        "since": SINCE,
+        "names": NAMES,
+        "endpoint": "lb-primary.us-east-1.elb.amazonaws.com",
+    },
+    ("primary", "secondary"): {"region": "us-west-2", "names": NAMES},
+    ("secondary", "primary"): {"region": "us-east-1", "names": NAMES},
+    ("secondary", "secondary"): {
+        "region": "us-west-2",
+        "since": SINCE,
+        "names": NAMES,
+        "endpoint": "lb-secondary.us-west-2.elb.amazonaws.com",
+    },
+}
+FLIP = "if us-east-1 is lost: pulumi config set active secondary -s secondary && pulumi up -s secondary"
+NEXT: dict[tuple[Role, Role], str] = {
+    ("primary", "primary"): FLIP,
+    ("secondary", "primary"): FLIP,
+    ("primary", "secondary"): "this region stands by; the secondary serves",
+    ("secondary", "secondary"): "users arrive within 90 s (health checks 30 s, DNS 60 s); when the primary comes back, before "
+    "anything else: pulumi config set active secondary -s primary && pulumi up -s primary",
+}
+
+
+def test_the_outputs_are_five(recorder: Recorder) -> None:
+    assert list(recorder.outputs) == ["active", "serving", "protected", "failover", "next"]
+
+
+def test_active_and_serving_say_where_users_are_and_since_when(combination: tuple[Role, Role], recorder: Recorder) -> None:
+    assert recorder.outputs["active"] == combination[1]
+    assert recorder.outputs["serving"] == SERVING[combination]
+
+
+def test_next_is_one_line_that_can_be_pasted(combination: tuple[Role, Role], recorder: Recorder) -> None:
+    assert recorder.outputs["next"] == NEXT[combination]
+
+
+def test_protected_says_what_by_which_schedule_and_where_the_copy_is(combination: tuple[Role, Role], recorder: Recorder) -> None:
+    stack, active = combination
+    own, peer = ("us-east-1", "us-west-2") if stack == "primary" else ("us-west-2", "us-east-1")
+    copy = f"s3://acme-velero-{peer}-123456789012/velero/{stack}"
+    shared = {"runs": stack == active, "copy": copy}
+    assert recorder.outputs["protected"] == [
+        {
+            "namespaces": "all but kube-system, velero",
+            "schedule": f"daily-full-{own}",
+            "cron": "0 2 * * *",
+            "keep": "720h",
+            **shared,
+        },
+        {
+            "namespaces": "production, databases",
+            "schedule": f"hourly-critical-{own}",
+            "cron": "0 * * * *",
+            "keep": "168h",
+            **shared,
+        },
+    ]
+
+
+def test_failover_has_its_steps_with_seconds_after_a_takeover_and_none_before(program: Program) -> None:
+    for stack, active in (("primary", "primary"), ("primary", "secondary"), ("secondary", "primary")):
+        assert program(stack, active).outputs["failover"] == {"steps": [], "seconds": None}
+    timeline = program("secondary", "secondary").outputs["failover"]
+    assert [(step["name"], step["seconds"]) for step in timeline["steps"]] == [
+        ("restore hourly-critical", 8),
+        ("restore daily-full", 8),
+        ("scale production", 15),
+        ("traffic", 15),
+    ]
+    assert timeline["seconds"] == 40
+
+
+def test_checks_are_steps_of_a_failover_too() -> None:
+    workloads = [{"namespace": "production", "replicas": 3, "check": {"service": "web"}}]
+    takeover = run_program("secondary", {"active": "secondary", "workloads": workloads})
+    assert "verify production" in [step["name"] for step in takeover.outputs["failover"]["steps"]]
+
+
+@pytest.mark.parametrize("active", ["primary", "secondary"])
+@pytest.mark.parametrize("stack", ["primary", "secondary"])
+def test_a_region_whose_backups_go_nowhere_says_so_first(stack: Role, active: Role) -> None:
+    alone = run_program(stack, {"active": active, "peerReady": False})
+    assert alone.outputs["next"].startswith(
+        "no backup leaves this region: once the other stack is up set k8s-dr:peerReady to true"
+    )
+    assert {entry["copy"] for entry in alone.outputs["protected"]} == {"none: set k8s-dr:peerReady to true"}
+
+
+def test_a_backup_of_everything_says_all() -> None:
+    region = run_program("primary", {"backups": [{"name": "all", "cron": "0 3 * * *", "keep": "24h"}]})
+    assert region.outputs["protected"][0]["namespaces"] == "all"
+
+
+def test_an_alias_endpoint_is_named() -> None:
+    region = run_program("primary", {"endpoint": {"name": "lb.example.com", "zoneId": "Z35SXDOTRQ7X7K"}})
+    assert region.outputs["serving"]["endpoint"] == "lb.example.com"

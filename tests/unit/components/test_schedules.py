@@ -1,0 +1,63 @@
+"""What is backed up when, and that only the region that serves does it."""
+
+from __future__ import annotations
+
+from settings.roles import Role
+from tests.unit.components.conftest import Program
+from tests.unit.recorder import Recorder, run_program
+
+REGION = {"primary": "us-east-1", "secondary": "us-west-2"}
+NAMES = ("daily-full", "hourly-critical")
+
+
+def test_a_schedules_name_carries_its_region_since_backups_of_one_name_hide_each_other(program: Program) -> None:
+    for stack, region in REGION.items():
+        for name in NAMES:
+            assert program(stack, "primary")[f"schedules-{name}"].metadata["name"] == f"{name}-{region}"
+
+
+def test_a_schedule_runs_exactly_where_users_are_served(combination: tuple[Role, Role], recorder: Recorder) -> None:
+    stack, active = combination
+    for name in NAMES:
+        assert recorder[f"schedules-{name}"].spec["paused"] is (stack != active)
+
+
+def test_resuming_never_backs_up_at_once_and_wins_the_field_that_velero_takes_back(recorder: Recorder) -> None:
+    for name in NAMES:
+        assert recorder[f"schedules-{name}"].spec["skipImmediately"] is True
+        assert recorder[f"schedules-{name}"].metadata["annotations"] == {"pulumi.com/patchForce": "true"}
+
+
+def test_the_guides_schedules_are_what_velero_is_given(standby: Recorder) -> None:
+    daily, hourly = (standby[f"schedules-{name}"].spec for name in NAMES)
+    assert (daily["schedule"], daily["template"]["ttl"]) == ("0 2 * * *", "720h")
+    assert daily["template"]["excludedNamespaces"] == ["kube-system", "velero"]
+    assert "includedNamespaces" not in daily["template"]
+    assert (hourly["schedule"], hourly["template"]["ttl"]) == ("0 * * * *", "168h")
+    assert hourly["template"]["includedNamespaces"] == ["production", "databases"]
+    assert "excludedNamespaces" not in hourly["template"]
+    assert daily["template"]["metadata"] == {"labels": {"backup-type": "daily-full"}}
+
+
+def test_volumes_are_moved_to_the_own_location_since_a_snapshot_cannot_leave_its_region(standby: Recorder) -> None:
+    for name in NAMES:
+        template = standby[f"schedules-{name}"].spec["template"]
+        assert template["snapshotVolumes"] is template["snapshotMoveData"] is True
+        assert template["storageLocation"] == "own"
+
+
+def test_databases_are_left_to_their_own_operator(standby: Recorder) -> None:
+    for name in NAMES:
+        template = standby[f"schedules-{name}"].spec["template"]
+        assert "clusters.postgresql.cnpg.io" in template["excludedResources"]
+        assert template["labelSelector"] == {"matchExpressions": [{"key": "cnpg.io/cluster", "operator": "DoesNotExist"}]}
+
+
+def test_a_schedule_of_everything_names_no_namespace() -> None:
+    region = run_program("secondary", {"backups": [{"name": "all", "cron": "0 3 * * *", "keep": "24h"}]})
+    assert not {"includedNamespaces", "excludedNamespaces"} & region["schedules-all"].spec["template"].keys()
+
+
+def test_schedules_resume_last_after_the_flag_has_moved(takeover: Recorder) -> None:
+    (schedules,) = takeover.of("Schedules")
+    assert {"failover-serving", "failover-flag", "failover-workloads-scale-production"} <= schedules.depends_on

@@ -1,0 +1,137 @@
+"""Workloads are scaled by Jobs that anybody can read: one kubectl command a container."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from settings.roles import Role
+from tests.unit.components.conftest import Program
+from tests.unit.recorder import Recorder, Seen, run_program
+
+SCALE, VERIFY = "failover-workloads-scale-production", "failover-workloads-verify-production"
+
+
+def commands(job: Seen) -> list[list[str]]:
+    """What the Job's containers run, in order."""
+    pod = job.spec["template"]["spec"]
+    return [container["args"] for container in (*pod.get("initContainers", ()), *pod["containers"])]
+
+
+def takes_over(**workload: Any) -> Recorder:
+    return run_program(
+        "secondary", {"active": "secondary", "workloads": [{"namespace": "production", "replicas": 3, **workload}]}
+    )
+
+
+@pytest.mark.parametrize("stack", ["primary", "secondary"])
+def test_nothing_is_scaled_before_the_first_failover(stack: Role, program: Program) -> None:
+    jobs = [seen.name for seen in program(stack, "primary").of("Job")]
+    assert jobs == ["velero-crds"]
+
+
+def test_a_region_that_takes_over_scales_everything_in_the_namespace_and_waits_for_it(takeover: Recorder) -> None:
+    assert commands(takeover[SCALE]) == [
+        ["scale", "--namespace=production", "--replicas=3", "deployment,statefulset", "--all"],
+        ["rollout", "status", "--namespace=production", "--timeout=600s", "deployment,statefulset"],
+    ]
+
+
+def test_a_primary_that_was_replaced_scales_to_standby(program: Program) -> None:
+    scale, _ = commands(program("primary", "secondary")[SCALE])
+    assert "--replicas=0" in scale
+    warm = run_program(
+        "primary", {"active": "secondary", "workloads": [{"namespace": "production", "replicas": 3, "standbyReplicas": 1}]}
+    )
+    assert "--replicas=1" in commands(warm[SCALE])[0]
+
+
+def test_named_workloads_are_scaled_together_and_waited_for_one_by_one() -> None:
+    names = ["deployment/web", "statefulset/queue"]
+    assert commands(takes_over(names=names)[SCALE]) == [
+        ["scale", "--namespace=production", "--replicas=3", *names],
+        ["rollout", "status", "--namespace=production", "--timeout=600s", "deployment/web"],
+        ["rollout", "status", "--namespace=production", "--timeout=600s", "statefulset/queue"],
+    ]
+
+
+def test_containers_of_one_job_have_names_of_their_own() -> None:
+    pod = takes_over(names=["deployment/a", "deployment/b", "statefulset/c"])[SCALE].spec["template"]["spec"]
+    names = [container["name"] for container in (*pod["initContainers"], *pod["containers"])]
+    assert names == ["scale", "wait-0", "wait-1", "wait-2"]
+
+
+def test_a_check_asks_the_service_through_the_api_server_once_everything_is_available() -> None:
+    region = takes_over(check={"service": "web", "port": 8080, "path": "/healthz"})
+    assert commands(region[VERIFY]) == [["get", "--raw", "/api/v1/namespaces/production/services/http:web:8080/proxy/healthz"]]
+    assert SCALE in region[VERIFY].depends_on
+    assert region[VERIFY].spec["activeDeadlineSeconds"] == 300
+
+
+def test_a_check_asks_for_the_root_on_port_80_by_default() -> None:
+    (command,) = commands(takes_over(check={"service": "web"})[VERIFY])
+    assert command[-1] == "/api/v1/namespaces/production/services/http:web:80/proxy/"
+
+
+def test_a_primary_that_was_replaced_checks_nothing() -> None:
+    workloads = [{"namespace": "production", "replicas": 3, "check": {"service": "web"}}]
+    assert VERIFY not in run_program("primary", {"active": "secondary", "workloads": workloads}).names()
+
+
+def test_each_namespace_has_jobs_of_its_own() -> None:
+    workloads = [{"namespace": "production", "replicas": 3}, {"namespace": "batch", "replicas": 1}]
+    region = run_program("secondary", {"active": "secondary", "workloads": workloads})
+    assert {seen.metadata["name"] for seen in region.of("Job")} == {"velero-crds-v1-18-3", "scale-production", "scale-batch"}
+
+
+def test_scaling_waits_for_every_restore(takeover: Recorder) -> None:
+    restores = {seen.name for seen in takeover.of("Restore")}
+    assert len(restores) == 2
+    assert restores <= takeover[SCALE].depends_on
+    assert set(takeover[SCALE].metadata["annotations"]["k8s-dr/after"].split()) == {f"{name}-1a2b3c4d" for name in restores}
+
+
+def test_a_job_that_failed_is_made_anew_by_the_next_up(takeover: Recorder) -> None:
+    assert takeover[SCALE].metadata["annotations"]["pulumi.com/replaceUnready"] == "true"
+
+
+def test_jobs_end_in_the_time_that_is_configured() -> None:
+    workloads = [{"namespace": "production", "replicas": 3, "check": {"service": "web"}}]
+    failover = {"scale": "20m", "verify": "90s"}
+    region = run_program("secondary", {"active": "secondary", "workloads": workloads, "failover": failover})
+    assert region[SCALE].spec["activeDeadlineSeconds"] == 1200
+    assert "--timeout=1200s" in commands(region[SCALE])[1]
+    assert region[VERIFY].spec["activeDeadlineSeconds"] == 90
+
+
+def test_jobs_run_without_privileges_and_tell_their_error(takeover: Recorder) -> None:
+    pod = takeover[SCALE].spec["template"]["spec"]
+    assert pod["serviceAccountName"] == "workloads"
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    for container in (*pod["initContainers"], *pod["containers"]):
+        assert container["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+        assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
+
+
+def test_the_jobs_account_may_scale_and_ask_and_nothing_else(recorder: Recorder) -> None:
+    rights = {
+        (resource, verb)
+        for rule in recorder["operator-role"].inputs["rules"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    assert {resource for resource, verb in rights if verb in ("patch", "update")} == {"deployments/scale", "statefulsets/scale"}
+    assert not {verb for _, verb in rights} & {"*", "create", "delete", "escalate", "bind", "impersonate"}
+    assert not [resource for resource, _ in rights if "*" in resource or "secret" in resource]
+
+
+def test_the_jobs_namespace_and_account_are_there_long_before_a_failover(recorder: Recorder) -> None:
+    assert {"operator-namespace", "operator-account", "operator-role", "operator-binding"} <= recorder.names()
+    (failover,) = recorder.of("Failover")
+    assert {"operator-account", "operator-binding"} <= failover.depends_on
+
+
+def test_what_a_failover_makes_is_not_backed_up_itself(takeover: Recorder) -> None:
+    for name in ("operator-namespace", SCALE, "failover-serving"):
+        assert takeover[name].metadata["labels"]["velero.io/exclude-from-backup"] == "true"

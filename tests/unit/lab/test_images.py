@@ -1,0 +1,177 @@
+"""Images are the same bytes each time, and start as the official ones they stand for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.application.manifests import documents
+from lab.tools import images
+from lab.tools.archive import Contents, Entry, write
+from lab.tools.toolbox import Toolbox
+
+TOOLS = ("pause", "storage-helper", "kubectl", "velero", "velero-plugin-for-aws", "cp-plugin", "shop")
+
+
+@pytest.fixture
+def toolbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toolbox:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for tool in TOOLS:
+        (tmp_path / tool).write_text(f"the program {tool}")
+    return Toolbox(built={tool: tmp_path / tool for tool in TOOLS}, on_path={})
+
+
+def quiet(text: str) -> None:
+    """Progress is not what these tests look at."""
+
+
+def open_archive(path: Path) -> tuple[dict[str, Any], dict[str, Any], Mapping[str, tarfile.TarInfo], str]:
+    """The manifest, the configuration, the files, and the layer's digest of an archive with one image and one layer."""
+    with tarfile.open(path) as tar:
+
+        def read(name: str) -> bytes:
+            file = tar.extractfile(name)
+            assert file is not None
+            return file.read()
+
+        (manifest,) = json.loads(read("manifest.json"))
+        (layer_name,) = manifest["Layers"]
+        layer = read(layer_name)
+        config = read(manifest["Config"])
+        assert manifest["Config"] == f"{hashlib.sha256(config).hexdigest()}.json"
+        layer_file = tar.extractfile(layer_name)
+        with tarfile.open(fileobj=layer_file) as inner:
+            files = {member.name: member for member in inner.getmembers()}
+        return manifest, json.loads(config), files, hashlib.sha256(layer).hexdigest()
+
+
+def test_an_archive_is_the_same_bytes_each_time_whatever_the_files_times_and_modes_are(tmp_path: Path) -> None:
+    source = tmp_path / "program"
+    source.write_text("content")
+    contents = Contents(entries=[Entry(path="/b", source=source), Entry(path="/a")], entrypoint=["/b"])
+    write(contents, name="local/it:1", target=tmp_path / "one.tar")
+    source.touch()
+    source.chmod(0o600)
+    reordered = Contents(entries=list(reversed(contents.entries)), entrypoint=["/b"])
+    write(reordered, name="local/it:1", target=tmp_path / "two.tar")
+    assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "two.tar").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.tar", "program", "two.tar"]
+
+
+def test_an_archive_holds_its_files_and_says_how_to_start(tmp_path: Path) -> None:
+    entries = [
+        Entry(path="/bin"),
+        Entry(path="/bin/sh", link="/it"),
+        Entry(path="/it", content=b"program"),
+        Entry(path="/tmp", mode=0o1777),
+        Entry(path="/home", user=65532),
+    ]
+    target = tmp_path / "it.tar"
+    write(Contents(entries=entries, entrypoint=["/it", "-x"], user="65532:65532"), name="local/it:1", target=target)
+    manifest, config, files, layer_digest = open_archive(target)
+    assert manifest["RepoTags"] == ["local/it:1"]
+    assert config["config"]["Entrypoint"] == ["/it", "-x"]
+    assert config["config"]["User"] == "65532:65532"
+    assert config["rootfs"]["diff_ids"] == [f"sha256:{layer_digest}"]
+    assert files["bin/sh"].linkname == "/it"
+    assert (files["it"].mode, files["it"].size) == (0o755, 7)
+    assert (files["tmp"].mode, files["tmp"].isdir()) == (0o1777, True)
+    assert (files["home"].uid, files["home"].gid) == (65532, 65532)
+
+
+def test_the_key_of_an_image_follows_its_programs_and_its_configuration(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_text("one")
+    entries = [Entry(path="/program", source=program)]
+    keys = {
+        Contents(entries=entries).key,
+        Contents(entries=entries, entrypoint=["/program"]).key,
+        Contents(entries=entries, user="1").key,
+    }
+    program.write_text("two")
+    keys.add(Contents(entries=entries).key)
+    assert len(keys) == 4
+
+
+def test_references_carry_the_pinned_versions_and_are_what_containerd_calls_the_archives(toolbox: Toolbox) -> None:
+    made = images.ensure(toolbox, say=quiet)
+    references = {name: image.reference for name, image in made.items()}
+    shop = references.pop("shop")
+    assert references == {
+        "pause": "docker.io/local/pause:1",
+        "storage-helper": "docker.io/local/storage-helper:1",
+        "kubectl": "docker.io/local/kubectl:v1.37.2",
+        "velero": "docker.io/local/velero:v1.18.3",
+        "velero-plugin-for-aws": "docker.io/local/velero-plugin-for-aws:v1.14.3",
+    }
+    assert shop.startswith("docker.io/local/shop:")
+    for image in made.values():
+        (name,) = open_archive(image.archive)[0]["RepoTags"]
+        assert f"docker.io/{name}" == image.reference
+
+
+@pytest.mark.parametrize(
+    ("name", "entrypoint", "user", "paths"),
+    [
+        ("kubectl", ["/bin/kubectl"], "65532:65532", {"bin/kubectl", "tmp", "etc/passwd"}),
+        ("velero", None, "65532:65532", {"velero", "tmp", "etc/passwd", "home/cnb"}),
+        (
+            "velero-plugin-for-aws",
+            ["cp-plugin", "/plugins/velero-plugin-for-aws", "/target/velero-plugin-for-aws"],
+            "65532:65532",
+            {"bin/cp-plugin", "plugins/velero-plugin-for-aws"},
+        ),
+        ("storage-helper", ["/storage-helper"], "0", {"storage-helper", "bin/sh"}),
+        ("pause", ["/pause"], "65532:65532", {"pause"}),
+        ("shop", ["/shop"], "65532:65532", {"shop"}),
+    ],
+)
+def test_each_image_starts_as_its_pods_expect(
+    toolbox: Toolbox, name: str, entrypoint: list[str] | None, user: str, paths: set[str]
+) -> None:
+    _, config, files, _ = open_archive(images.ensure(toolbox, [name], say=quiet)[name].archive)
+    assert config["config"]["Entrypoint"] == entrypoint
+    assert config["config"]["User"] == user
+    assert paths <= set(files)
+
+
+def test_an_image_is_made_once_and_again_when_its_program_changes(toolbox: Toolbox) -> None:
+    said: list[str] = []
+    first = images.ensure(toolbox, ["shop"], say=said.append)["shop"]
+    again = images.ensure(toolbox, ["shop"], say=said.append)["shop"]
+    assert (first, len(said)) == (again, 1)
+    toolbox.built["shop"].write_text("a newer program")
+    newer = images.ensure(toolbox, ["shop"], say=said.append)["shop"]
+    assert newer.reference != first.reference
+    assert newer.archive != first.archive
+
+
+def test_an_image_holds_the_built_program_even_if_another_is_used_from_path(toolbox: Toolbox, tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("some other build of kubectl")
+    beside = Toolbox(built=toolbox.built, on_path={"kubectl": tmp_path / "other"})
+    assert beside.path("kubectl") == tmp_path / "other"
+    assert images.ensure(beside, ["kubectl"], say=quiet) == images.ensure(toolbox, ["kubectl"], say=quiet)
+
+
+def test_the_application_runs_the_image_it_is_given_and_depends_on_its_configmap_and_secret() -> None:
+    objects = {document["kind"]: document for document in documents("docker.io/local/shop:abc", replicas=2)}
+    assert list(objects) == ["Namespace", "ConfigMap", "Secret", "Deployment", "Service"]
+    deployment = objects["Deployment"]["spec"]
+    (container,) = deployment["template"]["spec"]["containers"]
+    assert deployment["replicas"] == 2
+    assert container["image"] == "docker.io/local/shop:abc"
+    assert deployment["selector"]["matchLabels"] == deployment["template"]["metadata"]["labels"] == {"app": "shop"}
+    (from_map,) = [
+        entry["valueFrom"]["configMapKeyRef"] for entry in container["env"] if "configMapKeyRef" in entry.get("valueFrom", {})
+    ]
+    assert from_map["name"] == objects["ConfigMap"]["metadata"]["name"]
+    assert from_map["key"] in objects["ConfigMap"]["data"]
+    (volume,) = deployment["template"]["spec"]["volumes"]
+    assert volume["secret"]["secretName"] == objects["Secret"]["metadata"]["name"]
+    assert objects["Service"]["spec"]["ports"][0]["port"] == 80

@@ -1,0 +1,142 @@
+"""The recorded cluster, asked as the Kubernetes client and the provider ask it."""
+
+import json
+import urllib.request
+
+import pytest
+from kubernetes import client, config
+
+from lab.standins.kubernetes_provider.cluster import ApiError, Cluster, NoMatchError, connect
+from lab.standins.recorded_cluster import RecordedCluster, write_kubeconfig
+
+RESTORE = {
+    "apiVersion": "velero.io/v1",
+    "kind": "Restore",
+    "metadata": {"name": "r", "namespace": "velero"},
+    "spec": {"scheduleName": "s"},
+}
+NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "velero"}}
+
+
+@pytest.fixture
+def recorded():
+    with RecordedCluster(velero_installed=True) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def kubeconfig(recorded, tmp_path):
+    write_kubeconfig(tmp_path / "kubeconfig", {"lab-primary": recorded.url})
+    return str(tmp_path / "kubeconfig")
+
+
+@pytest.fixture
+def cluster(kubeconfig):
+    return Cluster(connect(kubeconfig, "lab-primary"))
+
+
+def order(recorded, **outcome):
+    request = urllib.request.Request(f"{recorded.url}/_recorded/outcome", json.dumps(outcome).encode(), method="PUT")
+    urllib.request.urlopen(request, timeout=5).close()
+
+
+def test_a_created_object_is_there_and_cannot_be_created_again(cluster):
+    cluster.create(NAMESPACE, "m", dry_run=False)
+    assert cluster.get(NAMESPACE)["status"] == {"phase": "Active"}
+    with pytest.raises(ApiError, match='namespaces "velero" already exists') as error:
+        cluster.create(NAMESPACE, "m", dry_run=False)
+    assert error.value.already_exists
+
+
+def test_a_dry_run_leaves_nothing(cluster):
+    cluster.create(NAMESPACE, "m", dry_run=True)
+    assert cluster.find(NAMESPACE) is None
+
+
+def test_an_object_in_a_namespace_that_is_not_there_is_refused(cluster):
+    with pytest.raises(ApiError, match='namespaces "velero" not found'):
+        cluster.create(RESTORE, "m", dry_run=False)
+
+
+def test_a_restore_completes_unless_another_outcome_was_ordered(recorded, cluster):
+    cluster.create(NAMESPACE, "m", dry_run=False)
+    cluster.create(RESTORE, "m", dry_run=False)
+    assert cluster.get(RESTORE)["status"]["phase"] == "Completed"
+    order(recorded, kind="Restore", name="bad", phase="FailedValidation", validationErrors=["no backup"])
+    bad = {**RESTORE, "metadata": {"name": "bad-1", "namespace": "velero"}}
+    cluster.create(bad, "m", dry_run=False)
+    assert cluster.get(bad)["status"] == {"phase": "FailedValidation", "validationErrors": ["no backup"]}
+
+
+def test_velero_is_known_only_once_its_job_has_run():
+    with RecordedCluster() as recorded:
+        cluster = Cluster(connect(json.dumps(_kubeconfig(recorded.url)), "c"))
+        cluster.create(NAMESPACE, "m", dry_run=False)
+        with pytest.raises(NoMatchError):
+            cluster.get(RESTORE)
+        containers = [{"name": "crds", "image": "velero", "args": ["install", "--crds-only", "--apply"]}]
+        metadata = {"name": "crds", "namespace": "velero"}
+        job = {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": metadata,
+            "spec": {"template": {"spec": {"containers": containers}}},
+        }
+        cluster.create(job, "m", dry_run=False)
+        assert cluster.find(RESTORE) is None
+        assert cluster.serves(RESTORE)
+
+
+def _kubeconfig(url):
+    return {
+        "clusters": [{"name": "c", "cluster": {"server": url}}],
+        "users": [{"name": "u", "user": {}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "c",
+    }
+
+
+def test_a_job_that_fails_leaves_a_pod_with_its_last_words(recorded, cluster):
+    order(recorded, kind="Job", name="verify-", phase="Failed", message="no endpoints")
+    spec = {"template": {"spec": {"containers": [{"name": "verify", "image": "kubectl"}]}}}
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "verify-x", "namespace": "default"}, "spec": spec}
+    cluster.create(job, "m", dry_run=False)
+    assert cluster.get(job)["status"]["conditions"][0]["type"] == "Failed"
+    [pod] = cluster.pods("default", "job-name=verify-x")
+    assert pod["status"]["containerStatuses"][0]["state"]["terminated"]["message"] == "no endpoints"
+    cluster.delete(job, "verify-x", "Foreground")
+    assert cluster.pods("default", "job-name=verify-x") == []
+
+
+def test_an_apply_takes_away_what_its_manager_leaves_out_and_counts_generations(cluster):
+    deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d", "namespace": "default"}}
+    cluster.create({**deployment, "spec": {"replicas": 1, "paused": True}}, "m", dry_run=False)
+    answer = cluster.apply({**deployment, "spec": {"replicas": 3}}, "m", force=False, dry_run=False)
+    assert answer["spec"] == {"replicas": 3}
+    assert answer["metadata"]["generation"] == 2
+    assert cluster.get(deployment)["status"]["availableReplicas"] == 3
+
+
+def test_the_kubernetes_client_reads_and_writes_it(recorded, kubeconfig):
+    recorded.put(NAMESPACE)
+    labels = {"velero.io/schedule-name": "daily"}
+    metadata = {"name": "b", "namespace": "velero", "labels": labels}
+    recorded.put({"apiVersion": "velero.io/v1", "kind": "Backup", "metadata": metadata, "status": {"phase": "Completed"}})
+    api = config.new_client_from_config(kubeconfig)
+    find = client.CustomObjectsApi(api).list_namespaced_custom_object
+    found = find("velero.io", "v1", "velero", "backups", label_selector="velero.io/schedule-name=daily")["items"]
+    assert [backup["status"]["phase"] for backup in found] == ["Completed"]
+    assert find("velero.io", "v1", "velero", "backups", label_selector="velero.io/schedule-name=hourly")["items"] == []
+    core = client.CoreV1Api(api)
+    core.create_namespaced_config_map("default", {"metadata": {"name": "serving"}, "data": {"a": "1"}})
+    core.patch_namespaced_config_map("serving", "default", {"data": {"b": "2"}})
+    assert core.read_namespaced_config_map("serving", "default").data == {"a": "1", "b": "2"}
+
+
+def test_what_was_there_is_there_again_after_a_restart(tmp_path):
+    file = tmp_path / "objects.json"
+    first = RecordedCluster(file=file, velero_installed=True)
+    first.put(NAMESPACE)
+    first.put(RESTORE)
+    again = RecordedCluster(file=file)
+    assert [restore["spec"] for restore in again.objects("Restore")] == [{"scheduleName": "s"}]

@@ -1,0 +1,318 @@
+"""The program run to its end against a recording monitor: every registration as the engine would see it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+from google.protobuf import json_format
+from pulumi.runtime import _callbacks, mocks, settings
+from pulumi.runtime.proto import resource_pb2
+
+from components.region import Region, RegionArgs
+from settings import load
+from settings.load import SECRETS
+from tests.examples import PROJECT, example
+
+_SECRET = "4dabf18193072939515e22adb298388d"  # how Pulumi marks a secret on the wire
+Hook = Any
+
+
+def is_secret(value: Any) -> bool:
+    return isinstance(value, dict) and _SECRET in value
+
+
+def revealed(value: Any) -> Any:
+    """The value of a secret input, and of any other as it is."""
+    return value["value"] if is_secret(value) else value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """One registered resource. `provider` is the name of its explicit provider, empty for a default one; `hooks` maps the
+    moment, as in `before_create`, to the names of its hooks; `timeout` is how long its creation may take."""
+
+    urn: str
+    type: str
+    name: str
+    inputs: dict[str, Any]
+    parent: str
+    depends_on: frozenset[str]
+    protect: bool
+    retain_on_delete: bool
+    provider: str
+    custom: bool
+    hooks: dict[str, list[str]]
+    replacement_trigger: Any
+    timeout: str
+
+    @property
+    def kind(self) -> str:
+        """The last part of the type: `Job`, `Bucket`."""
+        return self.type.rsplit(":", 1)[-1]
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        return dict(self.inputs["metadata"])
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        return dict(self.inputs["spec"])
+
+
+class Answers(mocks.Mocks):
+    """Ids and the outputs that only a provider could know: timestamps, statuses, ARNs."""
+
+    def __init__(self, restore_status: dict[str, Any] | None = None) -> None:
+        self.restore_status = restore_status or {
+            "phase": "Completed",
+            "startTimestamp": "2026-01-01T03:00:00Z",
+            "completionTimestamp": "2026-01-01T03:00:08Z",
+        }
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        outputs = dict(args.inputs)
+        if args.typ.startswith("kubernetes:"):
+            metadata = {"name": f"{args.name}-1a2b3c4d", **dict(outputs.get("metadata") or {})}
+            outputs["metadata"] = {**metadata, "creationTimestamp": "2026-01-01T03:00:40Z"}
+        if args.typ == "kubernetes:velero.io/v1:Restore":
+            outputs["status"] = self.restore_status
+        if args.typ == "kubernetes:batch/v1:Job":
+            outputs["status"] = {"startTime": "2026-01-01T03:00:10Z", "completionTime": "2026-01-01T03:00:25Z", "succeeded": 1}
+        if args.typ.startswith("aws:"):
+            outputs["arn"] = f"arn:aws:mock::{args.name}"
+        return f"{args.name}-id", outputs
+
+    def call(self, args: mocks.MockCallArgs) -> Any:
+        raise AssertionError(f"a look-up in the program: {args.token}")
+
+
+@dataclass(kw_only=True)
+class FakeCluster:
+    """The region's own cluster as a test wants it: Velero's objects by plural, ConfigMaps by name, or an error."""
+
+    velero: dict[str, list[dict[str, Any]] | None] = field(default_factory=dict)
+    records: dict[str, dict[str, str]] = field(default_factory=dict)
+    error: Exception | None = None
+    asked: list[str] = field(default_factory=list)
+
+    def _ask(self, what: str) -> None:
+        self.asked.append(what)
+        if self.error:
+            raise self.error
+
+    def list_velero(self, plural: str, selector: str = "") -> list[dict[str, Any]] | None:
+        self._ask(f"{plural} {selector}".strip())
+        objects = self.velero.get(plural)
+        if objects is None or not selector:
+            return objects
+        key, _, value = selector.partition("=")
+        return [each for each in objects if (each["metadata"].get("labels") or {}).get(key) == value]
+
+    def read_record(self, name: str) -> dict[str, str] | None:
+        self._ask(f"record {name}")
+        return self.records.get(name)
+
+    def write_record(self, name: str, data: dict[str, str]) -> None:
+        self._ask(f"write {name}")
+        self.records[name] = {**self.records.get(name, {}), **data}
+
+
+class HookRefusedError(Exception):
+    """A hook raised: the engine fails the resource, and everything that waits for it."""
+
+
+class Recorder(mocks.MockMonitor):
+    """Remembers every registration and answers as `Answers` does. With `run_hooks` it calls the hooks of everything that
+    is created, as the engine does in an `up` of an empty stack."""
+
+    def __init__(self, answers: mocks.Mocks, *, run_hooks: bool = False, preview: bool = False) -> None:
+        super().__init__(answers)
+        self._run_hooks, self._preview = run_hooks, preview
+        self.seen: list[Seen] = []
+        self.outputs: dict[str, Any] = {}
+        self.hooks: dict[str, Hook] = {}
+        self.hooks_on_preview: set[str] = set()
+
+    def RegisterResource(self, request: Any) -> Any:
+        self._call_all(request.hooks.before_create)
+        self._remember(request)
+        response = super().RegisterResource(request)
+        self._call_all(request.hooks.after_create, response.object)
+        return response
+
+    def _remember(self, request: Any) -> None:
+        trigger = json_format.MessageToDict(request.replacement_trigger) if request.HasField("replacement_trigger") else None
+        self.seen.append(
+            Seen(
+                urn=self.make_urn(request.parent, request.type, request.name),
+                type=request.type,
+                name=request.name,
+                inputs=_plain(json_format.MessageToDict(request.object)),
+                parent=request.parent,
+                depends_on=frozenset(map(_name_of, request.dependencies)),
+                protect=request.protect,
+                retain_on_delete=request.retainOnDelete,
+                provider=_name_of(request.provider.rpartition("::")[0]) if request.provider else "",
+                custom=request.custom,
+                hooks={descriptor.name: list(names) for descriptor, names in request.hooks.ListFields()},
+                replacement_trigger=trigger,
+                timeout=request.customTimeouts.create,
+            )
+        )
+
+    def RegisterResourceHook(self, request: Any) -> Any:
+        self.hooks[request.name] = next(
+            servicer._callbacks[request.callback.token]
+            for servicer in _callbacks._CallbackServicer._servicers
+            if request.callback.token in servicer._callbacks
+        )
+        if request.on_dry_run:
+            self.hooks_on_preview.add(request.name)
+        return super().RegisterResourceHook(request)
+
+    def call_hook(self, name: str, **outputs: Any) -> str:
+        """Call a hook as the engine does, and return the error it is told: nothing if the hook agreed.
+
+        Only right after `run_program`: the hook sees the preview or the update that ran last in this process.
+        """
+        struct = resource_pb2.ResourceHookRequest().new_outputs
+        struct.update(outputs)
+        return self._call(name, struct)
+
+    def _call(self, name: str, outputs: Any) -> str:
+        request = resource_pb2.ResourceHookRequest(new_outputs=outputs)
+        with _event_loop() as loop:
+            return str(loop.run_until_complete(self.hooks[name](request.SerializeToString())).error)
+
+    def _call_all(self, names: Sequence[str], outputs: Any = None) -> None:
+        for name in names if self._run_hooks else ():
+            if (not self._preview or name in self.hooks_on_preview) and (error := self._call(name, outputs)):
+                raise HookRefusedError(error)
+
+    def __getitem__(self, name: str) -> Seen:
+        """The one custom resource of this name."""
+        found = [seen for seen in self.seen if seen.name == name and seen.custom]
+        assert len(found) == 1, f"{len(found)} resources are called {name}; there are {sorted(self.names())}"
+        return found[0]
+
+    def of(self, kind: str) -> list[Seen]:
+        """Every resource of one kind, as in `Job` or `Bucket`, in the order of registration."""
+        return [seen for seen in self.seen if seen.kind == kind]
+
+    def custom(self) -> list[Seen]:
+        """Every resource that a provider makes, the providers themselves apart."""
+        return [seen for seen in self.seen if seen.custom and not seen.type.startswith("pulumi:")]
+
+    def names(self) -> set[str]:
+        return {seen.name for seen in self.custom()}
+
+    def identities(self) -> set[tuple[str, str]]:
+        """Type and name of everything but the stack."""
+        return {(seen.type, seen.name) for seen in self.seen if seen.type != "pulumi:pulumi:Stack"}
+
+
+def run_program(
+    stack: str,
+    changes: dict[str, Any] | None = None,
+    *,
+    preview: bool = False,
+    answers: Answers | None = None,
+    cluster: FakeCluster | None = None,
+    run_hooks: bool = False,
+) -> Recorder:
+    """Run the program for `stack` with the committed configuration and `changes` to it. Raises what the program raises."""
+    recorder, error = attempt_program(stack, changes, preview=preview, answers=answers, cluster=cluster, run_hooks=run_hooks)
+    if error is not None:
+        raise error
+    return recorder
+
+
+def attempt_program(
+    stack: str,
+    changes: dict[str, Any] | None = None,
+    *,
+    preview: bool = False,
+    answers: Answers | None = None,
+    cluster: FakeCluster | None = None,
+    run_hooks: bool = False,
+) -> tuple[Recorder, Exception | None]:
+    """As `run_program`, for programs that must fail: what was registered until then, and the error."""
+    configured = load(stack, example(stack, changes), SECRETS)
+    recorder = Recorder(answers or Answers(), run_hooks=run_hooks, preview=preview)
+
+    def keep(outputs: dict[str, Any]) -> None:
+        recorder.outputs = outputs
+
+    @pulumi.runtime.test
+    def body() -> None:
+        region = Region("region", RegionArgs(settings=configured, cluster=cluster or FakeCluster()))
+        pulumi.Output.all(**region.outputs()).apply(keep)
+
+    with _event_loop():
+        settings.reset_options(project=PROJECT, stack=stack)  # or the stack of the run before would be everything's parent
+        mocks.set_mocks(recorder.mocks, project=PROJECT, stack=stack, preview=preview, monitor=recorder)
+        try:
+            body()
+        except Exception as error:  # noqa: BLE001 - whatever the program raises is what the test asks for
+            return recorder, error
+    return recorder, None
+
+
+@contextmanager
+def _event_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """A loop of its own for each run: what a failed program leaves unfinished must not reach into the next one."""
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda *_: None)  # of outputs that nobody waits for any more
+    asyncio.set_event_loop(loop)
+    try:
+        yield loop
+    finally:
+        loop.close()
+        asyncio.set_event_loop(None)
+
+
+def snapshot_of(recorder: Recorder) -> Iterator[dict[str, Any]]:
+    """Every registration, sorted by name, in the form that a reviewer reads in a diff."""
+    for seen in sorted(recorder.seen, key=lambda one: (one.name, one.type)):
+        if seen.type == "pulumi:pulumi:Stack":
+            continue
+        entry: dict[str, Any] = {"resource": f"{seen.name} ({seen.type})", "parent": _name_of(seen.parent)}
+        entry |= {"depends_on": sorted(seen.depends_on)} if seen.depends_on else {}
+        entry |= {key: True for key in ("protect", "retain_on_delete") if getattr(seen, key)}
+        entry |= {key: value for key in ("provider", "timeout", "hooks") if (value := getattr(seen, key))}
+        inputs = {key: value for key, value in seen.inputs.items() if key not in ("apiVersion", "kind")}
+        entry |= {"inputs": _readable(inputs)} if inputs else {}
+        yield entry
+
+
+def _name_of(urn: str) -> str:
+    return urn.rsplit("::", 1)[-1]
+
+
+def _plain(value: Any) -> Any:
+    """Whole numbers as such: on the wire every number is a float. Keys in order: on the wire they have none."""
+    if isinstance(value, dict):
+        return {key: _plain(value[key]) for key in sorted(value)}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _readable(value: Any) -> Any:
+    """JSON documents inside strings (policies) as documents, secrets hidden."""
+    if is_secret(value):
+        return "[secret]"
+    if isinstance(value, dict):
+        return {key: _readable(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_readable(inner) for inner in value]
+    if isinstance(value, str) and value.startswith("{"):
+        with suppress(ValueError):
+            return json.loads(value)
+    return value

@@ -1,0 +1,83 @@
+"""The configuration that a clone starts with is valid, and says what the guide says."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+import yaml
+
+from settings import Settings, load
+from settings.load import SECRETS
+from settings.roles import Role
+from tests.examples import ROOT, example
+
+
+@pytest.fixture(params=["primary", "secondary"])
+def role(request: pytest.FixtureRequest) -> Role:
+    return request.param
+
+
+def committed(role: Role) -> Settings:
+    return load(role, example(role), SECRETS)
+
+
+def test_it_is_valid_once_the_password_is_set(role: Role) -> None:
+    assert committed(role).role == role
+
+
+def test_it_lacks_nothing_but_the_password(role: Role) -> None:
+    own = yaml.safe_load((ROOT / f"Pulumi.{role}.yaml").read_text())["config"]
+    assert "k8s-dr:backupEncryptionPassword" not in own
+    assert f"pulumi config set --secret backupEncryptionPassword -s {role}" in (ROOT / f"Pulumi.{role}.yaml").read_text()
+
+
+def test_it_has_the_guides_regions_names_and_schedules(role: Role) -> None:
+    settings = committed(role)
+    assert settings.active == "primary"
+    assert settings.topology.regions.primary == "us-east-1"
+    assert settings.topology.regions.secondary == "us-west-2"
+    assert settings.dns.names == ["app.example.com"]
+    assert settings.dns.ttl == 60
+    daily, hourly = settings.backups
+    assert (daily.name, daily.cron, daily.keep, daily.exclude) == ("daily-full", "0 2 * * *", "720h", ["kube-system", "velero"])
+    assert (hourly.name, hourly.cron, hourly.keep, hourly.include) == (
+        "hourly-critical",
+        "0 * * * *",
+        "168h",
+        ["production", "databases"],
+    )
+    (workload,) = settings.workloads
+    assert (workload.namespace, workload.replicas, workload.standby_replicas) == ("production", 3, 0)
+
+
+def test_what_both_regions_share_is_written_once() -> None:
+    shared = set(yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"])
+    for role in ("primary", "secondary"):
+        own = yaml.safe_load((ROOT / f"Pulumi.{role}.yaml").read_text())["config"]
+        assert {key.removeprefix("k8s-dr:") for key in own}.isdisjoint(shared)
+        assert len(own) <= 4, "a stack file fits on half a screen"
+
+
+def test_replication_starts_where_the_peers_buckets_exist_already() -> None:
+    assert committed("secondary").peer_ready
+    assert not committed("primary").peer_ready
+
+
+def test_users_follow_the_flag_within_three_checks_and_the_time_to_live(role: Role) -> None:
+    assert committed(role).timeout_of_flag == timedelta(seconds=90)
+
+
+def test_steps_have_timeouts_in_seconds(role: Role) -> None:
+    failover = committed(role).failover
+    assert {step: failover.seconds(step) for step in ("restore", "scale", "verify", "preflight")} == {
+        "restore": 1800,
+        "scale": 600,
+        "verify": 300,
+        "preflight": 180,
+    }
+
+
+def test_settings_cannot_be_changed_once_they_are_read(role: Role) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        committed(role).active = "secondary"

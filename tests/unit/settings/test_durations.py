@@ -1,0 +1,68 @@
+"""Durations and cron lines mean what Velero and Kubernetes take them for."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from settings.durations import check_cron, parse_duration
+
+small = st.integers(0, 9999)
+
+
+@given(hours=small, minutes=small, seconds=small)
+def test_a_duration_is_the_sum_of_its_parts(hours: int, minutes: int, seconds: int) -> None:
+    expected = timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    text = f"{hours}h{minutes}m{seconds}s"
+    if expected:
+        assert parse_duration(text) == expected
+    else:
+        with pytest.raises(ValueError, match="no time at all"):
+            parse_duration(text)
+
+
+@given(seconds=st.integers(1, 10**9))
+def test_a_duration_printed_in_any_unit_reads_back(seconds: int) -> None:
+    minutes, rest = divmod(seconds, 60)
+    assert parse_duration(f"{seconds}s") == parse_duration(f"{minutes}m{rest}s") == timedelta(seconds=seconds)
+
+
+@given(st.text())
+def test_any_text_is_a_duration_above_zero_or_a_value_error(text: str) -> None:
+    with suppress(ValueError):
+        assert parse_duration(text) > timedelta()
+
+
+@pytest.mark.parametrize("text", ["", "30", "30d", "1.5h", "-1h", "1h ", "h", "1h30", "1H", "٣h"])
+def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a duration; write hours, minutes or seconds as in 720h, 1h30m or 90s"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize("text", ["876001h", "9" * 30 + "h", "9" * 5000 + "s"])
+def test_a_duration_beyond_any_sense_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="longer than a hundred years"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    "line", ["0 2 * * *", "*/15 * * * *", "0 0 1,15 * 1-5", "0 2 * JUL MON-WED", "7 7 7 7 *", "0 */7 * * */7"]
+)
+def test_a_cron_line_that_velero_reads_is_kept_as_it_is(line: str) -> None:
+    assert check_cron(line) == line
+
+
+@pytest.mark.parametrize("line", ["0 2 * * 7", "0 2 * * 1-7", "0 2 L * *", "0 2 LW * *", "0 2 * * 5L", "0 2 * * 5#2"])
+def test_a_cron_line_that_only_other_programs_read_is_refused(line: str) -> None:
+    with pytest.raises(ValueError, match="which Velero does not know"):
+        check_cron(line)
+
+
+@given(st.text())
+def test_any_text_is_a_cron_line_or_a_value_error(text: str) -> None:
+    with suppress(ValueError):
+        assert len(check_cron(text).split()) == 5

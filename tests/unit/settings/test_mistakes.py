@@ -1,0 +1,275 @@
+"""Every mistake is one line, before anything is registered: the key, its value, and what to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from settings import ConfigurationError, load
+from settings.load import SECRETS
+from tests.examples import REMOVED, example
+
+COMMITTED = {key: json.loads(text) for key, text in example("secondary").items() if text[0] in "{["}
+
+
+def part(key: str, **changes: Any) -> dict[str, Any]:
+    """`key` with parts of it changed: for a list, parts of its first entry."""
+    value = COMMITTED[key]
+    return {key: [{**value[0], **changes}, *value[1:]] if isinstance(value, list) else {**value, **changes}}
+
+
+def topology(**changes: Any) -> dict[str, Any]:
+    return part("topology", **changes)
+
+
+def regions(primary: str, secondary: str) -> dict[str, Any]:
+    return {"primary": primary, "secondary": secondary}
+
+
+DURATION = "is not a duration; write hours, minutes or seconds as in 720h, 1h30m or 90s"
+FIVE = 'fields, a schedule has five (minute hour day month weekday); as in "0 2 * * *"'
+REPLACED = "if a part of it was set for this stack with --path, that replaced the whole object"
+SHORT = "the secret is shorter than 12 characters, and whoever reads the bucket can try it; choose a longer one"
+KNOWN = (
+    "accessKeyId, active, aws, backupEncryptionPassword, backups, cluster, dns, endpoint, failover, images, peerReady, "
+    "secretAccessKey, storage, topology, traffic, velero, workloads"
+)
+LONG = "xx-a-region-with-a-very-long-name-indeed-1"
+
+MISTAKES: list[tuple[dict[str, Any], str]] = [
+    # The mistakes of a night on call.
+    (
+        {"active=secondary": ""},
+        "active=secondary: 'pulumi config set active=secondary' stored a key of that name and changed nothing; run: "
+        "pulumi config rm 'active=secondary' -s secondary && pulumi config set active secondary -s secondary",
+    ),
+    ({"active": "both"}, "active: both is not one of 'primary', 'secondary'; write one of them"),
+    ({"active": "Secondary"}, "active: Secondary is not one of 'primary', 'secondary'; write one of them"),
+    ({"active": ""}, "active: \"\" is not one of 'primary', 'secondary'; write one of them"),
+    ({"active": "secon\ndary"}, "active: \"secon\\ndary\" is not one of 'primary', 'secondary'; write one of them"),
+    ({"traffic": "both"}, "traffic: both is not one of 'primary', 'secondary'; write one of them"),
+    # Typing slips.
+    ({"actve": "secondary"}, "actve: unknown key, did you mean active?; to remove it run: pulumi config rm actve -s secondary"),
+    (
+        {"peerready": True},
+        "peerready: unknown key, did you mean peerReady?; to remove it run: pulumi config rm peerready -s secondary",
+    ),
+    ({"color": "red"}, f"color: unknown key (known: {KNOWN}); to remove it run: pulumi config rm color -s secondary"),
+    ({"role": "primary"}, f"role: unknown key (known: {KNOWN}); to remove it run: pulumi config rm role -s secondary"),
+    (part("workloads", replica=3), "workloads[0].replica: unknown key, did you mean replicas?"),
+    (part("backups", inclde=["production"]), "backups[0].inclde: unknown key, did you mean include?"),
+    (part("cluster", contxt="prod"), "cluster.contxt: unknown key, did you mean context?"),
+    ({"aws": {"region": "us-west-2"}}, "aws.region: unknown key (known: endpoint, profile)"),
+    ({"images": {"velro": "velero:1"}}, "images.velro: unknown key, did you mean velero?"),
+    # What both regions share, replaced by a part of it.
+    (
+        {"topology": {"organization": "acme"}},
+        f'topology: {{"organization": "acme"}} lacks topology.accountId, topology.regions; {REPLACED}: run: '
+        "pulumi config rm topology -s secondary",
+    ),
+    (
+        {"dns": {"names": ["app.example.com"]}},
+        f'dns: {{"names": ["app.example.com"]}} lacks dns.zoneId; {REPLACED}: run: pulumi config rm dns -s secondary',
+    ),
+    # Topology.
+    (
+        {"topology": REMOVED},
+        "topology: is missing; add it to Pulumi.yaml or Pulumi.secondary.yaml: organization, account and the two regions",
+    ),
+    (topology(accountId="1234"), 'topology.accountId: 1234 is not an AWS account id in quotes; write one as in "123456789012"'),
+    (topology(organization="Acme"), "topology.organization: Acme is not a short lower-case name; write one as in acme"),
+    (
+        topology(regions=regions("us-east-1", "us-east-1")),
+        "topology.regions.secondary: us-east-1 is the primary region too; a region cannot stand in for itself, choose another",
+    ),
+    (
+        topology(regions=regions("us-east1", "us-west-2")),
+        "topology.regions.primary: us-east1 is not an AWS region; write one as in us-west-2",
+    ),
+    (
+        topology(regions=regions("us-east-1", LONG)),
+        f"topology: gives the bucket name acme-database-{LONG}-123456789012 of 69 characters, S3 allows 63; shorten organization",
+    ),
+    # Names and traffic.
+    (part("dns", names=["app"]), "dns.names[0]: app is not a host name; write one as in app.example.com"),
+    (part("dns", names=["a.example.com", "a.example.com"]), "dns.names: names the name a.example.com twice; keep one"),
+    (part("dns", names=[]), "dns.names: [] cannot be used: list should have at least 1 item after validation, not 0"),
+    (part("dns", ttl=0), "dns.ttl: 0 cannot be used: input should be greater than or equal to 1"),
+    (part("dns", mode="weighted"), "dns.mode: weighted is not one of 'standby-takes-over', 'record'; write one of them"),
+    (
+        part("dns", zoneId="example.com"),
+        "dns.zoneId: example.com is not a Route 53 hosted zone id; write one as in Z0123456789ABCDEFGHIJ",
+    ),
+    (
+        {"endpoint": "https://lb.example.com"},
+        "endpoint: https://lb.example.com is not a host name; write one as in app.example.com",
+    ),
+    ({"endpoint": {"name": "lb.example.com"}}, "endpoint.zoneId: is missing; add it: the load balancer's own hosted zone id"),
+    (
+        {"endpoint": {"name": "lb.example.com", "zoneId": "use1"}},
+        "endpoint.zoneId: use1 is not a Route 53 hosted zone id; write one as in Z0123456789ABCDEFGHIJ",
+    ),
+    # Schedules.
+    (part("backups", cron="0 2 * *"), f"backups[0].cron: 0 2 * * has 4 {FIVE}"),
+    (part("backups", cron="0 0 2 * * *"), f"backups[0].cron: 0 0 2 * * * has 6 {FIVE}"),
+    (
+        part("backups", cron="60 2 * * *"),
+        'backups[0].cron: 60 2 * * * is not a cron line (Bad minute); write one as in "0 2 * * *"',
+    ),
+    (
+        part("backups", cron="0 2 * * 7"),
+        'backups[0].cron: 0 2 * * 7 uses L, W, # or 7 for Sunday, which Velero does not know; write one as in "0 2 * * 0"',
+    ),
+    (part("backups", keep="30d"), f"backups[0].keep: 30d {DURATION}"),
+    (part("backups", keep="720"), f"backups[0].keep: 720 {DURATION}"),
+    (part("backups", keep="0h"), "backups[0].keep: 0h is no time at all; write a duration above zero, as in 720h"),
+    (
+        part("backups", include=["production"]),
+        "backups[0]: has both include and exclude; keep include for some namespaces or exclude for all but some",
+    ),
+    (
+        part("backups", name="Daily"),
+        "backups[0].name: Daily is not a Kubernetes name (lower case letters, digits and -); write one as in production",
+    ),
+    ({"backups": [COMMITTED["backups"][0]] * 2}, "backups: names the backup daily-full twice; keep one"),
+    # Workloads.
+    (part("workloads", replicas=0), "workloads[0].replicas: 0 serves nobody while this region is active; set 1 or more"),
+    (
+        part("workloads", standbyReplicas=-1),
+        "workloads[0].standbyReplicas: -1 cannot be used: input should be greater than or equal to 0",
+    ),
+    (
+        part("workloads", names=["web"]),
+        "workloads[0].names[0]: web is not a workload; write one as in deployment/web or statefulset/queue",
+    ),
+    (part("workloads", names=["deployment/web"] * 2), "workloads[0].names: names the workload deployment/web twice; keep one"),
+    (
+        part("workloads", check={"service": "web", "path": "healthz"}),
+        "workloads[0].check.path: healthz is not a path; write one as in /healthz",
+    ),
+    (part("workloads", check={"port": 80}), "workloads[0].check.service: is missing; add it: the Service to ask"),
+    ({"workloads": COMMITTED["workloads"] * 2}, "workloads: names the namespace production twice; keep one"),
+    (
+        {"workloads": [{"namespace": "production"}]},
+        "workloads[0].replicas: is missing; add it: replicas while this region is active",
+    ),
+    (
+        {"workloads": "- a\n- b"},
+        'workloads: "- a\\n- b" cannot be read; write it as YAML in Pulumi.yaml or Pulumi.secondary.yaml',
+    ),
+    # This region's own.
+    ({"cluster": REMOVED}, "cluster: is missing; add it to Pulumi.yaml or Pulumi.secondary.yaml: this region's cluster"),
+    (part("cluster", distribution="gke"), "cluster.distribution: gke is not one of 'eks', 'self-managed'; write one of them"),
+    ({"peerReady": "yes"}, "peerReady: yes cannot be read; write it as YAML in Pulumi.yaml or Pulumi.secondary.yaml"),
+    (
+        {"aws": {"endpoint": "minio:9000"}},
+        "aws.endpoint: minio:9000 is not a plain URL; write scheme, host and port, as in http://minio.example.com:9000",
+    ),
+    (
+        {"storage": {"objectLock": {"mode": "governance", "days": 30}}},
+        "storage.objectLock.mode: governance is not one of 'GOVERNANCE', 'COMPLIANCE'; write one of them",
+    ),
+    ({"failover": {"restore": "half an hour"}}, f"failover.restore: half an hour {DURATION}"),
+    # Secrets.
+    (
+        {"backupEncryptionPassword": REMOVED},
+        "backupEncryptionPassword: is missing (encrypts volume backups; the same in both regions, for ever); run: "
+        "pulumi config set --secret backupEncryptionPassword -s secondary",
+    ),
+    ({"backupEncryptionPassword": "hunter2"}, f"backupEncryptionPassword: {SHORT}"),
+    (
+        {"backupEncryptionPassword=hunter2hunter2": ""},
+        "backupEncryptionPassword=…: 'pulumi config set backupEncryptionPassword=…' stored a key of that name and changed "
+        "nothing; run: pulumi config rm 'backupEncryptionPassword=…' -s secondary && "
+        "pulumi config set --secret backupEncryptionPassword -s secondary",
+    ),
+]
+
+
+def complaint(stack: str, raw: dict[str, str], secrets: Collection[str] = SECRETS) -> str:
+    """What a person is told; nothing if the configuration can be used. Anything else that is raised fails the test."""
+    try:
+        load(stack, raw, secrets)
+    except ConfigurationError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(("changes", "message"), MISTAKES, ids=[message.split(":")[0] for _, message in MISTAKES])
+def test_a_mistake_is_one_line_with_key_value_and_fix(changes: dict[str, Any], message: str) -> None:
+    told = complaint("secondary", example("secondary", changes))
+    assert told == f"k8s-dr:{message}"
+    assert "\n" not in told
+
+
+@pytest.mark.parametrize(("given_key", "missing"), [("accessKeyId", "secretAccessKey"), ("secretAccessKey", "accessKeyId")])
+def test_half_of_static_credentials_names_the_other_half(given_key: str, missing: str) -> None:
+    told = complaint("secondary", example("secondary", {given_key: "half"}))
+    assert told == f"k8s-dr: static credentials are incomplete; run: pulumi config set --secret {missing} …"
+
+
+def test_secrets_in_clear_text_are_refused_each_with_its_command() -> None:
+    keys = {"accessKeyId": "AKIAEXAMPLE", "secretAccessKey": "wJalrXUtnFEMI"}
+    told = complaint("primary", example("primary", keys), ())
+    assert told.splitlines() == [
+        f"k8s-dr:{key}: is stored in clear text; run: pulumi config set --secret {key} -s primary" for key in SECRETS
+    ]
+
+
+def test_several_mistakes_are_told_at_once_one_line_each() -> None:
+    changes = part("workloads", replicas=0) | part("dns", ttl=0)
+    told = complaint("primary", example("primary", changes))
+    assert [line.split(":")[1] for line in told.splitlines()] == ["dns.ttl", "workloads[0].replicas"]
+
+
+def test_a_literal_assignment_is_not_also_called_an_unknown_key() -> None:
+    told = complaint("primary", example("primary", {"active=secondary": "", "actve": "x"}))
+    assert len(told.splitlines()) == 1
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod", "Primary", ""])
+def test_a_stack_of_another_name_has_no_role(stack: str) -> None:
+    told = complaint(stack, example("primary"))
+    assert told == (
+        f"stack {stack}: a stack is called primary or secondary, for its name is its role; run: pulumi stack select primary"
+    )
+
+
+secret_texts = st.text(st.characters(codec="ascii", min_codepoint=33), min_size=6, max_size=40).filter(
+    lambda text: not any(text in message for _, message in MISTAKES)
+)
+
+
+@given(
+    password=secret_texts, key_id=secret_texts, key=secret_texts, mistake=st.sampled_from([changes for changes, _ in MISTAKES])
+)
+def test_no_message_ever_shows_a_secret(password: str, key_id: str, key: str, mistake: dict[str, Any]) -> None:
+    secrets = {"backupEncryptionPassword": password, "accessKeyId": key_id, "secretAccessKey": key}
+    texts = {**example("secondary", {**secrets, **mistake})}
+    for marked in (SECRETS, ()):
+        told = complaint("secondary", texts, marked)
+        assert not [text for text in secrets.values() if text in told]
+
+
+@given(st.dictionaries(st.text(min_size=1), st.text(), max_size=3))
+def test_whatever_a_person_stores_is_settings_or_a_configuration_error(stored: dict[str, str]) -> None:
+    told = complaint("primary", {**example("primary"), **stored})
+    assert told == "" or told.startswith("k8s-dr:")
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(key=st.sampled_from(sorted({*COMMITTED, "endpoint", "aws", "images", "storage", "failover", "velero"})), value=json_values)
+def test_a_value_of_any_shape_is_settings_or_a_configuration_error(key: str, value: Any) -> None:
+    told = complaint("primary", {**example("primary"), key: json.dumps(value)})
+    assert told == "" or told.startswith("k8s-dr:")

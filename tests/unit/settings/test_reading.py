@@ -1,0 +1,47 @@
+"""What Pulumi hands the program: the keys of this project, their texts, and which of them are secrets."""
+
+from __future__ import annotations
+
+import pytest
+from pulumi.runtime import config
+
+from settings import read_configuration
+from settings.load import load
+from settings.model import Alias
+from tests.examples import example
+
+
+@pytest.fixture
+def configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    config.set_all_config(
+        {"k8s-dr:active": "primary", "k8s-dr:backupEncryptionPassword": "correct horse", "aws:region": "eu-west-1"},
+        ["k8s-dr:backupEncryptionPassword"],
+    )
+    monkeypatch.setattr(config, "get_config_env", dict)
+
+
+@pytest.mark.usefixtures("configured")
+def test_keys_of_this_project_are_read_with_their_secrets_and_no_others() -> None:
+    values, secrets = read_configuration()
+    assert values == {"active": "primary", "backupEncryptionPassword": "correct horse"}
+    assert secrets == {"backupEncryptionPassword"}
+
+
+@pytest.mark.usefixtures("configured")
+def test_a_key_that_nobody_knows_is_read_too() -> None:
+    config.set_config("k8s-dr:active=secondary", "")
+    assert "active=secondary" in read_configuration()[0]
+
+
+def test_an_endpoint_may_be_an_alias_with_a_zone_of_its_own() -> None:
+    settings = load(
+        "primary",
+        example("primary", {"endpoint": {"name": "lb.example.com", "zoneId": "Z35SXDOTRQ7X7K"}}),
+        {"backupEncryptionPassword"},
+    )
+    assert settings.endpoint == Alias(name="lb.example.com", zone_id="Z35SXDOTRQ7X7K")
+
+
+def test_numbers_and_switches_may_be_the_strings_that_pulumi_config_set_stores() -> None:
+    settings = load("primary", {**example("primary"), "peerReady": "true"}, {"backupEncryptionPassword"})
+    assert settings.peer_ready is True
