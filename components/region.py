@@ -41,7 +41,7 @@ class Region(pulumi.ComponentResource):
         super().__init__("dr:region:Region", name, None, opts)
         settings = self._settings = args.settings
         names = self._names = Names(topology=settings.topology, role=settings.role)
-        role = self._duties = duties(settings.role, settings.active, settings.traffic)
+        role = self._duties = duties(settings.role, settings.active)
         providers = self._make_providers()
         child = partial(pulumi.ResourceOptions, parent=self, providers=providers)
 

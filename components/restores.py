@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 
 from components.cluster_api import ClusterApi
-from components.schedules import CNPG_KINDS, NOT_CNPG
+from components.schedules import NOT_CNPG
 from components.velero import NAMESPACE
 from settings.model import Backup
 from settings.model import Failover as FailoverSettings
@@ -65,7 +65,11 @@ def in_order(backups: Sequence[Backup]) -> list[Backup]:
 
 
 def restore_spec(backup: Backup, schedule: str, already: Sequence[str]) -> dict[str, Any]:
-    """Spec of a Restore of the schedule's newest Completed backup, without the namespaces that are `already` restored."""
+    """Spec of a Restore of the schedule's newest Completed backup, without the namespaces that are `already` restored.
+
+    No excludedResources: Velero's server adds to that list by itself, and every later `up` would fight it for the field.
+    What must not come back (databases) is not in the backups.
+    """
     if backup.include:
         choice = {"includedNamespaces": [namespace for namespace in backup.include if namespace not in already]}
     else:
@@ -73,7 +77,6 @@ def restore_spec(backup: Backup, schedule: str, already: Sequence[str]) -> dict[
     return {
         "scheduleName": schedule,
         **choice,
-        "excludedResources": CNPG_KINDS,
         "labelSelector": NOT_CNPG,
         "existingResourcePolicy": "none",
     }

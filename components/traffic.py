@@ -150,7 +150,10 @@ class Traffic(pulumi.ComponentResource):
 def record(name: str, host: str, args: TrafficArgs, *, opts: pulumi.ResourceOptions, **routing: Any) -> aws.route53.Record:
     """This region's record of `host`; the set identifier says whose it is, and for which name."""
     if isinstance(args.endpoint, Alias):
-        alias = {"name": args.endpoint.name, "zone_id": args.endpoint.zone_id, "evaluate_target_health": True}
+        # Route 53 demands it of failover records. Elsewhere the load balancer's own health must not count: while this region's
+        # only target is unhealthy users would be sent to the other's, whose weight is 0.
+        evaluated = "failover_routing_policies" in routing
+        alias = {"name": args.endpoint.name, "zone_id": args.endpoint.zone_id, "evaluate_target_health": evaluated}
         target: dict[str, Any] = {"type": "A", "aliases": [alias]}
     else:
         target = {"type": "CNAME", "ttl": args.dns.ttl, "records": [args.endpoint]}

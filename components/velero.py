@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from settings.model import Images
 from settings.model import Velero as VeleroSettings
-from settings.names import Names
+from settings.names import Names, fitting
 from settings.roles import Role, peer_of
 
 NAMESPACE = "velero"
@@ -196,7 +196,7 @@ def node_agent(images: Images, kubelet_root: str, *, static_credentials: bool) -
 def crd_job_name(image: str) -> str:
     """The CRD installer's Job carries the version, so that an upgrade runs it again. No dots: its pods take it as a host name."""
     tag = image.partition("@")[0].rpartition(":")[2]
-    return f"velero-crds-{re.sub(r'[^a-z0-9]+', '-', tag.lower()).strip('-')}"[:63]
+    return fitting(f"velero-crds-{re.sub(r'[^a-z0-9]+', '-', tag.lower()).strip('-')}")
 
 
 def crd_job(image: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import pulumi_kubernetes as k8s
 
 from settings.model import Failover as FailoverSettings
 from settings.model import Workload
-from settings.names import NAMESPACE
+from settings.names import NAMESPACE, fitting
 from settings.roles import Duties
 
 ACCOUNT = "workloads"
@@ -170,7 +170,7 @@ class Workloads(pulumi.ComponentResource):
             annotations["k8s-dr/after"] = self._after
         return k8s.batch.v1.Job(
             name,
-            metadata={"name": job[:63], "namespace": NAMESPACE, "labels": _LABELS, "annotations": annotations},
+            metadata={"name": fitting(job), "namespace": NAMESPACE, "labels": _LABELS, "annotations": annotations},
             spec=spec,
             opts=opts,
         )

@@ -133,7 +133,11 @@ def ask(name: str, server: str) -> str:
 
 
 def _logs(lab: Lab, name: str | None) -> None:
-    files = {str(file.relative_to(lab.paths.root)): file for file in sorted(lab.paths.root.glob("**/*.log"))}
+    files = {
+        str(file.relative_to(lab.paths.root)): file
+        for file in sorted(lab.paths.root.glob("**/*.log"))
+        if "engine" not in file.parts
+    }
     if name is None:
         say("\n".join(files) or "no logs yet")
         return

@@ -8,13 +8,12 @@ from pathlib import Path
 from lab import client
 from lab.client import Outage, Sample
 from lab.console import say, step
-from lab.failover import Record, fail_over, note_dns_changes, requests_by_region, steps_of
+from lab.failover import Record, fail_over, note_dns_changes, publish, requests_by_region, steps_of
 from lab.pulumi import touched
 from lab.regions import network, wan
 from lab.regions.namespaces import OPS
-from lab.report import page, terminal
 from lab.report.machine import machine_facts
-from lab.report.model import Engine, Flip, Report, Witnesses, verdict, write
+from lab.report.model import Engine, Flip, Report, Witnesses
 from lab.waiting import until
 from lab.world import Lab
 
@@ -39,19 +38,7 @@ def run(lab: Lab) -> int:
     finally:
         with step("everything stopped"):
             lab.down()
-    return publish(lab, report)
-
-
-def publish(lab: Lab, report: Report) -> int:
-    """Write the report in its three forms, and judge it."""
-    write(report, lab.paths.report_json)
-    page.write(report, lab.paths.report_html)
-    say("\n" + terminal.render(report))
-    say(f"\nReport: {lab.paths.report_json} and {lab.paths.report_html}")
-    problems = verdict(report)
-    for problem in problems:
-        say(f"✗ {problem}")
-    return 1 if problems else 0
+    return publish(lab.paths, report)
 
 
 def fail(lab: Lab, *, cache: bool = True) -> Report:

@@ -9,8 +9,10 @@ from typing import Any
 
 from lab.cloud.access_log import Request
 from lab.console import say
+from lab.paths import LabPaths
 from lab.pulumi import Pulumi, Ran
-from lab.report.model import Command, Event, Step
+from lab.report import page, terminal
+from lab.report.model import Command, Event, Report, Step, verdict, write
 
 DEAD, ALIVE = "us-east-1", "us-west-2"
 
@@ -76,3 +78,15 @@ def requests_by_region(log: Iterable[Request], since: datetime) -> dict[str, int
         if region and datetime.fromisoformat(request.time) >= since:
             counts[region] = counts.get(region, 0) + 1
     return counts
+
+
+def publish(paths: LabPaths, report: Report) -> int:
+    """Write the report in its three forms, and judge it: the exit code."""
+    write(report, paths.report_json)
+    page.write(report, paths.report_html)
+    say("\n" + terminal.render(report))
+    say(f"\nReport: {paths.report_json} and {paths.report_html}")
+    problems = verdict(report)
+    for problem in problems:
+        say(f"✗ {problem}")
+    return 1 if problems else 0

@@ -41,6 +41,8 @@ class ProjectFiles:
 
     kubelet_roots: Mapping[str, str] | None = None
     ttl: int = 60
+    mode: str = "standby-takes-over"
+    """How the traffic moves: `dns.mode` of the settings."""
 
 
 def create(directory: Path, files: ProjectFiles) -> None:
@@ -63,7 +65,7 @@ def _project_file(files: ProjectFiles) -> dict[str, Any]:
     # The environment that runs the lab has the program's requirements too, at the same pinned versions.
     project["runtime"]["options"]["virtualenv"] = sys.prefix
     config = project["config"]
-    config["dns"]["value"] |= {"zoneId": files.zone_id, "ttl": files.ttl}
+    config["dns"]["value"] |= {"zoneId": files.zone_id, "ttl": files.ttl, "mode": files.mode}
     for workload in config["workloads"]["value"]:
         workload["check"] = {"service": "shop", "path": "/healthz"}
     if files.images:

@@ -10,19 +10,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from dnslib import QTYPE, DNSRecord
 
 from lab import engine, project, stacks
 from lab.cloud.cloud import Cloud
-from lab.console import say, step
-from lab.failover import ALIVE, DEAD, Record, fail_over, note_dns_changes, requests_by_region, steps_of
+from lab.console import step
+from lab.failover import ALIVE, DEAD, Record, fail_over, note_dns_changes, publish, requests_by_region, steps_of
 from lab.paths import LabPaths
 from lab.pulumi import Pulumi, touched
 from lab.regions.spec import PRIMARY
-from lab.report import page, terminal
 from lab.report.machine import machine_facts
-from lab.report.model import Engine, Flip, Report, Witnesses, verdict, write
+from lab.report.model import Engine, Flip, Report, Witnesses
 from lab.standins.recorded_cluster import RecordedCluster, write_kubeconfig
 from lab.tools import toolbox
 from lab.waiting import until
@@ -40,6 +40,21 @@ NOT_PROVEN = (
 TTL = 60
 
 
+def backup(schedule: str, phase: str = "Completed") -> dict[str, Any]:
+    """A Backup of the peer's schedule, as Velero's sync would have put it into this cluster."""
+    return {
+        "apiVersion": "velero.io/v1",
+        "kind": "Backup",
+        "metadata": {
+            "name": f"{schedule}-20260101020000",
+            "namespace": "velero",
+            "labels": {"velero.io/schedule-name": schedule},
+        },
+        "spec": {},
+        "status": {"phase": phase},
+    }
+
+
 @dataclass(kw_only=True)
 class Rehearsal:
     """Two deployed stacks on recorded clusters."""
@@ -53,20 +68,7 @@ class Rehearsal:
     def have_backups(self) -> None:
         """What the secondary's Velero would have read from the replica of the primary's bucket by now."""
         for name in ("daily-full", "hourly-critical"):
-            schedule = f"{name}-{PRIMARY.aws_region}"
-            self.clusters["secondary"].put(
-                {
-                    "apiVersion": "velero.io/v1",
-                    "kind": "Backup",
-                    "metadata": {
-                        "name": f"{schedule}-20260101020000",
-                        "namespace": "velero",
-                        "labels": {"velero.io/schedule-name": schedule},
-                    },
-                    "spec": {},
-                    "status": {"phase": "Completed"},
-                }
-            )
+            self.clusters["secondary"].put(backup(f"{name}-{PRIMARY.aws_region}"))
 
     def answer(self) -> str | None:
         """Whom the name server answers with now: a region."""
@@ -112,14 +114,7 @@ def run(paths: LabPaths) -> int:
     setup_seconds = time.monotonic() - began
     with deployed(paths) as rehearsal:
         report = _fail(rehearsal, setup_seconds)
-    write(report, paths.report_json)
-    page.write(report, paths.report_html)
-    say("\n" + terminal.render(report))
-    say(f"\nReport: {paths.report_json} and {paths.report_html}")
-    problems = verdict(report)
-    for problem in problems:
-        say(f"✗ {problem}")
-    return 1 if problems else 0
+    return publish(paths, report)
 
 
 def _fail(rehearsal: Rehearsal, setup_seconds: float) -> Report:
@@ -141,7 +136,7 @@ def _fail(rehearsal: Rehearsal, setup_seconds: float) -> Report:
         kind="rehearsal",
         generated=datetime.now(UTC),
         seconds_without_service=round((moved - killed).total_seconds(), 1),
-        served_by="secondary",
+        served_by=rehearsal.answer(),
         calls_to_dead_region=asked.get(DEAD, 0),
         steps=steps_of(rehearsal.pulumi.outputs("secondary")),
         flip=Flip.of(touched(before, rehearsal.pulumi.resources("secondary"))),

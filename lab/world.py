@@ -8,8 +8,9 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -146,7 +147,7 @@ class Lab:
         """Delete what the last lab left on disk, so that the next one begins with nothing but the images."""
         for spec in REGIONS:
             self.region(spec.name).wipe()
-        for path in (self.paths.project, self.paths.state, self.paths.logs):
+        for path in (self.paths.project, self.paths.state, self.paths.logs, self.paths.root / "engine"):
             subprocess.run(["rm", "-rf", str(path)], check=True)
         self.paths.make()
 
@@ -223,6 +224,23 @@ class Lab:
         self.region(region).wait_ready()
         self.cloud.restore(named(region).aws_region)
 
+    @contextmanager
+    def object_missing(self, bucket: str, key: str) -> Iterator[None]:
+        """An object that has not been replicated yet, or was lost: gone from a bucket, and back at the end."""
+        self._s3(f"s3.copy_object(Bucket={bucket!r}, Key='set-aside', CopySource={{'Bucket': {bucket!r}, 'Key': {key!r}}})")
+        self._s3(f"s3.delete_object(Bucket={bucket!r}, Key={key!r})")
+        try:
+            yield
+        finally:
+            self._s3(f"s3.copy_object(Bucket={bucket!r}, Key={key!r}, CopySource={{'Bucket': {bucket!r}, 'Key': 'set-aside'}})")
+            self._s3(f"s3.delete_object(Bucket={bucket!r}, Key='set-aside')")
+
+    def _s3(self, statement: str) -> None:
+        """One call to S3 from where it can be reached."""
+        program = f"import boto3, sys; s3 = boto3.client('s3', endpoint_url=sys.argv[1], region_name='us-west-2'); {statement}"
+        command = [*network.inside(namespaces.WAN), sys.executable, "-c", program]
+        subprocess.run([*command, self.cloud.endpoint_url], check=True, capture_output=True, env=dict(self.pulumi.environment))
+
     # What an observer sees
 
     def api_server_changes(self, region: str, since: datetime) -> dict[str, int]:
@@ -286,18 +304,25 @@ class Lab:
             "regions": {spec.name: "up" if self.region(spec.name).alive else "down" for spec in REGIONS},
             "aws": "up" if self.cloud.running else "down",
             "answers": self.cloud.route53() if self.cloud.running else {},
-            "replication": self.cloud.replication() if self.cloud.running else {},
+            "replication": self._replication_in_short() if self.cloud.running else {},
         }
 
+    def _replication_in_short(self) -> dict[str, Any]:
+        whole = self.cloud.replication()
+        return {key: whole[key] for key in ("pending", "copied", "failed", "lag", "last")}
+
     def say_how_to_use(self) -> None:
+        lab = shlex.join([os.path.relpath(sys.executable), "-m", "lab"])
+        dig = shlex.join([*network.inside(namespaces.WAN), "dig", f"@{network.WAN_ADDRESS}", project.NAME])
         say(
-            f"\nThe lab is running. In another shell:\n\n"
-            f'    eval "$({shlex.join([".venv/bin/python", "-m", "lab", "env"])})"\n'
-            f"    cd {os.path.relpath(self.paths.project)}\n\n"
+            "\nThe lab is running. In another shell, in this directory:\n\n"
+            f'    eval "$({lab} env)"\n\n'
             "    kubectl --context lab-primary get pods -A          # the other: lab-secondary\n"
-            "    pulumi stack output next -s secondary\n"
-            "    pulumi config set active secondary -s secondary && pulumi up -s secondary\n\n"
-            f"    python -m lab dig {project.NAME}                # whom the name server answers with\n"
-            "    python -m lab kill primary                         # and heal primary\n\n"
+            f"    pulumi -C {os.path.relpath(self.paths.project)} stack output next -s secondary\n"
+            f"    {lab} dig {project.NAME}      # or: {dig}\n\n"
+            f"    {lab} kill primary             # and heal primary\n"
+            f"    cd {os.path.relpath(self.paths.project)}\n"
+            "    pulumi config set active secondary -s secondary\n"
+            "    pulumi up -s secondary\n\n"
             "make down stops it."
         )

@@ -6,8 +6,9 @@ No name depends on `active`, so nothing is renamed by a failover.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 
-from settings.model import Purpose, Topology
+from settings.model import LABEL_LENGTH, Purpose, Topology
 from settings.roles import Role, peer_of
 
 NAMESPACE = "k8s-dr"
@@ -18,6 +19,14 @@ FLAG_KEY = "dr/active.json"
 
 PROGRAM_NAMESPACES = ("cert-manager", "cnpg-system", NAMESPACE, "kube-node-lease", "kube-public", "kube-system", "velero")
 """Namespaces that a cluster brings itself or that this program owns: never restored over."""
+
+
+def fitting(name: str) -> str:
+    """`name` as a Kubernetes object may have it: cut where it is too long, with a hash of the whole, so that two stay two."""
+    if len(name) <= LABEL_LENGTH:
+        return name
+    digest = sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: LABEL_LENGTH - 9].rstrip('-.')}-{digest}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,5 +78,5 @@ class Names:
         return f"velero/{role}"
 
     def schedule(self, backup: str, role: Role) -> str:
-        """Velero syncs Backups by name, and one of the same name hides the peer's: so the region is in the name."""
-        return f"{backup}-{self.topology.region(role)}"
+        """Velero's name of the schedule `backup` of the region `role`."""
+        return self.topology.schedule(backup, role)

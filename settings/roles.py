@@ -6,9 +6,10 @@ The table is in docs/roles.md and, as a test, in tests/unit/settings/test_roles.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Role = Literal["primary", "secondary"]
+ROLES: tuple[Role, ...] = get_args(Role)
 
 
 def peer_of(role: Role) -> Role:
@@ -39,11 +40,8 @@ class Duties:
     """What the traffic flag says. It belongs to the secondary, the region that has to move it when the primary is dead."""
 
 
-def duties(role: Role, active: Role, traffic: Role | None = None) -> Duties:
-    """What the region `role` does while `active` is the configured active region.
-
-    `traffic` holds the users on one region during a planned move; by default they follow `active`.
-    """
+def duties(role: Role, active: Role) -> Duties:
+    """What the region `role` does while `active` is the configured active region."""
     serves = role == active
     return Duties(
         serves=serves,
@@ -51,7 +49,7 @@ def duties(role: Role, active: Role, traffic: Role | None = None) -> Duties:
         scale_to="replicas" if serves else "standbyReplicas",
         enforces_scale=active == "secondary",
         schedules_paused=not serves,
-        flag=(traffic or active) if role == "secondary" else None,
+        flag=active if role == "secondary" else None,
     )
 
 

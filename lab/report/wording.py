@@ -45,18 +45,19 @@ def day(time: datetime) -> str:
 def headline(report: Report) -> str:
     if report.seconds_without_service is None:
         return "Service did not come back"
+    if report.kind == "rehearsal":
+        return f"{duration(report.seconds_without_service)} until the name pointed to the other region"
     return f"{duration(report.seconds_without_service)} without service"
 
 
 def summary(report: Report) -> str:
     """The sentence under the headline."""
-    what = "failover" if report.kind == "lab" else "rehearsed failover"
+    what, outcome = "failover", f"users are served by {report.served_by}"
+    if report.kind == "rehearsal":
+        what, outcome = "rehearsed failover", f"users would be sent to {report.served_by}"
     if verdict(report):
         return f"The {what} did not hold."
-    return (
-        f"The {what} held: users are served by {report.served_by}, nothing asked the dead region for anything, "
-        "and the flip touched only what it may."
-    )
+    return f"The {what} held: {outcome}, nothing asked the dead region for anything, and the flip touched only what it may."
 
 
 def counted(number: int, one: str, many: str = "") -> str:

@@ -17,6 +17,7 @@ from lab import engine, project, stacks
 from lab.paths import LabPaths
 from lab.processes import Daemon
 from lab.pulumi import Pulumi, Ran
+from lab.rehearsal import backup
 from lab.standins.recorded_cluster import RecordedCluster, write_kubeconfig
 from lab.tools import toolbox
 from lab.waiting import until
@@ -60,19 +61,7 @@ class Pair:
     def have_backups(self, phase: str = "Completed") -> None:
         """What Velero would have synced from the peer's prefix by now."""
         for schedule in SCHEDULES:
-            self.secondary.put(
-                {
-                    "apiVersion": "velero.io/v1",
-                    "kind": "Backup",
-                    "metadata": {
-                        "name": f"{schedule}-20260101020000",
-                        "namespace": "velero",
-                        "labels": {"velero.io/schedule-name": schedule},
-                    },
-                    "spec": {},
-                    "status": {"phase": phase},
-                }
-            )
+            self.secondary.put(backup(schedule, phase))
 
     def flip(self, *args: str, check: bool = True) -> Ran:
         self.pulumi.run("config", "set", "active", "secondary", "-s", "secondary")
@@ -104,8 +93,12 @@ def pulumi_binary() -> Path:
 
 
 @pytest.fixture(scope="module")
-def deployed(tmp_path_factory: pytest.TempPathFactory, pulumi_binary: Path) -> Iterator[Pair]:
-    """Both stacks after the README's three ups; once a module, for it takes a quarter of a minute."""
+def deployed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, pulumi_binary: Path) -> Iterator[Pair]:
+    """Both stacks after the README's three ups; once a module, for it takes a quarter of a minute.
+
+    A module that sets MODE has its traffic moved that way.
+    """
+    mode = getattr(request.module, "MODE", "standby-takes-over")
     root = tmp_path_factory.mktemp("pair")
     moto, endpoint = start_moto(root)
     clusters = {role: RecordedCluster() for role in stacks.ROLES}
@@ -120,7 +113,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory, pulumi_binary: Path) -> I
         zone = route53.create_hosted_zone(Name=project.ZONE, CallerReference="lab")["HostedZone"]["Id"].rpartition("/")[2]
         chosen = engine.prepare(root / "engine", pulumi_binary, environ={"LAB_ENGINE": "standin"})
         pulumi = stacks.cli(chosen, root, provider_log=root / "providers.jsonl")
-        files = project.ProjectFiles(endpoint=endpoint, zone_id=zone, kubeconfig=kubeconfig)
+        files = project.ProjectFiles(endpoint=endpoint, zone_id=zone, kubeconfig=kubeconfig, mode=mode)
         stacks.prepare(pulumi, files)
         stacks.deploy(pulumi)
         yield Pair(

@@ -8,7 +8,7 @@ from tests.engine.conftest import Pair
 
 def test_destroy_refuses_what_is_protected(pair: Pair) -> None:
     before = pair.pulumi.resources("secondary")
-    refused = pair.pulumi.run("destroy", "-s", "secondary", "--yes", "--skip-preview", check=False)
+    refused = pair.pulumi.run("destroy", "-s", "secondary", "--yes", check=False)
     assert refused.exit_code
     assert "protect" in refused.output
     assert touched(before, pair.pulumi.resources("secondary")) == []

@@ -33,7 +33,7 @@ def _loaded() -> None:
     run_program("secondary", {"active": "secondary"})
     gc.collect()
     gc.freeze()
-    gc.set_threshold(700, 10, 100)
+    gc.set_threshold(50_000, 20, 100)
 
 
 @pytest.fixture(scope="session")

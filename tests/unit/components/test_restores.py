@@ -60,8 +60,12 @@ def test_namespaces_of_the_cluster_and_of_this_program_are_never_restored_over(t
 def test_what_is_in_the_cluster_already_is_kept_and_databases_are_left_to_their_operator(takeover: Recorder) -> None:
     for name in (HOURLY, DAILY):
         assert takeover[name].spec["existingResourcePolicy"] == "none"
-        assert "clusters.postgresql.cnpg.io" in takeover[name].spec["excludedResources"]
         assert takeover[name].spec["labelSelector"]["matchExpressions"][0]["key"] == "cnpg.io/cluster"
+
+
+def test_a_field_that_velero_changes_by_itself_is_left_to_it(takeover: Recorder) -> None:
+    for name in (HOURLY, DAILY):
+        assert "excludedResources" not in takeover[name].spec
 
 
 def test_a_restore_has_no_name_of_its_own_for_velero_restores_under_one_name_only_once(takeover: Recorder) -> None:

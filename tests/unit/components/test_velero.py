@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from components.velero import crd_job_name
+from settings.names import fitting
 from settings.roles import Role
 from tests.examples import PASSWORD
 from tests.unit.components.conftest import Program
@@ -99,7 +100,7 @@ def test_the_crds_come_from_the_pinned_image_itself(recorder: Recorder) -> None:
         ("docker.io/velero/velero:v1.18.3", "velero-crds-v1-18-3"),
         ("registry.example.com:5000/velero:v1.18.3_acme.1", "velero-crds-v1-18-3-acme-1"),
         ("docker.io/velero/velero:v1.19.0@sha256:0123456789abcdef", "velero-crds-v1-19-0"),
-        (f"docker.io/velero/velero:{'v1' * 40}", f"velero-crds-{'v1' * 25}v"),
+        (f"docker.io/velero/velero:{'v1' * 40}", fitting(f"velero-crds-{'v1' * 40}")),
     ],
 )
 def test_the_crd_installers_name_carries_the_version_and_no_dots(image: str, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -83,6 +84,18 @@ def test_each_namespace_has_jobs_of_its_own() -> None:
     workloads = [{"namespace": "production", "replicas": 3}, {"namespace": "batch", "replicas": 1}]
     region = run_program("secondary", {"active": "secondary", "workloads": workloads})
     assert {seen.metadata["name"] for seen in region.of("Job")} == {"velero-crds-v1-18-3", "scale-production", "scale-batch"}
+
+
+def test_jobs_of_long_namespaces_have_names_that_kubernetes_accepts_and_none_in_common() -> None:
+    namespaces = [f"{'team-with-a-rather-long-name-' * 2}{end}" for end in ("one", "two")]
+    workloads = [{"namespace": namespace, "replicas": 1, "check": {"service": "web"}} for namespace in namespaces]
+    region = run_program("secondary", {"active": "secondary", "workloads": workloads})
+    jobs = [seen.metadata["name"] for seen in region.of("Job")]
+    assert len(set(jobs)) == 5
+    assert all(re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", job) for job in jobs)
+    assert {commands(region[f"failover-workloads-scale-{namespace}"])[0][1] for namespace in namespaces} == {
+        f"--namespace={namespace}" for namespace in namespaces
+    }
 
 
 def test_scaling_waits_for_every_restore(takeover: Recorder) -> None:

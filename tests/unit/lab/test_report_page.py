@@ -65,7 +65,7 @@ def test_the_page_is_well_formed_and_says_all_that_the_report_knows(report):
         *(figure.name for figure in wording.witnesses(report)),
         *(figure.value for figure in wording.engine(report)),
         *(figure.value for figure in wording.machine(report)),
-        "41.2 s without service",
+        wording.headline(report),
         "24 November 2026, 12:01 UTC",
     ):
         assert said in found.text

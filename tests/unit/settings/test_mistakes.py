@@ -37,8 +37,9 @@ REPLACED = "if a part of it was set for this stack with --path, that replaced th
 SHORT = "the secret is shorter than 12 characters, and whoever reads the bucket can try it; choose a longer one"
 KNOWN = (
     "accessKeyId, active, aws, backupEncryptionPassword, backups, cluster, dns, endpoint, failover, images, peerReady, "
-    "secretAccessKey, storage, topology, traffic, velero, workloads"
+    "secretAccessKey, storage, topology, velero, workloads"
 )
+FITS = "with the region's it is the value of a Kubernetes label, which has 63 characters at most"
 LONG = "xx-a-region-with-a-very-long-name-indeed-1"
 
 MISTAKES: list[tuple[dict[str, Any], str]] = [
@@ -52,8 +53,8 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"active": "Secondary"}, "active: Secondary is not one of 'primary', 'secondary'; write one of them"),
     ({"active": ""}, "active: \"\" is not one of 'primary', 'secondary'; write one of them"),
     ({"active": "secon\ndary"}, "active: \"secon\\ndary\" is not one of 'primary', 'secondary'; write one of them"),
-    ({"traffic": "both"}, "traffic: both is not one of 'primary', 'secondary'; write one of them"),
     # Typing slips.
+    ({"traffic": "both"}, f"traffic: unknown key (known: {KNOWN}); to remove it run: pulumi config rm traffic -s secondary"),
     ({"actve": "secondary"}, "actve: unknown key, did you mean active?; to remove it run: pulumi config rm actve -s secondary"),
     (
         {"peerready": True},
@@ -82,6 +83,8 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "topology: is missing; add it to Pulumi.yaml or Pulumi.secondary.yaml: organization, account and the two regions",
     ),
     (topology(accountId="1234"), 'topology.accountId: 1234 is not an AWS account id in quotes; write one as in "123456789012"'),
+    (topology(accountId=123456789012), "topology.accountId: 123456789012 is a number; write it in quotes"),
+    ({"topology": 5}, "topology: 5 is not an object; write {organization: …, accountId: …, regions: …}"),
     (topology(organization="Acme"), "topology.organization: Acme is not a short lower-case name; write one as in acme"),
     (
         topology(regions=regions("us-east-1", "us-east-1")),
@@ -89,7 +92,11 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         topology(regions=regions("us-east1", "us-west-2")),
-        "topology.regions.primary: us-east1 is not an AWS region; write one as in us-west-2",
+        "topology.regions.primary: us-east1 is not a commercial AWS region; write one as in us-west-2",
+    ),
+    (
+        topology(regions=regions("us-east-1", "us-gov-east-1")),
+        "topology.regions.secondary: us-gov-east-1 is not a commercial AWS region; write one as in us-west-2",
     ),
     (
         topology(regions=regions("us-east-1", LONG)),
@@ -98,8 +105,12 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     # Names and traffic.
     (part("dns", names=["app"]), "dns.names[0]: app is not a host name; write one as in app.example.com"),
     (part("dns", names=["a.example.com", "a.example.com"]), "dns.names: names the name a.example.com twice; keep one"),
-    (part("dns", names=[]), "dns.names: [] cannot be used: list should have at least 1 item after validation, not 0"),
-    (part("dns", ttl=0), "dns.ttl: 0 cannot be used: input should be greater than or equal to 1"),
+    (part("dns", names=[]), "dns.names: is empty; write at least one: the names that users call"),
+    (part("dns", names="app.example.com"), "dns.names: app.example.com is not a list; write [app.example.com]"),
+    (part("dns", ttl=0), "dns.ttl: 0 is less than 1; write 1 or more"),
+    (part("dns", ttl=86401), "dns.ttl: 86401 is more than 86400; write 86400 or less"),
+    (part("dns", ttl="60"), "dns.ttl: 60 is text; write it without quotes"),
+    (part("dns", ttl=1.5), "dns.ttl: 1.5 is not a whole number; write one as in 3"),
     (part("dns", mode="weighted"), "dns.mode: weighted is not one of 'standby-takes-over', 'record'; write one of them"),
     (
         part("dns", zoneId="example.com"),
@@ -136,13 +147,19 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         part("backups", name="Daily"),
         "backups[0].name: Daily is not a Kubernetes name (lower case letters, digits and -); write one as in production",
     ),
+    (part("backups", name="a" * 54), f"backups: the name {'a' * 54} is too long: {FITS}; shorten it by 1"),
+    (part("backups", restore="no"), "backups[0].restore: no is neither true nor false; write one of them, without quotes"),
     ({"backups": [COMMITTED["backups"][0]] * 2}, "backups: names the backup daily-full twice; keep one"),
     # Workloads.
     (part("workloads", replicas=0), "workloads[0].replicas: 0 serves nobody while this region is active; set 1 or more"),
-    (
-        part("workloads", standbyReplicas=-1),
-        "workloads[0].standbyReplicas: -1 cannot be used: input should be greater than or equal to 0",
-    ),
+    (part("workloads", standbyReplicas=-1), "workloads[0].standbyReplicas: -1 is less than 0; write 0 or more"),
+    (part("workloads", replicas=True), "workloads[0].replicas: true is not a whole number; write one as in 3"),
+    (part("workloads", namespace=2026), "workloads[0].namespace: 2026 is a number; write it in quotes"),
+    (part("workloads", namespace=True), "workloads[0].namespace: true is not text; write it in quotes"),
+    (part("workloads", namespace={"a": "b"}), 'workloads[0].namespace: {"a": "b"} is not text; write one value'),
+    ({"workloads": ["production"]}, "workloads[0]: production is not an object; write {namespace: …, replicas: …}"),
+    ({"workloads": {}}, "workloads: {} is not a list; write [{namespace: …, replicas: …}]"),
+    ({"workloads": []}, "workloads: is empty; write at least one: what runs in the active region"),
     (
         part("workloads", names=["web"]),
         "workloads[0].names[0]: web is not a workload; write one as in deployment/web or statefulset/queue",
@@ -168,13 +185,16 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"peerReady": "yes"}, "peerReady: yes cannot be read; write it as YAML in Pulumi.yaml or Pulumi.secondary.yaml"),
     (
         {"aws": {"endpoint": "minio:9000"}},
-        "aws.endpoint: minio:9000 is not a plain URL; write scheme, host and port, as in http://minio.example.com:9000",
+        "aws.endpoint: minio:9000 is not a plain URL (scheme, host and port); write one as in http://minio.example.com:9000",
     ),
     (
         {"storage": {"objectLock": {"mode": "governance", "days": 30}}},
         "storage.objectLock.mode: governance is not one of 'GOVERNANCE', 'COMPLIANCE'; write one of them",
     ),
     ({"failover": {"restore": "half an hour"}}, f"failover.restore: half an hour {DURATION}"),
+    ({"aws": []}, "aws: [] is not an object; write {endpoint: …, profile: …}"),
+    (part("cluster", context=""), "cluster.context: is empty; write it: the kubeconfig context; no other is ever used"),
+    (part("cluster", context=None), "cluster.context: is empty; write it: the kubeconfig context; no other is ever used"),
     # Secrets.
     (
         {"backupEncryptionPassword": REMOVED},
@@ -254,6 +274,32 @@ def test_no_message_ever_shows_a_secret(password: str, key_id: str, key: str, mi
     for marked in (SECRETS, ()):
         told = complaint("secondary", texts, marked)
         assert not [text for text in secrets.values() if text in told]
+
+
+HIDDEN: list[tuple[dict[str, Any], str]] = [
+    ({"active": "hunter2"}, "active: the secret is not one of 'primary', 'secondary'; write one of them"),
+    ({"active=hunter2": ""}, "active=…: 'pulumi config set active=…' stored a key of that name and changed nothing; run: "),
+    ({"workloads": "hunter2"}, "workloads: the secret cannot be read; write it as YAML in "),
+    (topology(organization="Hunter2"), "topology.organization: the secret is not a short lower-case name; write one as in acme"),
+    (topology(regions=regions("us-hunter-2", "us-hunter-2")), "topology.regions.secondary: the secret is the primary region too"),
+    (
+        topology(organization="hunter2", regions=regions("us-east-1", LONG)),
+        "topology: gives the bucket name the secret of 72 characters, S3 allows 63; shorten organization",
+    ),
+    ({"dns": {"ttl": 60, "names": ["hunter2.example.com"]}}, "dns: the secret lacks dns.zoneId"),
+    (part("dns", names=["hunter2.example.com"] * 2), "dns.names: names the name the secret twice; keep one"),
+    (part("dns", names="hunter2.example.com"), "dns.names: the secret is not a list; write […]"),
+    (part("backups", name="hunter2" * 9), "backups: the name the secret is too long"),
+    ({"images": {"hunter2": "velero:1"}}, "images: the secret has an unknown key (known: kubectl, velero, veleroPluginForAws)"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), HIDDEN, ids=[message.split(":")[0] for _, message in HIDDEN])
+def test_what_is_stored_as_a_secret_is_not_shown_whatever_its_key(changes: dict[str, Any], message: str) -> None:
+    shown, hidden = (complaint("secondary", example("secondary", changes), [*SECRETS, *secrets]) for secrets in ((), changes))
+    assert "hunter" in shown.lower()
+    assert "hunter" not in hidden.lower()
+    assert hidden.startswith(f"k8s-dr:{message}")
 
 
 @given(st.dictionaries(st.text(min_size=1), st.text(), max_size=3))

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from settings.model import Regions, Topology
-from settings.names import FLAG_KEY, Names
+from settings.names import FLAG_KEY, Names, fitting
 from settings.roles import Role, peer_of
 
 PURPOSES = ("velero", "etcd", "database")
-REGIONS = ["us-east-1", "us-west-2", "eu-central-1", "ap-northeast-1", "us-gov-west-1", "ap-southeast-4"]
+REGIONS = ["us-east-1", "us-west-2", "eu-central-1", "ap-northeast-1", "ca-west-1", "ap-southeast-4"]
 
 topologies = st.builds(
     lambda organization, account, regions: Topology(
@@ -81,3 +81,18 @@ def test_replication_roles_differ_since_iam_knows_no_regions_and_fit_its_limit(t
     primary, secondary = both(topology)
     assert primary.replication_role != secondary.replication_role
     assert max(len(primary.replication_role), len(secondary.replication_role)) <= 64
+
+
+@given(st.from_regex(r"[a-z0-9]([-a-z0-9]{0,90}[a-z0-9])?", fullmatch=True))
+def test_a_name_that_is_too_long_is_cut_to_one_that_kubernetes_accepts(name: str) -> None:
+    assert re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", fitting(name))
+    assert (fitting(name) == name) is (len(name) <= 63)
+
+
+def test_a_name_is_never_cut_behind_a_dash() -> None:
+    assert fitting("a" * 53 + "--" + "b" * 20).startswith("a" * 53 + "-")
+    assert "--" not in fitting("a" * 53 + "--" + "b" * 20)
+
+
+def test_names_that_differ_in_their_ends_alone_stay_different() -> None:
+    assert fitting("a" * 63 + "-one") != fitting("a" * 63 + "-two")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Literal
 
 import pytest
@@ -13,27 +12,20 @@ from settings.roles import Duties, Role, duties, peer_of, refusal
 
 ROLES: tuple[Role, ...] = ("primary", "secondary")
 roles = st.sampled_from(ROLES)
-traffics = st.none() | roles
 
-# stack, active, traffic | serves, takes over, workloads at, scaled by the program, schedules paused, flag
-TABLE: list[tuple[Role, Role, Role | None, bool, bool, Literal["replicas", "standbyReplicas"], bool, bool, Role | None]] = [
-    ("primary", "primary", None, True, False, "replicas", False, False, None),
-    ("primary", "secondary", None, False, False, "standbyReplicas", True, True, None),
-    ("secondary", "primary", None, False, False, "standbyReplicas", False, True, "primary"),
-    ("secondary", "secondary", None, True, True, "replicas", True, False, "secondary"),
-    # `traffic` holds the users where they are during a planned move, and changes nothing else.
-    ("primary", "primary", "secondary", True, False, "replicas", False, False, None),
-    ("primary", "secondary", "primary", False, False, "standbyReplicas", True, True, None),
-    ("secondary", "primary", "secondary", False, False, "standbyReplicas", False, True, "secondary"),
-    ("secondary", "secondary", "primary", True, True, "replicas", True, False, "primary"),
+# stack, active | serves, takes over, workloads at, scaled by the program, schedules paused, flag
+TABLE: list[tuple[Role, Role, bool, bool, Literal["replicas", "standbyReplicas"], bool, bool, Role | None]] = [
+    ("primary", "primary", True, False, "replicas", False, False, None),
+    ("primary", "secondary", False, False, "standbyReplicas", True, True, None),
+    ("secondary", "primary", False, False, "standbyReplicas", False, True, "primary"),
+    ("secondary", "secondary", True, True, "replicas", True, False, "secondary"),
 ]
 
 
-@pytest.mark.parametrize(("stack", "active", "traffic", "serves", "takes_over", "scale_to", "enforces", "paused", "flag"), TABLE)
+@pytest.mark.parametrize(("stack", "active", "serves", "takes_over", "scale_to", "enforces", "paused", "flag"), TABLE)
 def test_each_role_has_its_duties(
     stack: Role,
     active: Role,
-    traffic: Role | None,
     serves: bool,
     takes_over: bool,
     scale_to: Literal["replicas", "standbyReplicas"],
@@ -41,7 +33,7 @@ def test_each_role_has_its_duties(
     paused: bool,
     flag: Role | None,
 ) -> None:
-    assert duties(stack, active, traffic) == Duties(
+    assert duties(stack, active) == Duties(
         serves=serves,
         takes_over=takes_over,
         scale_to=scale_to,
@@ -51,19 +43,8 @@ def test_each_role_has_its_duties(
     )
 
 
-@given(primary_active=roles, secondary_active=roles, traffic=traffics)
-def test_at_most_one_region_is_told_to_serve_by_any_pair_of_stacks_that_is_not_refused(
-    primary_active: Role, secondary_active: Role, traffic: Role | None
-) -> None:
-    primary, secondary = duties("primary", primary_active), duties("secondary", secondary_active, traffic)
-    if refusal("primary", primary_active, secondary.flag) is not None:
-        return
-    held_by_a_planned_move = secondary.takes_over and secondary.flag == "primary"
-    assert not (primary.serves and secondary.serves) or held_by_a_planned_move
-
-
 @given(primary_active=roles, secondary_active=roles)
-def test_without_a_planned_move_two_regions_that_both_want_to_serve_are_always_refused(
+def test_at_most_one_region_is_told_to_serve_by_any_pair_of_stacks_that_is_not_refused(
     primary_active: Role, secondary_active: Role
 ) -> None:
     primary, secondary = duties("primary", primary_active), duties("secondary", secondary_active)
@@ -71,9 +52,9 @@ def test_without_a_planned_move_two_regions_that_both_want_to_serve_are_always_r
     assert refused is (primary.serves and secondary.serves)
 
 
-@given(role=roles, active=roles, traffic=traffics)
-def test_flipping_twice_is_identity(role: Role, active: Role, traffic: Role | None) -> None:
-    assert duties(role, peer_of(peer_of(active)), traffic) == duties(role, active, traffic)
+@given(role=roles, active=roles)
+def test_flipping_twice_is_identity(role: Role, active: Role) -> None:
+    assert duties(role, peer_of(peer_of(active))) == duties(role, active)
 
 
 @given(active=roles)
@@ -81,16 +62,10 @@ def test_exactly_one_region_serves_when_both_stacks_say_the_same(active: Role) -
     assert [role for role in ROLES if duties(role, active).serves] == [active]
 
 
-@given(active=roles, traffic=traffics)
-def test_only_the_secondary_moves_the_flag(active: Role, traffic: Role | None) -> None:
-    assert duties("primary", active, traffic).flag is None
-    assert duties("secondary", active, traffic).flag in ROLES
-
-
-@given(role=roles, active=roles, traffic=traffics)
-def test_holding_the_traffic_changes_nothing_but_the_flag(role: Role, active: Role, traffic: Role | None) -> None:
-    held, free = duties(role, active, traffic), duties(role, active)
-    assert dataclasses.replace(held, flag=free.flag) == free
+@given(active=roles)
+def test_the_secondary_alone_moves_the_flag_to_where_active_says(active: Role) -> None:
+    assert duties("primary", active).flag is None
+    assert duties("secondary", active).flag == active
 
 
 @given(role=roles, active=roles)

@@ -1,0 +1,194 @@
+"""What pydantic says of a configuration, in a person's words: one line a mistake, with the key, its value, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from settings.model import Mistake, Settings
+
+PROJECT = "k8s-dr"
+
+SHARED = ("topology", "dns")
+"""Objects that Pulumi.yaml gives both stacks; setting a part of one in a stack replaces the whole."""
+
+SECRETS = ("backupEncryptionPassword", "accessKeyId", "secretAccessKey")
+
+_HIDDEN = "the secret"
+
+# Type of an error to what is told after key and value; `ctx` is pydantic's own.
+_LIMITS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "literal_error": lambda ctx: f"is not one of {ctx['expected'].replace(' or ', ', ')}; write one of them",
+    "greater_than_equal": lambda ctx: f"is less than {ctx['ge']}; write {ctx['ge']} or more",
+    "less_than_equal": lambda ctx: f"is more than {ctx['le']}; write {ctx['le']} or less",
+    "bool_type": lambda _: "is neither true nor false; write one of them, without quotes",
+}
+
+
+def named(key: str) -> str:
+    """A key as Pulumi prints it."""
+    return f"{PROJECT}:{key}"
+
+
+def show(value: Any, *, secret: bool = False) -> str:
+    """A value as a person wrote it, in one line."""
+    if secret:
+        return _HIDDEN
+    return value if isinstance(value, str) and value.isprintable() and value else json.dumps(value, default=str)
+
+
+def did_you_mean(word: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f", did you mean {close[0]}?" if close else f" {_known(known)}"
+
+
+def _known(keys: Collection[str]) -> str:
+    return f"(known: {', '.join(sorted(keys))})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explainer:
+    """Tells the mistakes of one stack. Of what is below the top-level keys `secrets` it shows nothing."""
+
+    stack: str
+    values: Mapping[str, Any]
+    secrets: frozenset[str]
+
+    def lines(self, error: ValidationError) -> list[str]:
+        """One line a mistake."""
+        details = [detail for detail in error.errors() if not self._shadowed(detail)]
+        lines: list[str] = []
+        for shared in SHARED:
+            mine = [detail for detail in details if detail["loc"][:1] == (shared,)]
+            if any(detail["type"] == "missing" and len(detail["loc"]) > 1 for detail in mine):
+                missing = ", ".join(_path(detail["loc"]) for detail in mine if detail["type"] == "missing")
+                lines.append(
+                    f"{named(shared)}: {show(self.values[shared], secret=shared in self.secrets)} lacks {missing}; if a part of "
+                    f"it was set for this stack with --path, that replaced the whole object: run: pulumi config rm {shared} "
+                    f"-s {self.stack}"
+                )
+                details = [detail for detail in details if detail not in mine]
+        return lines + [self._line(detail) for detail in details]
+
+    def _shadowed(self, detail: ErrorDetails) -> bool:
+        """`endpoint` may be a name or an object: only the complaint about the form that was written is worth reading."""
+        loc = detail["loc"]
+        if loc[:1] != ("endpoint",) or len(loc) < 2:
+            return False
+        return (loc[1] == "Alias") != isinstance(self.values.get("endpoint"), dict)
+
+    def _line(self, detail: ErrorDetails) -> str:
+        kind, loc, value = detail["type"], detail["loc"], detail["input"]
+        secret = bool(loc) and loc[0] in self.secrets
+        key = named(_path(loc)) if loc else PROJECT
+        if kind == "missing":
+            return self._missing(key, loc)
+        if kind == "extra_forbidden":
+            known = _aliases(_model_at(loc[:-1]))
+            if secret:
+                return f"{named(_path(loc[:-1]))}: {_HIDDEN} has an unknown key {_known(known)}"
+            return f"{key}: unknown key{did_you_mean(str(loc[-1]), known)}"
+        if kind == "value_error":
+            return _told_by_the_model(key, detail, secret=secret)
+        if value is None:
+            return f"{key}: is empty; write it: {_field_at(loc).description}"
+        if kind in ("too_short", "string_too_short"):
+            return f"{key}: is empty; write {'it' if isinstance(value, str) else 'at least one'}: {_field_at(loc).description}"
+        return f"{key}: {show(value, secret=secret)} {_reason(detail, secret=secret)}"
+
+    def _missing(self, key: str, loc: tuple[int | str, ...]) -> str:
+        description = _field_at(loc).description
+        if len(loc) > 1:
+            return f"{key}: is missing; add it: {description}"
+        if loc[0] in SECRETS:
+            return f"{key}: is missing ({description}); run: pulumi config set --secret {loc[0]} -s {self.stack}"
+        return f"{key}: is missing; add it to Pulumi.yaml or Pulumi.{self.stack}.yaml: {description}"
+
+
+def _told_by_the_model(key: str, detail: ErrorDetails, *, secret: bool) -> str:
+    """The model's own words. Of an object the words alone: they name the part that is meant."""
+    error, value = detail["ctx"]["error"], detail["input"]
+    text = error.text.format(*[_HIDDEN] * len(error.written)) if secret and isinstance(error, Mistake) else str(error)
+    if isinstance(value, BaseModel | dict | list):
+        return f"{key}: {text}"
+    return f"{key}: {show(value, secret=secret)} {text}"
+
+
+def _reason(detail: ErrorDetails, *, secret: bool) -> str:
+    """Why a value of the wrong kind or beyond a limit cannot be used, and what to write instead."""
+    kind, value = detail["type"], detail["input"]
+    if kind in _LIMITS:
+        return _LIMITS[kind](detail.get("ctx", {}))
+    if kind == "int_type":
+        digits = isinstance(value, str) and value.isdecimal()
+        return "is text; write it without quotes" if digits else "is not a whole number; write one as in 3"
+    if kind == "string_type":
+        plain = isinstance(value, int | float) and not isinstance(value, bool)
+        what = "is a number" if plain else "is not text"
+        return f"{what}; write it in quotes" if not isinstance(value, dict | list) else f"{what}; write one value"
+    if kind == "model_type":
+        return f"is not an object; write {_form(_annotation_at(detail['loc']))}"
+    if kind == "list_type":
+        one = isinstance(value, str) and not secret
+        return f"is not a list; write {f'[{value}]' if one else _form(_annotation_at(detail['loc']))}"
+    return f"cannot be used: {detail['msg'][0].lower()}{detail['msg'][1:]}"
+
+
+def _path(loc: Sequence[int | str]) -> str:
+    """`('workloads', 0, 'replicas')` as a person writes it: `workloads[0].replicas`."""
+    text = ""
+    for part in loc:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif part != "Alias" and not part.startswith("function-"):
+            text += f".{part}" if text else part
+    return text
+
+
+def _aliases(model: type[BaseModel]) -> list[str]:
+    return [field.alias for field in model.model_fields.values() if field.alias]
+
+
+def _model_at(loc: Sequence[int | str]) -> type[BaseModel]:
+    """The model that a location leads to, found by walking from `Settings`."""
+    model: type[BaseModel] = Settings
+    for part in loc:
+        field = next((field for field in model.model_fields.values() if part == field.alias), None)
+        inner = _models_in(field.annotation if field else None)
+        model = inner[0] if inner else model
+    return model
+
+
+def _field_at(loc: Sequence[int | str]) -> FieldInfo:
+    """The field that a location is in: of an entry of a list, the list's."""
+    *above, last = [part for part in loc if isinstance(part, str) and not part.startswith("function-")]
+    return next(field for field in _model_at(above).model_fields.values() if field.alias == last)
+
+
+def _annotation_at(loc: Sequence[int | str]) -> Any:
+    annotation = _field_at(loc).annotation
+    return get_args(annotation)[0] if isinstance(loc[-1], int) else annotation
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in _models_in(argument)]
+
+
+def _form(annotation: Any) -> str:
+    """How an object or a list is written: `{zoneId: …, names: …}`; with the keys that it must have, if there are any."""
+    models = _models_in(annotation)
+    inner = "…"
+    if models:
+        fields = models[0].model_fields.values()
+        needed = [field for field in fields if field.is_required()] or fields
+        inner = "{" + ", ".join(f"{field.alias}: …" for field in needed) + "}"
+    return f"[{inner}]" if get_origin(annotation) is list else inner
