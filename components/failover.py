@@ -7,7 +7,7 @@ Everything that a failover changes is below this one component, so that at 3 a.m
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,8 +58,7 @@ class Failover(pulumi.ComponentResource):
         opts = pulumi.ResourceOptions.merge(
             opts, pulumi.ResourceOptions(hooks=pulumi.ResourceHookBinding(before_create=[hook], before_update=[hook]))
         )
-        super().__init__("dr:failover:Failover", name, {"active": args.settings.active}, opts)
-        child = pulumi.ResourceOptions(parent=self)
+        super().__init__("dr:failover:Failover", name, {"active": args.settings.serving_role}, opts)
         restores = Restores(
             f"{name}-restores",
             RestoresArgs(
@@ -70,24 +69,35 @@ class Failover(pulumi.ComponentResource):
                 cluster=args.cluster,
                 attempts=self._attempts(),
             ),
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=self),
         )
-        workloads = Workloads(
-            f"{name}-workloads",
-            WorkloadsArgs(
-                workloads=args.settings.workloads,
-                duties=args.duties,
-                image=args.settings.images.kubectl,
-                timeouts=args.settings.failover,
-                after=restores.completed,
-            ),
-            opts=child,
-        )
-        ready = pulumi.ResourceOptions(parent=self, depends_on=[restores, workloads])
-        flag = Flag(f"{name}-flag", FlagArgs(traffic=args.traffic, bucket=args.flag_bucket, duties=args.duties), opts=ready)
+        if args.duties.takes_over:
+            workloads = self._workloads(name, restores)
+            flag = self._flag(name, after=[restores, workloads])
+        else:
+            # Standing by it is the other way round: users are sent away before what serves them is scaled down.
+            flag = self._flag(name)
+            workloads = self._workloads(name, restores, after=[flag])
         self.since = self._record_serving(name, flag)
         self.timeline = self._timeline(restores, workloads)
         self.register_outputs({})
+
+    def _workloads(self, name: str, restores: Restores, after: Sequence[pulumi.Resource] = ()) -> Workloads:
+        return Workloads(
+            f"{name}-workloads",
+            WorkloadsArgs(
+                workloads=self._args.settings.workloads,
+                duties=self._args.duties,
+                image=self._args.settings.images.kubectl,
+                timeouts=self._args.settings.failover,
+                after=restores.completed,
+            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(after)),
+        )
+
+    def _flag(self, name: str, after: Sequence[pulumi.Resource] = ()) -> Flag:
+        args = FlagArgs(traffic=self._args.traffic, bucket=self._args.flag_bucket, duties=self._args.duties)
+        return Flag(f"{name}-flag", args, opts=pulumi.ResourceOptions(parent=self, depends_on=list(after)))
 
     def _record_serving(self, name: str, flag: Flag) -> pulumi.Output[str | None]:
         """A ConfigMap that exists exactly while the region serves: since when, as the API server's clock has it."""
@@ -119,42 +129,50 @@ class Failover(pulumi.ComponentResource):
         return pulumi.Output.all(restored=restored, jobs=jobs, since=self.since).apply(read)
 
     def _write_report(self, timeline: dict[str, Any]) -> None:
-        """What this run did, on the machine that ran it: only the run that passed the gate has something to add."""
-        if self._preflight and not pulumi.runtime.is_dry_run():
+        """What this run did, on the machine that ran it. A disk that cannot be written must not fail a failover."""
+        file = REPORTS / f"{self._args.names.role}.json"
+        if pulumi.runtime.is_dry_run() or not (self._preflight or not file.exists()):
+            return
+        steps = [*([self._preflight] if self._preflight else []), *timeline["steps"]]
+        report = {"region": self._args.names.region, "active": self._args.settings.serving_role, "steps": steps}
+        try:
             REPORTS.mkdir(exist_ok=True)
-            steps = [self._preflight, *timeline["steps"]]
-            report = {"region": self._args.names.region, "active": self._args.settings.active, "steps": steps}
-            (REPORTS / f"{self._args.names.role}.json").write_text(json.dumps(report, indent=2) + "\n")
+            file.write_text(json.dumps(report, indent=2) + "\n")
+        except OSError as error:
+            pulumi.log.warn(f"the local report was not written: {error}; the stack output failover has the steps")
 
     def _attempts(self) -> Mapping[str, str]:
-        """How often each restore was tried before; a cluster that cannot be asked is the gate's business to report."""
+        """How often each restore was tried before. A preview without a reachable cluster supposes: never."""
         if not self._args.duties.takes_over:
             return {}
         try:
             return self._args.cluster.read_record(ATTEMPTS_RECORD) or {}
-        except ClusterUnreachableError:
+        except ClusterUnreachableError as error:
+            if not pulumi.runtime.is_dry_run():
+                raise pulumi.RunError(f"{error}; nothing was touched") from None
             return {}
 
     def _ask_gate(self, _: pulumi.ResourceHookArgs) -> None:
         """Raises GateClosedError; a preview without a reachable cluster warns instead, for it could not have known."""
         args = self._args
-        flag = None
-        if args.duties.serves and args.names.role == "primary":
-            flag = gate.read_flag(args.names, args.settings.aws)
-        if reason := refusal(args.names.role, args.settings.active, flag):
-            raise gate.GateClosedError(f"k8s-dr:active: primary: {reason}")
-        if not args.duties.takes_over:
-            return
-        preview = pulumi.runtime.is_dry_run()
-        schedules = [args.names.schedule(backup.name, peer_of(args.names.role)) for backup in in_order(args.settings.backups)]
         started = datetime.now(UTC)
         try:
-            gate.wait_until_open(
-                lambda: gate.objections(args.cluster, schedules),
-                seconds=0 if preview else args.settings.failover.seconds("preflight"),
-            )
+            if args.names.role == "secondary" and args.settings.active is None:
+                serves_here = args.cluster.read_record(SERVING_RECORD) is not None
+                if reason := refusal(args.names.role, args.settings.active, serves_here=serves_here):
+                    raise gate.GateClosedError(f"k8s-dr:active: {reason}")
+            if args.duties.takes_over:
+                self._wait_for_backups()
         except ClusterUnreachableError as error:
-            if not preview:
+            if not pulumi.runtime.is_dry_run():
                 raise gate.GateClosedError(f"{error}; nothing was touched") from None
             pulumi.log.warn(f"{error}: whether this region can take over was not checked")
         self._preflight = recovery.step("preflight", started.isoformat(), datetime.now(UTC).isoformat())
+
+    def _wait_for_backups(self) -> None:
+        args = self._args
+        schedules = [args.names.schedule(backup.name, peer_of(args.names.role)) for backup in in_order(args.settings.backups)]
+        gate.wait_until_open(
+            lambda: gate.objections(args.cluster, schedules),
+            seconds=0 if pulumi.runtime.is_dry_run() else args.settings.failover.seconds("preflight"),
+        )

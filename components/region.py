@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,6 +11,7 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as k8s
 
+from components import gate
 from components.cluster_api import ClusterApi, LiveCluster
 from components.failover import Failover, FailoverArgs
 from components.schedules import Schedules, SchedulesArgs
@@ -19,7 +21,7 @@ from components.velero import Velero, VeleroArgs
 from components.workloads import Operator
 from settings.model import Aws, Settings
 from settings.names import Names
-from settings.roles import duties
+from settings.roles import Role, duties, refusal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +29,9 @@ class RegionArgs:
     settings: Settings
     cluster: ClusterApi | None = None
     """Who is asked about the live cluster; by default the cluster that the settings name."""
+
+    flag: Callable[[], Role | None] | None = None
+    """Who is asked what the traffic flag says; by default the object itself."""
 
 
 class Region(pulumi.ComponentResource):
@@ -38,9 +43,10 @@ class Region(pulumi.ComponentResource):
     """
 
     def __init__(self, name: str, args: RegionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("dr:region:Region", name, None, opts)
         settings = self._settings = args.settings
         names = self._names = Names(topology=settings.topology, role=settings.role)
+        refuse_stale_primary(settings, args.flag or partial(gate.read_flag, names, settings.aws))
+        super().__init__("dr:region:Region", name, None, opts)
         role = self._duties = duties(settings.role, settings.active)
         providers = self._make_providers()
         child = partial(pulumi.ResourceOptions, parent=self, providers=providers)
@@ -70,7 +76,7 @@ class Region(pulumi.ComponentResource):
             ),
             opts=child(),
         )
-        operator = Operator("operator", opts=child())
+        operator = Operator("operator", settings.images.kubectl, opts=child())
         self._failover = Failover(
             "failover",
             FailoverArgs(
@@ -118,7 +124,7 @@ class Region(pulumi.ComponentResource):
         """What `pulumi up` prints at the end: who is active, where traffic goes, what protects what, what to do next."""
         settings, names = self._settings, self._names
         return {
-            "active": settings.active,
+            "active": settings.serving_role,
             "serving": self._failover.since.apply(self._serving),
             "protected": [
                 {
@@ -146,7 +152,7 @@ class Region(pulumi.ComponentResource):
 
     def _next(self) -> str:
         """One line for whoever reads it at 3 a.m."""
-        role, active = self._settings.role, self._settings.active
+        role, active = self._settings.role, self._settings.serving_role
         flip = "pulumi config set active secondary -s secondary && pulumi up -s secondary"
         if not self._settings.peer_ready:
             return "no backup leaves this region: once the other stack is up set k8s-dr:peerReady to true, then pulumi up"
@@ -159,6 +165,24 @@ class Region(pulumi.ComponentResource):
                 "back, before anything else: pulumi config set active secondary -s primary && pulumi up -s primary"
             )
         return "this region stands by; the secondary serves"
+
+
+def refuse_stale_primary(settings: Settings, flag: Callable[[], Role | None]) -> None:
+    """A primary that comes back from the dead is stopped before anything is registered: its standby has taken over.
+
+    Asked in every run, for nothing in its configuration has changed. A preview may run with a role that reads no flag.
+    """
+    if settings.role != "primary" or settings.serving_role != "primary":
+        return
+    try:
+        reason = refusal(settings.role, settings.active, flag())
+    except gate.FlagUnreadableError as error:
+        if not pulumi.runtime.is_dry_run():
+            raise pulumi.RunError(f"k8s-dr:active: {error}") from None
+        pulumi.log.warn(f"{error}: whether the other region has taken over was not checked")
+        return
+    if reason:
+        raise pulumi.RunError(f"k8s-dr:active: primary: {reason}")
 
 
 def _custom_endpoint(settings: Aws) -> dict[str, Any]:

@@ -25,8 +25,8 @@ ATTEMPTS_RECORD = "restore-attempts"
 _ENDED = " || ".join(f"@ == '{phase}'" for phase in ("Completed", "PartiallyFailed", "Failed", "FailedValidation"))
 
 
-class RestoreFailedError(Exception):
-    """A restore ended otherwise than Completed; the message has Velero's reason and the way on."""
+class RestoreFailedError(pulumi.RunError):
+    """A restore ended otherwise than Completed; the message has Velero's reason and the way on, and no traceback."""
 
 
 class Restore(pulumi.CustomResource):
@@ -38,12 +38,14 @@ class Restore(pulumi.CustomResource):
     metadata: pulumi.Output[dict[str, Any]]
     status: pulumi.Output[dict[str, Any]]
 
-    def __init__(self, name: str, spec: Mapping[str, Any], opts: pulumi.ResourceOptions) -> None:
-        metadata = {
-            # No name: Pulumi makes one, a new one each time, for Velero restores under one name only once.
-            "namespace": NAMESPACE,
-            "annotations": {"pulumi.com/waitFor": f"jsonpath={{.status[?{_ENDED}]}}"},
-        }
+    def __init__(
+        self, name: str, spec: Mapping[str, Any], opts: pulumi.ResourceOptions, after: Sequence[pulumi.Input[str]] = ()
+    ) -> None:
+        annotations: dict[str, pulumi.Input[str]] = {"pulumi.com/waitFor": f"jsonpath={{.status[?{_ENDED}]}}"}
+        if after:
+            annotations["k8s-dr/after"] = joined(after)
+        # No name: Pulumi makes one, a new one each time, for Velero restores under one name only once.
+        metadata = {"namespace": NAMESPACE, "annotations": annotations}
         inputs = {"apiVersion": "velero.io/v1", "kind": "Restore", "metadata": metadata, "spec": dict(spec), "status": None}
         super().__init__("kubernetes:velero.io/v1:Restore", name, inputs, opts)
 
@@ -93,6 +95,11 @@ def explain_failure(name: str, status: Mapping[str, Any]) -> str | None:
     return f"Restore {name} ended {phase or 'without a phase'}: {'; '.join(map(str, reasons)) or 'Velero gives no reason'}"
 
 
+def joined(outputs: Sequence[pulumi.Input[str]]) -> pulumi.Output[str]:
+    """One text of several outputs: whoever has it as an input waits for all, and fails with any."""
+    return pulumi.Output.all(*outputs).apply(lambda values: " ".join(map(str, values)))
+
+
 def restored(name: str, status: Mapping[str, Any] | None) -> str:
     """The Restore's name if it completed; RestoreFailedError otherwise, which fails everything that waits for it."""
     if failure := explain_failure(name, status or {}):
@@ -128,9 +135,10 @@ class Restores(pulumi.ComponentResource):
                     depends_on=list(self.by_backup.values()),
                     retain_on_delete=True,
                     replacement_trigger=args.attempts.get(key, "1"),
-                    custom_timeouts=pulumi.CustomTimeouts(create=args.timeouts.restore),
+                    custom_timeouts=pulumi.CustomTimeouts(create=args.timeouts.restore, update=args.timeouts.restore),
                     hooks=self._hooks(key),
                 ),
+                after=self.completed,
             )
             self.by_backup[backup.name] = restore
             self.completed.append(
@@ -146,9 +154,12 @@ class Restores(pulumi.ComponentResource):
         def judge(hook: pulumi.ResourceHookArgs) -> None:
             judge_restore(self._args.cluster, key, hook.new_outputs or {})
 
+        # An update too: a Restore that was still running when an `up` was interrupted is waited for by the next one.
+        judged = pulumi.ResourceHook(f"{key}-judge", judge)
         return pulumi.ResourceHookBinding(
             before_create=[pulumi.ResourceHook(f"{key}-once", refuse_second_run)],
-            after_create=[pulumi.ResourceHook(f"{key}-judge", judge)],
+            after_create=[judged],
+            after_update=[judged],
         )
 
 
@@ -156,8 +167,9 @@ def refuse_if_serving(cluster: ClusterApi) -> None:
     """A Restore that is made while its region serves is a second one: somebody deleted the first behind Pulumi's back."""
     if cluster.read_record(SERVING_RECORD) is not None:
         raise RestoreFailedError(
-            "this region serves already, and a restore now would run over live data; if a Restore was deleted by hand leave it "
-            "out: pulumi up --exclude '**Restore::**'; if it must run again: kubectl delete configmap serving -n k8s-dr"
+            "this region serves already, and a restore now would run over live data; for a backup that was added since, set "
+            "restore: false in k8s-dr:backups; if a Restore was deleted by hand leave it out: "
+            "pulumi up -s secondary --exclude '**Restore::**'; if it must run again: kubectl delete configmap serving -n k8s-dr"
         )
 
 

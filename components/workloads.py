@@ -14,12 +14,16 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.restores import joined
 from settings.model import Failover as FailoverSettings
 from settings.model import Workload
 from settings.names import NAMESPACE, fitting
 from settings.roles import Duties
 
 ACCOUNT = "workloads"
+_ROOM = 54
+"""Characters of a Job's name to which Pulumi adds nine of its own: a Pod's label holds 63."""
+
 _LABELS = {"app.kubernetes.io/part-of": NAMESPACE, "velero.io/exclude-from-backup": "true"}
 _KUBECTL_RULES = [
     {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets"], "verbs": ["get", "list", "watch"]},
@@ -31,10 +35,12 @@ _KUBECTL_RULES = [
 class Operator(pulumi.ComponentResource):
     """The namespace and the account of the program's own Jobs, with no more rights than scaling and asking.
 
-    For the Jobs of a failover, which must find both in place: created long before, the same in either role.
+    For the Jobs of a failover, which must find both in place: created long before, the same in either role. A Job of the very
+    image and account asks for its rights at each deployment that changes them, so that an image that cannot be pulled or a
+    right that is missing is found by day.
     """
 
-    def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, image: str, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dr:workloads:Operator", name, None, opts)
         child = partial(pulumi.ResourceOptions, parent=self)
         namespace = k8s.core.v1.Namespace(
@@ -42,19 +48,25 @@ class Operator(pulumi.ComponentResource):
             metadata={"name": NAMESPACE, "labels": _LABELS},
             opts=child(protect=True, retain_on_delete=True),
         )
-        k8s.core.v1.ServiceAccount(
+        account = k8s.core.v1.ServiceAccount(
             f"{name}-account", metadata={"name": ACCOUNT, "namespace": NAMESPACE}, opts=child(depends_on=[namespace])
         )
         role = k8s.rbac.v1.ClusterRole(
             f"{name}-role", metadata={"name": f"{NAMESPACE}-{ACCOUNT}"}, rules=_KUBECTL_RULES, opts=child()
         )
-        k8s.rbac.v1.ClusterRoleBinding(
+        binding = k8s.rbac.v1.ClusterRoleBinding(
             f"{name}-binding",
             metadata={"name": f"{NAMESPACE}-{ACCOUNT}"},
             role_ref={"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": f"{NAMESPACE}-{ACCOUNT}"},
             subjects=[{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}],
             opts=child(depends_on=[namespace, role]),
         )
+        rights = (("patch", "deployments.apps", "scale"), ("patch", "statefulsets.apps", "scale"), ("get", "services", "proxy"))
+        questions = [
+            _kubectl(f"may-{number}", image, "auth", "can-i", verb, kind, f"--subresource={part}", "--all-namespaces")
+            for number, (verb, kind, part) in enumerate(rights)
+        ]
+        job(f"{name}-ready", _job(questions, 300), child(depends_on=[account, binding]), seconds=300)
         self.register_outputs({})
 
 
@@ -137,8 +149,8 @@ def verify_job(workload: Workload, args: WorkloadsArgs) -> dict[str, Any]:
 class Workloads(pulumi.ComponentResource):
     """Scales the configured workloads to the region's role and, in a region that takes over, checks that they answer.
 
-    For users, who must not land on nothing. In a region that takes over: `replicas`, wait, verify. In a primary that was
-    replaced: `standbyReplicas`. Before the first failover nothing is scaled in either region.
+    For users, who must not land on nothing. In a region that takes over: `replicas`, wait, verify. In one that stands by:
+    `standbyReplicas`. Until somebody has set `active`, which the first failover does, nothing is scaled in either region.
     """
 
     scaled: dict[str, k8s.batch.v1.Job]
@@ -148,29 +160,43 @@ class Workloads(pulumi.ComponentResource):
         super().__init__("dr:workloads:Workloads", name, None, opts)
         child = partial(pulumi.ResourceOptions, parent=self)
         self.scaled, self.verified = {}, {}
-        self._after = pulumi.Output.all(*args.after).apply(lambda done: " ".join(map(str, done))) if args.after else None
         for workload in args.workloads if args.duties.enforces_scale else ():
             replicas = workload.replicas if args.duties.scale_to == "replicas" else workload.standby_replicas
-            job = self.scaled[workload.namespace] = self._run(
-                f"{name}-scale-{workload.namespace}", f"scale-{workload.namespace}", scale_job(workload, replicas, args), child()
+            scaled = self.scaled[workload.namespace] = job(
+                f"{name}-scale-{workload.namespace}",
+                scale_job(workload, replicas, args),
+                child(),
+                seconds=args.timeouts.seconds("scale"),
+                after=args.after,
             )
             if workload.check and args.duties.takes_over:
-                self.verified[workload.namespace] = self._run(
+                self.verified[workload.namespace] = job(
                     f"{name}-verify-{workload.namespace}",
-                    f"verify-{workload.namespace}",
                     verify_job(workload, args),
-                    child(depends_on=[job]),
+                    child(depends_on=[scaled]),
+                    seconds=args.timeouts.seconds("verify"),
+                    after=args.after,
                 )
         self.register_outputs({})
 
-    def _run(self, name: str, job: str, spec: dict[str, Any], opts: pulumi.ResourceOptions) -> k8s.batch.v1.Job:
-        # A failed Job would otherwise stay what it is: the next `up` replaces it and tries again.
-        annotations: dict[str, pulumi.Input[str]] = {"pulumi.com/replaceUnready": "true"}
-        if self._after is not None:
-            annotations["k8s-dr/after"] = self._after
-        return k8s.batch.v1.Job(
-            name,
-            metadata={"name": fitting(job), "namespace": NAMESPACE, "labels": _LABELS, "annotations": annotations},
-            spec=spec,
-            opts=opts,
-        )
+
+def job(
+    name: str, spec: dict[str, Any], opts: pulumi.ResourceOptions, *, seconds: int, after: Sequence[pulumi.Input[str]] = ()
+) -> k8s.batch.v1.Job:
+    """A Job of the program's own, waited for a little longer than it may take.
+
+    Pulumi names it, a new name each time: one that an interrupted `up` left behind must not stand in the way of the next.
+    """
+    # A failed Job would otherwise stay what it is: the next `up` replaces it and tries again.
+    annotations: dict[str, pulumi.Input[str]] = {"pulumi.com/replaceUnready": "true"}
+    if after:
+        annotations["k8s-dr/after"] = joined(after)
+    patience = f"{seconds + 60}s"
+    return k8s.batch.v1.Job(
+        fitting(name, room=_ROOM),
+        metadata={"namespace": NAMESPACE, "labels": _LABELS, "annotations": annotations},
+        spec=spec,
+        opts=pulumi.ResourceOptions.merge(
+            opts, pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create=patience, update=patience))
+        ),
+    )

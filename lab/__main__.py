@@ -25,7 +25,7 @@ from lab.tools.packages import PackagesError
 from lab.waiting import TimedOutError
 from lab.world import Lab, LabError
 
-_EXPECTED = (LabError, CloudError, EngineError, CommandFailedError, RegionError, ToolError, PackagesError, TimedOutError)
+_EXPECTED = (LabError, CloudError, EngineError, CommandFailedError, RegionError, ToolError, PackagesError, TimedOutError, OSError)
 _REGIONS = [spec.name for spec in REGIONS]
 
 
@@ -51,7 +51,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     # An interrupted or ended lab takes down what it started, like a finished one.
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     options = _parser().parse_args()
     lab = Lab()
     try:

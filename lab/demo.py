@@ -30,6 +30,8 @@ def run(lab: Lab) -> int:
     """From nothing to the report, and down again; the exit code."""
     try:
         lab.set_up()
+        if lab.cloud.running:
+            say("A lab of this checkout is running; it is taken down first.")
         lab.down()
         lab.forget()
         lab.up()

@@ -45,7 +45,7 @@ def load(stack: str, raw: Mapping[str, str], secrets: Collection[str] = ()) -> S
     problems = _misplaced_assignments(stack, raw, secrets) or _unknown_keys(stack, raw)
     values: dict[str, Any] = {}
     for key, text in raw.items():
-        if key in KEYS:
+        if key in KEYS and not (key == "active" and not text):  # the default in Pulumi.yaml: nobody has decided
             try:
                 values[key] = _parse(key, text)
             except ValueError:

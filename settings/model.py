@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -27,7 +26,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, core_schema
 
 from settings.durations import check_cron, parse_duration
-from settings.roles import ROLES, Role
+from settings.roles import ROLES, Role, serving
 
 Purpose = Literal["velero", "etcd", "database", "dr-flag"]
 
@@ -292,7 +291,10 @@ class Settings(Model):
 
     role: Role
 
-    active: Role = Field(default="primary", description="the region that serves: primary or secondary")
+    active: Role | None = Field(
+        default=None,
+        description="the region that serves, primary or secondary; not set before the first failover, when the primary serves",
+    )
     topology: Topology = Field(description="organization, account and the two regions")
     dns: Dns = Field(description="zone, names and how traffic moves")
     backups: list[Backup] = Field(min_length=1, description="Velero schedules, the same in both regions")
@@ -356,9 +358,8 @@ class Settings(Model):
         return self
 
     @property
-    def timeout_of_flag(self) -> timedelta:
-        """How long users may be sent to the old region after the flag has moved: three checks of ten seconds, then the TTL."""
-        return timedelta(seconds=30 + self.dns.ttl)
+    def serving_role(self) -> Role:
+        return serving(self.active)
 
 
 def _all_different(values: list[str], what: str) -> list[str]:

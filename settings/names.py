@@ -21,12 +21,12 @@ PROGRAM_NAMESPACES = ("cert-manager", "cnpg-system", NAMESPACE, "kube-node-lease
 """Namespaces that a cluster brings itself or that this program owns: never restored over."""
 
 
-def fitting(name: str) -> str:
+def fitting(name: str, *, room: int = LABEL_LENGTH) -> str:
     """`name` as a Kubernetes object may have it: cut where it is too long, with a hash of the whole, so that two stay two."""
-    if len(name) <= LABEL_LENGTH:
+    if len(name) <= room:
         return name
     digest = sha256(name.encode()).hexdigest()[:8]
-    return f"{name[: LABEL_LENGTH - 9].rstrip('-.')}-{digest}"
+    return f"{name[: room - 9].rstrip('-.')}-{digest}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,8 +30,8 @@ class Duties:
     """Which of a workload's two numbers holds here."""
 
     enforces_scale: bool
-    """Whether the program scales workloads. Not before the first failover: installing disaster recovery must never
-    scale a running production, and a standby that was never used has nothing to scale."""
+    """Whether the program scales workloads. Not before somebody has set `active`, which the first failover does: installing
+    disaster recovery must never scale a running production, and a standby that was never used has nothing to scale."""
 
     schedules_paused: bool
     """Only the serving region backs up on schedule: a standby would record its own emptiness."""
@@ -40,27 +40,40 @@ class Duties:
     """What the traffic flag says. It belongs to the secondary, the region that has to move it when the primary is dead."""
 
 
-def duties(role: Role, active: Role) -> Duties:
-    """What the region `role` does while `active` is the configured active region."""
-    serves = role == active
+def serving(active: Role | None) -> Role:
+    """The region that serves: the primary, until somebody decides."""
+    return active or "primary"
+
+
+def duties(role: Role, active: Role | None) -> Duties:
+    """What the region `role` does; `active` is what somebody has set, None before the first failover."""
+    serves = role == serving(active)
     return Duties(
         serves=serves,
         takes_over=serves and role == "secondary",
         scale_to="replicas" if serves else "standbyReplicas",
-        enforces_scale=active == "secondary",
+        enforces_scale=active is not None,
         schedules_paused=not serves,
-        flag=active if role == "secondary" else None,
+        flag=serving(active) if role == "secondary" else None,
     )
 
 
-def refusal(role: Role, active: Role, flag: Role | None) -> str | None:
-    """Why this configuration must not be applied, given what the traffic flag says; None if it may.
+def refusal(role: Role, active: Role | None, flag: Role | None = None, *, serves_here: bool = False) -> str | None:
+    """Why this configuration must not be applied; None if it may.
 
-    A primary that comes back from the dead still says `active: primary`, while its standby has taken over.
+    A primary that comes back from the dead still believes that it serves, while `flag`, the traffic flag, says that its standby
+    has taken over. And a secondary that `serves_here` must not be sent back to standing by because the stack file of whoever
+    runs `pulumi up` has never heard of the failover.
     """
-    if role == "primary" and active == "primary" and flag == "secondary":
+    if role == "primary" and serving(active) == "primary" and flag == "secondary":
         return (
             "the secondary region has taken over (the traffic flag says secondary) and two regions must never serve at once; "
             "run: pulumi config set active secondary -s primary && pulumi up -s primary"
+        )
+    if role == "secondary" and active is None and serves_here:
+        return (
+            "this region has taken over, but active is not set in Pulumi.secondary.yaml (was that committed?); run: "
+            "pulumi config set active secondary -s secondary; or, to move users back: "
+            "pulumi config set active primary -s secondary"
         )
     return None

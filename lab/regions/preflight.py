@@ -35,7 +35,7 @@ def _obstacles() -> list[str]:
         found.append(f"the lab needs an amd64 or arm64 processor, and this is {machine}")
     if os.geteuid() != 0:
         # Without it everything below fails too, and would only say the same again.
-        return [*found, "the lab needs root, to make namespaces and cgroups: run it with sudo"]
+        return [*found, 'the lab needs root, to make namespaces and cgroups: run it with sudo env PATH="$PATH"']
     return [*found, *_namespaces(), *_cgroups()]
 
 

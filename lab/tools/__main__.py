@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 
 from lab.console import say, warn
+from lab.regions import preflight
 from lab.tools import images, installed, packages, toolbox
 from lab.tools.go import ToolError
 from lab.tools.groups import GROUPS, Group
@@ -39,8 +40,11 @@ def _get(groups: Sequence[str]) -> None:
     if groups:
         toolbox.ensure(groups)
         return
-    if sys.platform == "linux":
-        packages.ensure()
+    if obstacles := preflight.obstacles():
+        say(f"The lab cannot run here ({'; '.join(obstacles)}): only what tests without it need is built.")
+        toolbox.ensure(("pulumi", "region", "velero"))
+        return
+    packages.ensure()
     for image in images.ensure(toolbox.ensure()).values():
         say(f"  {image.reference}  {image.archive}")
 

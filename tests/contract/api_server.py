@@ -58,6 +58,20 @@ class ApiServer:
             status=answer.status, warnings=tuple(answer.headers.getlist("Warning")), body=json.loads(answer.data or b"{}")
         )
 
+    def allowed(self, user: str, verb: str, what: str) -> bool:
+        """Whether `user` may do `verb` in every namespace with `what`: group/resource or group/resource/subresource."""
+        group, resource, *subresource = what.split("/")
+        attributes = {"verb": verb, "group": group, "resource": resource, "subresource": "".join(subresource)}
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {"user": user, "resourceAttributes": attributes},
+        }
+        url = f"{self.url}/apis/authorization.k8s.io/v1/subjectaccessreviews"
+        answer = self._http.request("POST", url, body=json.dumps(review), headers=AUTHORIZED, timeout=20)
+        assert answer.status == 201, answer.data
+        return bool(json.loads(answer.data)["status"]["allowed"])
+
     def _path(self, item: dict[str, Any]) -> str:
         version, kind = item["apiVersion"], item["kind"]
         plural, namespaced = self.resource(version, kind)

@@ -13,14 +13,8 @@ import yaml
 from lab.tools import installed, toolbox
 from lab.tools.groups import GROUPS
 from settings.roles import Role
-from tests.unit.recorder import Recorder, Seen, revealed, run_program
+from tests.unit.recorder import COMBINATIONS, Recorder, Seen, deployed, revealed, run_program
 
-COMBINATIONS: list[tuple[Role, Role]] = [
-    ("primary", "primary"),
-    ("primary", "secondary"),
-    ("secondary", "primary"),
-    ("secondary", "secondary"),
-]
 EVERYTHING: dict[str, Any] = {
     "peerReady": True,
     "accessKeyId": "AKIAIOSFODNN7EXAMPLE",
@@ -34,9 +28,10 @@ EVERYTHING: dict[str, Any] = {
     "workloads": [
         {"namespace": "production", "replicas": 3, "names": ["deployment/web", "statefulset/queue"], "check": {"service": "web"}},
         {"namespace": "batch", "replicas": 1, "standbyReplicas": 1},
+        {"namespace": "a-long-name-" * 5 + "xyz", "replicas": 1},
     ],
 }
-"""Settings under which every kind of object and every optional field is there."""
+"""Settings under which every kind of object and every optional field is there, the longest name too."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -48,8 +43,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="module")
 def recorder(combination: tuple[Role, Role, dict[str, Any]]) -> Recorder:
-    stack, active, changes = combination
-    return run_program(stack, {"active": active, **changes})
+    stack, serving, changes = combination
+    # As deployed `active` is not set while the primary serves; where it is set, every role scales.
+    return run_program(stack, {**({"active": serving} if changes else deployed(serving)), **changes})
 
 
 def kubernetes_object(seen: Seen) -> dict[str, Any]:

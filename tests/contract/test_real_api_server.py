@@ -69,9 +69,10 @@ def takeover() -> dict[tuple[str, str], dict[str, Any]]:
     return {(item["kind"], item["metadata"]["name"]): item for item in items}
 
 
+SCALE = "failover-workloads-scale-production-1a2b3c4d"
 WRONG: list[tuple[tuple[str, str], str, Any, str]] = [
-    (("Job", "scale-production"), "spec.template.spec.restartPolicy", "Always", "restartPolicy"),
-    (("Job", "scale-production"), "spec.activeDeadlineSecs", 5, "activeDeadlineSecs"),
+    (("Job", SCALE), "spec.template.spec.restartPolicy", "Always", "restartPolicy"),
+    (("Job", SCALE), "spec.activeDeadlineSecs", 5, "activeDeadlineSecs"),
     (("Deployment", "velero"), "spec.selector.matchLabels.deploy", "other", "selector"),
     (("DaemonSet", "node-agent"), "spec.template.spec.volumes", [], "volumeMounts"),
     (("Schedule", "daily-full-us-west-2"), "spec.skipImmediatly", True, "skipImmediatly"),
@@ -104,3 +105,35 @@ def test_a_dry_run_leaves_nothing_behind(takeover: dict[tuple[str, str], dict[st
     item = takeover["ConfigMap", "serving"]
     statuses = [server.apply(item, dry_run=True).status for _ in range(2)]
     assert statuses == [201, 201]
+
+
+RIGHTS: list[tuple[str, str, bool]] = [
+    *((verb, kind, True) for kind in ("apps/deployments", "apps/statefulsets") for verb in ("get", "list", "watch")),
+    ("patch", "apps/deployments/scale", True),
+    ("patch", "apps/statefulsets/scale", True),
+    ("get", "/services/proxy", True),
+    ("patch", "apps/deployments", False),
+    ("delete", "apps/deployments", False),
+    ("create", "/services/proxy", False),
+    ("get", "/secrets", False),
+]
+"""Verb, group/resource/subresource, and whether the Jobs of a failover may: what `kubectl` asks for in scale, rollout status
+and get --raw, and what it must not be able to do."""
+
+
+@pytest.fixture(scope="module")
+def account(takeover: dict[tuple[str, str], dict[str, Any]], server: ApiServer) -> str:
+    """The Operator's ServiceAccount as a user, with the Operator's rights in force."""
+    items = {kind: item for (kind, name), item in takeover.items() if name in ("k8s-dr-workloads", "workloads")}
+    for kind in ("ServiceAccount", "ClusterRole", "ClusterRoleBinding"):
+        assert server.apply(items[kind]).status in (200, 201)
+    user = f"system:serviceaccount:{items['ServiceAccount']['metadata']['namespace']}:workloads"
+    until("the binding to be in force", lambda: server.allowed(user, "get", "apps/deployments"), timeout=30)
+    return user
+
+
+@pytest.mark.parametrize(("verb", "what", "may"), RIGHTS, ids=[f"{verb}-{what}" for verb, what, _ in RIGHTS])
+def test_the_jobs_account_may_do_what_its_commands_ask_for_in_any_namespace(
+    verb: str, what: str, may: bool, account: str, server: ApiServer
+) -> None:
+    assert server.allowed(account, verb, what) is may

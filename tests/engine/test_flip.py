@@ -80,20 +80,50 @@ def test_a_flip_asks_only_the_live_region_and_looks_nothing_up(pair: Pair) -> No
 
 
 def test_flip_and_flip_back_is_identity(pair: Pair) -> None:
+    pair.pulumi.configure("secondary", "active", "primary")
+    pair.pulumi.up("secondary")
     before = pair.pulumi.resources("secondary")
     pair.flip()
     restored = pair.restore_names()
     pair.pulumi.configure("secondary", "active", "primary")
     pair.pulumi.up("secondary")
-    assert touched(before, pair.pulumi.resources("secondary")) == []
+    renamed = {("failover-workloads-scale-production", "replace")}
+    changed = {(entry["name"], entry["operation"]) for entry in touched(before, pair.pulumi.resources("secondary"))}
+    assert changed == renamed, "the Job that scales down is a new one, and all else is as it was"
     assert pair.flag() == "primary"
     assert restored <= pair.restore_names(), "Restores are kept in the cluster, for the record"
 
 
+def test_the_way_back_scales_the_standby_down(pair: Pair) -> None:
+    pair.flip()
+    assert replicas_asked_for(pair) == "--replicas=3"
+    pair.pulumi.configure("secondary", "active", "primary")
+    pair.pulumi.up("secondary")
+    assert replicas_asked_for(pair) == "--replicas=0"
+
+
+def replicas_asked_for(pair: Pair) -> str:
+    """What the one Job that scales tells kubectl."""
+    jobs = [job for job in pair.secondary.objects("Job") if job["metadata"]["name"].startswith("failover-workloads-scale")]
+    assert len(jobs) == 1
+    return next(arg for arg in jobs[0]["spec"]["template"]["spec"]["initContainers"][0]["args"] if arg.startswith("--replicas"))
+
+
+def test_an_up_that_has_not_heard_of_the_failover_does_not_send_users_back(serving_secondary: Pair) -> None:
+    pulumi = serving_secondary.pulumi
+    before = pulumi.resources("secondary")
+    pulumi.run("config", "rm", "active", "-s", "secondary")
+    refused = pulumi.up("secondary", check=False)
+    pulumi.configure("secondary", "active", "secondary")
+    assert refused.exit_code
+    assert "active is not set in Pulumi.secondary.yaml" in refused.output
+    assert touched(before, pulumi.resources("secondary")) == []
+    assert serving_secondary.flag() == "secondary"
+
+
 def test_a_second_failover_restores_under_new_names(serving_secondary: Pair) -> None:
     first = serving_secondary.restore_names()
-    serving_secondary.pulumi.configure("secondary", "active", "primary")
-    serving_secondary.pulumi.up("secondary")
+    serving_secondary.stand_by()
     serving_secondary.flip()
     assert len(serving_secondary.restore_names() - first) == 2
 
@@ -128,7 +158,6 @@ def test_a_region_that_is_replaced_pauses_its_schedules_and_scales_down(pair: Pa
         ("schedules-daily-full", "update"),
         ("schedules-hourly-critical", "update"),
     }
-    pair.pulumi.configure("secondary", "active", "primary")
-    pair.pulumi.up("secondary")
-    pair.pulumi.configure("primary", "active", "primary")
+    pair.stand_by()
+    pair.pulumi.run("config", "rm", "active", "-s", "primary")
     pair.pulumi.up("primary")

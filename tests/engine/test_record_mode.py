@@ -30,6 +30,5 @@ def test_a_failover_adds_the_secondarys_record_last_and_the_way_back_removes_it(
     names = [call["urn"].rpartition("::")[2] for call in order]
     assert names.index("failover-flag-app.example.com") > names.index("failover-workloads-verify-production")
 
-    pair.pulumi.configure("secondary", "active", "primary")
-    pair.pulumi.up("secondary")
+    pair.stand_by()
     assert records(pair) == {"dr-primary-app.example.com": 0}

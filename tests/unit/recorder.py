@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import chdir, contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -17,10 +19,24 @@ from pulumi.runtime.proto import resource_pb2
 from components.region import Region, RegionArgs
 from settings import load
 from settings.load import SECRETS
+from settings.roles import Role
 from tests.examples import PROJECT, example
 
 _SECRET = "4dabf18193072939515e22adb298388d"  # how Pulumi marks a secret on the wire
 Hook = Any
+
+COMBINATIONS: list[tuple[Role, Role]] = [
+    ("primary", "primary"),
+    ("primary", "secondary"),
+    ("secondary", "primary"),
+    ("secondary", "secondary"),
+]
+"""Stack, and the region that serves."""
+
+
+def deployed(serving: Role) -> dict[str, Any]:
+    """`active` as it ordinarily is: while the primary serves nobody has set it, for that is how both regions are deployed."""
+    return {} if serving == "primary" else {"active": serving}
 
 
 def is_secret(value: Any) -> bool:
@@ -35,7 +51,8 @@ def revealed(value: Any) -> Any:
 @dataclass(frozen=True, kw_only=True)
 class Seen:
     """One registered resource. `provider` is the name of its explicit provider, empty for a default one; `hooks` maps the
-    moment, as in `before_create`, to the names of its hooks; `timeout` is how long its creation may take."""
+    moment, as in `before_create`, to the names of its hooks; `timeout` and `update_timeout` are how long its creation and its
+    update may take."""
 
     urn: str
     type: str
@@ -50,6 +67,7 @@ class Seen:
     hooks: dict[str, list[str]]
     replacement_trigger: Any
     timeout: str
+    update_timeout: str
 
     @property
     def kind(self) -> str:
@@ -163,6 +181,7 @@ class Recorder(mocks.MockMonitor):
                 hooks={descriptor.name: list(names) for descriptor, names in request.hooks.ListFields()},
                 replacement_trigger=trigger,
                 timeout=request.customTimeouts.create,
+                update_timeout=request.customTimeouts.update,
             )
         )
 
@@ -224,10 +243,25 @@ def run_program(
     preview: bool = False,
     answers: Answers | None = None,
     cluster: FakeCluster | None = None,
+    flag: Callable[[], Role | None] | None = lambda: None,
     run_hooks: bool = False,
+    directory: Path | None = None,
 ) -> Recorder:
-    """Run the program for `stack` with the committed configuration and `changes` to it. Raises what the program raises."""
-    recorder, error = attempt_program(stack, changes, preview=preview, answers=answers, cluster=cluster, run_hooks=run_hooks)
+    """Run the program for `stack` with the committed configuration and `changes` to it. Raises what the program raises.
+
+    `flag` is who is asked what the traffic flag says, None for the object itself; `directory` is where the program runs, by
+    default an empty one.
+    """
+    recorder, error = attempt_program(
+        stack,
+        changes,
+        preview=preview,
+        answers=answers,
+        cluster=cluster,
+        flag=flag,
+        run_hooks=run_hooks,
+        directory=directory,
+    )
     if error is not None:
         raise error
     return recorder
@@ -240,7 +274,9 @@ def attempt_program(
     preview: bool = False,
     answers: Answers | None = None,
     cluster: FakeCluster | None = None,
+    flag: Callable[[], Role | None] | None = lambda: None,
     run_hooks: bool = False,
+    directory: Path | None = None,
 ) -> tuple[Recorder, Exception | None]:
     """As `run_program`, for programs that must fail: what was registered until then, and the error."""
     configured = load(stack, example(stack, changes), SECRETS)
@@ -251,10 +287,11 @@ def attempt_program(
 
     @pulumi.runtime.test
     def body() -> None:
-        region = Region("region", RegionArgs(settings=configured, cluster=cluster or FakeCluster()))
+        region = Region("region", RegionArgs(settings=configured, cluster=cluster or FakeCluster(), flag=flag))
         pulumi.Output.all(**region.outputs()).apply(keep)
 
-    with _event_loop():
+    # What the program writes, a report, must not end up in the checkout.
+    with _event_loop(), tempfile.TemporaryDirectory() as empty, chdir(directory or empty):
         settings.reset_options(project=PROJECT, stack=stack)  # or the stack of the run before would be everything's parent
         mocks.set_mocks(recorder.mocks, project=PROJECT, stack=stack, preview=preview, monitor=recorder)
         try:
@@ -285,7 +322,7 @@ def snapshot_of(recorder: Recorder) -> Iterator[dict[str, Any]]:
         entry: dict[str, Any] = {"resource": f"{seen.name} ({seen.type})", "parent": _name_of(seen.parent)}
         entry |= {"depends_on": sorted(seen.depends_on)} if seen.depends_on else {}
         entry |= {key: True for key in ("protect", "retain_on_delete") if getattr(seen, key)}
-        entry |= {key: value for key in ("provider", "timeout", "hooks") if (value := getattr(seen, key))}
+        entry |= {key: value for key in ("provider", "timeout", "update_timeout", "hooks") if (value := getattr(seen, key))}
         inputs = {key: value for key, value in seen.inputs.items() if key not in ("apiVersion", "kind")}
         entry |= {"inputs": _readable(inputs)} if inputs else {}
         yield entry

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
 
-from lab.standins.recorded_cluster.controllers import Outcomes, reconcile
+from lab.standins.recorded_cluster.controllers import Outcomes, read_again, reconcile
 from lab.standins.recorded_cluster.kinds import Kind
 from lab.standins.recorded_cluster.store import Object, Refused, Store
 
@@ -168,7 +168,9 @@ class _Handler(BaseHTTPRequestHandler):
             return 200, self.cluster.store.get(kind, namespace, name)
         if self.query.get("watch") in ("1", "true"):
             raise Refused(405, "MethodNotAllowed", "the recorded cluster cannot be watched; list again")
-        items = [obj for obj in self.cluster.store.list(kind, namespace) if _selected(obj, self.query)]
+        found = self.cluster.store.list(kind, namespace)
+        read_again(kind, found)
+        items = [obj for obj in found if _selected(obj, self.query)]
         return 200, {"apiVersion": kind.api_version, "kind": f"{kind.kind}List", "metadata": {}, "items": items}
 
     def _document(self) -> Any:

@@ -8,15 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from settings.roles import Role
-from tests.unit.recorder import Recorder, run_program
-
-COMBINATIONS: list[tuple[Role, Role]] = [
-    ("primary", "primary"),
-    ("primary", "secondary"),
-    ("secondary", "primary"),
-    ("secondary", "secondary"),
-]
-"""Stack, and what its `active` says."""
+from tests.unit.recorder import COMBINATIONS, Recorder, deployed, run_program
 
 Program = Callable[[Role, Role], Recorder]
 
@@ -38,13 +30,13 @@ def _loaded() -> None:
 
 @pytest.fixture(scope="session")
 def program() -> Program:
-    """Stack and `active` to what the program registers once set-up is complete. Shared: read it, change nothing."""
+    """Stack and the region that serves to what the program registers once set-up is complete. Shared: read, change nothing."""
     runs: dict[tuple[Role, Role], Recorder] = {}
 
-    def run(stack: Role, active: Role) -> Recorder:
-        if (stack, active) not in runs:
-            runs[stack, active] = run_program(stack, {"active": active, "peerReady": True})
-        return runs[stack, active]
+    def run(stack: Role, serving: Role) -> Recorder:
+        if (stack, serving) not in runs:
+            runs[stack, serving] = run_program(stack, {**deployed(serving), "peerReady": True})
+        return runs[stack, serving]
 
     return run
 

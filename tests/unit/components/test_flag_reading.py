@@ -1,17 +1,20 @@
-"""The traffic flag is read where the secondary wrote it; what cannot be read blocks nobody."""
+"""The traffic flag is read where the secondary wrote it. A region that is dead blocks nobody; not being allowed to read does."""
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
+from werkzeug.serving import make_server
 
-from components.gate import read_flag
+from components.gate import FlagUnreadableError, read_flag
 from components.traffic import flag_content
 from settings.model import Aws, Regions, Topology
 from settings.names import FLAG_KEY, Names
@@ -75,9 +78,50 @@ def test_a_region_that_does_not_answer_says_nothing(aws: Aws, monkeypatch: pytes
     assert time.monotonic() - started < 5
 
 
-def test_missing_credentials_and_unknown_profiles_say_nothing(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_region_that_takes_the_question_and_never_answers_says_nothing(aws: Aws) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        started = time.monotonic()
+        assert read_flag(NAMES, Aws(endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}")) is None
+        assert time.monotonic() - started < 10
+
+
+def test_an_operator_without_the_right_to_read_is_told_which(aws: Aws) -> None:
+    with refusing("403 Forbidden", "AccessDenied") as endpoint, pytest.raises(FlagUnreadableError) as told:
+        read_flag(NAMES, Aws(endpoint=endpoint))
+    assert str(told.value).startswith(f"the traffic flag s3://{NAMES.flag_bucket}/{FLAG_KEY} cannot be read (")
+    assert "AccessDenied" in str(told.value)
+    assert str(told.value).endswith("allow s3:GetObject on it, and s3:ListBucket on its bucket")
+    assert "\n" not in str(told.value)
+
+
+def test_an_unknown_profile_is_no_answer(aws: Aws) -> None:
+    with pytest.raises(FlagUnreadableError, match="nobody"):
+        read_flag(NAMES, Aws(endpoint=aws.endpoint, profile="nobody"))
+
+
+def test_missing_credentials_are_no_answer(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    assert read_flag(NAMES, Aws(endpoint=aws.endpoint, profile="nobody")) is None
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    assert read_flag(NAMES, aws) is None
+    with pytest.raises(FlagUnreadableError, match="credentials"):
+        read_flag(NAMES, aws)
+
+
+@contextmanager
+def refusing(status: str, code: str) -> Iterator[str]:
+    """An S3 that answers every request with one error."""
+    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>no</Message></Error>".encode()
+
+    def answer(_: object, start: Callable[[str, list[tuple[str, str]]], object]) -> list[bytes]:
+        start(status, [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
+        return [body]
+
+    server = make_server("127.0.0.1", 0, answer, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -86,6 +86,30 @@ def test_a_schedule_changes_nothing_but_its_pause(program: Program) -> None:
             assert {**before, "paused": None} == {**after, "paused": None}
 
 
-def test_flipping_back_leaves_exactly_what_was_there(program: Program) -> None:
-    again = run_program("secondary", {"active": "primary", "peerReady": True})
-    assert change(program("secondary", "primary"), again) == Change(added=set(), removed=set(), changed=set())
+def test_moving_users_back_restores_nothing_and_scales_what_stands_by_down(program: Program) -> None:
+    back = run_program("secondary", {"active": "primary", "peerReady": True})
+    # Unset and set to what it is anyway, the standby differs by its scaling alone: while active is unset nothing is scaled.
+    assert change(program("secondary", "primary"), back) == Change(
+        added={"kubernetes:batch/v1:Job failover-workloads-scale-production"}, removed=set(), changed=set()
+    )
+
+
+def test_flipping_there_and_back_leaves_exactly_what_was_there() -> None:
+    before, _, after = (
+        run_program("secondary", {"active": active, "peerReady": True}) for active in ("primary", "secondary", "primary")
+    )
+    assert change(before, after) == Change(added=set(), removed=set(), changed=set())
+
+
+def test_a_primary_that_serves_again_resumes_what_it_did_and_scales_up() -> None:
+    away, back = (run_program("primary", {"active": active, "peerReady": True}) for active in ("secondary", "primary"))
+    assert change(away, back) == Change(
+        added={"kubernetes:core/v1:ConfigMap failover-serving"},
+        removed=set(),
+        changed={
+            "dr:failover:Failover failover",
+            "kubernetes:batch/v1:Job failover-workloads-scale-production",
+            "kubernetes:velero.io/v1:Schedule schedules-daily-full",
+            "kubernetes:velero.io/v1:Schedule schedules-hourly-critical",
+        },
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,20 @@ from components import gate
 from components.cluster_api import ClusterUnreachableError
 from components.failover import REPORTS
 from components.gate import GateClosedError, objections, wait_until_open
-from settings.names import Names
 from tests.unit.recorder import Answers, FakeCluster, HookRefusedError, Recorder, attempt_program, run_program
 
 HOURLY, DAILY = "hourly-critical-us-east-1", "daily-full-us-east-1"
-SEEN = {"phase": "Available", "lastSyncedTime": "2026-01-01T03:00:00Z"}
-DEPLOY = "deploy the standby first: pulumi config set active primary && pulumi up"
+DEPLOY = "deploy the standby first: pulumi config rm active -s secondary && pulumi up -s secondary"
+
+
+def ago(minutes: float) -> str:
+    """A moment in the past as Velero writes it."""
+    return (datetime.now(UTC) - timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+SEEN = {"phase": "Available", "lastSyncedTime": ago(1)}
+LOG = "see: kubectl logs -n velero deploy/velero"
+LONG_AGO = ago(11)
 
 
 def location(name: str = "peer", **status: str) -> dict[str, Any]:
@@ -65,13 +74,19 @@ OBJECTIONS: list[tuple[str, FakeCluster, str]] = [
     (
         "unsynced",
         cluster(places=[location(phase="Available")]),
-        "the peer's backups have not been read yet (Velero does it once a minute); try again",
+        f"the peer's backups were last read never; {LOG}",
+    ),
+    (
+        "not-looked-after",
+        cluster(*READY, places=[location(phase="Available", lastSyncedTime=LONG_AGO)]),
+        f"the peer's backups were last read {LONG_AGO}; {LOG}",
     ),
 ]
 NO_BACKUP = (
     "schedule {0} has no Completed backup here ({1}); see: kubectl get backup.velero.io -n velero "
     "-l velero.io/schedule-name={0}; if nothing has to be restored set restore: false for it in k8s-dr:backups"
 )
+MISSING_NAMESPACE = "a namespace that it includes and that does not exist is enough for that"
 
 
 @pytest.mark.parametrize(("asked", "reason"), [case[1:] for case in OBJECTIONS], ids=[case[0] for case in OBJECTIONS])
@@ -79,12 +94,21 @@ def test_a_location_that_cannot_be_read_is_the_one_objection(asked: FakeCluster,
     assert objections(asked, [HOURLY, DAILY]) == [reason]
 
 
+def test_a_location_that_was_read_a_few_minutes_ago_is_looked_after() -> None:
+    recent = [location(phase="Available", lastSyncedTime=ago(9))]
+    assert objections(cluster(*READY, places=recent), [HOURLY, DAILY]) == []
+
+
 def test_each_schedule_without_a_completed_backup_is_an_objection() -> None:
     asked = cluster(backup(HOURLY, "PartiallyFailed"), backup(HOURLY, "Failed"), backup(HOURLY, None))
     assert objections(asked, [HOURLY, DAILY]) == [
-        NO_BACKUP.format(HOURLY, "only Failed, New, PartiallyFailed"),
+        NO_BACKUP.format(HOURLY, f"only Failed, New, PartiallyFailed; {MISSING_NAMESPACE}"),
         NO_BACKUP.format(DAILY, "none at all"),
     ]
+    assert objections(cluster(backup(HOURLY, "Failed")), [HOURLY]) == [NO_BACKUP.format(HOURLY, "only Failed")]
+
+
+STEPS = ["restore hourly-critical", "restore daily-full", "scale production", "traffic"]
 
 
 class Clock:
@@ -143,8 +167,9 @@ class TestTheHook:
     def _clock(self, clock: Clock) -> None:
         self.clock = clock
 
-    def ask(self, stack: str, active: str, asked: FakeCluster, *, preview: bool = False, **changes: Any) -> str:
-        self.region: Recorder = run_program(stack, {"active": active, **changes}, cluster=asked, preview=preview)
+    def ask(self, stack: str, active: str | None, asked: FakeCluster, *, preview: bool = False, **changes: Any) -> str:
+        changes |= {} if active is None else {"active": active}
+        self.region: Recorder = run_program(stack, changes, cluster=asked, preview=preview)
         return self.region.call_hook("failover-gate")
 
     def test_is_asked_when_active_changes_and_in_previews_too(self) -> None:
@@ -174,49 +199,53 @@ class TestTheHook:
         assert not self.clock.naps
 
     def test_closes_where_the_cluster_cannot_be_asked_and_says_that_nothing_was_touched(self) -> None:
-        told = self.ask("secondary", "secondary", FakeCluster(error=ClusterUnreachableError("cluster prod-usw2 does not answer")))
-        assert told == "cluster prod-usw2 does not answer; nothing was touched"
+        asked = cluster()
+        region = run_program("secondary", {"active": "secondary"}, cluster=asked)
+        asked.error = ClusterUnreachableError("cluster prod-usw2 does not answer")
+        assert region.call_hook("failover-gate") == "cluster prod-usw2 does not answer; nothing was touched"
 
     def test_lets_a_preview_without_a_cluster_pass(self) -> None:
         unreachable = FakeCluster(error=ClusterUnreachableError("cluster prod-usw2 does not answer"))
         assert self.ask("secondary", "secondary", unreachable, preview=True) == ""
 
-    @pytest.mark.parametrize(("stack", "active"), [("secondary", "primary"), ("primary", "secondary")])
-    def test_asks_nobody_where_nothing_is_taken_over(self, stack: str, active: str) -> None:
+    @pytest.mark.parametrize(
+        ("stack", "active"), [("primary", None), ("primary", "primary"), ("primary", "secondary"), ("secondary", "primary")]
+    )
+    def test_asks_nobody_where_nothing_is_taken_over(self, stack: str, active: str | None) -> None:
         nobody = FakeCluster(error=AssertionError("nobody is to be asked"))
         assert self.ask(stack, active, nobody) == ""
 
-    def test_refuses_a_primary_whose_standby_has_taken_over(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(gate, "read_flag", lambda names, aws: "secondary")
-        told = self.ask("primary", "primary", FakeCluster())
-        assert told.startswith("k8s-dr:active: primary: the secondary region has taken over")
-        assert told.endswith("run: pulumi config set active secondary -s primary && pulumi up -s primary")
+    def test_lets_a_region_stand_by_that_never_served(self) -> None:
+        asked = FakeCluster()
+        assert self.ask("secondary", None, asked) == ""
+        assert asked.asked == ["record serving"]
 
-    @pytest.mark.parametrize("flag", ["primary", None])
-    def test_lets_a_primary_serve_that_nobody_replaced(self, flag: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(gate, "read_flag", lambda names, aws: flag)
-        assert self.ask("primary", "primary", FakeCluster()) == ""
+    def test_refuses_to_send_a_region_that_serves_back_to_standing_by_because_active_is_not_set(self) -> None:
+        told = self.ask("secondary", None, FakeCluster(records={"serving": {"region": "us-west-2"}}))
+        assert told.startswith("k8s-dr:active: this region has taken over, but active is not set in Pulumi.secondary.yaml")
+        assert "\n" not in told
 
-    def test_asks_for_the_flag_only_where_a_primary_wants_to_serve(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def read(names: Names, aws: Any) -> None:
-            raise AssertionError("the flag is in a region that may be dead")
+    def test_lets_a_region_that_serves_stand_by_where_somebody_says_so(self) -> None:
+        assert self.ask("secondary", "primary", FakeCluster(records={"serving": {"region": "us-west-2"}})) == ""
 
-        monkeypatch.setattr(gate, "read_flag", read)
-        assert self.ask("primary", "secondary", FakeCluster()) == ""
-        assert self.ask("secondary", "secondary", cluster(*READY)) == ""
+    def test_closes_where_nobody_can_say_whether_the_region_serves_and_active_is_not_set(self) -> None:
+        unreachable = FakeCluster(error=ClusterUnreachableError("cluster prod-usw2 does not answer"))
+        assert self.ask("secondary", None, unreachable) == "cluster prod-usw2 does not answer; nothing was touched"
+        assert self.ask("secondary", None, unreachable, preview=True) == ""
 
 
 @pytest.mark.usefixtures("clock")
 class TestWithTheHooksOfAnUpdate:
     """The program with its hooks called on the way, as in an `up`."""
 
-    @pytest.fixture(autouse=True)
-    def reports(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        monkeypatch.chdir(tmp_path)
+    @pytest.fixture
+    def reports(self, tmp_path: Path) -> Path:
         return tmp_path / REPORTS
 
     def test_nothing_is_touched_behind_a_closed_gate(self, reports: Path) -> None:
-        reached, error = attempt_program("secondary", {"active": "secondary"}, cluster=cluster(), run_hooks=True)
+        reached, error = attempt_program(
+            "secondary", {"active": "secondary"}, cluster=cluster(), run_hooks=True, directory=reports.parent
+        )
         assert isinstance(error, HookRefusedError)
         assert "has no Completed backup here" in str(error)
         assert not reached.of("Failover")
@@ -238,24 +267,55 @@ class TestWithTheHooksOfAnUpdate:
         assert "this region serves already" in str(error)
         assert not reached.of("Restore")
 
-    def test_the_run_that_passed_the_gate_writes_a_report_that_starts_with_the_preflight(self, reports: Path) -> None:
-        run_program("secondary", {"active": "secondary"}, cluster=cluster(*READY), run_hooks=True)
+    def takeover(self, reports: Path, *, run_hooks: bool = True, preview: bool = False) -> list[str]:
+        """The steps of the local report after a takeover in a directory; a run without hooks is one that asked no gate."""
+        run_program(
+            "secondary",
+            {"active": "secondary"},
+            cluster=cluster(*READY),
+            run_hooks=run_hooks,
+            preview=preview,
+            directory=reports.parent,
+        )
         report = json.loads((reports / "secondary.json").read_text())
         assert (report["region"], report["active"]) == ("us-west-2", "secondary")
-        assert [step["name"] for step in report["steps"]] == [
-            "preflight",
-            "restore hourly-critical",
-            "restore daily-full",
-            "scale production",
-            "traffic",
-        ]
-        assert set(report["steps"][0]) == {"name", "start", "end", "seconds"}
+        assert all(set(step) == {"name", "start", "end", "seconds"} for step in report["steps"])
+        return [step["name"] for step in report["steps"]]
+
+    def test_the_run_that_passed_the_gate_writes_a_report_that_starts_with_the_preflight(self, reports: Path) -> None:
+        assert self.takeover(reports) == ["preflight", *STEPS]
+
+    def test_the_run_that_ends_an_interrupted_takeover_writes_the_report_that_is_not_there_yet(self, reports: Path) -> None:
+        assert self.takeover(reports, run_hooks=False) == STEPS
 
     def test_an_update_that_asks_no_gate_leaves_the_last_report_alone(self, reports: Path) -> None:
-        run_program("secondary", {"active": "secondary"})
-        run_program("secondary", {"active": "primary"}, cluster=cluster(*READY), run_hooks=True)
+        self.takeover(reports)
+        assert self.takeover(reports, run_hooks=False) == ["preflight", *STEPS]
+
+    def test_a_second_takeover_replaces_the_report_of_the_first(self, reports: Path) -> None:
+        reports.mkdir()
+        (reports / "secondary.json").write_text("the first")
+        assert self.takeover(reports) == ["preflight", *STEPS]
+
+    def test_a_region_that_takes_nothing_over_writes_no_report(self, reports: Path) -> None:
+        run_program("secondary", run_hooks=True, directory=reports.parent)
+        run_program("primary", run_hooks=True, directory=reports.parent)
         assert not reports.exists()
 
     def test_a_preview_writes_no_report(self, reports: Path) -> None:
-        run_program("secondary", {"active": "secondary"}, cluster=cluster(*READY), preview=True, run_hooks=True)
-        assert not reports.exists()
+        with pytest.raises(FileNotFoundError):
+            self.takeover(reports, preview=True)
+
+    def test_a_report_that_cannot_be_written_warns_and_fails_nothing(
+        self, reports: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        warnings: list[str] = []
+        monkeypatch.setattr("pulumi.log.warn", warnings.append)
+        reports.write_text("a file where the folder should be")
+        region = run_program(
+            "secondary", {"active": "secondary"}, cluster=cluster(*READY), run_hooks=True, directory=reports.parent
+        )
+        assert [step["name"] for step in region.outputs["failover"]["steps"]] == STEPS
+        (warning,) = warnings
+        assert warning.startswith("the local report was not written: ")
+        assert warning.endswith("the stack output failover has the steps")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from settings.roles import Role
-from tests.unit.components.conftest import COMBINATIONS, Program
-from tests.unit.recorder import FakeCluster, Recorder, run_program
+from tests.unit.components.conftest import Program
+from tests.unit.recorder import COMBINATIONS, FakeCluster, Recorder, deployed, run_program
 
 REGION = {"primary": "us-east-1", "secondary": "us-west-2"}
 CONTEXT = {"primary": "prod-use1", "secondary": "prod-usw2"}
@@ -88,13 +88,13 @@ def test_the_two_stacks_name_nothing_alike_where_names_are_global(program: Progr
 
 
 def test_nothing_is_looked_up_and_the_cluster_is_asked_only_by_a_region_that_takes_over() -> None:
-    for stack, active in COMBINATIONS:
+    for stack, serving in COMBINATIONS:
         cluster = FakeCluster()
-        run_program(stack, {"active": active}, cluster=cluster)
-        assert cluster.asked == (["record restore-attempts"] if (stack, active) == ("secondary", "secondary") else [])
+        run_program(stack, deployed(serving), cluster=cluster)
+        assert cluster.asked == (["record restore-attempts"] if (stack, serving) == ("secondary", "secondary") else [])
 
 
 def test_a_preview_registers_the_same_resources_as_an_update(combination: tuple[Role, Role], recorder: Recorder) -> None:
-    stack, active = combination
-    preview = run_program(stack, {"active": active, "peerReady": True}, preview=True)
+    stack, serving = combination
+    preview = run_program(stack, {**deployed(serving), "peerReady": True}, preview=True)
     assert preview.identities() == recorder.identities()

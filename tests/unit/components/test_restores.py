@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pulumi
 import pytest
 
 from components.restores import (
@@ -45,6 +46,14 @@ def test_critical_namespaces_come_first_and_the_rest_waits_for_them(takeover: Re
     assert takeover[HOURLY].spec["includedNamespaces"] == ["production", "databases"]
 
 
+def test_a_restore_waits_until_those_before_it_have_completed(takeover: Recorder) -> None:
+    assert "k8s-dr/after" not in takeover[HOURLY].metadata["annotations"]
+    assert takeover[DAILY].metadata["annotations"]["k8s-dr/after"] == f"{HOURLY}-1a2b3c4d"
+    backups = [{"name": name, "cron": "0 * * * *", "keep": "24h", "include": [name]} for name in ("a", "b", "c")]
+    third = run_program("secondary", {"active": "secondary", "backups": backups})["failover-restores-c"]
+    assert third.metadata["annotations"]["k8s-dr/after"] == "failover-restores-a-1a2b3c4d failover-restores-b-1a2b3c4d"
+
+
 def test_no_namespace_is_restored_twice(takeover: Recorder) -> None:
     assert set(takeover[HOURLY].spec["includedNamespaces"]) <= set(takeover[DAILY].spec["excludedNamespaces"])
     specs = {"first": ["a", "b"], "second": ["b", "c"]}
@@ -75,9 +84,11 @@ def test_a_restore_has_no_name_of_its_own_for_velero_restores_under_one_name_onl
 
 
 def test_a_restore_is_retained_and_may_take_as_long_as_is_configured(takeover: Recorder) -> None:
-    assert {(seen.retain_on_delete, seen.timeout) for seen in takeover.of("Restore")} == {(True, "30m")}
+    assert {(seen.retain_on_delete, seen.timeout, seen.update_timeout) for seen in takeover.of("Restore")} == {
+        (True, "30m", "30m")
+    }
     slow = run_program("secondary", {"active": "secondary", "failover": {"restore": "2h"}})
-    assert {seen.timeout for seen in slow.of("Restore")} == {"2h"}
+    assert {(seen.timeout, seen.update_timeout) for seen in slow.of("Restore")} == {("2h", "2h")}
 
 
 def test_a_restore_is_made_as_soon_as_it_has_ended_in_any_way(takeover: Recorder) -> None:
@@ -90,7 +101,9 @@ def test_a_restore_is_made_as_soon_as_it_has_ended_in_any_way(takeover: Recorder
 def test_each_restore_is_refused_in_a_region_that_serves_and_judged_when_it_has_ended(takeover: Recorder) -> None:
     for seen in takeover.of("Restore"):
         key = seen.name.removeprefix("failover-restores-")
-        assert seen.hooks == {"before_create": [f"restore-{key}-once"], "after_create": [f"restore-{key}-judge"]}
+        judge = [f"restore-{key}-judge"]
+        # An update too: it waits for a Restore that was still running when an `up` was interrupted.
+        assert seen.hooks == {"before_create": [f"restore-{key}-once"], "after_create": judge, "after_update": judge}
     assert takeover.hooks_on_preview == {"failover-gate"}
 
 
@@ -132,6 +145,8 @@ FAILURES: list[tuple[dict[str, Any], str]] = [
 def test_a_failed_restore_stops_everything_behind_it_with_veleros_reason(status: dict[str, Any], reason: str) -> None:
     reached, error = attempt_program("secondary", {"active": "secondary"}, answers=Answers(status))
     assert isinstance(error, RestoreFailedError)
+    assert isinstance(error, pulumi.RunError)  # which the engine shows without a traceback
+    assert [seen.name for seen in reached.of("Restore")] == [HOURLY]
     assert reason in str(error)
     assert "\n" not in str(error)
     assert not [seen.name for seen in reached.of("Job") if seen.name.startswith("failover")]
@@ -163,6 +178,8 @@ def test_a_region_that_serves_refuses_to_restore_over_live_data() -> None:
     takeover = run_program("secondary", {"active": "secondary"}, cluster=cluster)
     told = takeover.call_hook("restore-daily-full-once")
     assert told.startswith("this region serves already, and a restore now would run over live data")
+    assert "for a backup that was added since, set restore: false in k8s-dr:backups" in told
+    assert "pulumi up -s secondary --exclude '**Restore::**'" in told
     assert "\n" not in told
 
 

@@ -110,6 +110,14 @@ def test_the_flag_moves_after_everything_was_restored_scaled_and_verified() -> N
     assert takeover["failover-serving"].depends_on == {"failover-flag"}
 
 
+def test_users_are_sent_away_before_what_serves_them_is_scaled_down() -> None:
+    back = run_program("secondary", {"active": "primary"})
+    workloads = next(seen for seen in back.of("Workloads") if seen.name == "failover-workloads")
+    assert workloads.depends_on == {"failover-flag"}
+    order = [seen.name for seen in back.custom()]
+    assert order.index("failover-flag") < order.index("failover-workloads-scale-production")
+
+
 def test_the_flags_bucket_is_written_before_the_flag(standby: Recorder) -> None:
     (failover,) = standby.of("Failover")
     guards = {f"traffic-flag-{part}" for part in ("public-access", "ownership", "versioning", "policy", "encryption")}

@@ -12,6 +12,7 @@ from tests.unit.components.conftest import Program
 from tests.unit.recorder import Recorder, Seen, run_program
 
 SCALE, VERIFY = "failover-workloads-scale-production", "failover-workloads-verify-production"
+READY = "operator-ready"
 
 
 def commands(job: Seen) -> list[list[str]]:
@@ -26,10 +27,22 @@ def takes_over(**workload: Any) -> Recorder:
     )
 
 
+def scaled(region: Recorder) -> list[str]:
+    """Names of the Jobs that scale."""
+    return [seen.name for seen in region.of("Job") if "scale" in seen.name]
+
+
 @pytest.mark.parametrize("stack", ["primary", "secondary"])
-def test_nothing_is_scaled_before_the_first_failover(stack: Role, program: Program) -> None:
-    jobs = [seen.name for seen in program(stack, "primary").of("Job")]
-    assert jobs == ["velero-crds"]
+def test_nothing_is_scaled_before_somebody_sets_active(stack: Role, program: Program) -> None:
+    assert not scaled(program(stack, "primary"))
+
+
+@pytest.mark.parametrize(("stack", "replicas"), [("primary", 3), ("secondary", 0)])
+def test_everything_is_scaled_to_its_role_once_somebody_has_set_active_to_whichever_region(stack: Role, replicas: int) -> None:
+    region = run_program(stack, {"active": "primary"})
+    assert scaled(region) == [SCALE]
+    assert f"--replicas={replicas}" in commands(region[SCALE])[0]
+    assert VERIFY not in region.names()
 
 
 def test_a_region_that_takes_over_scales_everything_in_the_namespace_and_waits_for_it(takeover: Recorder) -> None:
@@ -83,19 +96,26 @@ def test_a_primary_that_was_replaced_checks_nothing() -> None:
 def test_each_namespace_has_jobs_of_its_own() -> None:
     workloads = [{"namespace": "production", "replicas": 3}, {"namespace": "batch", "replicas": 1}]
     region = run_program("secondary", {"active": "secondary", "workloads": workloads})
-    assert {seen.metadata["name"] for seen in region.of("Job")} == {"velero-crds-v1-18-3", "scale-production", "scale-batch"}
+    assert set(scaled(region)) == {SCALE, "failover-workloads-scale-batch"}
+
+
+def test_jobs_have_no_name_of_their_own_so_that_one_left_behind_stands_in_nobodys_way() -> None:
+    for seen in takes_over(check={"service": "web"}).of("Job"):
+        if not seen.name.startswith("velero"):
+            assert "name" not in seen.metadata, seen.name
+            assert seen.metadata["namespace"] == "k8s-dr"
 
 
 def test_jobs_of_long_namespaces_have_names_that_kubernetes_accepts_and_none_in_common() -> None:
     namespaces = [f"{'team-with-a-rather-long-name-' * 2}{end}" for end in ("one", "two")]
     workloads = [{"namespace": namespace, "replicas": 1, "check": {"service": "web"}} for namespace in namespaces]
     region = run_program("secondary", {"active": "secondary", "workloads": workloads})
-    jobs = [seen.metadata["name"] for seen in region.of("Job")]
-    assert len(set(jobs)) == 5
-    assert all(re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", job) for job in jobs)
-    assert {commands(region[f"failover-workloads-scale-{namespace}"])[0][1] for namespace in namespaces} == {
-        f"--namespace={namespace}" for namespace in namespaces
-    }
+    jobs = [seen for seen in region.of("Job") if seen.name.startswith("failover-workloads")]
+    assert len({seen.name for seen in jobs}) == 4
+    # Pulumi adds a dash and eight characters, and a Pod has its Job's name as a label.
+    assert all(re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", f"{seen.name}-1a2b3c4d") for seen in jobs)
+    scales = [commands(seen)[0] for seen in jobs if commands(seen)[0][0] == "scale"]
+    assert {command[1] for command in scales} == {f"--namespace={namespace}" for namespace in namespaces}
 
 
 def test_scaling_waits_for_every_restore(takeover: Recorder) -> None:
@@ -106,7 +126,14 @@ def test_scaling_waits_for_every_restore(takeover: Recorder) -> None:
 
 
 def test_a_job_that_failed_is_made_anew_by_the_next_up(takeover: Recorder) -> None:
-    assert takeover[SCALE].metadata["annotations"]["pulumi.com/replaceUnready"] == "true"
+    for name in (SCALE, READY):
+        assert takeover[name].metadata["annotations"]["pulumi.com/replaceUnready"] == "true"
+
+
+def test_a_check_waits_for_every_restore_too(takeover: Recorder) -> None:
+    region = takes_over(check={"service": "web"})
+    after = takeover[SCALE].metadata["annotations"]["k8s-dr/after"]
+    assert region[VERIFY].metadata["annotations"]["k8s-dr/after"] == after
 
 
 def test_jobs_end_in_the_time_that_is_configured() -> None:
@@ -116,6 +143,15 @@ def test_jobs_end_in_the_time_that_is_configured() -> None:
     assert region[SCALE].spec["activeDeadlineSeconds"] == 1200
     assert "--timeout=1200s" in commands(region[SCALE])[1]
     assert region[VERIFY].spec["activeDeadlineSeconds"] == 90
+
+
+def test_pulumi_waits_a_minute_longer_than_a_job_may_take_so_that_its_own_error_is_told() -> None:
+    workloads = [{"namespace": "production", "replicas": 3, "check": {"service": "web"}}]
+    region = run_program("secondary", {"active": "secondary", "workloads": workloads, "failover": {"scale": "20m"}})
+    expected = {SCALE: "1260s", VERIFY: "360s", READY: "360s"}
+    assert {name: (region[name].timeout, region[name].update_timeout) for name in expected} == {
+        name: (timeout, timeout) for name, timeout in expected.items()
+    }
 
 
 def test_jobs_run_without_privileges_and_tell_their_error(takeover: Recorder) -> None:
@@ -137,6 +173,25 @@ def test_the_jobs_account_may_scale_and_ask_and_nothing_else(recorder: Recorder)
     assert {resource for resource, verb in rights if verb in ("patch", "update")} == {"deployments/scale", "statefulsets/scale"}
     assert not {verb for _, verb in rights} & {"*", "create", "delete", "escalate", "bind", "impersonate"}
     assert not [resource for resource, _ in rights if "*" in resource or "secret" in resource]
+
+
+def test_a_job_of_the_same_image_and_account_asks_by_day_for_every_right_that_a_failover_needs(recorder: Recorder) -> None:
+    ready = recorder[READY]
+    assert commands(ready) == [
+        ["auth", "can-i", "patch", "deployments.apps", "--subresource=scale", "--all-namespaces"],
+        ["auth", "can-i", "patch", "statefulsets.apps", "--subresource=scale", "--all-namespaces"],
+        ["auth", "can-i", "get", "services", "--subresource=proxy", "--all-namespaces"],
+    ]
+    assert ready.spec["template"]["spec"]["serviceAccountName"] == "workloads"
+    assert {"operator-account", "operator-binding"} <= ready.depends_on
+    assert "k8s-dr/after" not in ready.metadata["annotations"]
+
+
+def test_what_asks_by_day_has_the_image_of_what_scales_at_night() -> None:
+    region = run_program("secondary", {"active": "secondary", "images": {"kubectl": "registry.example.com/kubectl:1"}})
+    for name in (SCALE, READY):
+        pod = region[name].spec["template"]["spec"]
+        assert {each["image"] for each in (*pod["initContainers"], *pod["containers"])} == {"registry.example.com/kubectl:1"}
 
 
 def test_the_jobs_namespace_and_account_are_there_long_before_a_failover(recorder: Recorder) -> None:

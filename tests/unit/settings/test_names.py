@@ -83,6 +83,13 @@ def test_replication_roles_differ_since_iam_knows_no_regions_and_fit_its_limit(t
     assert max(len(primary.replication_role), len(secondary.replication_role)) <= 64
 
 
+@given(st.from_regex(r"[a-z0-9]([-a-z0-9]{0,90}[a-z0-9])?", fullmatch=True), st.integers(min_value=20, max_value=63))
+def test_a_name_to_which_something_is_added_is_cut_to_the_room_that_is_left(name: str, room: int) -> None:
+    assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", fitting(name, room=room))
+    assert len(fitting(name, room=room)) <= room
+    assert (fitting(name, room=room) == name) is (len(name) <= room)
+
+
 @given(st.from_regex(r"[a-z0-9]([-a-z0-9]{0,90}[a-z0-9])?", fullmatch=True))
 def test_a_name_that_is_too_long_is_cut_to_one_that_kubernetes_accepts(name: str) -> None:
     assert re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", fitting(name))

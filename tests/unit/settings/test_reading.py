@@ -8,7 +8,8 @@ from pulumi.runtime import config
 from settings import read_configuration
 from settings.load import load
 from settings.model import Alias
-from tests.examples import example
+from settings.roles import Role
+from tests.examples import REMOVED, example
 
 
 @pytest.fixture
@@ -45,3 +46,17 @@ def test_an_endpoint_may_be_an_alias_with_a_zone_of_its_own() -> None:
 def test_numbers_and_switches_may_be_the_strings_that_pulumi_config_set_stores() -> None:
     settings = load("primary", {**example("primary"), "peerReady": "true"}, {"backupEncryptionPassword"})
     assert settings.peer_ready is True
+
+
+@pytest.mark.parametrize("unset", ["", REMOVED], ids=["as in Pulumi.yaml", "not there"])
+@pytest.mark.parametrize("stack", ["primary", "secondary"])
+def test_until_somebody_sets_active_it_is_unset_and_the_primary_serves(stack: Role, unset: object) -> None:
+    settings = load(stack, example(stack, {"active": unset}), {"backupEncryptionPassword"})
+    assert settings.active is None
+    assert settings.serving_role == "primary"
+
+
+@pytest.mark.parametrize("active", ["primary", "secondary"])
+def test_the_region_that_somebody_sets_is_the_one_that_serves(active: Role) -> None:
+    settings = load("secondary", example("secondary", {"active": active}), {"backupEncryptionPassword"})
+    assert settings.active == settings.serving_role == active

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from settings.roles import Duties, Role, duties, peer_of, refusal
+from settings.roles import Duties, Role, duties, peer_of, refusal, serving
 
 ROLES: tuple[Role, ...] = ("primary", "secondary")
+CONFIGURED: tuple[Role | None, ...] = (None, *ROLES)
+"""What `active` may be: nobody has set it, or somebody has."""
+
 roles = st.sampled_from(ROLES)
+configured = st.sampled_from(CONFIGURED)
 
 # stack, active | serves, takes over, workloads at, scaled by the program, schedules paused, flag
-TABLE: list[tuple[Role, Role, bool, bool, Literal["replicas", "standbyReplicas"], bool, bool, Role | None]] = [
-    ("primary", "primary", True, False, "replicas", False, False, None),
+TABLE: list[tuple[Role, Role | None, bool, bool, Literal["replicas", "standbyReplicas"], bool, bool, Role | None]] = [
+    ("primary", None, True, False, "replicas", False, False, None),
+    ("primary", "primary", True, False, "replicas", True, False, None),
     ("primary", "secondary", False, False, "standbyReplicas", True, True, None),
-    ("secondary", "primary", False, False, "standbyReplicas", False, True, "primary"),
+    ("secondary", None, False, False, "standbyReplicas", False, True, "primary"),
+    ("secondary", "primary", False, False, "standbyReplicas", True, True, "primary"),
     ("secondary", "secondary", True, True, "replicas", True, False, "secondary"),
 ]
 
@@ -25,7 +32,7 @@ TABLE: list[tuple[Role, Role, bool, bool, Literal["replicas", "standbyReplicas"]
 @pytest.mark.parametrize(("stack", "active", "serves", "takes_over", "scale_to", "enforces", "paused", "flag"), TABLE)
 def test_each_role_has_its_duties(
     stack: Role,
-    active: Role,
+    active: Role | None,
     serves: bool,
     takes_over: bool,
     scale_to: Literal["replicas", "standbyReplicas"],
@@ -43,9 +50,9 @@ def test_each_role_has_its_duties(
     )
 
 
-@given(primary_active=roles, secondary_active=roles)
+@given(primary_active=configured, secondary_active=configured)
 def test_at_most_one_region_is_told_to_serve_by_any_pair_of_stacks_that_is_not_refused(
-    primary_active: Role, secondary_active: Role
+    primary_active: Role | None, secondary_active: Role | None
 ) -> None:
     primary, secondary = duties("primary", primary_active), duties("secondary", secondary_active)
     refused = refusal("primary", primary_active, secondary.flag) is not None
@@ -57,45 +64,67 @@ def test_flipping_twice_is_identity(role: Role, active: Role) -> None:
     assert duties(role, peer_of(peer_of(active))) == duties(role, active)
 
 
-@given(active=roles)
-def test_exactly_one_region_serves_when_both_stacks_say_the_same(active: Role) -> None:
-    assert [role for role in ROLES if duties(role, active).serves] == [active]
+@given(active=configured)
+def test_exactly_one_region_serves_when_both_stacks_say_the_same(active: Role | None) -> None:
+    assert [role for role in ROLES if duties(role, active).serves] == [serving(active)]
 
 
-@given(active=roles)
-def test_the_secondary_alone_moves_the_flag_to_where_active_says(active: Role) -> None:
+@given(role=roles)
+def test_setting_active_to_what_it_is_anyway_begins_to_scale_and_does_nothing_else(role: Role) -> None:
+    assert duties(role, "primary") == replace(duties(role, None), enforces_scale=True)
+
+
+@given(role=roles, active=configured)
+def test_nothing_is_scaled_until_somebody_has_set_active(role: Role, active: Role | None) -> None:
+    assert duties(role, active).enforces_scale is (active is not None)
+
+
+@given(active=configured)
+def test_the_secondary_alone_moves_the_flag_to_where_active_says(active: Role | None) -> None:
     assert duties("primary", active).flag is None
-    assert duties("secondary", active).flag == active
+    assert duties("secondary", active).flag == serving(active)
 
 
-@given(role=roles, active=roles)
-def test_only_the_region_that_serves_backs_up_and_runs_at_full_size(role: Role, active: Role) -> None:
+@given(role=roles, active=configured)
+def test_only_the_region_that_serves_backs_up_and_runs_at_full_size(role: Role, active: Role | None) -> None:
     mine = duties(role, active)
     assert mine.schedules_paused is not mine.serves
     assert (mine.scale_to == "replicas") is mine.serves
 
 
-def test_a_primary_that_comes_back_is_refused_and_told_what_to_run() -> None:
-    reason = refusal("primary", "primary", "secondary")
+@pytest.mark.parametrize("active", [None, "primary"])
+def test_a_primary_that_comes_back_is_refused_and_told_what_to_run(active: Role | None) -> None:
+    reason = refusal("primary", active, "secondary")
     assert reason is not None
     assert reason.endswith("run: pulumi config set active secondary -s primary && pulumi up -s primary")
     assert "\n" not in reason
 
 
+def test_a_secondary_that_serves_is_not_sent_back_by_a_stack_file_that_knows_of_no_failover() -> None:
+    reason = refusal("secondary", None, serves_here=True)
+    assert reason is not None
+    assert reason.startswith("this region has taken over, but active is not set in Pulumi.secondary.yaml (was that committed?)")
+    assert "run: pulumi config set active secondary -s secondary;" in reason
+    assert reason.endswith("to move users back: pulumi config set active primary -s secondary")
+    assert "\n" not in reason
+
+
 @pytest.mark.parametrize(
-    ("role", "active", "flag"),
+    ("role", "active", "flag", "serves_here"),
     [
-        (role, active, flag)
+        (role, active, flag, serves_here)
         for role in ROLES
-        for active in ROLES
+        for active in CONFIGURED
         for flag in (None, *ROLES)
-        if (role, active, flag) != ("primary", "primary", "secondary")
+        for serves_here in (False, True)
+        if not (role == "primary" and active != "secondary" and flag == "secondary")
+        if not (role == "secondary" and active is None and serves_here)
     ],
 )
-def test_nothing_else_is_refused_and_a_flag_that_cannot_be_read_blocks_nobody(
-    role: Role, active: Role, flag: Role | None
+def test_nothing_else_is_refused_and_a_flag_that_is_not_there_blocks_nobody(
+    role: Role, active: Role | None, flag: Role | None, serves_here: bool
 ) -> None:
-    assert refusal(role, active, flag) is None
+    assert refusal(role, active, flag, serves_here=serves_here) is None
 
 
 def test_each_region_is_the_others_peer() -> None:

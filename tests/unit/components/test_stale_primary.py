@@ -1,0 +1,89 @@
+"""A primary asks the traffic flag in every run, before anything is registered: its standby may have taken over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pulumi
+import pytest
+
+from components import gate
+from components.gate import FlagUnreadableError
+from settings.roles import Role
+from tests.unit.recorder import attempt_program, run_program
+
+SERVES: list[dict[str, Any]] = [{}, {"active": "primary"}]
+"""A primary that has heard of no failover, and one that was told to serve."""
+
+UNREADABLE = "the traffic flag s3://acme/dr/active.json cannot be read (AccessDenied); allow s3:GetObject"
+
+
+def says(flag: Role | None) -> Callable[[], Role | None]:
+    return lambda: flag
+
+
+def unreadable() -> Role | None:
+    raise FlagUnreadableError(UNREADABLE)
+
+
+def nobody() -> Role | None:
+    raise AssertionError("the flag is in a region that may be dead")
+
+
+@pytest.mark.parametrize("preview", [False, True], ids=["up", "preview"])
+@pytest.mark.parametrize("changes", SERVES, ids=["unset", "set"])
+def test_a_primary_whose_standby_has_taken_over_registers_nothing(changes: dict[str, Any], preview: bool) -> None:
+    reached, error = attempt_program("primary", changes, flag=says("secondary"), preview=preview)
+    assert isinstance(error, pulumi.RunError)  # which the engine shows without a traceback
+    assert str(error).startswith("k8s-dr:active: primary: the secondary region has taken over")
+    assert str(error).endswith("run: pulumi config set active secondary -s primary && pulumi up -s primary")
+    assert "\n" not in str(error)
+    assert not reached.identities()
+
+
+@pytest.mark.parametrize("flag", ["primary", None])
+@pytest.mark.parametrize("changes", SERVES, ids=["unset", "set"])
+def test_a_primary_that_nobody_replaced_serves(changes: dict[str, Any], flag: Role | None) -> None:
+    assert "failover-serving" in run_program("primary", changes, flag=says(flag)).names()
+
+
+@pytest.mark.parametrize("changes", SERVES, ids=["unset", "set"])
+def test_a_primary_that_may_not_read_the_flag_registers_nothing(changes: dict[str, Any]) -> None:
+    reached, error = attempt_program("primary", changes, flag=unreadable)
+    assert isinstance(error, pulumi.RunError)
+    assert str(error) == f"k8s-dr:active: {UNREADABLE}"
+    assert not reached.identities()
+
+
+def test_a_preview_that_may_not_read_the_flag_warns_and_shows_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    warnings: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", warnings.append)
+    assert "failover-serving" in run_program("primary", flag=unreadable, preview=True).names()
+    assert warnings == [f"{UNREADABLE}: whether the other region has taken over was not checked"]
+
+
+@pytest.mark.parametrize(
+    ("stack", "changes"),
+    [
+        ("primary", {"active": "secondary"}),
+        ("secondary", {}),
+        ("secondary", {"active": "primary"}),
+        ("secondary", {"active": "secondary"}),
+    ],
+)
+def test_nobody_else_asks(stack: str, changes: dict[str, Any]) -> None:
+    run_program(stack, changes, flag=nobody)
+
+
+def test_it_is_the_flag_itself_that_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str | None]] = []
+
+    def read(names: Any, aws: Any) -> Role:
+        asked.append((names.flag_bucket, aws.endpoint))
+        return "secondary"
+
+    monkeypatch.setattr(gate, "read_flag", read)
+    _, error = attempt_program("primary", {"aws": {"endpoint": "http://127.0.0.1:1"}}, flag=None)
+    assert "has taken over" in str(error)
+    assert asked == [("acme-dr-flag-us-west-2-123456789012", "http://127.0.0.1:1")]
