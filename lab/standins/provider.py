@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -142,7 +143,7 @@ def _answered(method: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any
     return call
 
 
-class StandIn(provider_pb2_grpc.ResourceProviderServicer):
+class StandIn(provider_pb2_grpc.ResourceProviderServicer, ABC):
     """A raw provider. Subclasses say what a resource is; here is what the protocol wants of any."""
 
     name: str
@@ -154,36 +155,41 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
 
     # What subclasses define. Values are plain data with secrets in their envelopes (see `values`).
 
+    @abstractmethod
     def configure(self, settings: dict[str, Any]) -> None:
-        raise NotImplementedError
+        """Take the provider's own settings."""
 
+    @abstractmethod
     def replaces_provider(self, old: dict[str, Any], new: dict[str, Any]) -> bool:
         """Whether resources of the provider as it was cannot be managed by the provider as it will be."""
-        raise NotImplementedError
 
+    @abstractmethod
     def check(self, urn: str, old: dict[str, Any], new: dict[str, Any], seed: bytes) -> dict[str, Any]:
         """The inputs completed, by a name for instance. Raises RefusedError for what is not covered."""
-        raise NotImplementedError
 
+    @abstractmethod
     def diff(self, request: Any) -> Any:
-        raise NotImplementedError
+        """What an update would change, as the engine's DiffResponse."""
 
+    @abstractmethod
     def create(self, urn: str, inputs: dict[str, Any], *, timeout: float, preview: bool) -> tuple[str, dict[str, Any]]:
-        raise NotImplementedError
+        """Make it; its id and its state. Raises PartialFailureError for what is there and not ready."""
 
+    @abstractmethod
     def read(
         self, urn: str, identifier: str, state: dict[str, Any], inputs: dict[str, Any]
     ) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """State and inputs as they are now; None if the resource is gone."""
-        raise NotImplementedError
 
+    @abstractmethod
     def update(
         self, urn: str, identifier: str, state: dict[str, Any], inputs: dict[str, Any], *, timeout: float, preview: bool
     ) -> dict[str, Any]:
-        raise NotImplementedError
+        """Change it; its state."""
 
+    @abstractmethod
     def delete(self, urn: str, identifier: str, state: dict[str, Any], *, timeout: float) -> None:
-        raise NotImplementedError
+        """Remove it, and wait until it is gone."""
 
     # The protocol.
 

@@ -76,3 +76,23 @@ def test_a_failed_job_is_replaced_by_the_next_up(pair: Pair) -> None:
     pair.secondary.outcomes.order({"kind": "Job", "name": "failover-workloads-verify"})
     pair.pulumi.up("secondary")
     assert pair.flag() == "secondary"
+
+
+def test_a_restore_that_outlived_an_up_is_judged_by_the_next_one_and_tried_anew_by_the_third(pair: Pair) -> None:
+    """It is in the state already, so the next `up` waits for it in an update and not in a create."""
+    before = pair.restore_names()
+    pair.pulumi.run("config", "set", "--path", "failover.restore", "3s", "-s", "secondary")
+    try:
+        pair.secondary.outcomes.order({"kind": "Restore", "phase": "Pending"})
+        assert pair.flip(check=False).exit_code
+        fail_restores(pair)
+        judged = pair.pulumi.up("secondary", check=False)
+        assert judged.exit_code
+        assert REASON in judged.output
+        assert len(pair.restore_names() - before) == 1, "nothing new while the first one was not judged"
+        pair.secondary.outcomes.order({"kind": "Restore"})
+        pair.pulumi.up("secondary")
+    finally:
+        pair.pulumi.run("config", "rm", "failover", "-s", "secondary")
+    assert pair.flag() == "secondary"
+    assert len([name for name in pair.restore_names() - before if "hourly-critical" in name]) == 2
