@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import fcntl
 import os
+import signal
 import re
 import shutil
 import subprocess
@@ -144,8 +145,13 @@ def test_what_a_killed_build_left_is_never_taken_for_a_tool(hello: Group, machin
     assert not (machine.cache / ".building").exists()
 
 
-def test_an_interrupt_ends_the_compiler_and_leaves_nothing_half_made(hello: Group, machine: Machine, tmp_path: Path) -> None:
+def test_an_interrupt_ends_the_compiler_and_leaves_nothing_half_made(
+    hello: Group, machine: Machine, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     machine.put_go(f"echo $$ > {tmp_path}/pid; kill -INT {os.getpid()}; exec sleep 60")
+    # A shell that starts the tests in the background has them ignore interrupts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     with pytest.raises(KeyboardInterrupt):
         machine.ensure(hello)
     assert start_time(int((tmp_path / "pid").read_text())) is None
