@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import fcntl
 import os
-import signal
 import re
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
