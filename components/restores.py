@@ -167,9 +167,9 @@ def refuse_if_serving(cluster: ClusterApi) -> None:
     """A Restore that is made while its region serves is a second one: somebody deleted the first behind Pulumi's back."""
     if cluster.read_record(SERVING_RECORD) is not None:
         raise RestoreFailedError(
-            "this region serves already, and a restore now would run over live data; for a backup that was added since, set "
-            "restore: false in k8s-dr:backups; if a Restore was deleted by hand leave it out: "
-            "pulumi up -s secondary --exclude '**Restore::**'; if it must run again: kubectl delete configmap serving -n k8s-dr"
+            "this region serves already, and a restore now would run over live data (was a Restore deleted by hand, or a backup "
+            "added since?); to go on without it set restore: false for it in k8s-dr:backups; if it must run: "
+            "kubectl delete configmap serving -n k8s-dr"
         )
 
 

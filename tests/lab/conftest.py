@@ -60,6 +60,8 @@ def back_to_normal(lab: Lab) -> None:
     if not lab.region("primary").alive:
         lab.heal("primary")
     lab.cloud.restore("us-east-1")
+    if "active:" not in (lab.paths.project / "Pulumi.secondary.yaml").read_text():
+        return
     lab.pulumi.configure("secondary", "active", "primary")
     lab.pulumi.run("cancel", "-s", "secondary", "--yes", check=False)
     lab.pulumi.up("secondary")
