@@ -26,7 +26,7 @@ _ENDED = " || ".join(f"@ == '{phase}'" for phase in ("Completed", "PartiallyFail
 
 
 class RestoreFailedError(pulumi.RunError):
-    """A restore ended otherwise than Completed; the message has Velero's reason and the way on, and no traceback."""
+    """A restore ended otherwise than Completed; the message has Velero's reason and the way on."""
 
 
 class Restore(pulumi.CustomResource):
