@@ -35,10 +35,33 @@ def check_cron(text: str) -> str:
     fields = len(text.split())
     if fields != 5:
         raise ValueError(f'has {fields} fields, a schedule has five (minute hour day month weekday); as in "0 2 * * *"')
+    _check_fields(text, reader="Velero", seconds="")
+    return text
+
+
+def check_cron_with_seconds(text: str) -> str:
+    """A cron line of six fields, seconds first, as CloudNativePG reads it. Raises ValueError with the right text otherwise.
+
+    Five fields would be taken, and mean something else: `0 2 * * *` runs at the second minute of every hour.
+    """
+    fields = text.split()
+    if len(fields) == 5:
+        raise ValueError(
+            f'has 5 fields, and CloudNativePG reads the first as seconds: it would run at other times; write "0 {text}"'
+        )
+    if len(fields) != 6:
+        raise ValueError(f'has {len(fields)} fields, a base backup has six (second minute hour …); as in "0 0 3 * * *"')
+    if not re.fullmatch(r"[0-5]?[0-9]", fields[0]):
+        raise ValueError(f'begins with the second {fields[0]} and not one from 0 to 59; write 0 as in "0 0 3 * * *"')
+    _check_fields(" ".join(fields[1:]), reader="CloudNativePG", seconds="0 ")
+    return text
+
+
+def _check_fields(text: str, *, reader: str, seconds: str) -> None:
+    """The five fields from minute to weekday. `seconds` is what stands before them in an example."""
     try:
         CronSim(text, datetime.now(UTC))
     except CronSimError as error:
-        raise ValueError(f'is not a cron line ({error}); write one as in "0 2 * * *"') from None
+        raise ValueError(f'is not a cron line ({error}); write one as in "{seconds}0 2 * * *"') from None
     if _FOREIGN.search(text.upper()):
-        raise ValueError('uses L, W, # or 7 for Sunday, which Velero does not know; write one as in "0 2 * * 0"')
-    return text
+        raise ValueError(f'uses L, W, # or 7 for Sunday, which {reader} does not know; write one as in "{seconds}0 2 * * 0"')

@@ -9,17 +9,22 @@ from dataclasses import dataclass
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from settings.model import Mistake, Settings
+from settings.fields import Mistake
+from settings.model import Settings
 
 PROJECT = "k8s-dr"
 
 SHARED = ("topology", "dns")
 """Objects that Pulumi.yaml gives both stacks; setting a part of one in a stack replaces the whole."""
 
-SECRETS = ("backupEncryptionPassword", "accessKeyId", "secretAccessKey")
+SECRETS = ("backupEncryptionPassword", "accessKeyId", "secretAccessKey", "databasePasswords")
+
+_OBJECTS = ("databasePasswords",)
+"""Secrets that are objects of several."""
 
 _HIDDEN = "the secret"
 
@@ -35,6 +40,12 @@ _LIMITS: dict[str, Callable[[Mapping[str, Any]], str]] = {
 def named(key: str) -> str:
     """A key as Pulumi prints it."""
     return f"{PROJECT}:{key}"
+
+
+def storing(key: str, stack: str) -> str:
+    """The command that stores a secret; of an object of secrets, one of them."""
+    what = f"--path '{key}[\"NAME\"]'" if key in _OBJECTS else key
+    return f"pulumi config set --secret {what} -s {stack}"
 
 
 def show(value: Any, *, secret: bool = False) -> str:
@@ -63,7 +74,7 @@ class Explainer:
 
     def lines(self, error: ValidationError) -> list[str]:
         """One line a mistake."""
-        details = [detail for detail in error.errors() if not self._shadowed(detail)]
+        details = [_by_alias(detail) for detail in error.errors() if not self._shadowed(detail)]
         lines: list[str] = []
         for shared in SHARED:
             mine = [detail for detail in details if detail["loc"][:1] == (shared,)]
@@ -87,6 +98,8 @@ class Explainer:
     def _line(self, detail: ErrorDetails) -> str:
         kind, loc, value = detail["type"], detail["loc"], detail["input"]
         secret = bool(loc) and loc[0] in self.secrets
+        if secret and kind != "extra_forbidden":
+            loc = _without_free_key(loc)
         key = named(_path(loc)) if loc else PROJECT
         if kind == "missing":
             return self._missing(key, loc)
@@ -101,6 +114,8 @@ class Explainer:
             return f"{key}: is empty; write it: {_field_at(loc).description}"
         if kind in ("too_short", "string_too_short"):
             return f"{key}: is empty; write {'it' if isinstance(value, str) else 'at least one'}: {_field_at(loc).description}"
+        if kind == "dict_type" and secret:
+            return f"{key}: {_HIDDEN} is not an object; for each of its parts run: {storing(str(loc[0]), self.stack)}"
         return f"{key}: {show(value, secret=secret)} {_reason(detail, secret=secret)}"
 
     def _missing(self, key: str, loc: tuple[int | str, ...]) -> str:
@@ -108,7 +123,7 @@ class Explainer:
         if len(loc) > 1:
             return f"{key}: is missing; add it: {description}"
         if loc[0] in SECRETS:
-            return f"{key}: is missing ({description}); run: pulumi config set --secret {loc[0]} -s {self.stack}"
+            return f"{key}: is missing ({description}); run: {storing(str(loc[0]), self.stack)}"
         return f"{key}: is missing; add it to Pulumi.yaml or Pulumi.{self.stack}.yaml: {description}"
 
 
@@ -135,6 +150,8 @@ def _reason(detail: ErrorDetails, *, secret: bool) -> str:
         return f"{what}; write it in quotes" if not isinstance(value, dict | list) else f"{what}; write one value"
     if kind == "model_type":
         return f"is not an object; write {_form(_annotation_at(detail['loc']))}"
+    if kind == "dict_type":
+        return "is not an object; write {name: text}"
     if kind == "list_type":
         one = isinstance(value, str) and not secret
         return f"is not a list; write {f'[{value}]' if one else _form(_annotation_at(detail['loc']))}"
@@ -152,6 +169,18 @@ def _path(loc: Sequence[int | str]) -> str:
     return text
 
 
+def _by_alias(detail: ErrorDetails) -> ErrorDetails:
+    """A top-level default that is not enough is named as the program names it, not as a person writes it."""
+    loc = detail["loc"]
+    return {**detail, "loc": (to_camel(loc[0]), *loc[1:])} if loc and isinstance(loc[0], str) else detail
+
+
+def _without_free_key(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """A location without the key that a person chose, as in `databasePasswords.NAME`, which may be a secret by mistake."""
+    free = isinstance(loc[-1], str) and loc[-1] not in _aliases(_model_at(loc[:-1])) and loc[-1] != "Alias"
+    return loc[:-1] if free and not str(loc[-1]).startswith("function-") else loc
+
+
 def _aliases(model: type[BaseModel]) -> list[str]:
     return [field.alias for field in model.model_fields.values() if field.alias]
 
@@ -167,9 +196,10 @@ def _model_at(loc: Sequence[int | str]) -> type[BaseModel]:
 
 
 def _field_at(loc: Sequence[int | str]) -> FieldInfo:
-    """The field that a location is in: of an entry of a list, the list's."""
+    """The field that a location is in: of an entry of a list, or of an object of free keys, that one's."""
     *above, last = [part for part in loc if isinstance(part, str) and not part.startswith("function-")]
-    return next(field for field in _model_at(above).model_fields.values() if field.alias == last)
+    field = next((field for field in _model_at(above).model_fields.values() if field.alias == last), None)
+    return field or _field_at(above)
 
 
 def _annotation_at(loc: Sequence[int | str]) -> Any:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Collection, Mapping
 from typing import Any
 
 import pulumi.runtime.config
 from pydantic import ValidationError
 
-from settings.explain import PROJECT, SECRETS, Explainer, did_you_mean, named, show
+from settings.explain import PROJECT, SECRETS, Explainer, did_you_mean, named, show, storing
 from settings.model import Settings
 from settings.roles import ROLES
 
 KEYS = [field.alias for name, field in Settings.model_fields.items() if field.alias and name != "role"]
-_TEXT = {"active", *SECRETS}
+_TEXT = {"active", "tier", *SECRETS} - {"databasePasswords"}
 
 
 class ConfigurationError(Exception):
@@ -49,10 +51,13 @@ def load(stack: str, raw: Mapping[str, str], secrets: Collection[str] = ()) -> S
             try:
                 values[key] = _parse(key, text)
             except ValueError:
-                shown = show(text, secret=key in secrets)
-                problems.append(f"{named(key)}: {shown} cannot be read; write it as YAML in Pulumi.yaml or Pulumi.{stack}.yaml")
+                shown = show(text, secret=key in secrets or key in SECRETS)
+                fix = f"write it as YAML in Pulumi.yaml or Pulumi.{stack}.yaml"
+                if key in SECRETS:
+                    fix = f"run: pulumi config rm {key} -s {stack} && {storing(key, stack)}"
+                problems.append(f"{named(key)}: {shown} cannot be read; {fix}")
     problems += [
-        f"{named(key)}: is stored in clear text; run: pulumi config set --secret {key} -s {stack}"
+        f"{named(key)}: is stored in clear text; run: {storing(key, stack)}"
         for key in SECRETS
         if key in raw and key not in secrets
     ]
@@ -79,8 +84,9 @@ def _misplaced_assignments(stack: str, raw: Mapping[str, str], secrets: Collecti
     problems = []
     for key in (key for key in raw if "=" in key):
         name, _, value = key.partition("=")
-        secret = name in SECRETS or key in secrets
-        shown, again = ("…", f"--secret {name}") if secret else (value, f"{name} {value}")
+        secret = _top(name) in SECRETS or key in secrets
+        path = "" if name == _top(name) else "--path "
+        shown, again = ("…", f"--secret {path}{shlex.quote(name)}") if secret else (value, f"{path}{shlex.quote(name)} {value}")
         problems.append(
             f"{named(name)}={shown}: 'pulumi config set {name}={shown}' stored a key of that name and changed nothing; run: "
             f"pulumi config rm '{name}={shown}' -s {stack} && pulumi config set {again} -s {stack}"
@@ -89,8 +95,17 @@ def _misplaced_assignments(stack: str, raw: Mapping[str, str], secrets: Collecti
 
 
 def _unknown_keys(stack: str, raw: Mapping[str, str]) -> list[str]:
-    return [
-        f"{named(key)}: unknown key{did_you_mean(key, KEYS)}; to remove it run: pulumi config rm {key} -s {stack}"
-        for key in raw
-        if key not in KEYS
-    ]
+    problems = []
+    for key in (key for key in raw if key not in KEYS):
+        remove = f"pulumi config rm {shlex.quote(key)} -s {stack}"
+        if _top(key) in KEYS:
+            again = f"pulumi config set {'--secret ' if _top(key) in SECRETS else ''}--path {shlex.quote(key)} … -s {stack}"
+            problems.append(f"{named(key)}: was stored without --path and changed nothing; run: {remove} && {again}")
+        else:
+            problems.append(f"{named(key)}: unknown key{did_you_mean(key, KEYS)}; to remove it run: {remove}")
+    return problems
+
+
+def _top(path: str) -> str:
+    """The key that a path begins with: `databasePasswords` of `databasePasswords["app"]`."""
+    return re.split(r"[.\[]", path, maxsplit=1)[0]

@@ -6,97 +6,33 @@ What both regions share stands once, in Pulumi.yaml; a stack file holds only wha
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
-    SecretStr,
-    Strict,
-    ValidationInfo,
-    field_validator,
-    model_validator,
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
+
+from settings.database import Database
+from settings.durations import parse_duration
+from settings.fields import (
+    LABEL_LENGTH,
+    AwsRegion,
+    Cron,
+    Duration,
+    HostName,
+    Label,
+    Mistake,
+    Model,
+    Switch,
+    Url,
+    Whole,
+    WorkloadName,
+    ZoneId,
+    all_different,
+    matching,
 )
-from pydantic.alias_generators import to_camel
-from pydantic_core import CoreSchema, core_schema
-
-from settings.durations import check_cron, parse_duration
 from settings.roles import ROLES, Role, serving
+from settings.tiers import Objectives, Targets, Tier, objectives
 
 Purpose = Literal["velero", "etcd", "database", "dr-flag"]
-
-LABEL_LENGTH = 63
-"""Characters of a Kubernetes label's value, and of most names."""
-
-_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_HOST_NAME = re.compile(r"(?=.{1,253}$)([a-z0-9_]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
-_WORKLOAD = re.compile(r"(deployment|statefulset)/[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
-
-
-class Mistake(ValueError):  # noqa: N818 - a person's, told in one line; nothing here has gone wrong
-    """What is wrong with a value. Each `{}` of the text stands for a part of what was written, which may be a secret."""
-
-    def __init__(self, text: str, *written: str) -> None:
-        super().__init__(text.format(*written))
-        self.text, self.written = text, written
-
-
-@dataclass(frozen=True)
-class _Form:
-    """What a text must be: `check` raises ValueError where it is not, `name` is what the reference of all keys calls it."""
-
-    check: Callable[[str], str]
-    name: str
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(self.check, handler(source))
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {**handler(schema), "format": self.name}
-
-
-def _matching(pattern: re.Pattern[str], what: str, example: str) -> _Form:
-    def check(text: str) -> str:
-        if not pattern.fullmatch(text):
-            raise ValueError(f"is not {what}; write one as in {example}")
-        return text
-
-    return _Form(check, f"{what}, as in {example}")
-
-
-def _duration(text: str) -> str:
-    parse_duration(text)
-    return text
-
-
-# Not pydantic's own reading, to which true is 1 and "no" is false.
-Whole = Annotated[int, Strict()]
-Switch = Annotated[bool, Strict()]
-
-Duration = Annotated[str, _Form(_duration, "a duration, as in 720h, 1h30m or 90s")]
-Cron = Annotated[str, _Form(check_cron, 'a cron line of five fields, as in "0 2 * * *"')]
-Label = Annotated[str, _matching(_DNS_LABEL, "a Kubernetes name (lower case letters, digits and -)", "production")]
-HostName = Annotated[str, _matching(_HOST_NAME, "a host name", "app.example.com")]
-# Other partitions (China, GovCloud) have ARNs and host names of their own.
-_AWS_REGION = re.compile(r"(?!cn-|us-gov-|us-iso|eu-iso)[a-z]{2}(-[a-z]+)+-\d")
-AwsRegion = Annotated[str, _matching(_AWS_REGION, "a commercial AWS region", "us-west-2")]
-WorkloadName = Annotated[str, _matching(_WORKLOAD, "a workload", "deployment/web or statefulset/queue")]
-Url = Annotated[
-    str,
-    _matching(re.compile(r"https?://[^/\s]+"), "a plain URL (scheme, host and port)", "http://minio.example.com:9000"),
-]
-ZoneId = Annotated[str, _matching(re.compile(r"[A-Z0-9]{4,32}"), "a Route 53 hosted zone id", "Z0123456789ABCDEFGHIJ")]
-
-
-class Model(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
-    )
 
 
 class Regions(Model):
@@ -116,10 +52,10 @@ class Regions(Model):
 class Topology(Model):
     """Whose buckets, in which two regions: from this every name is computed."""
 
-    organization: Annotated[str, _matching(re.compile(r"[a-z0-9][a-z0-9-]{0,19}"), "a short lower-case name", "acme")] = Field(
+    organization: Annotated[str, matching(re.compile(r"[a-z0-9][a-z0-9-]{0,19}"), "a short lower-case name", "acme")] = Field(
         description="first part of every bucket and role name"
     )
-    account_id: Annotated[str, _matching(re.compile(r"\d{12}"), "an AWS account id in quotes", '"123456789012"')] = Field(
+    account_id: Annotated[str, matching(re.compile(r"\d{12}"), "an AWS account id in quotes", '"123456789012"')] = Field(
         description="the AWS account, twelve digits, in quotes"
     )
     regions: Regions = Field(description="the two AWS regions")
@@ -157,7 +93,7 @@ class Dns(Model):
     @field_validator("names")
     @classmethod
     def _names_differ(cls, names: list[str]) -> list[str]:
-        return _all_different(names, "name")
+        return all_different(names, "name")
 
 
 class Backup(Model):
@@ -184,7 +120,7 @@ class Check(Model):
 
     service: Label = Field(description="the Service to ask")
     port: Whole = Field(default=80, ge=1, le=65535, description="the Service's port")
-    path: Annotated[str, _matching(re.compile(r"/[^\s?#]*"), "a path", "/healthz")] = Field(
+    path: Annotated[str, matching(re.compile(r"/[^\s?#]*"), "a path", "/healthz")] = Field(
         default="/", description="the path that must answer with success"
     )
 
@@ -208,7 +144,7 @@ class Workload(Model):
     @field_validator("names")
     @classmethod
     def _names_differ(cls, names: list[str]) -> list[str]:
-        return _all_different(names, "workload")
+        return all_different(names, "workload")
 
 
 class Velero(Model):
@@ -226,6 +162,17 @@ class Images(Model):
         default="docker.io/velero/velero-plugin-for-aws:v1.14.3", description="Velero's plugin for S3"
     )
     kubectl: str = Field(default="registry.k8s.io/kubectl:v1.37.2", description="scales workloads and checks them")
+    etcd: str = Field(default="gcr.io/etcd-development/etcd:v3.6.5", description="takes and verifies etcd snapshots")
+    aws_cli: str = Field(default="public.ecr.aws/aws-cli/aws-cli:2.31.0", description="uploads etcd snapshots")
+    cloudnative_pg: str = Field(
+        default="ghcr.io/cloudnative-pg/cloudnative-pg:1.30.0", description="the operator, where this program installs it"
+    )
+    barman_cloud_plugin: str = Field(
+        default="ghcr.io/cloudnative-pg/plugin-barman-cloud:v0.14.0", description="the plugin, where this program installs it"
+    )
+    barman_cloud_sidecar: str = Field(
+        default="ghcr.io/cloudnative-pg/plugin-barman-cloud-sidecar:v0.14.0", description="the plugin's part in each instance"
+    )
 
 
 class ObjectLock(Model):
@@ -252,8 +199,14 @@ class Failover(Model):
     scale: Duration = Field(default="10m", description="workloads scaled and available")
     verify: Duration = Field(default="5m", description="the checks answered")
     preflight: Duration = Field(default="3m", description="backups of the peer visible here")
+    promote: Duration = Field(default="10m", description="a database promoted, written to and archiving")
+    probe: Annotated[str, matching(re.compile(r"https?://\S+"), "a URL", "https://app.example.com/")] | None = Field(
+        default=None,
+        description="URL that answers while the primary region serves; a promotion is refused while it does. By default https:// "
+        "and the first of dns.names",
+    )
 
-    def seconds(self, step: Literal["restore", "scale", "verify", "preflight"]) -> int:
+    def seconds(self, step: Literal["restore", "scale", "verify", "preflight", "promote"]) -> int:
         return int(parse_duration(getattr(self, step)).total_seconds())
 
 
@@ -265,6 +218,38 @@ class Cluster(Model):
     distribution: Literal["eks", "self-managed"] = Field(description="eks, or self-managed (kubeadm, kOps, …)")
     kubeconfig: str | None = Field(default=None, description="path of the kubeconfig; by default the one kubectl uses")
     velero_role_arn: str | None = Field(default=None, description="IAM role that Velero's service account assumes (IRSA)")
+    database_role_arn: str | None = Field(default=None, description="IAM role that databases' service accounts assume (IRSA)")
+    etcd_role_arn: str | None = Field(default=None, description="IAM role that the etcd backup's service account assumes (IRSA)")
+
+
+class Etcd(Model):
+    """Snapshots of the control plane's own store, on clusters whose control plane is the team's."""
+
+    enabled: Switch | None = Field(default=None, description="by default true where distribution is self-managed; never on eks")
+    cron: Cron = Field(default="0 */6 * * *", description="when, five fields, UTC")
+    keep_local: Duration = Field(default="168h", description="how long a copy stays on the control-plane node")
+    directory: str = Field(default="/var/backups/etcd", description="where it stays")
+    certificates: str = Field(default="/etc/kubernetes/pki/etcd", description="directory of etcd's certificates on the node")
+    ca: str = Field(default="ca.crt", description="etcd's authority, in that directory")
+    certificate: str = Field(default="healthcheck-client.crt", description="the client certificate, in that directory")
+    key: str = Field(default="healthcheck-client.key", description="the client's key, in that directory")
+    endpoint: str = Field(default="https://127.0.0.1:2379", description="etcd as the control-plane node reaches it")
+    timeout: Duration = Field(default="30m", description="how long one backup may take")
+
+
+class Operators(Model):
+    """Which operators this program installs, from the archives in charts/; false where the cluster has one already."""
+
+    cloudnative_pg: Switch = Field(default=False, description="CloudNativePG")
+    barman_cloud: Switch = Field(default=False, description="its Barman Cloud plugin")
+    cert_manager: Switch = Field(default=False, description="cert-manager, which the plugin needs")
+
+
+class StorageClass(Model):
+    """The class of the databases' volumes."""
+
+    managed: Switch = Field(default=False, description="true: made by this program, encrypted with the region's own key")
+    name: Label = Field(default="gp3-encrypted", description="its name, the same in both regions")
 
 
 class Alias(Model):
@@ -299,6 +284,12 @@ class Settings(Model):
     dns: Dns = Field(description="zone, names and how traffic moves")
     backups: list[Backup] = Field(min_length=1, description="Velero schedules, the same in both regions")
     workloads: list[Workload] = Field(min_length=1, description="what runs in the active region")
+    databases: list[Database] = Field(default=[], description="PostgreSQL in both regions, by CloudNativePG")
+    tier: Tier = Field(default="pilot-light", description="what a failover promises: its RPO and RTO")
+    targets: Targets = Field(default_factory=Targets, description="targets of your own, in place of the tier's")
+    etcd: Etcd = Field(default_factory=Etcd, description="etcd snapshots, on self-managed control planes")
+    operators: Operators = Field(default_factory=Operators, description="operators that this program installs")
+    storage_class: StorageClass = Field(default_factory=StorageClass, description="the class of the databases' volumes")
     velero: Velero = Field(default_factory=Velero, description="how Velero is installed")
     storage: Storage = Field(default_factory=Storage, description="the backup buckets")
     failover: Failover = Field(default_factory=Failover, description="timeouts of a failover's steps")
@@ -311,6 +302,9 @@ class Settings(Model):
     peer_ready: Switch = Field(
         default=False, description="true once the other region's buckets exist: replication starts, of new objects"
     )
+    force: Switch = Field(
+        default=False, description="fail over although a database is too far behind, or the primary still answers; unset it after"
+    )
     images: Images = Field(default_factory=Images, description="container images")
     aws: Aws = Field(default_factory=Aws, description="endpoint or profile, where not the usual")
     backup_encryption_password: SecretStr = Field(
@@ -319,11 +313,16 @@ class Settings(Model):
     )
     access_key_id: SecretStr | None = Field(default=None, description="static credentials for Velero, where no role can be had")
     secret_access_key: SecretStr | None = Field(default=None, description="the key that belongs to accessKeyId")
+    database_passwords: dict[str, SecretStr] = Field(
+        default={},
+        validate_default=True,
+        description="password of each database's owner, by the database's name; the same in both regions",
+    )
 
     @field_validator("backups")
     @classmethod
     def _backups_have_names_of_their_own_that_fit(cls, backups: list[Backup], info: ValidationInfo) -> list[Backup]:
-        _all_different([backup.name for backup in backups], "backup")
+        all_different([backup.name for backup in backups], "backup")
         topology: Topology | None = info.data.get("topology")
         if topology is None:  # which has a mistake of its own
             return backups
@@ -340,7 +339,7 @@ class Settings(Model):
     @field_validator("workloads")
     @classmethod
     def _workloads_differ(cls, workloads: list[Workload]) -> list[Workload]:
-        _all_different([workload.namespace for workload in workloads], "namespace")
+        all_different([workload.namespace for workload in workloads], "namespace")
         return workloads
 
     @field_validator("backup_encryption_password")
@@ -349,6 +348,46 @@ class Settings(Model):
         if len(password.get_secret_value()) < 12:
             raise ValueError("is shorter than 12 characters, and whoever reads the bucket can try it; choose a longer one")
         return password
+
+    @field_validator("databases")
+    @classmethod
+    def _databases_differ(cls, databases: list[Database]) -> list[Database]:
+        all_different([database.name for database in databases], "database")
+        return databases
+
+    @field_validator("cluster")
+    @classmethod
+    def _etcd_is_ours(cls, cluster: Cluster, info: ValidationInfo) -> Cluster:
+        etcd: Etcd | None = info.data.get("etcd")
+        if etcd is not None and etcd.enabled and cluster.distribution == "eks":
+            raise ValueError(
+                "has distribution eks while etcd.enabled is true: on EKS nobody but AWS reaches etcd, which AWS backs up and "
+                "restores by itself; Velero's backups protect what is in it. Take etcd.enabled out, or set it to false"
+            )
+        return cluster
+
+    @field_validator("database_passwords")
+    @classmethod
+    def _every_database_has_one(cls, passwords: dict[str, SecretStr], info: ValidationInfo) -> dict[str, SecretStr]:
+        if "databases" not in info.data:  # which have a mistake of their own
+            return passwords
+        stack, names = info.data["role"], [database.name for database in info.data["databases"]]
+        for name in (name for name in names if name not in passwords):
+            raise ValueError(
+                f"has no password for the owner of {name}; run, with the same password in both stacks: "
+                f"pulumi config set --secret --path 'databasePasswords[\"{name}\"]' -s {stack}"
+            )
+        if empty := next((name for name in names if not passwords[name].get_secret_value()), None):
+            raise ValueError(
+                f"has an empty password for the owner of {empty}; run: "
+                f"pulumi config set --secret --path 'databasePasswords[\"{empty}\"]' -s {stack}"
+            )
+        if passwords.keys() - set(names):
+            raise ValueError(
+                f"has a password for a database that is not in databases (see: pulumi config get databasePasswords -s {stack}); "
+                f"take it out: pulumi config rm --path 'databasePasswords[\"NAME\"]' -s {stack}"
+            )
+        return passwords
 
     @model_validator(mode="after")
     def _both_halves_of_the_key(self) -> Settings:
@@ -361,11 +400,15 @@ class Settings(Model):
     def serving_role(self) -> Role:
         return serving(self.active)
 
+    @property
+    def backs_up_etcd(self) -> bool:
+        return self.cluster.distribution == "self-managed" and self.etcd.enabled is not False
 
-def _all_different(values: list[str], what: str) -> list[str]:
-    seen: set[str] = set()
-    for value in values:
-        if value in seen:
-            raise Mistake(f"names the {what} {{}} twice; keep one", value)
-        seen.add(value)
-    return values
+    @property
+    def objectives(self) -> Objectives:
+        return objectives(self.tier, self.targets)
+
+    @property
+    def probe(self) -> str:
+        """What answers while the primary region serves users."""
+        return self.failover.probe or f"https://{self.dns.names[0]}/"

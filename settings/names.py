@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import sha256
 
-from settings.model import LABEL_LENGTH, Purpose, Topology
+from settings.fields import LABEL_LENGTH
+from settings.model import Purpose, Topology
 from settings.roles import Role, peer_of
 
 NAMESPACE = "k8s-dr"
@@ -16,6 +17,9 @@ NAMESPACE = "k8s-dr"
 
 FLAG_KEY = "dr/active.json"
 """S3 key of the traffic flag."""
+
+ARCHIVE_PREFIX = "cnpg"
+"""Prefix of every database archive in its bucket; below it one directory a server name."""
 
 PROGRAM_NAMESPACES = ("cert-manager", "cnpg-system", NAMESPACE, "kube-node-lease", "kube-public", "kube-system", "velero")
 """Namespaces that a cluster brings itself or that this program owns: never restored over."""
@@ -80,3 +84,12 @@ class Names:
     def schedule(self, backup: str, role: Role) -> str:
         """Velero's name of the schedule `backup` of the region `role`."""
         return self.topology.schedule(backup, role)
+
+    @property
+    def archive(self) -> str:
+        """Where this region's databases are archived; the peer's are below the same prefix of the peer's bucket."""
+        return f"s3://{self.bucket('database')}/{ARCHIVE_PREFIX}"
+
+    @property
+    def peer_archive(self) -> str:
+        return f"s3://{self.peer_bucket('database')}/{ARCHIVE_PREFIX}"

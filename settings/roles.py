@@ -16,6 +16,11 @@ def peer_of(role: Role) -> Role:
     return "secondary" if role == "primary" else "primary"
 
 
+DatabaseRole = Literal["primary", "replica", "promoted", "fenced"]
+"""What a region's half of a database is: the writable one; a follower; a follower that was promoted without a token, for the
+other half is dead; or, after that, the old one, stopped with its data, so that nobody writes twice."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Duties:
     """What one region does now."""
@@ -33,6 +38,9 @@ class Duties:
     """Whether the program scales workloads. Not before somebody has set `active`, which the first failover does: installing
     disaster recovery must never scale a running production, and a standby that was never used has nothing to scale."""
 
+    database: DatabaseRole
+    """What this region's half of each database is."""
+
     schedules_paused: bool
     """Only the serving region backs up on schedule: a standby would record its own emptiness."""
 
@@ -45,6 +53,14 @@ def serving(active: Role | None) -> Role:
     return active or "primary"
 
 
+_DATABASE: dict[tuple[Role, bool], DatabaseRole] = {
+    ("primary", True): "primary",
+    ("primary", False): "fenced",
+    ("secondary", False): "replica",
+    ("secondary", True): "promoted",
+}
+
+
 def duties(role: Role, active: Role | None) -> Duties:
     """What the region `role` does; `active` is what somebody has set, None before the first failover."""
     serves = role == serving(active)
@@ -53,6 +69,7 @@ def duties(role: Role, active: Role | None) -> Duties:
         takes_over=serves and role == "secondary",
         scale_to="replicas" if serves else "standbyReplicas",
         enforces_scale=active is not None,
+        database=_DATABASE[role, serves],
         schedules_paused=not serves,
         flag=serving(active) if role == "secondary" else None,
     )

@@ -21,5 +21,5 @@ def example(stack: str, changes: dict[str, Any] | None = None) -> dict[str, str]
     values = {key: entry.get("value", entry.get("default")) for key, entry in shared.items()}
     own = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
     values |= {key.removeprefix(f"{PROJECT}:"): value for key, value in own.items()}
-    values |= {"backupEncryptionPassword": PASSWORD, **(changes or {})}
+    values |= {"backupEncryptionPassword": PASSWORD, "databasePasswords": {"app-database": PASSWORD}, **(changes or {})}
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items() if value is not REMOVED}

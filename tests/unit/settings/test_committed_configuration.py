@@ -20,14 +20,15 @@ def committed(role: Role) -> Settings:
     return load(role, example(role), SECRETS)
 
 
-def test_it_is_valid_once_the_password_is_set(role: Role) -> None:
+def test_it_is_valid_once_the_passwords_are_set(role: Role) -> None:
     assert committed(role).role == role
 
 
-def test_it_lacks_nothing_but_the_password(role: Role) -> None:
-    own = yaml.safe_load((ROOT / f"Pulumi.{role}.yaml").read_text())["config"]
-    assert "k8s-dr:backupEncryptionPassword" not in own
-    assert f"pulumi config set --secret backupEncryptionPassword -s {role}" in (ROOT / f"Pulumi.{role}.yaml").read_text()
+def test_it_lacks_nothing_but_the_passwords_and_says_how_to_set_them(role: Role) -> None:
+    text = (ROOT / f"Pulumi.{role}.yaml").read_text()
+    assert not {f"k8s-dr:{key}" for key in SECRETS} & yaml.safe_load(text)["config"].keys()
+    assert f"pulumi config set --secret backupEncryptionPassword -s {role}" in text
+    assert f"pulumi config set --secret --path 'databasePasswords[\"app-database\"]' -s {role}" in text
 
 
 def test_it_has_the_guides_regions_names_and_schedules(role: Role) -> None:
@@ -50,6 +51,16 @@ def test_it_has_the_guides_regions_names_and_schedules(role: Role) -> None:
     assert (workload.namespace, workload.replicas, workload.standby_replicas) == ("production", 3, 0)
 
 
+def test_it_has_the_guides_database(role: Role) -> None:
+    (database,) = committed(role).databases
+    assert (database.name, database.namespace, database.instances) == ("app-database", "databases", 3)
+    assert (database.storage, database.storage_class, database.retention) == ("100Gi", "gp3-encrypted", "30d")
+    assert (database.database, database.owner, database.backup_cron) == ("app", "app", "0 0 3 * * *")
+    assert (database.source, database.replication) == ("replica-bucket", "archive")
+    assert committed(role).tier == "pilot-light"
+    assert not committed(role).force
+
+
 def test_what_both_regions_share_is_written_once() -> None:
     shared = set(yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"])
     for role in ("primary", "secondary"):
@@ -58,18 +69,18 @@ def test_what_both_regions_share_is_written_once() -> None:
         assert len(own) <= 4, "a stack file fits on half a screen"
 
 
-def test_replication_starts_where_the_peers_buckets_exist_already() -> None:
-    assert committed("secondary").peer_ready
-    assert not committed("primary").peer_ready
+def test_nothing_is_replicated_before_somebody_says_that_the_peer_is_there(role: Role) -> None:
+    assert not committed(role).peer_ready
 
 
 def test_steps_have_timeouts_in_seconds(role: Role) -> None:
     failover = committed(role).failover
-    assert {step: failover.seconds(step) for step in ("restore", "scale", "verify", "preflight")} == {
+    assert {step: failover.seconds(step) for step in ("restore", "scale", "verify", "preflight", "promote")} == {
         "restore": 1800,
         "scale": 600,
         "verify": 300,
         "preflight": 180,
+        "promote": 600,
     }
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from settings.durations import check_cron, parse_duration
+from settings.durations import check_cron, check_cron_with_seconds, parse_duration
 
 small = st.integers(0, 9999)
 
@@ -66,3 +66,22 @@ def test_a_cron_line_that_only_other_programs_read_is_refused(line: str) -> None
 def test_any_text_is_a_cron_line_or_a_value_error(text: str) -> None:
     with suppress(ValueError):
         assert len(check_cron(text).split()) == 5
+
+
+@pytest.mark.parametrize("line", ["0 0 3 * * *", "59 0 3 * * MON", "05 */15 * * * *"])
+def test_a_cron_line_with_seconds_is_kept_as_it_is(line: str) -> None:
+    assert check_cron_with_seconds(line) == line
+
+
+@given(st.integers(0, 59), st.integers(0, 23))
+def test_the_text_that_a_line_of_five_fields_is_told_to_write_is_taken_and_means_the_same(minute: int, hour: int) -> None:
+    with pytest.raises(ValueError, match="has 5 fields") as caught:
+        check_cron_with_seconds(f"{minute} {hour} * * *")
+    advised = str(caught.value).split('"')[1]
+    assert check_cron_with_seconds(advised) == f"0 {minute} {hour} * * *"
+
+
+@given(st.text())
+def test_any_text_is_a_cron_line_with_seconds_or_a_value_error(text: str) -> None:
+    with suppress(ValueError):
+        assert len(check_cron_with_seconds(text).split()) == 6

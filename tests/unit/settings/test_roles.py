@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from settings.roles import Duties, Role, duties, peer_of, refusal, serving
+from settings.roles import DatabaseRole, Duties, Role, duties, peer_of, refusal, serving
+from tests.examples import ROOT
 
 ROLES: tuple[Role, ...] = ("primary", "secondary")
 CONFIGURED: tuple[Role | None, ...] = (None, *ROLES)
@@ -18,24 +19,34 @@ CONFIGURED: tuple[Role | None, ...] = (None, *ROLES)
 roles = st.sampled_from(ROLES)
 configured = st.sampled_from(CONFIGURED)
 
-# stack, active | serves, takes over, workloads at, scaled by the program, schedules paused, flag
-TABLE: list[tuple[Role, Role | None, bool, bool, Literal["replicas", "standbyReplicas"], bool, bool, Role | None]] = [
-    ("primary", None, True, False, "replicas", False, False, None),
-    ("primary", "primary", True, False, "replicas", True, False, None),
-    ("primary", "secondary", False, False, "standbyReplicas", True, True, None),
-    ("secondary", None, False, False, "standbyReplicas", False, True, "primary"),
-    ("secondary", "primary", False, False, "standbyReplicas", True, True, "primary"),
-    ("secondary", "secondary", True, True, "replicas", True, False, "secondary"),
+Scale = Literal["replicas", "standbyReplicas"]
+
+# stack, active | serves, takes over, database, workloads at, scaled by the program, schedules paused, flag
+TABLE: list[tuple[Role, Role | None, bool, bool, DatabaseRole, Scale, bool, bool, Role | None]] = [
+    ("primary", None, True, False, "primary", "replicas", False, False, None),
+    ("primary", "primary", True, False, "primary", "replicas", True, False, None),
+    ("primary", "secondary", False, False, "fenced", "standbyReplicas", True, True, None),
+    ("secondary", None, False, False, "replica", "standbyReplicas", False, True, "primary"),
+    ("secondary", "primary", False, False, "replica", "standbyReplicas", True, True, "primary"),
+    ("secondary", "secondary", True, True, "promoted", "replicas", True, False, "secondary"),
 ]
+WORDS = {
+    "primary": "primary, written to",
+    "replica": "replica",
+    "promoted": "promoted, no token (unplanned)",
+    "fenced": "fenced: hibernated, still its old data",
+}
+"""What the table of docs/roles.md calls the halves of a database."""
 
 
-@pytest.mark.parametrize(("stack", "active", "serves", "takes_over", "scale_to", "enforces", "paused", "flag"), TABLE)
+@pytest.mark.parametrize(("stack", "active", "serves", "takes_over", "database", "scale_to", "enforces", "paused", "flag"), TABLE)
 def test_each_role_has_its_duties(
     stack: Role,
     active: Role | None,
     serves: bool,
     takes_over: bool,
-    scale_to: Literal["replicas", "standbyReplicas"],
+    database: DatabaseRole,
+    scale_to: Scale,
     enforces: bool,
     paused: bool,
     flag: Role | None,
@@ -43,11 +54,38 @@ def test_each_role_has_its_duties(
     assert duties(stack, active) == Duties(
         serves=serves,
         takes_over=takes_over,
+        database=database,
         scale_to=scale_to,
         enforces_scale=enforces,
         schedules_paused=paused,
         flag=flag,
     )
+
+
+def test_the_table_in_the_documentation_is_this_one() -> None:
+    rows = [line for line in (ROOT / "docs" / "roles.md").read_text().splitlines() if line.startswith(("| primary", "| second"))]
+    assert [[cell.strip() for cell in row.strip("|").split("|")] for row in rows] == [
+        [
+            stack,
+            active or "not set",
+            "yes" if serves else "no",
+            "yes" if takes_over else "no",
+            WORDS[database],
+            f"scaled to `{scale_to}`" if enforces else "as deployed",
+            "paused" if paused else "run",
+            f"`{flag}`" if flag else "–",
+        ]
+        for stack, active, serves, takes_over, database, scale_to, enforces, paused, flag in TABLE
+    ]
+
+
+@given(primary_active=configured, secondary_active=configured)
+def test_at_most_one_half_of_a_database_is_written_to_by_any_pair_of_stacks_that_is_not_refused(
+    primary_active: Role | None, secondary_active: Role | None
+) -> None:
+    primary, secondary = duties("primary", primary_active), duties("secondary", secondary_active)
+    if refusal("primary", primary_active, secondary.flag) is None:
+        assert (primary.database, secondary.database) != ("primary", "promoted")
 
 
 @given(primary_active=configured, secondary_active=configured)

@@ -1,0 +1,92 @@
+"""What a value may be: the forms of texts, the one base of every model, and a mistake as a person reads it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, Strict
+from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema, core_schema
+
+from settings.durations import check_cron, check_cron_with_seconds, parse_duration
+
+LABEL_LENGTH = 63
+"""Characters of a Kubernetes label's value, and of most names."""
+
+_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_HOST_NAME = re.compile(r"(?=.{1,253}$)([a-z0-9_]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+_WORKLOAD = re.compile(r"(deployment|statefulset)/[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+
+
+class Mistake(ValueError):  # noqa: N818 - a person's, told in one line; nothing here has gone wrong
+    """What is wrong with a value. Each `{}` of the text stands for a part of what was written, which may be a secret."""
+
+    def __init__(self, text: str, *written: str) -> None:
+        super().__init__(text.format(*written))
+        self.text, self.written = text, written
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a text must be: `check` raises ValueError where it is not, `name` is what the reference of all keys calls it."""
+
+    check: Callable[[str], str]
+    name: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), "format": self.name}
+
+
+def matching(pattern: re.Pattern[str], what: str, example: str) -> Form:
+    def check(text: str) -> str:
+        if not pattern.fullmatch(text):
+            raise ValueError(f"is not {what}; write one as in {example}")
+        return text
+
+    return Form(check, f"{what}, as in {example}")
+
+
+def _duration(text: str) -> str:
+    parse_duration(text)
+    return text
+
+
+# Not pydantic's own reading, to which true is 1 and "no" is false.
+Whole = Annotated[int, Strict()]
+Switch = Annotated[bool, Strict()]
+
+Duration = Annotated[str, Form(_duration, "a duration, as in 720h, 1h30m or 90s")]
+Cron = Annotated[str, Form(check_cron, 'a cron line of five fields, as in "0 2 * * *"')]
+CronWithSeconds = Annotated[str, Form(check_cron_with_seconds, 'a cron line of six fields, seconds first, as in "0 0 3 * * *"')]
+Label = Annotated[str, matching(_DNS_LABEL, "a Kubernetes name (lower case letters, digits and -)", "production")]
+HostName = Annotated[str, matching(_HOST_NAME, "a host name", "app.example.com")]
+# Other partitions (China, GovCloud) have ARNs and host names of their own.
+_AWS_REGION = re.compile(r"(?!cn-|us-gov-|us-iso|eu-iso)[a-z]{2}(-[a-z]+)+-\d")
+AwsRegion = Annotated[str, matching(_AWS_REGION, "a commercial AWS region", "us-west-2")]
+WorkloadName = Annotated[str, matching(_WORKLOAD, "a workload", "deployment/web or statefulset/queue")]
+Url = Annotated[
+    str,
+    matching(re.compile(r"https?://[^/\s]+"), "a plain URL (scheme, host and port)", "http://minio.example.com:9000"),
+]
+ZoneId = Annotated[str, matching(re.compile(r"[A-Z0-9]{4,32}"), "a Route 53 hosted zone id", "Z0123456789ABCDEFGHIJ")]
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
+    )
+
+
+def all_different(values: list[str], what: str) -> list[str]:
+    seen: set[str] = set()
+    for value in values:
+        if value in seen:
+            raise Mistake(f"names the {what} {{}} twice; keep one", value)
+        seen.add(value)
+    return values
