@@ -4,14 +4,15 @@ SHELL := /bin/bash
 PYTHON ?= python3
 PY := .venv/bin/python
 K ?=
+ARGS ?=
 
-.PHONY: help setup style tools check test test-lab demo rehearsal lab down requirements
+.PHONY: help setup style tools check test test-lab demo rehearsal lab down requirements charts
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 demo: setup ## two regions, one dies, the other takes over; prints the recovery report (rehearsal where the lab cannot run)
-	@$(PY) -m lab demo
+	@$(PY) -m lab demo $(ARGS)
 
 test: setup style ## every test, the fast ones first
 	@$(PY) -m pytest tests/unit
@@ -40,6 +41,9 @@ down: setup ## stop everything the lab started
 
 tools: setup ## build the lab's tools into the user's cache, once
 	@$(PY) -m lab.tools
+
+charts: setup ## fetch the charts of the operators that this program installs, checked against charts/charts.lock
+	@$(PY) -m charts.fetch
 
 setup: .venv/.ready ## the Python environment
 

@@ -5,7 +5,9 @@ Only ever the region's own cluster, by the context that the stack names.
 
 from __future__ import annotations
 
+import time
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import kubernetes
 import urllib3
@@ -16,6 +18,10 @@ from settings.names import NAMESPACE
 
 _PATIENCE = (3.0, 10.0)
 """Seconds to connect and to answer; a cluster that is alive does both in milliseconds."""
+
+
+_PROBE_SECONDS = 20.0
+"""How long the Pod that asks may take, its start included; where it cannot start nothing is known, and nothing is refused."""
 
 
 class ClusterUnreachableError(Exception):
@@ -34,12 +40,25 @@ class ClusterApi(Protocol):
     def write_record(self, name: str, data: dict[str, str]) -> None:
         """Create that ConfigMap, or change these keys of it."""
 
+    def serves(self, group: str) -> bool:
+        """Whether the cluster knows the kinds of an API group: whether an operator is installed."""
+
+    def read_database(self, namespace: str, name: str) -> dict[str, Any] | None:
+        """A CloudNativePG Cluster; None where it is not there."""
+
+    def database_metrics(self, namespace: str, instance: str) -> str | None:
+        """What an instance tells Prometheus; None where it does not answer."""
+
+    def reaches(self, url: str) -> bool:
+        """Whether something answers `url` with success, asked by a Pod of the cluster: nobody else calls another region."""
+
 
 class LiveCluster:
     """`ClusterApi` over the Kubernetes API. Raises ClusterUnreachableError; connects when first asked."""
 
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
+    def __init__(self, cluster: Cluster, image: str) -> None:
+        """`image`: kubectl's, for the Pod that asks."""
+        self._cluster, self._image = cluster, image
         self._client: Any = None
 
     def _connected(self) -> Any:
@@ -81,3 +100,67 @@ class LiveCluster:
         body = {"metadata": {"name": name, "labels": {"velero.io/exclude-from-backup": "true"}}, "data": data}
         if self._ask(api.patch_namespaced_config_map, name, NAMESPACE, body) is None:
             self._ask(api.create_namespaced_config_map, NAMESPACE, body)
+
+    def serves(self, group: str) -> bool:
+        return self._ask(kubernetes.client.CustomObjectsApi(self._connected()).get_api_resources, group, "v1") is not None
+
+    def read_database(self, namespace: str, name: str) -> dict[str, Any] | None:
+        api = kubernetes.client.CustomObjectsApi(self._connected())
+        found = self._ask(api.get_namespaced_custom_object, "postgresql.cnpg.io", "v1", namespace, "clusters", name)
+        return None if found is None else dict(found)
+
+    def database_metrics(self, namespace: str, instance: str) -> str | None:
+        api = kubernetes.client.CoreV1Api(self._connected())
+
+        def read(*args: Any, **options: Any) -> str:
+            # Of a text the client makes what Python would print of its bytes, unless it is kept from reading it.
+            answer = api.connect_get_namespaced_pod_proxy_with_path(*args, _preload_content=False, **options)
+            return str(answer.data.decode())
+
+        try:
+            answer: str | None = self._ask(read, f"{instance}:9187", namespace, "metrics")
+        except ClusterUnreachableError:
+            return None  # the instance does not answer, or refuses; that it is healthy is asked elsewhere
+        return answer
+
+    def reaches(self, url: str) -> bool:
+        api = kubernetes.client.CoreV1Api(self._connected())
+        made = self._ask(api.create_namespaced_pod, NAMESPACE, _asking_pod(self._image, url))
+        if made is None:  # without the program's namespace there is no place to ask from
+            return False
+        name, deadline = made.metadata.name, time.monotonic() + _PROBE_SECONDS
+        try:
+            while time.monotonic() < deadline and (found := self._ask(api.read_namespaced_pod, name, NAMESPACE)):
+                if found.status.phase in ("Succeeded", "Failed"):
+                    return bool(found.status.phase == "Succeeded")
+                time.sleep(0.2)
+            return False
+        finally:
+            self._ask(api.delete_namespaced_pod, name, NAMESPACE, grace_period_seconds=0)
+
+
+def _asking_pod(image: str, url: str) -> dict[str, Any]:
+    """A Pod that succeeds if `url` answers with success within 3 s. kubectl, for it is there anyway and can ask any server."""
+    address = urlsplit(url)
+    container = {
+        "name": "ask",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "args": [
+            "get",
+            f"--raw={address.path or '/'}{f'?{address.query}' if address.query else ''}",
+            f"--server={address.scheme}://{address.netloc}",
+            "--insecure-skip-tls-verify",  # it is asked whether it lives, and told nothing
+            "--request-timeout=3s",
+        ],
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    return {
+        "metadata": {"generateName": "primary-answers-", "labels": {"velero.io/exclude-from-backup": "true"}},
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [container],
+        },
+    }

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as k8s
 
-from components import gate, recovery
+from components import database_gate, gate, recovery
+from components.archive import Archive, ArchiveUnreadableError
 from components.cluster_api import ClusterApi, ClusterUnreachableError
+from components.database import Database, Databases, DatabasesArgs
 from components.restores import ATTEMPTS_RECORD, SERVING_RECORD, Restores, RestoresArgs, in_order
 from components.traffic import Flag, FlagArgs, TrafficArgs
 from components.workloads import Workloads, WorkloadsArgs
@@ -36,6 +39,8 @@ class FailoverArgs:
     names: Names
     duties: Duties
     cluster: ClusterApi
+    archive: Archive
+    databases: DatabasesArgs
     traffic: TrafficArgs
     flag_bucket: aws.s3.Bucket | None
 
@@ -50,6 +55,8 @@ class Failover(pulumi.ComponentResource):
 
     timeline: pulumi.Output[dict[str, Any]]
     since: pulumi.Output[str | None]
+    databases: dict[str, pulumi.Output[str]]
+    """What this region's half of each database is; fails with the operator's reason where one is lost."""
 
     def __init__(self, name: str, args: FailoverArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         self._args = args
@@ -71,16 +78,26 @@ class Failover(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
+        databases = Databases(f"{name}-databases", args.databases, opts=pulumi.ResourceOptions(parent=self))
+        self.databases = {
+            database: pulumi.Output.all(*made.writable).apply(partial(self._half, made))
+            for database, made in databases.by_name.items()
+        }
+        self._writable = [each for database in databases.by_name.values() for each in database.writable]
         if args.duties.takes_over:
             workloads = self._workloads(name, restores)
-            flag = self._flag(name, after=[restores, workloads])
+            flag = self._flag(name, after=[restores, databases, workloads])
         else:
             # Standing by it is the other way round: users are sent away before what serves them is scaled down.
             flag = self._flag(name)
             workloads = self._workloads(name, restores, after=[flag])
         self.since = self._record_serving(name, flag)
-        self.timeline = self._timeline(restores, workloads)
+        self.timeline = self._timeline(restores, databases, workloads)
         self.register_outputs({})
+
+    def _half(self, made: Database, _: object) -> str:
+        """What this region's half of a database is, once it is that."""
+        return self._args.duties.database if made.writable else "none yet: set k8s-dr:peerReady to true"
 
     def _workloads(self, name: str, restores: Restores, after: Sequence[pulumi.Resource] = ()) -> Workloads:
         return Workloads(
@@ -90,7 +107,7 @@ class Failover(pulumi.ComponentResource):
                 duties=self._args.duties,
                 image=self._args.settings.images.kubectl,
                 timeouts=self._args.settings.failover,
-                after=restores.completed,
+                after=[*restores.completed, *self._writable],
             ),
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(after)),
         )
@@ -112,11 +129,13 @@ class Failover(pulumi.ComponentResource):
         since: pulumi.Output[str | None] = serving.metadata.apply(lambda metadata: metadata.creation_timestamp)
         return since
 
-    def _timeline(self, restores: Restores, workloads: Workloads) -> pulumi.Output[dict[str, Any]]:
+    def _timeline(self, restores: Restores, databases: Databases, workloads: Workloads) -> pulumi.Output[dict[str, Any]]:
         if not self._args.duties.takes_over:
             return pulumi.Output.from_input({"steps": [], "seconds": None})
         restored = {name: restore.status for name, restore in restores.by_backup.items()}
-        jobs = {f"scale {name}": job.status for name, job in workloads.scaled.items()}
+        promoted = {name: database.confirmation for name, database in databases.by_name.items() if database.confirmation}
+        jobs = {f"promote {name}": confirmation.status for name, confirmation in promoted.items()}
+        jobs |= {f"scale {name}": job.status for name, job in workloads.scaled.items()}
         jobs |= {f"verify {name}": job.status for name, job in workloads.verified.items()}
 
         def read(seen: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,17 +181,42 @@ class Failover(pulumi.ComponentResource):
                 if reason := refusal(args.names.role, args.settings.active, serves_here=serves_here):
                     raise gate.GateClosedError(f"k8s-dr:active: {reason}")
             if args.duties.takes_over:
-                self._wait_for_backups()
+                self._refuse_while_the_primary_answers()
+                self._wait_until_ready()
+            elif args.names.role == "secondary":
+                databases = args.settings.databases
+                if reason := database_gate.refusal_to_stand_by(args.cluster, databases, force=args.settings.force):
+                    raise gate.GateClosedError(f"k8s-dr:active: {reason}")
         except ClusterUnreachableError as error:
             if not pulumi.runtime.is_dry_run():
                 raise gate.GateClosedError(f"{error}; nothing was touched") from None
             pulumi.log.warn(f"{error}: whether this region can take over was not checked")
         self._preflight = recovery.step("preflight", started.isoformat(), datetime.now(UTC).isoformat())
 
-    def _wait_for_backups(self) -> None:
-        args = self._args
-        schedules = [args.names.schedule(backup.name, peer_of(args.names.role)) for backup in in_order(args.settings.backups)]
-        gate.wait_until_open(
-            lambda: gate.objections(args.cluster, schedules),
-            seconds=0 if pulumi.runtime.is_dry_run() else args.settings.failover.seconds("preflight"),
-        )
+    def _refuse_while_the_primary_answers(self) -> None:
+        """Two regions that write are worse than none that does. Not in a preview: asking takes a Pod."""
+        settings = self._args.settings
+        if not settings.databases or settings.force or pulumi.runtime.is_dry_run():
+            return
+        if self._args.cluster.reaches(settings.probe):
+            raise gate.GateClosedError(
+                f"the primary region still answers at {settings.probe}, and two regions must never write at once; if it is to be "
+                f"given up all the same, stop it first; {database_gate.FORCE}"
+            )
+
+    def _wait_until_ready(self) -> None:
+        args, settings = self._args, self._args.settings
+        schedules = [args.names.schedule(backup.name, peer_of(args.names.role)) for backup in in_order(settings.backups)]
+        rpo = timedelta(seconds=settings.objectives.rpo_seconds)
+
+        def objections() -> list[str]:
+            databases = settings.databases
+            return [
+                *gate.objections(args.cluster, schedules),
+                *database_gate.objections(args.cluster, args.archive, databases, rpo, force=settings.force),
+            ]
+
+        try:
+            gate.wait_until_open(objections, seconds=0 if pulumi.runtime.is_dry_run() else settings.failover.seconds("preflight"))
+        except ArchiveUnreadableError as error:
+            raise gate.GateClosedError(f"{error}; {database_gate.FORCE}") from None

@@ -11,14 +11,21 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as k8s
 
-from components import gate
-from components.cluster_api import ClusterApi, LiveCluster
+from components import database_gate, gate
+from components.archive import Archive, ArchiveUnreadableError, LiveArchive
+from components.cluster_api import ClusterApi, ClusterUnreachableError, LiveCluster
+from components.database import DatabaseArgs, DatabasesArgs
+from components.database_specs import Half
+from components.etcd import Etcd, EtcdArgs
 from components.failover import Failover, FailoverArgs
+from components.operators import Operators, OperatorsArgs, refuse_uninstallable
 from components.schedules import Schedules, SchedulesArgs
 from components.storage import Storage, StorageArgs
+from components.storage_class import StorageClass, StorageClassArgs
 from components.traffic import Traffic, TrafficArgs
 from components.velero import Velero, VeleroArgs
 from components.workloads import Operator
+from settings.database import Database
 from settings.model import Aws, Settings
 from settings.names import Names
 from settings.roles import Role, duties, refusal
@@ -29,6 +36,9 @@ class RegionArgs:
     settings: Settings
     cluster: ClusterApi | None = None
     """Who is asked about the live cluster; by default the cluster that the settings name."""
+
+    archive: Archive | None = None
+    """Who is asked about the databases' archive in this region; by default the bucket."""
 
     flag: Callable[[], Role | None] | None = None
     """Who is asked what the traffic flag says; by default the object itself."""
@@ -46,6 +56,8 @@ class Region(pulumi.ComponentResource):
         settings = self._settings = args.settings
         names = self._names = Names(topology=settings.topology, role=settings.role)
         refuse_stale_primary(settings, args.flag or partial(gate.read_flag, names, settings.aws))
+        operators_args = OperatorsArgs(settings=settings.operators, images=settings.images)
+        refuse_uninstallable(operators_args)
         super().__init__("dr:region:Region", name, None, opts)
         role = self._duties = duties(settings.role, settings.active)
         providers = self._make_providers()
@@ -77,17 +89,52 @@ class Region(pulumi.ComponentResource):
             opts=child(),
         )
         operator = Operator("operator", settings.images.kubectl, opts=child())
+        if settings.backs_up_etcd:
+            Etcd(
+                "etcd",
+                EtcdArgs(
+                    names=names,
+                    settings=settings.etcd,
+                    cluster_name=settings.cluster.name,
+                    images=settings.images,
+                    bucket=storage.buckets["etcd"].bucket,
+                    endpoint=settings.aws.endpoint,
+                    role_arn=settings.cluster.etcd_role_arn,
+                    access_key_id=settings.access_key_id,
+                    secret_access_key=settings.secret_access_key,
+                ),
+                opts=child(),
+            )
+        operators = Operators("operators", operators_args, opts=child())
+        storage_class = StorageClass(
+            "storage-class",
+            StorageClassArgs(settings=settings.storage_class, key_arn=storage.key_arn),
+            opts=child(),
+        )
+        cluster = args.cluster or LiveCluster(settings.cluster, settings.images.kubectl)
+        archive = args.archive or LiveArchive(names.bucket("database"), names.region, settings.aws)
         self._failover = Failover(
             "failover",
             FailoverArgs(
                 settings=settings,
                 names=names,
                 duties=role,
-                cluster=args.cluster or LiveCluster(settings.cluster),
+                cluster=cluster,
+                archive=archive,
+                databases=self._databases(cluster, archive),
                 traffic=traffic_args,
                 flag_bucket=traffic.flag_bucket,
             ),
-            opts=child(depends_on=[*velero.ready, operator, *traffic.ready]),
+            opts=child(
+                depends_on=[
+                    *velero.ready,
+                    operator,
+                    *traffic.ready,
+                    *storage.ready,
+                    *operators.ready,
+                    *storage_class.ready,
+                ]
+            ),
         )
         # Last: a schedule that resumes earlier would back up a region that is half restored.
         Schedules(
@@ -96,6 +143,43 @@ class Region(pulumi.ComponentResource):
             opts=child(depends_on=[self._failover]),
         )
         self.register_outputs({})
+
+    def _databases(self, cluster: ClusterApi, archive: Archive) -> DatabasesArgs:
+        settings, names = self._settings, self._names
+
+        def refuse(database: Database) -> None:
+            source = archive
+            if names.role == "secondary" and database.source == "primary-bucket":
+                source = LiveArchive(names.peer_bucket("database"), names.peer_region, settings.aws)
+            try:
+                reason = database_gate.objection_to_creation(cluster, archive, source, database, names.role)
+            except (ArchiveUnreadableError, ClusterUnreachableError) as error:
+                reason = f"database {database.name} cannot be made: {error}"
+            if reason:
+                raise gate.GateClosedError(reason)
+
+        return DatabasesArgs(
+            databases=[
+                DatabaseArgs(
+                    half=Half(
+                        names=names,
+                        settings=database,
+                        role=self._duties.database,
+                        endpoint=settings.aws.endpoint,
+                        role_arn=settings.cluster.database_role_arn,
+                        static_credentials=settings.access_key_id is not None,
+                        promote_seconds=settings.failover.seconds("promote"),
+                    ),
+                    password=settings.database_passwords[database.name],
+                    peer_ready=settings.peer_ready,
+                    before_creation=partial(refuse, database),
+                )
+                for database in settings.databases
+            ],
+            region=names.region,
+            access_key_id=settings.access_key_id,
+            secret_access_key=settings.secret_access_key,
+        )
 
     def _make_providers(self) -> list[pulumi.ProviderResource]:
         """One explicit provider each, so that no ambient context or region is ever used by accident."""
@@ -139,6 +223,8 @@ class Region(pulumi.ComponentResource):
                 }
                 for backup in settings.backups
             ],
+            "databases": self._failover.databases,
+            "targets": settings.objectives.model_dump(by_alias=True),
             "failover": self._failover.timeline,
             "next": self._next(),
         }

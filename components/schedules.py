@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +15,38 @@ from settings.model import Backup
 from settings.names import Names
 from settings.roles import Duties
 
-# CloudNativePG backs its databases up itself, and a Cluster or a volume that Velero brings back breaks the one that runs.
-CNPG_KINDS = [f"{kind}.postgresql.cnpg.io" for kind in ("backups", "clusters", "poolers", "scheduledbackups")]
-NOT_CNPG = {"matchExpressions": [{"key": "cnpg.io/cluster", "operator": "DoesNotExist"}]}
+# CloudNativePG backs its databases up itself, and a Cluster or a volume that Velero brings back breaks the one that runs. Its
+# kinds in full: `backups` alone would be Velero's own.
+CNPG_KINDS = sorted(
+    [
+        *(
+            f"{kind}.postgresql.cnpg.io"
+            for kind in (
+                "backups",
+                "clusterimagecatalogs",
+                "clusters",
+                "databaseroles",
+                "databases",
+                "failoverquorums",
+                "imagecatalogs",
+                "poolers",
+                "publications",
+                "scheduledbackups",
+                "subscriptions",
+            )
+        ),
+        "objectstores.barmancloud.cnpg.io",
+    ]
+)
+NOT_CNPG = {
+    "matchExpressions": [
+        {"key": "cnpg.io/cluster", "operator": "DoesNotExist"},
+        # The Secrets of its own authority carry no other label than this.
+        {"key": "app.kubernetes.io/managed-by", "operator": "NotIn", "values": ["cloudnative-pg"]},
+    ]
+}
+VOLUME_POLICY = "volume-policy"
+"""ConfigMap that keeps the volumes' data out too, should a volume ever be chosen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +65,7 @@ def backup_template(backup: Backup) -> dict[str, Any]:
         **choice,
         "excludedResources": CNPG_KINDS,
         "labelSelector": NOT_CNPG,
+        "resourcePolicy": {"kind": "configmap", "name": VOLUME_POLICY},
         "snapshotVolumes": True,
         "snapshotMoveData": True,
         "storageLocation": OWN,
@@ -52,6 +83,13 @@ class Schedules(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: SchedulesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dr:velero:Schedules", name, None, opts)
+        skipped = {"conditions": {"pvcLabels": {"app.kubernetes.io/managed-by": "cloudnative-pg"}}, "action": {"type": "skip"}}
+        policy = k8s.core.v1.ConfigMap(
+            f"{name}-volume-policy",
+            metadata={"name": VOLUME_POLICY, "namespace": NAMESPACE, "labels": {"velero.io/exclude-from-backup": "true"}},
+            data={"policy.yaml": json.dumps({"version": "v1", "volumePolicies": [skipped]})},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
         for backup in args.backups:
             k8s.apiextensions.CustomResource(
                 f"{name}-{backup.name}",
@@ -69,6 +107,6 @@ class Schedules(pulumi.ComponentResource):
                     "skipImmediately": True,
                     "template": backup_template(backup),
                 },
-                opts=pulumi.ResourceOptions(parent=self),
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
             )
         self.register_outputs({})

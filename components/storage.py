@@ -75,6 +75,8 @@ class Storage(pulumi.ComponentResource):
 
     buckets: dict[Purpose, aws.s3.Bucket]
     key_arn: pulumi.Output[str]
+    ready: list[pulumi.Resource]
+    """What writers need: buckets that have versions and, once the peer is ready, replicate what is written from then on."""
 
     def __init__(self, name: str, args: StorageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dr:storage:Storage", name, None, opts)
@@ -92,12 +94,12 @@ class Storage(pulumi.ComponentResource):
         self.key_arn = key.arn
 
         self.buckets = {}
-        ready: list[pulumi.Resource] = []
+        self.ready = []
         for purpose in PURPOSES:
             self.buckets[purpose], parts = self._bucket(purpose, key)
-            ready += parts
+            self.ready += parts
         if args.peer_ready:
-            self._replicate(ready)
+            self.ready += self._replicate(list(self.ready))
         self.register_outputs({"buckets": {purpose: bucket.bucket for purpose, bucket in self.buckets.items()}})
 
     def _bucket(self, purpose: Purpose, key: aws.kms.Key) -> tuple[aws.s3.Bucket, list[pulumi.Resource]]:
@@ -151,7 +153,7 @@ class Storage(pulumi.ComponentResource):
             )
         return bucket, parts
 
-    def _replicate(self, ready: list[pulumi.Resource]) -> None:
+    def _replicate(self, ready: list[pulumi.Resource]) -> list[pulumi.Resource]:
         """Copy what this region writes to the peer's bucket of the computed name. S3 does not copy a copy, so two rules
         in opposite directions make no circle."""
         child = partial(pulumi.ResourceOptions, parent=self)
@@ -175,30 +177,34 @@ class Storage(pulumi.ComponentResource):
             if self._args.settings.replication_time_control
             else {}
         )
+        replications: list[pulumi.Resource] = []
         for purpose, bucket in self.buckets.items():
             prefix = f"{names.velero_prefix(names.role)}/" if purpose == "velero" else ""
-            aws.s3.BucketReplicationConfig(
-                f"{self._stem}-{purpose}-replication",
-                bucket=bucket.id,
-                role=role.arn,
-                rules=[
-                    {
-                        "id": "to-peer",
-                        "status": "Enabled",
-                        "priority": 1,
-                        "filter": {"prefix": prefix},
-                        "delete_marker_replication": {"status": "Enabled"},
-                        "source_selection_criteria": {"sse_kms_encrypted_objects": {"status": "Enabled"}},
-                        "destination": {
-                            "bucket": f"arn:aws:s3:::{names.peer_bucket(purpose)}",
-                            "storage_class": "STANDARD",
-                            "encryption_configuration": {"replica_kms_key_id": names.peer_key_alias_arn},
-                            **time_control,
-                        },
-                    }
-                ],
-                opts=child(depends_on=[*ready, permissions]),
+            replications.append(
+                aws.s3.BucketReplicationConfig(
+                    f"{self._stem}-{purpose}-replication",
+                    bucket=bucket.id,
+                    role=role.arn,
+                    rules=[
+                        {
+                            "id": "to-peer",
+                            "status": "Enabled",
+                            "priority": 1,
+                            "filter": {"prefix": prefix},
+                            "delete_marker_replication": {"status": "Enabled"},
+                            "source_selection_criteria": {"sse_kms_encrypted_objects": {"status": "Enabled"}},
+                            "destination": {
+                                "bucket": f"arn:aws:s3:::{names.peer_bucket(purpose)}",
+                                "storage_class": "STANDARD",
+                                "encryption_configuration": {"replica_kms_key_id": names.peer_key_alias_arn},
+                                **time_control,
+                            },
+                        }
+                    ],
+                    opts=child(depends_on=[*ready, permissions]),
+                )
             )
+        return replications
 
     def _replication_policy(self, key_arn: str) -> str:
         """What S3 needs to read here and write there. With bucket keys the encryption context is the bucket's ARN."""

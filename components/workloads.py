@@ -181,7 +181,13 @@ class Workloads(pulumi.ComponentResource):
 
 
 def job(
-    name: str, spec: dict[str, Any], opts: pulumi.ResourceOptions, *, seconds: int, after: Sequence[pulumi.Input[str]] = ()
+    name: str,
+    spec: dict[str, Any],
+    opts: pulumi.ResourceOptions,
+    *,
+    seconds: int,
+    after: Sequence[pulumi.Input[str]] = (),
+    namespace: str = NAMESPACE,
 ) -> k8s.batch.v1.Job:
     """A Job of the program's own, waited for a little longer than it may take.
 
@@ -194,7 +200,7 @@ def job(
     patience = f"{seconds + 60}s"
     return k8s.batch.v1.Job(
         fitting(name, room=_ROOM),
-        metadata={"namespace": NAMESPACE, "labels": _LABELS, "annotations": annotations},
+        metadata={"namespace": namespace, "labels": _LABELS, "annotations": annotations},
         spec=spec,
         opts=pulumi.ResourceOptions.merge(
             opts, pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create=patience, update=patience))

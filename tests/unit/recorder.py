@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import chdir, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,14 @@ class Seen:
 class Answers(mocks.Mocks):
     """Ids and the outputs that only a provider could know: timestamps, statuses, ARNs."""
 
-    def __init__(self, restore_status: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        restore_status: dict[str, Any] | None = None,
+        *,
+        database_phase: str = "Cluster in healthy state",
+        backup_phase: str = "completed",
+    ) -> None:
+        self.database_phase, self.backup_phase = database_phase, backup_phase
         self.restore_status = restore_status or {
             "phase": "Completed",
             "startTimestamp": "2026-01-01T03:00:00Z",
@@ -102,6 +110,10 @@ class Answers(mocks.Mocks):
             outputs["status"] = self.restore_status
         if args.typ == "kubernetes:batch/v1:Job":
             outputs["status"] = {"startTime": "2026-01-01T03:00:10Z", "completionTime": "2026-01-01T03:00:25Z", "succeeded": 1}
+        if args.typ == "kubernetes:postgresql.cnpg.io/v1:Cluster":
+            outputs["status"] = {"phase": self.database_phase, "phaseReason": "the reason of the operator"}
+        if args.typ == "kubernetes:postgresql.cnpg.io/v1:Backup":
+            outputs["status"] = {"phase": self.backup_phase, "error": "the reason of the plugin"}
         if args.typ.startswith("aws:"):
             outputs["arn"] = f"arn:aws:mock::{args.name}"
         return f"{args.name}-id", outputs
@@ -116,6 +128,10 @@ class FakeCluster:
 
     velero: dict[str, list[dict[str, Any]] | None] = field(default_factory=dict)
     records: dict[str, dict[str, str]] = field(default_factory=dict)
+    groups: set[str] = field(default_factory=lambda: {"postgresql.cnpg.io", "barmancloud.cnpg.io"})
+    databases: dict[str, dict[str, Any]] = field(default_factory=dict)
+    metrics: str | None = None
+    reached: set[str] = field(default_factory=set)
     error: Exception | None = None
     asked: list[str] = field(default_factory=list)
 
@@ -139,6 +155,49 @@ class FakeCluster:
     def write_record(self, name: str, data: dict[str, str]) -> None:
         self._ask(f"write {name}")
         self.records[name] = {**self.records.get(name, {}), **data}
+
+    def serves(self, group: str) -> bool:
+        self._ask(f"group {group}")
+        return group in self.groups
+
+    def read_database(self, namespace: str, name: str) -> dict[str, Any] | None:
+        self._ask(f"database {namespace}/{name}")
+        return self.databases.get(name)
+
+    def database_metrics(self, namespace: str, instance: str) -> str | None:
+        self._ask(f"metrics {namespace}/{instance}")
+        return self.metrics
+
+    def reaches(self, url: str) -> bool:
+        self._ask(f"url {url}")
+        return url in self.reached
+
+
+@dataclass(kw_only=True)
+class FakeArchive:
+    """The databases' archive of a region as a test wants it, by server name."""
+
+    lacking: str | None = None
+    """What a standby could not be made for."""
+
+    written: set[str] = field(default_factory=set)
+    newest: dict[str, datetime] = field(default_factory=dict)
+    error: Exception | None = None
+
+    def missing_for_a_standby(self, server: str) -> str | None:
+        if self.error:
+            raise self.error
+        return self.lacking
+
+    def used(self, server: str) -> bool:
+        if self.error:
+            raise self.error
+        return server in self.written
+
+    def newest_segment(self, server: str) -> datetime | None:
+        if self.error:
+            raise self.error
+        return self.newest.get(server)
 
 
 class HookRefusedError(Exception):
@@ -243,6 +302,7 @@ def run_program(
     preview: bool = False,
     answers: Answers | None = None,
     cluster: FakeCluster | None = None,
+    archive: FakeArchive | None = None,
     flag: Callable[[], Role | None] | None = lambda: None,
     run_hooks: bool = False,
     directory: Path | None = None,
@@ -258,6 +318,7 @@ def run_program(
         preview=preview,
         answers=answers,
         cluster=cluster,
+        archive=archive,
         flag=flag,
         run_hooks=run_hooks,
         directory=directory,
@@ -274,6 +335,7 @@ def attempt_program(
     preview: bool = False,
     answers: Answers | None = None,
     cluster: FakeCluster | None = None,
+    archive: FakeArchive | None = None,
     flag: Callable[[], Role | None] | None = lambda: None,
     run_hooks: bool = False,
     directory: Path | None = None,
@@ -287,7 +349,8 @@ def attempt_program(
 
     @pulumi.runtime.test
     def body() -> None:
-        region = Region("region", RegionArgs(settings=configured, cluster=cluster or FakeCluster(), flag=flag))
+        asked = RegionArgs(settings=configured, cluster=cluster or FakeCluster(), archive=archive or FakeArchive(), flag=flag)
+        region = Region("region", asked)
         pulumi.Output.all(**region.outputs()).apply(keep)
 
     # What the program writes, a report, must not end up in the checkout.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from components import gate
 from settings.roles import Role
 from tests.unit.recorder import COMBINATIONS, Recorder, deployed, run_program
 
@@ -55,3 +56,24 @@ def takeover(program: Program) -> Recorder:
 @pytest.fixture
 def standby(program: Program) -> Recorder:
     return program("secondary", "primary")
+
+
+class Clock:
+    """A monotonic clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now, self.naps = 100.0, list[float]()
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.naps.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(gate, "time", clock)
+    return clock

@@ -17,9 +17,11 @@ import yaml
 from components.cluster_api import ClusterUnreachableError, LiveCluster
 from settings.model import Cluster
 
+IMAGE = "registry.k8s.io/kubectl:v1.37.2"
+
 
 def cluster(kubeconfig: Path, context: str = "prod") -> LiveCluster:
-    return LiveCluster(Cluster(context=context, name="prod-usw2", distribution="eks", kubeconfig=str(kubeconfig)))
+    return LiveCluster(Cluster(context=context, name="prod-usw2", distribution="eks", kubeconfig=str(kubeconfig)), IMAGE)
 
 
 def write_kubeconfig(path: Path, server: str) -> Path:
@@ -67,7 +69,7 @@ def test_a_kubeconfig_that_is_not_yaml_is_one_line(tmp_path: Path) -> None:
 
 def test_the_kubeconfig_that_kubectl_uses_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
-    told = error_of(LiveCluster(Cluster(context="prod", name="prod-usw2", distribution="eks")))
+    told = error_of(LiveCluster(Cluster(context="prod", name="prod-usw2", distribution="eks"), IMAGE))
     assert told.startswith("k8s-dr:cluster.context: prod cannot be used from the kubeconfig that kubectl uses: ")
 
 
@@ -99,7 +101,7 @@ def test_a_cluster_that_hangs_up_is_not_asked_again_and_again(tmp_path: Path) ->
 class Api(BaseHTTPRequestHandler):
     """Stands for an API server: the test says what each path answers, and reads what was sent."""
 
-    answers: dict[tuple[str, str], tuple[int, dict[str, Any]]]
+    answers: dict[tuple[str, str], tuple[int, Any]]
     requests: list[tuple[str, str, Any]]
 
     def _answer(self) -> None:
@@ -107,14 +109,16 @@ class Api(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(length)) if length else None
         self.requests.append((self.command, self.path, body))
         status, content = self.answers.get((self.command, self.path.partition("?")[0]), (404, {"reason": "NotFound"}))
-        data = json.dumps(content).encode()
+        if isinstance(content, list):  # one answer after the other, and the last one for ever
+            content = content.pop(0) if len(content) > 1 else content[0]
+        data = content.encode() if isinstance(content, str) else json.dumps(content).encode()
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", "text/plain" if isinstance(content, str) else "application/json")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
 
-    do_GET = do_POST = do_PATCH = _answer  # noqa: N815 - the names that http.server calls
+    do_GET = do_POST = do_PATCH = do_DELETE = _answer  # noqa: N815 - the names that http.server calls
 
     def log_message(self, *_: object) -> None:
         """Quiet."""
@@ -183,3 +187,80 @@ def test_a_cluster_is_asked_once_for_each_question(api: tuple[type[Api], str], l
     with pytest.raises(ClusterUnreachableError):
         live.read_record("attempts")
     assert len(api[0].requests) == 1
+
+
+GROUP, DATABASE = "/apis/postgresql.cnpg.io/v1", "/apis/postgresql.cnpg.io/v1/namespaces/databases/clusters/app-database"
+METRICS = "/api/v1/namespaces/databases/pods/app-database-1%3A9187/proxy/metrics"
+PODS, POD = "/api/v1/namespaces/k8s-dr/pods", "/api/v1/namespaces/k8s-dr/pods/primary-answers-x"
+
+
+def test_an_operator_is_there_where_its_group_is_served(api: tuple[type[Api], str], live: LiveCluster) -> None:
+    assert not live.serves("postgresql.cnpg.io")
+    api[0].answers["GET", GROUP] = 200, {"groupVersion": "postgresql.cnpg.io/v1", "resources": []}
+    assert live.serves("postgresql.cnpg.io")
+
+
+def test_a_database_is_read_whole_and_is_none_where_it_is_not(api: tuple[type[Api], str], live: LiveCluster) -> None:
+    assert live.read_database("databases", "app-database") is None
+    api[0].answers["GET", DATABASE] = 200, {"status": {"phase": "Cluster in healthy state"}}
+    assert live.read_database("databases", "app-database") == {"status": {"phase": "Cluster in healthy state"}}
+
+
+def test_metrics_are_text_and_an_instance_that_does_not_answer_is_none(api: tuple[type[Api], str], live: LiveCluster) -> None:
+    assert live.database_metrics("databases", "app-database-1") is None
+    api[0].answers["GET", METRICS] = 503, {"reason": "ServiceUnavailable"}
+    assert live.database_metrics("databases", "app-database-1") is None
+    api[0].answers["GET", METRICS] = 200, "# TYPE cnpg_up gauge\ncnpg_pg_replication_lag 1.5\n"
+    assert live.database_metrics("databases", "app-database-1") == "# TYPE cnpg_up gauge\ncnpg_pg_replication_lag 1.5\n"
+
+
+def phases(api: tuple[type[Api], str], *each: str) -> None:
+    """The Pod that asks is in one phase after the other."""
+    made = {"metadata": {"name": "primary-answers-x"}}
+    api[0].answers["POST", PODS] = 201, made
+    api[0].answers["GET", POD] = 200, [{**made, "status": {"phase": phase}} for phase in each]
+    api[0].answers["DELETE", POD] = 200, made
+
+
+@pytest.mark.parametrize(("phase", "reached"), [("Succeeded", True), ("Failed", False)])
+def test_another_region_is_asked_by_a_pod_that_is_gone_afterwards(
+    api: tuple[type[Api], str], live: LiveCluster, phase: str, reached: bool
+) -> None:
+    phases(api, "Pending", "Running", phase)
+    assert live.reaches("https://app.example.com:8443/healthz?full=1") is reached
+    methods = [method for method, _, _ in api[0].requests]
+    assert methods == ["POST", "GET", "GET", "GET", "DELETE"]
+    assert api[0].requests[-1][1].endswith("?gracePeriodSeconds=0")
+    pod = api[0].requests[0][2]
+    (container,) = pod["spec"]["containers"]
+    assert container["image"] == IMAGE
+    assert container["args"][:3] == ["get", "--raw=/healthz?full=1", "--server=https://app.example.com:8443"]
+    assert pod["spec"]["restartPolicy"] == "Never"
+    assert pod["spec"]["automountServiceAccountToken"] is False
+    assert pod["metadata"]["labels"] == {"velero.io/exclude-from-backup": "true"}
+
+
+def test_a_url_without_a_path_is_asked_for_its_root(api: tuple[type[Api], str], live: LiveCluster) -> None:
+    phases(api, "Succeeded")
+    assert live.reaches("http://app.example.com")
+    (container,) = api[0].requests[0][2]["spec"]["containers"]
+    assert container["args"][1:3] == ["--raw=/", "--server=http://app.example.com"]
+
+
+def test_a_pod_that_never_starts_says_nothing_and_is_not_left_behind(
+    api: tuple[type[Api], str], live: LiveCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.cluster_api._PROBE_SECONDS", 0.3)
+    phases(api, "Pending")
+    assert not live.reaches("https://app.example.com/")
+    assert api[0].requests[-1][0] == "DELETE"
+
+
+def test_a_pod_that_somebody_deletes_says_nothing(api: tuple[type[Api], str], live: LiveCluster) -> None:
+    api[0].answers["POST", PODS] = 201, {"metadata": {"name": "primary-answers-x"}}
+    assert not live.reaches("https://app.example.com/")
+
+
+def test_without_a_namespace_to_ask_from_nothing_is_known(api: tuple[type[Api], str], live: LiveCluster) -> None:
+    assert not live.reaches("https://app.example.com/")
+    assert [method for method, _, _ in api[0].requests] == ["POST"]

@@ -39,18 +39,20 @@ def change(before: Recorder, after: Recorder) -> Change:
     )
 
 
-def test_the_standbys_flip_restores_scales_moves_the_flag_and_resumes_the_schedules(program: Program) -> None:
+def test_the_standbys_flip_promotes_restores_scales_moves_the_flag_and_resumes_the_schedules(program: Program) -> None:
     flip = change(program("secondary", "primary"), program("secondary", "secondary"))
     assert flip == Change(
         added={
             "kubernetes:velero.io/v1:Restore failover-restores-hourly-critical",
             "kubernetes:velero.io/v1:Restore failover-restores-daily-full",
+            "kubernetes:batch/v1:Job failover-databases-app-database-promoted",
             "kubernetes:batch/v1:Job failover-workloads-scale-production",
             "kubernetes:core/v1:ConfigMap failover-serving",
         },
         removed=set(),
         changed={
             "dr:failover:Failover failover",
+            "kubernetes:postgresql.cnpg.io/v1:Cluster failover-databases-app-database",
             "aws:s3/bucketObjectv2:BucketObjectv2 failover-flag",
             "kubernetes:velero.io/v1:Schedule schedules-daily-full",
             "kubernetes:velero.io/v1:Schedule schedules-hourly-critical",
@@ -58,13 +60,15 @@ def test_the_standbys_flip_restores_scales_moves_the_flag_and_resumes_the_schedu
     )
 
 
-def test_the_primarys_flip_scales_to_standby_and_pauses_the_schedules(program: Program) -> None:
+def test_the_primarys_flip_fences_its_database_scales_to_standby_and_pauses_the_schedules(program: Program) -> None:
     flip = change(program("primary", "primary"), program("primary", "secondary"))
     assert flip == Change(
         added={"kubernetes:batch/v1:Job failover-workloads-scale-production"},
         removed={"kubernetes:core/v1:ConfigMap failover-serving"},
         changed={
             "dr:failover:Failover failover",
+            "kubernetes:postgresql.cnpg.io/v1:Cluster failover-databases-app-database",
+            "kubernetes:postgresql.cnpg.io/v1:ScheduledBackup failover-databases-app-database-backups",
             "kubernetes:velero.io/v1:Schedule schedules-daily-full",
             "kubernetes:velero.io/v1:Schedule schedules-hourly-critical",
         },
@@ -108,6 +112,8 @@ def test_a_primary_that_serves_again_resumes_what_it_did_and_scales_up() -> None
         removed=set(),
         changed={
             "dr:failover:Failover failover",
+            "kubernetes:postgresql.cnpg.io/v1:Cluster failover-databases-app-database",
+            "kubernetes:postgresql.cnpg.io/v1:ScheduledBackup failover-databases-app-database-backups",
             "kubernetes:batch/v1:Job failover-workloads-scale-production",
             "kubernetes:velero.io/v1:Schedule schedules-daily-full",
             "kubernetes:velero.io/v1:Schedule schedules-hourly-critical",

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from components import gate
 from components.cluster_api import ClusterUnreachableError
-from components.failover import REPORTS
 from components.gate import GateClosedError, objections, wait_until_open
-from tests.unit.recorder import Answers, FakeCluster, HookRefusedError, Recorder, attempt_program, run_program
+from tests.unit.components.conftest import Clock
+from tests.unit.recorder import FakeCluster, Recorder, run_program
 
 HOURLY, DAILY = "hourly-critical-us-east-1", "daily-full-us-east-1"
 DEPLOY = "deploy the standby first: pulumi config rm active -s secondary && pulumi up -s secondary"
@@ -42,7 +39,10 @@ def backup(schedule: str, phase: str | None = "Completed") -> dict[str, Any]:
 
 def cluster(*backups: dict[str, Any], places: list[dict[str, Any]] | None = None) -> FakeCluster:
     locations = [location("own", phase="Available"), location(**SEEN)] if places is None else places
-    return FakeCluster(velero={"backupstoragelocations": locations, "backups": list(backups)})
+    standby = {"status": {"phase": "Cluster in healthy state"}}
+    return FakeCluster(
+        velero={"backupstoragelocations": locations, "backups": list(backups)}, databases={"app-database": standby}
+    )
 
 
 READY = (backup(HOURLY), backup(DAILY))
@@ -106,30 +106,6 @@ def test_each_schedule_without_a_completed_backup_is_an_objection() -> None:
         NO_BACKUP.format(DAILY, "none at all"),
     ]
     assert objections(cluster(backup(HOURLY, "Failed")), [HOURLY]) == [NO_BACKUP.format(HOURLY, "only Failed")]
-
-
-STEPS = ["restore hourly-critical", "restore daily-full", "scale production", "traffic"]
-
-
-class Clock:
-    """A monotonic clock that only sleeping moves."""
-
-    def __init__(self) -> None:
-        self.now, self.naps = 100.0, list[float]()
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.naps.append(seconds)
-        self.now += seconds
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(gate, "time", clock)
-    return clock
 
 
 def answers(*each: list[str]) -> Callable[[], list[str]]:
@@ -208,17 +184,20 @@ class TestTheHook:
         unreachable = FakeCluster(error=ClusterUnreachableError("cluster prod-usw2 does not answer"))
         assert self.ask("secondary", "secondary", unreachable, preview=True) == ""
 
-    @pytest.mark.parametrize(
-        ("stack", "active"), [("primary", None), ("primary", "primary"), ("primary", "secondary"), ("secondary", "primary")]
-    )
+    @pytest.mark.parametrize(("stack", "active"), [("primary", None), ("primary", "primary"), ("primary", "secondary")])
     def test_asks_nobody_where_nothing_is_taken_over(self, stack: str, active: str | None) -> None:
         nobody = FakeCluster(error=AssertionError("nobody is to be asked"))
         assert self.ask(stack, active, nobody) == ""
 
+    def test_asks_a_standby_for_its_database_alone(self) -> None:
+        asked = FakeCluster()
+        assert self.ask("secondary", "primary", asked) == ""
+        assert asked.asked == ["database databases/app-database"]
+
     def test_lets_a_region_stand_by_that_never_served(self) -> None:
         asked = FakeCluster()
         assert self.ask("secondary", None, asked) == ""
-        assert asked.asked == ["record serving"]
+        assert asked.asked == ["record serving", "database databases/app-database"]
 
     def test_refuses_to_send_a_region_that_serves_back_to_standing_by_because_active_is_not_set(self) -> None:
         told = self.ask("secondary", None, FakeCluster(records={"serving": {"region": "us-west-2"}}))
@@ -232,90 +211,3 @@ class TestTheHook:
         unreachable = FakeCluster(error=ClusterUnreachableError("cluster prod-usw2 does not answer"))
         assert self.ask("secondary", None, unreachable) == "cluster prod-usw2 does not answer; nothing was touched"
         assert self.ask("secondary", None, unreachable, preview=True) == ""
-
-
-@pytest.mark.usefixtures("clock")
-class TestWithTheHooksOfAnUpdate:
-    """The program with its hooks called on the way, as in an `up`."""
-
-    @pytest.fixture
-    def reports(self, tmp_path: Path) -> Path:
-        return tmp_path / REPORTS
-
-    def test_nothing_is_touched_behind_a_closed_gate(self, reports: Path) -> None:
-        reached, error = attempt_program(
-            "secondary", {"active": "secondary"}, cluster=cluster(), run_hooks=True, directory=reports.parent
-        )
-        assert isinstance(error, HookRefusedError)
-        assert "has no Completed backup here" in str(error)
-        assert not reached.of("Failover")
-        assert not [seen.name for seen in reached.custom() if seen.name.startswith(("failover", "schedules"))]
-        assert not reports.exists()
-
-    def test_a_restore_that_failed_stops_the_next_restore_too(self) -> None:
-        asked = cluster(*READY)
-        failed = Answers({"phase": "Failed", "failureReason": "bucket not found"})
-        reached, error = attempt_program("secondary", {"active": "secondary"}, cluster=asked, answers=failed, run_hooks=True)
-        assert "ended Failed: bucket not found. Once the cause is gone run pulumi up again" in str(error)
-        assert [seen.name for seen in reached.of("Restore")] == ["failover-restores-hourly-critical"]
-        assert asked.records["restore-attempts"] == {"restore-hourly-critical": "2"}
-
-    def test_a_region_that_serves_already_restores_nothing_over_live_data(self) -> None:
-        asked = cluster(*READY)
-        asked.records["serving"] = {"region": "us-west-2"}
-        reached, error = attempt_program("secondary", {"active": "secondary"}, cluster=asked, run_hooks=True)
-        assert "this region serves already" in str(error)
-        assert not reached.of("Restore")
-
-    def takeover(self, reports: Path, *, run_hooks: bool = True, preview: bool = False) -> list[str]:
-        """The steps of the local report after a takeover in a directory; a run without hooks is one that asked no gate."""
-        run_program(
-            "secondary",
-            {"active": "secondary"},
-            cluster=cluster(*READY),
-            run_hooks=run_hooks,
-            preview=preview,
-            directory=reports.parent,
-        )
-        report = json.loads((reports / "secondary.json").read_text())
-        assert (report["region"], report["active"]) == ("us-west-2", "secondary")
-        assert all(set(step) == {"name", "start", "end", "seconds"} for step in report["steps"])
-        return [step["name"] for step in report["steps"]]
-
-    def test_the_run_that_passed_the_gate_writes_a_report_that_starts_with_the_preflight(self, reports: Path) -> None:
-        assert self.takeover(reports) == ["preflight", *STEPS]
-
-    def test_the_run_that_ends_an_interrupted_takeover_writes_the_report_that_is_not_there_yet(self, reports: Path) -> None:
-        assert self.takeover(reports, run_hooks=False) == STEPS
-
-    def test_an_update_that_asks_no_gate_leaves_the_last_report_alone(self, reports: Path) -> None:
-        self.takeover(reports)
-        assert self.takeover(reports, run_hooks=False) == ["preflight", *STEPS]
-
-    def test_a_second_takeover_replaces_the_report_of_the_first(self, reports: Path) -> None:
-        reports.mkdir()
-        (reports / "secondary.json").write_text("the first")
-        assert self.takeover(reports) == ["preflight", *STEPS]
-
-    def test_a_region_that_takes_nothing_over_writes_no_report(self, reports: Path) -> None:
-        run_program("secondary", run_hooks=True, directory=reports.parent)
-        run_program("primary", run_hooks=True, directory=reports.parent)
-        assert not reports.exists()
-
-    def test_a_preview_writes_no_report(self, reports: Path) -> None:
-        with pytest.raises(FileNotFoundError):
-            self.takeover(reports, preview=True)
-
-    def test_a_report_that_cannot_be_written_warns_and_fails_nothing(
-        self, reports: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        warnings: list[str] = []
-        monkeypatch.setattr("pulumi.log.warn", warnings.append)
-        reports.write_text("a file where the folder should be")
-        region = run_program(
-            "secondary", {"active": "secondary"}, cluster=cluster(*READY), run_hooks=True, directory=reports.parent
-        )
-        assert [step["name"] for step in region.outputs["failover"]["steps"]] == STEPS
-        (warning,) = warnings
-        assert warning.startswith("the local report was not written: ")
-        assert warning.endswith("the stack output failover has the steps")

@@ -38,8 +38,8 @@ NEXT: dict[tuple[Role, Role], str] = {
 }
 
 
-def test_the_outputs_are_five(recorder: Recorder) -> None:
-    assert list(recorder.outputs) == ["active", "serving", "protected", "failover", "next"]
+def test_the_outputs_are_seven(recorder: Recorder) -> None:
+    assert list(recorder.outputs) == ["active", "serving", "protected", "databases", "targets", "failover", "next"]
 
 
 def test_active_and_serving_say_where_users_are_and_since_when(combination: tuple[Role, Role], recorder: Recorder) -> None:
@@ -81,10 +81,24 @@ def test_failover_has_its_steps_with_seconds_after_a_takeover_and_none_before(pr
     assert [(step["name"], step["seconds"]) for step in timeline["steps"]] == [
         ("restore hourly-critical", 8),
         ("restore daily-full", 8),
+        ("promote app-database", 15),
         ("scale production", 15),
         ("traffic", 15),
     ]
     assert timeline["seconds"] == 40
+
+
+@pytest.mark.parametrize(
+    ("stack", "active", "half"),
+    [
+        ("primary", "primary", "primary"),
+        ("primary", "secondary", "fenced"),
+        ("secondary", "primary", "replica"),
+        ("secondary", "secondary", "promoted"),
+    ],
+)
+def test_databases_say_what_this_regions_half_is(program: Program, stack: Role, active: Role, half: str) -> None:
+    assert program(stack, active).outputs["databases"] == {"app-database": half}
 
 
 def test_checks_are_steps_of_a_failover_too() -> None:

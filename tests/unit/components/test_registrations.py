@@ -49,14 +49,14 @@ def test_components_have_tokens_of_the_programs_own(recorder: Recorder) -> None:
 
 def test_what_must_outlive_everything_is_protected_and_nothing_else(recorder: Recorder) -> None:
     for seen in recorder.custom():
-        assert seen.protect is (seen.kind in ("Bucket", "Key", "Namespace")), seen.name
+        assert seen.protect is (seen.kind in ("Bucket", "Key", "Namespace", "Cluster")), seen.name
 
 
-def test_namespaces_restores_and_the_repository_password_stay_in_the_cluster_when_they_leave_the_stack(
-    recorder: Recorder,
-) -> None:
+def test_what_is_of_use_without_the_stack_stays_in_the_cluster_when_it_leaves_the_stack(recorder: Recorder) -> None:
+    kinds = ("Namespace", "Restore", "Cluster", "ObjectStore", "Backup")
+    secrets = ("velero-repository-password", "failover-databases-app-database-owner")
     for seen in recorder.custom():
-        retained = seen.kind in ("Namespace", "Restore") or seen.name == "velero-repository-password"
+        retained = seen.kind in kinds or seen.name in secrets
         assert seen.retain_on_delete is retained, seen.name
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from settings.roles import Role
 from tests.unit.components.conftest import Program
 from tests.unit.recorder import Recorder, run_program
@@ -49,8 +51,33 @@ def test_volumes_are_moved_to_the_own_location_since_a_snapshot_cannot_leave_its
 def test_databases_are_left_to_their_own_operator(standby: Recorder) -> None:
     for name in NAMES:
         template = standby[f"schedules-{name}"].spec["template"]
-        assert "clusters.postgresql.cnpg.io" in template["excludedResources"]
-        assert template["labelSelector"] == {"matchExpressions": [{"key": "cnpg.io/cluster", "operator": "DoesNotExist"}]}
+        excluded = template["excludedResources"]
+        assert {"clusters.postgresql.cnpg.io", "backups.postgresql.cnpg.io", "objectstores.barmancloud.cnpg.io"} <= set(excluded)
+        assert not [kind for kind in excluded if not kind.endswith(".cnpg.io")], "backups alone would be Velero's own"
+        assert template["labelSelector"] == {
+            "matchExpressions": [
+                {"key": "cnpg.io/cluster", "operator": "DoesNotExist"},
+                {"key": "app.kubernetes.io/managed-by", "operator": "NotIn", "values": ["cloudnative-pg"]},
+            ]
+        }
+
+
+def test_a_volume_of_a_database_is_skipped_should_it_ever_be_chosen(recorder: Recorder) -> None:
+    policy = recorder["schedules-volume-policy"]
+    assert json.loads(policy.inputs["data"]["policy.yaml"]) == {
+        "version": "v1",
+        "volumePolicies": [
+            {
+                "conditions": {"pvcLabels": {"app.kubernetes.io/managed-by": "cloudnative-pg"}},
+                "action": {"type": "skip"},
+            }
+        ],
+    }
+    for name in NAMES:
+        template = recorder[f"schedules-{name}"].spec["template"]
+        assert template["resourcePolicy"] == {"kind": "configmap", "name": policy.metadata["name"]}
+        assert policy.name in recorder[f"schedules-{name}"].depends_on
+    assert policy.metadata["namespace"] == "velero"
 
 
 def test_a_schedule_of_everything_names_no_namespace() -> None:

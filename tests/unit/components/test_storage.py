@@ -103,11 +103,12 @@ def test_nothing_is_replicated_before_the_peer_is_ready(stack: Role) -> None:
     assert not [seen for seen in alone.custom() if seen.type.startswith("aws:iam")]
 
 
-def test_readiness_of_the_peer_adds_replication_and_changes_nothing_else(stack: Role, region: Recorder) -> None:
-    alone = run_program(stack, {"peerReady": False})
-    added = region.identities() - alone.identities()
+def test_readiness_of_the_peer_adds_replication_and_of_what_is_no_database_nothing_else(stack: Role) -> None:
+    without = {"databases": [], "databasePasswords": {}}
+    alone, ready = (run_program(stack, {"peerReady": peer_ready, **without}) for peer_ready in (False, True))
+    added = ready.identities() - alone.identities()
     assert {kind.rsplit(":", 1)[-1] for kind, _ in added} == {"BucketReplicationConfig", "Role", "RolePolicy"}
-    assert not alone.identities() - region.identities()
+    assert not alone.identities() - ready.identities()
 
 
 def test_the_replication_role_reads_here_writes_there_and_may_do_nothing_else(stack: Role, region: Recorder) -> None:

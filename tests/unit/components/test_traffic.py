@@ -99,9 +99,12 @@ def test_the_flag_is_written_by_the_secondary_stack_alone(program: Program) -> N
 
 def test_the_flag_moves_after_everything_was_restored_scaled_and_verified() -> None:
     check = {"namespace": "production", "replicas": 3, "check": {"service": "web"}}
-    takeover = run_program("secondary", {"active": "secondary", "workloads": [check]})
+    takeover = run_program("secondary", {"active": "secondary", "peerReady": True, "workloads": [check]})
     component = next(seen for seen in takeover.of("Flag") if seen.name == "failover-flag")
+    databases = {name for name in takeover.names() if name.startswith("failover-databases")}
+    assert "failover-databases-app-database-promoted" in databases
     assert component.depends_on == {
+        *databases,
         "failover-restores-hourly-critical",
         "failover-restores-daily-full",
         "failover-workloads-scale-production",

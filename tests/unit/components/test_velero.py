@@ -16,6 +16,7 @@ from tests.unit.recorder import Recorder, Seen, is_secret, revealed, run_program
 BUCKET = {"primary": "acme-velero-us-east-1-123456789012", "secondary": "acme-velero-us-west-2-123456789012"}
 REGION = {"primary": "us-east-1", "secondary": "us-west-2"}
 KEYS = {"accessKeyId": "AKIAIOSFODNN7EXAMPLE", "secretAccessKey": "wJalrXUtnFEMI/K7MDENG"}
+OWNERS = "the password of the database's owner"
 
 
 def pod(seen: Seen) -> dict[str, Any]:
@@ -125,9 +126,11 @@ def test_images_from_a_registry_of_ones_own_reach_every_container() -> None:
     assert {container["image"] for _, container in used} == set(images.values())
 
 
-def test_nothing_runs_a_shell(recorder: Recorder) -> None:
-    for name, container in containers(recorder):
-        assert not [word for word in container.get("command", []) if word.endswith("sh")], name
+def test_nothing_runs_a_shell_but_what_confirms_a_promotion_with_psql(recorder: Recorder) -> None:
+    with_shell = {
+        name for name, container in containers(recorder) if [word for word in container.get("command", []) if word.endswith("sh")]
+    }
+    assert with_shell <= {"failover-databases-app-database-promoted"}
 
 
 def test_without_static_credentials_no_credentials_file_switches_the_role_off(recorder: Recorder) -> None:
@@ -152,7 +155,9 @@ def test_static_credentials_are_a_secret_that_server_and_node_agent_mount() -> N
 
 
 def test_a_secret_setting_appears_in_no_input_in_clear_text() -> None:
-    region = run_program("secondary", {"active": "secondary", **KEYS})
+    region = run_program(
+        "secondary", {"active": "secondary", "peerReady": True, "databasePasswords": {"app-database": OWNERS}, **KEYS}
+    )
 
     def clear(value: Any) -> str:
         if is_secret(value):
@@ -162,7 +167,7 @@ def test_a_secret_setting_appears_in_no_input_in_clear_text() -> None:
         return " ".join(map(clear, value)) if isinstance(value, list) else str(value)
 
     shown = " ".join(clear(seen.inputs) for seen in region.seen) + str(region.outputs)
-    assert not [secret for secret in (PASSWORD, *KEYS.values()) if secret in shown]
+    assert not [secret for secret in (PASSWORD, OWNERS, *KEYS.values()) if secret in shown]
 
 
 def test_the_role_of_a_service_account_is_an_annotation() -> None:
@@ -177,6 +182,7 @@ def test_a_cluster_with_a_velero_of_its_own_gets_the_locations_and_schedules_alo
     assert {name for name in region.names() if name.startswith(("velero", "schedules"))} == {
         "velero-own",
         "velero-peer",
+        "schedules-volume-policy",
         "schedules-daily-full",
         "schedules-hourly-critical",
     }

@@ -118,11 +118,12 @@ def test_jobs_of_long_namespaces_have_names_that_kubernetes_accepts_and_none_in_
     assert {command[1] for command in scales} == {f"--namespace={namespace}" for namespace in namespaces}
 
 
-def test_scaling_waits_for_every_restore(takeover: Recorder) -> None:
+def test_scaling_waits_for_every_restore_and_every_promotion(takeover: Recorder) -> None:
     restores = {seen.name for seen in takeover.of("Restore")}
     assert len(restores) == 2
     assert restores <= takeover[SCALE].depends_on
-    assert set(takeover[SCALE].metadata["annotations"]["k8s-dr/after"].split()) == {f"{name}-1a2b3c4d" for name in restores}
+    after = {f"{name}-1a2b3c4d" for name in (*restores, "failover-databases-app-database-promoted")}
+    assert set(takeover[SCALE].metadata["annotations"]["k8s-dr/after"].split()) == {*after, "app-database"}
 
 
 def test_a_job_that_failed_is_made_anew_by_the_next_up(takeover: Recorder) -> None:
@@ -130,10 +131,11 @@ def test_a_job_that_failed_is_made_anew_by_the_next_up(takeover: Recorder) -> No
         assert takeover[name].metadata["annotations"]["pulumi.com/replaceUnready"] == "true"
 
 
-def test_a_check_waits_for_every_restore_too(takeover: Recorder) -> None:
+def test_a_check_waits_for_what_scaling_waits_for_too() -> None:
     region = takes_over(check={"service": "web"})
-    after = takeover[SCALE].metadata["annotations"]["k8s-dr/after"]
-    assert region[VERIFY].metadata["annotations"]["k8s-dr/after"] == after
+    scale, verify = (region[name].metadata["annotations"]["k8s-dr/after"] for name in (SCALE, VERIFY))
+    assert verify == scale
+    assert verify
 
 
 def test_jobs_end_in_the_time_that_is_configured() -> None:

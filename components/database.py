@@ -1,0 +1,261 @@
+"""PostgreSQL in both regions: a CloudNativePG Cluster in distributed topology, its archive, its backups, its promotion.
+
+Each region archives to its own bucket under a server name of its own, and nobody ever writes the other's. The standby follows the
+primary's archive. Only what `replica.primary` says, hibernation, and the Job that confirms a promotion depend on `active`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as k8s
+from pydantic import SecretStr
+
+from components import database_specs as specs
+from components.database_specs import CREDENTIALS, EXCLUDED, LOST, Half
+from components.workloads import job
+from settings.database import Database as DatabaseSettings
+from settings.roles import ROLES
+
+_BACKUP_ENDED = ("completed", "failed", "invalid backup definition")
+
+
+class DatabaseLostError(pulumi.RunError):
+    """A database is not what it should be, and waiting does not help; the message has the operator's own reason."""
+
+
+class _WithStatus(pulumi.CustomResource):
+    """A custom object with its status as an output, which the generic CustomResource does not have."""
+
+    metadata: pulumi.Output[dict[str, Any]]
+    status: pulumi.Output[dict[str, Any]]
+
+    def __init__(self, kind: str, name: str, metadata: Any, spec: Any, opts: pulumi.ResourceOptions) -> None:
+        inputs = {"apiVersion": "postgresql.cnpg.io/v1", "kind": kind, "metadata": metadata, "spec": spec, "status": None}
+        super().__init__(f"kubernetes:postgresql.cnpg.io/v1:{kind}", name, inputs, opts)
+
+
+def judge_cluster(settings: DatabaseSettings, status: Mapping[str, Any] | None) -> str:
+    """The Cluster's name, unless it is in a phase of no return: then DatabaseLostError, with the operator's reason."""
+    status = status or {}
+    if status.get("phase") in LOST:
+        raise DatabaseLostError(
+            f"database {settings.name}: {status['phase']}: {status.get('phaseReason') or 'the operator gives no reason'}. Once "
+            f"the cause is gone: kubectl delete cluster.postgresql.cnpg.io {settings.name} -n {settings.namespace}, then pulumi "
+            "up --refresh"
+        )
+    return settings.name
+
+
+def judge_backup(settings: DatabaseSettings, name: str, status: Mapping[str, Any] | None) -> str:
+    """The Backup's name if it completed; DatabaseLostError otherwise, for no standby could be made from it."""
+    status = status or {}
+    if status.get("phase", "completed") != "completed":
+        raise DatabaseLostError(
+            f"database {settings.name}: its first backup ended {status['phase']}: {status.get('error') or 'no reason is given'}. "
+            f"Once the cause is gone: kubectl delete backup.postgresql.cnpg.io {name} -n {settings.namespace}, then pulumi up "
+            "--refresh"
+        )
+    return name
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseArgs:
+    """`password` is the owner's, the same in both regions: a promotion must not change it. `peer_ready`: the other region's
+    stack has been up; before that there is no backup to wait for and nothing to follow. `before_creation` refuses by raising."""
+
+    half: Half
+    password: SecretStr
+    peer_ready: bool
+    before_creation: Callable[[], None]
+
+
+class Database(pulumi.ComponentResource):
+    """One region's half of a database: ObjectStores of both archives, the Cluster, base backups, and its promotion.
+
+    For the application, which writes to `<name>-rw` in whichever region serves. As `primary` it is written to; as `replica` it
+    follows, and is not made before there is a backup to make it from; as `promoted` it is written to, and a Job confirms it; as
+    `fenced` it sleeps on its old data. The Cluster is protected and kept whatever happens to the stack.
+    """
+
+    writable: list[pulumi.Output[str]]
+    """What must hold before anything that writes is started; each fails with the operator's reason."""
+
+    confirmation: k8s.batch.v1.Job | None
+    """The Job that ends when a promoted database accepts writes and archives them."""
+
+    def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("dr:database:Database", name, None, opts)
+        self._stem, self._args, self._settings = name, args, args.half.settings
+        self.writable, self.confirmation = [], None
+        if args.half.names.role == "primary" or args.peer_ready:
+            cluster = self._cluster(self._prerequisites())
+            self._accompany(cluster)
+            self.writable.append(cluster.status.apply(partial(judge_cluster, self._settings)))
+            if args.half.names.role == "primary" and args.peer_ready:
+                self.writable.append(self._first_backup(cluster))
+            if args.half.role == "promoted":
+                self.confirmation = self._confirm(self.writable[0])
+        self.register_outputs({})
+
+    def _child(self, **options: Any) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self, **options)
+
+    def _metadata(self, name: str, annotations: Mapping[str, str] | None = None) -> dict[str, Any]:
+        metadata = {"name": name, "namespace": self._settings.namespace, "labels": EXCLUDED}
+        return {**metadata, "annotations": dict(annotations)} if annotations else metadata
+
+    def _if_it_can_be(self, what: str) -> pulumi.ResourceHookBinding:
+        def check(_: pulumi.ResourceHookArgs) -> None:
+            self._args.before_creation()
+
+        return pulumi.ResourceHookBinding(before_create=[pulumi.ResourceHook(f"{self._stem}-{what}-can-be", check)])
+
+    def _prerequisites(self) -> list[pulumi.Resource]:
+        """The owner and both archives: the plugin asks for every one that the Cluster mentions before it lets it begin."""
+        settings = self._settings
+        owner = k8s.core.v1.Secret(
+            f"{self._stem}-owner",
+            metadata=self._metadata(specs.owner_secret(settings)),
+            type="kubernetes.io/basic-auth",
+            string_data={
+                "username": settings.owner,
+                "password": pulumi.Output.secret(self._args.password.get_secret_value()),
+            },
+            opts=self._child(retain_on_delete=True, hooks=self._if_it_can_be("owner")),
+        )
+        archives = [
+            k8s.apiextensions.CustomResource(
+                f"{self._stem}-archive-{role}",
+                api_version="barmancloud.cnpg.io/v1",
+                kind="ObjectStore",
+                metadata=self._metadata(settings.member(role)),
+                spec=specs.object_store(self._args.half, role),
+                # After the owner: what is refused is refused once, and leaves nothing behind.
+                opts=self._child(depends_on=[owner], retain_on_delete=True, hooks=self._if_it_can_be(f"archive-{role}")),
+            )
+            for role in ROLES
+        ]
+        return [owner, *archives]
+
+    def _cluster(self, prerequisites: Sequence[pulumi.Resource]) -> _WithStatus:
+        half = self._args.half
+        return _WithStatus(
+            "Cluster",
+            self._stem,
+            self._metadata(self._settings.name, specs.cluster_annotations(half.role)),
+            specs.cluster_spec(half),
+            self._child(
+                depends_on=list(prerequisites),
+                protect=True,
+                retain_on_delete=True,
+                hooks=self._if_it_can_be("cluster"),
+                custom_timeouts=pulumi.CustomTimeouts(create="60m", update="15m"),
+            ),
+        )
+
+    def _accompany(self, cluster: pulumi.Resource) -> None:
+        """Base backups by schedule, and where there is a Prometheus operator, metrics."""
+        settings = self._settings
+        k8s.apiextensions.CustomResource(
+            f"{self._stem}-backups",
+            api_version="postgresql.cnpg.io/v1",
+            kind="ScheduledBackup",
+            metadata=self._metadata(settings.name),
+            spec=specs.scheduled_backup_spec(self._args.half),
+            opts=self._child(depends_on=[cluster]),
+        )
+        if settings.pod_monitor:
+            k8s.apiextensions.CustomResource(
+                f"{self._stem}-monitor",
+                api_version="monitoring.coreos.com/v1",
+                kind="PodMonitor",
+                metadata=self._metadata(settings.name),
+                spec=specs.pod_monitor_spec(settings),
+                opts=self._child(depends_on=[cluster]),
+            )
+
+    def _first_backup(self, cluster: pulumi.Resource) -> pulumi.Output[str]:
+        """What the standby is made from. Not before replication runs: S3 copies nothing that was there before its rule."""
+        settings = self._settings
+        name = f"{settings.name}-first-g{settings.generations.primary}"
+        ended = " || ".join(f"@ == '{phase}'" for phase in _BACKUP_ENDED)
+        backup = _WithStatus(
+            "Backup",
+            f"{self._stem}-first-backup",
+            self._metadata(name, {"pulumi.com/waitFor": f"jsonpath={{.status[?{ended}]}}"}),
+            {**specs.backup_spec(settings), "target": "primary"},
+            self._child(depends_on=[cluster], retain_on_delete=True, custom_timeouts=pulumi.CustomTimeouts(create="6h")),
+        )
+        return backup.status.apply(partial(judge_backup, settings, name))
+
+    def _confirm(self, promoted: pulumi.Output[str]) -> k8s.batch.v1.Job:
+        half = self._args.half
+        confirmation = job(
+            f"{self._stem}-promoted",
+            specs.confirmation_job(half),
+            self._child(),
+            seconds=half.promote_seconds,
+            after=[promoted],
+            namespace=self._settings.namespace,
+        )
+        self.writable.append(confirmation.metadata.apply(lambda metadata: str(metadata.name)))
+        return confirmation
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabasesArgs:
+    """`databases` in the order of the settings; `ready` is what must be there before any (bucket, operators)."""
+
+    databases: Sequence[DatabaseArgs]
+    region: str
+    access_key_id: SecretStr | None = None
+    secret_access_key: SecretStr | None = None
+
+
+class Databases(pulumi.ComponentResource):
+    """Every database of one region, with the namespaces they live in and, where no role can be had, the keys of the archive."""
+
+    by_name: dict[str, Database]
+
+    def __init__(self, name: str, args: DatabasesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("dr:database:Databases", name, None, opts)
+        child = partial(pulumi.ResourceOptions, parent=self)
+        self.by_name = {}
+        places: dict[str, list[pulumi.Resource]] = {}
+        for each in args.databases:
+            settings = each.half.settings
+            if settings.namespace not in places:
+                places[settings.namespace] = self._place(name, settings, args)
+            self.by_name[settings.name] = Database(
+                f"{name}-{settings.name}", each, opts=child(depends_on=places[settings.namespace])
+            )
+        self.register_outputs({})
+
+    def _place(self, name: str, settings: DatabaseSettings, args: DatabasesArgs) -> list[pulumi.Resource]:
+        child = partial(pulumi.ResourceOptions, parent=self, retain_on_delete=True)
+        made: list[pulumi.Resource] = []
+        if settings.create_namespace:
+            made.append(
+                k8s.core.v1.Namespace(
+                    f"{name}-namespace-{settings.namespace}", metadata={"name": settings.namespace}, opts=child(protect=True)
+                )
+            )
+        if args.access_key_id is not None and args.secret_access_key is not None:
+            keys = {"accessKeyId": args.access_key_id, "secretAccessKey": args.secret_access_key}
+            made.append(
+                k8s.core.v1.Secret(
+                    f"{name}-credentials-{settings.namespace}",
+                    metadata={"name": CREDENTIALS, "namespace": settings.namespace, "labels": EXCLUDED},
+                    string_data={
+                        **{key: pulumi.Output.secret(value.get_secret_value()) for key, value in keys.items()},
+                        "region": args.region,
+                    },
+                    opts=child(depends_on=made),
+                )
+            )
+        return made

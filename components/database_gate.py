@@ -1,0 +1,124 @@
+"""What must hold of a database before it is made here, before it is promoted, and before it would be given up again.
+
+Pure decisions on what the region's own cluster and its own bucket say; `failover` hangs them on the engine's hooks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from components.archive import Archive
+from components.cluster_api import ClusterApi
+from components.database_specs import HEALTHY
+from settings.database import Database
+from settings.roles import Role
+
+OPERATORS = {
+    "postgresql.cnpg.io": "the operator CloudNativePG (k8s-dr:operators.cloudnativePg)",
+    "barmancloud.cnpg.io": "its Barman Cloud plugin (k8s-dr:operators.barmanCloud)",
+}
+_LAG = re.compile(r"^cnpg_pg_replication_lag(?:\{.*\})? ([-+.\de]+)$", re.MULTILINE)
+"""CloudNativePG's own metric, in Prometheus' text form: seconds since the newest transaction that was replayed."""
+
+FORCE = "to go on all the same: pulumi config set force true -s secondary"
+
+
+def missing_operators(cluster: ClusterApi) -> str | None:
+    """Which operator the cluster does not have; None if it has both."""
+    missing = [what for group, what in OPERATORS.items() if not cluster.serves(group)]
+    return f"{' and '.join(missing)} is not installed in this cluster" if missing else None
+
+
+def objection_to_creation(cluster: ClusterApi, archive: Archive, source: Archive, settings: Database, role: Role) -> str | None:
+    """Why this region's half of a database cannot be made now, and what to run; None if it can. `archive` is where it will
+    write, `source` what a standby is made from."""
+    if missing := missing_operators(cluster):
+        return f"database {settings.name}: {missing}; install it, or set that key to true, then pulumi up -s {role}"
+    if cluster.read_database(settings.namespace, settings.name) is not None:
+        return None  # it is there, and a part of it that was deleted by hand is made again
+    if archive.used(settings.server(role)):
+        return (
+            f"database {settings.name}: there is an archive of {settings.server(role)} already, and only the database that wrote "
+            f"it may go on with it; raise its generation: k8s-dr:databases[].generations.{role}: "
+            f"{settings.generations.of(role) + 1}, in Pulumi.yaml"
+        )
+    if role == "secondary" and (reason := source.missing_for_a_standby(settings.server("primary"))):
+        return (
+            f"database {settings.name}: a standby is made from the primary's first backup, and {reason}; run, with peerReady "
+            "true in both stacks: pulumi up -s primary; then, once S3 has copied it: pulumi up -s secondary"
+        )
+    return None
+
+
+def objections(cluster: ClusterApi, archive: Archive, databases: Sequence[Database], rpo: timedelta, *, force: bool) -> list[str]:
+    """Why the standbys in this cluster must not be promoted now; nothing if they may. `archive`: the one that they follow, in
+    this region. `force` overrides what is a matter of judgement, and not what cannot work."""
+    if not databases:
+        return []
+    if missing := missing_operators(cluster):
+        return [missing]
+    problems = [_not_ready(cluster, database) for database in databases]
+    if not force:
+        problems += [_too_far_behind(cluster, archive, database, rpo) for database in databases]
+    return [problem for problem in problems if problem]
+
+
+def _not_ready(cluster: ClusterApi, settings: Database) -> str | None:
+    found = cluster.read_database(settings.namespace, settings.name)
+    if found is None:
+        return (
+            f"database {settings.name} has no standby in this cluster; it is made by pulumi up -s secondary while the primary is "
+            "alive, and cannot be made from a region that is dead but by hand (docs/recovery.md)"
+        )
+    status = found.get("status") or {}
+    if status.get("phase") != HEALTHY:
+        reason = f": {status['phaseReason']}" if status.get("phaseReason") else ""
+        return f"database {settings.name} is not healthy here: {status.get('phase', 'without a phase')}{reason}"
+    return None
+
+
+def _too_far_behind(cluster: ClusterApi, archive: Archive, settings: Database, rpo: timedelta) -> str | None:
+    """How far the standby's data is behind the newest that has come into its archive.
+
+    Not behind the clock: what was committed long before the primary died is old and complete all the same.
+    """
+    if settings.source != "replica-bucket":
+        return None  # the archive it follows may be in the dead region, and must not be asked
+    newest = archive.newest_segment(settings.server("primary"))
+    replayed = last_replayed(cluster, settings)
+    if newest is None or replayed is None or newest - replayed <= rpo:
+        return None
+    return (
+        f"database {settings.name}: the standby has replayed what was committed until {replayed:%Y-%m-%d %H:%M:%S} UTC, and the "
+        f"newest WAL of its archive is of {newest:%H:%M:%S}: it is {spoken(newest - replayed)} behind, and the RPO is "
+        f"{spoken(rpo)}; is a segment missing in the archive, or does it still catch up? {FORCE}"
+    )
+
+
+def last_replayed(cluster: ClusterApi, settings: Database) -> datetime | None:
+    """When the newest transaction that the standby has replayed was committed; None where it does not say."""
+    status = (cluster.read_database(settings.namespace, settings.name) or {}).get("status") or {}
+    text = cluster.database_metrics(settings.namespace, str(status.get("currentPrimary")))
+    lag = _LAG.search(text or "")
+    return datetime.now(UTC) - timedelta(seconds=float(lag[1])) if lag else None
+
+
+def refusal_to_stand_by(cluster: ClusterApi, databases: Sequence[Database], *, force: bool) -> str | None:
+    """Why this secondary must not be sent back to standing by: its databases have taken writes that exist nowhere else."""
+    for database in () if force else databases:
+        found = cluster.read_database(database.namespace, database.name) or {}
+        replica = (found.get("spec") or {}).get("replica") or {}
+        if replica.get("primary") == database.member("secondary"):
+            return (
+                f"database {database.name} was promoted here and has taken writes that the primary region does not have; to "
+                "follow that one again would lose them. Keep it: pulumi config set active secondary -s secondary; to give those "
+                "writes up: pulumi config set force true -s secondary"
+            )
+    return None
+
+
+def spoken(span: timedelta) -> str:
+    seconds = int(span.total_seconds())
+    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min {seconds % 60} s"

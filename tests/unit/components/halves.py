@@ -1,0 +1,47 @@
+"""One region's half of the committed database, with changes to it, for tests of what is made from it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from components.database_specs import Half
+from settings.database import Database
+from settings.model import Topology
+from settings.names import Names
+from settings.roles import Role, duties
+from tests.examples import example
+
+TOPOLOGY = Topology.model_validate(json.loads(example("primary")["topology"]))
+STREAMING: dict[str, Any] = {
+    "replication": "streaming",
+    "streaming": {
+        "hosts": {"primary": "pg.us-east-1.example.com", "secondary": "pg.us-west-2.example.com"},
+        "certificates": {
+            "server": "server-tls",
+            "serverCa": "server-ca",
+            "clientCa": "client-ca",
+            "replication": "replication-tls",
+        },
+        "serviceAnnotations": {"service.beta.kubernetes.io/aws-load-balancer-scheme": "internal"},
+    },
+}
+
+
+def database(**changes: Any) -> dict[str, Any]:
+    """The key `databases` with the committed database and `changes` to it."""
+    return {"databases": [{"name": "app-database", "namespace": "databases", **changes}]}
+
+
+def settings(**changes: Any) -> Database:
+    return Database.model_validate(database(**changes)["databases"][0])
+
+
+def half(stack: Role, active: Role = "primary", *, endpoint: str | None = None, **changes: Any) -> Half:
+    """The half of `stack` while `active` serves."""
+    return Half(
+        names=Names(topology=TOPOLOGY, role=stack),
+        settings=settings(**changes),
+        role=duties(stack, active).database,
+        endpoint=endpoint,
+    )
