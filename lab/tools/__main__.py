@@ -42,10 +42,10 @@ def _get(groups: Sequence[str]) -> None:
         return
     if obstacles := preflight.obstacles():
         say(f"The lab cannot run here ({'; '.join(obstacles)}): only what tests without it need is built.")
-        toolbox.ensure(("pulumi", "region", "velero"))
+        toolbox.ensure(("pulumi", "region", "velero", "cnpg"))
         return
     packages.ensure()
-    for image in images.ensure(toolbox.ensure()).values():
+    for image in images.ensure(toolbox.ensure(), images.RECIPES).values():
         say(f"  {image.reference}  {image.archive}")
 
 

@@ -1,4 +1,4 @@
-"""Write a container image by hand: a docker-archive (as of `docker save`) with one layer, the same bytes each time."""
+"""Write a container image by hand: a docker-archive (as of `docker save`), the same bytes each time."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _EPOCH = "1970-01-01T00:00:00Z"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -39,12 +40,16 @@ class Contents:
 
     entries: Sequence[Entry]
     entrypoint: Sequence[str] = ()
+    command: Sequence[str] = ()
     user: str = "0"
+    working_directory: str = "/"
+    search_path: str = SEARCH_PATH
 
     @property
     def key(self) -> str:
         """Twelve hexadecimal digits that change with anything in the image."""
-        digest = hashlib.sha256(json.dumps([list(self.entrypoint), self.user, _architecture()]).encode())
+        start = [self.entrypoint, self.command, self.user, self.working_directory, self.search_path, architecture()]
+        digest = hashlib.sha256(json.dumps(start).encode())
         for entry in self.entries:
             digest.update(json.dumps([entry.path, entry.mode, entry.user, entry.link]).encode())
             if entry.source is not None:
@@ -55,22 +60,30 @@ class Contents:
         return digest.hexdigest()[:12]
 
 
-def write(contents: Contents, *, name: str, target: Path) -> None:
-    """Write the image called `name` (repository:tag) to `target`, which appears complete or not at all."""
+def write(contents: Contents, *, name: str, target: Path, base: Path | None = None) -> None:
+    """Write the image called `name` (repository:tag) to `target`, which appears complete or not at all.
+
+    `base`: a tar with the root file system that the contents are laid over, a layer of its own.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".image-") as scratch:
         layer, archive = Path(scratch) / "layer.tar", Path(scratch) / "image.tar"
         _write_layer(contents.entries, layer)
-        with layer.open("rb") as file:
-            layer_digest = hashlib.file_digest(file, "sha256").hexdigest()
-        config = _config(contents, layer_digest)
+        layers = {_digest(tar): tar for tar in ([base] if base else []) + [layer]}
+        config = _config(contents, list(layers))
         config_name = f"{hashlib.sha256(config).hexdigest()}.json"
-        manifest = [{"Config": config_name, "RepoTags": [name], "Layers": [f"{layer_digest}/layer.tar"]}]
+        manifest = [{"Config": config_name, "RepoTags": [name], "Layers": [f"{digest}/layer.tar" for digest in layers]}]
         with tarfile.open(archive, "w", format=tarfile.GNU_FORMAT) as tar:
             _add(tar, Entry(path="manifest.json", mode=0o644, content=json.dumps(manifest).encode()))
             _add(tar, Entry(path=config_name, mode=0o644, content=config))
-            _add(tar, Entry(path=f"{layer_digest}/layer.tar", mode=0o644, source=layer))
+            for digest, path in layers.items():
+                _add(tar, Entry(path=f"{digest}/layer.tar", mode=0o644, source=path))
         os.replace(archive, target)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write_layer(entries: Sequence[Entry], target: Path) -> None:
@@ -97,22 +110,23 @@ def _add(tar: tarfile.TarFile, entry: Entry) -> None:
         tar.addfile(info)
 
 
-def _config(contents: Contents, layer_digest: str) -> bytes:
+def _config(contents: Contents, layer_digests: Sequence[str]) -> bytes:
     config = {
-        "architecture": _architecture(),
+        "architecture": architecture(),
         "os": "linux",
         "created": _EPOCH,
         "config": {
-            "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+            "Env": [f"PATH={contents.search_path}"],
             "Entrypoint": list(contents.entrypoint) or None,
+            "Cmd": list(contents.command) or None,
             "User": contents.user,
-            "WorkingDir": "/",
+            "WorkingDir": contents.working_directory,
         },
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer_digest}"]},
-        "history": [{"created": _EPOCH, "created_by": "k8s-dr lab"}],
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}" for digest in layer_digests]},
+        "history": [{"created": _EPOCH, "created_by": "k8s-dr lab"} for _ in layer_digests],
     }
     return json.dumps(config, sort_keys=True).encode()
 
 
-def _architecture() -> str:
+def architecture() -> str:
     return _ARCHITECTURES.get(platform.machine(), platform.machine())

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from lab.tools.groups import BUILD_ENVIRONMENT, Group
+from lab.tools.groups import BUILD_ENVIRONMENT, Group, SharedFile
 
 OLDEST = (1, 26)
 HEARTBEAT = 30.0  # seconds between two signs of life
@@ -67,8 +67,9 @@ def spoken(seconds: float) -> str:
 
 
 class GroupBuild:
-    """Builds one group into `directory` (one file a program and one link a name), and says every HEARTBEAT seconds where it is.
+    """Builds one group into `directory`, and says every HEARTBEAT seconds where it is.
 
+    The directory then has `bin` (one file a program and one link a name) and `share` (the files kept of modules, if any).
     `after`: seconds that the groups behind this one will take, for the estimate of the whole. All output of Go goes to `log`.
     """
 
@@ -82,14 +83,16 @@ class GroupBuild:
         self._doing = "downloading modules"
 
     def run(self) -> None:
-        self._directory.mkdir(parents=True)
+        (self._directory / "bin").mkdir(parents=True)
         for program in self._group.programs:  # one by one: Go refuses a list in which two programs spell an import differently
             self._wanted |= set(self._packages_named_by(["go", "list", "-deps", program.package], counting=False))
         for program in self._group.programs:
             self._doing = f"compiling {program.name}"
-            self._packages_named_by(program.build_command(str(self._directory / program.name)), counting=True)
+            self._packages_named_by(program.build_command(str(self._directory / "bin" / program.name)), counting=True)
             for link in program.links:
-                (self._directory / link).symlink_to(program.name)
+                (self._directory / "bin" / link).symlink_to(program.name)
+        for file in self._group.files:
+            self._keep(file)
 
     def heartbeat(self) -> None:
         elapsed, done, total = time.monotonic() - self._started, len(self._compiled), len(self._wanted)
@@ -97,6 +100,19 @@ class GroupBuild:
         count = f", {done} of {total} packages" if total else ""
         whole = f"; everything: about {spoken(left + self._after)}" if self._after else ""
         self._say(f"    {self._group.name}: {self._doing}{count}, {spoken(elapsed)} so far, about {spoken(left)} left{whole}")
+
+    def _keep(self, file: SharedFile) -> None:
+        """Copy a file out of Go's module cache, which is dropped when the build is done."""
+        command = ["go", "list", "-m", "-f", "{{.Dir}}", file.module]
+        listed = subprocess.run(command, cwd=self._group.module, env=self._env, capture_output=True, text=True, check=False)
+        source, target = Path(listed.stdout.strip()) / file.path, self._directory / "share" / file.name
+        if listed.returncode != 0 or not source.is_file():
+            why = (listed.stderr.strip() or "there is no such file").splitlines()[-1]
+            raise ToolError(
+                f"building {self._group.name} failed: no {file.path} in {file.module}: {why}; compare groups.py with it"
+            )
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(source.read_bytes())  # not a copy of its mode: files of the cache are read-only
 
     def _packages_named_by(self, command: Sequence[str], *, counting: bool) -> list[str]:
         """Run Go, and return the packages it names while it runs; with `counting`, they count as compiled at once."""

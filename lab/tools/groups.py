@@ -13,6 +13,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lab.tools import versions
 
@@ -48,8 +49,20 @@ class Program:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SharedFile:
+    """A file that a pinned module brings along beside its code and that is wanted once the module is gone from Go's cache.
+
+    `module`: as go.mod names it. `path`: within that module. `name`: what it is called in the group's `share` directory.
+    """
+
+    module: str
+    path: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Group:
-    """One Go module and the programs built from it.
+    """One Go module, the programs built from it and the files kept of the modules it pins.
 
     `cold_seconds`: what a build from empty caches took on 2 cores, downloads included; the first estimate of the time left
     comes from it, so it need not be exact.
@@ -59,6 +72,7 @@ class Group:
     module: Path
     programs: tuple[Program, ...]
     cold_seconds: int
+    files: tuple[SharedFile, ...] = ()
 
     @property
     def tools(self) -> tuple[str, ...]:
@@ -66,13 +80,15 @@ class Group:
 
     @property
     def key(self) -> str:
-        """Changes with everything that changes the programs: sources, pinned versions, build commands, platform."""
+        """Changes with everything that changes the programs and files: sources, pinned versions, build commands, platform."""
         digest = hashlib.sha256()
-        recipe = {
+        recipe: dict[str, Any] = {
             "commands": [[*program.build_command(program.name), *program.links] for program in self.programs],
             "environment": BUILD_ENVIRONMENT,
             "platform": [platform.system(), platform.machine()],
         }
+        if self.files:  # only then: a group without any keeps the key that it had before there were files
+            recipe["files"] = [[file.module, file.path, file.name] for file in self.files]
         digest.update(json.dumps(recipe, sort_keys=True).encode())
         sources = [path for path in self.module.rglob("*") if path.suffix == ".go" or path.name in ("go.mod", "go.sum")]
         for path in sorted(sources):
@@ -91,6 +107,9 @@ _KUBERNETES_VERSION = tuple(
     )
 )
 _AWS_PLUGIN = "github.com/vmware-tanzu/velero-plugin-for-aws"
+_CLOUDNATIVE_PG = "github.com/cloudnative-pg/cloudnative-pg"
+_BARMAN_CLOUD = "github.com/cloudnative-pg/plugin-barman-cloud"
+_CLOUDNATIVE_PG_MANIFEST = f"releases/cnpg-{versions.CLOUDNATIVE_PG.removeprefix('v')}.yaml"
 
 # In the order they are built: what the engine's tests need comes first.
 GROUPS: Mapping[str, Group] = {
@@ -139,6 +158,21 @@ GROUPS: Mapping[str, Group] = {
                 ),
                 Program(package=f"{_AWS_PLUGIN}/velero-plugin-for-aws", name="velero-plugin-for-aws"),
                 Program(package=f"{_AWS_PLUGIN}/hack/cp-plugin", name="cp-plugin"),
+            ),
+        ),
+        # A module of its own: it does not compile with the libraries of the Kubernetes that the regions run.
+        Group(
+            name="cnpg",
+            module=MODULES / "cnpg",
+            cold_seconds=180,
+            programs=(
+                Program(package=f"{_CLOUDNATIVE_PG}/cmd/manager", name="cnpg-manager"),
+                Program(package=f"{_BARMAN_CLOUD}/cmd/manager", name="barman-cloud-manager"),
+            ),
+            files=(
+                SharedFile(module=_CLOUDNATIVE_PG, path=_CLOUDNATIVE_PG_MANIFEST, name="cloudnative-pg.yaml"),
+                SharedFile(module=_CLOUDNATIVE_PG, path="config/webhook/manifests.yaml", name="cloudnative-pg-webhooks.yaml"),
+                SharedFile(module=_BARMAN_CLOUD, path="manifest.yaml", name="plugin-barman-cloud.yaml"),
             ),
         ),
         Group(

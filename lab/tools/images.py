@@ -1,4 +1,4 @@
-"""Container images of the lab, made from its own static programs: no registry and no container engine is needed.
+"""Container images of the lab, made from its own programs and from packages: no registry and no container engine is needed.
 
 Each has the entrypoint, user and paths of the official image it stands for, so that a Pod written for that one runs unchanged.
 """
@@ -11,11 +11,13 @@ from pathlib import Path
 
 from lab import console
 from lab.paths import cache_directory
-from lab.tools import versions
-from lab.tools.archive import Contents, Entry, write
+from lab.tools import roots, versions
+from lab.tools.archive import SEARCH_PATH, Contents, Entry, architecture, write
+from lab.tools.roots import Layer, Root
 from lab.tools.toolbox import Toolbox
 
 NOBODY = 65532  # the user that distroless images and Velero's run as
+POSTGRES = 26  # the user that CloudNativePG's PostgreSQL images and the Barman sidecar run as
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +30,14 @@ class Image:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How one image is made. Without a `tag` it is tagged with the key of its contents."""
+    """How one image is made: `contents`, laid over a `root` if it has one.
+
+    Without a `tag` it is tagged with the version that its root turned out to have, or else with the key of its contents.
+    """
 
     contents: Callable[[Toolbox], Contents]
     tag: str | None = None
+    root: Root | None = None
 
 
 def _program(toolbox: Toolbox, tool: str, path: str | None = None) -> Entry:
@@ -87,6 +93,67 @@ def _shop(toolbox: Toolbox) -> Contents:
     return Contents(entries=[_program(toolbox, "shop")], entrypoint=["/shop"], user=f"{NOBODY}:{NOBODY}")
 
 
+def _cloudnative_pg(toolbox: Toolbox) -> Contents:
+    # The operator looks in /operator for itself, for each architecture that its nodes may have.
+    manager = f"operator/manager_{architecture()}"
+    entries = [
+        *_users("/home/nonroot"),
+        Entry(path="/operator"),
+        _program(toolbox, "cnpg-manager", f"/{manager}"),
+        Entry(path="/manager", link=manager),
+    ]
+    return Contents(entries=entries, entrypoint=["/manager"], user=f"{NOBODY}:{NOBODY}")
+
+
+def _plugin_barman_cloud(toolbox: Toolbox) -> Contents:
+    # Two images of the project in one: the plugin, and the sidecar that also calls Barman's programs.
+    entries = [*_postgres_user("/tmp"), _program(toolbox, "barman-cloud-manager", "/manager")]  # noqa: S108 - a path in the image
+    return Contents(entries=entries, entrypoint=["/manager"], user=f"{POSTGRES}:{POSTGRES}")
+
+
+def _postgresql(_: Toolbox) -> Contents:
+    # The operator calls initdb, postgres and others by their names alone, and Debian has them in a directory of their own.
+    entries = [
+        *_postgres_user("/var/lib/postgresql"),
+        Entry(path="/controller"),
+        Entry(path="/var/lib/postgresql", user=POSTGRES),
+    ]
+    path = f"/usr/lib/postgresql/{versions.POSTGRESQL_MAJOR}/bin:{SEARCH_PATH}"
+    return Contents(entries=entries, user=str(POSTGRES), search_path=path)
+
+
+def _postgres_user(home: str) -> list[Entry]:
+    passwd = f"root:x:0:0:root:/root:/bin/sh\npostgres:x:{POSTGRES}:{POSTGRES}:postgres:{home}:/bin/sh\n"
+    return [
+        *_base_files(passwd),
+        Entry(path="/etc/group", mode=0o644, content=f"root:x:0:\npostgres:x:{POSTGRES}:\n".encode()),
+    ]
+
+
+def _base_files(passwd: str) -> list[Entry]:
+    """What Debian's packages only make when they are configured."""
+    return [
+        Entry(path="/etc"),
+        Entry(path="/etc/passwd", mode=0o644, content=passwd.encode()),
+        Entry(path="/etc/nsswitch.conf", mode=0o644, content=b"hosts: files dns\n"),
+        Entry(path="/tmp", mode=0o1777),  # noqa: S108 - a path in the image
+    ]
+
+
+def _etcd(toolbox: Toolbox) -> Contents:
+    # Nothing else, as in the official image: no shell either.
+    directories = ("/usr", "/usr/local", "/usr/local/bin", "/var", "/var/etcd", "/var/lib", "/var/lib/etcd")
+    programs = [_program(toolbox, tool, f"/usr/local/bin/{tool}") for tool in ("etcd", "etcdctl", "etcdutl")]
+    entries = [*_users("/home/nonroot"), *(Entry(path=path) for path in directories), *programs]
+    return Contents(entries=entries, command=["/usr/local/bin/etcd"])
+
+
+def _aws_cli(_: Toolbox) -> Contents:
+    entries = [*_base_files("root:x:0:0:root:/root:/bin/bash\n"), Entry(path="/aws"), Entry(path="/root", mode=0o700)]
+    links = [Entry(path="/usr/bin/awk", link="gawk")]
+    return Contents(entries=[*entries, *links], entrypoint=["/usr/local/bin/aws"], working_directory="/aws")
+
+
 RECIPES: Mapping[str, Recipe] = {
     "pause": Recipe(contents=_pause, tag="1"),
     "storage-helper": Recipe(contents=_storage_helper, tag="1"),
@@ -94,25 +161,38 @@ RECIPES: Mapping[str, Recipe] = {
     "velero": Recipe(contents=_velero, tag=versions.VELERO),
     "velero-plugin-for-aws": Recipe(contents=_velero_plugin_for_aws, tag=versions.VELERO_PLUGIN_FOR_AWS),
     "shop": Recipe(contents=_shop),
+    "cloudnative-pg": Recipe(contents=_cloudnative_pg, tag=versions.CLOUDNATIVE_PG.removeprefix("v")),
+    "plugin-barman-cloud": Recipe(
+        contents=_plugin_barman_cloud, tag=versions.PLUGIN_BARMAN_CLOUD.removeprefix("v"), root=roots.CLOUD_TOOLS
+    ),
+    "postgresql": Recipe(contents=_postgresql, root=roots.POSTGRESQL),  # of the patch release that Debian has
+    "etcd": Recipe(contents=_etcd, tag=versions.ETCD),
+    "aws-cli": Recipe(contents=_aws_cli, root=roots.CLOUD_TOOLS),
 }
+DATABASES = ("cloudnative-pg", "plugin-barman-cloud", "postgresql")
+ETCD = ("etcd", "aws-cli")
+BASIC = tuple(name for name in RECIPES if name not in (*DATABASES, *ETCD))  # what every lab needs
 
 
-def ensure(
-    toolbox: Toolbox, names: Iterable[str] = tuple(RECIPES), *, say: Callable[[str], None] = console.say
-) -> dict[str, Image]:
+def ensure(toolbox: Toolbox, names: Iterable[str] = BASIC, *, say: Callable[[str], None] = console.say) -> dict[str, Image]:
     """The images called `names`, each made unless the cache has one of the same contents.
 
     `toolbox` must hold the programs that go into them; KeyError otherwise.
     """
-    return {name: _ensure_one(name, RECIPES[name], toolbox, say) for name in names}
+    recipes = {name: RECIPES[name] for name in names}
+    layers = roots.ensure([recipe.root for recipe in recipes.values() if recipe.root], say=say)
+    return {
+        name: _ensure_one(name, recipe, toolbox, layers[recipe.root.name] if recipe.root else None, say)
+        for name, recipe in recipes.items()
+    }
 
 
-def _ensure_one(name: str, recipe: Recipe, toolbox: Toolbox, say: Callable[[str], None]) -> Image:
+def _ensure_one(name: str, recipe: Recipe, toolbox: Toolbox, base: Layer | None, say: Callable[[str], None]) -> Image:
     contents = recipe.contents(toolbox)
-    key = contents.key
-    repository = f"local/{name}:{recipe.tag or key}"
+    key = f"{contents.key}-{recipe.root.key}" if recipe.root else contents.key
+    repository = f"local/{name}:{recipe.tag or (base.version if base else key)}"
     archive = cache_directory() / "images" / f"{name}-{key}.tar"
     if not archive.is_file():
-        write(contents, name=repository, target=archive)
+        write(contents, name=repository, target=archive, base=base.tar if base else None)
         say(f"  ✓ image {repository} ({archive.stat().st_size / 1e6:.0f} MB)")
     return Image(reference=f"docker.io/{repository}", archive=archive)

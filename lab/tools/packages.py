@@ -47,6 +47,7 @@ PACKAGES = (
     Package(name="conntrack", programs=("conntrack",)),  # kube-proxy
     Package(name="iproute2", programs=("ip",)),
     Package(name="util-linux", programs=("unshare", "nsenter")),
+    Package(name="mmdebstrap", programs=("mmdebstrap",)),  # images with PostgreSQL, Barman or the AWS CLI
     Package(name="mount", programs=("mount", "umount")),
 )
 

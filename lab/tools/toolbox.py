@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab import console
@@ -16,14 +13,19 @@ from lab.paths import cache_directory
 from lab.tools import go, installed
 from lab.tools.go import ToolError
 from lab.tools.groups import GROUPS, Group
+from lab.tools.workshop import workshop
 
 
 @dataclass(frozen=True, kw_only=True)
 class Toolbox:
-    """Where each tool is: `built` and `on_path` map its name to its absolute path. A tool may be in both."""
+    """Where each tool is: `built` and `on_path` map its name to its absolute path. A tool may be in both.
+
+    `files`: what was kept of modules beside the tools, by the names that groups.py gives it.
+    """
 
     built: Mapping[str, Path]
     on_path: Mapping[str, Path]
+    files: Mapping[str, Path] = field(default_factory=dict)
 
     def path(self, tool: str) -> Path:
         """The absolute path of `tool`; KeyError with the names it holds if that is none of them."""
@@ -52,11 +54,12 @@ def ensure(
         raise ToolError(f"no such group of tools: {', '.join(unknown)}; there are {', '.join(table)}")
     wanted = [group for name, group in table.items() if name in groups]
     on_path = {tool: path for group in wanted for tool in group.tools if (path := installed.find(tool))}
-    needed = [group for group in wanted if not on_path.keys() >= set(group.tools)]
+    needed = [group for group in wanted if group.files or not on_path.keys() >= set(group.tools)]
     if not all(directory(group).is_dir() for group in needed):
         _build(needed, say)
     built = {tool: directory(group) / tool for group in needed for tool in group.tools}
-    return Toolbox(built=built, on_path=on_path)
+    files = {file.name: directory(group).parent / "share" / file.name for group in needed for file in group.files}
+    return Toolbox(built=built, on_path=on_path, files=files)
 
 
 def directory(group: Group) -> Path:
@@ -70,46 +73,23 @@ def _root() -> Path:
 
 def _build(groups: Sequence[Group], say: Callable[[str], None]) -> None:
     go.check()
-    with _workshop(say) as workshop:
+    with workshop(_root(), "the tools", say) as scratch:  # Go's caches included: 13 GB
         missing = [group for group in groups if not directory(group).is_dir()]  # another checkout may have built them meanwhile
-        env = go.environment(workshop)
+        env = go.environment(scratch)
         total = sum(group.cold_seconds for group in missing)
         if missing:
             names = ", ".join(group.name for group in missing)
             say(f"  … building {names}, once for this user: about {go.spoken(total)} on 2 cores")
         for number, group in enumerate(missing):
             after = sum(later.cold_seconds for later in missing[number + 1 :])
-            _build_group(group, workshop, env, after, say)
+            _build_group(group, scratch, env, after, say)
 
 
-def _build_group(group: Group, workshop: Path, env: Mapping[str, str], after: float, say: Callable[[str], None]) -> None:
+def _build_group(group: Group, scratch: Path, env: Mapping[str, str], after: float, say: Callable[[str], None]) -> None:
     log = _root() / f"{group.name}.log"
     log.unlink(missing_ok=True)
     started = time.monotonic()
     say(f"  … {group.name}: {', '.join(group.tools)}")
-    go.GroupBuild(group, workshop / group.name / "bin", env=env, log=log, after=after, say=say).run()
-    (workshop / group.name).rename(directory(group).parent)
+    go.GroupBuild(group, scratch / group.name, env=env, log=log, after=after, say=say).run()
+    (scratch / group.name).rename(directory(group).parent)
     say(f"  ✓ {group.name} ({time.monotonic() - started:.0f} s)")
-
-
-@contextmanager
-def _workshop(say: Callable[[str], None]) -> Iterator[Path]:
-    """A directory to build in, Go's caches (13 GB) included: one at a time for this user, and gone afterwards.
-
-    It lies beside the finished groups, so that moving one there is a rename.
-    """
-    root = _root()
-    root.mkdir(parents=True, exist_ok=True)
-    workshop = root / ".building"
-    with (root / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("  … another checkout is building the tools; waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        shutil.rmtree(workshop, ignore_errors=True)  # of a build that was killed before it could tidy up
-        workshop.mkdir()
-        try:
-            yield workshop
-        finally:
-            shutil.rmtree(workshop, ignore_errors=True)

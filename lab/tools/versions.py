@@ -6,3 +6,6 @@ ETCD = "v3.7.3"
 COREDNS = "v1.15.0"
 VELERO = "v1.18.3"
 VELERO_PLUGIN_FOR_AWS = "v1.14.3"
+CLOUDNATIVE_PG = "v1.30.0"
+PLUGIN_BARMAN_CLOUD = "v0.14.0"
+POSTGRESQL_MAJOR = "15"  # the patch release is whatever Debian has

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lab.application.manifests import documents
-from lab.tools import images
-from lab.tools.archive import Contents, Entry, write
+from lab.tools import images, roots
+from lab.tools.archive import Contents, Entry, architecture, write
+from lab.tools.roots import Layer
 from lab.tools.toolbox import Toolbox
 
-TOOLS = ("pause", "storage-helper", "kubectl", "velero", "velero-plugin-for-aws", "cp-plugin", "shop")
+TOOLS = (
+    *("pause", "storage-helper", "kubectl", "velero", "velero-plugin-for-aws", "cp-plugin", "shop"),
+    *("cnpg-manager", "barman-cloud-manager", "etcd", "etcdctl", "etcdutl"),
+)
+VERSIONS = {"postgresql": "15.18", "cloud-tools": "1.46.3"}  # what the stand-ins for root file systems say that they are
 
 
 @pytest.fixture
@@ -31,8 +37,23 @@ def quiet(text: str) -> None:
     """Progress is not what these tests look at."""
 
 
-def open_archive(path: Path) -> tuple[dict[str, Any], dict[str, Any], Mapping[str, tarfile.TarInfo], str]:
-    """The manifest, the configuration, the files, and the layer's digest of an archive with one image and one layer."""
+@pytest.fixture
+def root_file_systems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root file systems with one file each, `etc/root`, instead of those that take Debian's packages."""
+
+    def ensure(wanted: Iterable[roots.Root], **_: object) -> dict[str, Layer]:
+        for root in wanted:
+            with tarfile.open(tmp_path / f"{root.name}.tar", "w") as tar:
+                member = tarfile.TarInfo("etc/root")
+                member.size = len(root.name)
+                tar.addfile(member, io.BytesIO(root.name.encode()))
+        return {root.name: Layer(tar=tmp_path / f"{root.name}.tar", version=VERSIONS[root.name]) for root in wanted}
+
+    monkeypatch.setattr(roots, "ensure", ensure)
+
+
+def open_archive(path: Path) -> tuple[dict[str, Any], dict[str, Any], Mapping[str, tarfile.TarInfo], list[str]]:
+    """The manifest, the configuration, the files, and the layers' digests of an archive with one image."""
     with tarfile.open(path) as tar:
 
         def read(name: str) -> bytes:
@@ -41,14 +62,14 @@ def open_archive(path: Path) -> tuple[dict[str, Any], dict[str, Any], Mapping[st
             return file.read()
 
         (manifest,) = json.loads(read("manifest.json"))
-        (layer_name,) = manifest["Layers"]
-        layer = read(layer_name)
         config = read(manifest["Config"])
         assert manifest["Config"] == f"{hashlib.sha256(config).hexdigest()}.json"
-        layer_file = tar.extractfile(layer_name)
-        with tarfile.open(fileobj=layer_file) as inner:
-            files = {member.name: member for member in inner.getmembers()}
-        return manifest, json.loads(config), files, hashlib.sha256(layer).hexdigest()
+        files: dict[str, tarfile.TarInfo] = {}
+        for name in manifest["Layers"]:
+            with tarfile.open(fileobj=io.BytesIO(read(name))) as layer:
+                files |= {member.name: member for member in layer.getmembers()}
+        digests = [hashlib.sha256(read(name)).hexdigest() for name in manifest["Layers"]]
+        return manifest, json.loads(config), files, digests
 
 
 def test_an_archive_is_the_same_bytes_each_time_whatever_the_files_times_and_modes_are(tmp_path: Path) -> None:
@@ -74,15 +95,28 @@ def test_an_archive_holds_its_files_and_says_how_to_start(tmp_path: Path) -> Non
     ]
     target = tmp_path / "it.tar"
     write(Contents(entries=entries, entrypoint=["/it", "-x"], user="65532:65532"), name="local/it:1", target=target)
-    manifest, config, files, layer_digest = open_archive(target)
+    manifest, config, files, layers = open_archive(target)
     assert manifest["RepoTags"] == ["local/it:1"]
     assert config["config"]["Entrypoint"] == ["/it", "-x"]
     assert config["config"]["User"] == "65532:65532"
-    assert config["rootfs"]["diff_ids"] == [f"sha256:{layer_digest}"]
+    assert config["rootfs"]["diff_ids"] == [f"sha256:{digest}" for digest in layers]
     assert files["bin/sh"].linkname == "/it"
     assert (files["it"].mode, files["it"].size) == (0o755, 7)
     assert (files["tmp"].mode, files["tmp"].isdir()) == (0o1777, True)
     assert (files["home"].uid, files["home"].gid) == (65532, 65532)
+
+
+def test_an_image_is_laid_over_the_root_file_system_it_is_given(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "base.tar", "w") as tar:
+        tar.addfile(tarfile.TarInfo("etc/base"))
+    target = tmp_path / "it.tar"
+    write(Contents(entries=[Entry(path="/it")]), name="local/it:1", target=target, base=tmp_path / "base.tar")
+    manifest, config, files, layers = open_archive(target)
+    assert set(files) == {"etc/base", "it"}
+    assert layers[0] == hashlib.sha256((tmp_path / "base.tar").read_bytes()).hexdigest()
+    assert manifest["Layers"] == [f"{digest}/layer.tar" for digest in layers]
+    assert config["rootfs"]["diff_ids"] == [f"sha256:{digest}" for digest in layers]
+    assert len(config["history"]) == len(layers) == 2
 
 
 def test_the_key_of_an_image_follows_its_programs_and_its_configuration(tmp_path: Path) -> None:
@@ -92,15 +126,19 @@ def test_the_key_of_an_image_follows_its_programs_and_its_configuration(tmp_path
     keys = {
         Contents(entries=entries).key,
         Contents(entries=entries, entrypoint=["/program"]).key,
+        Contents(entries=entries, command=["/program"]).key,
         Contents(entries=entries, user="1").key,
+        Contents(entries=entries, working_directory="/there").key,
+        Contents(entries=entries, search_path="/there").key,
     }
     program.write_text("two")
     keys.add(Contents(entries=entries).key)
-    assert len(keys) == 4
+    assert len(keys) == 7
 
 
-def test_references_carry_the_pinned_versions_and_are_what_containerd_calls_the_archives(toolbox: Toolbox) -> None:
-    made = images.ensure(toolbox, say=quiet)
+@pytest.mark.usefixtures("root_file_systems")
+def test_references_carry_the_versions_and_are_what_containerd_calls_the_archives(toolbox: Toolbox) -> None:
+    made = images.ensure(toolbox, images.RECIPES, say=quiet)
     references = {name: image.reference for name, image in made.items()}
     shop = references.pop("shop")
     assert references == {
@@ -109,6 +147,11 @@ def test_references_carry_the_pinned_versions_and_are_what_containerd_calls_the_
         "kubectl": "docker.io/local/kubectl:v1.37.2",
         "velero": "docker.io/local/velero:v1.18.3",
         "velero-plugin-for-aws": "docker.io/local/velero-plugin-for-aws:v1.14.3",
+        "cloudnative-pg": "docker.io/local/cloudnative-pg:1.30.0",
+        "plugin-barman-cloud": "docker.io/local/plugin-barman-cloud:0.14.0",
+        "postgresql": "docker.io/local/postgresql:15.18",
+        "etcd": "docker.io/local/etcd:v3.7.3",
+        "aws-cli": "docker.io/local/aws-cli:1.46.3",
     }
     assert shop.startswith("docker.io/local/shop:")
     for image in made.values():
@@ -130,8 +173,14 @@ def test_references_carry_the_pinned_versions_and_are_what_containerd_calls_the_
         ("storage-helper", ["/storage-helper"], "0", {"storage-helper", "bin/sh"}),
         ("pause", ["/pause"], "65532:65532", {"pause"}),
         ("shop", ["/shop"], "65532:65532", {"shop"}),
+        ("cloudnative-pg", ["/manager"], "65532:65532", {"manager", f"operator/manager_{architecture()}", "tmp"}),
+        ("plugin-barman-cloud", ["/manager"], "26:26", {"manager", "etc/passwd", "etc/root"}),
+        ("postgresql", None, "26", {"etc/passwd", "etc/root", "controller", "var/lib/postgresql"}),
+        ("etcd", None, "0", {"usr/local/bin/etcd", "usr/local/bin/etcdctl", "usr/local/bin/etcdutl"}),
+        ("aws-cli", ["/usr/local/bin/aws"], "0", {"aws", "etc/root", "usr/bin/awk"}),
     ],
 )
+@pytest.mark.usefixtures("root_file_systems")
 def test_each_image_starts_as_its_pods_expect(
     toolbox: Toolbox, name: str, entrypoint: list[str] | None, user: str, paths: set[str]
 ) -> None:
@@ -139,6 +188,28 @@ def test_each_image_starts_as_its_pods_expect(
     assert config["config"]["Entrypoint"] == entrypoint
     assert config["config"]["User"] == user
     assert paths <= set(files)
+
+
+@pytest.mark.usefixtures("root_file_systems")
+def test_the_operator_finds_itself_and_the_instances_find_postgresql(toolbox: Toolbox) -> None:
+    made = images.ensure(toolbox, images.DATABASES, say=quiet)
+    assert open_archive(made["cloudnative-pg"].archive)[2]["manager"].linkname == f"operator/manager_{architecture()}"
+    (path,) = open_archive(made["postgresql"].archive)[1]["config"]["Env"]
+    assert path.startswith("PATH=/usr/lib/postgresql/15/bin:/usr/local/sbin:")
+
+
+@pytest.mark.usefixtures("root_file_systems")
+def test_two_images_on_one_root_file_system_share_its_layer(toolbox: Toolbox) -> None:
+    made = images.ensure(toolbox, ["plugin-barman-cloud", "aws-cli"], say=quiet)
+    first, second = (open_archive(image.archive)[3] for image in made.values())
+    assert first[0] == second[0]
+    assert first[1] != second[1]
+
+
+def test_a_lab_without_databases_makes_no_root_file_system(toolbox: Toolbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(roots, "_make", lambda *_: pytest.fail("a root file system is made"))
+    assert set(images.ensure(toolbox, say=quiet)) == set(images.BASIC)
+    assert {*images.BASIC, *images.DATABASES, *images.ETCD} == set(images.RECIPES)
 
 
 def test_an_image_is_made_once_and_again_when_its_program_changes(toolbox: Toolbox) -> None:

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from lab.processes import start_time
-from lab.tools import go, installed, packages, toolbox, versions
+from lab.tools import go, installed, packages, toolbox
 from lab.tools.go import ToolError
-from lab.tools.groups import GROUPS, Group, Program
-from lab.tools.installed import PROBES, Probe
+from lab.tools.groups import Group, Program, SharedFile
+from lab.tools.installed import Probe
 from lab.tools.packages import Package, PackagesError
 
 GO = shutil.which("go")
@@ -27,7 +27,7 @@ FAKE_GO = """#!/bin/sh
 echo "$@" >> "$CALLS"
 case "$1" in
 env) echo go1.26.8; exit ;;
-list) printf 'runtime\\nlab/hello\\n'; exit ;;
+list) [ "$2" = -m ] && { echo "$MODULES"; exit; }; printf 'runtime\\nlab/hello\\n'; exit ;;
 esac
 while [ "$1" != -o ]; do shift; done
 echo runtime
@@ -58,6 +58,7 @@ class Machine:
         monkeypatch.setenv("XDG_CACHE_HOME", str(root / "cache"))
         monkeypatch.setenv("PATH", f"{self.bin}:/usr/bin:/bin")
         monkeypatch.setenv("CALLS", str(self.calls))
+        monkeypatch.setenv("MODULES", str(root / "modules"))
         for name in ("GOCACHE", "GOMODCACHE"):
             monkeypatch.delenv(name, raising=False)
 
@@ -115,6 +116,48 @@ def test_the_key_does_not_follow_other_files(hello: Group) -> None:
     before = hello.key
     (hello.module / "README.md").write_text("words")
     assert hello.key == before
+
+
+@pytest.fixture
+def with_file(hello: Group, tmp_path: Path) -> Group:
+    """The group, with a file kept of a module that the stand-in for Go finds in `modules`."""
+    (tmp_path / "modules" / "config").mkdir(parents=True)
+    (tmp_path / "modules" / "config" / "manifest.yaml").write_text("kind: Example\n")
+    (tmp_path / "modules" / "config" / "manifest.yaml").chmod(0o444)
+    file = SharedFile(module="example.org/it", path="config/manifest.yaml", name="it.yaml")
+    return dataclasses.replace(hello, files=(file,))
+
+
+def test_files_of_modules_are_kept_when_the_modules_are_dropped(with_file: Group, machine: Machine, tmp_path: Path) -> None:
+    machine.put_go()
+    found = machine.ensure(with_file)
+    shutil.rmtree(tmp_path / "modules")
+    assert found.files["it.yaml"].read_text() == "kind: Example\n"
+    assert os.access(found.files["it.yaml"], os.W_OK)
+    assert found.files["it.yaml"].parent == toolbox.directory(with_file).parent / "share"
+    assert "list -m -f {{.Dir}} example.org/it" in machine.calls.read_text()
+
+
+def test_files_of_modules_are_kept_even_if_every_tool_is_on_path(with_file: Group, machine: Machine, echo: Path) -> None:
+    machine.put_go()
+    found = machine.ensure(with_file)
+    assert found.path("hallo") == echo
+    assert found.files["it.yaml"].is_file()
+
+
+def test_a_file_that_a_module_does_not_have_is_named(with_file: Group, machine: Machine) -> None:
+    machine.put_go()
+    (file,) = with_file.files
+    group = dataclasses.replace(with_file, files=(dataclasses.replace(file, path="moved.yaml"),))
+    with pytest.raises(ToolError, match=r"building hello failed: no moved\.yaml in example\.org/it: there is no such file"):
+        machine.ensure(group)
+    assert not toolbox.directory(group).exists()
+
+
+def test_the_key_follows_the_files_kept_of_modules(with_file: Group, hello: Group) -> None:
+    (file,) = with_file.files
+    renamed = dataclasses.replace(with_file, files=(dataclasses.replace(file, name="other.yaml"),))
+    assert len({hello.key, with_file.key, renamed.key}) == 3
 
 
 def test_a_new_version_is_built_beside_the_old_one(hello: Group, machine: Machine) -> None:
@@ -268,51 +311,6 @@ def test_a_script_on_path_is_not_used_since_it_may_be_the_labs_own_wrapper(hello
     echo.unlink()
     machine.put("hallo", "#!/bin/sh\necho v1.2.3\n")
     assert installed.find("hallo") is None
-
-
-@pytest.mark.parametrize(
-    ("tool", "answer", "right"),
-    [
-        ("pulumi", "v3.259.0\n", True),
-        ("pulumi", "v3.259.1\n", False),
-        ("pulumi", "v3.259.0-alpha.1\n", False),
-        ("pulumi", "v13.259.0\n", False),
-        ("kubectl", '    "gitVersion": "v1.37.9",\n', True),
-        ("kubectl", '    "gitVersion": "v1.36.2",\n', False),
-        ("etcd", "etcd Version: 3.7.3\nGit SHA: Not provided\n", True),
-        ("etcd", "etcd Version: 3.7.30\n", False),
-        ("etcdctl", "etcdctl version: 3.7.3\nAPI version: 3.7\n", True),
-        ("kubelet", "Kubernetes v1.37.2\n", True),
-        ("kubelet", "Kubernetes v1.37.2-eks-1\n", False),
-        ("coredns", "CoreDNS-1.15.0\nlinux/amd64, go1.26.8, \n", True),
-    ],
-)
-def test_versions_are_read_as_the_tools_print_them(tool: str, answer: str, right: bool) -> None:
-    assert bool(re.search(PROBES[tool].answer, answer)) is right
-
-
-@pytest.mark.parametrize(
-    ("group", "module", "version"),
-    [
-        ("pulumi", "github.com/pulumi/pulumi/pkg/v3", versions.PULUMI),
-        ("region", "k8s.io/kubernetes", versions.KUBERNETES),
-        ("region", "go.etcd.io/etcd/server/v3", versions.ETCD),
-        ("region", "go.etcd.io/etcd/etcdctl/v3", versions.ETCD),
-        ("region", "go.etcd.io/etcd/etcdutl/v3", versions.ETCD),
-        ("region", "github.com/coredns/coredns", versions.COREDNS),
-        ("velero", "github.com/vmware-tanzu/velero", versions.VELERO),
-        ("velero", "github.com/vmware-tanzu/velero-plugin-for-aws", versions.VELERO_PLUGIN_FOR_AWS),
-    ],
-)
-def test_the_modules_pin_the_versions_that_the_lab_names(group: str, module: str, version: str) -> None:
-    lines = [line.strip().removeprefix("require ") for line in (GROUPS[group].module / "go.mod").read_text().splitlines()]
-    assert f"{module} {version}" in lines
-
-
-def test_every_tool_has_one_group() -> None:
-    tools = [tool for group in GROUPS.values() for tool in group.tools]
-    assert len(tools) == len(set(tools))
-    assert set(PROBES) <= set(tools)
 
 
 @pytest.fixture

@@ -1,0 +1,86 @@
+"""Root file systems of images, from Debian's packages: taken from the mirror that this machine's own apt uses."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from lab.tools.go import ToolError
+
+SUITE = "bookworm"
+_TARGETS = ("apt-get", "indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(COMPONENT)|$(REPO_URI)", "Created-By: Packages")
+_MAIN = ("Debian", "Debian", "main")
+# Documentation, translations and what only installing packages would need. Of the lists of sources, because they name the mirror.
+_UNWANTED = (
+    "dev/*",
+    "etc/apt",
+    "etc/hostname",
+    "etc/resolv.conf",
+    "usr/share/doc",
+    "usr/share/i18n",
+    "usr/share/info",
+    "usr/share/lintian",
+    "usr/share/locale",
+    "usr/share/man",
+    "var/cache/*",
+    "var/lib/apt",
+    "var/lib/dpkg",
+    "var/log/*",
+)
+
+
+def unpack(packages: Sequence[str], target: Path) -> None:
+    """Unpack those packages of SUITE and all they depend on into `target`; none is configured, so no script of theirs runs.
+
+    ToolError if this machine has no Debian mirror or the packages cannot be had from it.
+    """
+    command = ["mmdebstrap", "--quiet", "--variant=extract", f"--include={','.join(packages)}", SUITE, str(target), mirror()]
+    run(command, f"unpacking Debian packages for {target.name}")
+    remove(target, _UNWANTED)
+
+
+def mirror() -> str:
+    """The address of Debian's main archive, as apt on this machine has it; ToolError if apt knows none."""
+    if shutil.which("apt-get") is None:
+        raise ToolError("images with PostgreSQL or the AWS CLI are made of Debian's packages, and this machine has no apt-get")
+    found = _mirrors()
+    if not found and os.geteuid() == 0:  # apt knows who signs an archive only once it has its index
+        run(["apt-get", "update"], "reading the package index")
+        found = _mirrors()
+    if not found:
+        raise ToolError(
+            "images with PostgreSQL or the AWS CLI are made of Debian's packages, and apt here knows no archive of Debian's: "
+            "add one to /etc/apt/sources.list.d and run apt-get update"
+        )
+    return found[0]
+
+
+def _mirrors() -> list[str]:
+    listed = subprocess.run(_TARGETS, capture_output=True, text=True, check=False).stdout
+    rows = [line.split("|") for line in listed.splitlines()]
+    return [address for *which, address in rows if tuple(which) == _MAIN]
+
+
+def remove(root: Path, patterns: Sequence[str]) -> None:
+    """Delete what matches the patterns, each relative to `root`."""
+    for pattern in patterns:
+        for path in root.glob(pattern):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+def run(command: Sequence[str], what: str) -> str:
+    """Run a command that makes part of an image; its output, or ToolError with its last words."""
+    try:
+        ran = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise ToolError(f"{what} failed: {error}; `python -m lab.tools` installs what is missing") from error
+    if ran.returncode != 0:
+        why = (ran.stderr.strip() or ran.stdout.strip() or f"exit status {ran.returncode}").splitlines()[-1]
+        raise ToolError(f"{what} failed: {why}; the command was {' '.join(command)}")
+    return ran.stdout
