@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 from lab.regions import pki
 from lab.regions.configuration import kubeconfig
-from lab.regions.layout import AUDIT_LOG, CONFIG, ETCD, KUBELET, PKI
+from lab.regions.layout import AUDIT_LOG, CONFIG, ETCD, ETCD_PKI, KUBELET, PKI
 from lab.regions.spec import RegionSpec
 
-_ETCD_CLIENTS = "http://127.0.0.1:2379"
-_ETCD_PEERS = "http://127.0.0.1:2380"
+ETCD_CLIENTS = "https://127.0.0.1:2379"
+ETCD_PEERS = "https://127.0.0.1:2380"
 
 Commands = dict[str, list[str]]
 """Daemons by name."""
@@ -21,7 +21,7 @@ def control_plane(spec: RegionSpec, tools: Mapping[str, str]) -> Commands:
     """Needs nothing that is not there yet; when the API server answers, the rest can start."""
     return {
         "containerd": ["containerd", "--config", f"{CONFIG}/containerd.toml"],
-        "etcd": _etcd(tools["etcd"]),
+        "etcd": _etcd(spec, tools["etcd"]),
         "kube-apiserver": _api_server(spec, tools["kube-apiserver"]),
         "kube-controller-manager": _controller_manager(tools["kube-controller-manager"]),
         "kube-scheduler": [
@@ -64,15 +64,24 @@ def node(spec: RegionSpec, tools: Mapping[str, str], storage_helper: str) -> Com
     }
 
 
-def _etcd(program: str) -> list[str]:
+def _etcd(spec: RegionSpec, program: str) -> list[str]:
     return [
         program,
+        f"--name={spec.name}",
         f"--data-dir={ETCD}",
-        f"--listen-client-urls={_ETCD_CLIENTS}",
-        f"--advertise-client-urls={_ETCD_CLIENTS}",
-        f"--listen-peer-urls={_ETCD_PEERS}",
-        f"--initial-advertise-peer-urls={_ETCD_PEERS}",
-        f"--initial-cluster=default={_ETCD_PEERS}",
+        f"--listen-client-urls={ETCD_CLIENTS}",
+        f"--advertise-client-urls={ETCD_CLIENTS}",
+        f"--listen-peer-urls={ETCD_PEERS}",
+        f"--initial-advertise-peer-urls={ETCD_PEERS}",
+        f"--initial-cluster={spec.name}={ETCD_PEERS}",
+        f"--cert-file={ETCD_PKI}/server.crt",
+        f"--key-file={ETCD_PKI}/server.key",
+        f"--trusted-ca-file={ETCD_PKI}/ca.crt",
+        "--client-cert-auth",
+        f"--peer-cert-file={ETCD_PKI}/peer.crt",
+        f"--peer-key-file={ETCD_PKI}/peer.key",
+        f"--peer-trusted-ca-file={ETCD_PKI}/ca.crt",
+        "--peer-client-cert-auth",
         # A killed region loses its processes, not the machine's page cache: what etcd has written is there when it comes back.
         "--unsafe-no-fsync",
     ]
@@ -81,7 +90,10 @@ def _etcd(program: str) -> list[str]:
 def _api_server(spec: RegionSpec, program: str) -> list[str]:
     return [
         program,
-        f"--etcd-servers={_ETCD_CLIENTS}",
+        f"--etcd-servers={ETCD_CLIENTS}",
+        f"--etcd-cafile={ETCD_PKI}/ca.crt",
+        f"--etcd-certfile={ETCD_PKI}/{pki.ETCD_API_SERVER.file}.crt",
+        f"--etcd-keyfile={ETCD_PKI}/{pki.ETCD_API_SERVER.file}.key",
         "--bind-address=0.0.0.0",
         "--secure-port=6443",
         f"--advertise-address={spec.address}",

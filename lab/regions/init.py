@@ -91,6 +91,8 @@ def main(boot_file: Path) -> None:
     run([*kubectl, "apply", "--server-side", "--force-conflicts", f"--filename={layout.CONFIG}/objects.yaml"])
     running.start(daemons.node(spec, boot.tools, boot.storage_helper))
     running.wait("the node to be Ready", lambda: _node_is_ready(kubectl, spec, started))
+    # By the control plane, as kubeadm does it: a kubelet may not give itself a role.
+    run([*kubectl, "label", "node", spec.name, "node-role.kubernetes.io/control-plane=", "--overwrite"])
     account = [*kubectl, "get", "serviceaccount", "default", "--output=name"]  # no pod can be made before there is one
     running.wait("service accounts to be made", lambda: _answers(account, "serviceaccount/default"))
     running.wait("the cluster's DNS to be ready", _dns_is_ready)

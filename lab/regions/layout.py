@@ -13,12 +13,14 @@ from pathlib import Path
 
 DISK = Path("/run/region")
 PKI = DISK / "pki"
+ETCD_PKI = PKI / "etcd"
 CONFIG = DISK / "config"
 LOGS = DISK / "log"
 CONTAINERD = DISK / "containerd"
 KUBELET = DISK / "kubelet"
 PODS_LOGS = DISK / "pod-logs"
 ETCD = DISK / "etcd"
+ETCD_BACKUPS = DISK / "etcd-backups"
 VOLUMES = DISK / "volumes"
 AUDIT_LOG = DISK / "audit.log"
 READY = DISK / "ready"

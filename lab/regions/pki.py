@@ -5,7 +5,7 @@ Every user has a name of its own, so that the audit log tells the people from th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -42,6 +42,9 @@ DNS = User(file="coredns", name="lab:coredns", group=MASTERS)
 STORAGE = User(file="storage", name="lab:storage", group=MASTERS)
 LOAD_BALANCER = User(file="load-balancer", name="lab:load-balancer", group=MASTERS)
 SETUP = User(file="setup", name="lab:setup", group=MASTERS)
+# Of etcd, which asks nothing but whether its own authority has signed: named and kept as kubeadm does it.
+ETCD_API_SERVER = User(file="apiserver-etcd-client", name="kube-apiserver-etcd-client")
+ETCD_HEALTH_CHECK = User(file="healthcheck-client", name="kube-etcd-healthcheck-client")
 
 
 def node(spec: RegionSpec) -> User:
@@ -57,13 +60,24 @@ def users(spec: RegionSpec) -> tuple[User, ...]:
 def ensure(directory: Path, spec: RegionSpec) -> None:
     """Make all of it in `directory`, unless it is there: a region that comes back is known by the same keys.
 
-    Files: ca.crt, api.crt and .key, sa.key (signs the tokens of service accounts), and a .crt and a .key for each user.
+    Files: ca.crt, api.crt and .key, sa.key (signs the tokens of service accounts), and a .crt and a .key for each user. Below
+    `etcd/` what etcd trusts, and nobody else: ca, server, peer, and a .crt and a .key for each of its clients.
     """
+    _once(directory, lambda: _make(directory, spec))
+    _once(directory / "etcd", lambda: _make_etcd(directory / "etcd", spec))
+
+
+def _once(directory: Path, make: Callable[[], None]) -> None:
     complete = directory / "complete"
     if complete.exists():
         return
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    authority = _Authority(spec)
+    make()
+    complete.touch()
+
+
+def _make(directory: Path, spec: RegionSpec) -> None:
+    authority = _Authority(f"k8s-dr-{spec.name}")
     (directory / "ca.crt").write_bytes(_pem(authority.certificate))
     _write_key(directory / "sa.key", _new_key())
     addresses = (spec.address, spec.api_service_address, "127.0.0.1")
@@ -71,15 +85,45 @@ def ensure(directory: Path, spec: RegionSpec) -> None:
     _issue(authority, directory, User(file="api", name="kube-apiserver"), names)
     for user in users(spec):
         _issue(authority, directory, user)
-    complete.touch()
+
+
+def _make_etcd(directory: Path, spec: RegionSpec) -> None:
+    authority = _Authority(f"k8s-dr-{spec.name}-etcd")
+    (directory / "ca.crt").write_bytes(_pem(authority.certificate))
+    local = [x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("localhost")]
+    for file in ("server", "peer"):
+        _issue(authority, directory, User(file=file, name=spec.name), local, also_client=True)
+    for user in (ETCD_API_SERVER, ETCD_HEALTH_CHECK):
+        _issue(authority, directory, user)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """A server and a client that know each other by one authority; certificate and key of each, in PEM."""
+
+    authority: str
+    server: tuple[str, str]
+    client: tuple[str, str]
+
+
+def bundle(server: Sequence[str], client: str) -> Bundle:
+    """A new authority, a server that is reached by the names `server`, and a client called `client`."""
+    authority = _Authority(f"k8s-dr-{client}")
+
+    def issued(name: str, names: Sequence[x509.GeneralName]) -> tuple[str, str]:
+        key = _new_key()
+        return _pem(authority.sign(_name(name), key.public_key(), names, also_client=False)).decode(), _key_pem(key).decode()
+
+    names = [x509.DNSName(name) for name in server]
+    return Bundle(authority=_pem(authority.certificate).decode(), server=issued(server[0], names), client=issued(client, ()))
 
 
 class _Authority:
     """A certificate authority whose key is kept nowhere: it signs once, when the region is made."""
 
-    def __init__(self, spec: RegionSpec) -> None:
+    def __init__(self, name: str) -> None:
         self._key = _new_key()
-        self._name = _name(f"k8s-dr-{spec.name}")
+        self._name = _name(name)
         usage = x509.KeyUsage(
             digital_signature=True,
             key_cert_sign=True,
@@ -97,10 +141,13 @@ class _Authority:
         builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
         self.certificate = builder.sign(self._key, hashes.SHA256())
 
-    def sign(self, subject: x509.Name, key: ec.EllipticCurvePublicKey, server: Sequence[x509.GeneralName]) -> x509.Certificate:
-        """A certificate for a client, or for a server that is reached by the names `server`."""
-        purpose = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
-        builder = self._builder(subject, key).add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+    def sign(
+        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, server: Sequence[x509.GeneralName], *, also_client: bool
+    ) -> x509.Certificate:
+        """A certificate for a client, or for a server that is reached by the names `server`. A member of etcd is both."""
+        purposes = [ExtendedKeyUsageOID.SERVER_AUTH] if server else []
+        purposes += [ExtendedKeyUsageOID.CLIENT_AUTH] if also_client or not server else []
+        builder = self._builder(subject, key).add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         builder = builder.add_extension(issuer, critical=False)
         if server:
@@ -119,9 +166,16 @@ class _Authority:
         )
 
 
-def _issue(authority: _Authority, directory: Path, user: User, server: Sequence[x509.GeneralName] = ()) -> None:
+def _issue(
+    authority: _Authority,
+    directory: Path,
+    user: User,
+    server: Sequence[x509.GeneralName] = (),
+    *,
+    also_client: bool = False,
+) -> None:
     key = _new_key()
-    certificate = authority.sign(_name(user.name, user.group), key.public_key(), server)
+    certificate = authority.sign(_name(user.name, user.group), key.public_key(), server, also_client=also_client)
     (directory / f"{user.file}.crt").write_bytes(_pem(certificate))
     _write_key(directory / f"{user.file}.key", key)
 
@@ -141,6 +195,10 @@ def _pem(certificate: x509.Certificate) -> bytes:
 
 def _write_key(file: Path, key: ec.EllipticCurvePrivateKey) -> None:
     file.touch(mode=0o600)
+    file.write_bytes(_key_pem(key))
+
+
+def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     encoding, plain = serialization.Encoding.PEM, serialization.NoEncryption()
     # The traditional form, because kube-apiserver takes the key of service accounts in no other.
-    file.write_bytes(key.private_bytes(encoding, serialization.PrivateFormat.TraditionalOpenSSL, plain))
+    return key.private_bytes(encoding, serialization.PrivateFormat.TraditionalOpenSSL, plain)

@@ -1,0 +1,109 @@
+"""etcd of one region: lost, and restored by its script; and the objects that its backup consists of, without the program."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from components import etcd
+from components.etcd import EtcdArgs
+from lab.paths import CHECKOUT
+from lab.regions import daemons, layout, namespaces
+from lab.regions.region import Region
+from lab.tools import roots
+from settings.model import Etcd, Images
+from settings.names import Names
+
+SCRIPT = CHECKOUT / "scripts" / "etcd-restore.sh"
+KEYS = {"AWS_ACCESS_KEY_ID": "lab", "AWS_SECRET_ACCESS_KEY": "lab-secret"}
+"""The lab's AWS asks for a signature and does not look whose it is."""
+
+SETTINGS = Etcd(certificates=str(layout.ETCD_PKI), directory=str(layout.ETCD_BACKUPS), keep_local="168h", timeout="4m")
+
+
+class EtcdError(Exception):
+    """A command ended with an error, which is the message."""
+
+
+def arguments(names: Names, images: Mapping[str, str], endpoint: str) -> EtcdArgs:
+    """The backup of one region as its stack would make it. `images` maps `etcd` and `aws-cli` to references."""
+    return EtcdArgs(
+        names=names,
+        settings=SETTINGS,
+        cluster_name=f"lab-{names.role}",
+        images=Images(etcd=images["etcd"], aws_cli=images["aws-cli"]),
+        bucket=names.bucket("etcd"),
+        endpoint=endpoint,
+        access_key_id=SecretStr(KEYS["AWS_ACCESS_KEY_ID"]),
+        secret_access_key=SecretStr(KEYS["AWS_SECRET_ACCESS_KEY"]),
+    )
+
+
+def manifests(args: EtcdArgs) -> list[dict[str, Any]]:
+    """Everything of the component, as kubectl takes it."""
+    rbac = "rbac.authorization.k8s.io/v1"
+    return [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": etcd.account(args.role_arn)},
+        {"apiVersion": rbac, "kind": "Role", "metadata": etcd.metadata(), "rules": etcd.rules()},
+        {"apiVersion": rbac, "kind": "RoleBinding", "metadata": etcd.metadata(), **etcd.binding()},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": etcd.metadata(), "data": {"etcd-upload.sh": etcd.UPLOAD}},
+        {"apiVersion": "v1", "kind": "Secret", "metadata": etcd.metadata(etcd.CREDENTIALS), "stringData": etcd.credentials(args)},
+        {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": etcd.metadata(), "spec": etcd.cron_job(args)},
+    ]
+
+
+def lose(region: Region) -> None:
+    """The control plane's disk is lost: the region dies, and its etcd's data with it."""
+    region.kill()
+    shutil.rmtree(layout.on_disk(region.disk, layout.ETCD))
+
+
+class Restorer:
+    """The machine of whoever restores: `etcdutl`, the AWS CLI, and the lab's AWS, in the lab's WAN.
+
+    `directory` is for its tools; `etcdutl` a program of the lab; `endpoint` the URL of the lab's AWS.
+    """
+
+    def __init__(self, directory: Path, etcdutl: Path, endpoint: str) -> None:
+        self._programs = directory / "bin"
+        self._programs.mkdir(parents=True, exist_ok=True)
+        self._environment = {
+            **KEYS,
+            "PATH": os.pathsep.join((str(self._programs), str(etcdutl.parent), os.environ["PATH"])),
+            "HOME": str(directory),
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+        self._install_aws_cli(directory)
+
+    def _install_aws_cli(self, directory: Path) -> None:
+        """The very one that the image has."""
+        layer = roots.ensure([roots.CLOUD_TOOLS])[roots.CLOUD_TOOLS.name].tar
+        subprocess.run(["tar", "--extract", f"--file={layer}", f"--directory={directory}", "./usr/local/lib"], check=True)
+        (packages,) = (directory / "usr/local/lib").glob("python3*/dist-packages")
+        wrapper = self._programs / "aws"
+        start = shlex.join(["env", f"PYTHONPATH={packages}", sys.executable, "-m", "awscli"])
+        wrapper.write_text(f'#!/bin/sh\nexec {start} "$@"\n')
+        wrapper.chmod(0o755)
+
+    def run(self, *command: str) -> str:
+        """What the command says; EtcdError if it fails."""
+        inside = [*namespaces.inside(namespaces.WAN), *command]
+        ran = subprocess.run(inside, env=self._environment, capture_output=True, text=True, check=False)
+        if ran.returncode:
+            raise EtcdError(f"{shlex.join(command)}: {ran.stderr.strip() or ran.stdout.strip()}")
+        return ran.stdout
+
+    def restore(self, region: Region, *source: str) -> str:
+        """Run the script for a region that is down; `source` are its options that say from what."""
+        data = layout.on_disk(region.disk, layout.ETCD)
+        member = (f"--name={region.spec.name}", f"--peer-url={daemons.ETCD_PEERS}", f"--data-dir={data}")
+        return self.run(str(SCRIPT), *source, *(part for option in member for part in option.split("=", 1)))
