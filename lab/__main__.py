@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from dnslib import DNSRecord
 
-from lab import demo, project, rehearsal
+from lab import databases, demo, project, rehearsal
 from lab.cloud.cloud import CloudError
 from lab.console import say, warn
 from lab.engine import EngineError
@@ -32,8 +32,13 @@ _REGIONS = [spec.name for spec in REGIONS]
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lab", description="Two regions on one machine.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    shown = commands.add_parser("demo", help="two regions, one dies, the other takes over; the recovery report")
+    shown.add_argument("--replication", choices=["archive", "streaming"], default="archive", help="how rows reach the standby")
+    shown.add_argument(
+        "--source", choices=["replica-bucket", "primary-bucket"], default="replica-bucket", help="which archive the standby reads"
+    )
+    shown.add_argument("--instances", type=int, default=1, help="PostgreSQL instances in each region (1)")
     for name, text in (
-        ("demo", "two regions, one dies, the other takes over; the recovery report"),
         ("rehearsal", "the failover without clusters: any machine"),
         ("up", "both regions, both stacks and the application, kept running"),
         ("status", "what runs, and with which engine"),
@@ -54,7 +59,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     options = _parser().parse_args()
-    lab = Lab()
+    lab = Lab(plan=_plan(options))
     try:
         return _run(options, lab)
     except _EXPECTED as error:
@@ -63,6 +68,13 @@ def main() -> int:
     except KeyboardInterrupt:
         warn("interrupted")
         return 130
+
+
+def _plan(options: argparse.Namespace) -> databases.Plan:
+    if options.command != "demo":
+        return databases.Plan()
+    several = {"instances": options.instances, "antiAffinity": "preferred"} if options.instances > 1 else {}
+    return databases.Plan(replication=options.replication, source=options.source, changes=several)
 
 
 def _interrupt(*_: object) -> NoReturn:

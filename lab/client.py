@@ -1,138 +1,38 @@
 """A user of the application: asks the name server for its address and calls it several times a second, whatever happens.
 
-    python -m lab.client --name app.example.com --server 172.30.0.1:53 --port 80 --log FILE --interval 0.2
+    python -m lab.client --name app.example.com --server 172.30.0.1:53 --port 80 --log FILE --interval 0.2 --write
 
 Runs as a process of its own, on the users' side of the network, and appends one line of JSON a request to its log. What the
-recovery report says about the service is read from that log and from nothing else: `outage` is the one definition of it.
+recovery report says about the service is read from that log and from nothing else (`lab.samples`). With --write it never stops
+writing to the ledger and reading from it, beside those requests, and logs either to a file of its own.
 """
 
 from __future__ import annotations
 
 import argparse
 import http.client
+import itertools
 import json
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
 from dnslib import QTYPE, RCODE, DNSRecord
 
+from lab.samples import Sample, Write, reads_log, rfc3339, writes_log
+
 TIMEOUT = 1.0
 """Seconds that a name query, a connection and an answer may each take; then the request has failed and the next is made."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Sample:
-    """One request. `time` is when the client had its answer or gave up; `error` says why it is not `ok`."""
-
-    time: datetime
-    ok: bool
-    status: int | None = None
-    region: str | None = None
-    address: str | None = None
-    error: str | None = None
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self) | {"time": self.time.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"})
-
-    @classmethod
-    def from_json(cls, line: str) -> Sample:
-        fields = json.loads(line)
-        return cls(**fields | {"time": datetime.fromisoformat(fields["time"])})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outage:
-    """How long users were without service, as one of them saw it; `outage` defines each field."""
-
-    start: datetime | None
-    end: datetime | None
-    seconds: float | None
-    failed_requests: int
-    served_by: str | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Interval:
-    """Requests in a row with the same fate: all answered by one region, or all failed (`region` None)."""
-
-    start: datetime
-    end: datetime
-    ok: bool
-    region: str | None
-    requests: int
-
-
-def read_log(path: Path) -> list[Sample]:
-    """Every request that has been logged so far, oldest first; a line still being written is left for later."""
-    try:
-        lines = path.read_text().splitlines(keepends=True)
-    except FileNotFoundError:
-        return []
-    return [Sample.from_json(line) for line in lines if line.endswith("\n")]
-
-
-def outage(samples: Sequence[Sample], since: datetime) -> Outage:
-    """The time without service that began after `since` (the moment the region died).
-
-    It begins with the last success before the first request that failed at or after `since` (that success may be older than
-    `since`; if there is none, it begins with `since`). It ends with the first success after the *last* failure: a success
-    that is followed by failures is flapping, not service. `failed_requests` are the failures in between, `served_by` is the
-    region that gave the newest answer.
-
-    - Nothing failed: 0 seconds, and neither start nor end.
-    - It never came back, or no request was logged after `since` at all: `end`, `seconds` and `served_by` are None, because
-      silence must not read as service.
-    """
-    failures = [index for index, sample in enumerate(samples) if not sample.ok and sample.time >= since]
-    if not failures:
-        if not samples or samples[-1].time < since:
-            return Outage(start=since, end=None, seconds=None, failed_requests=0, served_by=None)
-        return Outage(start=None, end=None, seconds=0.0, failed_requests=0, served_by=samples[-1].region)
-    served = [index for index, sample in enumerate(samples[: failures[0]]) if sample.ok]
-    began = served[-1] if served else failures[0] - 1
-    start = samples[began].time if served else since
-    failed = sum(not sample.ok for sample in samples[began + 1 :])
-    lasting = samples[failures[-1] + 1 :]
-    if not lasting:
-        return Outage(start=start, end=None, seconds=None, failed_requests=failed, served_by=None)
-    end = lasting[0].time
-    seconds = round((end - start).total_seconds(), 3)
-    return Outage(start=start, end=end, seconds=seconds, failed_requests=failed, served_by=lasting[-1].region)
-
-
-def intervals(samples: Sequence[Sample]) -> list[Interval]:
-    """The same log as stretches of service and of failure, without a gap, to be drawn.
-
-    A stretch of failure reaches from the last success to the next one: exactly what `outage` measures.
-    """
-    groups: list[list[Sample]] = []
-    for sample in samples:
-        if groups and (groups[-1][-1].ok, groups[-1][-1].region) == (sample.ok, sample.region):
-            groups[-1].append(sample)
-        else:
-            groups.append([sample])
-    found: list[Interval] = []
-    for index, group in enumerate(groups):
-        previous = groups[index - 1] if index else None
-        following = groups[index + 1] if index + 1 < len(groups) else None
-        ok = group[0].ok
-        found.append(
-            Interval(
-                start=previous[-1].time if previous and not ok else group[0].time,
-                end=following[0].time if following and (not ok or following[0].ok) else group[-1].time,
-                ok=ok,
-                region=group[0].region,
-                requests=len(group),
-            )
-        )
-    return found
+DATABASE_TIMEOUT = 3.0
+"""Seconds that an answer of the ledger may take: the application itself gives up after two, and says why."""
 
 
 class ResolveError(Exception):
@@ -140,7 +40,10 @@ class ResolveError(Exception):
 
 
 class Resolver:
-    """Asks one name server for one name over UDP, and keeps the answer for its TTL as a resolver does."""
+    """Asks one name server for one name over UDP, and keeps the answer for its TTL as a resolver does.
+
+    Threads may share it: at worst two of them ask at the same time.
+    """
 
     def __init__(
         self, name: str, server: tuple[str, int], *, cache: bool = True, clock: Callable[[], float] = time.monotonic
@@ -166,27 +69,66 @@ class Resolver:
 
 def request(resolver: Resolver, name: str, port: int) -> Sample:
     """Make one request; whatever goes wrong is an answer too."""
+    return _call(resolver, name, port, "/")
+
+
+def read_ledger(resolver: Resolver, name: str, port: int) -> Sample:
+    """Ask for the newest row of the ledger."""
+    return _call(resolver, name, port, "/orders/latest", patience=DATABASE_TIMEOUT)
+
+
+def write_ledger(resolver: Resolver, name: str, port: int, sequence: int) -> Write:
+    """Ask for one row to be recorded. It is acknowledged by 201 and by nothing else, and is never sent twice."""
+    sent = datetime.now(UTC)
+    body = json.dumps({"sequence": sequence, "client_time": rfc3339(sent)})
+    answer = _call(resolver, name, port, "/orders", body=body, expected=http.HTTPStatus.CREATED, patience=DATABASE_TIMEOUT)
+    return Write(sequence=sequence, sent=sent, **vars(answer))
+
+
+def _call(
+    resolver: Resolver,
+    name: str,
+    port: int,
+    path: str,
+    *,
+    body: str | None = None,
+    expected: int = http.HTTPStatus.OK,
+    patience: float | None = None,
+) -> Sample:
+    """GET, or POST of `body`. `patience`: seconds that the answer may take once there is a connection."""
     address = status = None
+    patience = patience or TIMEOUT
     try:
         address = resolver.address()
         connection = http.client.HTTPConnection(address, port, timeout=TIMEOUT)
         try:
-            connection.request("GET", "/", headers={"Host": name, "Connection": "close"})
+            connection.connect()
+            connection.sock.settimeout(patience)
+            headers = {"Host": name, "Connection": "close", **({"Content-Type": "application/json"} if body else {})}
+            connection.request("POST" if body else "GET", path, body, headers)
             answer = connection.getresponse()
-            status, body = answer.status, answer.read(65536)
+            status, content = answer.status, answer.read(65536)
         finally:
             connection.close()
-        if status != http.HTTPStatus.OK:
-            return Sample(time=datetime.now(UTC), ok=False, status=status, address=address, error=f"HTTP {status}")
-        region = str(json.loads(body)["region"])
+        if status != expected:
+            return Sample(time=datetime.now(UTC), ok=False, status=status, address=address, error=_refusal(status, content))
+        region = str(json.loads(content)["region"])
         return Sample(time=datetime.now(UTC), ok=True, status=status, region=region, address=address)
     except Exception as error:  # noqa: BLE001 - a user sees any failure, and goes on
-        return Sample(time=datetime.now(UTC), ok=False, status=status, address=address, error=_why(error))
+        return Sample(time=datetime.now(UTC), ok=False, status=status, address=address, error=_why(error, patience))
 
 
-def _why(error: Exception) -> str:
+def _refusal(status: int, content: bytes) -> str:
+    """What the application gave as its reason, if it did."""
+    try:
+        return f"HTTP {status}: {json.loads(content)['reason']}"
+    except (ValueError, KeyError, TypeError):
+        return f"HTTP {status}"
+
+
+def _why(error: Exception, patience: float) -> str:
     if isinstance(error, socket.timeout):
-        return f"no answer within {TIMEOUT:g} s"
+        return f"no answer within {patience:g} s"
     if isinstance(error, ValueError | KeyError | TypeError):
         return "the answer is not JSON with a region"
     return str(error) or type(error).__name__
@@ -221,14 +163,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--log", required=True, type=Path, help="one line of JSON a request is appended to this file")
     parser.add_argument("--interval", type=float, default=0.2, help="seconds from one request to the next (0.2)")
     parser.add_argument("--no-cache", action="store_true", help="ask the name server before every request, whatever the TTL")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="also record a row in the ledger, and read it, as often; logs beside the other, its name with -writes and -reads",
+    )
+    parser.add_argument("--first-sequence", type=int, default=1, help="the number of the first row to be recorded (1)")
     options = parser.parse_args(arguments)
-    ended: list[int] = []
+    ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, _frame: ended.append(received))
-    resolver = Resolver(options.name, options.server, cache=not options.no_cache)
+        signal.signal(number, lambda _number, _frame: ended.set())
+    user = (Resolver(options.name, options.server, cache=not options.no_cache), options.name, options.port)
+    numbers = itertools.count(options.first_sequence)
+    calls: dict[Path, Callable[[], Sample]] = {options.log: lambda: request(*user)}
+    if options.write:
+        calls[writes_log(options.log)] = lambda: write_ledger(*user, next(numbers))
+        calls[reads_log(options.log)] = lambda: read_ledger(*user)
     options.log.parent.mkdir(parents=True, exist_ok=True)
-    with options.log.open("a") as log:
-        call_until(lambda: bool(ended), lambda: request(resolver, options.name, options.port), log, options.interval)
+    with ExitStack() as logs:
+        # A thread each: a database that keeps a write waiting must not delay the requests that the outage is read from.
+        threads = [
+            threading.Thread(target=call_until, args=(ended.is_set, call, logs.enter_context(path.open("a")), options.interval))
+            for path, call in calls.items()
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     return 0
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from lab import client
-from lab.client import Outage, Sample
+from lab import databases, ledger
 from lab.console import say, step
 from lab.failover import Record, fail_over, note_dns_changes, publish, requests_by_region, steps_of
 from lab.pulumi import touched
 from lab.regions import network, wan
 from lab.regions.namespaces import OPS
 from lab.report.machine import machine_facts
-from lab.report.model import Engine, Flip, Report, Witnesses
+from lab.report.model import Engine, Flip, Report, Targets, Witnesses
+from lab.samples import Sample, intervals, outage, read_log, read_writes, reads_log, writes_log
 from lab.waiting import until
 from lab.world import Lab
 
@@ -21,8 +22,12 @@ NOT_PROVEN = (
     "The regions are two clusters on one machine: real control planes, pods and Velero, but one kernel, one disk and one clock.",
     "AWS is moto: S3, Route 53, KMS and IAM answer, and IAM policies, KMS keys, TLS and bucket policies are not enforced.",
     "The health check is made by the lab's name server, as Route 53 describes it, not by Route 53.",
-    "Nothing of this version restores a database or a volume: the application is stateless.",
+    "Volumes other than the database's are not restored: the lab has no storage that takes snapshots.",
+    "PostgreSQL runs one instance a region, on the machine's own disk; a region dies with its processes, and its disk stays.",
 )
+SHOWN_BEFORE = timedelta(seconds=15)
+"""Of the time before the region's death, what the report draws."""
+
 STANDINS = "The Pulumi providers marked as stand-ins speak to the same APIs as the real ones, and are not the real ones."
 
 
@@ -46,45 +51,53 @@ def run(lab: Lab) -> int:
 def fail(lab: Lab, *, cache: bool = True) -> Report:
     """Kill the primary under a client, fail over with the README's commands, and report what everybody saw."""
     log = lab.paths.logs / "client.jsonl"
-    log.unlink(missing_ok=True)
+    for file in (log, writes_log(log), reads_log(log)):
+        file.unlink(missing_ok=True)
     stop_client = lab.start_client(log, cache=cache)
     try:
-        until("the client to be served by the primary", lambda: _served(log, "primary", at_least=15), timeout=120)
+        until("the client to be served by the primary", lambda: _served(read_log(log), "primary", at_least=15), timeout=120)
+        if lab.plan:
+            with step("a row that the client wrote has come to the standby"):
+                until(
+                    "a row to come to the standby", lambda: lab.query("select count(*) from ledger") not in ("", "0"), timeout=240
+                )
         before = lab.pulumi.resources("secondary")
         record = Record()
         say("\nRegion A dies: its cluster, its network, its part of AWS.")
         killed = record.happened("region primary killed")
         lab.kill("primary")
         wan.reset_wan_packets()
-        pulumi = lab.pulumi
-        fail_over(pulumi, record)
+        fail_over(lab.pulumi, record)
         packets = wan.wan_packets()
         up_ended = datetime.now(UTC)
         with step("the client is served by the secondary"):
-            until("the client to be served by the secondary", lambda: _served(log, "secondary"), timeout=60 + 3 * lab.ttl)
-            served = next(sample for sample in client.read_log(log) if sample.region == "secondary")
+            until(
+                "the client to be served by the secondary", lambda: _served(read_log(log), "secondary"), timeout=60 + 3 * lab.ttl
+            )
+            served = next(sample for sample in read_log(log) if sample.region == "secondary")
             # Long enough to see it flap, if it does.
-            until("service to last", lambda: _served(log, "secondary", at_least=25), timeout=60)
+            until("service to last", lambda: _served(read_log(log), "secondary", at_least=25), timeout=60)
+            if lab.plan:
+                until("writing to last", lambda: _served(read_writes(writes_log(log)), "secondary", at_least=25), timeout=60)
     finally:
         stop_client()
     record.happened("first answer from the secondary", served.time)
     note_dns_changes(record, lab.cloud.route53_changes(), killed)
-    samples = client.read_log(log)
-    outage = client.outage(samples, killed)
-    return _report(lab, record, samples, outage, killed, up_ended, packets, touched(before, pulumi.resources("secondary")))
+    changed = touched(before, lab.pulumi.resources("secondary"))
+    report = _report(lab, record, log, killed, up_ended, packets, changed)
+    return _with_ledger(lab, lab.plan, report, log, killed) if lab.plan else report
 
 
-def _served(log: Path, region: str, *, at_least: int = 1) -> bool:
+def _served(samples: Sequence[Sample], region: str, *, at_least: int = 1) -> bool:
     """The last `at_least` requests were answered by `region`."""
-    last = client.read_log(log)[-at_least:]
+    last = samples[-at_least:]
     return len(last) == at_least and all(sample.ok and sample.region == region for sample in last)
 
 
 def _report(
     lab: Lab,
     record: Record,
-    samples: list[Sample],
-    outage: Outage,
+    log: Path,
     killed: datetime,
     up_ended: datetime,
     packets: dict[str, dict[str, int]],
@@ -98,18 +111,19 @@ def _report(
     ]
     by_region = requests_by_region(asked, killed)
     from_engine = packets[OPS]["primary"]
-    shown = [sample for sample in samples if sample.time >= killed - timedelta(seconds=15)]
+    samples = read_log(log)
+    gone = outage(samples, killed)
     return Report(
         kind="lab",
         generated=datetime.now(UTC),
-        seconds_without_service=outage.seconds,
-        served_by=outage.served_by,
+        seconds_without_service=gone.seconds,
+        served_by=gone.served_by,
         calls_to_dead_region=from_engine + by_region.get("us-east-1", 0),
         steps=steps_of(lab.pulumi.outputs("secondary")),
         flip=Flip.of(changed),
         commands=tuple(record.commands),
         events=record.sorted_events(),
-        client_requests=tuple(client.intervals(shown)),
+        client_requests=tuple(intervals([sample for sample in samples if sample.time >= killed - SHOWN_BEFORE])),
         witnesses=Witnesses(
             wan_packets_from_engine=from_engine,
             wan_packets_from_live_region=packets["drlab-secondary"]["primary"],
@@ -121,4 +135,23 @@ def _report(
         setup_seconds=round(lab.setup_seconds, 1),
         dns_ttl=lab.ttl,
         not_proven=(*NOT_PROVEN, *([STANDINS] if "stand-in" in engine.values() else [])),
+    )
+
+
+def _with_ledger(lab: Lab, plan: databases.Plan, report: Report, log: Path, killed: datetime) -> Report:
+    """The report with what became of the rows that the client was promised, and the proof that they were counted."""
+    writes, reads = read_writes(writes_log(log)), read_log(reads_log(log))
+    targets = lab.pulumi.outputs("secondary")["targets"]
+    with step("every acknowledged row looked for, and the counting put to the test"):
+        counted = ledger.count(writes, reads, ledger.read_rows(lab.query), killed)
+        proof = ledger.prove_counting(lab.query, writes, reads, killed)
+    since = killed - SHOWN_BEFORE
+    return report.with_ledger(
+        counted,
+        proof=proof,
+        targets=Targets(tier=targets["tier"], rpo_seconds=targets["rpoSeconds"], rto_seconds=targets["rtoSeconds"]),
+        replication=plan.replication,
+        source=plan.source,
+        writes=intervals([write for write in writes if write.time >= since]),
+        reads=intervals([read for read in reads if read.time >= since]),
     )

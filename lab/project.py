@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import yaml
 
 from lab.paths import CHECKOUT
 
-PROGRAM = ("__main__.py", "settings", "components", "requirements.txt")
+PROGRAM = ("__main__.py", "settings", "components", "charts", "requirements.txt")
 NAME = "app.example.com"
 ZONE = "example.com"
 
@@ -44,6 +44,36 @@ class ProjectFiles:
     mode: str = "standby-takes-over"
     """How the traffic moves: `dns.mode` of the settings."""
 
+    databases: tuple[Mapping[str, Any], ...] = ()
+    """In place of the committed ones; see `lab_database`."""
+
+    tier: str | None = None
+    targets: Mapping[str, str] | None = None
+    probe: str | None = None
+    """`failover.probe` of the settings: what answers while the primary region serves."""
+
+    etcd: Mapping[str, Any] = field(default_factory=lambda: {"enabled": False})
+    """Off by itself: the images that take snapshots, and an etcd to take them of, are only where real clusters run."""
+
+
+def lab_database(**changes: Any) -> dict[str, Any]:
+    """The database of the lab as Pulumi.yaml would have it: one small instance, `changes` over that.
+
+    Without a PodMonitor, for the lab's clusters have no Prometheus operator.
+    """
+    return {
+        "name": "app-database",
+        "namespace": "databases",
+        "instances": 1,
+        "image": "docker.io/local/postgresql:15.18",
+        "storage": "1Gi",
+        "walStorage": None,
+        "storageClass": "gp3-encrypted",
+        "resources": {"cpu": "100m", "memory": "256Mi"},
+        "podMonitor": False,
+        **changes,
+    }
+
 
 def create(directory: Path, files: ProjectFiles) -> None:
     """Make the copy anew. Stacks, state and secrets live in the backend and in the stack files, so it may be repeated."""
@@ -68,8 +98,16 @@ def _project_file(files: ProjectFiles) -> dict[str, Any]:
     config["dns"]["value"] |= {"zoneId": files.zone_id, "ttl": files.ttl, "mode": files.mode}
     for workload in config["workloads"]["value"]:
         workload["check"] = {"service": "shop", "path": "/healthz"}
+    config["databases"]["value"] = [dict(database) for database in files.databases]
+    config["etcd"] = {"value": dict(files.etcd)}
     if files.images:
         config["images"] = {"value": dict(files.images)}
+    if files.tier:
+        config["tier"] = {"value": files.tier}
+    if files.targets:
+        config["targets"] = {"value": dict(files.targets)}
+    if files.probe:
+        config["failover"] = {"value": {"probe": files.probe}}
     return project
 
 
@@ -82,7 +120,7 @@ def _stack_file(role: str, files: ProjectFiles) -> dict[str, Any]:
             "kubeconfig": str(files.kubeconfig),
         },
         "k8s-dr:endpoint": load_balancer(role),
-        "k8s-dr:peerReady": role == "secondary",
+        "k8s-dr:peerReady": False,
         # How an S3-compatible, AWS-compatible endpoint is configured: this one key, for the engine and for Velero.
         "k8s-dr:aws": {"endpoint": files.endpoint},
     }

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import boto3
 from dnslib import QTYPE, DNSRecord
 
 from lab import engine, project, stacks
@@ -20,9 +21,10 @@ from lab.console import step
 from lab.failover import ALIVE, DEAD, Record, fail_over, note_dns_changes, publish, requests_by_region, steps_of
 from lab.paths import LabPaths
 from lab.pulumi import Pulumi, touched
-from lab.regions.spec import PRIMARY
+from lab.regions.spec import PRIMARY, SECONDARY
 from lab.report.machine import machine_facts
 from lab.report.model import Engine, Flip, Report, Witnesses
+from lab.standins.archive import put_base_backup
 from lab.standins.recorded_cluster import RecordedCluster, write_kubeconfig
 from lab.tools import toolbox
 from lab.waiting import until
@@ -33,11 +35,13 @@ ADDRESSES = {"primary": "192.0.2.11", "secondary": "192.0.2.12"}
 NOT_PROVEN = (
     "No Kubernetes cluster ran: the API servers were recordings that accept everything and play their controllers at once.",
     "Velero did not run, so nothing was backed up or restored, and no application answered.",
+    "PostgreSQL did not run: the promotion is a field of a recorded object, and no row was written, replicated, lost or counted.",
     "The seconds are those until the name pointed to the secondary; nobody was served, and restores take no time here.",
     "AWS is moto, and the health check is made by the lab's name server, not by Route 53.",
     "The Kubernetes provider is a stand-in, and so is every other part of the engine that is marked so.",
 )
 TTL = 60
+DATABASE = project.lab_database()
 
 
 def backup(schedule: str, phase: str = "Completed") -> dict[str, Any]:
@@ -70,6 +74,24 @@ class Rehearsal:
         for name in ("daily-full", "hourly-critical"):
             self.clusters["secondary"].put(backup(f"{name}-{PRIMARY.aws_region}"))
 
+    def bring_first_backup(self) -> None:
+        """What the primary's database would have archived, and the replicator's copy of it."""
+        s3 = boto3.client(
+            "s3",
+            endpoint_url=self.cloud.endpoint_url,
+            region_name=PRIMARY.aws_region,
+            aws_access_key_id="operator-key-id",
+            aws_secret_access_key="operator-secret-key",  # noqa: S106 - moto takes any
+        )
+        source, copy = (f"acme-database-{spec.aws_region}-123456789012" for spec in (PRIMARY, SECONDARY))
+        keys = set(put_base_backup(s3, source, f"{DATABASE['name']}-primary-g1"))
+
+        def copied() -> bool:
+            return keys <= {found["Key"] for found in s3.list_objects_v2(Bucket=copy).get("Contents", ())}
+
+        with step("the database's first backup in the secondary's bucket"):
+            until("the first backup to be replicated", copied, timeout=60)
+
     def answer(self) -> str | None:
         """Whom the name server answers with now: a region."""
         host, port = self.cloud.name_server
@@ -83,7 +105,7 @@ def deployed(paths: LabPaths) -> Iterator[Rehearsal]:
     """Set up, deploy both stacks, and stop everything at the end, whatever happens."""
     hosts = {project.load_balancer(role): address for role, address in ADDRESSES.items()}
     cloud = Cloud(paths, hosts=hosts)
-    clusters = {role: RecordedCluster() for role in stacks.ROLES}
+    clusters = {role: RecordedCluster(operators_installed=True) for role in stacks.ROLES}
     try:
         for directory in (paths.project, paths.state, paths.logs):
             shutil.rmtree(directory, ignore_errors=True)
@@ -96,11 +118,16 @@ def deployed(paths: LabPaths) -> Iterator[Rehearsal]:
         chosen = engine.prepare(paths.root / "engine", toolbox.ensure(["pulumi"]).path("pulumi"))
         pulumi = stacks.cli(chosen, paths.root, provider_log=paths.logs / "provider-calls.jsonl")
         files = project.ProjectFiles(
-            endpoint=cloud.endpoint_url, zone_id=cloud.create_zone(project.ZONE), kubeconfig=paths.kubeconfig, ttl=TTL
+            endpoint=cloud.endpoint_url,
+            zone_id=cloud.create_zone(project.ZONE),
+            kubeconfig=paths.kubeconfig,
+            ttl=TTL,
+            databases=(DATABASE,),
         )
+        rehearsal = Rehearsal(paths=paths, cloud=cloud, clusters=clusters, engine=chosen, pulumi=pulumi)
         stacks.prepare(pulumi, files)
-        stacks.deploy(pulumi)
-        yield Rehearsal(paths=paths, cloud=cloud, clusters=clusters, engine=chosen, pulumi=pulumi)
+        stacks.deploy(pulumi, bring_first_backups=rehearsal.bring_first_backup)
+        yield rehearsal
     finally:
         cloud.stop()
         for cluster in clusters.values():

@@ -1,7 +1,8 @@
-"""The two stacks of the lab, deployed as the README says: three ups, then the commands of a failover."""
+"""The two stacks of the lab, deployed as the README says: four ups, then the commands of a failover."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from lab import engine, project
@@ -33,13 +34,25 @@ def prepare(pulumi: Pulumi, files: project.ProjectFiles, *, static_credentials: 
     for role in ROLES:
         pulumi.run("stack", "init", role)
         pulumi.secret(role, "backupEncryptionPassword", PASSWORD)
+        for database in files.databases:
+            give_password(pulumi, role, database["name"])
         if static_credentials:
             pulumi.secret(role, "accessKeyId", "velero-key-id")
             pulumi.secret(role, "secretAccessKey", "velero-secret-key")
 
 
-def deploy(pulumi: Pulumi) -> None:
-    """Both regions from nothing. The third `up` starts the copying towards the region that did not exist at the first."""
+def give_password(pulumi: Pulumi, role: str, database: str) -> None:
+    """The password of a database's owner, by standard input: it must not stand in a process list."""
+    key = f'databasePasswords["{database}"]'
+    pulumi.run("config", "set", "--secret", "--path", key, "-s", role, stdin=PASSWORD)
+
+
+def deploy(pulumi: Pulumi, *, bring_first_backups: Callable[[], None] = lambda: None) -> None:
+    """Both regions from nothing. The third `up` starts the copying towards the region that did not exist at the first, and takes
+    the databases' first backups; the fourth makes the standbys of those, and starts the copying back.
+
+    `bring_first_backups` returns once those backups are in the secondary's bucket.
+    """
     with step("pulumi up -s primary"):
         pulumi.up("primary")
     with step("pulumi up -s secondary"):
@@ -47,3 +60,7 @@ def deploy(pulumi: Pulumi) -> None:
     with step("pulumi config set peerReady true -s primary; pulumi up -s primary"):
         pulumi.configure("primary", "peerReady", "true")
         pulumi.up("primary")
+    bring_first_backups()
+    with step("pulumi config set peerReady true -s secondary; pulumi up -s secondary"):
+        pulumi.configure("secondary", "peerReady", "true")
+        pulumi.up("secondary")

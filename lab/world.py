@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from lab import engine, project, stacks
+from lab import databases, engine, operators, project, stacks
 from lab.application import manifests
 from lab.cloud.cloud import Cloud
 from lab.console import say, step
@@ -47,13 +47,16 @@ class Lab:
     paths: LabPaths = field(default_factory=LabPaths)
     setup_seconds: float = 0.0
     ttl: int = 60
+    plan: databases.Plan | None = None
+    """How the database is replicated; None for a lab without one."""
+
     _tools: toolbox.Toolbox | None = None
     _engine: engine.Engine | None = None
 
     @property
     def tools(self) -> toolbox.Toolbox:
         if self._tools is None:
-            self._tools = toolbox.ensure(GROUPS)
+            self._tools = toolbox.ensure((*GROUPS, *(("cnpg",) if self.plan else ())))
         return self._tools
 
     @property
@@ -89,7 +92,7 @@ class Lab:
         self.paths.make()
         packages.ensure()
         _ = self.tools
-        self._images = images.ensure(self.tools)
+        self._images = images.ensure(self.tools, (*images.BASIC, *(images.DATABASES if self.plan else ())))
         self.setup_seconds = time.monotonic() - began
 
     def up(self) -> None:
@@ -102,6 +105,13 @@ class Lab:
         certificates = {spec: self.region(spec.name).certificates for spec in REGIONS}
         kubeconfig.write(self.paths.kubeconfig, kubeconfig.for_people(certificates))
         self._write_wrappers()
+        if self.plan:
+            with step("CloudNativePG and its Barman Cloud plugin in both"), ThreadPoolExecutor() as pool:
+                list(pool.map(self._install_operators, REGIONS))
+
+    def _install_operators(self, spec: RegionSpec) -> None:
+        operators.install(self.kubectl, spec.name, self._images, self.tools.files)
+        operators.wait_ready(self.kubectl, spec.name)
 
     def _start(self, spec: RegionSpec) -> None:
         region = self.region(spec.name)
@@ -112,7 +122,9 @@ class Lab:
     def deploy(self) -> None:
         """Both stacks, the application in the primary, and its backups in both regions."""
         self.prepare_project()
-        stacks.deploy(self.pulumi)
+        if self.plan and self.plan.replication == "streaming":
+            databases.bring_certificates(self.kubectl)
+        stacks.deploy(self.pulumi, bring_first_backups=self.wait_replicated)
         with step("the application, in the primary region and nowhere else"):
             self.install_application()
         with step("backups from both schedules, replicated and seen by the secondary's Velero"):
@@ -131,6 +143,8 @@ class Lab:
             },
             kubelet_roots={spec.name: layout.KUBELET_ROOT for spec in REGIONS},
             ttl=self.ttl,
+            databases=(self.plan.configuration(references["postgresql"]),) if self.plan else (),
+            probe=f"http://{project.NAME}/",
         )
         stacks.prepare(self.pulumi, files, static_credentials=True)
 
@@ -169,7 +183,8 @@ class Lab:
         return ran.stdout
 
     def install_application(self, region: str = "primary") -> None:
-        documents = manifests.documents(self._images["shop"].reference)
+        database = manifests.Database(username=databases.OWNER, password=stacks.PASSWORD) if self.plan else None
+        documents = manifests.documents(self._images["shop"].reference, database=database)
         self.kubectl(region, "apply", "-f", "-", stdin=yaml.safe_dump_all(documents))
         self.kubectl(region, "rollout", "status", "-n", manifests.NAMESPACE, f"deployment/{manifests.NAME}", "--timeout=120s")
 
@@ -178,6 +193,14 @@ class Lab:
         for name in SCHEDULES:
             self.velero("primary", "backup", "create", "--from-schedule", f"{name}-{named('primary').aws_region}", "--wait")
         until("the backups to be seen by the secondary's Velero", self._synced, timeout=240, interval=1)
+
+    def wait_replicated(self) -> None:
+        """Until S3's replication has nothing left to copy."""
+        until("replication to have nothing left to copy", lambda: self.cloud.replication()["pending"] == 0, timeout=120)
+
+    def query(self, sql: str, region: str = "secondary") -> str:
+        """What the region's database answers, as `psql -At` prints it."""
+        return databases.query(self.kubectl, region, sql)
 
     def _synced(self) -> bool:
         """The newest backup of each schedule is completed here and known there."""
@@ -258,7 +281,7 @@ class Lab:
         return counts
 
     def start_client(self, log: Path, *, cache: bool = True) -> Callable[[], None]:
-        """A user, in a process of its own; call what is returned to end it."""
+        """A user, in a process of its own, who writes too where there is a database; call what is returned to end it."""
         daemon = Daemon(self.paths, "client")
         daemon.start(
             [
@@ -275,6 +298,7 @@ class Lab:
                 "--log",
                 str(log),
                 *([] if cache else ["--no-cache"]),
+                *(["--write"] if self.plan else []),
             ],
             cwd=CHECKOUT,
         )

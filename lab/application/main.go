@@ -2,9 +2,13 @@
 //
 // Its answer shows that everything it was given came along: GREETING from a ConfigMap (environment), a token from a Secret (the file
 // named by TOKEN_FILE; only the start of its SHA-256 is told), REGION and POD from the downward API.
+//
+// With DATABASE_HOST (and _PORT, _NAME, _CREDENTIALS: a directory with username and password) it also keeps a ledger in PostgreSQL:
+// POST /orders answers 201 once the row is committed. Without, it keeps no state at all.
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -20,7 +24,6 @@ import (
 )
 
 const (
-	address = ":8080"
 	// Less than the 30 s that Kubernetes waits before it kills.
 	drainTime = 10 * time.Second
 )
@@ -44,7 +47,12 @@ func serve() error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Addr: address, Handler: routes(identity), ReadHeaderTimeout: 5 * time.Second}
+	database, err := openLedger()
+	if err != nil {
+		return err
+	}
+	address := ":" + cmp.Or(os.Getenv("PORT"), "8080")
+	server := &http.Server{Addr: address, Handler: routes(identity, database), ReadHeaderTimeout: 5 * time.Second}
 	stop, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer cancel()
 	failed := make(chan error, 1)
@@ -75,18 +83,40 @@ func readIdentity() (answer, error) {
 	return identity, nil
 }
 
-func routes(identity answer) http.Handler {
+func routes(identity answer, database *ledger) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		reply := identity
 		reply.Time = time.Now().UTC().Format(time.RFC3339Nano)
-		w.Header().Set("Content-Type", "application/json")
-		if err := json.NewEncoder(w).Encode(reply); err != nil {
-			log.Println("shop: the client went away:", err)
-		}
+		writeJSON(w, http.StatusOK, reply)
 	})
+	// Without the database: a restored pod must become Ready while the database is still being promoted.
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusOK)
 	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		if database == nil {
+			w.WriteHeader(http.StatusOK)
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), databaseTimeout)
+		defer cancel()
+		if err := database.writable(ctx); err != nil {
+			refuse(w, err)
+			return
+		}
+		w.WriteHeader(http.StatusOK)
+	})
+	if database != nil {
+		addOrders(mux, identity, database)
+	}
 	return mux
+}
+
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	if err := json.NewEncoder(w).Encode(body); err != nil {
+		log.Println("shop: the client went away:", err)
+	}
 }

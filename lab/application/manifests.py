@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 NAMESPACE = "production"
@@ -10,12 +11,27 @@ LABELS = {"app": NAME}
 GREETING = "Hello from the shop"
 TOKEN = "a-token-that-only-a-restore-can-bring"  # noqa: S105 - the lab's own, and the same on every machine
 PORT = 8080
+DATABASE_SECRET = "shop-database"  # noqa: S105 - its name
+CREDENTIALS = "/etc/shop-database"
 
 
-def documents(image: str, replicas: int = 3) -> list[dict[str, Any]]:
+@dataclass(frozen=True, kw_only=True)
+class Database:
+    """Where the application keeps its ledger. The address is the same in both regions, and so is the owner's password: a restored
+    application finds the database of the region it is in."""
+
+    username: str
+    password: str
+    host: str = "app-database-rw.databases.svc"
+    port: int = 5432
+    name: str = "app"
+
+
+def documents(image: str, replicas: int = 3, *, database: Database | None = None) -> list[dict[str, Any]]:
     """The application's objects, in an order in which they can be created one after the other.
 
-    `image`: the reference of the shop image. A Service of type LoadBalancer answers on port 80.
+    `image`: the reference of the shop image. A Service of type LoadBalancer answers on port 80. Without a `database` the
+    application is stateless.
     """
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
@@ -23,6 +39,7 @@ def documents(image: str, replicas: int = 3) -> list[dict[str, Any]]:
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "databases"}},
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": _metadata(), "data": {"greeting": GREETING}},
         {"apiVersion": "v1", "kind": "Secret", "metadata": _metadata(), "type": "Opaque", "stringData": {"token": TOKEN}},
+        *([_credentials(database)] if database else []),
         {
             "apiVersion": "apps/v1",
             "kind": "Deployment",
@@ -30,7 +47,7 @@ def documents(image: str, replicas: int = 3) -> list[dict[str, Any]]:
             "spec": {
                 "replicas": replicas,
                 "selector": {"matchLabels": LABELS},
-                "template": {"metadata": {"labels": LABELS}, "spec": _pod(image)},
+                "template": {"metadata": {"labels": LABELS}, "spec": _pod(image, database)},
             },
         },
         {
@@ -50,7 +67,28 @@ def _metadata() -> dict[str, Any]:
     return {"name": NAME, "namespace": NAMESPACE, "labels": LABELS}
 
 
-def _pod(image: str) -> dict[str, Any]:
+def _credentials(database: Database) -> dict[str, Any]:
+    """The application's own copy: the database's Secret lies in another namespace, where no pod of this one can read it."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": _metadata() | {"name": DATABASE_SECRET},
+        "type": "kubernetes.io/basic-auth",
+        "stringData": {"username": database.username, "password": database.password},
+    }
+
+
+def _database_environment(database: Database) -> list[dict[str, Any]]:
+    return [
+        {"name": "DATABASE_HOST", "value": database.host},
+        {"name": "DATABASE_PORT", "value": str(database.port)},
+        {"name": "DATABASE_NAME", "value": database.name},
+        {"name": "DATABASE_CREDENTIALS", "value": CREDENTIALS},
+    ]
+
+
+def _pod(image: str, database: Database | None) -> dict[str, Any]:
+    secrets = {"secret": (NAME, "/etc/shop")} | ({"database": (DATABASE_SECRET, CREDENTIALS)} if database else {})
     return {
         "automountServiceAccountToken": False,
         "containers": [
@@ -64,6 +102,7 @@ def _pod(image: str) -> dict[str, Any]:
                     {"name": "TOKEN_FILE", "value": "/etc/shop/token"},
                     {"name": "REGION", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
                     {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+                    *(_database_environment(database) if database else []),
                 ],
                 # A second is a long time while a region is being waited for.
                 "readinessProbe": {"httpGet": {"path": "/healthz", "port": PORT}, "periodSeconds": 1},
@@ -74,8 +113,8 @@ def _pod(image: str) -> dict[str, Any]:
                     "readOnlyRootFilesystem": True,
                     "capabilities": {"drop": ["ALL"]},
                 },
-                "volumeMounts": [{"name": "secret", "mountPath": "/etc/shop", "readOnly": True}],
+                "volumeMounts": [{"name": key, "mountPath": path, "readOnly": True} for key, (_, path) in secrets.items()],
             }
         ],
-        "volumes": [{"name": "secret", "secret": {"secretName": NAME}}],
+        "volumes": [{"name": key, "secret": {"secretName": name}} for key, (name, _) in secrets.items()],
     }

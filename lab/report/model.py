@@ -7,16 +7,17 @@ Times are UTC, in RFC 3339 with milliseconds; durations are seconds.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from pydantic import TypeAdapter
 
-from lab.client import Interval
+from lab.ledger import CountingProof, Entry, Ledger
 from lab.report.machine import Machine
+from lab.samples import Interval
 
 ALLOWED_TYPE = "aws:s3/bucketObjectv2:BucketObjectv2"
 ALLOWED_PREFIXES = ("kubernetes:", "dr:")
@@ -101,13 +102,25 @@ class Witnesses:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Targets:
+    """What the tier promises, in seconds."""
+
+    tier: str
+    rpo_seconds: float
+    rto_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
-    """One failover, from the death of a region until users were served by the other."""
+    """One failover, from the death of a region until users were served by the other.
+
+    What has a default is of the database: None in a failover without one. `with_ledger` sets all of it.
+    """
 
     kind: Literal["lab", "rehearsal"]
     generated: datetime
     seconds_without_service: float | None
-    """As the client saw it (lab.client.outage); None if service never came back."""
+    """As the client saw it (lab.samples.outage); None if service never came back."""
 
     served_by: str | None
     calls_to_dead_region: int
@@ -129,6 +142,59 @@ class Report:
 
     not_proven: tuple[str, ...]
     """Whole sentences: what a reader must not conclude from this report."""
+
+    replication: str | None = None
+    """How rows reach the standby: archive or streaming."""
+
+    source: str | None = None
+    """Whose copy of the archive the standby reads: replica-bucket or primary-bucket."""
+
+    targets: Targets | None = None
+    rows_acknowledged: int | None = None
+    """This and what follows until `counting_proven`: lab.ledger.Ledger says what each of them is."""
+
+    rows_acknowledged_before_death: int | None = None
+    rows_lost: int | None = None
+    rows_lost_by_survivor: int | None = None
+    rows_unacknowledged_present: int | None = None
+    newest_lost: Entry | None = None
+    newest_surviving: Entry | None = None
+    rpo_seconds: float | None = None
+    rto_seconds: float | None = None
+    seconds_without_writes: float | None = None
+    seconds_without_reads: float | None = None
+    counting_proven: CountingProof | None = None
+    client_writes: tuple[Interval, ...] = ()
+    """Like `client_requests`: of the ledger."""
+
+    client_reads: tuple[Interval, ...] = ()
+
+    @property
+    def has_ledger(self) -> bool:
+        return self.rows_acknowledged is not None
+
+    def with_ledger(
+        self,
+        ledger: Ledger,
+        *,
+        proof: CountingProof,
+        targets: Targets,
+        replication: str,
+        source: str,
+        writes: Iterable[Interval],
+        reads: Iterable[Interval],
+    ) -> Report:
+        """This report with what became of the database's rows."""
+        return replace(
+            self,
+            **vars(ledger),
+            counting_proven=proof,
+            targets=targets,
+            replication=replication,
+            source=source,
+            client_writes=tuple(writes),
+            client_reads=tuple(reads),
+        )
 
 
 def _rfc3339(time: datetime) -> str:
@@ -164,4 +230,25 @@ def verdict(report: Report, *, survivor: str = "secondary") -> list[str]:
         reasons.append(f"The flip touched what must work without the dead region's control plane: {', '.join(forbidden)}.")
     if not tokens:
         reasons.append("The flip touched nothing at all, so it proves nothing.")
-    return reasons
+    return [*reasons, *_broken_promises(report, survivor)]
+
+
+def _broken_promises(report: Report, survivor: str) -> Iterator[str]:
+    """What the ledger and the tier's targets have against this failover."""
+    if not report.has_ledger:
+        return
+    if report.rto_seconds is None:
+        yield f"The database did not come back: {survivor} never served the client's reads and writes both."
+    if report.rows_lost_by_survivor:
+        yield f"{report.rows_lost_by_survivor} rows that {survivor} itself acknowledged are missing from its database."
+    if targets := report.targets:
+        measured = (("RPO", report.rpo_seconds, targets.rpo_seconds), ("RTO", report.rto_seconds, targets.rto_seconds))
+        for name, seconds, target in measured:
+            if seconds is not None and seconds > target:
+                yield f"{name} missed: {seconds:g} s measured, and tier {targets.tier} promises {target:g} s."
+    if report.counting_proven and not report.counting_proven.holds:
+        seen = report.counting_proven
+        yield (
+            f"The counting is not to be trusted: of one row slipped into the table it saw {seen.phantom_rows_seen}, "
+            f"and of one taken out {seen.removed_rows_seen}."
+        )

@@ -28,6 +28,7 @@ def render(report: Report) -> str:
         report=report,
         reasons=verdict(report),
         timeline=draw(report),
+        recovery=[*wording.recovery(report)],
         wording=wording,
         allowed=allowed,
         facts=[*wording.engine(report), *wording.machine(report)],

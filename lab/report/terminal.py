@@ -31,9 +31,14 @@ def _lines(report: Report) -> Iterator[str]:
         f"{wording.counted(wording.lost_requests(report), 'request')} of the client failed; DNS TTL {report.dns_ttl} s; "
         f"{wording.day(report.generated)}."
     )
+    for figure in wording.recovery(report):
+        yield from _paragraph(f"{figure.name + ':':<24} {figure.value:>11}   {figure.note}", bullet="✗" if figure.bad else "·")
     if reasons := verdict(report):
         for reason in reasons:
             yield from _paragraph(reason, bullet="✗")
+    if report.has_ledger:
+        yield from _heading("rows of the database")
+        yield from _figures(wording.ledger(report))
     yield from _heading("steps")
     yield from _steps(report.steps)
     yield from _heading("what happened")

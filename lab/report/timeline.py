@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from lab.report import wording
 from lab.report.model import Report
+from lab.samples import Interval
 
 TICK_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 TICKS = 8
@@ -107,7 +108,7 @@ def draw(report: Report) -> Timeline | None:
         zero_clock=wording.clock(axis.zero),
         ticks=tuple(_ticks(axis)),
         marks=tuple(_marks(report, axis)),
-        lanes=(_client(report, axis), *_commands(report, axis), *_steps(report, axis)),
+        lanes=(*_clients(report, axis), *_commands(report, axis), *_steps(report, axis)),
     )
 
 
@@ -117,7 +118,8 @@ def _axis(report: Report) -> _Axis | None:
         return None
     zero = moments[0] if report.events else min(moments)
     commands = [(command.start, command.start + timedelta(seconds=command.seconds)) for command in report.commands]
-    lost = [(found.start, found.end) for found in report.client_requests if not found.ok]
+    logs = (report.client_requests, report.client_writes, report.client_reads)
+    lost = [(found.start, found.end) for log in logs for found in log if not found.ok]
     spans = [(start, end) for start, end in [*commands, *lost] if end >= zero]
     spans += [(step.start, step.end) for step in report.steps] + [(time, time) for time in moments]
     begin, end = min(start for start, _ in spans), max(end for _, end in spans)
@@ -145,12 +147,19 @@ def _marks(report: Report, axis: _Axis) -> Iterator[Mark]:
         yield Mark(number=number, left=left, row=row, name=event.name, offset=axis.offset(event.time), clock=clock)
 
 
-def _client(report: Report, axis: _Axis) -> Lane:
+def _clients(report: Report, axis: _Axis) -> Iterator[Lane]:
+    yield _client("a user's requests", "service", report.client_requests, axis)
+    if report.has_ledger:
+        yield _client("rows written", "writes", report.client_writes, axis)
+        yield _client("rows read", "reads", report.client_reads, axis)
+
+
+def _client(name: str, what: str, log: Iterable[Interval], axis: _Axis) -> Lane:
     def bars() -> Iterable[Bar]:
-        for found in report.client_requests:
+        for found in log:
             seconds = wording.duration((found.end - found.start).total_seconds())
             requests = wording.counted(found.requests, "request")
-            label = found.region or "served" if found.ok else f"no service {seconds}"
+            label = found.region or "served" if found.ok else f"no {what} {seconds}"
             fate = f"answered by {found.region}" if found.ok else "failed"
             title = f"{requests} {fate}, {wording.clock(found.start)} to {wording.clock(found.end)}"
             kind = "served" if found.ok else "lost"
@@ -158,8 +167,7 @@ def _client(report: Report, axis: _Axis) -> Lane:
             if bar.width:
                 yield bar
 
-    detail = f"{wording.lost_requests(report)} failed"
-    return Lane(kind="client", name="a user's requests", detail=detail, bars=tuple(bars()))
+    return Lane(kind="client", name=name, detail=f"{wording.failed_requests(log)} failed", bars=tuple(bars()))
 
 
 def _steps(report: Report, axis: _Axis) -> Iterator[Lane]:

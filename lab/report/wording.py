@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from lab.report.model import Report, verdict
+from lab.samples import Interval
 
 REHEARSAL = "Rehearsal: no cluster was run. Recorded stand-ins took the place of both regions."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A value with its name and, where it needs one, a note on what it means or where it was taken."""
+    """A value with its name and, where it needs one, a note on what it means or where it was taken.
+
+    `bad`: a promise is broken by it.
+    """
 
     name: str
     value: str
     note: str = ""
+    bad: bool = False
 
 
 def duration(seconds: float) -> str:
@@ -47,7 +52,8 @@ def headline(report: Report) -> str:
         return "Service did not come back"
     if report.kind == "rehearsal":
         return f"{duration(report.seconds_without_service)} until the name pointed to the other region"
-    return f"{duration(report.seconds_without_service)} without service"
+    without = f"{duration(report.seconds_without_service)} without service"
+    return f"{without}, {counted(report.rows_lost or 0, 'row')} lost" if report.has_ledger else without
 
 
 def summary(report: Report) -> str:
@@ -60,12 +66,75 @@ def summary(report: Report) -> str:
     return f"The {what} held: {outcome}, nothing asked the dead region for anything, and the flip touched only what it may."
 
 
+def recovery(report: Report) -> Iterator[Figure]:
+    """RPO and RTO as measured, each beside its target, and what they come from; nothing in a failover without a database."""
+    if not report.has_ledger:
+        return
+    targets = report.targets
+    yield _against("RPO", report.rpo_seconds, targets.rpo_seconds if targets else None)
+    yield _against("RTO", report.rto_seconds, targets.rto_seconds if targets else None)
+    yield Figure(
+        name="acknowledged rows lost",
+        value=str(report.rows_lost),
+        note=f"of {report.rows_acknowledged_before_death} before the death",
+        bad=bool(report.rows_lost_by_survivor),
+    )
+    yield Figure(
+        name="without writes",
+        value=_seconds(report.seconds_without_writes),
+        note=f"without reads: {_seconds(report.seconds_without_reads)}",
+        bad=report.seconds_without_writes is None,
+    )
+
+
+def ledger(report: Report) -> Iterator[Figure]:
+    """The rows behind the RPO, and that their counting was tried."""
+    if not report.has_ledger:
+        return
+    targets = report.targets
+    yield Figure(name="tier", value=targets.tier if targets else "none")
+    yield Figure(name="rows reach the standby by", value=f"{report.replication}, {report.source}")
+    yield Figure(name="rows acknowledged", value=str(report.rows_acknowledged), note="by either region, to the end of the client")
+    yield Figure(name="rows acknowledged before the death", value=str(report.rows_acknowledged_before_death))
+    yield Figure(name="rows lost", value=str(report.rows_lost), note="acknowledged, and not in the survivor's database")
+    yield Figure(
+        name="rows never acknowledged, and there",
+        value=str(report.rows_unacknowledged_present),
+        note="under way when the region died",
+    )
+    for name, entry in (("newest lost row", report.newest_lost), ("newest surviving row", report.newest_surviving)):
+        value = f"no. {entry.sequence}, {duration(entry.age_seconds)} before the death" if entry else "none"
+        yield Figure(name=name, value=value, note="of those written before the death")
+    if proof := report.counting_proven:
+        yield Figure(
+            name="the counting, tried on the real table",
+            value=f"{proof.phantom_rows_seen} phantom and {proof.removed_rows_seen} removed seen",
+            note="one row was slipped in, and one taken out: it must see 1 and 1",
+        )
+
+
+def _against(name: str, seconds: float | None, target: float | None) -> Figure:
+    if target is None:
+        return Figure(name=f"{name}, measured", value=_seconds(seconds), note="no target", bad=seconds is None)
+    missed = seconds is None or seconds > target
+    note = f"target {duration(target)}{', missed' if missed else ''}"
+    return Figure(name=f"{name}, measured", value=_seconds(seconds), note=note, bad=missed)
+
+
+def _seconds(seconds: float | None) -> str:
+    return "never" if seconds is None else duration(seconds)
+
+
 def counted(number: int, one: str, many: str = "") -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def lost_requests(report: Report) -> int:
-    return sum(found.requests for found in report.client_requests if not found.ok)
+    return failed_requests(report.client_requests)
+
+
+def failed_requests(log: Iterable[Interval]) -> int:
+    return sum(found.requests for found in log if not found.ok)
 
 
 def witnesses(report: Report) -> Iterator[Figure]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +39,7 @@ class ApiServer:
 
     def __init__(self, port: int, certificate: Path) -> None:
         self.url = f"https://127.0.0.1:{port}"
+        self.certificate = certificate
         self._http = urllib3.PoolManager(ca_certs=str(certificate), headers=AUTHORIZED, retries=False)
         self._resources: dict[tuple[str, str], tuple[str, bool]] = {}
 
@@ -57,6 +58,32 @@ class ApiServer:
         return Answer(
             status=answer.status, warnings=tuple(answer.headers.getlist("Warning")), body=json.loads(answer.data or b"{}")
         )
+
+    def delete(self, item: dict[str, Any]) -> None:
+        """Gone afterwards, whether or not it was there."""
+        answer = self._http.request("DELETE", f"{self.url}{self._path(item)}", timeout=20)
+        assert answer.status in (200, 404), answer.data
+
+    def define(self, crds: Sequence[dict[str, Any]]) -> None:
+        """Install CustomResourceDefinitions, and wait until their kinds are served."""
+        for crd in crds:
+            answer = self.apply({key: value for key, value in crd.items() if key != "status"})
+            assert answer.status in (200, 201), f"{crd['metadata']['name']}: {answer}"
+        for crd in crds:
+            group, kind = crd["spec"]["group"], crd["spec"]["names"]["kind"]
+            version = f"{group}/{crd['spec']['versions'][0]['name']}"
+            until(f"{kind} to be served", lambda v=version, k=kind: self.resource(v, k), timeout=30)
+
+    def kubeconfig(self) -> dict[str, Any]:
+        """How a program reaches this server, with every right."""
+        return {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "test",
+            "clusters": [{"name": "test", "cluster": {"server": self.url, "certificate-authority": str(self.certificate)}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+            "users": [{"name": "test", "user": {"token": TOKEN}}],
+        }
 
     def allowed(self, user: str, verb: str, what: str) -> bool:
         """Whether `user` may do `verb` in every namespace with `what`: group/resource or group/resource/subresource."""
@@ -93,7 +120,7 @@ class ApiServer:
 @contextmanager
 def running(etcd: Path, kube_apiserver: Path, directory: Path) -> Iterator[ApiServer]:
     """An API server whose processes end with the block, and whose files lie in `directory`."""
-    client, peer, secure = _free_port(), _free_port(), _free_port()
+    client, peer, secure = free_port(), free_port(), free_port()
     (directory / "tokens.csv").write_text(f'{TOKEN},tester,1,"system:masters"\n')
     (directory / "accounts.key").write_bytes(
         ec.generate_private_key(ec.SECP256R1()).private_bytes(
@@ -126,22 +153,22 @@ def running(etcd: Path, kube_apiserver: Path, directory: Path) -> Iterator[ApiSe
         f"--service-account-key-file={directory}/accounts.key",
         f"--service-account-signing-key-file={directory}/accounts.key",
     ]
-    with _process(store, directory / "etcd.log"), _process(serve, directory / "apiserver.log") as process:
+    log = directory / "apiserver.log"
+    with process(store, directory / "etcd.log"), process(serve, log) as serving:
         server = ApiServer(secure, directory / "certificates" / "apiserver.crt")
-
-        def up() -> bool:
-            if process.poll() is not None:
-                lines = (directory / "apiserver.log").read_text().splitlines()
-                pytest.fail(f"kube-apiserver ended with {process.returncode}: {' '.join(lines[-3:])}")
-            return server.ready()
-
-        until("the API server to be ready", up, timeout=60)
+        until("the API server to be ready", lambda: alive(serving, log) and server.ready(), timeout=60)
         yield server
 
 
 @contextmanager
-def _process(command: Sequence[str | Path], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("wb") as output, subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output) as process:
+def process(
+    command: Sequence[str | Path], log: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that ends with the block; what it prints goes to `log`."""
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment) as process,
+    ):
         try:
             yield process
         finally:
@@ -152,7 +179,15 @@ def _process(command: Sequence[str | Path], log: Path) -> Iterator[subprocess.Po
                 process.kill()
 
 
-def _free_port() -> int:
+def alive(process: subprocess.Popen[bytes], log: Path) -> bool:
+    """True while it runs. What ended is not waited for: the test fails, with its last words."""
+    if process.poll() is not None:
+        words = " ".join(log.read_text().splitlines()[-3:])
+        pytest.fail(f"{log.stem} ended with {process.returncode}: {words}")
+    return True
+
+
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -70,6 +70,14 @@ def tool(group: str, name: str) -> Path:
     return found
 
 
+def shared(group: str, name: str) -> Path:
+    """A file that the lab keeps of a pinned module, as a release's manifest; skipped as `tool` is."""
+    found = toolbox.directory(GROUPS[group]).parent / "share" / name
+    if not found.exists():
+        pytest.skip(f"{name} is not there yet: make tools")
+    return found
+
+
 @pytest.fixture(scope="session")
 def velero() -> Path:
     return tool("velero", "velero")

@@ -10,24 +10,22 @@ from typing import Any
 import pytest
 
 from lab.waiting import until
+from tests.contract import cnpg
 from tests.contract.api_server import ApiServer, running
-from tests.contract.conftest import kubernetes_object, tool
+from tests.contract.conftest import kubernetes_object, shared, tool
 from tests.unit.recorder import run_program
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, crds: list[dict[str, Any]]) -> Iterator[ApiServer]:
-    """An API server that knows Velero's CRDs and has the program's two namespaces."""
+    """An API server that knows the CRDs of every operator and has the namespaces that objects are in."""
     etcd, kube_apiserver = tool("region", "etcd"), tool("region", "kube-apiserver")
+    release, plugin = shared("cnpg", "cloudnative-pg.yaml"), shared("cnpg", "plugin-barman-cloud.yaml")
     with running(etcd, kube_apiserver, tmp_path_factory.mktemp("api-server")) as server:
-        for crd in crds:
-            assert server.apply({key: value for key, value in crd.items() if key != "status"}).status in (200, 201)
-        for name in ("velero", "k8s-dr"):
+        server.define([*crds, *cnpg.definitions(release), *cnpg.definitions(plugin), cnpg.POD_MONITORS])
+        for name in ("velero", "k8s-dr", "databases"):
             item = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
             assert server.apply(item).status in (200, 201)
-        for crd in crds:
-            version, kind = crd["spec"]["versions"][0]["name"], crd["spec"]["names"]["kind"]
-            until(f"{kind} to be served", lambda v=version, k=kind: server.resource(f"velero.io/{v}", k), timeout=30)
         yield server
 
 

@@ -6,7 +6,7 @@ import json
 import socket
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from lab.paths import LabPaths
 from lab.processes import Daemon
 from lab.pulumi import Pulumi, Ran
 from lab.rehearsal import backup
+from lab.standins.archive import put_base_backup
 from lab.standins.recorded_cluster import RecordedCluster, write_kubeconfig
 from lab.tools import toolbox
 from lab.waiting import until
@@ -36,7 +37,6 @@ class Pair:
     provider_log: Path
     root: Path
     files: project.ProjectFiles
-    deployed: list[Ran] = field(default_factory=list)
 
     @property
     def secondary(self) -> RecordedCluster:
@@ -63,16 +63,26 @@ class Pair:
         for schedule in SCHEDULES:
             self.secondary.put(backup(schedule, phase))
 
+    def bring_first_backup(self, database: str) -> None:
+        """What S3 would have copied from the primary's bucket by now, had a database taken it."""
+        put_base_backup(self.s3(), "acme-database-us-west-2-123456789012", f"{database}-primary-g1")
+
+    def bring_first_backups(self) -> None:
+        for database in self.files.databases:
+            self.bring_first_backup(database["name"])
+
     def flip(self, *args: str, check: bool = True) -> Ran:
         self.pulumi.run("config", "set", "active", "secondary", "-s", "secondary")
         return self.pulumi.up("secondary", *args, check=check)
 
     def stand_by(self) -> None:
-        """The way back, then as if there had never been a failover: nothing is scaled any more."""
+        """The way back, which gives up what databases took; then as if there had never been a failover: nothing is scaled."""
         if "active:" in (self.pulumi.directory / "Pulumi.secondary.yaml").read_text():
             self.pulumi.run("config", "set", "active", "primary", "-s", "secondary")
+            self.pulumi.run("config", "set", "force", "true", "-s", "secondary")
             self.pulumi.up("secondary")
             self.pulumi.run("config", "rm", "active", "-s", "secondary")
+            self.pulumi.run("config", "rm", "force", "-s", "secondary")
             self.pulumi.up("secondary")
 
     def restore_names(self) -> set[str]:
@@ -102,14 +112,15 @@ def pulumi_binary() -> Path:
 
 @pytest.fixture(scope="module")
 def deployed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, pulumi_binary: Path) -> Iterator[Pair]:
-    """Both stacks after the README's three ups; once a module, for it takes a quarter of a minute.
+    """Both stacks after the README's four ups; once a module, for it takes a quarter of a minute.
 
-    A module that sets MODE has its traffic moved that way.
+    A module that sets MODE has its traffic moved that way; one that sets DATABASES has those.
     """
     mode = getattr(request.module, "MODE", "standby-takes-over")
+    databases = getattr(request.module, "DATABASES", ())
     root = tmp_path_factory.mktemp("pair")
     moto, endpoint = start_moto(root)
-    clusters = {role: RecordedCluster() for role in stacks.ROLES}
+    clusters = {role: RecordedCluster(operators_installed=True) for role in stacks.ROLES}
     try:
         for cluster in clusters.values():
             cluster.start()
@@ -121,10 +132,9 @@ def deployed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         zone = route53.create_hosted_zone(Name=project.ZONE, CallerReference="lab")["HostedZone"]["Id"].rpartition("/")[2]
         chosen = engine.prepare(root / "engine", pulumi_binary, environ={"LAB_ENGINE": "standin"})
         pulumi = stacks.cli(chosen, root, provider_log=root / "providers.jsonl")
-        files = project.ProjectFiles(endpoint=endpoint, zone_id=zone, kubeconfig=kubeconfig, mode=mode)
+        files = project.ProjectFiles(endpoint=endpoint, zone_id=zone, kubeconfig=kubeconfig, mode=mode, databases=databases)
         stacks.prepare(pulumi, files)
-        stacks.deploy(pulumi)
-        yield Pair(
+        pair = Pair(
             pulumi=pulumi,
             clusters=clusters,
             endpoint=endpoint,
@@ -132,8 +142,9 @@ def deployed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
             provider_log=root / "providers.jsonl",
             root=root,
             files=files,
-            deployed=list(pulumi.history),
         )
+        stacks.deploy(pulumi, bring_first_backups=pair.bring_first_backups)
+        yield pair
     finally:
         for cluster in clusters.values():
             cluster.close()
@@ -145,8 +156,7 @@ def pair(deployed: Pair) -> Iterator[Pair]:
     """The pair in its ordinary state: primary serves, secondary stands by and has the primary's backups."""
     deployed.have_backups()
     yield deployed
-    for outcome in ("Restore", "Job", "BackupStorageLocation"):
-        deployed.secondary.outcomes.order({"kind": outcome})
+    deployed.secondary.outcomes.ordered.clear()
     deployed.stand_by()
 
 

@@ -17,9 +17,15 @@ def main() -> None:
     parser.add_argument("--kubeconfig", type=Path, help="write a kubeconfig here once it listens")
     parser.add_argument("--context", default="recorded", help="the context's name in that kubeconfig")
     parser.add_argument("--velero-installed", action="store_true", help="serve Velero's kinds from the start")
+    parser.add_argument("--operators-installed", action="store_true", help="serve CloudNativePG's kinds, and its plugin's")
     options = parser.parse_args()
     host, _, port = options.listen.rpartition(":")
-    cluster = RecordedCluster(listen=(host, int(port)), file=options.file, velero_installed=options.velero_installed)
+    cluster = RecordedCluster(
+        listen=(host, int(port)),
+        file=options.file,
+        velero_installed=options.velero_installed,
+        operators_installed=options.operators_installed,
+    )
     if options.kubeconfig:
         write_kubeconfig(options.kubeconfig, {options.context: cluster.url})
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

@@ -51,8 +51,8 @@ def _observed(obj: Object) -> dict[str, Any]:
     return {"observedGeneration": obj["metadata"]["generation"]}
 
 
-def _condition(kind: str, reason: str, message: str = "") -> dict[str, str]:
-    return {"type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": now()}
+def _condition(kind: str, reason: str, message: str = "", *, status: bool = True) -> dict[str, str]:
+    return {"type": kind, "status": str(status), "reason": reason, "message": message, "lastTransitionTime": now()}
 
 
 def _namespace(store: Store, obj: Object, _: Mapping[str, Any]) -> None:
@@ -148,6 +148,46 @@ def _restore(store: Store, obj: Object, outcome: Mapping[str, Any]) -> None:
     _status(store, obj, {"phase": phase, **times, **_extra(outcome)})
 
 
+def _pod(store: Store, obj: Object, outcome: Mapping[str, Any]) -> None:
+    """What a Pod asks for is not there: it ends badly, unless another end was ordered."""
+    if not (obj.get("status") or {}).get("phase"):
+        _status(store, obj, {"phase": outcome.get("phase", "Failed")})
+
+
+_HEALTHY = "Cluster in healthy state"
+
+
+def _database(store: Store, obj: Object, outcome: Mapping[str, Any]) -> None:
+    """CloudNativePG's Cluster: healthy, on its second timeline once it was promoted, and asleep if it is healthy and told to."""
+    name, instances, phase = obj["metadata"]["name"], obj["spec"]["instances"], outcome.get("phase", _HEALTHY)
+    healthy, topology = phase == _HEALTHY, obj["spec"].get("replica") or {}
+    promoted = "recovery" in obj["spec"]["bootstrap"] and topology.get("self") == topology.get("primary")
+    conditions = [_condition("Ready", "ClusterIsReady" if healthy else "ClusterIsNotReady", status=healthy)]
+    if healthy:
+        conditions.append(_condition("ContinuousArchiving", "ContinuousArchivingSuccess", "Continuous archiving is working"))
+    asleep = (obj["metadata"].get("annotations") or {}).get("cnpg.io/hibernation") == "on"
+    if asleep:
+        conditions.append(_condition("cnpg.io/hibernation", "Hibernated" if healthy else "WaitingForHealthy", status=healthy))
+    status = {
+        "phase": phase,
+        "phaseReason": None,
+        "instances": instances,
+        "readyInstances": 0 if asleep or not healthy else instances,
+        "currentPrimary": f"{name}-1",
+        "targetPrimary": f"{name}-1",
+        "timelineID": 2 if promoted else (obj.get("status") or {}).get("timelineID", 1),
+        "conditions": conditions,
+    }
+    _status(store, obj, status | _extra(outcome))
+
+
+def _base_backup(store: Store, obj: Object, outcome: Mapping[str, Any]) -> None:
+    """CloudNativePG's Backup, of which nothing is in any bucket."""
+    if (obj.get("status") or {}).get("phase"):
+        return
+    _status(store, obj, {"phase": outcome.get("phase", "completed"), "startedAt": now(), "stoppedAt": now(), **_extra(outcome)})
+
+
 def _extra(outcome: Mapping[str, Any]) -> dict[str, Any]:
     """What else the order says of the status: `validationErrors`, `errors`, `message`; `reason` is the failureReason."""
     extra = {key: value for key, value in outcome.items() if key not in ("kind", "name", "phase", "reason")}
@@ -156,6 +196,7 @@ def _extra(outcome: Mapping[str, Any]) -> dict[str, Any]:
 
 _RULES: Mapping[tuple[str, str], Callable[[Store, Object, Mapping[str, Any]], None]] = {
     ("", "Namespace"): _namespace,
+    ("", "Pod"): _pod,
     ("apps", "Deployment"): _deployment,
     ("apps", "DaemonSet"): _daemon_set,
     ("apps", "StatefulSet"): _stateful_set,
@@ -164,4 +205,6 @@ _RULES: Mapping[tuple[str, str], Callable[[Store, Object, Mapping[str, Any]], No
     ("velero.io", "BackupStorageLocation"): _location,
     ("velero.io", "Schedule"): _schedule,
     ("velero.io", "Restore"): _restore,
+    ("postgresql.cnpg.io", "Cluster"): _database,
+    ("postgresql.cnpg.io", "Backup"): _base_backup,
 }

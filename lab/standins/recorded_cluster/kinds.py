@@ -54,6 +54,12 @@ VELERO = _kinds(
     },
 )
 
+OPERATORS = [
+    *_kinds("postgresql.cnpg.io/v1", True, _regular("Cluster", "Backup", "ScheduledBackup", "Pooler", "Database")),
+    *_kinds("barmancloud.cnpg.io/v1", True, _regular("ObjectStore")),
+]
+"""CloudNativePG's, and its Barman Cloud plugin's."""
+
 
 def defined_by(definition: Mapping[str, Any]) -> list[Kind]:
     """The kinds that a CustomResourceDefinition brings."""

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import yaml
 
 from lab.standins.recorded_cluster.controllers import Outcomes, read_again, reconcile
-from lab.standins.recorded_cluster.kinds import Kind
+from lab.standins.recorded_cluster.kinds import OPERATORS, VELERO, Kind
 from lab.standins.recorded_cluster.store import Object, Refused, Store
 
 _VERBS = ["create", "delete", "get", "list", "patch", "update"]
@@ -36,13 +36,23 @@ class RecordedCluster:
     """One cluster. Starts when entered and ends when left; `url` is where it answers.
 
     `velero_installed` has Velero's kinds served from the start; else they come with the Job that installs them.
+    `operators_installed` has CloudNativePG's and its plugin's served.
     """
 
     def __init__(
-        self, *, listen: tuple[str, int] = ("127.0.0.1", 0), file: Path | None = None, velero_installed: bool = False
+        self,
+        *,
+        listen: tuple[str, int] = ("127.0.0.1", 0),
+        file: Path | None = None,
+        velero_installed: bool = False,
+        operators_installed: bool = False,
     ) -> None:
-        self.store = Store(file, velero_installed=velero_installed)
+        installed = [*(VELERO if velero_installed else ()), *(OPERATORS if operators_installed else ())]
+        self.store = Store(file, installed=installed)
         self.outcomes = Outcomes()
+        self.said: dict[str, str] = {}
+        """What Pods answer through the API server, by what follows `pods/` in its path: `app-1:9187/proxy/metrics`."""
+
         self._server = ThreadingHTTPServer(listen, type("Handler", (_Handler,), {"cluster": self}))
         self._server.daemon_threads = True
         host, port = self._server.server_address[:2]
@@ -67,17 +77,19 @@ class RecordedCluster:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def put(self, obj: Mapping[str, Any]) -> Object:
-        """Have an object there, as if somebody had applied it; a status that comes with it stays."""
+    def put(self, obj: Mapping[str, Any], *, manager: str = "recorded") -> Object:
+        """Have an object there, as if `manager` had applied it by force; a status that comes with it stays."""
         with self.store.lock:
             kind = self._kind_of(obj)
             namespace = obj["metadata"].get("namespace", "default") if kind.namespaced else ""
-            return self.store.apply(kind, namespace, obj["metadata"]["name"], dict(obj), "recorded")
+            return self.store.apply(kind, namespace, obj["metadata"]["name"], dict(obj), manager, force=True)
 
     def objects(self, kind: str) -> list[Object]:
-        """Every object of a kind, by the kind's name."""
+        """Every object of a kind, by the kind's name; `Backup.velero.io` where there are others of that name."""
+        name, _, group = kind.partition(".")
         with self.store.lock:
-            return [obj for known in self.store.kinds() if known.kind == kind for obj in self.store.list(known)]
+            known = [each for each in self.store.kinds() if each.kind == name and group in ("", each.group)]
+            return [obj for each in known for obj in self.store.list(each)]
 
     def _kind_of(self, obj: Mapping[str, Any]) -> Kind:
         for kind in self.store.kinds():
@@ -161,6 +173,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _get(self) -> tuple[int, Any]:
         if (document := self._document()) is not None:
             return 200, document
+        if (said := self.cluster.said.get("/".join(self.parts[5:]))) is not None:
+            return 200, said
         kind, namespace, name, subresource = self._target()
         if name:
             if subresource not in ("", "status"):
@@ -217,7 +231,8 @@ class _Handler(BaseHTTPRequestHandler):
         store, content = self.cluster.store, self.headers.get("Content-Type", "").partition(";")[0]
         if content.startswith("application/apply-patch"):
             manager = self.query.get("fieldManager", "unknown")
-            obj = store.apply(kind, namespace, name, self.body, manager, dry_run=self._dry_run)
+            force = self.query.get("force") == "true"
+            obj = store.apply(kind, namespace, name, self.body, manager, force=force, dry_run=self._dry_run)
         elif isinstance(self.body, dict):
             obj = store.patch(kind, namespace, name, self.body, dry_run=self._dry_run)
         else:

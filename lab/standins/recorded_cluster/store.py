@@ -7,12 +7,14 @@ import copy
 import json
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lab.standins.recorded_cluster.kinds import BUILT_IN, VELERO, Kind
+from lab.standins.recorded_cluster.kinds import BUILT_IN, Kind
+from lab.standins.recorded_cluster.ownership import conflicts, disowned, without
 
 Object = dict[str, Any]
 Key = tuple[str, str, str, str]
@@ -42,18 +44,10 @@ def merge(old: Any, new: Any, *, delete_null: bool) -> Any:
     return answer
 
 
-def without(obj: Any, before: Any, after: Any) -> Any:
-    """`obj` less the fields that its manager applied `before` and does not apply any more."""
-    if not isinstance(obj, dict) or not isinstance(before, dict):
-        return obj
-    kept = after if isinstance(after, dict) else {}
-    return {key: without(value, before.get(key), kept.get(key)) for key, value in obj.items() if key not in before or key in kept}
-
-
 class Store:
     """Every object by its key. Not safe by itself: take `lock` around what belongs together."""
 
-    def __init__(self, file: Path | None = None, *, velero_installed: bool = False) -> None:
+    def __init__(self, file: Path | None = None, *, installed: Sequence[Kind] = ()) -> None:
         self.lock = threading.RLock()
         self._file = file
         self._kinds = {(kind.api_version, kind.plural): kind for kind in BUILT_IN}
@@ -66,8 +60,7 @@ class Store:
             for namespace in ("default", "kube-system"):
                 body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
                 self.create(self.kind("v1", "namespaces"), "", body)
-        if velero_installed:
-            self.install(VELERO)
+        self.install(installed)
 
     # Kinds
 
@@ -79,8 +72,13 @@ class Store:
     def kinds(self) -> list[Kind]:
         return list(self._kinds.values())
 
-    def install(self, kinds: list[Kind]) -> None:
+    def install(self, kinds: Sequence[Kind]) -> None:
         self._kinds |= {(kind.api_version, kind.plural): kind for kind in kinds}
+        self.save()
+
+    def uninstall(self, kinds: Sequence[Kind]) -> None:
+        """The kinds are not served any more; their objects are there again once they are."""
+        self._kinds = {key: kind for key, kind in self._kinds.items() if kind not in kinds}
         self.save()
 
     # Reading
@@ -133,16 +131,25 @@ class Store:
         merged = merge(self.get(kind, namespace, name), patch, delete_null=True)
         return self.replace(kind, namespace, name, merged, dry_run=dry_run)
 
-    def apply(self, kind: Kind, namespace: str, name: str, body: Object, manager: str, *, dry_run: bool = False) -> Object:
-        """Server-side apply: what the manager applied before and leaves out now goes. Conflicts are not simulated."""
+    def apply(
+        self, kind: Kind, namespace: str, name: str, body: Object, manager: str, *, force: bool = False, dry_run: bool = False
+    ) -> Object:
+        """Server-side apply: what the manager applied before and leaves out now goes; what another one applied and this one
+        would change is a conflict, unless forced."""
         key = (kind.group, kind.plural, namespace, name)
+        applied = self._applied.get(key, {})
+        others = {other: theirs for other, theirs in applied.items() if other != manager}
         if key in self._objects:
-            old = without(self.get(kind, namespace, name), self._applied.get(key, {}).get(manager), body)
+            live = self.get(kind, namespace, name)
+            if not force and (found := conflicts(body, live, others)):
+                raise Refused(409, "Conflict", f"Apply failed with {len(found)} conflict(s): {'; '.join(found)}")
+            old = without(live, applied.get(manager), body)
             answer = self.replace(kind, namespace, name, merge(old, body, delete_null=False), dry_run=dry_run)
+            others = {other: disowned(theirs, body, live) for other, theirs in others.items()}
         else:
             answer = self.create(kind, namespace, body, dry_run=dry_run)
         if not dry_run:
-            self._applied.setdefault(key, {})[manager] = copy.deepcopy(body)
+            self._applied[key] = {**others, manager: copy.deepcopy(body)}
         return answer
 
     def note_created(self, kind: Kind, obj: Object, manager: str) -> None:
@@ -191,7 +198,7 @@ class Store:
             return
         content = {
             "version": self._version,
-            "velero": ("velero.io/v1", "backups") in self._kinds,
+            "kinds": [asdict(kind) for kind in self._kinds.values() if kind not in BUILT_IN],
             "objects": [{"key": key, "object": obj, "applied": self._applied.get(key, {})} for key, obj in self._objects.items()],
         }
         part = self._file.with_suffix(".part")
@@ -204,8 +211,7 @@ class Store:
             group, plural, namespace, name = entry["key"]
             self._objects[group, plural, namespace, name] = entry["object"]
             self._applied[group, plural, namespace, name] = entry["applied"]
-        if content["velero"]:
-            self.install(VELERO)
+        self.install([Kind(**kind) for kind in content["kinds"]])
 
 
 def _resource(kind: Kind) -> str:

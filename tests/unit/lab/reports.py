@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from datetime import UTC, datetime, timedelta
 
-from lab.client import Interval
+from lab.ledger import CountingProof, Entry, Ledger
 from lab.report.machine import Machine
-from lab.report.model import Command, Engine, Event, Flip, Report, Step, Witnesses
+from lab.report.model import Command, Engine, Event, Flip, Report, Step, Targets, Witnesses
+from lab.samples import Interval
 
 DIED = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 
@@ -76,6 +77,38 @@ REHEARSAL = dataclasses.replace(
     kind="rehearsal",
     witnesses=dataclasses.replace(REPORT.witnesses, wan_packets_from_engine=None, wan_packets_from_live_region=None),
 )
+
+LEDGER = Ledger(
+    rows_acknowledged=312,
+    rows_acknowledged_before_death=200,
+    rows_lost=13,
+    rows_lost_by_survivor=0,
+    rows_unacknowledged_present=1,
+    newest_lost=Entry(sequence=200, time=at(-0.1), age_seconds=0.1),
+    newest_surviving=Entry(sequence=187, time=at(-2.7), age_seconds=2.7),
+    rpo_seconds=2.5,
+    rto_seconds=18.25,
+    seconds_without_writes=18.375,
+    seconds_without_reads=9.5,
+)
+WITH_DATABASE = REPORT.with_ledger(
+    LEDGER,
+    proof=CountingProof(phantom_rows_seen=1, removed_rows_seen=1),
+    targets=Targets(tier="warm-standby", rpo_seconds=300, rto_seconds=900),
+    replication="archive",
+    source="replica-bucket",
+    writes=(
+        Interval(start=at(-120), end=at(0), ok=True, region="primary", requests=600),
+        Interval(start=at(0), end=at(18.25), ok=False, region=None, requests=60),
+        Interval(start=at(18.25), end=at(60), ok=True, region="secondary", requests=112),
+    ),
+    reads=(
+        Interval(start=at(-120), end=at(0), ok=True, region="primary", requests=600),
+        Interval(start=at(0), end=at(9.5), ok=False, region=None, requests=40),
+        Interval(start=at(9.5), end=at(60), ok=True, region="secondary", requests=140),
+    ),
+)
+"""The same failover with a database under the application: 13 acknowledged rows were lost."""
 
 
 def flipped(*tokens: str) -> Report:

@@ -1,4 +1,4 @@
-"""What a user of the application sees, and how the time without service is told from it."""
+"""What a user of the application sees: each request is made, given up in time, and logged."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -19,23 +18,11 @@ from dnslib import RCODE, RR
 from dnslib.server import BaseResolver, DNSServer
 
 from lab import client
-from lab.client import Interval, Resolver, Sample, intervals, outage, read_log
+from lab.client import Resolver
+from lab.samples import read_log, read_writes, reads_log, rfc3339, writes_log
 from lab.waiting import until
 
-DIED = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 NAME = "app.example.com"
-
-
-def at(seconds: float) -> datetime:
-    return DIED + timedelta(seconds=seconds)
-
-
-def answered(seconds: float, region: str = "primary") -> Sample:
-    return Sample(time=at(seconds), ok=True, status=200, region=region, address="172.30.0.11")
-
-
-def failed(seconds: float) -> Sample:
-    return Sample(time=at(seconds), ok=False, address="172.30.0.11", error="no answer within 1 s")
 
 
 class Names(BaseResolver):
@@ -71,21 +58,31 @@ def names() -> Iterator[Names]:
 
 @contextmanager
 def application(
-    status: int = 200, body: bytes = b'{"region": "secondary"}', hang: threading.Event | None = None
+    status: int = 200, body: bytes = b'{"region": "secondary"}', hang: threading.Event | None = None, hanging: str = "/"
 ) -> Iterator[tuple[int, list]]:
-    """An application on loopback; yields its port and the Host headers that it was asked with."""
+    """An application on loopback; yields its port and what it was asked: Host header, path, and what was posted.
+
+    It answers a POST with 201. Until `hang` is set, it answers no path that begins with `hanging`.
+    """
     hosts: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            hosts.append(f"{self.headers['Host']}{self.path}")
-            if hang:
+            self.answer(status)
+
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            self.answer(201 if status == 200 else status, f" {body}")
+
+        def answer(self, status, body_sent=""):
+            hosts.append(f"{self.headers['Host']}{self.path}{body_sent}")
+            if hang and self.path.startswith(hanging):
                 hang.wait()
-                return
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            with suppress(OSError):  # whoever asked has given up
+                self.end_headers()
+                self.wfile.write(body)
 
         def log_message(self, *args):
             pass
@@ -101,101 +98,6 @@ def application(
         server.shutdown()
         thread.join()
         server.server_close()
-
-
-def test_an_outage_lasts_from_the_last_success_to_the_first_success_that_stays():
-    samples = [
-        answered(-0.4),
-        answered(-0.2),
-        answered(0.1),
-        failed(0.3),
-        failed(1.3),
-        answered(2.6, "secondary"),
-        answered(2.8, "secondary"),
-    ]
-    found = outage(samples, DIED)
-    assert (found.start, found.end) == (at(0.1), at(2.6))
-    assert (found.seconds, found.failed_requests, found.served_by) == (2.5, 2, "secondary")
-
-
-def test_the_last_success_may_be_older_than_the_death_of_the_region():
-    found = outage([answered(-0.5), failed(0.5), answered(1.5, "secondary")], DIED)
-    assert (found.start, found.seconds) == (at(-0.5), 2.0)
-
-
-def test_where_nothing_failed_the_outage_is_zero_seconds():
-    found = outage([answered(-1), answered(1), answered(2, "secondary")], DIED)
-    assert (found.start, found.end, found.seconds, found.failed_requests, found.served_by) == (None, None, 0.0, 0, "secondary")
-
-
-def test_a_failure_before_the_region_died_does_not_count():
-    found = outage([failed(-5), answered(-4), answered(1)], DIED)
-    assert (found.seconds, found.failed_requests) == (0.0, 0)
-
-
-def test_service_that_never_came_back_has_no_seconds():
-    found = outage([answered(-0.2), failed(0.5), failed(1.5)], DIED)
-    assert (found.start, found.end, found.seconds, found.failed_requests, found.served_by) == (at(-0.2), None, None, 2, None)
-
-
-def test_a_success_between_failures_is_flapping_and_ends_nothing():
-    samples = [answered(0), failed(1), answered(2, "secondary"), failed(3), answered(4, "secondary"), answered(5, "secondary")]
-    found = outage(samples, DIED)
-    assert (found.start, found.end, found.seconds, found.failed_requests) == (at(0), at(4), 4.0, 2)
-
-
-def test_flapping_whose_last_request_failed_has_not_recovered():
-    found = outage([answered(0), failed(1), answered(2, "secondary"), failed(3)], DIED)
-    assert (found.seconds, found.failed_requests, found.served_by) == (None, 2, None)
-
-
-def test_where_nobody_was_ever_served_the_outage_begins_with_the_death():
-    found = outage([failed(0.5), answered(3, "secondary")], DIED)
-    assert (found.start, found.seconds, found.failed_requests) == (DIED, 3.0, 1)
-
-
-@pytest.mark.parametrize("samples", [[], [answered(-2), answered(-1)]])
-def test_silence_does_not_read_as_service(samples):
-    assert outage(samples, DIED).seconds is None
-    assert outage(samples, DIED).served_by is None
-
-
-def test_the_region_that_serves_is_the_one_that_answered_last():
-    samples = [answered(0), failed(1), answered(2, "primary"), answered(3, "secondary")]
-    assert outage(samples, DIED).served_by == "secondary"
-
-
-def test_a_drawn_stretch_of_failure_is_as_long_as_the_outage():
-    samples = [answered(-0.2), answered(0), failed(1), failed(2), answered(3, "secondary"), answered(4, "secondary")]
-    assert intervals(samples) == [
-        Interval(start=at(-0.2), end=at(0), ok=True, region="primary", requests=2),
-        Interval(start=at(0), end=at(3), ok=False, region=None, requests=2),
-        Interval(start=at(3), end=at(4), ok=True, region="secondary", requests=2),
-    ]
-
-
-def test_stretches_of_two_regions_meet_without_a_gap():
-    first, second = intervals([answered(0), answered(1), answered(2, "secondary"), answered(3, "secondary")])
-    assert (first.end, second.start) == (at(2), at(2))
-
-
-def test_a_log_line_has_the_promised_fields_and_reads_back(tmp_path):
-    sample = Sample(time=at(0.1234), ok=False, status=503, address="172.30.0.11", error="HTTP 503")
-    assert json.loads(sample.to_json()) == {
-        "time": "2026-11-24T12:00:00.123Z",
-        "ok": False,
-        "status": 503,
-        "region": None,
-        "address": "172.30.0.11",
-        "error": "HTTP 503",
-    }
-    log = tmp_path / "client.log"
-    log.write_text(answered(0).to_json() + "\n" + answered(1).to_json() + "\n" + answered(2).to_json()[:20])
-    assert read_log(log) == [answered(0), answered(1)], "the line that is still being written is left for later"
-
-
-def test_a_log_that_does_not_exist_yet_is_empty(tmp_path):
-    assert read_log(tmp_path / "none") == []
 
 
 def test_an_address_is_kept_for_the_shortest_ttl_of_its_chain_and_not_longer(names):
@@ -268,22 +170,106 @@ def test_a_name_server_that_is_silent_is_a_failed_request(monkeypatch):
     assert (sample.ok, sample.address, sample.error) == (False, None, "no answer within 0.05 s")
 
 
-def test_the_client_goes_on_when_nobody_answers_and_ends_when_told(names, tmp_path):
-    log = tmp_path / "logs" / "client.log"
-    host, port = names.at
-    with application() as (open_port, _):
-        closed = open_port
-    arguments = ["--name", NAME, "--server", f"{host}:{port}", "--port", str(closed), "--log", str(log), "--interval", "0.01"]
-    process = subprocess.Popen([sys.executable, "-m", "lab.client", *arguments], cwd=Path(client.__file__).parent.parent)
+def start_client(names: Names, port: int, log: Path, *options: str) -> subprocess.Popen:
+    host, name_port = names.at
+    arguments = ["--name", NAME, "--server", f"{host}:{name_port}", "--port", str(port), "--log", str(log), "--interval", "0.01"]
+    return subprocess.Popen([sys.executable, "-m", "lab.client", *arguments, *options], cwd=Path(client.__file__).parent.parent)
+
+
+def end(process: subprocess.Popen) -> None:
+    """As the lab ends its client; it must end by itself, having logged what was under way."""
+    process.send_signal(signal.SIGTERM)
     try:
-        until("three failed requests", lambda: len(read_log(log)) >= 3, timeout=20, interval=0.02)
-        process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=10) == 0
     finally:
         process.kill()
         process.wait()
+
+
+def test_the_client_goes_on_when_nobody_answers_and_ends_when_told(names, tmp_path):
+    log = tmp_path / "logs" / "client.log"
+    with application() as (open_port, _):
+        closed = open_port
+    process = start_client(names, closed, log)
+    try:
+        until("three failed requests", lambda: len(read_log(log)) >= 3, timeout=20, interval=0.02)
+    finally:
+        end(process)
     assert not any(sample.ok for sample in read_log(log))
     assert "refused" in str(read_log(log)[0].error)
+
+
+def test_a_row_that_is_recorded_is_acknowledged_with_its_number_and_both_times(names):
+    with application() as (port, hosts):
+        write = client.write_ledger(Resolver(NAME, names.at), NAME, port, 7)
+    assert (write.ok, write.status, write.region, write.sequence) == (True, 201, "secondary", 7)
+    assert write.sent <= write.time
+    (asked,) = hosts
+    assert asked.startswith(f"{NAME}/orders ")
+    assert json.loads(asked.split(" ", 1)[1]) == {"sequence": 7, "client_time": rfc3339(write.sent)}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        (503, b'{"reason": "the database is a standby"}', "HTTP 503: the database is a standby"),
+        (409, b"", "HTTP 409"),
+        (500, b"[]", "HTTP 500"),
+        (202, b'{"region": "secondary"}', "HTTP 202"),
+    ],
+)
+def test_a_row_that_is_not_committed_is_not_acknowledged_and_says_why(names, status, body, error):
+    with application(status, body) as (port, _):
+        write = client.write_ledger(Resolver(NAME, names.at), NAME, port, 1)
+    assert (write.ok, write.region, write.error) == (False, None, error)
+
+
+def test_the_newest_row_is_what_a_reader_asks_for(names):
+    with application() as (port, hosts):
+        assert client.read_ledger(Resolver(NAME, names.at), NAME, port).ok
+    assert hosts == [f"{NAME}/orders/latest"]
+
+
+def test_a_write_that_hangs_is_given_up_later_than_a_request_and_delays_none(names, tmp_path):
+    log, hang = tmp_path / "client.jsonl", threading.Event()
+    with application(hang=hang, hanging="/orders") as (port, _):
+        process = start_client(names, port, log, "--write", "--first-sequence", "40")
+        try:
+            until("service beside a write that hangs", lambda: len(read_log(log)) >= 20, timeout=20, interval=0.02)
+            assert read_writes(writes_log(log)) == []
+            hang.set()
+            until(
+                "writes and reads", lambda: read_writes(writes_log(log)) and read_log(reads_log(log)), timeout=20, interval=0.02
+            )
+        finally:
+            end(process)
+    assert all(sample.ok for sample in read_log(log))
+    assert [write.sequence for write in read_writes(writes_log(log))][:1] == [40]
+
+
+def test_numbers_of_rows_follow_each_other_whatever_becomes_of_them(names, tmp_path):
+    log = tmp_path / "client.jsonl"
+    with application(status=503) as (port, _):
+        process = start_client(names, port, log, "--write")
+        try:
+            until("three writes", lambda: len(read_writes(writes_log(log))) >= 3, timeout=20, interval=0.02)
+        finally:
+            end(process)
+    writes = read_writes(writes_log(log))
+    assert [write.sequence for write in writes] == list(range(1, len(writes) + 1))
+    assert not any(write.ok for write in writes)
+
+
+def test_without_the_option_nothing_is_written(names, tmp_path):
+    log = tmp_path / "client.jsonl"
+    with application() as (port, hosts):
+        process = start_client(names, port, log)
+        try:
+            until("three requests", lambda: len(read_log(log)) >= 3, timeout=20, interval=0.02)
+        finally:
+            end(process)
+    assert {*hosts} == {f"{NAME}/"}
+    assert [path.name for path in tmp_path.iterdir()] == ["client.jsonl"]
 
 
 def test_a_server_without_a_port_is_one_clear_error(capsys):

@@ -8,14 +8,15 @@ import json
 import pytest
 from pydantic import ValidationError
 
+from lab.ledger import CountingProof
 from lab.report import model, terminal, wording
 from lab.report.machine import machine_facts
 from lab.report.model import Event, Flip, verdict
-from tests.unit.lab.reports import REHEARSAL, REPORT, at, command, flipped, step
+from tests.unit.lab.reports import LEDGER, REHEARSAL, REPORT, WITH_DATABASE, at, command, flipped, step
 
 
 def test_a_report_that_is_written_reads_back_the_same(tmp_path):
-    for report in (REPORT, REHEARSAL, dataclasses.replace(REPORT, seconds_without_service=None, served_by=None)):
+    for report in (REPORT, REHEARSAL, WITH_DATABASE, dataclasses.replace(REPORT, seconds_without_service=None, served_by=None)):
         model.write(report, tmp_path / "lab" / "report.json")
         assert model.read(tmp_path / "lab" / "report.json") == report
 
@@ -31,7 +32,10 @@ def test_the_fields_that_others_read_have_exactly_these_names(tmp_path):
         "calls_to_dead_region",
         "steps",
         "flip",
-    } | {*("commands", "events", "client_requests", "witnesses", "machine", "engine", "setup_seconds", "dns_ttl", "not_proven")}
+        *("commands", "events", "client_requests", "witnesses", "machine", "engine", "setup_seconds", "dns_ttl", "not_proven"),
+        *("replication", "source", "targets", "client_writes", "client_reads", "counting_proven"),
+        *(field.name for field in dataclasses.fields(LEDGER)),
+    }
     assert written["kind"] == "lab"
     assert written["steps"][0] == {
         "name": "preflight",
@@ -61,6 +65,78 @@ def test_the_fields_that_others_read_have_exactly_these_names(tmp_path):
         "aws_requests": {"us-west-2": 41},
         "api_server_changes": {"create jobs.batch": 2},
     }
+
+
+def test_what_is_said_of_the_database_has_these_names_too(tmp_path):
+    model.write(WITH_DATABASE, tmp_path / "report.json")
+    written = json.loads((tmp_path / "report.json").read_text())
+    assert (written["rows_acknowledged"], written["rows_lost"], written["rows_unacknowledged_present"]) == (312, 13, 1)
+    assert (written["rpo_seconds"], written["rto_seconds"]) == (2.5, 18.25)
+    assert (written["seconds_without_writes"], written["seconds_without_reads"]) == (18.375, 9.5)
+    assert written["targets"] == {"tier": "warm-standby", "rpo_seconds": 300, "rto_seconds": 900}
+    assert written["newest_lost"] == {"sequence": 200, "time": "2026-11-24T11:59:59.900Z", "age_seconds": 0.1}
+    assert written["newest_surviving"]["sequence"] == 187
+    assert written["counting_proven"] == {"phantom_rows_seen": 1, "removed_rows_seen": 1}
+    assert (written["replication"], written["source"]) == ("archive", "replica-bucket")
+
+
+def test_without_a_database_nothing_is_said_of_one(tmp_path):
+    model.write(REPORT, tmp_path / "report.json")
+    written = json.loads((tmp_path / "report.json").read_text())
+    assert {written[name] for name in ("rows_acknowledged", "rows_lost", "rpo_seconds", "rto_seconds", "targets")} == {None}
+    assert "RPO" not in terminal.render(REPORT)
+    assert "RPO" not in " ".join(figure.name for figure in wording.recovery(REPORT))
+
+
+def test_rows_lost_within_the_target_are_no_failure():
+    assert verdict(WITH_DATABASE) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"rpo_seconds": 300.1}, "RPO missed: 300.1 s measured, and tier warm-standby promises 300 s."),
+        ({"rto_seconds": 901.0}, "RTO missed: 901 s measured, and tier warm-standby promises 900 s."),
+        ({"rto_seconds": None}, "The database did not come back: secondary never served the client's reads and writes both."),
+        ({"rows_lost_by_survivor": 2}, "2 rows that secondary itself acknowledged are missing from its database."),
+        (
+            {"counting_proven": CountingProof(phantom_rows_seen=1, removed_rows_seen=0)},
+            "The counting is not to be trusted: of one row slipped into the table it saw 1, and of one taken out 0.",
+        ),
+    ],
+)
+def test_a_promise_that_is_not_kept_fails_the_failover_and_is_said(change, sentence):
+    report = dataclasses.replace(WITH_DATABASE, **change)
+    assert verdict(report) == [sentence]
+    assert sentence[:40] in terminal.render(report)
+
+
+@pytest.mark.parametrize("change", [{"rpo_seconds": 300.0}, {"rto_seconds": 900.0}, {"targets": None, "rpo_seconds": 5000.0}])
+def test_a_target_that_is_just_met_or_not_set_is_not_missed(change):
+    report = dataclasses.replace(WITH_DATABASE, **change)
+    assert verdict(report) == []
+    assert not any(figure.bad for figure in wording.recovery(report))
+
+
+def test_the_terminal_puts_what_was_measured_beside_its_target():
+    lines = terminal.render(WITH_DATABASE).splitlines()
+    (rpo,) = [line for line in lines if "RPO, measured" in line]
+    (rto,) = [line for line in lines if "RTO, measured" in line]
+    assert "2.5 s" in rpo
+    assert "target 5 min 00 s" in rpo
+    assert "18.2 s" in rto
+    assert "target 15 min 00 s" in rto
+    text = "\n".join(lines)
+    for said in (
+        "41.2 s without service, 13 rows lost",
+        "of 200 before the death",
+        "without reads: 9.5 s",
+        "no. 200, 0.1 s before the death",
+        "archive, replica-bucket",
+        "1 phantom and 1 removed seen",
+    ):
+        assert said in text
+    assert "target 5 min 00 s, missed" in terminal.render(dataclasses.replace(WITH_DATABASE, rpo_seconds=301.0))
 
 
 def test_a_file_that_is_no_report_is_refused(tmp_path):
@@ -129,7 +205,7 @@ def test_no_line_on_the_terminal_is_wider_than_a_hundred_columns():
         witnesses=dataclasses.replace(REPORT.witnesses, api_server_changes={"update " + "y" * 120: 1}),
         flip=Flip.of([{"type": "aws:" + "z" * 200, "name": "x", "operation": "update"}]),
     )
-    for report in (REPORT, REHEARSAL, long):
+    for report in (REPORT, REHEARSAL, WITH_DATABASE, long):
         assert max(map(len, terminal.render(report).splitlines())) <= terminal.WIDTH
     assert "A processor with a name " * 6 in " ".join(terminal.render(long).split()), "what wraps is not cut"
 

@@ -8,10 +8,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from lab.client import Interval
 from lab.report import page, terminal, timeline, wording
-from lab.report.model import Engine, Event, Flip, verdict
-from tests.unit.lab.reports import DIED, REHEARSAL, REPORT, at, command, flipped, step
+from lab.report.model import Engine, Event, Flip, Targets, verdict
+from lab.samples import Interval
+from tests.unit.lab.reports import DIED, REHEARSAL, REPORT, WITH_DATABASE, at, command, flipped, step
 
 
 class Page(HTMLParser):
@@ -41,7 +41,7 @@ class Page(HTMLParser):
         return re.sub(r"\s+", " ", " ".join(self.pieces))
 
 
-@pytest.mark.parametrize("report", [REPORT, REHEARSAL], ids=["lab", "rehearsal"])
+@pytest.mark.parametrize("report", [REPORT, REHEARSAL, WITH_DATABASE], ids=["lab", "rehearsal", "database"])
 def test_the_page_needs_nothing_from_anywhere(report):
     html = page.render(report)
     links = {"src", "href", "xlink:href", "srcset", "action", "data", "poster"}
@@ -50,7 +50,7 @@ def test_the_page_needs_nothing_from_anywhere(report):
     assert not re.search(r"\son\w+=", html)
 
 
-@pytest.mark.parametrize("report", [REPORT, REHEARSAL], ids=["lab", "rehearsal"])
+@pytest.mark.parametrize("report", [REPORT, REHEARSAL, WITH_DATABASE], ids=["lab", "rehearsal", "database"])
 def test_the_page_is_well_formed_and_says_all_that_the_report_knows(report):
     found = Page(page.render(report))
     assert found.open == []
@@ -63,6 +63,8 @@ def test_the_page_is_well_formed_and_says_all_that_the_report_knows(report):
         *report.flip.types,
         *report.not_proven,
         *(figure.name for figure in wording.witnesses(report)),
+        *(f"{figure.value} {figure.note}" for figure in wording.recovery(report)),
+        *(part for figure in wording.ledger(report) for part in (figure.name, figure.value, figure.note)),
         *(figure.value for figure in wording.engine(report)),
         *(figure.value for figure in wording.machine(report)),
         wording.headline(report),
@@ -82,13 +84,17 @@ def test_a_rehearsal_says_so_on_its_face_and_a_lab_does_not():
 def test_every_value_on_the_page_is_escaped():
     evil = "\"><img src=x onerror=alert(1)>&'</style></title>"
     report = dataclasses.replace(
-        REPORT,
+        WITH_DATABASE,
         served_by=evil,
         steps=(step(evil, 1, 2),),
         commands=(command(evil, 1, 2),),
         events=(Event(time=DIED, name=evil),),
         flip=Flip.of([{"type": evil, "name": evil, "operation": evil}]),
         client_requests=(Interval(start=at(-5), end=at(50), ok=True, region=evil, requests=1),),
+        client_writes=(Interval(start=at(-5), end=at(50), ok=True, region=evil, requests=1),),
+        targets=Targets(tier=evil, rpo_seconds=1, rto_seconds=1),
+        replication=evil,
+        source=evil,
         witnesses=dataclasses.replace(REPORT.witnesses, aws_requests={evil: 1}, api_server_changes={evil: 1}),
         machine=dataclasses.replace(REPORT.machine, cpu=evil, system=evil, kernel=evil, cgroup=evil),
         engine=Engine(cli=evil, language_host=evil, kubernetes=evil, aws=evil),
@@ -107,6 +113,39 @@ def test_a_failed_failover_says_why_on_the_page():
     assert "Service did not come back" in text
     assert all(reason in text for reason in verdict(report))
     assert "not allowed" in text
+
+
+def test_measured_rpo_and_rto_stand_before_everything_else_and_are_red_only_when_missed():
+    held, missed = (page.render(dataclasses.replace(WITH_DATABASE, rpo_seconds=seconds)) for seconds in (2.5, 301.0))
+    text = Page(held).text
+    assert (
+        text.index("RPO, measured 2.5 s target 5 min 00 s")
+        < text.index("requests that failed")
+        < text.index("Rows of the database")
+    )
+    assert 'class="bad"' not in held
+    assert 'class="bad"><dt>RPO, measured' in missed
+    assert "RPO, measured" not in page.render(REPORT)
+
+
+def test_writes_and_reads_have_lanes_of_their_own():
+    drawn = timeline.draw(WITH_DATABASE)
+    assert drawn is not None
+    lanes = {lane.name: lane for lane in drawn.lanes if lane.kind == "client"}
+    assert {name: lane.detail for name, lane in lanes.items()} == {
+        "a user's requests": "40 failed",
+        "rows written": "60 failed",
+        "rows read": "40 failed",
+    }
+    assert [bar.label for bar in lanes["rows written"].bars] == ["primary", "no writes 18.2 s", "secondary"]
+    assert lanes["rows read"].bars[1].right < lanes["rows written"].bars[1].right
+
+
+def test_the_axis_reaches_to_the_end_of_the_time_without_writes():
+    late = Interval(start=at(0), end=at(300), ok=False, region=None, requests=60)
+    drawn = timeline.draw(dataclasses.replace(WITH_DATABASE, client_writes=(late,)))
+    assert drawn is not None
+    assert "4 min" in [tick.label for tick in drawn.ticks]
 
 
 def test_the_page_is_written_where_it_was_asked_for(tmp_path):

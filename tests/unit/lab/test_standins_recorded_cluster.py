@@ -8,6 +8,7 @@ from kubernetes import client, config
 
 from lab.standins.kubernetes_provider.cluster import ApiError, Cluster, NoMatchError, connect
 from lab.standins.recorded_cluster import RecordedCluster, write_kubeconfig
+from lab.standins.recorded_cluster.kinds import OPERATORS
 
 RESTORE = {
     "apiVersion": "velero.io/v1",
@@ -16,11 +17,23 @@ RESTORE = {
     "spec": {"scheduleName": "s"},
 }
 NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "velero"}}
+DATABASE = {
+    "apiVersion": "postgresql.cnpg.io/v1",
+    "kind": "Cluster",
+    "metadata": {"name": "db", "namespace": "default"},
+    "spec": {"instances": 3, "bootstrap": {"recovery": {"source": "a"}}, "replica": {"self": "b", "primary": "a"}},
+}
+BASE_BACKUP = {
+    "apiVersion": "postgresql.cnpg.io/v1",
+    "kind": "Backup",
+    "metadata": {"name": "first", "namespace": "default"},
+    "spec": {"cluster": {"name": "db"}},
+}
 
 
 @pytest.fixture
 def recorded():
-    with RecordedCluster(velero_installed=True) as cluster:
+    with RecordedCluster(velero_installed=True, operators_installed=True) as cluster:
         yield cluster
 
 
@@ -140,3 +153,118 @@ def test_what_was_there_is_there_again_after_a_restart(tmp_path):
     first.put(RESTORE)
     again = RecordedCluster(file=file)
     assert [restore["spec"] for restore in again.objects("Restore")] == [{"scheduleName": "s"}]
+
+
+def conditions(obj):
+    return {condition["type"]: condition["status"] for condition in obj["status"]["conditions"]}
+
+
+def test_a_database_is_healthy_and_on_its_second_timeline_once_it_was_promoted(cluster):
+    cluster.create(DATABASE, "m", dry_run=False)
+    found = cluster.get(DATABASE)
+    assert (found["status"]["phase"], found["status"]["timelineID"]) == ("Cluster in healthy state", 1)
+    assert found["status"]["currentPrimary"] == "db-1"
+    assert conditions(found) == {"Ready": "True", "ContinuousArchiving": "True"}
+    promoted = {**DATABASE, "spec": {**DATABASE["spec"], "replica": {"self": "b", "primary": "b"}}}
+    cluster.apply(promoted, "m", force=False, dry_run=False)
+    assert cluster.get(DATABASE)["status"]["timelineID"] == 2
+
+
+def test_a_database_sleeps_while_its_annotation_says_so(cluster):
+    cluster.create(DATABASE, "m", dry_run=False)
+    sleeping = {**DATABASE, "metadata": {**DATABASE["metadata"], "annotations": {"cnpg.io/hibernation": "on"}}}
+    cluster.apply(sleeping, "m", force=False, dry_run=False)
+    found = cluster.get(DATABASE)
+    assert conditions(found)["cnpg.io/hibernation"] == "True"
+    assert found["status"]["readyInstances"] == 0
+    cluster.apply(DATABASE, "m", force=False, dry_run=False)
+    found = cluster.get(DATABASE)
+    assert "cnpg.io/hibernation" not in conditions(found)
+    assert found["status"]["readyInstances"] == 3
+
+
+def test_a_database_that_is_not_healthy_says_why_and_does_not_go_to_sleep(recorded, cluster):
+    order(recorded, kind="Cluster", phase="Cluster is unrecoverable", phaseReason="a job failed")
+    sleeping = {**DATABASE, "metadata": {**DATABASE["metadata"], "annotations": {"cnpg.io/hibernation": "on"}}}
+    cluster.create(sleeping, "m", dry_run=False)
+    found = cluster.get(DATABASE)
+    assert (found["status"]["phase"], found["status"]["phaseReason"]) == ("Cluster is unrecoverable", "a job failed")
+    assert conditions(found) == {"Ready": "False", "cnpg.io/hibernation": "False"}
+    order(recorded, kind="Cluster")
+    cluster.apply({**sleeping, "spec": {**DATABASE["spec"], "instances": 1}}, "m", force=False, dry_run=False)
+    found = cluster.get(DATABASE)
+    assert "phaseReason" not in found["status"]
+    assert conditions(found)["cnpg.io/hibernation"] == "True"
+
+
+def test_a_base_backup_ends_once_and_as_ordered(recorded, cluster):
+    order(recorded, kind="Backup", name="second", phase="failed", error="AccessDenied")
+    second = {**BASE_BACKUP, "metadata": {"name": "second", "namespace": "default"}}
+    for backup in (BASE_BACKUP, second):
+        cluster.create(backup, "m", dry_run=False)
+    assert cluster.get(BASE_BACKUP)["status"]["phase"] == "completed"
+    assert cluster.get(second)["status"]["error"] == "AccessDenied"
+    order(recorded, kind="Backup", name="second")
+    cluster.apply({**second, "spec": {"cluster": {"name": "other"}}}, "m", force=False, dry_run=False)
+    assert cluster.get(second)["status"]["phase"] == "failed"
+
+
+def test_two_kinds_of_one_name_are_told_apart_by_their_group(recorded):
+    recorded.put(BASE_BACKUP)
+    assert len(recorded.objects("Backup")) == 1
+    assert recorded.objects("Backup.velero.io") == []
+    assert len(recorded.objects("Backup.postgresql.cnpg.io")) == 1
+
+
+def test_what_a_pod_asks_for_is_not_there_unless_ordered(recorded, cluster):
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "ask-", "namespace": "default"}, "spec": {}}
+    name = cluster.create(pod, "m", dry_run=False)["metadata"]["name"]
+    assert cluster.get(pod, name)["status"]["phase"] == "Failed"
+    order(recorded, kind="Pod", name="ask-", phase="Succeeded")
+    name = cluster.create(pod, "m", dry_run=False)["metadata"]["name"]
+    assert cluster.get(pod, name)["status"]["phase"] == "Succeeded"
+
+
+def test_a_pod_answers_through_the_api_server_what_it_was_told_to(recorded, kubeconfig):
+    recorded.said["db-1:9187/proxy/metrics"] = "lag 3"
+    core = client.CoreV1Api(config.new_client_from_config(kubeconfig))
+    assert core.connect_get_namespaced_pod_proxy_with_path("db-1:9187", "default", "metrics") == "lag 3"
+    with pytest.raises(client.ApiException) as error:
+        core.connect_get_namespaced_pod_proxy_with_path("db-2:9187", "default", "metrics")
+    assert error.value.status == 404
+
+
+def test_an_operator_that_goes_takes_its_kinds_with_it(recorded, cluster):
+    recorded.store.uninstall(OPERATORS)
+    with pytest.raises(NoMatchError):
+        cluster.create(DATABASE, "m", dry_run=False)
+    recorded.store.install(OPERATORS)
+    cluster.create(DATABASE, "m", dry_run=False)
+
+
+def test_a_field_that_another_manager_applied_is_a_conflict_and_taken_by_force(recorded, cluster):
+    cluster.create(DATABASE, "m", dry_run=False)
+    recorded.put({**DATABASE, "spec": {"replica": {"primary": "a"}}}, manager="somebody")
+    promoted = {**DATABASE, "spec": {**DATABASE["spec"], "replica": {"self": "b", "primary": "b"}}}
+    for dry_run in (True, False):
+        with pytest.raises(ApiError, match=r'conflict with "somebody": \.spec\.replica\.primary') as error:
+            cluster.apply(promoted, "m", force=False, dry_run=dry_run)
+        assert error.value.conflict
+    assert cluster.get(DATABASE)["spec"]["replica"]["primary"] == "a"
+    cluster.apply(promoted, "m", force=True, dry_run=False)
+    assert cluster.get(DATABASE)["spec"]["replica"]["primary"] == "b"
+    cluster.apply(DATABASE, "m", force=False, dry_run=False)
+    assert cluster.get(DATABASE)["spec"]["replica"]["primary"] == "a", "what was taken by force is theirs no more"
+
+
+def test_what_another_manager_applied_and_this_one_leaves_as_it_is_is_no_conflict(recorded, cluster):
+    cluster.create(DATABASE, "m", dry_run=False)
+    recorded.put({**DATABASE, "spec": {"replica": {"primary": "a"}}}, manager="somebody")
+    more = {**DATABASE, "spec": {**DATABASE["spec"], "instances": 1}}
+    assert cluster.apply(more, "m", force=False, dry_run=False)["spec"]["instances"] == 1
+
+
+def test_kinds_that_came_later_are_served_again_after_a_restart(tmp_path):
+    file = tmp_path / "objects.json"
+    RecordedCluster(file=file, operators_installed=True).put(DATABASE)
+    assert len(RecordedCluster(file=file).objects("Cluster")) == 1

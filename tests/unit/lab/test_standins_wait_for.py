@@ -6,6 +6,7 @@ from lab.standins.kubernetes_provider.wait_for import parse
 from lab.standins.provider import NotCoveredError, RefusedError
 
 ENDED = "jsonpath={.status[?@ == 'Completed' || @ == 'PartiallyFailed' || @ == 'Failed' || @ == 'FailedValidation']}"
+HIBERNATED = "jsonpath={.status.conditions[?@.type == 'cnpg.io/hibernation' && @.status == 'True']}"
 IS_A = "jsonpath={.status.conditions[?@.type == 'A' && @.status == 'True']}"
 LOCATION = '["jsonpath={.status.phase}=Available", "jsonpath={.status.lastSyncedTime}"]'
 
@@ -45,6 +46,9 @@ def test_an_array_holds_only_when_all_of_it_does():
         ("jsonpath={.status.list[1].name}=b", {"list": [{"name": "b"}]}, False),
         (IS_A, {"conditions": [{"type": "A", "status": "True"}]}, True),
         (IS_A, {"conditions": [{"type": "A", "status": "False"}]}, False),
+        (HIBERNATED, {"conditions": [{"type": "Ready", "status": "True"}]}, False),
+        (HIBERNATED, {"conditions": [{"type": "Ready"}, {"type": "cnpg.io/hibernation", "status": "True"}]}, True),
+        (HIBERNATED, {"conditions": [{"type": "Ready", "status": "True"}, {"type": "cnpg.io/hibernation"}]}, False),
         ("jsonpath={.status['odd key']}", {"odd key": 1}, True),
         ("jsonpath={.status}=x", {"phase": "x"}, False),
     ],

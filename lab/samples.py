@@ -1,0 +1,168 @@
+"""What a client of the application logged, and the one definition of the time without service that is read from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One request. `time` is when the client had its answer or gave up; `error` says why it is not `ok`."""
+
+    time: datetime
+    ok: bool
+    status: int | None = None
+    region: str | None = None
+    address: str | None = None
+    error: str | None = None
+
+    def to_json(self) -> str:
+        values = {name: rfc3339(value) if isinstance(value, datetime) else value for name, value in asdict(self).items()}
+        return json.dumps(values)
+
+    @classmethod
+    def from_json(cls, line: str) -> Self:
+        fields = json.loads(line)
+        times = {name: datetime.fromisoformat(fields[name]) for name in ("time", "sent") if name in fields}
+        return cls(**fields | times)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Write(Sample):
+    """One row that the client asked the application to record.
+
+    `ok` is the acknowledgement, `time` the moment of it: from then on the row must not be lost. A row that is not `ok` may be in
+    the database all the same: its answer got lost. `sent` is the client's time in the row.
+    """
+
+    sequence: int
+    sent: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outage:
+    """How long users were without service, as one of them saw it; `outage` defines each field."""
+
+    start: datetime | None
+    end: datetime | None
+    seconds: float | None
+    failed_requests: int
+    served_by: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """Requests in a row with the same fate: all answered by one region, or all failed (`region` None)."""
+
+    start: datetime
+    end: datetime
+    ok: bool
+    region: str | None
+    requests: int
+
+
+def rfc3339(time: datetime) -> str:
+    """UTC, with milliseconds."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def read_log(path: Path) -> list[Sample]:
+    """Every request that has been logged so far, oldest first; a line still being written is left for later."""
+    return [Sample.from_json(line) for line in _lines(path)]
+
+
+def read_writes(path: Path) -> list[Write]:
+    """The same, of a log of writes."""
+    return [Write.from_json(line) for line in _lines(path)]
+
+
+def writes_log(log: Path) -> Path:
+    """Where a client that logs to `log` logs what it writes to the ledger."""
+    return log.with_stem(f"{log.stem}-writes")
+
+
+def reads_log(log: Path) -> Path:
+    """Where a client that logs to `log` logs what it reads from the ledger."""
+    return log.with_stem(f"{log.stem}-reads")
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        lines = path.read_text().splitlines(keepends=True)
+    except FileNotFoundError:
+        return []
+    return [line for line in lines if line.endswith("\n")]
+
+
+def outage(samples: Sequence[Sample], since: datetime) -> Outage:
+    """The time without service that began after `since` (the moment the region died).
+
+    It begins with the last success before the first request that failed at or after `since` (that success may be older than
+    `since`; if there is none, it begins with `since`). It ends with the first success after the *last* failure: a success
+    that is followed by failures is flapping, not service. `failed_requests` are the failures in between, `served_by` is the
+    region that gave the newest answer.
+
+    - Nothing failed: 0 seconds, and neither start nor end.
+    - It never came back, or no request was logged after `since` at all: `end`, `seconds` and `served_by` are None, because
+      silence must not read as service.
+    """
+    failures = [index for index, sample in enumerate(samples) if not sample.ok and sample.time >= since]
+    if not failures:
+        if not samples or samples[-1].time < since:
+            return Outage(start=since, end=None, seconds=None, failed_requests=0, served_by=None)
+        return Outage(start=None, end=None, seconds=0.0, failed_requests=0, served_by=samples[-1].region)
+    served = [index for index, sample in enumerate(samples[: failures[0]]) if sample.ok]
+    began = served[-1] if served else failures[0] - 1
+    start = samples[began].time if served else since
+    failed = sum(not sample.ok for sample in samples[began + 1 :])
+    lasting = samples[failures[-1] + 1 :]
+    if not lasting:
+        return Outage(start=start, end=None, seconds=None, failed_requests=failed, served_by=None)
+    end = lasting[0].time
+    seconds = round((end - start).total_seconds(), 3)
+    return Outage(start=start, end=end, seconds=seconds, failed_requests=failed, served_by=lasting[-1].region)
+
+
+def intervals(samples: Sequence[Sample]) -> list[Interval]:
+    """The same log as stretches of service and of failure, without a gap, to be drawn.
+
+    A stretch of failure reaches from the last success to the next one: exactly what `outage` measures.
+    """
+    groups: list[list[Sample]] = []
+    for sample in samples:
+        if groups and (groups[-1][-1].ok, groups[-1][-1].region) == (sample.ok, sample.region):
+            groups[-1].append(sample)
+        else:
+            groups.append([sample])
+    found: list[Interval] = []
+    for index, group in enumerate(groups):
+        previous = groups[index - 1] if index else None
+        following = groups[index + 1] if index + 1 < len(groups) else None
+        ok = group[0].ok
+        found.append(
+            Interval(
+                start=previous[-1].time if previous and not ok else group[0].time,
+                end=following[0].time if following and (not ok or following[0].ok) else group[-1].time,
+                ok=ok,
+                region=group[0].region,
+                requests=len(group),
+            )
+        )
+    return found
+
+
+def served_since(samples: Sequence[Sample], region: str, since: datetime) -> datetime | None:
+    """From which moment on, not before `since`, `region` has answered every request.
+
+    None if the newest request failed, was answered by another region, or is older than `since`.
+    """
+    if not samples or samples[-1].time < since:
+        return None
+    others = [index for index, sample in enumerate(samples) if not (sample.ok and sample.region == region)]
+    lasting = samples[others[-1] + 1 :] if others else samples
+    return max(lasting[0].time, since) if lasting else None

@@ -1,0 +1,105 @@
+"""The real CloudNativePG operator as a process beside the API server: its webhooks judge what is applied, and no pod runs."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab.waiting import until
+from tests.contract.api_server import ApiServer, alive, free_port, process
+
+WEBHOOKS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
+NAMESPACE = "cnpg-system"
+PROBE: dict[str, Any] = {
+    "apiVersion": "postgresql.cnpg.io/v1",
+    "kind": "Cluster",
+    "metadata": {"name": "p" * 51, "namespace": "default"},  # one character more than the operator allows
+    "spec": {"instances": 1, "storage": {"size": "1Gi"}},
+}
+"""What the CRD admits and only the operator refuses."""
+
+POD_MONITORS: dict[str, Any] = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "podmonitors.monitoring.coreos.com"},
+    "spec": {
+        "group": "monitoring.coreos.com",
+        "scope": "Namespaced",
+        "names": {"kind": "PodMonitor", "plural": "podmonitors"},
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+            }
+        ],
+    },
+}
+"""The name of the Prometheus operator's kind and no more: it takes a PodMonitor of any shape, so it judges none."""
+
+
+def documents(manifest: Path) -> list[dict[str, Any]]:
+    """The objects of one YAML file of a release. The C loader, because the operator's is more than a megabyte."""
+    return [item for item in yaml.load_all(manifest.read_text(), yaml.CSafeLoader) if item]
+
+
+def definitions(manifest: Path) -> list[dict[str, Any]]:
+    """The CustomResourceDefinitions of a release."""
+    return [item for item in documents(manifest) if item["kind"] == "CustomResourceDefinition"]
+
+
+@contextmanager
+def judging(manager: Path, release: Path, server: ApiServer, directory: Path) -> Iterator[None]:
+    """The operator of `release` judges what `server` is given, until the block ends; its files lie in `directory`.
+
+    It watches a namespace in which nothing is, so it changes no object behind a test's back. Its webhook is on every address of
+    the machine, for it knows no option for that; all it answers there is whether an object is valid.
+    """
+    port = free_port()
+    config = directory / "kubeconfig"
+    config.write_text(yaml.safe_dump(server.kubeconfig()))
+    environment = {
+        **os.environ,
+        "KUBECONFIG": str(config),
+        "WATCH_NAMESPACE": NAMESPACE,
+        # The operator looks for apiserver.crt and apiserver.key, which is what the API server calls its own.
+        "WEBHOOK_CERT_DIR": str(server.certificate.parent),
+        "PLUGIN_SOCKET_DIR": str(directory),
+    }
+    log = directory / "operator.log"
+    command = [manager, "controller", f"--webhook-port={port}", "--metrics-bind-address=0"]
+    with process(command, log, environment) as operator:
+        for item in documents(release):
+            if item["kind"] in WEBHOOKS:
+                answer = server.apply(reached_by_url(item, port, server.certificate.read_bytes()))
+                assert answer.status in (200, 201), answer
+
+        def judges() -> bool:
+            assert alive(operator, log)
+            return 'admission webhook "vcluster.cnpg.io" denied the request' in str(server.apply(PROBE, dry_run=True))
+
+        until("the operator to judge", judges, timeout=60)
+        yield
+
+
+def reached_by_url(item: dict[str, Any], port: int, authority: bytes) -> dict[str, Any]:
+    """A webhook configuration of the release, whose operator is a process on this machine instead of a Service."""
+    config = {key: value for key, value in item.items() if key != "webhooks"}
+    config["webhooks"] = [
+        webhook
+        | {
+            "clientConfig": {
+                "url": f"https://127.0.0.1:{port}{webhook['clientConfig']['service']['path']}",
+                "caBundle": base64.b64encode(authority).decode(),
+            }
+        }
+        for webhook in item["webhooks"]
+    ]
+    return config

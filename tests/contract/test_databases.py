@@ -1,0 +1,275 @@
+"""Every database object of every role passes the real CRDs and the real operator's webhook; the guide's own YAML does not."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from typing import Any
+
+import pytest
+import yaml
+
+from settings.roles import Role
+from tests.contract import cnpg
+from tests.contract.api_server import ApiServer, running
+from tests.contract.conftest import kubernetes_object, shared, tool
+from tests.contract.test_real_api_server import lost
+from tests.unit.recorder import deployed, run_program
+
+ROLES: dict[str, tuple[Role, Role]] = {
+    "primary": ("primary", "primary"),
+    "standby": ("secondary", "primary"),
+    "promoted": ("secondary", "secondary"),
+    "fenced": ("primary", "secondary"),
+}
+"""Stack, and the region that serves."""
+WAYS = list(itertools.product(("replica-bucket", "primary-bucket"), ("archive", "streaming")))
+"""Where the standby reads the archive, and whether it has a connection too."""
+GROUPS = ("postgresql.cnpg.io/", "barmancloud.cnpg.io/")
+Objects = list[dict[str, Any]]
+
+STREAMING = {
+    "hosts": {"primary": "pg.use1.example.com", "secondary": "pg.usw2.example.com"},
+    "certificates": {"server": "pg-server", "serverCa": "pg-ca", "clientCa": "pg-ca", "replication": "pg-replication"},
+}
+
+OUTSIDE_AWS = {
+    "accessKeyId": "AKIAIOSFODNN7EXAMPLE",
+    "secretAccessKey": "wJalrXUtnFEMI/K7MDENG",
+    "aws": {"endpoint": "http://172.30.0.1:5555"},
+}
+WITH_A_ROLE = {
+    "context": "prod",
+    "name": "prod",
+    "distribution": "eks",
+    "databaseRoleArn": "arn:aws:iam::123456789012:role/database",
+}
+
+GUIDE = """
+# postgres-replication.yaml
+# PostgreSQL primary with streaming replication to a secondary region
+apiVersion: postgresql.cnpg.io/v1
+kind: Cluster
+metadata:
+  name: app-database
+  namespace: databases
+spec:
+  instances: 3
+  primaryUpdateStrategy: unsupervised
+  storage:
+    size: 100Gi
+    storageClass: gp3-encrypted
+  # Enable continuous archiving to S3
+  backup:
+    barmanObjectStore:
+      destinationPath: "s3://my-db-backups/app-database"
+      s3Credentials:
+        accessKeyId:
+          name: aws-creds
+          key: ACCESS_KEY_ID
+        secretAccessKey:
+          name: aws-creds
+          key: SECRET_ACCESS_KEY
+      wal:
+        compression: gzip
+        # Archive WAL files every 5 minutes
+        maxParallel: 2
+    retentionPolicy: "30d"
+  # External replica cluster in the secondary region
+  replica:
+    enabled: true
+    source: app-database-primary
+  externalClusters:
+    - name: app-database-primary
+      barmanObjectStore:
+        destinationPath: "s3://my-db-backups/app-database"
+        s3Credentials:
+          accessKeyId:
+            name: aws-creds
+            key: ACCESS_KEY_ID
+          secretAccessKey:
+            name: aws-creds
+            key: SECRET_ACCESS_KEY
+"""
+"""Step 4 of the guide, word for word."""
+IN_TREE = (
+    "Native support for Barman Cloud backups and recovery is deprecated and will be completely removed in CloudNativePG 1.31.0. "
+    "Found usage in: spec.backup.barmanObjectStore, spec.externalClusters.0.barmanObjectStore. "
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """An API server with the CRDs of the operator and of the plugin, and the operator judging what it is given."""
+    etcd, kube_apiserver, manager = tool("region", "etcd"), tool("region", "kube-apiserver"), tool("cnpg", "cnpg-manager")
+    release, plugin = shared("cnpg", "cloudnative-pg.yaml"), shared("cnpg", "plugin-barman-cloud.yaml")
+    directory = tmp_path_factory.mktemp("cnpg")
+    with running(etcd, kube_apiserver, directory) as server:
+        server.define([*cnpg.definitions(release), *cnpg.definitions(plugin)])
+        for name in (cnpg.NAMESPACE, "databases"):
+            namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+            assert server.apply(namespace).status in (200, 201)
+        with cnpg.judging(manager, release, server, directory):
+            yield server
+
+
+@cache
+def registered(role: str, source: str = "replica-bucket", replication: str = "archive", *, smallest: bool = False) -> Objects:
+    """What the program registers in one role for the operator and its plugin; `smallest` as in a cluster outside of AWS."""
+    stack, active = ROLES[role]
+    database: dict[str, Any] = {"name": "app-database", "namespace": "databases", "source": source, "replication": replication}
+    if replication == "streaming":
+        database["streaming"] = STREAMING
+    database |= {"instances": 1, "walStorage": None} if smallest else {}
+    changes = {
+        **deployed(active),
+        "peerReady": True,
+        "databases": [database],
+        "databasePasswords": {"app-database": "of the owner, the same in both"},
+        **(OUTSIDE_AWS if smallest else {"cluster": WITH_A_ROLE}),
+    }
+    items = [kubernetes_object(seen) for seen in run_program(stack, changes).custom() if seen.provider == "kubernetes"]
+    return [item for item in items if item["apiVersion"].startswith(GROUPS)]
+
+
+def first(items: Objects, kind: str) -> dict[str, Any]:
+    return next(item for item in items if item["kind"] == kind)
+
+
+def changed(item: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """A copy of `item` with `value` at `path`; what lies above it is made where it is missing."""
+    item = copy.deepcopy(item)
+    *above, last = path.split(".")
+    place = item
+    for key in above:
+        place = place.setdefault(key, {})
+    place[last] = value
+    return item
+
+
+def called(item: dict[str, Any]) -> str:
+    return f"{item['kind']} {item['metadata']['name']}"
+
+
+def accept(item: dict[str, Any], server: ApiServer, *, dry_run: bool = True) -> None:
+    """Taken without a warning, and with every field that was sent."""
+    answer = server.apply(item, dry_run=dry_run)
+    assert answer.status in (200, 201), f"{called(item)}: {answer}"
+    assert not answer.warnings, f"{called(item)}: {answer}"
+    assert not list(lost(item, answer.body)), called(item)
+
+
+@contextmanager
+def stored(items: Objects, server: ApiServer) -> Iterator[None]:
+    """Objects that exist until the block ends."""
+    with ExitStack() as gone:
+        for item in items:
+            gone.callback(server.delete, item)
+            accept(item, server, dry_run=False)
+        yield
+
+
+in_every_way = pytest.mark.parametrize(("source", "replication"), WAYS, ids=["-".join(way) for way in WAYS])
+
+
+@in_every_way
+@pytest.mark.parametrize("smallest", [False, True], ids=["production", "smallest"])
+@pytest.mark.parametrize("role", ROLES)
+def test_every_object_of_a_role_is_accepted_without_a_warning(
+    role: str, smallest: bool, source: str, replication: str, server: ApiServer
+) -> None:
+    items = registered(role, source, replication, smallest=smallest)
+    assert {"Cluster", "ObjectStore", "ScheduledBackup"} <= {item["kind"] for item in items}
+    for item in items:
+        accept(item, server)
+
+
+def test_the_first_backup_of_the_primary_is_among_what_is_judged() -> None:
+    assert "Backup" in {item["kind"] for item in registered("primary")}
+
+
+@in_every_way
+@pytest.mark.parametrize(("before", "after"), [("standby", "promoted"), ("primary", "fenced"), ("fenced", "primary")])
+def test_a_region_changes_its_role_by_an_update_of_what_it_has(
+    before: str, after: str, source: str, replication: str, server: ApiServer
+) -> None:
+    old, new = registered(before, source, replication), registered(after, source, replication)
+    assert {called(item) for item in old} == {called(item) for item in new}
+    assert first(old, "Cluster") != first(new, "Cluster")
+    with stored(old, server):
+        for item in new:
+            accept(item, server)
+
+
+WRONG: list[tuple[str, str, Any, str]] = [
+    ("Cluster", "spec.instancess", 3, ".spec.instancess: field not declared in schema"),
+    (
+        "Cluster",
+        "spec.backup.barmanObjectStore",
+        {"destinationPath": "s3://bucket/cnpg", "s3Credentials": {"inheritFromIAMRole": True}},
+        "Cannot enable a WAL archiver plugin when barmanObjectStore is configured",
+    ),
+    ("Cluster", "spec.replica.source", "elsewhere", "External cluster elsewhere not found"),
+    ("Cluster", "spec.replica.enabled", True, "replica mode enabled is not compatible with the primary field"),
+    (
+        "ObjectStore",
+        "spec.configuration.serverName",
+        "app-database",
+        "Forbidden: use the 'serverName' plugin parameter in the Cluster resource",
+    ),
+    ("ObjectStore", "spec.retentionPolicy", "30 days", "spec.retentionPolicy in body should match"),
+    ("ScheduledBackup", "spec.schedule", "daily", "spec.schedule: Invalid value"),
+]
+"""Kind, path, value, and what the refusal says."""
+
+
+@pytest.mark.parametrize(("kind", "path", "value", "says"), WRONG, ids=[f"{case[0]}.{case[1]}" for case in WRONG])
+def test_a_mistake_in_an_object_is_refused(kind: str, path: str, value: Any, says: str, server: ApiServer) -> None:
+    answer = server.apply(changed(first(registered("standby"), kind), path, value), dry_run=True)
+    assert answer.status >= 400, answer
+    assert says in str(answer)
+
+
+QUESTIONABLE: list[tuple[str, str, Any, str]] = [
+    ("ScheduledBackup", "spec.schedule", "0 3 * * *", "Schedule parameter may not have the right number of arguments"),
+    ("Cluster", "spec.monitoring.enablePodMonitor", True, "spec.monitoring.enablePodMonitor is deprecated"),
+]
+"""Kind, path, value, and what the warning says."""
+
+
+@pytest.mark.parametrize(("kind", "path", "value", "says"), QUESTIONABLE, ids=[f"{c[0]}.{c[1]}" for c in QUESTIONABLE])
+def test_what_is_taken_with_a_warning_would_be_noticed(kind: str, path: str, value: Any, says: str, server: ApiServer) -> None:
+    item = changed(first(registered("primary"), kind), path, value)
+    answer = server.apply(item, dry_run=True)
+    assert answer.status in (200, 201)
+    assert says in " ".join(answer.warnings)
+    with pytest.raises(AssertionError, match=says):
+        accept(item, server)
+
+
+def test_a_scheduled_backup_cannot_be_moved_to_another_cluster(server: ApiServer) -> None:
+    scheduled = first(registered("primary"), "ScheduledBackup")
+    with stored([scheduled], server):
+        answer = server.apply(changed(scheduled, "spec.cluster.name", "another"), dry_run=True)
+    assert answer.status == 422
+    assert "cluster reference is immutable after creation" in str(answer)
+
+
+def test_the_guides_cluster_is_refused_because_a_replica_needs_a_source_to_start_from(server: ApiServer) -> None:
+    answer = server.apply(yaml.safe_load(GUIDE), dry_run=True)
+    assert answer.status == 422
+    assert answer.body["message"] == (
+        'admission webhook "vcluster.cnpg.io" denied the request: Cluster.postgresql.cnpg.io "app-database" is invalid: '
+        'spec.replicaCluster: Invalid value: "": replica mode bootstrap is compatible only with pg_basebackup or recovery'
+    )
+
+
+def test_the_guides_cluster_with_a_source_to_start_from_is_taken_with_a_warning_of_its_end(server: ApiServer) -> None:
+    recovery = {"recovery": {"source": "app-database-primary"}}
+    answer = server.apply(changed(yaml.safe_load(GUIDE), "spec.bootstrap", recovery), dry_run=True)
+    assert answer.status == 201, answer
+    (warning,) = answer.warnings
+    assert IN_TREE in warning

@@ -1,0 +1,133 @@
+"""A database that is added to two deployed stacks: what must be there first, and how its halves come to be."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import yaml
+
+from lab import stacks
+from lab.project import lab_database
+from lab.pulumi import touched
+from lab.standins.archive import put_base_backup
+from lab.standins.recorded_cluster.kinds import OPERATORS
+from tests.engine.conftest import Pair
+
+
+def names(pair: Pair, role: str) -> set[str]:
+    """The databases of which the region has a Cluster."""
+    return {found["metadata"]["name"] for found in pair.clusters[role].objects("Cluster.postgresql.cnpg.io")}
+
+
+def add(pair: Pair, name: str) -> None:
+    file = pair.pulumi.directory / "Pulumi.yaml"
+    content = yaml.safe_load(file.read_text())
+    content["config"]["databases"]["value"].append(lab_database(name=name))
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
+    for role in stacks.ROLES:
+        stacks.give_password(pair.pulumi, role, name)
+
+
+@contextmanager
+def added_for_once(pair: Pair, name: str) -> Iterator[None]:
+    """For what is refused, so that nothing of it has to be taken away again."""
+    files = [pair.pulumi.directory / name for name in ("Pulumi.yaml", *(f"Pulumi.{role}.yaml" for role in stacks.ROLES))]
+    contents = [file.read_text() for file in files]
+    try:
+        add(pair, name)
+        yield
+    finally:
+        for file, content in zip(files, contents, strict=True):
+            file.write_text(content)
+
+
+def refused_up(pair: Pair, role: str, name: str) -> str:
+    """What an `up` says that is refused; and that it made nothing of the database."""
+    before = pair.pulumi.resources(role)
+    refused = pair.pulumi.up(role, check=False)
+    assert refused.exit_code
+    made = touched(before, pair.pulumi.resources(role))
+    assert not [entry for entry in made if name in entry["name"] and not entry["type"].startswith("dr:")]
+    assert name not in names(pair, role)
+    return refused.output
+
+
+def test_without_the_operators_no_database_is_made(pair: Pair) -> None:
+    cluster = pair.clusters["primary"]
+    cluster.store.uninstall(OPERATORS)
+    try:
+        with added_for_once(pair, "early-database"):
+            said = refused_up(pair, "primary", "early-database")
+    finally:
+        cluster.store.install(OPERATORS)
+    assert "database early-database: the operator CloudNativePG (k8s-dr:operators.cloudnativePg)" in said
+    assert "then pulumi up -s primary" in said
+
+
+def test_a_server_name_that_was_used_before_is_refused_with_the_generation_to_raise(pair: Pair) -> None:
+    put_base_backup(pair.s3(), "acme-database-us-east-1-123456789012", "second-database-primary-g1")
+    with added_for_once(pair, "second-database"):
+        said = refused_up(pair, "primary", "second-database")
+    assert "there is an archive of second-database-primary-g1 already" in said
+    assert "k8s-dr:databases[].generations.primary: 2, in Pulumi.yaml" in said
+
+
+def test_a_standby_waits_for_the_primarys_first_backup(pair: Pair) -> None:
+    add(pair, "orders-database")
+    pair.pulumi.up("primary")
+    [first] = [
+        backup
+        for backup in pair.clusters["primary"].objects("Backup.postgresql.cnpg.io")
+        if backup["spec"]["cluster"]["name"] == "orders-database"
+    ]
+    assert first["status"]["phase"] == "completed"
+    said = refused_up(pair, "secondary", "orders-database")
+    assert "there is no base backup of orders-database-primary-g1 in s3://acme-database-us-west-2-123456789012/" in said
+    assert "pulumi up -s primary" in said
+    pair.bring_first_backup("orders-database")
+    pair.pulumi.up("secondary")
+    assert "orders-database" in names(pair, "secondary")
+    for role in stacks.ROLES:
+        pair.pulumi.up(role, "--expect-no-changes")
+
+
+def test_a_standby_that_is_lost_fails_the_up_at_once_and_is_made_anew_as_the_message_says(pair: Pair) -> None:
+    add(pair, "lost-database")
+    pair.pulumi.up("primary")
+    pair.bring_first_backup("lost-database")
+    reason = "Instance creation failed for the following jobs: lost-database-1-full-recovery"
+    phase = "Cluster is unrecoverable and needs manual intervention"
+    pair.secondary.outcomes.order({"kind": "Cluster", "name": "lost-database", "phase": phase, "phaseReason": reason})
+    failed = pair.pulumi.up("secondary", check=False)
+    assert failed.exit_code
+    assert failed.seconds < 300, "the Cluster's own timeout is an hour"
+    assert f"database lost-database: {phase}: {reason}" in failed.output
+    assert "kubectl delete cluster.postgresql.cnpg.io lost-database -n databases, then pulumi up --refresh" in failed.output
+
+    pair.secondary.outcomes.ordered.clear()
+    url = f"{pair.secondary.url}/apis/postgresql.cnpg.io/v1/namespaces/databases/clusters/lost-database"
+    urllib.request.urlopen(urllib.request.Request(url, method="DELETE")).close()
+    pair.pulumi.up("secondary", "--refresh")
+    assert "lost-database" in names(pair, "secondary")
+    assert pair.pulumi.outputs("secondary")["databases"]["lost-database"] == "replica"
+
+
+@pytest.mark.parametrize("phase", ["failed", "invalid backup definition"])
+def test_a_first_backup_that_fails_fails_the_up_with_its_reason(pair: Pair, phase: str) -> None:
+    """`phase` ends the name, for what one case leaves is the other's too."""
+    name = f"backup-{phase[:6]}-database".replace(" ", "")
+    add(pair, name)
+    order = {"kind": "Backup", "name": name, "phase": phase, "error": "AccessDenied on PutObject"}
+    pair.clusters["primary"].outcomes.order(order)
+    failed = pair.pulumi.up("primary", check=False)
+    assert failed.exit_code
+    assert f"database {name}: its first backup ended {phase}: AccessDenied on PutObject" in failed.output
+    pair.clusters["primary"].outcomes.ordered.clear()
+    url = f"{pair.clusters['primary'].url}/apis/postgresql.cnpg.io/v1/namespaces/databases/backups/{name}-first-g1"
+    urllib.request.urlopen(urllib.request.Request(url, method="DELETE")).close()
+    pair.pulumi.up("primary", "--refresh")
+    pair.bring_first_backup(name)
+    pair.pulumi.up("secondary")

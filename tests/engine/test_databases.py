@@ -1,0 +1,236 @@
+"""A failover of a pair with a database, under the real engine: what the flip does to it, and what does not let it happen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from lab.project import lab_database
+from lab.pulumi import touched
+from lab.standins.recorded_cluster.kinds import OPERATORS
+from tests.engine.conftest import Pair
+from tests.engine.test_flip import TOUCHED_BY_A_FLIP, planned
+
+DATABASES = (lab_database(),)
+TOUCHED = TOUCHED_BY_A_FLIP | {
+    ("kubernetes:postgresql.cnpg.io/v1:Cluster", "failover-databases-app-database", "update"),
+    ("kubernetes:batch/v1:Job", "failover-databases-app-database-promoted", "create"),
+}
+UNRECOVERABLE = "Cluster is unrecoverable and needs manual intervention"
+
+
+def cluster(pair: Pair, role: str = "secondary") -> dict[str, Any]:
+    [found] = pair.clusters[role].objects("Cluster.postgresql.cnpg.io")
+    return found
+
+
+def written_to(pair: Pair) -> str:
+    """The half that the secondary's Cluster takes for the one that is written to."""
+    return str(cluster(pair)["spec"]["replica"]["primary"])
+
+
+@contextmanager
+def configured(pair: Pair, key: str, value: str, role: str = "secondary") -> Iterator[None]:
+    pair.pulumi.run("config", "set", "--path", key, value, "-s", role)
+    try:
+        yield
+    finally:
+        pair.pulumi.run("config", "rm", key.partition(".")[0], "-s", role)
+
+
+def refused_flip(pair: Pair) -> str:
+    """What a flip says that the gate refuses; and that it touched nothing."""
+    before, calls = pair.pulumi.resources("secondary"), len(pair.calls())
+    with configured(pair, "failover.preflight", "1s"):
+        refused = pair.flip(check=False)
+    assert refused.exit_code
+    assert touched(before, pair.pulumi.resources("secondary")) == []
+    assert not [call for call in pair.calls(calls) if call["method"] in ("Create", "Update", "Delete")]
+    assert pair.flag() == "primary"
+    assert written_to(pair) == "app-database-primary"
+    pair.pulumi.run("config", "rm", "active", "-s", "secondary")
+    return refused.output
+
+
+def test_both_regions_have_their_half_after_four_ups_and_deploying_again_changes_nothing(pair: Pair) -> None:
+    assert cluster(pair, "primary")["spec"]["replica"]["self"] == "app-database-primary"
+    assert cluster(pair)["spec"]["replica"]["self"] == "app-database-secondary"
+    for role, database in (("primary", "primary"), ("secondary", "replica")):
+        pair.pulumi.up(role, "--expect-no-changes")
+        assert pair.pulumi.outputs(role)["databases"] == {"app-database": database}
+
+
+def test_a_flip_promotes_the_database_beside_the_restores_and_before_anything_is_scaled(pair: Pair) -> None:
+    pair.pulumi.configure("secondary", "active", "secondary")
+    assert planned(pair.pulumi.run("preview", "-s", "secondary", "--json").output) == TOUCHED
+    before, since = pair.pulumi.resources("secondary"), len(pair.calls())
+    pair.pulumi.up("secondary")
+    done = {(entry["type"], entry["name"], entry["operation"]) for entry in touched(before, pair.pulumi.resources("secondary"))}
+    assert done == TOUCHED
+    order = [
+        call["urn"].rpartition("::")[2]
+        for call in pair.calls(since)
+        if call["method"] in ("Create", "Update") and not call["preview"]
+    ]
+    promoted = order.index("failover-databases-app-database-promoted")
+    assert order.index("failover-databases-app-database") < promoted
+    assert order.index("failover-restores-hourly-critical") < order.index("failover-restores-daily-full")
+    assert set(order[:4]) == {
+        "failover-databases-app-database",
+        "failover-databases-app-database-promoted",
+        "failover-restores-hourly-critical",
+        "failover-restores-daily-full",
+    }
+    assert order[4:8] == [
+        "failover-workloads-scale-production",
+        "failover-workloads-verify-production",
+        "failover-flag",
+        "failover-serving",
+    ]
+    assert written_to(pair) == "app-database-secondary"
+    outputs = pair.pulumi.outputs("secondary")
+    assert outputs["databases"] == {"app-database": "promoted"}
+    assert "promote app-database" in [step["name"] for step in outputs["failover"]["steps"]]
+    pair.pulumi.up("secondary", "--expect-no-changes")
+
+
+def test_a_field_that_somebody_else_has_taken_does_not_keep_a_standby_from_being_promoted(pair: Pair) -> None:
+    theirs = {**cluster(pair), "spec": {"replica": {"primary": "app-database-primary"}}}
+    theirs.pop("status")
+    pair.secondary.put(theirs, manager="kubectl-edit")
+    pair.flip()
+    assert written_to(pair) == "app-database-secondary"
+    assert pair.flag() == "secondary"
+
+
+def test_a_standby_is_not_promoted_while_the_primary_answers_unless_forced(pair: Pair) -> None:
+    pair.secondary.outcomes.order({"kind": "Pod", "name": "primary-answers-", "phase": "Succeeded"})
+    assert "the primary region still answers at https://app.example.com/" in refused_flip(pair)
+    assert pair.secondary.objects("Pod") == [], "the Pod that asked is gone"
+    with configured(pair, "force", "true"):
+        pair.flip()
+    assert pair.flag() == "secondary"
+    assert written_to(pair) == "app-database-secondary"
+    pair.pulumi.up("secondary", "--expect-no-changes")
+
+
+def test_a_standby_that_is_farther_behind_than_the_rpo_is_not_promoted_unless_forced(pair: Pair) -> None:
+    segment = "cnpg/app-database-primary-g1/wals/0000000100000000/000000010000000000000003.zst"
+    pair.s3().put_object(Bucket="acme-database-us-west-2-123456789012", Key=segment, Body=b"")
+    pair.secondary.said["app-database-1:9187/proxy/metrics"] = "cnpg_pg_replication_lag 900"
+    try:
+        said = refused_flip(pair)
+        assert "it is 15 min" in said or "it is 14 min" in said, said
+        assert "and the RPO is 5 min 0 s" in said
+        assert "pulumi config set force true -s secondary" in said
+        with configured(pair, "force", "true"):
+            pair.flip()
+    finally:
+        pair.secondary.said.clear()
+    assert pair.flag() == "secondary"
+
+
+def test_a_standby_that_is_lost_is_not_promoted(pair: Pair) -> None:
+    well = cluster(pair)
+    reason = "one of the WAL files is missing"
+    pair.secondary.put({**well, "status": {**well["status"], "phase": UNRECOVERABLE, "phaseReason": reason}})
+    said = refused_flip(pair)
+    pair.secondary.put(well)
+    assert f"database app-database is not healthy here: {UNRECOVERABLE}: {reason}" in said
+
+
+def test_without_its_operator_no_standby_is_promoted(pair: Pair) -> None:
+    pair.secondary.store.uninstall(OPERATORS)
+    pair.pulumi.configure("secondary", "active", "secondary")
+    preview = pair.pulumi.run("preview", "-s", "secondary", check=False)
+    pair.pulumi.run("config", "rm", "active", "-s", "secondary")
+    pair.secondary.store.install(OPERATORS)
+    assert preview.exit_code
+    assert "CloudNativePG" in preview.output
+    assert "not installed in this cluster" in preview.output
+
+
+def test_a_promoted_database_is_not_sent_back_to_follow_the_old_one_unless_forced(serving_secondary: Pair) -> None:
+    pulumi = serving_secondary.pulumi
+    before = pulumi.resources("secondary")
+    pulumi.configure("secondary", "active", "primary")
+    refused = pulumi.up("secondary", check=False)
+    assert refused.exit_code
+    assert "was promoted here and has taken writes that the primary region does not have" in refused.output
+    assert touched(before, pulumi.resources("secondary")) == []
+    assert serving_secondary.flag() == "secondary"
+    with configured(serving_secondary, "force", "true"):
+        pulumi.up("secondary")
+    assert serving_secondary.flag() == "primary"
+    assert written_to(serving_secondary) == "app-database-primary"
+
+
+def test_a_promotion_that_fails_moves_no_traffic_says_why_and_is_tried_again_by_the_next_up(pair: Pair) -> None:
+    job = "failover-databases-app-database-promoted"
+    pair.secondary.outcomes.order(
+        {"kind": "Job", "name": job, "phase": "Failed", "message": "timed out waiting for the first write"}
+    )
+    failed = pair.flip(check=False)
+    assert failed.exit_code
+    assert "timed out waiting for the first write" in failed.output
+    assert pair.flag() == "primary"
+    assert "failover-workloads-scale" not in str(pair.secondary.objects("Job"))
+    restored = pair.restore_names()
+    pair.secondary.outcomes.ordered.clear()
+    pair.pulumi.up("secondary")
+    assert pair.flag() == "secondary"
+    assert pair.restore_names() == restored, "what was restored is not restored again"
+
+
+def test_a_primary_that_comes_back_puts_its_database_to_sleep_and_destroys_nothing(serving_secondary: Pair) -> None:
+    pulumi = serving_secondary.pulumi
+    before = pulumi.resources("primary")
+    pulumi.configure("primary", "active", "secondary")
+    pulumi.up("primary")
+    done = {(entry["name"], entry["operation"]) for entry in touched(before, pulumi.resources("primary"))}
+    assert done == {
+        ("failover", "update"),
+        ("failover-serving", "delete"),
+        ("failover-workloads-scale-production", "create"),
+        ("failover-databases-app-database", "update"),
+        ("failover-databases-app-database-backups", "update"),
+        ("schedules-daily-full", "update"),
+        ("schedules-hourly-critical", "update"),
+    }
+    asleep = cluster(serving_secondary, "primary")
+    assert asleep["metadata"]["annotations"]["cnpg.io/hibernation"] == "on"
+    assert asleep["spec"]["replica"]["primary"] == "app-database-primary", "it keeps its data, and follows nobody"
+    assert asleep["status"]["readyInstances"] == 0
+    [schedule] = serving_secondary.clusters["primary"].objects("ScheduledBackup")
+    assert schedule["spec"]["suspend"] is True
+    assert pulumi.outputs("primary")["databases"] == {"app-database": "fenced"}
+    pulumi.up("primary", "--expect-no-changes")
+
+    serving_secondary.stand_by()
+    pulumi.run("config", "rm", "active", "-s", "primary")
+    pulumi.up("primary")
+    assert "cnpg.io/hibernation" not in cluster(serving_secondary, "primary")["metadata"]["annotations"]
+
+
+@pytest.mark.parametrize("role", ["primary", "secondary"])
+def test_nothing_of_a_database_is_deleted_by_a_command(pair: Pair, role: str) -> None:
+    resources = {resource["urn"].rpartition("::")[2]: resource for resource in pair.pulumi.resources(role)}
+    kept = {name for name, resource in resources.items() if resource.get("retainOnDelete")}
+    assert {
+        "failover-databases-app-database",
+        "failover-databases-app-database-owner",
+        "failover-databases-app-database-archive-primary",
+        "failover-databases-app-database-archive-secondary",
+    } <= kept
+    assert resources["failover-databases-app-database"]["protect"] is True
+
+
+def test_the_owners_password_is_nowhere_in_the_clear(pair: Pair) -> None:
+    for role in ("primary", "secondary"):
+        state = pair.pulumi.run("stack", "export", "-s", role).output
+        assert "correct horse" not in state
+        assert "correct horse" not in json.dumps(pair.pulumi.outputs(role))

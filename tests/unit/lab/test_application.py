@@ -1,0 +1,283 @@
+"""The demo application as it runs: its ledger on a real PostgreSQL that dies, comes back, stands by and is promoted."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from lab import ledger
+from lab.application import manifests
+from lab.tools import toolbox
+from lab.tools.groups import GROUPS
+from lab.waiting import until
+from tests.unit.lab.test_ledger import BEFORE, DIED
+
+SHOP = toolbox.directory(GROUPS["application"]) / "shop"
+POSTGRES = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
+PATIENCE = 2.9
+"""Seconds within which every request must end: less than lab.client waits."""
+
+needs_shop = pytest.mark.skipif(not SHOP.exists(), reason="the application is not built: python -m lab.tools application")
+needs_postgres = pytest.mark.skipif(POSTGRES is None, reason="no PostgreSQL server is installed here")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+class Postgres:
+    """One server on loopback. It refuses to be root's, so that it runs as nobody where the tests are."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory, self.data, self.port = directory, directory / "data", free_port()
+        self.as_user = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
+        if self.as_user:
+            shutil.chown(directory, "nobody", "nogroup")
+        self.run("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
+        with (self.data / "postgresql.conf").open("a") as settings:
+            settings.write(f"listen_addresses = '127.0.0.1'\nport = {self.port}\nunix_socket_directories = ''\n")
+        self.start()
+        self.query("create role app login", "postgres")
+        self.query("create database app owner app", "postgres")
+
+    def run(self, program: str, *arguments: str | Path) -> str:
+        ran = subprocess.run(
+            [POSTGRES / program, *arguments], **self.as_user, cwd="/", text=True, check=True, stdout=subprocess.PIPE
+        )
+        return ran.stdout
+
+    def control(self, *arguments: str) -> None:
+        # Its output to a file: the server inherits it, and would keep a pipe open.
+        with (self.directory / "pg_ctl.log").open("a") as log:
+            command = [POSTGRES / "pg_ctl", "-D", self.data, "-l", self.directory / "server.log", "-w", *arguments]
+            subprocess.run(command, **self.as_user, cwd="/", check=True, stdout=log, stderr=log)
+
+    def start(self) -> None:
+        self.control("start")
+
+    def crash(self) -> None:
+        """Nothing is flushed and nobody is told goodbye: what was committed is in the log only."""
+        self.control("stop", "-m", "immediate")
+
+    def stand_by(self) -> None:
+        self.control("stop", "-m", "fast")
+        (self.data / "standby.signal").touch()
+        self.start()
+
+    def query(self, sql: str, database: str = "app") -> str:
+        return self.run("psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-qAt", "-c", sql, database)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    directory = Path(tempfile.mkdtemp(prefix="postgres-"))  # not below tmp_path, which is closed to nobody
+    postgres = None
+    try:
+        postgres = Postgres(directory)
+        yield postgres
+    finally:
+        if postgres is not None:
+            postgres.control("stop", "-m", "immediate")
+        shutil.rmtree(directory)
+
+
+@pytest.fixture
+def postgres(server) -> Postgres:
+    """The server, without a ledger."""
+    server.query("drop table if exists ledger")
+    return server
+
+
+class Shop:
+    """A pod of the application; `ask` gives status and body, and fails the test where an answer takes too long."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def ask(self, method: str, path: str, body: object = None) -> tuple[int, dict]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body))
+            answer = connection.getresponse()
+            content = answer.read()
+            return answer.status, json.loads(content) if content.startswith(b"{") else {}
+        finally:
+            connection.close()
+
+    def write(self, sequence: int) -> tuple[int, dict]:
+        return self.ask("POST", "/orders", {"sequence": sequence, "client_time": "2026-11-24T12:00:00.123Z"})
+
+
+@contextmanager
+def shop(directory: Path, database_port: int | None) -> Iterator[Shop]:
+    for name, text in (("token", "a token"), ("username", "app"), ("password", "secret")):
+        (directory / name).write_text(text)
+    port = free_port()
+    environment = {"PORT": str(port), "REGION": "primary", "POD": "shop-1", "GREETING": "hi", "TOKEN_FILE": f"{directory}/token"}
+    if database_port:
+        environment |= {"DATABASE_HOST": "127.0.0.1", "DATABASE_PORT": str(database_port), "DATABASE_NAME": "app"}
+        environment["DATABASE_CREDENTIALS"] = str(directory)
+    with (directory / "shop.log").open("w") as log:
+        process = subprocess.Popen([SHOP], env=environment, stdout=log, stderr=log)
+    running = Shop(port)
+    try:
+        until("the application to answer", lambda: running.ask("GET", "/healthz")[0] == 200, timeout=20, interval=0.05)
+        yield running
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@needs_shop
+def test_without_a_database_the_application_is_stateless_and_ready(tmp_path):
+    with shop(tmp_path, None) as running:
+        assert running.ask("GET", "/")[1]["region"] == "primary"
+        assert running.ask("GET", "/readyz")[0] == 200
+        assert running.write(1)[0] in (404, 405)
+
+
+@needs_shop
+def test_a_database_that_swallows_everything_keeps_nobody_waiting(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as deaf, shop(tmp_path, deaf.getsockname()[1]) as running:
+        for ask in (
+            lambda: running.write(1),
+            lambda: running.ask("GET", "/orders/latest"),
+            lambda: running.ask("GET", "/readyz"),
+        ):
+            status, body = ask()
+            assert status == 503
+            assert "deadline" in body["reason"]
+            assert "secret" not in body["reason"]
+        assert running.ask("GET", "/healthz")[0] == 200, "a restored pod is Ready while its database is still away"
+        assert running.ask("GET", "/")[0] == 200
+
+
+@needs_shop
+@needs_postgres
+def test_a_row_is_recorded_once_with_who_took_it_and_can_be_read(postgres, tmp_path):
+    with shop(tmp_path, postgres.port) as running:
+        assert running.ask("GET", "/orders/latest")[0] == 404
+        status, body = running.write(7)
+        assert status == 201
+        assert (body["sequence"], body["region"], body["pod"]) == (7, "primary", "shop-1")
+        assert running.write(7)[0] == 409, "a number is not used twice"
+        assert running.write(0)[0] == running.ask("POST", "/orders", "nonsense")[0] == 400
+        for path in ("/orders/7", "/orders/latest"):
+            status, found = running.ask("GET", path)
+            assert (status, found["sequence"], found["client_time"]) == (200, 7, "2026-11-24T12:00:00.123Z")
+        assert running.ask("GET", "/orders/8")[0] == 404
+    (row,) = ledger.read_rows(postgres.query)
+    assert row.sequence == 7
+
+
+@needs_shop
+@needs_postgres
+def test_no_acknowledged_row_is_missing_however_often_the_server_crashes(postgres, tmp_path):
+    acknowledged, sequence = [], 0
+    with shop(tmp_path, postgres.port) as running:
+
+        def write() -> bool:
+            nonlocal sequence
+            sequence += 1
+            status, body = running.write(sequence)
+            assert status in (201, 503), body
+            if status == 201:
+                acknowledged.append(sequence)
+            return status == 201
+
+        for _ in range(3):
+            until("ten more rows", lambda: [write() for _ in range(10)] == [True] * 10, timeout=20, interval=0.01)
+            postgres.crash()
+            assert not write()
+            postgres.start()
+        until("writes to be back", write, timeout=10, interval=0.01)
+    present = {row.sequence for row in ledger.read_rows(postgres.query)}
+    assert len(acknowledged) > 30
+    assert present >= {*acknowledged}
+
+
+@needs_shop
+@needs_postgres
+def test_a_standby_serves_reads_refuses_writes_and_takes_them_once_promoted(postgres, tmp_path):
+    with shop(tmp_path, postgres.port) as running:
+        assert running.write(1)[0] == 201
+        assert running.ask("GET", "/readyz")[0] == 200
+        postgres.stand_by()
+        until("reads", lambda: running.ask("GET", "/orders/latest")[0] == 200, timeout=10, interval=0.05)
+        status, body = running.write(2)
+        assert status == 503
+        assert "read-only" in body["reason"]
+        assert running.ask("GET", "/readyz") == (503, {"reason": "the database is a standby"})
+        assert running.ask("GET", "/healthz")[0] == 200
+        postgres.control("promote")
+        assert running.write(3)[0] == 201
+        assert running.ask("GET", "/readyz")[0] == 200
+    assert [row.sequence for row in ledger.read_rows(postgres.query)] == [1, 3]
+
+
+@needs_shop
+@needs_postgres
+def test_a_server_that_freezes_is_given_up_in_time_and_found_again(postgres, tmp_path):
+    with shop(tmp_path, postgres.port) as running:
+        assert running.write(1)[0] == 201
+        processes = [
+            int(pid) for pid in postgres.query("select pid from pg_stat_activity where backend_type = 'client backend'").split()
+        ]
+        processes.append(int((postgres.data / "postmaster.pid").read_text().split()[0]))
+        try:
+            for pid in processes:
+                stop_if_there(pid)
+            for sequence in (2, 3, 4):
+                began = time.monotonic()
+                assert running.write(sequence)[0] == 503
+                assert time.monotonic() - began < PATIENCE
+        finally:
+            for pid in processes:
+                stop_if_there(pid, "CONT")
+        assert running.write(5)[0] == 201
+
+
+def stop_if_there(pid: int, signal: str = "STOP") -> None:
+    subprocess.run(["kill", f"-{signal}", str(pid)], check=False, capture_output=True)
+
+
+@needs_shop
+@needs_postgres
+def test_the_counting_is_proven_on_a_real_table(postgres, tmp_path):
+    with shop(tmp_path, postgres.port) as running:
+        assert [running.write(number)[0] for number in (1, 2, 3)] == [201] * 3
+    postgres.query("update ledger set pod = E'it\\'s \\\\a'")
+    before = postgres.query("select * from ledger order by sequence")
+    assert ledger.prove_counting(postgres.query, BEFORE, [], DIED).holds
+    assert postgres.query("select * from ledger order by sequence") == before
+
+
+def test_with_a_database_the_application_brings_its_own_credentials():
+    objects = manifests.documents("shop:1", database=manifests.Database(username="app", password="p"))
+    (secret,) = [entry for entry in objects if entry["metadata"]["name"] == manifests.DATABASE_SECRET]
+    assert (secret["metadata"]["namespace"], secret["stringData"]) == ("production", {"username": "app", "password": "p"})
+    (deployment,) = [entry for entry in objects if entry["kind"] == "Deployment"]
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    environment = {entry["name"]: entry.get("value") for entry in container["env"]}
+    assert environment["DATABASE_HOST"] == "app-database-rw.databases.svc"
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    (volume,) = [entry for entry in pod["volumes"] if entry["secret"]["secretName"] == manifests.DATABASE_SECRET]
+    assert mounts[volume["name"]] == environment["DATABASE_CREDENTIALS"]
+    assert container["readinessProbe"]["httpGet"]["path"] == "/healthz", "not the database's readiness"
+
+
+def test_without_a_database_the_application_knows_of_none():
+    assert "DATABASE" not in json.dumps(manifests.documents("shop:1")).upper().replace('"NAME": "DATABASES"', "")
