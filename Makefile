@@ -57,3 +57,4 @@ setup: .venv/.ready ## the Python environment
 requirements: setup ## compile the pinned requirements anew from pyproject.toml (needs uv)
 	uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 pyproject.toml --group lab --group dev -o requirements-dev.txt
 	uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 pyproject.toml -c requirements-dev.txt -o requirements.txt
+	cd lab/tools/requirements && uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 --no-emit-package psycopg2 cloud-tools.in -o cloud-tools.txt

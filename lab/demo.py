@@ -79,6 +79,7 @@ def fail(lab: Lab, *, cache: bool = True) -> Report:
             until("service to last", lambda: _served(read_log(log), "secondary", at_least=25), timeout=60)
             if lab.plan:
                 until("writing to last", lambda: _served(read_writes(writes_log(log)), "secondary", at_least=25), timeout=60)
+                until("reading to last", lambda: _served(read_log(reads_log(log)), "secondary", at_least=25), timeout=60)
     finally:
         stop_client()
     record.happened("first answer from the secondary", served.time)

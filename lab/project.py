@@ -97,7 +97,8 @@ def _project_file(files: ProjectFiles) -> dict[str, Any]:
     config = project["config"]
     config["dns"]["value"] |= {"zoneId": files.zone_id, "ttl": files.ttl, "mode": files.mode}
     for workload in config["workloads"]["value"]:
-        workload["check"] = {"service": "shop", "path": "/healthz"}
+        # Ready is what can write; healthy what runs.
+        workload["check"] = {"service": "shop", "path": "/readyz" if files.databases else "/healthz"}
     config["databases"]["value"] = [dict(database) for database in files.databases]
     config["etcd"] = {"value": dict(files.etcd)}
     if files.images:

@@ -32,5 +32,5 @@ if ! segment=$(ask "SELECT pg_walfile_name(pg_switch_wal())"); then
   exit 1
 fi
 await "WAL segment $segment to be archived (see: kubectl get cluster, condition ContinuousArchiving)" \
-  "SELECT last_archived_wal >= '$segment' FROM pg_stat_archiver"
+  "SELECT last_archived_wal COLLATE \"C\" >= '$segment' FROM pg_stat_archiver"
 echo "accepts writes; $segment is archived"

@@ -187,7 +187,7 @@ GROUPS: Mapping[str, Group] = {
         Group(
             name="application",
             module=APPLICATION,
-            cold_seconds=20,
+            cold_seconds=40,
             programs=(Program(package=".", name="shop"),),
         ),
     )

@@ -16,7 +16,7 @@ from tests.engine.conftest import Pair
 from tests.engine.test_flip import TOUCHED_BY_A_FLIP, planned
 
 DATABASES = (lab_database(),)
-TOUCHED = TOUCHED_BY_A_FLIP | {
+TOUCHED_WITH_A_DATABASE = TOUCHED_BY_A_FLIP | {
     ("kubernetes:postgresql.cnpg.io/v1:Cluster", "failover-databases-app-database", "update"),
     ("kubernetes:batch/v1:Job", "failover-databases-app-database-promoted", "create"),
 }
@@ -66,11 +66,11 @@ def test_both_regions_have_their_half_after_four_ups_and_deploying_again_changes
 
 def test_a_flip_promotes_the_database_beside_the_restores_and_before_anything_is_scaled(pair: Pair) -> None:
     pair.pulumi.configure("secondary", "active", "secondary")
-    assert planned(pair.pulumi.run("preview", "-s", "secondary", "--json").output) == TOUCHED
+    assert planned(pair.pulumi.run("preview", "-s", "secondary", "--json").output) == TOUCHED_WITH_A_DATABASE
     before, since = pair.pulumi.resources("secondary"), len(pair.calls())
     pair.pulumi.up("secondary")
     done = {(entry["type"], entry["name"], entry["operation"]) for entry in touched(before, pair.pulumi.resources("secondary"))}
-    assert done == TOUCHED
+    assert done == TOUCHED_WITH_A_DATABASE
     order = [
         call["urn"].rpartition("::")[2]
         for call in pair.calls(since)

@@ -1,8 +1,9 @@
-"""One lab for all of its tests: two regions, both stacks, the application and its backups."""
+"""Labs for tests: two regions, both stacks, the application and its backups."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -24,10 +25,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=f"the lab cannot run here: {'; '.join(OBSTACLES)}"))
 
 
-@pytest.fixture(scope="session")
-def running_lab() -> Iterator[Lab]:
-    """Up once, down at the end, also after a failure or Ctrl-C."""
-    lab = Lab()
+@contextmanager
+def deployed(lab: Lab) -> Iterator[Lab]:
+    """From nothing to both stacks and the application; down at the end, also after a failure or Ctrl-C."""
     lab.set_up()
     lab.down()
     lab.forget()
@@ -37,6 +37,13 @@ def running_lab() -> Iterator[Lab]:
         yield lab
     finally:
         lab.down()
+
+
+@pytest.fixture(scope="module")
+def running_lab() -> Iterator[Lab]:
+    """A lab without a database, up once a module: a machine holds one lab at a time."""
+    with deployed(Lab()) as lab:
+        yield lab
 
 
 @pytest.fixture

@@ -1,0 +1,123 @@
+"""A region dies under a client that never stops writing: real PostgreSQL and operator, every acknowledged row counted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from lab import databases, demo
+from lab.report import model
+from lab.report.model import Report
+from lab.waiting import until
+from lab.world import Lab
+from tests.engine.test_databases import TOUCHED_WITH_A_DATABASE
+from tests.lab.conftest import deployed
+
+NOTE = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "ordinary", "namespace": "databases"}, "data": {"a": "b"}}
+
+
+def items(lab: Lab, region: str, *what: str) -> list[dict[str, Any]]:
+    return list(json.loads(lab.kubectl(region, "get", *what, "-o", "json"))["items"])
+
+
+class TestByArchive:
+    """The default: WAL through S3, read by the standby from the replicated bucket of its own region."""
+
+    @pytest.fixture(scope="class")
+    def failed_over(self) -> Iterator[tuple[Lab, Report]]:
+        lab = Lab(plan=databases.Plan())
+        with deployed(lab):
+            lab.kubectl("primary", "apply", "-f", "-", stdin=yaml.safe_dump(NOTE))
+            lab.back_up()
+            yield lab, demo.fail(lab, cache=False)
+
+    def test_the_secondary_writes_and_every_row_is_accounted_for(self, failed_over: tuple[Lab, Report]) -> None:
+        _, report = failed_over
+        assert model.verdict(report) == []
+        assert report.rows_acknowledged is not None
+        assert report.rows_acknowledged > 100
+        assert report.rows_lost is not None
+        assert report.newest_surviving is not None, "the standby had followed"
+        assert report.calls_to_dead_region == 0
+
+    def test_the_counting_sees_a_row_too_many_and_a_row_too_few(self, failed_over: tuple[Lab, Report]) -> None:
+        _, report = failed_over
+        assert report.counting_proven is not None
+        assert report.counting_proven.holds
+
+    def test_the_flip_touches_one_cluster_more_and_the_job_that_confirms_it(self, failed_over: tuple[Lab, Report]) -> None:
+        _, report = failed_over
+        assert {(change.type, change.name, change.operation) for change in report.flip.resources} == TOUCHED_WITH_A_DATABASE
+
+    def test_the_promotion_runs_beside_the_restore_and_before_the_traffic(self, failed_over: tuple[Lab, Report]) -> None:
+        _, report = failed_over
+        steps = {step.name: step for step in report.steps}
+        assert steps["promote app-database"].start <= steps["restore hourly-critical"].end
+        assert steps["promote app-database"].end <= steps["scale production"].start
+        assert report.steps[-1].name == "traffic"
+
+    def test_the_promoted_database_archives_on_a_timeline_of_its_own(self, failed_over: tuple[Lab, Report]) -> None:
+        lab, _ = failed_over
+        archived, timeline = lab.query(
+            "select last_archived_wal, (select timeline_id from pg_control_checkpoint()) from pg_stat_archiver"
+        ).split("|")
+        assert int(timeline) > 1
+        assert int(archived[:8], 16) > 1
+
+    def test_velero_brings_back_what_is_ordinary_and_nothing_of_the_database(self, failed_over: tuple[Lab, Report]) -> None:
+        lab, _ = failed_over
+        restored = ["-n", "databases", "-l", "velero.io/restore-name"]
+        assert [item["metadata"]["name"] for item in items(lab, "secondary", "configmap", *restored)] == ["ordinary"]
+        for kind in ("cluster.postgresql.cnpg.io", "objectstore.barmancloud.cnpg.io", "persistentvolumeclaim", "pod", "secret"):
+            assert items(lab, "secondary", kind, *restored) == [], f"a {kind} came out of a backup"
+            assert items(lab, "secondary", kind, "-n", "databases") != [], f"there is a {kind}, and the program made it"
+
+    def test_another_up_changes_nothing(self, failed_over: tuple[Lab, Report]) -> None:
+        lab, _ = failed_over
+        lab.pulumi.up("secondary", "--expect-no-changes")
+
+    def test_a_primary_that_comes_back_is_put_to_sleep_with_its_data(self, failed_over: tuple[Lab, Report]) -> None:
+        lab, _ = failed_over
+        lab.heal("primary")
+        until("the old primary to be up", lambda: databases.query(lab.kubectl, "primary", "select 1") == "1", timeout=120)
+        refused = lab.pulumi.up("primary", check=False)
+        assert refused.exit_code
+        assert "the secondary region has taken over" in refused.output
+
+        lab.pulumi.configure("primary", "active", "secondary")
+        lab.pulumi.up("primary")
+
+        conditions = {entry["type"]: entry["status"] for entry in databases.status(lab.kubectl, "primary")["conditions"]}
+        assert conditions["cnpg.io/hibernation"] == "True"
+        assert items(lab, "primary", "pod", "-n", "databases") == []
+        assert items(lab, "primary", "persistentvolumeclaim", "-n", "databases") != []
+        lab.pulumi.up("primary", "--expect-no-changes")
+
+
+class TestByStreaming:
+    """A connection, and as its fallback an archive that is in the dead region."""
+
+    @pytest.fixture(scope="class")
+    def failed_over(self) -> Iterator[tuple[Lab, Report]]:
+        lab = Lab(plan=databases.Plan(replication="streaming", source="primary-bucket"))
+        with deployed(lab):
+            yield lab, demo.fail(lab, cache=False)
+
+    def test_the_standby_streams_and_loses_less_than_an_archive_would(self, failed_over: tuple[Lab, Report]) -> None:
+        _, report = failed_over
+        assert model.verdict(report) == []
+        assert report.rpo_seconds is not None
+        assert report.rpo_seconds < 5, "a segment would be as old as archive_timeout"
+
+    def test_a_source_that_is_silent_does_not_hold_the_promotion(self, failed_over: tuple[Lab, Report]) -> None:
+        lab, report = failed_over
+        silent = [
+            request for request in lab.cloud.access_log() if request.status == "black-hole" and request.source != "172.30.0.2"
+        ]
+        assert silent, "the standby asked the archive of the dead region, which does not answer"
+        promoted = next(step for step in report.steps if step.name == "promote app-database")
+        assert promoted.seconds < 60, "few tries, and none of them long"
