@@ -69,8 +69,8 @@ def _not_ready(cluster: ClusterApi, settings: Database) -> str | None:
     found = cluster.read_database(settings.namespace, settings.name)
     if found is None:
         return (
-            f"database {settings.name} has no standby in this cluster; it is made by pulumi up -s secondary while the primary is "
-            "alive, and cannot be made from a region that is dead but by hand (docs/recovery.md)"
+            f"database {settings.name} has no standby in this cluster; where its archive is in this region it can still be made, "
+            "without the primary: docs/recovery.md, Without a standby"
         )
     status = found.get("status") or {}
     if status.get("phase") != HEALTHY:

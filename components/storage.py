@@ -10,9 +10,9 @@ from functools import partial
 import pulumi
 import pulumi_aws as aws
 
-from settings.model import Purpose
 from settings.model import Storage as StorageSettings
 from settings.names import Names
+from settings.topology import Purpose
 
 PURPOSES: tuple[Purpose, ...] = ("velero", "etcd", "database")
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from settings.fields import LABEL_LENGTH
-from settings.model import Purpose, Topology
 from settings.roles import Role, peer_of
+from settings.topology import Purpose, Topology
 
 NAMESPACE = "k8s-dr"
 """Namespace of the program's own Jobs and records, in both clusters."""

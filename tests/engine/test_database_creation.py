@@ -15,6 +15,7 @@ from lab.pulumi import touched
 from lab.standins.archive import put_base_backup
 from lab.standins.recorded_cluster.kinds import OPERATORS
 from tests.engine.conftest import Pair
+from tests.examples import ROOT
 
 
 def names(pair: Pair, role: str) -> set[str]:
@@ -92,6 +93,17 @@ def test_a_standby_waits_for_the_primarys_first_backup(pair: Pair) -> None:
     assert "orders-database" in names(pair, "secondary")
     for role in stacks.ROLES:
         pair.pulumi.up(role, "--expect-no-changes")
+
+
+def test_a_standby_is_made_from_the_replicated_archive_alone_as_the_page_on_recovery_says(pair: Pair) -> None:
+    add(pair, "late-database")
+    pair.bring_first_backup("late-database")
+    targets = ["--target", "**dr:failover:Failover$**", "--target", "**dr:failover:Failover::**"]
+    page = (ROOT / "docs" / "recovery.md").read_text()
+    assert "pulumi up -s secondary --target '**dr:failover:Failover$**' --target '**dr:failover:Failover::**'" in page
+    pair.pulumi.up("secondary", *targets)
+    assert "late-database" in names(pair, "secondary")
+    assert "late-database" not in names(pair, "primary")
 
 
 def test_a_standby_that_is_lost_fails_the_up_at_once_and_is_made_anew_as_the_message_says(pair: Pair) -> None:

@@ -94,7 +94,7 @@ def test_an_operator_that_is_not_there_is_named_with_its_key(groups: set[str], w
 def test_a_standby_that_is_not_there_cannot_be_promoted_and_no_force_makes_one(force: bool) -> None:
     (told,) = against(FakeCluster(), force=force)
     assert told.startswith(
-        "database app-database has no standby in this cluster; it is made by pulumi up -s secondary while the "
+        "database app-database has no standby in this cluster; where its archive is in this region it can still be made"
     )
 
 

@@ -16,9 +16,10 @@ from werkzeug.serving import make_server
 
 from components.gate import FlagUnreadableError, read_flag
 from components.traffic import flag_content
-from settings.model import Aws, Regions, Topology
+from settings.model import Aws
 from settings.names import FLAG_KEY, Names
 from settings.roles import Role
+from settings.topology import Regions, Topology
 
 TOPOLOGY = Topology(organization="acme", account_id="123456789012", regions=Regions(primary="us-east-1", secondary="us-west-2"))
 NAMES = Names(topology=TOPOLOGY, role="primary")

@@ -7,9 +7,9 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from settings.model import Regions, Topology
 from settings.names import FLAG_KEY, Names, fitting
 from settings.roles import Role, peer_of
+from settings.topology import Regions, Topology
 
 PURPOSES = ("velero", "etcd", "database")
 REGIONS = ["us-east-1", "us-west-2", "eu-central-1", "ap-northeast-1", "ca-west-1", "ap-southeast-4"]

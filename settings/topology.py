@@ -1,0 +1,56 @@
+"""Whose disaster recovery it is, and in which two regions: from this every name is computed."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from settings.fields import AwsRegion, Mistake, Model, matching
+from settings.roles import Role
+
+Purpose = Literal["velero", "etcd", "database", "dr-flag"]
+
+
+class Regions(Model):
+    """The two AWS regions. Which one is which never changes; who is active does."""
+
+    primary: AwsRegion = Field(description="the region that normally serves")
+    secondary: AwsRegion = Field(description="the region that takes over")
+
+    @field_validator("secondary")
+    @classmethod
+    def _two_regions(cls, secondary: str, info: ValidationInfo) -> str:
+        if secondary == info.data.get("primary"):
+            raise ValueError("is the primary region too; a region cannot stand in for itself, choose another")
+        return secondary
+
+
+class Topology(Model):
+    """Whose buckets, in which two regions: from this every name is computed."""
+
+    organization: Annotated[str, matching(re.compile(r"[a-z0-9][a-z0-9-]{0,19}"), "a short lower-case name", "acme")] = Field(
+        description="first part of every bucket and role name"
+    )
+    account_id: Annotated[str, matching(re.compile(r"\d{12}"), "an AWS account id in quotes", '"123456789012"')] = Field(
+        description="the AWS account, twelve digits, in quotes"
+    )
+    regions: Regions = Field(description="the two AWS regions")
+
+    def region(self, role: Role) -> str:
+        return self.regions.primary if role == "primary" else self.regions.secondary
+
+    def bucket(self, purpose: Purpose, region: str) -> str:
+        return f"{self.organization}-{purpose}-{region}-{self.account_id}"
+
+    def schedule(self, backup: str, role: Role) -> str:
+        """Velero syncs Backups by name, and one of the same name hides the peer's: so the region is in the name."""
+        return f"{backup}-{self.region(role)}"
+
+    @model_validator(mode="after")
+    def _bucket_names_fit(self) -> Topology:
+        longest = max((self.bucket("database", region) for region in (self.regions.primary, self.regions.secondary)), key=len)
+        if len(longest) > 63:
+            raise Mistake(f"gives the bucket name {{}} of {len(longest)} characters, S3 allows 63; shorten organization", longest)
+        return self
