@@ -5,8 +5,9 @@ Read from objects alone, as the Barman Cloud plugin writes them: `<prefix>/<serv
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import boto3
@@ -15,6 +16,9 @@ import botocore.exceptions
 
 from settings.model import Aws
 from settings.names import ARCHIVE_PREFIX
+
+_SEGMENT = re.compile(r"/([0-9A-F]{24})(\.(?!partial)[a-z]\w*)?$")
+"""A WAL segment, compressed or not; not the label of a backup that began in it, nor one that is `.partial`."""
 
 
 class ArchiveUnreadableError(Exception):
@@ -30,8 +34,8 @@ class Archive(Protocol):
     def used(self, server: str) -> bool:
         """Whether anything was ever archived under this name."""
 
-    def newest_segment(self, server: str) -> datetime | None:
-        """When the newest WAL segment was archived; None where there is none."""
+    def backlog(self, server: str, follower: str) -> timedelta:
+        """WAL of how long was archived by `server` and not by `follower`, which archives again what it has restored."""
 
 
 class LiveArchive:
@@ -92,9 +96,16 @@ class LiveArchive:
                 return f"WAL segment {segment}, which the base backup {where} needs, is not there yet"
         return None
 
-    def newest_segment(self, server: str) -> datetime | None:
-        directories = self._directories(f"{ARCHIVE_PREFIX}/{server}/wals/")
-        return max(self._objects(directories[-1]).values(), default=None) if directories else None
+    def backlog(self, server: str, follower: str) -> timedelta:
+        newest = max(self._segments(follower), default="")
+        lacking = [archived for segment, archived in self._segments(server).items() if segment > newest]
+        return max(lacking) - min(lacking) if lacking else timedelta(0)
+
+    def _segments(self, server: str) -> dict[str, datetime]:
+        """The newest WAL segments and when each was archived: those of the last two directories, 256 to 512 of them or fewer."""
+        directories = self._directories(f"{ARCHIVE_PREFIX}/{server}/wals/")[-2:]
+        objects = {key: archived for directory in directories for key, archived in self._objects(directory).items()}
+        return {found[1]: archived for key, archived in objects.items() if (found := _SEGMENT.search(key))}
 
     def used(self, server: str) -> bool:
         return bool(self._directories(f"{ARCHIVE_PREFIX}/{server}/"))

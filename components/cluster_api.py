@@ -5,6 +5,7 @@ Only ever the region's own cluster, by the context that the stack names.
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -22,6 +23,9 @@ _PATIENCE = (3.0, 10.0)
 
 _PROBE_SECONDS = 20.0
 """How long the Pod that asks may take, its start included; where it cannot start nothing is known, and nothing is refused."""
+
+_ANSWER = re.compile(r"\((NotFound|Unauthorized|Forbidden|BadRequest|MethodNotAllowed|NotAcceptable|Conflict|TooManyRequests)\)")
+"""What kubectl says of an HTTP status from 400 to 499."""
 
 
 class ClusterUnreachableError(Exception):
@@ -46,11 +50,9 @@ class ClusterApi(Protocol):
     def read_database(self, namespace: str, name: str) -> dict[str, Any] | None:
         """A CloudNativePG Cluster; None where it is not there."""
 
-    def database_metrics(self, namespace: str, instance: str) -> str | None:
-        """What an instance tells Prometheus; None where it does not answer."""
-
-    def reaches(self, url: str) -> bool:
-        """Whether something answers `url` with success, asked by a Pod of the cluster: nobody else calls another region."""
+    def reaches(self, url: str) -> bool | None:
+        """Whether something answers at `url`, and not with an error of its own, asked by a Pod of the cluster: nobody else calls
+        another region. None where that could not be asked."""
 
 
 class LiveCluster:
@@ -109,34 +111,26 @@ class LiveCluster:
         found = self._ask(api.get_namespaced_custom_object, "postgresql.cnpg.io", "v1", namespace, "clusters", name)
         return None if found is None else dict(found)
 
-    def database_metrics(self, namespace: str, instance: str) -> str | None:
-        api = kubernetes.client.CoreV1Api(self._connected())
-
-        def read(*args: Any, **options: Any) -> str:
-            # Of a text the client makes what Python would print of its bytes, unless it is kept from reading it.
-            answer = api.connect_get_namespaced_pod_proxy_with_path(*args, _preload_content=False, **options)
-            return str(answer.data.decode())
-
-        try:
-            answer: str | None = self._ask(read, f"{instance}:9187", namespace, "metrics")
-        except ClusterUnreachableError:
-            return None  # the instance does not answer, or refuses; that it is healthy is asked elsewhere
-        return answer
-
-    def reaches(self, url: str) -> bool:
+    def reaches(self, url: str) -> bool | None:
         api = kubernetes.client.CoreV1Api(self._connected())
         made = self._ask(api.create_namespaced_pod, NAMESPACE, _asking_pod(self._image, url))
         if made is None:  # without the program's namespace there is no place to ask from
-            return False
+            return None
         name, deadline = made.metadata.name, time.monotonic() + _PROBE_SECONDS
         try:
             while time.monotonic() < deadline and (found := self._ask(api.read_namespaced_pod, name, NAMESPACE)):
                 if found.status.phase in ("Succeeded", "Failed"):
-                    return bool(found.status.phase == "Succeeded")
+                    return found.status.phase == "Succeeded" or _was_answered(found)
                 time.sleep(0.2)
-            return False
+            return None
         finally:
             self._ask(api.delete_namespaced_pod, name, NAMESPACE, grace_period_seconds=0)
+
+
+def _was_answered(pod: Any) -> bool:
+    """Whether kubectl failed for what a living server said (no such page, no right to it) and not for want of one."""
+    ended = [status.state.terminated for status in pod.status.container_statuses or [] if status.state.terminated]
+    return any(_ANSWER.search(each.message or "") for each in ended)
 
 
 def _asking_pod(image: str, url: str) -> dict[str, Any]:
@@ -153,6 +147,7 @@ def _asking_pod(image: str, url: str) -> dict[str, Any]:
             "--insecure-skip-tls-verify",  # it is asked whether it lives, and told nothing
             "--request-timeout=3s",
         ],
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }
     return {

@@ -39,16 +39,22 @@ class _WithStatus(pulumi.CustomResource):
         super().__init__(f"kubernetes:postgresql.cnpg.io/v1:{kind}", name, inputs, opts)
 
 
-def judge_cluster(settings: DatabaseSettings, status: Mapping[str, Any] | None) -> str:
-    """The Cluster's name, unless it is in a phase of no return: then DatabaseLostError, with the operator's reason."""
-    status = status or {}
-    if status.get("phase") in LOST:
-        raise DatabaseLostError(
-            f"database {settings.name}: {status['phase']}: {status.get('phaseReason') or 'the operator gives no reason'}. Once "
-            f"the cause is gone: kubectl delete cluster.postgresql.cnpg.io {settings.name} -n {settings.namespace}, then pulumi "
-            "up --refresh"
+def judge_cluster(half: Half, status: Mapping[str, Any] | None) -> str:
+    """The Cluster's name, unless it is in a phase that says that something is wrong: then DatabaseLostError, with the operator's
+    reason. As the Cluster was when this program last looked, so that what has healed meanwhile needs a refresh."""
+    settings, status = half.settings, status or {}
+    if status.get("phase") not in LOST:
+        return settings.name
+    reason = status.get("phaseReason") or "the operator gives no reason"
+    again = f"pulumi up --refresh -s {half.names.role}"
+    if half.role == "replica":
+        way_on = (
+            f"{again}; if the standby was never made: kubectl delete cluster.postgresql.cnpg.io {settings.name} -n "
+            f"{settings.namespace} first"
         )
-    return settings.name
+    else:
+        way_on = f"{again}; do not delete the Cluster, its volumes would go with it"
+    raise DatabaseLostError(f"database {settings.name}: {status['phase']}: {reason}. Once the cause is gone: {way_on}")
 
 
 def judge_backup(settings: DatabaseSettings, name: str, status: Mapping[str, Any] | None) -> str:
@@ -95,8 +101,8 @@ class Database(pulumi.ComponentResource):
         if args.half.names.role == "primary" or args.peer_ready:
             cluster = self._cluster(self._prerequisites())
             self._accompany(cluster)
-            self.writable.append(cluster.status.apply(partial(judge_cluster, self._settings)))
-            if args.half.names.role == "primary" and args.peer_ready:
+            self.writable.append(cluster.status.apply(partial(judge_cluster, self._args.half)))
+            if args.half.role == "primary" and args.peer_ready:
                 self.writable.append(self._first_backup(cluster))
             if args.half.role == "promoted":
                 self.confirmation = self._confirm(self.writable[0])
@@ -114,6 +120,17 @@ class Database(pulumi.ComponentResource):
             self._args.before_creation()
 
         return pulumi.ResourceHookBinding(before_create=[pulumi.ResourceHook(f"{self._stem}-{what}-can-be", check)])
+
+    def _refuse_another_generation(self, hook: pulumi.ResourceHookArgs) -> None:
+        """A running Cluster that took another server name would archive WAL there without the base backup that it belongs to."""
+        old, new = (
+            inputs["spec"]["plugins"][0]["parameters"]["serverName"] for inputs in (hook.old_inputs, hook.new_inputs) if inputs
+        )
+        if old != new:
+            raise DatabaseLostError(
+                f"database {self._settings.name}: {old} runs, and cannot go on as {new}: a generation is raised only for a "
+                "database that is made anew; set k8s-dr:databases[].generations back"
+            )
 
     def _prerequisites(self) -> list[pulumi.Resource]:
         """The owner and both archives: the plugin asks for every one that the Cluster mentions before it lets it begin."""
@@ -144,6 +161,9 @@ class Database(pulumi.ComponentResource):
 
     def _cluster(self, prerequisites: Sequence[pulumi.Resource]) -> _WithStatus:
         half = self._args.half
+        same_server = pulumi.ResourceHook(
+            f"{self._stem}-same-server", self._refuse_another_generation, pulumi.ResourceHookOptions(on_dry_run=True)
+        )
         return _WithStatus(
             "Cluster",
             self._stem,
@@ -153,7 +173,9 @@ class Database(pulumi.ComponentResource):
                 depends_on=list(prerequisites),
                 protect=True,
                 retain_on_delete=True,
-                hooks=self._if_it_can_be("cluster"),
+                hooks=pulumi.ResourceHookBinding(
+                    before_create=self._if_it_can_be("cluster").before_create, before_update=[same_server]
+                ),
                 custom_timeouts=pulumi.CustomTimeouts(create="60m", update="15m"),
             ),
         )
@@ -209,7 +231,7 @@ class Database(pulumi.ComponentResource):
 
 @dataclass(frozen=True, kw_only=True)
 class DatabasesArgs:
-    """`databases` in the order of the settings; `ready` is what must be there before any (bucket, operators)."""
+    """`databases` in the order of the settings; the keys are those of the archive, where no role can be had."""
 
     databases: Sequence[DatabaseArgs]
     region: str
@@ -230,27 +252,26 @@ class Databases(pulumi.ComponentResource):
         for each in args.databases:
             settings = each.half.settings
             if settings.namespace not in places:
-                places[settings.namespace] = self._place(name, settings, args)
+                places[settings.namespace] = self._place(name, settings.namespace, args)
             self.by_name[settings.name] = Database(
                 f"{name}-{settings.name}", each, opts=child(depends_on=places[settings.namespace])
             )
         self.register_outputs({})
 
-    def _place(self, name: str, settings: DatabaseSettings, args: DatabasesArgs) -> list[pulumi.Resource]:
+    def _place(self, name: str, namespace: str, args: DatabasesArgs) -> list[pulumi.Resource]:
         child = partial(pulumi.ResourceOptions, parent=self, retain_on_delete=True)
         made: list[pulumi.Resource] = []
-        if settings.create_namespace:
+        inhabitants = [each.half.settings for each in args.databases if each.half.settings.namespace == namespace]
+        if any(settings.create_namespace for settings in inhabitants):
             made.append(
-                k8s.core.v1.Namespace(
-                    f"{name}-namespace-{settings.namespace}", metadata={"name": settings.namespace}, opts=child(protect=True)
-                )
+                k8s.core.v1.Namespace(f"{name}-namespace-{namespace}", metadata={"name": namespace}, opts=child(protect=True))
             )
         if args.access_key_id is not None and args.secret_access_key is not None:
             keys = {"accessKeyId": args.access_key_id, "secretAccessKey": args.secret_access_key}
             made.append(
                 k8s.core.v1.Secret(
-                    f"{name}-credentials-{settings.namespace}",
-                    metadata={"name": CREDENTIALS, "namespace": settings.namespace, "labels": EXCLUDED},
+                    f"{name}-credentials-{namespace}",
+                    metadata={"name": CREDENTIALS, "namespace": namespace, "labels": EXCLUDED},
                     string_data={
                         **{key: pulumi.Output.secret(value.get_secret_value()) for key, value in keys.items()},
                         "region": args.region,

@@ -5,9 +5,8 @@ Pure decisions on what the region's own cluster and its own bucket say; `failove
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from components.archive import Archive
 from components.cluster_api import ClusterApi
@@ -19,9 +18,6 @@ OPERATORS = {
     "postgresql.cnpg.io": "the operator CloudNativePG (k8s-dr:operators.cloudnativePg)",
     "barmancloud.cnpg.io": "its Barman Cloud plugin (k8s-dr:operators.barmanCloud)",
 }
-_LAG = re.compile(r"^cnpg_pg_replication_lag(?:\{.*\})? ([-+.\de]+)$", re.MULTILINE)
-"""CloudNativePG's own metric, in Prometheus' text form: seconds since the newest transaction that was replayed."""
-
 FORCE = "to go on all the same: pulumi config set force true -s secondary"
 
 
@@ -59,13 +55,13 @@ def objections(cluster: ClusterApi, archive: Archive, databases: Sequence[Databa
         return []
     if missing := missing_operators(cluster):
         return [missing]
-    problems = [_not_ready(cluster, database) for database in databases]
+    problems = [_not_ready(cluster, database, force=force) for database in databases]
     if not force:
-        problems += [_too_far_behind(cluster, archive, database, rpo) for database in databases]
+        problems += [_too_far_behind(archive, database, rpo) for database in databases]
     return [problem for problem in problems if problem]
 
 
-def _not_ready(cluster: ClusterApi, settings: Database) -> str | None:
+def _not_ready(cluster: ClusterApi, settings: Database, *, force: bool) -> str | None:
     found = cluster.read_database(settings.namespace, settings.name)
     if found is None:
         return (
@@ -73,48 +69,39 @@ def _not_ready(cluster: ClusterApi, settings: Database) -> str | None:
             "without the primary: docs/recovery.md, Without a standby"
         )
     status = found.get("status") or {}
-    if status.get("phase") != HEALTHY:
-        reason = f": {status['phaseReason']}" if status.get("phaseReason") else ""
-        return f"database {settings.name} is not healthy here: {status.get('phase', 'without a phase')}{reason}"
-    return None
+    if status.get("phase") == HEALTHY or (force and status.get("readyInstances")):
+        return None
+    reason = f": {status['phaseReason']}" if status.get("phaseReason") else ""
+    way_on = f"; {FORCE}" if status.get("readyInstances") else ""  # one instance is enough to be promoted
+    return f"database {settings.name} is not healthy here: {status.get('phase', 'without a phase')}{reason}{way_on}"
 
 
-def _too_far_behind(cluster: ClusterApi, archive: Archive, settings: Database, rpo: timedelta) -> str | None:
-    """How far the standby's data is behind the newest that has come into its archive.
+def _too_far_behind(archive: Archive, settings: Database, rpo: timedelta) -> str | None:
+    """WAL of how long has come into the standby's archive, and not been replayed: a gap in it, or more than it can follow.
 
-    Not behind the clock: what was committed long before the primary died is old and complete all the same.
+    Not behind the clock: what was committed long before the primary died is old, and complete all the same.
     """
     if settings.source != "replica-bucket":
         return None  # the archive it follows may be in the dead region, and must not be asked
-    newest = archive.newest_segment(settings.server("primary"))
-    replayed = last_replayed(cluster, settings)
-    if newest is None or replayed is None or newest - replayed <= rpo:
+    behind = archive.backlog(settings.server("primary"), settings.server("secondary"))
+    if behind <= rpo:
         return None
     return (
-        f"database {settings.name}: the standby has replayed what was committed until {replayed:%Y-%m-%d %H:%M:%S} UTC, and the "
-        f"newest WAL of its archive is of {newest:%H:%M:%S}: it is {spoken(newest - replayed)} behind, and the RPO is "
-        f"{spoken(rpo)}; is a segment missing in the archive, or does it still catch up? {FORCE}"
+        f"database {settings.name}: WAL of {spoken(behind)} has come into the archive that the standby has not replayed, and the "
+        f"RPO is {spoken(rpo)}; is a segment missing in between, or does it still catch up? {FORCE}"
     )
 
 
-def last_replayed(cluster: ClusterApi, settings: Database) -> datetime | None:
-    """When the newest transaction that the standby has replayed was committed; None where it does not say."""
-    status = (cluster.read_database(settings.namespace, settings.name) or {}).get("status") or {}
-    text = cluster.database_metrics(settings.namespace, str(status.get("currentPrimary")))
-    lag = _LAG.search(text or "")
-    return datetime.now(UTC) - timedelta(seconds=float(lag[1])) if lag else None
-
-
-def refusal_to_stand_by(cluster: ClusterApi, databases: Sequence[Database], *, force: bool) -> str | None:
-    """Why this secondary must not be sent back to standing by: its databases have taken writes that exist nowhere else."""
-    for database in () if force else databases:
+def refusal_to_stand_by(cluster: ClusterApi, databases: Sequence[Database]) -> str | None:
+    """Why this secondary must not be sent back to standing by: its databases have taken writes that exist nowhere else, and on a
+    timeline of its own a database cannot follow the old one again."""
+    for database in databases:
         found = cluster.read_database(database.namespace, database.name) or {}
         replica = (found.get("spec") or {}).get("replica") or {}
         if replica.get("primary") == database.member("secondary"):
             return (
-                f"database {database.name} was promoted here and has taken writes that the primary region does not have; to "
-                "follow that one again would lose them. Keep it: pulumi config set active secondary -s secondary; to give those "
-                "writes up: pulumi config set force true -s secondary"
+                f"database {database.name} was promoted here and has taken writes that the primary region does not have; it "
+                "cannot follow that one again. Keep it: pulumi config set active secondary -s secondary"
             )
     return None
 

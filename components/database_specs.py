@@ -23,13 +23,13 @@ LOST = (
     "Cluster cannot proceed to reconciliation due to an unknown plugin being required",
     "Cluster has incomplete or invalid image catalog",
 )
-"""Phases that no waiting gets a Cluster out of."""
+"""Phases that say at once that something is wrong, whether or not it heals by itself."""
 
 EXCLUDED = {"velero.io/exclude-from-backup": "true"}
 """A Cluster, a volume or a Secret of CloudNativePG's that Velero brings back breaks the one that runs."""
 
 CREDENTIALS = "database-credentials"
-_SWITCH = "GRANT EXECUTE ON FUNCTION pg_catalog.pg_switch_wal() TO {owner}"
+_SWITCH = 'GRANT EXECUTE ON FUNCTION pg_catalog.pg_switch_wal() TO "{owner}"'
 _SCRIPT = Path(__file__).parent / "scripts" / "confirm-promotion.sh"
 
 
@@ -64,7 +64,7 @@ def object_store(half: Half, role: Role) -> dict[str, Any]:
     if half.static_credentials:
         s3 = {key: {"name": CREDENTIALS, "key": key} for key in ("accessKeyId", "secretAccessKey", "region")}
     # A source that is silent must not hold a promotion: few tries, and none of them long.
-    wal: dict[str, Any] = {"maxParallel": 4, "restoreAdditionalCommandArgs": ["--read-timeout=5"]}
+    wal: dict[str, Any] = {"maxParallel": 4, "restoreAdditionalCommandArgs": ["--read-timeout=3"]}
     data = {"compression": "lz4", "jobs": 4, "immediateCheckpoint": True}
     return {
         **({"retentionPolicy": settings.retention} if own else {}),
@@ -77,7 +77,8 @@ def object_store(half: Half, role: Role) -> dict[str, Any]:
         },
         "instanceSidecarConfiguration": {
             "env": [
-                {"name": "AWS_MAX_ATTEMPTS", "value": "2"},
+                # Of the whole sidecar, base backups too: so few only where a source may be in the region that is dead.
+                {"name": "AWS_MAX_ATTEMPTS", "value": "2" if settings.source == "primary-bucket" else "5"},
                 {"name": "AWS_RETRY_MODE", "value": "standard"},
                 # Connects within 3 s or gives up; without it botocore tries for a minute.
                 {"name": "AWS_DEFAULTS_MODE", "value": "standard"},
@@ -248,6 +249,9 @@ def cluster_annotations(role: DatabaseRole) -> dict[str, str]:
     if role == "fenced":
         hibernated = "jsonpath={.status.conditions[?@.type == 'cnpg.io/hibernation' && @.status == 'True']}"
         return {"cnpg.io/hibernation": "on", "pulumi.com/patchForce": "true", "pulumi.com/waitFor": hibernated}
+    if role == "promoted":
+        # Not waited for: its Job waits for what matters, and a replica that is missing must not hold a failover.
+        return {"pulumi.com/patchForce": "true"}
     ended = " || ".join(f"@ == '{phase}'" for phase in (HEALTHY, *LOST))
     return {"pulumi.com/patchForce": "true", "pulumi.com/waitFor": f"jsonpath={{.status[?{ended}]}}"}
 

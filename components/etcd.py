@@ -102,9 +102,13 @@ def cron_job(args: EtcdArgs) -> dict[str, Any]:
     }
 
 
+_UPLOAD = "/scripts/etcd-upload.sh"
+
+
 def _pod(args: EtcdArgs, seconds: int) -> dict[str, Any]:
     etcd, directory = args.images.etcd, {"name": "backups", "mountPath": args.settings.directory}
     snapshot = f"{args.settings.directory}/incoming.db"
+    script = {"name": "script", "mountPath": "/scripts", "readOnly": True}
     certificates = {"name": "certificates", "mountPath": args.settings.certificates, "readOnly": True}
     # A client of etcd repeats for ever what it cannot do, and says why only in the midst of a stack: whatever keeps it from
     # etcd is found and told by a step of its own.
@@ -124,6 +128,10 @@ def _pod(args: EtcdArgs, seconds: int) -> dict[str, Any]:
         "securityContext": {"runAsUser": 0, "runAsGroup": 0, "seccompProfile": {"type": "RuntimeDefault"}},
         "initContainers": [
             _step("reach", etcd, reach, [certificates]),
+            {
+                **_step("clean", args.images.aws_cli, ["/bin/bash", _UPLOAD, "clean"], [directory, script]),
+                "env": [{"name": "DIRECTORY", "value": args.settings.directory}, {"name": "KEEP_SECONDS", "value": _keep(args)}],
+            },
             _step("save", etcd, save, [certificates, directory]),
             _step("verify", etcd, verify, [{**directory, "readOnly": True}]),
         ],
@@ -132,10 +140,10 @@ def _pod(args: EtcdArgs, seconds: int) -> dict[str, Any]:
                 **_step(
                     "upload",
                     args.images.aws_cli,
-                    ["/bin/bash", "/scripts/etcd-upload.sh"],
+                    ["/bin/bash", _UPLOAD],
                     [
                         directory,
-                        {"name": "script", "mountPath": "/scripts", "readOnly": True},
+                        script,
                         {"name": "api", "mountPath": "/var/run/secrets/api", "readOnly": True},
                         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a path in a container
                     ],
@@ -189,13 +197,17 @@ def _step(name: str, image: str, command: Sequence[str], mounts: Sequence[dict[s
     }
 
 
+def _keep(args: EtcdArgs) -> str:
+    return str(int(parse_duration(args.settings.keep_local).total_seconds()))
+
+
 def _environment(args: EtcdArgs) -> list[dict[str, Any]]:
     plain: dict[str, pulumi.Input[str]] = {
         "CLUSTER": re.sub(r"[^A-Za-z0-9.]+", "-", args.cluster_name),
         "BUCKET": args.bucket,
         "PREFIX": prefix(args.names),
         "DIRECTORY": args.settings.directory,
-        "KEEP_SECONDS": str(int(parse_duration(args.settings.keep_local).total_seconds())),
+        "KEEP_SECONDS": _keep(args),
         "SINGLE_PUT": str(SINGLE_PUT),
         "PART": str(_PART),
         "HOME": "/tmp",  # noqa: S108 - a path in a container

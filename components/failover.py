@@ -107,7 +107,8 @@ class Failover(pulumi.ComponentResource):
                 duties=self._args.duties,
                 image=self._args.settings.images.kubectl,
                 timeouts=self._args.settings.failover,
-                after=[*restores.completed, *self._writable],
+                # What is to write waits for its database; what is to stop must never.
+                after=[*restores.completed, *(self._writable if self._args.duties.serves else [])],
             ),
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(after)),
         )
@@ -183,10 +184,10 @@ class Failover(pulumi.ComponentResource):
             if args.duties.takes_over:
                 self._refuse_while_the_primary_answers()
                 self._wait_until_ready()
-            elif args.names.role == "secondary":
-                databases = args.settings.databases
-                if reason := database_gate.refusal_to_stand_by(args.cluster, databases, force=args.settings.force):
-                    raise gate.GateClosedError(f"k8s-dr:active: {reason}")
+            elif args.names.role == "secondary" and (
+                reason := database_gate.refusal_to_stand_by(args.cluster, args.settings.databases)
+            ):
+                raise gate.GateClosedError(f"k8s-dr:active: {reason}")
         except ClusterUnreachableError as error:
             if not pulumi.runtime.is_dry_run():
                 raise gate.GateClosedError(f"{error}; nothing was touched") from None
@@ -198,7 +199,10 @@ class Failover(pulumi.ComponentResource):
         settings = self._args.settings
         if not settings.databases or settings.force or pulumi.runtime.is_dry_run():
             return
-        if self._args.cluster.reaches(settings.probe):
+        answers = self._args.cluster.reaches(settings.probe)
+        if answers is None:
+            pulumi.log.warn(f"whether the primary region still answers at {settings.probe} could not be asked; going on")
+        if answers:
             raise gate.GateClosedError(
                 f"the primary region still answers at {settings.probe}, and two regions must never write at once; if it is to be "
                 f"given up all the same, stop it first; {database_gate.FORCE}"

@@ -240,6 +240,8 @@ class Region(pulumi.ComponentResource):
         """One line for whoever reads it at 3 a.m."""
         role, active = self._settings.role, self._settings.serving_role
         flip = "pulumi config set active secondary -s secondary && pulumi up -s secondary"
+        if self._settings.force:
+            return f"force is set, and the gate asks less: pulumi config rm force -s {role}"
         if not self._settings.peer_ready:
             return "no backup leaves this region: once the other stack is up set k8s-dr:peerReady to true, then pulumi up"
         if active == "primary":

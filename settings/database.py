@@ -64,7 +64,9 @@ class Streaming(Model):
     hosts: Hosts = Field(description="where each region's primary instance is reached, over peering or a transit gateway")
     certificates: Certificates = Field(description="TLS of both ends, from one authority")
     service_annotations: dict[str, str] = Field(
-        default={}, description="annotations of the load balancer's Service, as in those that make it internal and name it"
+        default={"service.beta.kubernetes.io/aws-load-balancer-scheme": "internal"},
+        min_length=1,
+        description="annotations of the load balancer's Service: those that keep it from the internet, and name it",
     )
 
 

@@ -339,7 +339,7 @@ class Settings(Model):
             )
         if passwords.keys() - set(names):
             raise ValueError(
-                f"has a password for a database that is not in databases (see: pulumi config get databasePasswords -s {stack}); "
+                f"has a password for a database that is not in databases (see: pulumi config -s {stack}); "
                 f"take it out: pulumi config rm --path 'databasePasswords[\"NAME\"]' -s {stack}"
             )
         return passwords

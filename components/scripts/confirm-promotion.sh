@@ -14,7 +14,8 @@ ask() {
 await() {
   until [ "$(ask "$2")" = t ]; do
     if [ "$(date +%s)" -ge "$deadline" ]; then
-      echo "timed out waiting for $1; PostgreSQL's last words: $(tail -n 1 "$reason")" >&2
+      echo "timed out waiting for $1; PostgreSQL's last words: $(tail -n 1 "$reason"); the operator's: kubectl describe" \
+        "cluster.postgresql.cnpg.io -A" >&2
       exit 1
     fi
     sleep 0.3

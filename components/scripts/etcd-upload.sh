@@ -80,6 +80,12 @@ delete_old_copies() {
   done
 }
 
+# Before the snapshot is taken too: on a full disk nothing would ever get as far as the end of this script.
+if [[ ${1:-} == clean ]]; then
+  delete_old_copies
+  exit
+fi
+
 size=$(stat -c %s "$SNAPSHOT")
 check_own_digest "$size"
 revision=$(revision) || fail "the API server does not say what the step verify found"
