@@ -16,6 +16,7 @@ from lab import databases, demo, project, rehearsal
 from lab.cloud.cloud import CloudError
 from lab.console import say, warn
 from lab.engine import EngineError
+from lab.ledger import LedgerError
 from lab.pulumi import CommandFailedError
 from lab.regions import namespaces, network, preflight
 from lab.regions.commands import RegionError
@@ -25,7 +26,20 @@ from lab.tools.packages import PackagesError
 from lab.waiting import TimedOutError
 from lab.world import Lab, LabError
 
-_EXPECTED = (LabError, CloudError, EngineError, CommandFailedError, RegionError, ToolError, PackagesError, TimedOutError, OSError)
+_EXPECTED = (
+    ,
+)
+    LabError,
+    LedgerError,
+    CloudError,
+    EngineError,
+    CommandFailedError,
+    RegionError,
+    ToolError,
+    PackagesError,
+    TimedOutError,
+    OSError,
+)
 _REGIONS = [spec.name for spec in REGIONS]
 
 
@@ -37,7 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     shown.add_argument(
         "--source", choices=["replica-bucket", "primary-bucket"], default="replica-bucket", help="which archive the standby reads"
     )
-    shown.add_argument("--instances", type=int, default=1, help="PostgreSQL instances in each region (1)")
+    shown.add_argument(
+        "--instances", type=int, choices=range(1, 10), default=1, metavar="N", help="PostgreSQL instances in each region (1)"
+    )
     for name, text in (
         ("rehearsal", "the failover without clusters: any machine"),
         ("up", "both regions, both stacks and the application, kept running"),
@@ -110,7 +126,7 @@ def _run(options: argparse.Namespace, lab: Lab) -> int:
 
 def _demo(lab: Lab) -> int:
     if obstacles := preflight.obstacles():
-        say(f"The lab cannot run here: {'; '.join(obstacles)}. Running the rehearsal instead.")
+        say(f"The lab cannot run here: {'; '.join(obstacles)}. Running the rehearsal instead, whatever options were given.")
         return rehearsal.run(lab.paths)
     return demo.run(lab)
 

@@ -168,13 +168,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action="store_true",
         help="also record a row in the ledger, and read it, as often; logs beside the other, its name with -writes and -reads",
     )
-    parser.add_argument("--first-sequence", type=int, default=1, help="the number of the first row to be recorded (1)")
     options = parser.parse_args(arguments)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: ended.set())
     user = (Resolver(options.name, options.server, cache=not options.no_cache), options.name, options.port)
-    numbers = itertools.count(options.first_sequence)
+    numbers = itertools.count(1)
     calls: dict[Path, Callable[[], Sample]] = {options.log: lambda: request(*user)}
     if options.write:
         calls[writes_log(options.log)] = lambda: write_ledger(*user, next(numbers))

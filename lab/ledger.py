@@ -55,7 +55,7 @@ class Ledger:
     """Those of them that the survivor itself acknowledged: no failover excuses one."""
 
     rows_unacknowledged_present: int
-    """In the database, though the client never heard so: they were under way when the region died. No error."""
+    """In the database, though the client never heard so: the answer was lost on its way, or came too late. No error."""
 
     newest_lost: Entry | None
     """Like the next one, of the rows from before the death."""
@@ -90,11 +90,6 @@ def _row(fields: dict[str, str]) -> Row:
     )
 
 
-def next_sequence(query: Query) -> int:
-    """A number above all that the ledger holds, for a client to begin with."""
-    return max((row.sequence for row in read_rows(query)), default=0) + 1
-
-
 def count(
     writes: Sequence[Write], reads: Sequence[Sample], rows: Sequence[Row], died: datetime, *, survivor: str = "secondary"
 ) -> Ledger:
@@ -102,12 +97,10 @@ def count(
 
     `writes` and `reads` are the client's logs up to its end, `rows` all that the survivor's database had after that, `died` the
     moment at which the other region began to die. That region may have acknowledged rows for a moment longer: ages are counted
-    from its last acknowledgement if that is later, so that the loss never looks smaller than it is. Rows with a number below the
-    client's first are somebody else's.
+    from its last acknowledgement if that is later, so that the loss never looks smaller than it is.
     """
     promised = {write.sequence: write for write in writes if write.ok}
-    first = min((write.sequence for write in writes), default=0)
-    present = {row.sequence: row for row in rows if row.sequence >= first}
+    present = {row.sequence: row for row in rows}
     death = max([died, *(write.time for write in promised.values() if write.region != survivor)])
 
     def entry(sequence: int, time: datetime) -> Entry:

@@ -237,6 +237,8 @@ def _broken_promises(report: Report, survivor: str) -> Iterator[str]:
     """What the ledger and the tier's targets have against this failover."""
     if not report.has_ledger:
         return
+    if not report.rows_acknowledged_before_death:
+        yield "No row was acknowledged before the death, so none could be lost, and nothing was measured."
     if report.rto_seconds is None:
         yield f"The database did not come back: {survivor} never served the client's reads and writes both."
     if report.rows_lost_by_survivor:

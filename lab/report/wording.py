@@ -63,7 +63,7 @@ def summary(report: Report) -> str:
         what, outcome = "rehearsed failover", f"users would be sent to {report.served_by}"
     if verdict(report):
         return f"The {what} did not hold."
-    return f"The {what} held: {outcome}, nothing asked the dead region for anything, and the flip touched only what it may."
+    return f"The {what} held: {outcome}, the engine asked the dead region for nothing, and the flip touched only what it may."
 
 
 def recovery(report: Report) -> Iterator[Figure]:
@@ -100,7 +100,7 @@ def ledger(report: Report) -> Iterator[Figure]:
     yield Figure(
         name="rows never acknowledged, and there",
         value=str(report.rows_unacknowledged_present),
-        note="under way when the region died",
+        note="their answer was lost: the region died, or the client had given up",
     )
     for name, entry in (("newest lost row", report.newest_lost), ("newest surviving row", report.newest_surviving)):
         value = f"no. {entry.sequence}, {duration(entry.age_seconds)} before the death" if entry else "none"
@@ -154,7 +154,7 @@ def witnesses(report: Report) -> Iterator[Figure]:
     if not seen.aws_requests:
         yield Figure(name="AWS requests", value="0", note=log)
     for region, requests in sorted(seen.aws_requests.items()):
-        yield Figure(name=f"AWS requests for {region}", value=str(requests), note=log)
+        yield Figure(name=f"AWS requests of the engine for {region}", value=str(requests), note=log)
     audit = "audit log of the live API server"
     if not seen.api_server_changes:
         yield Figure(name="changes at the live API server", value="none recorded", note=audit)

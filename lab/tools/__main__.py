@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.check:
         return 0
     started = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is half-made is taken away again, however it is ended
     try:
         _get(options.groups)
     except (ToolError, PackagesError) as error:
@@ -42,7 +44,7 @@ def _get(groups: Sequence[str]) -> None:
         return
     if obstacles := preflight.obstacles():
         say(f"The lab cannot run here ({'; '.join(obstacles)}): only what tests without it need is built.")
-        toolbox.ensure(("pulumi", "region", "velero", "cnpg"))
+        toolbox.ensure(("pulumi", "region", "velero", "cnpg", "application"))
         return
     packages.ensure()
     for image in images.ensure(toolbox.ensure(), images.RECIPES).values():

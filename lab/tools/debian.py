@@ -12,6 +12,7 @@ from lab.tools.go import ToolError
 
 SUITE = "bookworm"
 _TARGETS = ("apt-get", "indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(COMPONENT)|$(REPO_URI)", "Created-By: Packages")
+PUBLIC = "http://deb.debian.org/debian"
 _MAIN = ("Debian", "Debian", "main")
 # Documentation, translations and what only installing packages would need. Of the lists of sources, because they name the mirror.
 _UNWANTED = (
@@ -43,7 +44,8 @@ def unpack(packages: Sequence[str], target: Path) -> None:
 
 
 def mirror() -> str:
-    """The address of Debian's main archive, as apt on this machine has it; ToolError if apt knows none."""
+    """The address of Debian's main archive: as apt on this machine has it, or on a relative of Debian, such as Ubuntu, the one
+    that everybody can reach. ToolError without apt."""
     if shutil.which("apt-get") is None:
         raise ToolError("images with PostgreSQL or the AWS CLI are made of Debian's packages, and this machine has no apt-get")
     found = _mirrors()
@@ -51,10 +53,7 @@ def mirror() -> str:
         run(["apt-get", "update"], "reading the package index")
         found = _mirrors()
     if not found:
-        raise ToolError(
-            "images with PostgreSQL or the AWS CLI are made of Debian's packages, and apt here knows no archive of Debian's: "
-            "add one to /etc/apt/sources.list.d and run apt-get update"
-        )
+        return PUBLIC
     return found[0]
 
 

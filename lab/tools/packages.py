@@ -47,6 +47,8 @@ PACKAGES = (
     Package(name="conntrack", programs=("conntrack",)),  # kube-proxy
     Package(name="iproute2", programs=("ip",)),
     Package(name="util-linux", programs=("unshare", "nsenter")),
+    # Who signs Debian's packages; a relative of Debian does not bring it along.
+    Package(name="debian-archive-keyring", files=(Path("/usr/share/keyrings/debian-archive-keyring.gpg"),)),
     Package(name="mmdebstrap", programs=("mmdebstrap",)),  # images with PostgreSQL, Barman or the AWS CLI
     Package(name="mount", programs=("mount", "umount")),
 )

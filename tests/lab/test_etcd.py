@@ -22,7 +22,7 @@ from lab import etcd
 from lab.regions import kubeconfig, layout, network, pki
 from lab.regions.region import Region
 from lab.regions.spec import PRIMARY, SECONDARY
-from lab.tools import images
+from lab.tools import images, packages
 from lab.waiting import until
 from lab.world import Lab
 from settings.model import Topology
@@ -106,6 +106,7 @@ class Setting:
 @pytest.fixture(scope="module")
 def setting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting]:
     lab = Lab()
+    packages.ensure()
     made = images.ensure(lab.tools, ("pause", *images.ETCD))
     lab.down()
     lab.forget()

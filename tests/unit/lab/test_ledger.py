@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab import ledger
-from lab.ledger import CountingProof, Entry, LedgerError, Row, count, next_sequence, prove_counting, read_rows
+from lab.ledger import CountingProof, Entry, LedgerError, Row, count, prove_counting, read_rows
 from lab.samples import Sample, Write
 
 DIED = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
@@ -72,11 +72,6 @@ def test_a_row_whose_answer_got_lost_is_there_and_is_no_loss():
 
 def test_a_row_that_was_refused_and_is_not_there_is_no_loss():
     assert count([*BEFORE, refused(5, 0.5)], [], [row(number) for number in (1, 2, 3, 4)], DIED).rows_lost == 0
-
-
-def test_rows_of_an_earlier_client_are_not_counted():
-    found = count([written(10, -5)], [], [row(3), row(9), row(10)], DIED)
-    assert (found.rows_acknowledged, found.rows_unacknowledged_present) == (1, 0)
 
 
 def test_a_row_that_the_survivor_acknowledged_and_lost_is_told_apart():
@@ -196,11 +191,6 @@ def test_rows_are_read_as_the_database_writes_them():
 def test_an_answer_that_is_no_row_is_one_clear_error(answer):
     with pytest.raises(LedgerError, match="rows were expected as JSON"):
         read_rows(lambda _: answer)
-
-
-def test_a_client_begins_above_every_number_that_was_used():
-    assert next_sequence(Table().query) == 1
-    assert next_sequence(Table(3, 41).query) == 42
 
 
 def test_the_counter_sees_the_row_slipped_in_and_the_one_taken_out_and_leaves_the_table_as_it_was():

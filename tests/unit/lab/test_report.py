@@ -219,7 +219,7 @@ def test_the_terminal_says_all_that_the_report_knows():
         "pulumi config set active secondary -s secondary",
         "region primary killed",
         "packets from the engine to the dead region",
-        "AWS requests for us-west-2",
+        "AWS requests of the engine for us-west-2",
         "real 3.259.0",
         "AMD EPYC, 2 cores",
         "3 min 35 s",

@@ -104,11 +104,9 @@ def test_an_index_that_was_never_read_is_read_first(machine: Machine) -> None:
     assert machine.called("apt-get") == ["apt-get indextargets", "apt-get update", "apt-get indextargets"]
 
 
-def test_a_machine_whose_apt_knows_no_debian_is_told_so(machine: Machine) -> None:
+def test_a_relative_of_debian_takes_them_from_where_everybody_can(machine: Machine) -> None:
     machine.targets.write_text("Ubuntu|Ubuntu|main|http://ubuntu.example.org\n")
-    with pytest.raises(ToolError, match=r"apt here knows no archive of Debian's: add one to /etc/apt/sources\.list\.d"):
-        machine.ensure(HELLO)
-    assert list(machine.store.iterdir()) == [machine.store / ".lock"]
+    assert debian.mirror() == "http://deb.debian.org/debian"
 
 
 def test_a_machine_without_apt_is_told_so(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

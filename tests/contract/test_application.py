@@ -48,9 +48,6 @@ class Postgres:
         self.run("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
         with (self.data / "postgresql.conf").open("a") as settings:
             settings.write(f"listen_addresses = '127.0.0.1'\nport = {self.port}\nunix_socket_directories = ''\n")
-        self.start()
-        self.query("create role app login", "postgres")
-        self.query("create database app owner app", "postgres")
 
     def run(self, program: str, *arguments: str | Path) -> str:
         ran = subprocess.run(
@@ -86,6 +83,9 @@ def server() -> Iterator[Postgres]:
     postgres = None
     try:
         postgres = Postgres(directory)
+        postgres.start()
+        postgres.query("create role app login", "postgres")
+        postgres.query("create database app owner app", "postgres")
         yield postgres
     finally:
         if postgres is not None:
