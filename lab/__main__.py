@@ -27,8 +27,6 @@ from lab.waiting import TimedOutError
 from lab.world import Lab, LabError
 
 _EXPECTED = (
-    ,
-)
     LabError,
     LedgerError,
     CloudError,
