@@ -1,4 +1,4 @@
-"""What a database archive in S3 holds: whether a standby can be made from it, and how new its newest WAL is.
+"""What a database archive in S3 holds: whether a standby can be made from it, and how much of it one has not followed.
 
 Read from objects alone, as the Barman Cloud plugin writes them: `<prefix>/<server>/base/<id>/…` and `<prefix>/<server>/wals/…`.
 """

@@ -29,7 +29,7 @@ await "the first write" "SELECT pg_current_xact_id() IS NOT NULL"
 # After a promotion archive_timeout may sleep for one checkpoint_timeout: what was written until then would be in no archive.
 if ! segment=$(ask "SELECT pg_walfile_name(pg_switch_wal())"); then
   echo "the WAL could not be switched: $(tail -n 1 "$reason"); as a superuser run in this database: GRANT EXECUTE ON FUNCTION" \
-    "pg_switch_wal() TO $PGUSER" >&2
+    "pg_catalog.pg_switch_wal() TO \"$PGUSER\"" >&2
   exit 1
 fi
 await "WAL segment $segment to be archived (see: kubectl get cluster, condition ContinuousArchiving)" \

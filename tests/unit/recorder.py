@@ -7,13 +7,12 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import chdir, contextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pulumi
-from google.protobuf import json_format
+from google.protobuf import json_format, struct_pb2
 from pulumi.runtime import _callbacks, mocks, settings
 from pulumi.runtime.proto import resource_pb2
 
@@ -22,6 +21,7 @@ from settings import load
 from settings.load import SECRETS
 from settings.roles import Role
 from tests.examples import PROJECT, example
+from tests.unit.fakes import FakeArchive, FakeCluster
 
 _SECRET = "4dabf18193072939515e22adb298388d"  # how Pulumi marks a secret on the wire
 Hook = Any
@@ -122,84 +122,6 @@ class Answers(mocks.Mocks):
         raise AssertionError(f"a look-up in the program: {args.token}")
 
 
-@dataclass(kw_only=True)
-class FakeCluster:
-    """The region's own cluster as a test wants it: Velero's objects by plural, ConfigMaps by name, or an error."""
-
-    velero: dict[str, list[dict[str, Any]] | None] = field(default_factory=dict)
-    records: dict[str, dict[str, str]] = field(default_factory=dict)
-    groups: set[str] = field(default_factory=lambda: {"postgresql.cnpg.io", "barmancloud.cnpg.io"})
-    databases: dict[str, dict[str, Any]] = field(default_factory=dict)
-    metrics: str | None = None
-    reached: set[str] = field(default_factory=set)
-    error: Exception | None = None
-    asked: list[str] = field(default_factory=list)
-
-    def _ask(self, what: str) -> None:
-        self.asked.append(what)
-        if self.error:
-            raise self.error
-
-    def list_velero(self, plural: str, selector: str = "") -> list[dict[str, Any]] | None:
-        self._ask(f"{plural} {selector}".strip())
-        objects = self.velero.get(plural)
-        if objects is None or not selector:
-            return objects
-        key, _, value = selector.partition("=")
-        return [each for each in objects if (each["metadata"].get("labels") or {}).get(key) == value]
-
-    def read_record(self, name: str) -> dict[str, str] | None:
-        self._ask(f"record {name}")
-        return self.records.get(name)
-
-    def write_record(self, name: str, data: dict[str, str]) -> None:
-        self._ask(f"write {name}")
-        self.records[name] = {**self.records.get(name, {}), **data}
-
-    def serves(self, group: str) -> bool:
-        self._ask(f"group {group}")
-        return group in self.groups
-
-    def read_database(self, namespace: str, name: str) -> dict[str, Any] | None:
-        self._ask(f"database {namespace}/{name}")
-        return self.databases.get(name)
-
-    def database_metrics(self, namespace: str, instance: str) -> str | None:
-        self._ask(f"metrics {namespace}/{instance}")
-        return self.metrics
-
-    def reaches(self, url: str) -> bool:
-        self._ask(f"url {url}")
-        return url in self.reached
-
-
-@dataclass(kw_only=True)
-class FakeArchive:
-    """The databases' archive of a region as a test wants it, by server name."""
-
-    lacking: str | None = None
-    """What a standby could not be made for."""
-
-    written: set[str] = field(default_factory=set)
-    newest: dict[str, datetime] = field(default_factory=dict)
-    error: Exception | None = None
-
-    def missing_for_a_standby(self, server: str) -> str | None:
-        if self.error:
-            raise self.error
-        return self.lacking
-
-    def used(self, server: str) -> bool:
-        if self.error:
-            raise self.error
-        return server in self.written
-
-    def newest_segment(self, server: str) -> datetime | None:
-        if self.error:
-            raise self.error
-        return self.newest.get(server)
-
-
 class HookRefusedError(Exception):
     """A hook raised: the engine fails the resource, and everything that waits for it."""
 
@@ -259,18 +181,20 @@ class Recorder(mocks.MockMonitor):
 
         Only right after `run_program`: the hook sees the preview or the update that ran last in this process.
         """
-        struct = resource_pb2.ResourceHookRequest().new_outputs
-        struct.update(outputs)
-        return self._call(name, struct)
+        return self._call(name, new_outputs=_struct(outputs))
 
-    def _call(self, name: str, outputs: Any) -> str:
-        request = resource_pb2.ResourceHookRequest(new_outputs=outputs)
+    def call_update_hook(self, name: str, *, old: dict[str, Any], new: dict[str, Any]) -> str:
+        """As `call_hook`, for one that is called before an update, with the inputs as they were and as they shall be."""
+        return self._call(name, old_inputs=_struct(old), new_inputs=_struct(new))
+
+    def _call(self, name: str, **structs: Any) -> str:
+        request = resource_pb2.ResourceHookRequest(**structs)
         with _event_loop() as loop:
             return str(loop.run_until_complete(self.hooks[name](request.SerializeToString())).error)
 
     def _call_all(self, names: Sequence[str], outputs: Any = None) -> None:
         for name in names if self._run_hooks else ():
-            if (not self._preview or name in self.hooks_on_preview) and (error := self._call(name, outputs)):
+            if (not self._preview or name in self.hooks_on_preview) and (error := self._call(name, new_outputs=outputs)):
                 raise HookRefusedError(error)
 
     def __getitem__(self, name: str) -> Seen:
@@ -389,6 +313,12 @@ def snapshot_of(recorder: Recorder) -> Iterator[dict[str, Any]]:
         inputs = {key: value for key, value in seen.inputs.items() if key not in ("apiVersion", "kind")}
         entry |= {"inputs": _readable(inputs)} if inputs else {}
         yield entry
+
+
+def _struct(values: dict[str, Any]) -> struct_pb2.Struct:
+    struct = struct_pb2.Struct()
+    struct.update(values)
+    return struct
 
 
 def _name_of(urn: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import boto3
@@ -16,7 +16,8 @@ from moto.s3.models import s3_backends
 from components.archive import ArchiveUnreadableError, LiveArchive
 from settings.model import Aws
 
-BUCKET, REGION, SERVER = "acme-database-us-west-2-123456789012", "us-west-2", "app-database-primary-g1"
+BUCKET, REGION = "acme-database-us-west-2-123456789012", "us-west-2"
+SERVER, FOLLOWER = "app-database-primary-g1", "app-database-secondary-g1"
 ROOT = f"cnpg/{SERVER}"
 FIRST, SECOND = "000000010000000000000003", "000000010000000000000004"
 OLD, NEW = "20260301T000000", "20260302T000000"
@@ -49,14 +50,21 @@ def back_up(s3: Any, backup: str = NEW, *, status: str = "DONE", end: str = SECO
     put(s3, f"{ROOT}/base/{backup}/data.tar.lz4")
 
 
-def archive_wal(s3: Any, *segments: str, suffix: str = ".zst") -> None:
-    put(s3, *(f"{ROOT}/wals/{segment[:16]}/{segment}{suffix}" for segment in segments))
+def archive_wal(s3: Any, *segments: str, suffix: str = ".zst", server: str = SERVER) -> None:
+    put(s3, *(f"cnpg/{server}/wals/{segment[:16]}/{segment}{suffix}" for segment in segments))
 
 
-def came_at(segment: str, when: datetime) -> None:
-    """Date a segment back, in moto's own books: S3 lets nobody do so."""
-    key = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[BUCKET].keys[f"{ROOT}/wals/{segment[:16]}/{segment}.zst"]
-    key.last_modified = when
+def segment(number: int, timeline: int = 1) -> str:
+    """The name of the WAL segment of a number: of 256 each a directory, as of PostgreSQL's 16 MiB segments."""
+    return f"{timeline:08X}{number // 256:08X}{number % 256:08X}"
+
+
+def archived(s3: Any, minutes: dict[str, float], *, suffix: str = ".zst") -> None:
+    """The primary's segments and the minute at which each was archived, in moto's own books: S3 lets nobody date them back."""
+    archive_wal(s3, *minutes, suffix=suffix)
+    keys = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[BUCKET].keys
+    for each, minute in minutes.items():
+        keys[f"{ROOT}/wals/{each[:16]}/{each}{suffix}"].last_modified = datetime(2026, 3, 1, 12) + timedelta(minutes=minute)
 
 
 @pytest.mark.parametrize("suffix", ["", ".zst", ".gz"])
@@ -116,18 +124,85 @@ def test_one_whole_backup_is_enough_and_of_several_that_lack_something_the_newes
     assert archive.missing_for_a_standby(SERVER) is None
 
 
-def test_the_newest_segment_is_of_the_newest_timeline_whatever_comes_late_of_an_old_one(s3: Any, archive: LiveArchive) -> None:
-    assert archive.newest_segment(SERVER) is None
+def test_nothing_is_lacking_where_the_follower_has_archived_again_what_there_is(s3: Any, archive: LiveArchive) -> None:
+    assert archive.backlog(SERVER, FOLLOWER) == timedelta(0), "nothing was archived by anybody"
+    archived(s3, {segment(number): number for number in range(3, 9)})
+    archive_wal(s3, *map(segment, range(3, 9)), server=FOLLOWER)
+    assert archive.backlog(SERVER, FOLLOWER) == timedelta(0)
+
+
+def test_a_follower_of_which_more_is_there_than_of_its_primary_lacks_nothing(s3: Any, archive: LiveArchive) -> None:
+    archived(s3, {segment(3): 0, segment(4): 50})
+    archive_wal(s3, segment(5), segment(6, timeline=2), server=FOLLOWER)
+    assert archive.backlog(SERVER, FOLLOWER) == timedelta(0)
+
+
+def test_behind_a_gap_everything_that_came_since_is_lacking(s3: Any, archive: LiveArchive) -> None:
+    archived(s3, {segment(number): number for number in (3, 4, 6, 7, 16)})  # 5 has not been replicated
+    archive_wal(s3, segment(3), segment(4), server=FOLLOWER)
+    assert archive.backlog(SERVER, FOLLOWER) == timedelta(minutes=10)
+
+
+def test_of_a_backlog_the_order_of_arrival_does_not_matter(s3: Any, archive: LiveArchive) -> None:
+    archived(s3, {segment(3): 60, segment(4): 7, segment(5): 2, segment(6): 3})  # S3 replicates in no order
+    archive_wal(s3, segment(3), server=FOLLOWER)
+    assert archive.backlog(SERVER, FOLLOWER) == timedelta(minutes=5)
+
+
+def test_all_there_is_of_the_primary_is_lacking_to_a_follower_without_wal(s3: Any, archive: LiveArchive) -> None:
+    archived(s3, {segment(3): 0, segment(4): 1, segment(5): 30})
+    assert archive.backlog(SERVER, FOLLOWER) == timedelta(minutes=30)
+    put(s3, f"cnpg/{FOLLOWER}/base/{NEW}/backup.info", f"cnpg/{FOLLOWER}/wals/00000002.history")
+    assert archive.backlog(SERVER, FOLLOWER) == timedelta(minutes=30)
+
+
+@pytest.mark.parametrize("suffix", ["", ".zst", ".gz", ".bz2", ".lz4", ".snappy", ".xz"])
+def test_a_segment_is_one_however_each_of_both_has_compressed_it(s3: Any, archive: LiveArchive, suffix: str) -> None:
+    archived(s3, {segment(3): 0, segment(4): 5, segment(5): 15}, suffix=suffix)
+    archive_wal(s3, segment(3), server=FOLLOWER, suffix="")
+    assert archive.backlog(SERVER, FOLLOWER) == timedelta(minutes=10)
+    archive_wal(s3, segment(5), server=FOLLOWER, suffix=suffix)
+    assert archive.backlog(SERVER, FOLLOWER) == timedelta(0)
+
+
+@pytest.mark.parametrize("suffix", [".00000028.backup", ".00000028.backup.zst", ".partial", ".partial.zst"])
+def test_a_label_and_a_partial_segment_are_no_segments_of_anybody(s3: Any, archive: LiveArchive, suffix: str) -> None:
+    archived(s3, {segment(3): 0, segment(4): 1, segment(5): 4})
+    archived(s3, {segment(6): 60}, suffix=suffix)
+    archive_wal(s3, segment(3), server=FOLLOWER)
+    archive_wal(s3, segment(9), server=FOLLOWER, suffix=suffix)
+    assert archive.backlog(SERVER, FOLLOWER) == timedelta(minutes=3)
+
+
+def test_a_backlog_goes_on_from_one_directory_and_timeline_to_the_next(s3: Any, archive: LiveArchive) -> None:
+    archived(s3, {segment(254): 0, segment(255): 1, segment(256): 9, segment(257): 21})
+    archive_wal(s3, segment(254), server=FOLLOWER)
+    assert archive.backlog(SERVER, FOLLOWER) == timedelta(minutes=20)
     put(s3, f"{ROOT}/wals/00000002.history")
-    assert archive.newest_segment(SERVER) is None
-    archive_wal(s3, FIRST)
-    came_at(FIRST, datetime(2026, 3, 1, 12, 0))
-    assert archive.newest_segment(SERVER) == datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-    archive_wal(s3, "000000020000000000000004", "000000020000000000000005", SECOND)
-    came_at("000000020000000000000004", datetime(2026, 3, 1, 12, 10))
-    came_at("000000020000000000000005", datetime(2026, 3, 1, 12, 5))
-    came_at(SECOND, datetime(2026, 3, 1, 12, 30))
-    assert archive.newest_segment(SERVER) == datetime(2026, 3, 1, 12, 10, tzinfo=UTC)
+    archived(s3, {segment(257, timeline=2): 40})
+    archive_wal(s3, segment(257), server=FOLLOWER)
+    assert archive.backlog(SERVER, FOLLOWER) == timedelta(0), "one segment, which has only just come"
+    archived(s3, {segment(258, timeline=2): 52})
+    assert archive.backlog(SERVER, FOLLOWER) == timedelta(minutes=12)
+    archive_wal(s3, segment(258, timeline=2), server=FOLLOWER)
+    assert archive.backlog(SERVER, FOLLOWER) == timedelta(0)
+
+
+def test_no_other_server_is_counted_and_old_directories_are_not_read(
+    s3: Any, archive: LiveArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive_wal(s3, segment(9), server="app-database-primary-g10")
+    archived(s3, {segment(256 * directory): 10.0 * directory for directory in range(5)})
+    listed: list[str] = []
+    objects = archive._objects
+
+    def listing(prefix: str) -> dict[str, datetime]:
+        listed.append(prefix)
+        return objects(prefix)
+
+    monkeypatch.setattr(archive, "_objects", listing)
+    assert archive.backlog(SERVER, FOLLOWER) == timedelta(minutes=10)
+    assert listed == [f"{ROOT}/wals/{segment(256 * directory)[:16]}/" for directory in (3, 4)]
 
 
 def test_a_server_name_is_used_once_anything_is_below_it_and_no_other_name_counts(s3: Any, archive: LiveArchive) -> None:
@@ -140,7 +215,7 @@ def test_a_server_name_is_used_once_anything_is_below_it_and_no_other_name_count
 
 def test_a_bucket_that_is_not_there_is_named_in_one_line(s3: Any) -> None:
     elsewhere = LiveArchive("acme-database-us-east-1-123456789012", REGION, Aws())
-    for ask in (elsewhere.missing_for_a_standby, elsewhere.used, elsewhere.newest_segment):
+    for ask in (elsewhere.missing_for_a_standby, elsewhere.used, lambda server: elsewhere.backlog(server, FOLLOWER)):
         with pytest.raises(
             ArchiveUnreadableError, match=r"^s3://acme-database-us-east-1-123456789012/cnpg/\S* cannot be listed: .*"
         ):

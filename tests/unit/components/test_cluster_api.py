@@ -190,7 +190,6 @@ def test_a_cluster_is_asked_once_for_each_question(api: tuple[type[Api], str], l
 
 
 GROUP, DATABASE = "/apis/postgresql.cnpg.io/v1", "/apis/postgresql.cnpg.io/v1/namespaces/databases/clusters/app-database"
-METRICS = "/api/v1/namespaces/databases/pods/app-database-1%3A9187/proxy/metrics"
 PODS, POD = "/api/v1/namespaces/k8s-dr/pods", "/api/v1/namespaces/k8s-dr/pods/primary-answers-x"
 
 
@@ -206,19 +205,14 @@ def test_a_database_is_read_whole_and_is_none_where_it_is_not(api: tuple[type[Ap
     assert live.read_database("databases", "app-database") == {"status": {"phase": "Cluster in healthy state"}}
 
 
-def test_metrics_are_text_and_an_instance_that_does_not_answer_is_none(api: tuple[type[Api], str], live: LiveCluster) -> None:
-    assert live.database_metrics("databases", "app-database-1") is None
-    api[0].answers["GET", METRICS] = 503, {"reason": "ServiceUnavailable"}
-    assert live.database_metrics("databases", "app-database-1") is None
-    api[0].answers["GET", METRICS] = 200, "# TYPE cnpg_up gauge\ncnpg_pg_replication_lag 1.5\n"
-    assert live.database_metrics("databases", "app-database-1") == "# TYPE cnpg_up gauge\ncnpg_pg_replication_lag 1.5\n"
-
-
-def phases(api: tuple[type[Api], str], *each: str) -> None:
-    """The Pod that asks is in one phase after the other."""
+def phases(api: tuple[type[Api], str], *each: str, message: str | None = None) -> None:
+    """The Pod that asks is in one phase after the other; `message` is what its container said when it failed."""
     made = {"metadata": {"name": "primary-answers-x"}}
+    container = {"name": "ask", "image": IMAGE, "imageID": "", "ready": False, "restartCount": 0}
+    ended = {"terminated": {"exitCode": 1, **({"message": message} if message is not None else {})}}
+    statuses = {"Failed": {"containerStatuses": [{**container, "state": ended}]}}
     api[0].answers["POST", PODS] = 201, made
-    api[0].answers["GET", POD] = 200, [{**made, "status": {"phase": phase}} for phase in each]
+    api[0].answers["GET", POD] = 200, [{**made, "status": {"phase": phase, **statuses.get(phase, {})}} for phase in each]
     api[0].answers["DELETE", POD] = 200, made
 
 
@@ -237,7 +231,40 @@ def test_another_region_is_asked_by_a_pod_that_is_gone_afterwards(
     assert container["args"][:3] == ["get", "--raw=/healthz?full=1", "--server=https://app.example.com:8443"]
     assert pod["spec"]["restartPolicy"] == "Never"
     assert pod["spec"]["automountServiceAccountToken"] is False
+    assert container["terminationMessagePolicy"] == "FallbackToLogsOnError", "or its message would be empty"
     assert pod["metadata"]["labels"] == {"velero.io/exclude-from-backup": "true"}
+
+
+LIVING = [
+    "Error from server (NotFound): the server could not find the requested resource",
+    "Error from server (Forbidden): unknown",
+    "error: You must be logged in to the server (Unauthorized)",
+    "Error from server (TooManyRequests): the server has received too many requests and has asked us to try again later",
+]
+DEAD = [
+    "The connection to the server app.example.com was refused - did you specify the right host or port?",
+    "Unable to connect to the server: dial tcp 10.0.0.1:443: connect: connection refused",
+    "Unable to connect to the server: net/http: request canceled (Client.Timeout exceeded while awaiting headers)",
+    "Error from server (ServiceUnavailable): the server is currently unable to handle the request",
+    "Error from server (InternalError): an error on the server has prevented the request from succeeding",
+    "",
+    None,
+]
+
+
+@pytest.mark.parametrize(("message", "reached"), [*((each, True) for each in LIVING), *((each, False) for each in DEAD)])
+def test_a_refusal_is_an_answer_too_and_an_error_of_the_servers_own_or_silence_is_none(
+    api: tuple[type[Api], str], live: LiveCluster, message: str | None, reached: bool
+) -> None:
+    phases(api, "Failed", message=message)
+    assert live.reaches("https://app.example.com/") is reached
+
+
+def test_a_pod_that_was_evicted_before_it_asked_reached_nobody(api: tuple[type[Api], str], live: LiveCluster) -> None:
+    phases(api, "Failed")
+    evicted = {"metadata": {"name": "primary-answers-x"}, "status": {"phase": "Failed", "reason": "Evicted"}}
+    api[0].answers["GET", POD] = 200, evicted
+    assert live.reaches("https://app.example.com/") is False
 
 
 def test_a_url_without_a_path_is_asked_for_its_root(api: tuple[type[Api], str], live: LiveCluster) -> None:
@@ -247,20 +274,20 @@ def test_a_url_without_a_path_is_asked_for_its_root(api: tuple[type[Api], str], 
     assert container["args"][1:3] == ["--raw=/", "--server=http://app.example.com"]
 
 
-def test_a_pod_that_never_starts_says_nothing_and_is_not_left_behind(
+def test_a_pod_that_never_starts_knows_nothing_and_is_not_left_behind(
     api: tuple[type[Api], str], live: LiveCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("components.cluster_api._PROBE_SECONDS", 0.3)
     phases(api, "Pending")
-    assert not live.reaches("https://app.example.com/")
+    assert live.reaches("https://app.example.com/") is None
     assert api[0].requests[-1][0] == "DELETE"
 
 
-def test_a_pod_that_somebody_deletes_says_nothing(api: tuple[type[Api], str], live: LiveCluster) -> None:
+def test_a_pod_that_somebody_deletes_knows_nothing(api: tuple[type[Api], str], live: LiveCluster) -> None:
     api[0].answers["POST", PODS] = 201, {"metadata": {"name": "primary-answers-x"}}
-    assert not live.reaches("https://app.example.com/")
+    assert live.reaches("https://app.example.com/") is None
 
 
 def test_without_a_namespace_to_ask_from_nothing_is_known(api: tuple[type[Api], str], live: LiveCluster) -> None:
-    assert not live.reaches("https://app.example.com/")
+    assert live.reaches("https://app.example.com/") is None
     assert [method for method, _, _ in api[0].requests] == ["POST"]

@@ -106,7 +106,10 @@ def test_what_does_not_come_in_time_is_named_with_the_last_words_of_postgresql(
     database.fails(question, "psql: error\nconnection refused\n")
     done = database.confirm(seconds=1)
     assert done.returncode == 1
-    assert done.stderr == f"timed out waiting for {what}; PostgreSQL's last words: connection refused\n"
+    assert done.stderr == (
+        f"timed out waiting for {what}; PostgreSQL's last words: connection refused; the operator's: kubectl describe "
+        "cluster.postgresql.cnpg.io -A\n"
+    )
     assert done.stdout == ""
 
 
@@ -124,6 +127,6 @@ def test_an_owner_who_may_not_switch_the_wal_is_told_the_grant(database: Databas
     assert done.returncode == 1
     assert done.stderr == (
         "the WAL could not be switched: ERROR:  permission denied for function pg_switch_wal; as a superuser run in this "
-        "database: GRANT EXECUTE ON FUNCTION pg_switch_wal() TO app\n"
+        "database: GRANT EXECUTE ON FUNCTION pg_catalog.pg_switch_wal() TO \"app\"\n"
     )
     assert ARCHIVED not in database.asked()

@@ -9,23 +9,15 @@ import pytest
 
 from components.database import DatabaseLostError, judge_backup, judge_cluster
 from components.database_specs import HEALTHY, LOST
-from settings.roles import ROLES, Role
+from settings.roles import ROLES, Role, peer_of
 from tests.examples import PASSWORD
 from tests.unit.components.conftest import Program
-from tests.unit.components.halves import database, settings
-from tests.unit.recorder import (
-    Answers,
-    FakeArchive,
-    FakeCluster,
-    HookRefusedError,
-    Recorder,
-    attempt_program,
-    is_secret,
-    revealed,
-    run_program,
-)
+from tests.unit.components.halves import database, half, settings
+from tests.unit.fakes import FakeArchive, FakeCluster
+from tests.unit.recorder import Answers, HookRefusedError, Recorder, attempt_program, is_secret, revealed, run_program
 
 STEM = "failover-databases-app-database"
+SAME = f"{STEM}-same-server"
 FIRST, CONFIRMED, SCALE = f"{STEM}-first-backup", f"{STEM}-promoted", "failover-workloads-scale-production"
 KEYS = {"accessKeyId": "AKIAIOSFODNN7EXAMPLE", "secretAccessKey": "wJalrXUtnFEMI/K7MDENG"}
 
@@ -39,11 +31,11 @@ def test_each_half_has_both_archives_an_owner_backups_and_metrics(recorder: Reco
     assert objects(recorder) - {FIRST, CONFIRMED} == {"failover-databases-namespace-databases", *(STEM + part for part in parts)}
 
 
-def test_only_the_primary_makes_a_first_backup_and_only_a_takeover_confirms_a_promotion(
+def test_only_a_primary_that_serves_makes_a_first_backup_and_only_a_takeover_confirms_a_promotion(
     combination: tuple[Role, Role], recorder: Recorder
 ) -> None:
     stack, active = combination
-    assert (FIRST in objects(recorder)) is (stack == "primary")
+    assert (FIRST in objects(recorder)) is (stack == active == "primary")
     assert (CONFIRMED in objects(recorder)) is (stack == active == "secondary")
 
 
@@ -138,6 +130,20 @@ def test_a_namespace_that_somebody_else_makes_is_left_to_them_and_one_of_two_dat
     assert len([seen for seen in both.of("Namespace") if seen.metadata["name"] == "databases"]) == 1
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_two_databases_in_one_namespace_share_it_and_its_keys_whoever_of_them_creates_it(first: bool) -> None:
+    pair = [*database(createNamespace=first)["databases"], *database(name="orders", createNamespace=not first)["databases"]]
+    passwords = {"app-database": PASSWORD, "orders": PASSWORD}
+    region = run_program("primary", {**KEYS, "databases": pair, "databasePasswords": passwords})
+    shared = {"failover-databases-namespace-databases", "failover-databases-credentials-databases"}
+    assert len([seen for seen in region.custom() if seen.name in shared]) == 2
+    for component in region.of("Database"):
+        assert shared <= component.depends_on, "its parts wait with it"
+    neither = [{**each, "createNamespace": False} for each in pair]
+    region = run_program("primary", {"databases": neither, "databasePasswords": passwords})
+    assert not [seen for seen in region.of("Namespace") if seen.metadata["name"] == "databases"]
+
+
 def test_without_a_prometheus_operator_there_is_no_pod_monitor() -> None:
     assert not run_program("primary", database(podMonitor=False)).of("PodMonitor")
 
@@ -161,12 +167,52 @@ def test_promotion_runs_beside_the_restores(takeover: Recorder) -> None:
     assert not [seen for seen in takeover.of("Restore") if STEM in seen.depends_on]
 
 
+@pytest.mark.parametrize("stack", ROLES)
+def test_what_stands_by_is_scaled_down_without_waiting_for_any_database(stack: Role) -> None:
+    region = run_program(stack, {"active": peer_of(stack), "peerReady": True})
+    waits = after = {SCALE}
+    while after:
+        after = {name for seen in region.seen if seen.name in after for name in seen.depends_on} - waits
+        waits = waits | after
+    assert not [name for name in waits if name.startswith("failover-databases")]
+    assert "k8s-dr/after" not in region[SCALE].metadata["annotations"]
+
+
+@pytest.mark.parametrize("stack", ROLES)
+def test_what_stands_by_is_scaled_down_though_its_database_is_lost(stack: Role) -> None:
+    changes = {"active": peer_of(stack), "peerReady": True}
+    reached, error = attempt_program(stack, changes, answers=Answers(database_phase=LOST[0]))
+    assert isinstance(error, DatabaseLostError)
+    assert SCALE in reached.names()
+
+
+def test_a_primary_that_serves_again_scales_up_only_once_its_database_is_what_it_should_be(program: Program) -> None:
+    back = run_program("primary", {"active": "primary", "peerReady": True})
+    assert STEM in back[SCALE].depends_on
+    reached, _ = attempt_program("primary", {"active": "primary", "peerReady": True}, answers=Answers(database_phase=LOST[0]))
+    assert SCALE not in reached.names()
+
+
+def test_a_promotion_is_waited_for_by_its_job_and_not_until_every_replica_is_there(takeover: Recorder, standby: Recorder) -> None:
+    assert "pulumi.com/waitFor" not in takeover[STEM].metadata["annotations"]
+    assert "pulumi.com/waitFor" in standby[STEM].metadata["annotations"]
+    waiting, error = attempt_program(
+        "secondary",
+        {"active": "secondary", "peerReady": True},
+        answers=Answers(database_phase="Waiting for the instances to become active"),
+    )
+    assert error is None
+    assert {CONFIRMED, SCALE, "failover-serving"} <= waiting.names()
+
+
 @pytest.mark.parametrize("phase", LOST)
 @pytest.mark.parametrize(("stack", "active"), [("primary", "primary"), ("secondary", "primary"), ("secondary", "secondary")])
 def test_a_database_that_is_lost_fails_the_program_with_the_operators_reason(stack: Role, active: Role, phase: str) -> None:
     lost = Answers(database_phase=phase)
     reached, error = attempt_program(stack, {"active": active, "peerReady": True}, answers=lost)
-    assert f"database app-database: {phase}: the reason of the operator. Once the cause is gone: kubectl delete" in str(error)
+    assert f"database app-database: {phase}: the reason of the operator. Once the cause is gone: pulumi up --refresh" in str(
+        error
+    )
     if active == "secondary":
         assert not {CONFIRMED, SCALE, "failover-serving"} & reached.names()
         assert not reached.of("BucketObjectv2")
@@ -181,12 +227,41 @@ def test_a_first_backup_that_failed_fails_the_program_with_its_reason() -> None:
     assert "kubectl delete backup.postgresql.cnpg.io app-database-first-g1 -n databases" in str(error)
 
 
+def test_a_first_backup_that_failed_long_ago_does_not_keep_a_primary_from_being_fenced() -> None:
+    changes = {"active": "secondary", "peerReady": True}
+    _, error = attempt_program("primary", changes, answers=Answers(backup_phase="failed"))
+    assert error is None
+
+
+ANEW = "kubectl delete cluster.postgresql.cnpg.io app-database -n databases"
+KEPT = "do not delete the Cluster, its volumes would go with it"
+WAYS_ON: list[tuple[Role, Role, str, str]] = [
+    ("primary", "primary", "primary", KEPT),
+    ("primary", "secondary", "fenced", KEPT),
+    ("secondary", "primary", "replica", f"if the standby was never made: {ANEW} first"),
+    ("secondary", "secondary", "promoted", KEPT),
+]
+
+
+@pytest.mark.parametrize(("stack", "active", "role", "way_on"), WAYS_ON, ids=[each[2] for each in WAYS_ON])
+def test_nobody_is_told_to_delete_a_database_but_for_a_standby_that_was_never_made(
+    stack: Role, active: Role, role: str, way_on: str
+) -> None:
+    lost = half(stack, active)
+    assert lost.role == role
+    with pytest.raises(DatabaseLostError) as caught:
+        judge_cluster(lost, {"phase": LOST[0], "phaseReason": "no volume is left"})
+    assert str(caught.value) == (
+        f"database app-database: {LOST[0]}: no volume is left. Once the cause is gone: pulumi up --refresh -s {stack}; {way_on}"
+    )
+
+
 def test_what_is_healthy_or_not_known_yet_is_no_reason_to_fail() -> None:
-    assert judge_cluster(settings(), {"phase": HEALTHY}) == "app-database"
-    assert judge_cluster(settings(), None) == "app-database"
+    assert judge_cluster(half("primary"), {"phase": HEALTHY}) == "app-database"
+    assert judge_cluster(half("primary"), None) == "app-database"
     assert judge_backup(settings(), "first", {"phase": "completed"}) == "first"
     with pytest.raises(DatabaseLostError, match="the operator gives no reason"):
-        judge_cluster(settings(), {"phase": LOST[0]})
+        judge_cluster(half("primary"), {"phase": LOST[0]})
     with pytest.raises(DatabaseLostError, match="no reason is given"):
         judge_backup(settings(), "first", {"phase": "failed"})
 
@@ -210,5 +285,44 @@ def test_what_cannot_be_made_is_refused_before_anything_of_it_is_there(
 
 def test_what_is_there_already_is_not_asked_whether_it_could_be_made(recorder: Recorder) -> None:
     for name in (STEM, f"{STEM}-owner", *(f"{STEM}-archive-{role}" for role in ROLES)):
-        assert list(recorder[name].hooks) == ["before_create"]
-        assert not set(recorder[name].hooks["before_create"]) & recorder.hooks_on_preview
+        moments = recorder[name].hooks
+        assert moments["before_create"] == [f"{STEM}-{name.removeprefix(STEM).removeprefix('-') or 'cluster'}-can-be"]
+        assert not set(moments["before_create"]) & recorder.hooks_on_preview
+        assert {**moments, "before_create": []} == {"before_create": [], **({"before_update": [SAME]} if name == STEM else {})}
+
+
+def told_of_an_update(stack: Role, *, before: dict[str, Any], after: dict[str, Any], preview: bool = False) -> str:
+    """What the engine is told before the Cluster of a stack is changed from one configuration to another."""
+    old = run_program(stack, {"peerReady": True, **before})[STEM].inputs
+    region = run_program(stack, {"peerReady": True, **after}, preview=preview)
+    return region.call_update_hook(SAME, old=old, new=region[STEM].inputs)
+
+
+@pytest.mark.parametrize("preview", [False, True])
+@pytest.mark.parametrize("stack", ROLES)
+def test_a_database_that_runs_is_not_given_another_generation(stack: Role, preview: bool) -> None:
+    told = told_of_an_update(stack, before={}, after=database(generations={stack: 2}), preview=preview)
+    assert told == (
+        f"database app-database: app-database-{stack}-g1 runs, and cannot go on as app-database-{stack}-g2: a generation is "
+        "raised only for a database that is made anew; set k8s-dr:databases[].generations back"
+    )
+
+
+def test_nor_an_earlier_one_and_a_preview_asks_too(recorder: Recorder) -> None:
+    back = told_of_an_update("primary", before=database(generations={"primary": 3}), after=database())
+    assert "app-database-primary-g3 runs, and cannot go on as app-database-primary-g1: " in back
+    assert SAME in recorder.hooks_on_preview
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        {},
+        {"active": "secondary"},
+        database(storage="200Gi", instances=1, parameters={"work_mem": "8MB"}),
+        database(generations={"secondary": 2}),
+    ],
+    ids=["nothing", "active", "size", "the other region's generation"],
+)
+def test_any_other_change_of_a_database_that_runs_is_let_pass(after: dict[str, Any]) -> None:
+    assert told_of_an_update("primary", before={}, after=after) == ""

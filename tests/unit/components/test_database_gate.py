@@ -2,59 +2,40 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from components import database_gate
 from components.database_gate import missing_operators, objection_to_creation, objections, refusal_to_stand_by, spoken
 from components.database_specs import HEALTHY
 from settings.roles import ROLES, Role
 from tests.unit.components.halves import settings
-from tests.unit.recorder import FakeArchive, FakeCluster
+from tests.unit.fakes import FakeArchive, FakeCluster
 
 RPO = timedelta(minutes=5)
-SERVER = "app-database-primary-g1"
+SERVER, FOLLOWER = "app-database-primary-g1", "app-database-secondary-g1"
 FORCE = "to go on all the same: pulumi config set force true -s secondary"
 OPERATOR = "the operator CloudNativePG (k8s-dr:operators.cloudnativePg)"
 PLUGIN = "its Barman Cloud plugin (k8s-dr:operators.barmanCloud)"
-NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
 
-class Clock(datetime):
-    """A clock that stands still at `NOW`."""
-
-    @classmethod
-    def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
-        return NOW.astimezone(tz)
-
-
-@pytest.fixture(autouse=True)
-def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database_gate, "datetime", Clock)
-
-
-def standby(phase: str | None = HEALTHY, *, lag: float | None = 0, reason: str = "", promoted: bool = False) -> FakeCluster:
-    """A cluster with a standby that replayed its newest transaction `lag` seconds ago; None for one that does not say."""
+def standby(phase: str | None = HEALTHY, *, ready: int | None = None, reason: str = "", promoted: bool = False) -> FakeCluster:
+    """A cluster with a standby in a phase, with so many instances that are ready; None where the operator has not said."""
     status = {
-        "currentPrimary": "app-database-1",
         **({"phase": phase} if phase else {}),
         **({"phaseReason": reason} if reason else {}),
+        **({} if ready is None else {"readyInstances": ready}),
     }
     replica = {"primary": "app-database-secondary" if promoted else "app-database-primary"}
-    text = "# TYPE cnpg_pg_replication_lag gauge\ncnpg_pg_replication_lag_of_another 7\n"
-    return FakeCluster(
-        databases={"app-database": {"spec": {"replica": replica}, "status": status}},
-        metrics=None if lag is None else f"{text}cnpg_pg_replication_lag {lag}\ncnpg_up 1\n",
-    )
+    return FakeCluster(databases={"app-database": {"spec": {"replica": replica}, "status": status}})
 
 
-def archived(ago: float) -> FakeArchive:
-    """An archive whose newest segment came in `ago` seconds ago."""
-    return FakeArchive(newest={SERVER: NOW - timedelta(seconds=ago)})
+def behind(seconds: float, server: str = SERVER, follower: str = FOLLOWER) -> FakeArchive:
+    """An archive with WAL of so many seconds that the standby has not replayed."""
+    return FakeArchive(lag={(server, follower): timedelta(seconds=seconds)})
 
 
 def against(cluster: FakeCluster, archive: FakeArchive | None = None, *, force: bool = False, **changes: Any) -> list[str]:
@@ -62,13 +43,13 @@ def against(cluster: FakeCluster, archive: FakeArchive | None = None, *, force: 
 
 
 def test_nothing_stands_against_a_healthy_standby_that_has_replayed_what_was_archived() -> None:
-    assert against(standby(lag=5), archived(0)) == []
+    assert against(standby(), behind(0)) == []
 
 
 def test_without_databases_nobody_is_asked() -> None:
     nobody = FakeCluster(error=AssertionError("nobody is to be asked"))
     assert objections(nobody, FakeArchive(), [], RPO, force=False) == []
-    assert refusal_to_stand_by(nobody, [], force=False) is None
+    assert refusal_to_stand_by(nobody, []) is None
 
 
 @pytest.mark.parametrize(
@@ -103,51 +84,60 @@ def test_a_standby_that_is_not_there_cannot_be_promoted_and_no_force_makes_one(f
     ("cluster", "words"),
     [
         (standby("Setting up primary"), "Setting up primary"),
+        (standby("Setting up primary", ready=0), "Setting up primary"),
         (standby("Cluster is unrecoverable", reason="all PVCs are gone"), "Cluster is unrecoverable: all PVCs are gone"),
         (standby(None), "without a phase"),
     ],
-    ids=["busy", "lost", "new"],
+    ids=["busy", "none-ready", "lost", "new"],
 )
-def test_a_standby_that_is_not_healthy_is_told_with_the_operators_reason(cluster: FakeCluster, words: str, force: bool) -> None:
+def test_a_standby_without_a_ready_instance_is_told_with_the_operators_reason_and_no_force_promotes_it(
+    cluster: FakeCluster, words: str, force: bool
+) -> None:
     assert against(cluster, force=force) == [f"database app-database is not healthy here: {words}"]
 
 
-def test_a_standby_behind_the_rpo_is_told_with_the_figures_and_force_overrides_it() -> None:
-    behind = standby(lag=400)
-    assert against(behind, archived(10)) == [
-        "database app-database: the standby has replayed what was committed until 2026-03-01 11:53:20 UTC, and the newest WAL of "
-        "its archive is of 11:59:50: it is 6 min 30 s behind, and the RPO is 5 min 0 s; is a segment missing in the archive, or "
-        f"does it still catch up? {FORCE}"
+def test_a_standby_that_is_not_healthy_but_has_a_ready_instance_is_promoted_with_force_only() -> None:
+    waiting = standby("Waiting for the instances to become active", ready=1, reason="one of three is not there")
+    assert against(waiting) == [
+        "database app-database is not healthy here: Waiting for the instances to become active: one of three is not there; "
+        f"{FORCE}"
     ]
-    assert against(behind, archived(10), force=True) == []
+    assert against(waiting, force=True) == []
 
 
-@example(lag=310, ago=10)
-@example(lag=311, ago=10)
-@given(lag=st.integers(0, 10**6), ago=st.integers(0, 10**6))
-def test_what_is_behind_is_behind_the_archive_and_not_behind_the_clock(lag: int, ago: int) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(database_gate, "datetime", Clock)
-        assert bool(against(standby(lag=lag), archived(ago))) is (lag - ago > RPO.total_seconds())
+def test_a_standby_behind_the_rpo_is_told_with_the_figures_and_force_overrides_it() -> None:
+    assert against(standby(), behind(390)) == [
+        "database app-database: WAL of 6 min 30 s has come into the archive that the standby has not replayed, and the RPO is "
+        f"5 min 0 s; is a segment missing in between, or does it still catch up? {FORCE}"
+    ]
+    assert against(standby(), behind(390), force=True) == []
 
 
-@pytest.mark.parametrize(
-    ("cluster", "archive"),
-    [(standby(lag=None), archived(0)), (standby(lag=10**6), FakeArchive())],
-    ids=["an instance that does not say", "an archive without a segment"],
-)
-def test_what_is_not_known_is_no_objection(cluster: FakeCluster, archive: FakeArchive) -> None:
-    assert against(cluster, archive) == []
+@given(seconds=st.integers(0, 10**6))
+def test_what_is_behind_by_no_more_than_the_rpo_is_no_objection(seconds: int) -> None:
+    assert bool(against(standby(), behind(seconds))) is (seconds > RPO.total_seconds())
+
+
+def test_the_limit_itself_is_kept_and_one_second_more_is_not() -> None:
+    assert against(standby(), behind(300)) == []
+    assert against(standby(), behind(301)) != []
+
+
+def test_the_backlog_is_that_of_the_standby_behind_the_primary_in_their_own_generations() -> None:
+    generations = {"primary": 3, "secondary": 2}
+    assert against(standby(), behind(10**6, FOLLOWER, SERVER)) == []
+    assert against(standby(), behind(10**6), generations=generations) == []
+    assert against(standby(), behind(10**6, "app-database-primary-g3", "app-database-secondary-g2"), generations=generations)
 
 
 def test_an_archive_that_may_be_in_the_dead_region_is_not_asked() -> None:
     dead = FakeArchive(error=AssertionError("nobody is to ask it"))
-    assert against(standby(lag=10**6), dead, source="primary-bucket") == []
+    assert against(standby(), dead, source="primary-bucket") == []
 
 
 def test_each_database_has_objections_of_its_own() -> None:
     two = [settings(), settings(name="orders")]
-    told = objections(standby(lag=400), archived(0), two, RPO, force=False)
+    told = objections(standby(), behind(400), two, RPO, force=False)
     assert [each.split(" ")[1] for each in told] == ["orders", "app-database:"]
 
 
@@ -176,18 +166,22 @@ def test_a_standby_before_the_first_backup_is_refused_and_told_what_to_run() -> 
     assert objection_to_creation(FakeCluster(), FakeArchive(), lacking, settings(), "primary") is None
 
 
-def test_a_region_whose_database_was_promoted_does_not_stand_by_unless_its_writes_are_given_up() -> None:
-    told = refusal_to_stand_by(standby(promoted=True), [settings()], force=False)
-    assert told is not None
-    assert told.startswith("database app-database was promoted here and has taken writes that the primary region does not have")
-    assert "Keep it: pulumi config set active secondary -s secondary;" in told
-    assert told.endswith("pulumi config set force true -s secondary")
-    assert refusal_to_stand_by(standby(promoted=True), [settings()], force=True) is None
+def test_a_region_whose_database_was_promoted_never_stands_by_again() -> None:
+    assert refusal_to_stand_by(standby(promoted=True), [settings()]) == (
+        "database app-database was promoted here and has taken writes that the primary region does not have; it cannot follow "
+        "that one again. Keep it: pulumi config set active secondary -s secondary"
+    )
+
+
+def test_one_promoted_database_of_several_is_enough_to_refuse() -> None:
+    cluster = standby()
+    cluster.databases["orders"] = {"spec": {"replica": {"primary": "orders-secondary"}}}
+    assert str(refusal_to_stand_by(cluster, [settings(), settings(name="orders")])).startswith("database orders was promoted")
 
 
 def test_a_standby_that_was_never_promoted_or_never_made_stands_by() -> None:
     for cluster in (standby(), FakeCluster(), FakeCluster(databases={"app-database": {}})):
-        assert refusal_to_stand_by(cluster, [settings()], force=False) is None
+        assert refusal_to_stand_by(cluster, [settings()]) is None
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(0, "0 s"), (119, "119 s"), (120, "2 min 0 s"), (3725.9, "62 min 5 s")])

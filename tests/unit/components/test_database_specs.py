@@ -87,11 +87,15 @@ def test_a_fenced_half_sleeps_on_its_data_and_suspends_its_backups() -> None:
     assert specs.scheduled_backup_spec(fenced)["suspend"] is True
 
 
-@pytest.mark.parametrize("role", ["primary", "replica", "promoted"])
-def test_every_other_half_is_awake_and_waited_for_until_it_is_healthy_or_lost(role: Any) -> None:
+@pytest.mark.parametrize("role", ["primary", "replica"])
+def test_a_half_that_is_not_in_a_hurry_is_awake_and_waited_for_until_it_is_healthy_or_lost(role: Any) -> None:
     annotations = cluster_annotations(role)
     assert "cnpg.io/hibernation" not in annotations
     assert not [phase for phase in (HEALTHY, *LOST) if f"@ == '{phase}'" not in annotations["pulumi.com/waitFor"]]
+
+
+def test_a_promoted_half_is_awake_and_waited_for_by_its_job_alone() -> None:
+    assert cluster_annotations("promoted") == {"pulumi.com/patchForce": "true"}
 
 
 def test_every_half_wins_the_field_that_promotes_it() -> None:
@@ -121,16 +125,18 @@ def test_or_each_from_the_bucket_of_whoever_writes_it(stack: Role, role: Role) -
     assert configuration["destinationPath"] == f"s3://{BUCKET[role]}/cnpg"
 
 
-@pytest.mark.parametrize("source", ["replica-bucket", "primary-bucket"])
+@pytest.mark.parametrize(("source", "attempts"), [("replica-bucket", "5"), ("primary-bucket", "2")])
 @pytest.mark.parametrize("stack", ROLES)
-def test_nobody_deletes_from_the_others_archive_and_a_silent_source_is_given_up_soon(stack: Role, source: str) -> None:
+def test_nobody_deletes_from_the_others_archive_and_a_source_that_may_be_dead_is_given_up_sooner(
+    stack: Role, source: str, attempts: str
+) -> None:
     own, peer = (object_store(half(stack, source=source), role) for role in (stack, peer_of(stack)))
     assert own["retentionPolicy"] == "30d"
     assert "retentionPolicy" not in peer
     for store in (own, peer):
         environment = {each["name"]: each["value"] for each in store["instanceSidecarConfiguration"]["env"]}
-        assert environment["AWS_MAX_ATTEMPTS"] == "2"
-        assert store["configuration"]["wal"]["restoreAdditionalCommandArgs"] == ["--read-timeout=5"]
+        assert environment["AWS_MAX_ATTEMPTS"] == attempts
+        assert store["configuration"]["wal"]["restoreAdditionalCommandArgs"] == ["--read-timeout=3"]
 
 
 def test_no_archive_asks_for_an_encryption_that_is_not_the_buckets() -> None:
@@ -160,8 +166,14 @@ def test_the_primary_begins_empty_and_the_secondary_from_the_primarys_backup() -
     owner = {"database": "app", "owner": "app", "secret": {"name": "app-database-owner"}}
     initdb = cluster_spec(half("primary"))["bootstrap"]["initdb"]
     assert owner.items() <= initdb.items()
-    assert initdb["postInitApplicationSQL"] == ["GRANT EXECUTE ON FUNCTION pg_catalog.pg_switch_wal() TO app"]
+    assert initdb["postInitApplicationSQL"] == ['GRANT EXECUTE ON FUNCTION pg_catalog.pg_switch_wal() TO "app"']
     assert cluster_spec(half("secondary"))["bootstrap"] == {"recovery": {"source": PRIMARY, **owner}}
+
+
+def test_an_owner_whose_name_is_a_word_of_sql_is_granted_too() -> None:
+    initdb = cluster_spec(half("primary", owner="user"))["bootstrap"]["initdb"]
+    assert initdb["owner"] == "user"
+    assert initdb["postInitApplicationSQL"] == ['GRANT EXECUTE ON FUNCTION pg_catalog.pg_switch_wal() TO "user"']
 
 
 def test_what_production_needs_is_in_the_cluster() -> None:
@@ -218,6 +230,18 @@ def test_streaming_adds_a_connection_with_certificates_of_one_authority_and_keep
     assert service["selectorType"] == "rw"
     assert service["serviceTemplate"]["metadata"]["annotations"] == STREAMING["streaming"]["serviceAnnotations"]
     assert spec["postgresql"]["parameters"]["wal_receiver_timeout"] == "30s"
+
+
+def test_a_way_in_for_the_other_region_is_internal_unless_somebody_says_how_it_is_kept_from_the_internet() -> None:
+    def annotations(**own: Any) -> dict[str, str]:
+        connection = {key: STREAMING["streaming"][key] for key in ("hosts", "certificates")}
+        spec = cluster_spec(half("primary", replication="streaming", streaming={**connection, **own}))
+        (service,) = spec["managed"]["services"]["additional"]
+        return dict(service["serviceTemplate"]["metadata"]["annotations"])
+
+    assert annotations() == {"service.beta.kubernetes.io/aws-load-balancer-scheme": "internal"}
+    own = {"networking.gke.io/load-balancer-type": "Internal"}
+    assert annotations(serviceAnnotations=own) == own
 
 
 def test_without_streaming_there_is_no_connection_and_no_way_in() -> None:

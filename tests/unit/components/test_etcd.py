@@ -54,12 +54,20 @@ def mounts(step: str) -> dict[str, bool]:
 
 
 def test_it_is_reached_verified_and_only_then_uploaded() -> None:
-    assert list(steps()) == ["reach", "save", "verify", "upload"]
+    assert list(steps()) == ["reach", "clean", "save", "verify", "upload"]
     commands = {name: " ".join(step["command"]) for name, step in steps().items()}
     assert commands["reach"].endswith("endpoint health")
     assert commands["save"].endswith("snapshot save /var/backups/etcd/incoming.db")
     assert commands["verify"] == "etcdutl snapshot status /var/backups/etcd/incoming.db --write-out=json"
     assert commands["upload"] == "/bin/bash /scripts/etcd-upload.sh"
+
+
+def test_old_copies_are_deleted_before_a_new_one_is_saved_for_a_full_disk_would_keep_them_for_ever() -> None:
+    args = arguments(settings=EtcdSettings(directory="/srv/etcd", keep_local="24h"))
+    clean = steps(args)["clean"]
+    assert list(steps(args)).index("clean") < list(steps(args)).index("save")
+    assert clean["command"] == ["/bin/bash", "/scripts/etcd-upload.sh", "clean"]
+    assert clean["env"] == [{"name": "DIRECTORY", "value": "/srv/etcd"}, {"name": "KEEP_SECONDS", "value": "86400"}]
 
 
 def test_etcd_is_asked_with_the_clients_certificate_that_may_do_least() -> None:
@@ -137,6 +145,7 @@ def test_two_never_run_at_once_neither_by_the_schedule_nor_by_hand_nor_on_differ
 def test_each_step_sees_what_it_needs_and_writes_where_it_must() -> None:
     certificates, backups = "/etc/kubernetes/pki/etcd", "/var/backups/etcd"
     assert mounts("reach") == {certificates: False}
+    assert mounts("clean") == {backups: True, "/scripts": False}
     assert mounts("save") == {certificates: False, backups: True}
     assert mounts("verify") == {backups: False}
     assert mounts("upload") == {backups: True, "/scripts": False, "/var/run/secrets/api": False, "/tmp": True}
@@ -212,7 +221,7 @@ def test_all_of_it_is_beside_etcd_and_there_before_the_first_job() -> None:
 def test_images_are_the_configured_ones() -> None:
     images = Images(etcd="registry.example.com/etcd:1", aws_cli="registry.example.com/aws-cli:2")
     used = {name: step["image"] for name, step in steps(arguments(images=images)).items()}
-    assert used == dict.fromkeys(("reach", "save", "verify"), images.etcd) | {"upload": images.aws_cli}
+    assert used == dict.fromkeys(("reach", "save", "verify"), images.etcd) | dict.fromkeys(("clean", "upload"), images.aws_cli)
 
 
 def of_the_program(stack: Role, distribution: str, active: Role) -> dict[str, dict[str, Any]]:

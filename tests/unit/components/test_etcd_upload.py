@@ -37,6 +37,8 @@ echo '{"hash":2166136261,"revision":4711,"totalKey":3,"totalSize":20480,"version
 CLUSTER = "acme-east.example"
 OLD, RECENT = (f"etcd-snapshot-{time}-{CLUSTER}-r1.db" for time in ("20200101T000000Z", "29990101T000000Z"))
 
+NO_COPIES = ("notes.txt", "etcd-snapshot-before-the-upgrade.db", f"{OLD}.part", "etcd-snapshot-2019Z-a-r1.db")
+
 
 def snapshot(size: int = 4096) -> bytes:
     content = b"x" * size
@@ -77,11 +79,11 @@ class Node:
         """What the bucket says of the object."""
         (self.root / "head").write_text(f"{size}\t{checksum}\n")
 
-    def run(self, **changes: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
         script = self.root / "etcd-upload.sh"
         script.write_text(UPLOAD.replace("/tmp/", f"{self.root}/"))
         return subprocess.run(
-            ["bash", str(script)],
+            ["bash", str(script), *arguments],
             cwd=self.root,
             env={**self.environment, **changes},
             capture_output=True,
@@ -191,7 +193,7 @@ def test_an_endpoint_of_ones_own_is_found_by_path(node: Node) -> None:
 def test_copies_are_deleted_by_the_time_in_their_names_and_nothing_else_is(node: Node) -> None:
     now = datetime.now(UTC)
     near = [f"etcd-snapshot-{now - timedelta(days=days):%Y%m%dT%H%M%SZ}-{CLUSTER}-r1.db" for days in (6, 8)]
-    kept = {near[0], RECENT, "notes.txt", "etcd-snapshot-before-the-upgrade.db", f"{OLD}.part", "etcd-snapshot-2019Z-a-r1.db"}
+    kept = {near[0], RECENT, *NO_COPIES}
     for name in (*kept, near[1], OLD):
         (node.directory / name).touch()
     ran = node.run()
@@ -199,3 +201,22 @@ def test_copies_are_deleted_by_the_time_in_their_names_and_nothing_else_is(node:
     (new,) = node.copies() - kept
     assert new.endswith("-r4711.db")
     assert kept <= node.copies()
+
+
+def test_the_step_before_deletes_old_copies_and_does_nothing_else(node: Node) -> None:
+    kept = {RECENT, *NO_COPIES, "incoming.db"}
+    for name in (*kept - {"incoming.db"}, OLD):
+        (node.directory / name).touch()
+    node.environment = {name: node.environment[name] for name in ("PATH", "DIRECTORY", "KEEP_SECONDS")}  # its step has no more
+    ran = node.run("clean")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout == f"deleted the copy {OLD}\n"
+    assert node.copies() == kept, "what the last run did not upload is the next step's to overwrite"
+    assert not (node.root / "calls").exists()
+    assert not (node.root / "curl-calls").exists()
+
+
+def test_the_step_before_has_nothing_to_do_on_a_node_without_a_copy(node: Node) -> None:
+    (node.directory / "incoming.db").unlink()
+    ran = node.run("clean")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")

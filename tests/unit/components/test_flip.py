@@ -64,7 +64,10 @@ def test_the_primarys_flip_fences_its_database_scales_to_standby_and_pauses_the_
     flip = change(program("primary", "primary"), program("primary", "secondary"))
     assert flip == Change(
         added={"kubernetes:batch/v1:Job failover-workloads-scale-production"},
-        removed={"kubernetes:core/v1:ConfigMap failover-serving"},
+        removed={
+            "kubernetes:core/v1:ConfigMap failover-serving",
+            "kubernetes:postgresql.cnpg.io/v1:Backup failover-databases-app-database-first-backup",
+        },
         changed={
             "dr:failover:Failover failover",
             "kubernetes:postgresql.cnpg.io/v1:Cluster failover-databases-app-database",
@@ -73,6 +76,15 @@ def test_the_primarys_flip_fences_its_database_scales_to_standby_and_pauses_the_
             "kubernetes:velero.io/v1:Schedule schedules-hourly-critical",
         },
     )
+
+
+def test_what_leaves_a_stack_when_its_region_is_fenced_stays_in_the_cluster_but_for_the_record_that_it_serves(
+    program: Program,
+) -> None:
+    before, after = (program("primary", active) for active in ("primary", "secondary"))
+    gone = [before[name] for name in before.names() - after.names()]
+    assert gone
+    assert {seen.name for seen in gone if not seen.retain_on_delete} == {"failover-serving"}
 
 
 def test_no_flip_touches_a_control_plane_that_may_be_dead(program: Program) -> None:
@@ -108,7 +120,10 @@ def test_flipping_there_and_back_leaves_exactly_what_was_there() -> None:
 def test_a_primary_that_serves_again_resumes_what_it_did_and_scales_up() -> None:
     away, back = (run_program("primary", {"active": active, "peerReady": True}) for active in ("secondary", "primary"))
     assert change(away, back) == Change(
-        added={"kubernetes:core/v1:ConfigMap failover-serving"},
+        added={
+            "kubernetes:core/v1:ConfigMap failover-serving",
+            "kubernetes:postgresql.cnpg.io/v1:Backup failover-databases-app-database-first-backup",
+        },
         removed=set(),
         changed={
             "dr:failover:Failover failover",

@@ -12,7 +12,8 @@ import pytest
 from components.cluster_api import ClusterUnreachableError
 from components.gate import GateClosedError, objections, wait_until_open
 from tests.unit.components.conftest import Clock
-from tests.unit.recorder import FakeCluster, Recorder, run_program
+from tests.unit.fakes import FakeCluster
+from tests.unit.recorder import Recorder, run_program
 
 HOURLY, DAILY = "hourly-critical-us-east-1", "daily-full-us-east-1"
 DEPLOY = "deploy the standby first: pulumi config rm active -s secondary && pulumi up -s secondary"

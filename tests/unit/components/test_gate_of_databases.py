@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import timedelta
 from typing import Any
 
 import boto3
@@ -16,10 +16,11 @@ from settings.roles import Role
 from tests.unit.components.conftest import Clock
 from tests.unit.components.halves import database
 from tests.unit.components.test_gate import READY, cluster
-from tests.unit.recorder import FakeArchive, FakeCluster, HookRefusedError, Recorder, attempt_program, run_program
+from tests.unit.fakes import FakeArchive, FakeCluster
+from tests.unit.recorder import HookRefusedError, Recorder, attempt_program, run_program
 
 PROBE = "https://app.example.com/"
-SERVER = "app-database-primary-g1"
+SERVER, FOLLOWER = "app-database-primary-g1", "app-database-secondary-g1"
 FORCE = "to go on all the same: pulumi config set force true -s secondary"
 ANSWERS = (
     f"the primary region still answers at {PROBE}, and two regions must never write at once; if it is to be given up all the "
@@ -40,10 +41,8 @@ def answering(*urls: str) -> FakeCluster:
 
 
 def behind() -> tuple[FakeCluster, FakeArchive]:
-    """A standby that is an hour behind its archive."""
-    asked = cluster(*READY)
-    asked.metrics = "cnpg_pg_replication_lag 3600\n"
-    return asked, FakeArchive(newest={SERVER: datetime.now(UTC)})
+    """A standby that has not replayed an hour of what is in its archive."""
+    return cluster(*READY), FakeArchive(lag={(SERVER, FOLLOWER): timedelta(hours=1)})
 
 
 def ask(
@@ -66,6 +65,23 @@ def test_a_primary_that_answers_is_not_replaced_and_nothing_else_is_asked() -> N
     asked = answering(PROBE)
     assert ask(asked) == ANSWERS
     assert asked.asked == [f"url {PROBE}"]
+
+
+def test_where_nobody_can_ask_the_primary_the_takeover_warns_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    warnings: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", warnings.append)
+    asked = answering()
+    asked.reached = None
+    assert ask(asked) == ""
+    assert warnings == [f"whether the primary region still answers at {PROBE} could not be asked; going on"]
+    assert "database databases/app-database" in asked.asked, "all else is asked as ever"
+
+
+def test_a_primary_that_does_not_answer_is_nothing_to_warn_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    warnings: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", warnings.append)
+    assert ask(answering()) == ""
+    assert warnings == []
 
 
 def test_force_replaces_a_primary_that_answers_and_does_not_ask_it() -> None:
@@ -125,6 +141,14 @@ def test_a_standby_that_is_lost_is_told_with_the_operators_reason() -> None:
     assert ask(asked, force=True) == "database app-database is not healthy here: Cluster is unrecoverable: no volume is left"
 
 
+def test_a_standby_with_a_ready_instance_is_promoted_with_force_though_it_is_not_healthy() -> None:
+    asked = answering()
+    asked.databases["app-database"] = {"status": {"phase": "Waiting for the instances to become active", "readyInstances": 2}}
+    words = "database app-database is not healthy here: Waiting for the instances to become active"
+    assert ask(asked) == f"{words}; {FORCE}"
+    assert ask(asked, force=True) == ""
+
+
 def test_a_standby_that_becomes_healthy_in_time_is_waited_for(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = answering()
     asked.databases["app-database"] = {"status": {"phase": "Setting up primary"}}
@@ -140,10 +164,10 @@ def test_a_standby_that_becomes_healthy_in_time_is_waited_for(clock: Clock, monk
 
 
 def test_a_standby_behind_the_rpo_of_the_tier_is_told_with_the_figure_and_force_takes_the_loss() -> None:
-    told = ask(*behind())
-    assert "it is 60 min " in told or "it is 59 min " in told
-    assert "and the RPO is 5 min 0 s" in told
-    assert told.endswith(FORCE)
+    assert ask(*behind()) == (
+        "database app-database: WAL of 60 min 0 s has come into the archive that the standby has not replayed, and the RPO is "
+        f"5 min 0 s; is a segment missing in between, or does it still catch up? {FORCE}"
+    )
     assert ask(*behind(), force=True) == ""
 
 
@@ -170,12 +194,15 @@ def promoted() -> FakeCluster:
     return asked
 
 
+@pytest.mark.parametrize("force", [False, True])
 @pytest.mark.parametrize("preview", [False, True])
-def test_a_region_whose_database_has_taken_writes_does_not_stand_by_unless_they_are_given_up(preview: bool) -> None:
-    told = ask(promoted(), active="primary", preview=preview)
-    assert told.startswith("k8s-dr:active: database app-database was promoted here and has taken writes that the primary region ")
-    assert "\n" not in told
-    assert ask(promoted(), active="primary", preview=preview, force=True) == ""
+def test_a_region_whose_database_has_taken_writes_does_not_stand_by_and_no_force_gives_them_up(
+    preview: bool, force: bool
+) -> None:
+    assert ask(promoted(), active="primary", preview=preview, force=force) == (
+        "k8s-dr:active: database app-database was promoted here and has taken writes that the primary region does not have; it "
+        "cannot follow that one again. Keep it: pulumi config set active secondary -s secondary"
+    )
 
 
 CAN_BE = ("owner-can-be", "archive-primary-can-be", "archive-secondary-can-be", "cluster-can-be")

@@ -117,6 +117,14 @@ def test_a_region_whose_backups_go_nowhere_says_so_first(stack: Role, active: Ro
     assert {entry["copy"] for entry in alone.outputs["protected"]} == {"none: set k8s-dr:peerReady to true"}
 
 
+@pytest.mark.parametrize("peer_ready", [False, True])
+@pytest.mark.parametrize("active", ["primary", "secondary"])
+@pytest.mark.parametrize("stack", ["primary", "secondary"])
+def test_force_that_is_left_set_is_what_comes_next(stack: Role, active: Role, peer_ready: bool) -> None:
+    forced = run_program(stack, {"active": active, "peerReady": peer_ready, "force": True})
+    assert forced.outputs["next"] == f"force is set, and the gate asks less: pulumi config rm force -s {stack}"
+
+
 def test_a_backup_of_everything_says_all() -> None:
     region = run_program("primary", {"backups": [{"name": "all", "cron": "0 3 * * *", "keep": "24h"}]})
     assert region.outputs["protected"][0]["namespaces"] == "all"

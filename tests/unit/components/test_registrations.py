@@ -6,7 +6,8 @@ from collections import Counter
 
 from settings.roles import Role
 from tests.unit.components.conftest import Program
-from tests.unit.recorder import COMBINATIONS, FakeCluster, Recorder, deployed, run_program
+from tests.unit.fakes import FakeCluster
+from tests.unit.recorder import COMBINATIONS, Recorder, deployed, run_program
 
 REGION = {"primary": "us-east-1", "secondary": "us-west-2"}
 CONTEXT = {"primary": "prod-use1", "secondary": "prod-usw2"}
@@ -65,7 +66,10 @@ def test_no_name_and_no_region_depends_on_active(program: Program) -> None:
         while_primary, while_secondary = (program(stack, active) for active in ("primary", "secondary"))
         shared = while_primary.identities() & while_secondary.identities()
         gone = while_primary.identities() - shared
-        assert gone <= {("kubernetes:core/v1:ConfigMap", "failover-serving")}
+        assert gone <= {
+            ("kubernetes:core/v1:ConfigMap", "failover-serving"),
+            ("kubernetes:postgresql.cnpg.io/v1:Backup", "failover-databases-app-database-first-backup"),
+        }
         for kind, name in shared:
             before, after = (
                 next(seen for seen in run.seen if (seen.type, seen.name) == (kind, name))

@@ -19,7 +19,8 @@ from components.restores import (
 from settings.model import Backup
 from settings.names import PROGRAM_NAMESPACES
 from tests.unit.components.conftest import Program
-from tests.unit.recorder import Answers, FakeCluster, Recorder, attempt_program, run_program
+from tests.unit.fakes import FakeCluster
+from tests.unit.recorder import Answers, Recorder, attempt_program, run_program
 
 HOURLY, DAILY = "failover-restores-hourly-critical", "failover-restores-daily-full"
 
@@ -104,7 +105,7 @@ def test_each_restore_is_refused_in_a_region_that_serves_and_judged_when_it_has_
         judge = [f"restore-{key}-judge"]
         # An update too: it waits for a Restore that was still running when an `up` was interrupted.
         assert seen.hooks == {"before_create": [f"restore-{key}-once"], "after_create": judge, "after_update": judge}
-    assert takeover.hooks_on_preview == {"failover-gate"}
+    assert takeover.hooks_on_preview == {"failover-gate", "failover-databases-app-database-same-server"}
 
 
 def test_a_schedule_that_something_else_restores_is_left_out() -> None:

@@ -118,6 +118,11 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "databases[0].streaming: is set while replication is archive; set replication: streaming, or take it out",
     ),
     (
+        database(replication="streaming", streaming={**STREAMING, "serviceAnnotations": {}}),
+        "databases[0].streaming.serviceAnnotations: is empty; write at least one: annotations of the load balancer's Service: "
+        "those that keep it from the internet, and name it",
+    ),
+    (
         database(replication="streaming", streaming={"hosts": STREAMING["hosts"]}),
         "databases[0].streaming.certificates: is missing; add it: TLS of both ends, from one authority",
     ),
@@ -132,8 +137,8 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"databasePasswords": {"app-database": PASSWORD, "hunter2": PASSWORD}},
-        "databasePasswords: has a password for a database that is not in databases (see: pulumi config get databasePasswords "
-        "-s secondary); take it out: pulumi config rm --path 'databasePasswords[\"NAME\"]' -s secondary",
+        "databasePasswords: has a password for a database that is not in databases (see: pulumi config -s secondary); "
+        "take it out: pulumi config rm --path 'databasePasswords[\"NAME\"]' -s secondary",
     ),
     (
         {"databasePasswords": "hunter2"},
