@@ -211,7 +211,9 @@ class Database(pulumi.ComponentResource):
             f"{self._stem}-first-backup",
             self._metadata(name, {"pulumi.com/waitFor": f"jsonpath={{.status[?{ended}]}}"}),
             {**specs.backup_spec(settings), "target": "primary"},
-            self._child(depends_on=[cluster], retain_on_delete=True, custom_timeouts=pulumi.CustomTimeouts(create="6h")),
+            # Not kept when it leaves the stack: a primary that serves again makes it anew, and one of its name must not be there.
+            # What it took stays in the archive.
+            self._child(depends_on=[cluster], custom_timeouts=pulumi.CustomTimeouts(create="6h")),
         )
         return backup.status.apply(partial(judge_backup, settings, name))
 

@@ -154,6 +154,11 @@ def called(item: dict[str, Any]) -> str:
     return f"{item['kind']} {item['metadata']['name']}"
 
 
+def lasting(items: Objects) -> set[str]:
+    """What a region has in every role. Its first Backup is registered only while it is written to, and kept in the cluster."""
+    return {called(item) for item in items} - {"Backup app-database-first-g1"}
+
+
 def accept(item: dict[str, Any], server: ApiServer, *, dry_run: bool = True) -> None:
     """Taken without a warning, and with every field that was sent."""
     answer = server.apply(item, dry_run=dry_run)
@@ -197,7 +202,7 @@ def test_a_region_changes_its_role_by_an_update_of_what_it_has(
     before: str, after: str, source: str, replication: str, server: ApiServer
 ) -> None:
     old, new = registered(before, source, replication), registered(after, source, replication)
-    assert {called(item) for item in old} == {called(item) for item in new}
+    assert lasting(old) == lasting(new)
     assert first(old, "Cluster") != first(new, "Cluster")
     with stored(old, server):
         for item in new:

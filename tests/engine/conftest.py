@@ -75,14 +75,21 @@ class Pair:
         self.pulumi.run("config", "set", "active", "secondary", "-s", "secondary")
         return self.pulumi.up("secondary", *args, check=check)
 
+    def remake_databases(self) -> None:
+        """What somebody does by hand before a secondary whose databases were promoted may stand by: its Clusters follow again."""
+        for found in self.secondary.objects("Cluster.postgresql.cnpg.io"):
+            metadata = {key: found["metadata"][key] for key in ("name", "namespace")}
+            replica = {"primary": f"{metadata['name']}-primary"}
+            remade = {"apiVersion": found["apiVersion"], "kind": "Cluster", "metadata": metadata, "spec": {"replica": replica}}
+            self.secondary.put(remade, manager="by-hand")
+
     def stand_by(self) -> None:
-        """The way back, which gives up what databases took; then as if there had never been a failover: nothing is scaled."""
+        """The way back, with databases made anew; then as if there had never been a failover: nothing is scaled."""
         if "active:" in (self.pulumi.directory / "Pulumi.secondary.yaml").read_text():
+            self.remake_databases()
             self.pulumi.run("config", "set", "active", "primary", "-s", "secondary")
-            self.pulumi.run("config", "set", "force", "true", "-s", "secondary")
             self.pulumi.up("secondary")
             self.pulumi.run("config", "rm", "active", "-s", "secondary")
-            self.pulumi.run("config", "rm", "force", "-s", "secondary")
             self.pulumi.up("secondary")
 
     def restore_names(self) -> set[str]:

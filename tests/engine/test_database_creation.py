@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -117,7 +118,8 @@ def test_a_standby_that_is_lost_fails_the_up_at_once_and_is_made_anew_as_the_mes
     assert failed.exit_code
     assert failed.seconds < 300, "the Cluster's own timeout is an hour"
     assert f"database lost-database: {phase}: {reason}" in failed.output
-    assert "kubectl delete cluster.postgresql.cnpg.io lost-database -n databases, then pulumi up --refresh" in failed.output
+    delete = "kubectl delete cluster.postgresql.cnpg.io lost-database -n databases first"
+    assert f"pulumi up --refresh -s secondary; if the standby was never made: {delete}" in failed.output
 
     pair.secondary.outcomes.ordered.clear()
     url = f"{pair.secondary.url}/apis/postgresql.cnpg.io/v1/namespaces/databases/clusters/lost-database"
@@ -125,6 +127,28 @@ def test_a_standby_that_is_lost_fails_the_up_at_once_and_is_made_anew_as_the_mes
     pair.pulumi.up("secondary", "--refresh")
     assert "lost-database" in names(pair, "secondary")
     assert pair.pulumi.outputs("secondary")["databases"]["lost-database"] == "replica"
+
+
+def test_a_database_that_is_written_to_is_never_said_to_be_deleted_and_is_taken_again_once_it_is_healthy(pair: Pair) -> None:
+    add(pair, "ill-database")
+    reason = "no such image"
+    order = {"kind": "Cluster", "name": "ill-database", "phase": "Cluster has incomplete or invalid image catalog"}
+    pair.clusters["primary"].outcomes.order({**order, "phaseReason": reason})
+    failed = pair.pulumi.up("primary", check=False)
+    assert failed.exit_code
+    assert f"database ill-database: {order['phase']}: {reason}" in failed.output
+    assert "pulumi up --refresh -s primary; do not delete the Cluster, its volumes would go with it" in failed.output
+    assert "kubectl delete" not in failed.output
+
+    pair.clusters["primary"].outcomes.ordered.clear()
+    url = f"{pair.clusters['primary'].url}/apis/postgresql.cnpg.io/v1/namespaces/databases/clusters/ill-database"
+    healthy = json.dumps({"metadata": {"labels": {"seen": "again"}}}).encode()
+    content = {"Content-Type": "application/merge-patch+json"}
+    urllib.request.urlopen(urllib.request.Request(url, data=healthy, headers=content, method="PATCH")).close()
+    pair.pulumi.up("primary", "--refresh")
+    assert pair.pulumi.outputs("primary")["databases"]["ill-database"] == "primary"
+    pair.bring_first_backup("ill-database")
+    pair.pulumi.up("secondary")
 
 
 @pytest.mark.parametrize("phase", ["failed", "invalid backup definition"])

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import yaml
 
 from lab.project import lab_database
 from lab.pulumi import touched
 from lab.standins.recorded_cluster.kinds import OPERATORS
+from lab.waiting import until
 from tests.engine.conftest import Pair
 from tests.engine.test_flip import TOUCHED_BY_A_FLIP, planned
 
@@ -20,6 +23,7 @@ TOUCHED_WITH_A_DATABASE = TOUCHED_BY_A_FLIP | {
     ("kubernetes:postgresql.cnpg.io/v1:Cluster", "failover-databases-app-database", "update"),
     ("kubernetes:batch/v1:Job", "failover-databases-app-database-promoted", "create"),
 }
+SERVER, FOLLOWER = "app-database-primary-g1", "app-database-secondary-g1"
 UNRECOVERABLE = "Cluster is unrecoverable and needs manual intervention"
 
 
@@ -40,6 +44,35 @@ def configured(pair: Pair, key: str, value: str, role: str = "secondary") -> Ite
         yield
     finally:
         pair.pulumi.run("config", "rm", key.partition(".")[0], "-s", role)
+
+
+def archived(pair: Pair, server: str, segment: int) -> dict[str, str]:
+    """A WAL segment in the secondary's bucket, and where."""
+    name = f"0000000100000000{segment:08X}"
+    place = {"Bucket": "acme-database-us-west-2-123456789012", "Key": f"cnpg/{server}/wals/{name[:16]}/{name}.zst"}
+    pair.s3().put_object(**place, Body=b"")
+    return place
+
+
+@contextmanager
+def behind(pair: Pair) -> Iterator[None]:
+    """More WAL of the primary came into the secondary's bucket than an RPO of a second allows, and none of it was replayed."""
+
+    places = [archived(pair, SERVER, 3)]
+
+    def later() -> bool:
+        """A segment two seconds after the one before it, for S3's times are whole seconds."""
+        places[1:] = [archived(pair, SERVER, 4)]
+        one, other = (pair.s3().head_object(**place)["LastModified"] for place in places)
+        return bool(other - one >= timedelta(seconds=2))
+
+    try:
+        until("a segment of two seconds later", later, timeout=10)
+        with configured(pair, "targets.rpo", "1s"):
+            yield
+    finally:
+        for place in places:
+            pair.s3().delete_object(**place)
 
 
 def refused_flip(pair: Pair) -> str:
@@ -107,8 +140,16 @@ def test_a_field_that_somebody_else_has_taken_does_not_keep_a_standby_from_being
     assert pair.flag() == "secondary"
 
 
-def test_a_standby_is_not_promoted_while_the_primary_answers_unless_forced(pair: Pair) -> None:
-    pair.secondary.outcomes.order({"kind": "Pod", "name": "primary-answers-", "phase": "Succeeded"})
+@pytest.mark.parametrize(
+    "end",
+    [
+        {"phase": "Succeeded"},
+        {"phase": "Failed", "message": "Error from server (NotFound): the server could not find the requested resource"},
+    ],
+    ids=["with success", "with no such page"],
+)
+def test_a_standby_is_not_promoted_while_the_primary_answers_unless_forced(pair: Pair, end: dict[str, str]) -> None:
+    pair.secondary.outcomes.order({"kind": "Pod", "name": "primary-answers-", **end})
     assert "the primary region still answers at https://app.example.com/" in refused_flip(pair)
     assert pair.secondary.objects("Pod") == [], "the Pod that asked is gone"
     with configured(pair, "force", "true"):
@@ -119,19 +160,31 @@ def test_a_standby_is_not_promoted_while_the_primary_answers_unless_forced(pair:
 
 
 def test_a_standby_that_is_farther_behind_than_the_rpo_is_not_promoted_unless_forced(pair: Pair) -> None:
-    segment = "cnpg/app-database-primary-g1/wals/0000000100000000/000000010000000000000003.zst"
-    pair.s3().put_object(Bucket="acme-database-us-west-2-123456789012", Key=segment, Body=b"")
-    pair.secondary.said["app-database-1:9187/proxy/metrics"] = "cnpg_pg_replication_lag 900"
-    try:
+    with behind(pair):
         said = refused_flip(pair)
-        assert "it is 15 min" in said or "it is 14 min" in said, said
-        assert "and the RPO is 5 min 0 s" in said
+        assert "has come into the archive that the standby has not replayed, and the RPO is 1 s" in said
         assert "pulumi config set force true -s secondary" in said
         with configured(pair, "force", "true"):
             pair.flip()
-    finally:
-        pair.secondary.said.clear()
     assert pair.flag() == "secondary"
+
+
+def test_a_standby_that_has_archived_again_what_it_replayed_is_promoted_however_old_that_is(pair: Pair) -> None:
+    with behind(pair):
+        place = archived(pair, FOLLOWER, 4)
+        try:
+            pair.flip()
+        finally:
+            pair.s3().delete_object(**place)
+    assert pair.flag() == "secondary"
+
+
+def test_a_promotion_does_not_wait_for_a_replica_that_is_missing(pair: Pair) -> None:
+    phase = "Waiting for the instances to become active"
+    pair.secondary.outcomes.order({"kind": "Cluster", "name": "app-database", "phase": phase})
+    pair.flip()
+    assert pair.flag() == "secondary"
+    assert cluster(pair)["status"]["phase"] == phase
 
 
 def test_a_standby_that_is_lost_is_not_promoted(pair: Pair) -> None:
@@ -154,19 +207,55 @@ def test_without_its_operator_no_standby_is_promoted(pair: Pair) -> None:
     assert "not installed in this cluster" in preview.output
 
 
-def test_a_promoted_database_is_not_sent_back_to_follow_the_old_one_unless_forced(serving_secondary: Pair) -> None:
+@pytest.mark.parametrize("force", ["false", "true"])
+def test_a_promoted_database_cannot_be_sent_back_to_follow_the_old_one(serving_secondary: Pair, force: str) -> None:
     pulumi = serving_secondary.pulumi
     before = pulumi.resources("secondary")
     pulumi.configure("secondary", "active", "primary")
-    refused = pulumi.up("secondary", check=False)
-    assert refused.exit_code
-    assert "was promoted here and has taken writes that the primary region does not have" in refused.output
+    with configured(serving_secondary, "force", force):
+        preview = pulumi.run("preview", "-s", "secondary", check=False)
+        refused = pulumi.up("secondary", check=False)
+    for ran in (preview, refused):
+        assert ran.exit_code
+        assert "was promoted here and has taken writes that the primary region does not have" in ran.output
+        assert "pulumi config set active secondary -s secondary" in ran.output
+    assert "set force" not in refused.output
     assert touched(before, pulumi.resources("secondary")) == []
     assert serving_secondary.flag() == "secondary"
-    with configured(serving_secondary, "force", "true"):
-        pulumi.up("secondary")
+    assert written_to(serving_secondary) == "app-database-secondary"
+
+
+def test_a_database_that_was_made_anew_to_follow_lets_the_secondary_stand_by(serving_secondary: Pair) -> None:
+    serving_secondary.remake_databases()
+    serving_secondary.pulumi.configure("secondary", "active", "primary")
+    serving_secondary.pulumi.up("secondary")
     assert serving_secondary.flag() == "primary"
     assert written_to(serving_secondary) == "app-database-primary"
+    assert serving_secondary.pulumi.outputs("secondary")["databases"] == {"app-database": "replica"}
+
+
+def test_a_database_that_runs_does_not_take_another_generation(pair: Pair) -> None:
+    file = pair.pulumi.directory / "Pulumi.yaml"
+    content = file.read_text()
+    before, calls, runs = pair.pulumi.resources("primary"), len(pair.calls()), cluster(pair, "primary")
+    raised = yaml.safe_load(content)
+    raised["config"]["databases"]["value"][0]["generations"] = {"primary": 2}
+    file.write_text(yaml.safe_dump(raised, sort_keys=False))
+    try:
+        preview = pair.pulumi.run("preview", "-s", "primary", check=False)
+        refused = pair.pulumi.up("primary", check=False)
+    finally:
+        file.write_text(content)
+    for ran in (preview, refused):
+        assert ran.exit_code
+        assert "database app-database: app-database-primary-g1 runs, and cannot go on as app-database-primary-g2" in ran.output
+        assert "set k8s-dr:databases[].generations back" in ran.output
+        assert "Traceback" not in ran.output
+    assert touched(before, pair.pulumi.resources("primary")) == []
+    written = [call for call in pair.calls(calls) if call["method"] in ("Create", "Update", "Delete") and not call["preview"]]
+    assert written == []
+    assert cluster(pair, "primary") == runs
+    pair.pulumi.up("primary", "--expect-no-changes")
 
 
 def test_a_promotion_that_fails_moves_no_traffic_says_why_and_is_tried_again_by_the_next_up(pair: Pair) -> None:
@@ -198,6 +287,7 @@ def test_a_primary_that_comes_back_puts_its_database_to_sleep_and_destroys_nothi
         ("failover-workloads-scale-production", "create"),
         ("failover-databases-app-database", "update"),
         ("failover-databases-app-database-backups", "update"),
+        ("failover-databases-app-database-first-backup", "delete"),
         ("schedules-daily-full", "update"),
         ("schedules-hourly-critical", "update"),
     }
@@ -205,6 +295,7 @@ def test_a_primary_that_comes_back_puts_its_database_to_sleep_and_destroys_nothi
     assert asleep["metadata"]["annotations"]["cnpg.io/hibernation"] == "on"
     assert asleep["spec"]["replica"]["primary"] == "app-database-primary", "it keeps its data, and follows nobody"
     assert asleep["status"]["readyInstances"] == 0
+    assert serving_secondary.clusters["primary"].objects("Backup.postgresql.cnpg.io") == [], "the archive keeps what it took"
     [schedule] = serving_secondary.clusters["primary"].objects("ScheduledBackup")
     assert schedule["spec"]["suspend"] is True
     assert pulumi.outputs("primary")["databases"] == {"app-database": "fenced"}
@@ -214,6 +305,9 @@ def test_a_primary_that_comes_back_puts_its_database_to_sleep_and_destroys_nothi
     pulumi.run("config", "rm", "active", "-s", "primary")
     pulumi.up("primary")
     assert "cnpg.io/hibernation" not in cluster(serving_secondary, "primary")["metadata"]["annotations"]
+    [first] = serving_secondary.clusters["primary"].objects("Backup.postgresql.cnpg.io")
+    assert first["metadata"]["name"] == "app-database-first-g1"
+    pulumi.up("primary", "--expect-no-changes")
 
 
 @pytest.mark.parametrize("role", ["primary", "secondary"])

@@ -29,12 +29,23 @@ class TestByArchive:
 
     @pytest.fixture(scope="class")
     @classmethod
-    def failed_over(cls) -> Iterator[tuple[Lab, Report]]:
-        lab = Lab(plan=databases.Plan())
-        with deployed(lab):
-            lab.kubectl("primary", "apply", "-f", "-", stdin=yaml.safe_dump(NOTE))
-            lab.back_up()
-            yield lab, demo.fail(lab, cache=False)
+    def pair(cls) -> Iterator[Lab]:
+        with deployed(Lab(plan=databases.Plan())) as lab:
+            yield lab
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def failed_over(cls, pair: Lab) -> tuple[Lab, Report]:
+        pair.kubectl("primary", "apply", "-f", "-", stdin=yaml.safe_dump(NOTE))
+        pair.back_up()
+        return pair, demo.fail(pair, cache=False)
+
+    def test_nothing_is_promoted_while_the_primary_answers(self, pair: Lab) -> None:
+        refused = pair.pulumi.up("secondary", "-c", "active=secondary", check=False)
+        pair.pulumi.run("config", "rm", "active", "-s", "secondary")
+        assert refused.exit_code
+        assert "the primary region still answers at http://app.example.com/" in refused.output
+        assert pair.query("select pg_is_in_recovery()") == "t"
 
     def test_the_secondary_writes_and_every_row_is_accounted_for(self, failed_over: tuple[Lab, Report]) -> None:
         _, report = failed_over

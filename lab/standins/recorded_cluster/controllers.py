@@ -94,8 +94,7 @@ def _job(store: Store, obj: Object, outcome: Mapping[str, Any]) -> None:
 
 
 def _failed_pod(store: Store, job: Object, message: str) -> None:
-    meta, container = job["metadata"], job["spec"]["template"]["spec"]["containers"][-1]
-    ended = {"exitCode": 1, "reason": "Error", "message": message, "finishedAt": now()}
+    meta = job["metadata"]
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -105,9 +104,17 @@ def _failed_pod(store: Store, job: Object, message: str) -> None:
             "ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": meta["name"], "uid": meta["uid"]}],
         },
         "spec": job["spec"]["template"]["spec"],
-        "status": {"phase": "Failed", "containerStatuses": [{"name": container["name"], "state": {"terminated": ended}}]},
+        "status": {"phase": "Failed", "containerStatuses": [_failed_container(job["spec"]["template"]["spec"], message)]},
     }
     store.create(store.kind("v1", "pods"), meta["namespace"], pod)
+
+
+def _failed_container(spec: Mapping[str, Any], message: str) -> dict[str, Any]:
+    """The status of a Pod's last container, whose last words were `message`."""
+    container = spec["containers"][-1]
+    ended = {"exitCode": 1, "reason": "Error", "message": message, "finishedAt": now()}
+    image = {"image": container.get("image", ""), "imageID": ""}
+    return {"name": container["name"], **image, "ready": False, "restartCount": 0, "state": {"terminated": ended}}
 
 
 def _definition(store: Store, obj: Object, _: Mapping[str, Any]) -> None:
@@ -149,9 +156,11 @@ def _restore(store: Store, obj: Object, outcome: Mapping[str, Any]) -> None:
 
 
 def _pod(store: Store, obj: Object, outcome: Mapping[str, Any]) -> None:
-    """What a Pod asks for is not there: it ends badly, unless another end was ordered."""
-    if not (obj.get("status") or {}).get("phase"):
-        _status(store, obj, {"phase": outcome.get("phase", "Failed")})
+    """What a Pod asks for is not there: it ends badly, unless another end was ordered, or other last words (`message`)."""
+    if (obj.get("status") or {}).get("phase"):
+        return
+    said = [_failed_container(obj["spec"], outcome["message"])] if "message" in outcome else []
+    _status(store, obj, {"phase": outcome.get("phase", "Failed"), "containerStatuses": said})
 
 
 _HEALTHY = "Cluster in healthy state"

@@ -50,9 +50,6 @@ class RecordedCluster:
         installed = [*(VELERO if velero_installed else ()), *(OPERATORS if operators_installed else ())]
         self.store = Store(file, installed=installed)
         self.outcomes = Outcomes()
-        self.said: dict[str, str] = {}
-        """What Pods answer through the API server, by what follows `pods/` in its path: `app-1:9187/proxy/metrics`."""
-
         self._server = ThreadingHTTPServer(listen, type("Handler", (_Handler,), {"cluster": self}))
         self._server.daemon_threads = True
         host, port = self._server.server_address[:2]
@@ -173,8 +170,6 @@ class _Handler(BaseHTTPRequestHandler):
     def _get(self) -> tuple[int, Any]:
         if (document := self._document()) is not None:
             return 200, document
-        if (said := self.cluster.said.get("/".join(self.parts[5:]))) is not None:
-            return 200, said
         kind, namespace, name, subresource = self._target()
         if name:
             if subresource not in ("", "status"):

@@ -127,6 +127,6 @@ def test_an_owner_who_may_not_switch_the_wal_is_told_the_grant(database: Databas
     assert done.returncode == 1
     assert done.stderr == (
         "the WAL could not be switched: ERROR:  permission denied for function pg_switch_wal; as a superuser run in this "
-        "database: GRANT EXECUTE ON FUNCTION pg_catalog.pg_switch_wal() TO \"app\"\n"
+        'database: GRANT EXECUTE ON FUNCTION pg_catalog.pg_switch_wal() TO "app"\n'
     )
     assert ARCHIVED not in database.asked()

@@ -54,7 +54,7 @@ def test_what_must_outlive_everything_is_protected_and_nothing_else(recorder: Re
 
 
 def test_what_is_of_use_without_the_stack_stays_in_the_cluster_when_it_leaves_the_stack(recorder: Recorder) -> None:
-    kinds = ("Namespace", "Restore", "Cluster", "ObjectStore", "Backup")
+    kinds = ("Namespace", "Restore", "Cluster", "ObjectStore")
     secrets = ("velero-repository-password", "failover-databases-app-database-owner")
     for seen in recorder.custom():
         retained = seen.kind in kinds or seen.name in secrets
