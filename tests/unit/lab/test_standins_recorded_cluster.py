@@ -225,15 +225,6 @@ def test_what_a_pod_asks_for_is_not_there_unless_ordered(recorded, cluster):
     assert cluster.get(pod, name)["status"]["phase"] == "Succeeded"
 
 
-def test_a_pod_answers_through_the_api_server_what_it_was_told_to(recorded, kubeconfig):
-    recorded.said["db-1:9187/proxy/metrics"] = "lag 3"
-    core = client.CoreV1Api(config.new_client_from_config(kubeconfig))
-    assert core.connect_get_namespaced_pod_proxy_with_path("db-1:9187", "default", "metrics") == "lag 3"
-    with pytest.raises(client.ApiException) as error:
-        core.connect_get_namespaced_pod_proxy_with_path("db-2:9187", "default", "metrics")
-    assert error.value.status == 404
-
-
 def test_an_operator_that_goes_takes_its_kinds_with_it(recorded, cluster):
     recorded.store.uninstall(OPERATORS)
     with pytest.raises(NoMatchError):
