@@ -185,10 +185,10 @@ def between_save_and_verify(setting: Setting, command: str) -> Change:
     """Something happens to the snapshot on the node's disk once it is saved."""
 
     def change(pod: dict[str, Any]) -> None:
-        save = pod["initContainers"][1]
-        assert save["name"] == "save"
-        fault = {**save, "name": "fault", "image": setting.aws_cli, "command": ["/bin/bash", "-c", command]}
-        pod["initContainers"].insert(2, fault)
+        steps = pod["initContainers"]
+        (place,) = (index for index, step in enumerate(steps) if step["name"] == "save")
+        fault = {**steps[place], "name": "fault", "image": setting.aws_cli, "command": ["/bin/bash", "-c", command]}
+        steps.insert(place + 1, fault)
 
     return change
 
