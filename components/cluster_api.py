@@ -15,7 +15,7 @@ import urllib3
 import yaml
 
 from settings.model import Cluster
-from settings.names import NAMESPACE
+from settings.names import EXCLUDED, NAMESPACE
 
 _PATIENCE = (3.0, 10.0)
 """Seconds to connect and to answer; a cluster that is alive does both in milliseconds."""
@@ -99,7 +99,7 @@ class LiveCluster:
 
     def write_record(self, name: str, data: dict[str, str]) -> None:
         api = kubernetes.client.CoreV1Api(self._connected())
-        body = {"metadata": {"name": name, "labels": {"velero.io/exclude-from-backup": "true"}}, "data": data}
+        body = {"metadata": {"name": name, "labels": EXCLUDED}, "data": data}
         if self._ask(api.patch_namespaced_config_map, name, NAMESPACE, body) is None:
             self._ask(api.create_namespaced_config_map, NAMESPACE, body)
 
@@ -151,7 +151,7 @@ def _asking_pod(image: str, url: str) -> dict[str, Any]:
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }
     return {
-        "metadata": {"generateName": "primary-answers-", "labels": {"velero.io/exclude-from-backup": "true"}},
+        "metadata": {"generateName": "primary-answers-", "labels": EXCLUDED},
         "spec": {
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,

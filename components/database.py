@@ -16,9 +16,10 @@ import pulumi_kubernetes as k8s
 from pydantic import SecretStr
 
 from components import database_specs as specs
-from components.database_specs import CREDENTIALS, EXCLUDED, LOST, Half
+from components.database_specs import CREDENTIALS, LOST, Half
 from components.workloads import job
 from settings.database import Database as DatabaseSettings
+from settings.names import EXCLUDED
 from settings.roles import ROLES
 
 _BACKUP_ENDED = ("completed", "failed", "invalid backup definition")

@@ -54,7 +54,7 @@ def objections(cluster: ClusterApi, archive: Archive, databases: Sequence[Databa
     if not databases:
         return []
     if missing := missing_operators(cluster):
-        return [missing]
+        return [f"{missing}; install it, or set that key to true, then again: pulumi up -s secondary"]
     problems = [_not_ready(cluster, database, force=force) for database in databases]
     if not force:
         problems += [_too_far_behind(archive, database, rpo) for database in databases]

@@ -12,7 +12,7 @@ from typing import Any
 
 from settings.database import Database
 from settings.durations import parse_duration
-from settings.names import Names
+from settings.names import EXCLUDED, Names
 from settings.roles import ROLES, DatabaseRole, Role, peer_of
 
 PLUGIN = "barman-cloud.cloudnative-pg.io"
@@ -24,9 +24,6 @@ LOST = (
     "Cluster has incomplete or invalid image catalog",
 )
 """Phases that say at once that something is wrong, whether or not it heals by itself."""
-
-EXCLUDED = {"velero.io/exclude-from-backup": "true"}
-"""A Cluster, a volume or a Secret of CloudNativePG's that Velero brings back breaks the one that runs."""
 
 CREDENTIALS = "database-credentials"
 _SWITCH = 'GRANT EXECUTE ON FUNCTION pg_catalog.pg_switch_wal() TO "{owner}"'

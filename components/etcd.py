@@ -24,8 +24,8 @@ from pydantic import SecretStr
 from settings.durations import parse_duration
 from settings.model import Etcd as EtcdSettings
 from settings.model import Images
+from settings.names import EXCLUDED, Names
 from settings.names import NAMESPACE as PROGRAM
-from settings.names import Names
 
 NAMESPACE = "kube-system"
 NAME = "etcd-backup"
@@ -36,7 +36,7 @@ SINGLE_PUT = 5 * 1024**3
 
 _PART = 64 * 1024**2
 _ROLE = "node-role.kubernetes.io/control-plane"
-_LABELS = {"app.kubernetes.io/part-of": PROGRAM, "app.kubernetes.io/name": NAME, "velero.io/exclude-from-backup": "true"}
+_LABELS = {"app.kubernetes.io/part-of": PROGRAM, "app.kubernetes.io/name": NAME, **EXCLUDED}
 
 
 @dataclass(frozen=True, kw_only=True)

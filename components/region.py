@@ -130,7 +130,9 @@ class Region(pulumi.ComponentResource):
                     *velero.ready,
                     operator,
                     *traffic.ready,
-                    *storage.ready,
+                    # A first backup needs replication to run. A failover must wait for no bucket configuration, whose control
+                    # plane may be what is dead: the secondary needs the buckets alone.
+                    *(storage.ready if settings.role == "primary" else storage.buckets.values()),
                     *operators.ready,
                     *storage_class.ready,
                 ]

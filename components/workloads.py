@@ -17,14 +17,14 @@ import pulumi_kubernetes as k8s
 from components.restores import joined
 from settings.model import Failover as FailoverSettings
 from settings.model import Workload
-from settings.names import NAMESPACE, fitting
+from settings.names import EXCLUDED, NAMESPACE, fitting
 from settings.roles import Duties
 
 ACCOUNT = "workloads"
 _ROOM = 54
 """Characters of a Job's name to which Pulumi adds nine of its own: a Pod's label holds 63."""
 
-_LABELS = {"app.kubernetes.io/part-of": NAMESPACE, "velero.io/exclude-from-backup": "true"}
+_LABELS = {"app.kubernetes.io/part-of": NAMESPACE, **EXCLUDED}
 _KUBECTL_RULES = [
     {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets"], "verbs": ["get", "list", "watch"]},
     {"apiGroups": ["apps"], "resources": ["deployments/scale", "statefulsets/scale"], "verbs": ["get", "patch", "update"]},

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import yaml
 
 from lab import project
+from lab.operators import Kubectl
 from lab.regions import pki
 
 NAME = "app-database"
 NAMESPACE = "databases"
 OWNER = "app"
-
-Kubectl = Callable[..., str]
-"""`Lab.kubectl`: region, arguments, and `stdin=` what it reads."""
 
 
 @dataclass(frozen=True, kw_only=True)

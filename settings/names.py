@@ -18,6 +18,10 @@ NAMESPACE = "k8s-dr"
 FLAG_KEY = "dr/active.json"
 """S3 key of the traffic flag."""
 
+EXCLUDED = {"velero.io/exclude-from-backup": "true"}
+"""Label of what Velero must not bring back: the program's own records and Jobs, and everything of a database, for a Cluster, a
+volume or a Secret that comes back breaks the one that runs."""
+
 ARCHIVE_PREFIX = "cnpg"
 """Prefix of every database archive in its bucket; below it one directory a server name."""
 

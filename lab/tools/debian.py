@@ -12,7 +12,6 @@ from lab.tools.go import ToolError
 
 SUITE = "bookworm"
 _TARGETS = ("apt-get", "indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(COMPONENT)|$(REPO_URI)", "Created-By: Packages")
-PUBLIC = "http://deb.debian.org/debian"
 _MAIN = ("Debian", "Debian", "main")
 # Documentation, translations and what only installing packages would need. Of the lists of sources, because they name the mirror.
 _UNWANTED = (
@@ -38,14 +37,22 @@ def unpack(packages: Sequence[str], target: Path) -> None:
 
     ToolError if this machine has no Debian mirror or the packages cannot be had from it.
     """
-    command = ["mmdebstrap", "--quiet", "--variant=extract", f"--include={','.join(packages)}", SUITE, str(target), mirror()]
+    command = [
+        "mmdebstrap",
+        "--quiet",
+        "--variant=extract",
+        f"--include={','.join(packages)}",
+        SUITE,
+        str(target),
+        *filter(None, [mirror()]),
+    ]
     run(command, f"unpacking Debian packages for {target.name}")
     remove(target, _UNWANTED)
 
 
-def mirror() -> str:
-    """The address of Debian's main archive: as apt on this machine has it, or on a relative of Debian, such as Ubuntu, the one
-    that everybody can reach. ToolError without apt."""
+def mirror() -> str | None:
+    """The address of Debian's main archive: as apt on this machine has it. None on a relative of Debian, such as Ubuntu:
+    mmdebstrap knows Debian's public one by itself. ToolError without apt."""
     if shutil.which("apt-get") is None:
         raise ToolError("images with PostgreSQL or the AWS CLI are made of Debian's packages, and this machine has no apt-get")
     found = _mirrors()
@@ -53,7 +60,7 @@ def mirror() -> str:
         run(["apt-get", "update"], "reading the package index")
         found = _mirrors()
     if not found:
-        return PUBLIC
+        return None
     return found[0]
 
 

@@ -46,11 +46,18 @@ def test_everything_of_a_database_is_in_its_namespace_and_no_backup_of_velero_ha
     assert recorder[STEM].metadata["name"] == "app-database"
 
 
+BUCKETS = ("storage-velero", "storage-etcd", "storage-database")
+
+
 def test_a_cluster_waits_for_its_owner_and_both_archives_and_they_for_the_bucket(recorder: Recorder) -> None:
     archives = {f"{STEM}-archive-{role}" for role in ROLES}
     assert {f"{STEM}-owner", *archives} <= recorder[STEM].depends_on
     (failover,) = recorder.of("Failover")
-    assert "storage-database-versioning" in failover.depends_on
+    assert {"storage-database", "storage-database-versioning"} & failover.depends_on
+    configuration = {name for name in failover.depends_on if name.startswith("storage-")} - set(BUCKETS)
+    assert bool(configuration) is ("-primary-g1" in recorder[STEM].spec["plugins"][0]["parameters"]["serverName"]), (
+        "a failover of the secondary waits for buckets, and for no configuration of theirs"
+    )
     for name in (f"{STEM}-backups", f"{STEM}-monitor"):
         assert STEM in recorder[name].depends_on
 

@@ -63,7 +63,9 @@ def test_without_databases_nobody_is_asked() -> None:
 def test_an_operator_that_is_not_there_is_named_with_its_key(groups: set[str], what: str) -> None:
     cluster = FakeCluster(groups=groups)
     assert missing_operators(cluster) == f"{what} is not installed in this cluster"
-    assert against(cluster, force=True) == [f"{what} is not installed in this cluster"]
+    assert against(cluster, force=True) == [
+        f"{what} is not installed in this cluster; install it, or set that key to true, then again: pulumi up -s secondary"
+    ]
     told = objection_to_creation(cluster, FakeArchive(), FakeArchive(), settings(), "primary")
     assert told == (
         f"database app-database: {what} is not installed in this cluster; install it, or set that key to true, then "
