@@ -116,13 +116,19 @@ class Database(Model):
     )
     retention: _Retention = Field(default="30d", description="recovery window of the archive")
     backup_cron: CronWithSeconds = Field(default="0 0 3 * * *", description="base backups, six fields (seconds first), UTC")
+    standby: Switch = Field(
+        default=True,
+        description="whether a replica runs in the region that stands by; false, as tier backup-restore sets it: a failover "
+        "recovers the database from its archive",
+    )
     source: Literal["replica-bucket", "primary-bucket"] = Field(
         default="replica-bucket",
         description="where the standby reads the archive: in its own region's bucket, which S3 replication fills, so that "
         "nothing of a failover waits for a dead S3; or in the primary's, which is fresher by the replication's delay",
     )
     replication: Literal["archive", "streaming"] = Field(
-        default="archive", description="archive: WAL files through S3; streaming: a connection too, and the archive as fallback"
+        default="archive",
+        description="archive: WAL files through S3; streaming: a connection too, and the archive as fallback",
     )
     streaming: Streaming | None = Field(default=None, description="the connection of replication: streaming")
     pod_monitor: Switch = Field(default=True, description="false where there is no Prometheus operator (no PodMonitor)")
@@ -165,6 +171,22 @@ class Database(Model):
     def _streaming_has_a_connection(self) -> Database:
         if self.replication == "streaming" and self.streaming is None:
             raise ValueError("has replication: streaming and no connection; add streaming: {hosts: …, certificates: …}")
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_recovered_comes_from_its_own_regions_archive(self) -> Database:
+        if self.standby:
+            return self
+        if self.replication == "streaming":
+            raise ValueError(
+                "has replication: streaming and no standby to stream to (standby: false, as tier backup-restore sets it); take "
+                "replication and streaming out, or set tier: warm-standby"
+            )
+        if self.source == "primary-bucket":
+            raise ValueError(
+                "has source: primary-bucket and no standby (standby: false, as tier backup-restore sets it): it would be "
+                "recovered from the bucket of a dead region; take source out, or set tier: pilot-light"
+            )
         return self
 
     def member(self, role: Role) -> str:

@@ -21,10 +21,10 @@ PROJECT = "k8s-dr"
 SHARED = ("topology", "dns")
 """Objects that Pulumi.yaml gives both stacks; setting a part of one in a stack replaces the whole."""
 
-SECRETS = ("backupEncryptionPassword", "accessKeyId", "secretAccessKey", "databasePasswords")
+SECRETS = ("backupEncryptionPassword", "staticCredentials", "databasePasswords")
 
-_OBJECTS = ("databasePasswords",)
-"""Secrets that are objects of several."""
+_PARTS = {"databasePasswords": 'databasePasswords["NAME"]', "staticCredentials": "staticCredentials.PART.accessKeyId"}
+"""Secrets that are objects of several, and the path of one of them."""
 
 _HIDDEN = "the secret"
 
@@ -43,8 +43,9 @@ def named(key: str) -> str:
 
 
 def storing(key: str, stack: str) -> str:
-    """The command that stores a secret; of an object of secrets, one of them."""
-    what = f"--path '{key}[\"NAME\"]'" if key in _OBJECTS else key
+    """The command that stores a secret, or the one at a path; of an object of secrets, one of them."""
+    path = _PARTS.get(key, key)
+    what = f"--path '{path}'" if path not in SECRETS else path
     return f"pulumi config set --secret {what} -s {stack}"
 
 
@@ -56,8 +57,14 @@ def show(value: Any, *, secret: bool = False) -> str:
 
 
 def did_you_mean(word: str, known: Collection[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f", did you mean {close[0]}?" if close else f" {_known(known)}"
+    """Names the key that was meant, if `word` is a slip of it; how it is spelt matters, and not its case, `-` or `_`."""
+    plain = {_plain(key): key for key in known}
+    close = difflib.get_close_matches(_plain(word), list(plain), n=1)
+    return f", did you mean {plain[close[0]]}?" if close else f" {_known(known)}"
+
+
+def _plain(key: str) -> str:
+    return key.lower().replace("-", "").replace("_", "")
 
 
 def _known(keys: Collection[str]) -> str:
@@ -110,28 +117,35 @@ class Explainer:
             return f"{key}: unknown key{did_you_mean(str(loc[-1]), known)}"
         if kind == "value_error":
             return _told_by_the_model(key, detail, secret=secret)
+        if secret and (value is None or kind in ("too_short", "string_too_short")):
+            return f"{key}: is empty; run: {self._storing(loc)}"
         if value is None:
             return f"{key}: is empty; write it: {_field_at(loc).description}"
         if kind in ("too_short", "string_too_short"):
             return f"{key}: is empty; write {'it' if isinstance(value, str) else 'at least one'}: {_field_at(loc).description}"
-        if kind == "dict_type" and secret:
-            return f"{key}: {_HIDDEN} is not an object; for each of its parts run: {storing(str(loc[0]), self.stack)}"
+        if kind in ("dict_type", "model_type") and secret:
+            return f"{key}: {_HIDDEN} is not an object; for each of its parts run: {self._storing(loc)}"
         return f"{key}: {show(value, secret=secret)} {_reason(detail, secret=secret)}"
 
     def _missing(self, key: str, loc: tuple[int | str, ...]) -> str:
         description = _field_at(loc).description
+        if loc[0] in SECRETS:
+            return f"{key}: is missing ({description}); run: {self._storing(loc)}"
         if len(loc) > 1:
             return f"{key}: is missing; add it: {description}"
-        if loc[0] in SECRETS:
-            return f"{key}: is missing ({description}); run: {storing(str(loc[0]), self.stack)}"
         return f"{key}: is missing; add it to Pulumi.yaml or Pulumi.{self.stack}.yaml: {description}"
+
+    def _storing(self, loc: tuple[int | str, ...]) -> str:
+        """As `storing`, for the secret at a location, or if that is not yet one, the first of those below it."""
+        below = _aliases(_model_at(loc)) if 1 < len(loc) < 3 and loc[0] == "staticCredentials" else []
+        return storing(_path((*loc, *below[:1])), self.stack)
 
 
 def _told_by_the_model(key: str, detail: ErrorDetails, *, secret: bool) -> str:
     """The model's own words. Of an object the words alone: they name the part that is meant."""
     error, value = detail["ctx"]["error"], detail["input"]
     text = error.text.format(*[_HIDDEN] * len(error.written)) if secret and isinstance(error, Mistake) else str(error)
-    if isinstance(value, BaseModel | dict | list):
+    if value is None or isinstance(value, BaseModel | dict | list):
         return f"{key}: {text}"
     return f"{key}: {show(value, secret=secret)} {text}"
 

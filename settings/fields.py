@@ -35,12 +35,14 @@ class Form:
 
     check: Callable[[str], str]
     name: str
+    pattern: str | None = None
+    """What an editor can know of it: a regular expression of JSON Schema, which never refuses what `check` lets pass."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_after_validator_function(self.check, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {**handler(schema), "format": self.name}
+        return {**handler(schema), "format": self.name, **({"pattern": self.pattern} if self.pattern else {})}
 
 
 def matching(pattern: re.Pattern[str], what: str, example: str) -> Form:
@@ -49,7 +51,7 @@ def matching(pattern: re.Pattern[str], what: str, example: str) -> Form:
             raise ValueError(f"is not {what}; write one as in {example}")
         return text
 
-    return Form(check, f"{what}, as in {example}")
+    return Form(check, f"{what}, as in {example}", rf"^(?:{pattern.pattern})$")
 
 
 def _duration(text: str) -> str:
@@ -61,9 +63,16 @@ def _duration(text: str) -> str:
 Whole = Annotated[int, Strict()]
 Switch = Annotated[bool, Strict()]
 
-Duration = Annotated[str, Form(_duration, "a duration, as in 720h, 1h30m or 90s")]
-Cron = Annotated[str, Form(check_cron, 'a cron line of five fields, as in "0 2 * * *"')]
-CronWithSeconds = Annotated[str, Form(check_cron_with_seconds, 'a cron line of six fields, seconds first, as in "0 0 3 * * *"')]
+Duration = Annotated[str, Form(_duration, "a duration, as in 720h, 1h30m or 90s", "^(?:[0-9]+[hms])+$")]
+Cron = Annotated[str, Form(check_cron, 'a cron line of five fields, as in "0 2 * * *"', r"^\s*(?:\S+\s+){4}\S+\s*$")]
+CronWithSeconds = Annotated[
+    str,
+    Form(
+        check_cron_with_seconds,
+        'a cron line of six fields, seconds first, as in "0 0 3 * * *"',
+        r"^\s*[0-5]?[0-9]\s+(?:\S+\s+){4}\S+\s*$",
+    ),
+]
 Label = Annotated[str, matching(_DNS_LABEL, "a Kubernetes name (lower case letters, digits and -)", "production")]
 HostName = Annotated[str, matching(_HOST_NAME, "a host name", "app.example.com")]
 # Other partitions (China, GovCloud) have ARNs and host names of their own.
@@ -74,6 +83,7 @@ Url = Annotated[
     str,
     matching(re.compile(r"https?://[^/\s]+"), "a plain URL (scheme, host and port)", "http://minio.example.com:9000"),
 ]
+HttpPath = Annotated[str, matching(re.compile(r"/[^\s?#]*"), "a path", "/healthz")]
 ZoneId = Annotated[str, matching(re.compile(r"[A-Z0-9]{4,32}"), "a Route 53 hosted zone id", "Z0123456789ABCDEFGHIJ")]
 
 

@@ -16,7 +16,7 @@ from settings.model import Settings
 from settings.roles import ROLES
 
 KEYS = [field.alias for name, field in Settings.model_fields.items() if field.alias and name != "role"]
-_TEXT = {"active", "tier", *SECRETS} - {"databasePasswords"}
+_TEXT = {"active", "tier", "identity", "backupEncryptionPassword"}
 
 
 class ConfigurationError(Exception):
@@ -64,7 +64,7 @@ def load(stack: str, raw: Mapping[str, str], secrets: Collection[str] = ()) -> S
     if problems:
         raise ConfigurationError("\n".join(problems))
     try:
-        return Settings.model_validate({"role": stack, **values})
+        return Settings.model_validate({"role": stack, **values}, by_alias=True, by_name=False)
     except ValidationError as error:
         explainer = Explainer(stack=stack, values=values, secrets=frozenset({*SECRETS, *secrets}))
         raise ConfigurationError("\n".join(explainer.lines(error))) from None

@@ -6,11 +6,16 @@ What both regions share stands once, in Pulumi.yaml; a stack file holds only wha
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
+from settings.cluster import Cluster
 from settings.database import Database
+from settings.delivery import Delivery
+from settings.dns import Alias, Dns
 from settings.durations import parse_duration
 from settings.fields import (
     LABEL_LENGTH,
@@ -22,33 +27,17 @@ from settings.fields import (
     Model,
     Switch,
     Url,
-    Whole,
-    WorkloadName,
-    ZoneId,
     all_different,
     matching,
 )
+from settings.identity import PARTS, Identity, Part, StaticCredentials, check_identity, check_static_credentials
+from settings.images import Images
+from settings.presets import DEFAULT, contradiction, filled
 from settings.roles import ROLES, Role, serving
+from settings.storage import Storage
 from settings.tiers import Objectives, Targets, Tier, objectives
 from settings.topology import Topology
-
-
-class Dns(Model):
-    """The names users know, and how they move."""
-
-    zone_id: ZoneId = Field(description="the public hosted zone that holds the names")
-    names: list[HostName] = Field(min_length=1, description="the names that users call")
-    ttl: Whole = Field(default=60, ge=1, le=86400, description="seconds a resolver may keep an answer; failover waits for it")
-    mode: Literal["standby-takes-over", "record"] = Field(
-        default="standby-takes-over",
-        description="standby-takes-over: one S3 object in the secondary region moves the traffic, no DNS change at failover; "
-        "record: a weighted record is created at failover (private zones, accounts that forbid the flag's policy)",
-    )
-
-    @field_validator("names")
-    @classmethod
-    def _names_differ(cls, names: list[str]) -> list[str]:
-        return all_different(names, "name")
+from settings.workloads import Workload
 
 
 class Backup(Model):
@@ -70,81 +59,11 @@ class Backup(Model):
         return self
 
 
-class Check(Model):
-    """A request that must succeed inside the cluster before users are sent to it."""
-
-    service: Label = Field(description="the Service to ask")
-    port: Whole = Field(default=80, ge=1, le=65535, description="the Service's port")
-    path: Annotated[str, matching(re.compile(r"/[^\s?#]*"), "a path", "/healthz")] = Field(
-        default="/", description="the path that must answer with success"
-    )
-
-
-class Workload(Model):
-    """What runs where users are served, and how much of it."""
-
-    namespace: Label = Field(description="the namespace")
-    names: list[WorkloadName] = Field(default=[], description="only these; by default every Deployment and StatefulSet")
-    replicas: Whole = Field(description="replicas while this region is active", json_schema_extra={"minimum": 1})
-    standby_replicas: Whole = Field(default=0, ge=0, description="replicas while this region stands by")
-    check: Check | None = Field(default=None, description="what must answer before the traffic moves")
-
-    @field_validator("replicas")
-    @classmethod
-    def _somebody_serves(cls, replicas: int) -> int:
-        if replicas < 1:
-            raise ValueError("serves nobody while this region is active; set 1 or more")
-        return replicas
-
-    @field_validator("names")
-    @classmethod
-    def _names_differ(cls, names: list[str]) -> list[str]:
-        return all_different(names, "workload")
-
-
 class Velero(Model):
     """How Velero is installed."""
 
     managed: Switch = Field(default=True, description="false where the cluster runs Velero already (namespace velero)")
     kubelet_root: str = Field(default="/var/lib/kubelet", description="the kubelet's directory on the nodes, for the node agent")
-
-
-class Images(Model):
-    """Every image the program runs; point them at a registry of your own region before you need them."""
-
-    velero: str = Field(default="docker.io/velero/velero:v1.18.3", description="Velero's server, node agent and CRD installer")
-    velero_plugin_for_aws: str = Field(
-        default="docker.io/velero/velero-plugin-for-aws:v1.14.3", description="Velero's plugin for S3"
-    )
-    kubectl: str = Field(default="registry.k8s.io/kubectl:v1.37.2", description="scales workloads and checks them")
-    etcd: str = Field(default="gcr.io/etcd-development/etcd:v3.6.5", description="takes and verifies etcd snapshots")
-    aws_cli: str = Field(default="public.ecr.aws/aws-cli/aws-cli:2.31.0", description="uploads etcd snapshots")
-    cloudnative_pg: str = Field(
-        default="ghcr.io/cloudnative-pg/cloudnative-pg:1.30.0", description="the operator, where this program installs it"
-    )
-    barman_cloud_plugin: str = Field(
-        default="ghcr.io/cloudnative-pg/plugin-barman-cloud:v0.14.0", description="the plugin, where this program installs it"
-    )
-    barman_cloud_sidecar: str = Field(
-        default="ghcr.io/cloudnative-pg/plugin-barman-cloud-sidecar:v0.14.0", description="the plugin's part in each instance"
-    )
-
-
-class ObjectLock(Model):
-    """Backups that nobody can delete before their time."""
-
-    mode: Literal["GOVERNANCE", "COMPLIANCE"] = Field(description="GOVERNANCE: a privileged role can lift it; COMPLIANCE: nobody")
-    days: Whole = Field(ge=1, le=36500, description="days each version is locked")
-
-
-class Storage(Model):
-    """The three backup buckets of a region."""
-
-    noncurrent_days: Whole = Field(default=60, ge=1, description="days that deleted and overwritten versions can be brought back")
-    object_lock: ObjectLock | None = Field(default=None, description="lock every version; only when a bucket is created")
-    replication_time_control: Switch = Field(
-        default=False, description="S3 replication time control and its metrics: 99.9 % of objects within 15 minutes, at a price"
-    )
 
 
 class Failover(Model):
@@ -155,26 +74,15 @@ class Failover(Model):
     verify: Duration = Field(default="5m", description="the checks answered")
     preflight: Duration = Field(default="3m", description="backups of the peer visible here")
     promote: Duration = Field(default="10m", description="a database promoted, written to and archiving")
+    recover: Duration = Field(default="4h", description="a database without a standby recovered from its archive")
     probe: Annotated[str, matching(re.compile(r"https?://\S+"), "a URL", "https://app.example.com/")] | None = Field(
         default=None,
         description="URL that answers while the primary region serves; a promotion is refused while it does. By default https:// "
         "and the first of dns.names",
     )
 
-    def seconds(self, step: Literal["restore", "scale", "verify", "preflight", "promote"]) -> int:
+    def seconds(self, step: Literal["restore", "scale", "verify", "preflight", "promote", "recover"]) -> int:
         return int(parse_duration(getattr(self, step)).total_seconds())
-
-
-class Cluster(Model):
-    """This region's Kubernetes cluster."""
-
-    context: str = Field(min_length=1, description="the kubeconfig context; no other is ever used")
-    name: str = Field(min_length=1, description="what the cluster is called, so that a changed kubeconfig replaces nothing")
-    distribution: Literal["eks", "self-managed"] = Field(description="eks, or self-managed (kubeadm, kOps, …)")
-    kubeconfig: str | None = Field(default=None, description="path of the kubeconfig; by default the one kubectl uses")
-    velero_role_arn: str | None = Field(default=None, description="IAM role that Velero's service account assumes (IRSA)")
-    database_role_arn: str | None = Field(default=None, description="IAM role that databases' service accounts assume (IRSA)")
-    etcd_role_arn: str | None = Field(default=None, description="IAM role that the etcd backup's service account assumes (IRSA)")
 
 
 class Etcd(Model):
@@ -207,14 +115,6 @@ class StorageClass(Model):
     name: Label = Field(default="gp3-encrypted", description="its name, the same in both regions")
 
 
-class Alias(Model):
-    """A load balancer as a Route 53 alias, for a name at the top of its zone. Of a failover alias Route 53 demands that the load
-    balancer's own health counts too: one without a healthy target moves users away, whatever the flag says."""
-
-    name: HostName = Field(description="the load balancer's DNS name")
-    zone_id: ZoneId = Field(description="the load balancer's own hosted zone id")
-
-
 class Aws(Model):
     """Where this region's AWS is, if not where it always is."""
 
@@ -224,6 +124,16 @@ class Aws(Model):
     @property
     def plain_http(self) -> bool:
         return self.endpoint is not None and self.endpoint.startswith("http://")
+
+
+def backs_up_etcd(cluster: Cluster, etcd: Etcd) -> bool:
+    return cluster.distribution == "self-managed" and etcd.enabled is not False
+
+
+def parts_in_use(velero: Velero, databases: Sequence[Database], cluster: Cluster, etcd: Etcd) -> list[Part]:
+    """What of this stack asks AWS for something. A Velero that somebody else installed has what they gave it."""
+    used: dict[Part, bool] = {"velero": velero.managed, "database": bool(databases), "etcd": backs_up_etcd(cluster, etcd)}
+    return [part for part in PARTS if used[part]]
 
 
 class Settings(Model):
@@ -240,16 +150,25 @@ class Settings(Model):
     backups: list[Backup] = Field(min_length=1, description="Velero schedules, the same in both regions")
     workloads: list[Workload] = Field(min_length=1, description="what runs in the active region")
     databases: list[Database] = Field(default=[], description="PostgreSQL in both regions, by CloudNativePG")
-    tier: Tier = Field(default="pilot-light", description="what a failover promises: its RPO and RTO")
     targets: Targets = Field(default_factory=Targets, description="targets of your own, in place of the tier's")
+    tier: Tier = Field(
+        default=DEFAULT,
+        validate_default=True,
+        description="what a failover promises, its RPO and RTO, and what runs in the region that stands by: see tiers.md",
+    )
     etcd: Etcd = Field(default_factory=Etcd, description="etcd snapshots, on self-managed control planes")
     operators: Operators = Field(default_factory=Operators, description="operators that this program installs")
     storage_class: StorageClass = Field(default_factory=StorageClass, description="the class of the databases' volumes")
     velero: Velero = Field(default_factory=Velero, description="how Velero is installed")
     storage: Storage = Field(default_factory=Storage, description="the backup buckets")
-    failover: Failover = Field(default_factory=Failover, description="timeouts of a failover's steps")
+    failover: Failover = Field(default_factory=Failover, validate_default=True, description="timeouts of a failover's steps")
 
     cluster: Cluster = Field(description="this region's cluster")
+    identity: Identity | None = Field(
+        default=None,
+        validate_default=True,
+        description="who the pods are to AWS: pod-identity (default on eks), irsa, instance-profile or static",
+    )
     endpoint: HostName | Alias = Field(
         description="this region's load balancer: a DNS name; or, for a name at the top of its zone, name and zoneId of an "
         "alias, whose own health then counts too"
@@ -261,13 +180,17 @@ class Settings(Model):
         default=False, description="fail over although a database is too far behind, or the primary still answers; unset it after"
     )
     images: Images = Field(default_factory=Images, description="container images")
+    delivery: Delivery | None = Field(default=None, description="roles of the pipelines that preview and deploy this program")
     aws: Aws = Field(default_factory=Aws, description="endpoint or profile, where not the usual")
     backup_encryption_password: SecretStr = Field(
         description="encrypts volume backups; the same in both regions, for ever",
         json_schema_extra={"format": "text of 12 characters or more"},
     )
-    access_key_id: SecretStr | None = Field(default=None, description="static credentials for Velero, where no role can be had")
-    secret_access_key: SecretStr | None = Field(default=None, description="the key that belongs to accessKeyId")
+    static_credentials: StaticCredentials = Field(
+        default_factory=StaticCredentials,
+        validate_default=True,
+        description="access keys of IAM users, where no role can be had (identity: static)",
+    )
     database_passwords: dict[str, SecretStr] = Field(
         default={},
         validate_default=True,
@@ -310,6 +233,37 @@ class Settings(Model):
         all_different([database.name for database in databases], "database")
         return databases
 
+    @field_validator("failover")
+    @classmethod
+    def _the_probe_tells_the_regions_apart(cls, failover: Failover, info: ValidationInfo) -> Failover:
+        dns: Dns | None = info.data.get("dns")
+        if dns is None or not dns.both_serve or not info.data.get("databases"):
+            return failover
+        host = urlsplit(failover.probe or f"https://{dns.names[0]}/").hostname
+        if host in dns.names:
+            raise Mistake(
+                "must have a probe that only the primary region answers, and with dns.mode both-regions the secondary answers at "
+                "{} too; write the primary's own load balancer, as in probe: https://lb-primary.us-east-1.elb.amazonaws.com/",
+                host,
+            )
+        return failover
+
+    @model_validator(mode="before")
+    @classmethod
+    def _the_tier_sets_what_is_not_written(cls, raw: Any) -> Any:
+        return filled(raw)
+
+    @field_validator("tier")
+    @classmethod
+    def _nothing_takes_away_from_the_tier(cls, tier: Tier, info: ValidationInfo) -> Tier:
+        seen = info.data
+        if {"dns", "workloads", "databases", "targets"} <= seen.keys():  # which otherwise have mistakes of their own
+            targets: Targets = seen["targets"]
+            goals = objectives(tier, targets)
+            if reason := contradiction(goals, seen["dns"], seen["workloads"], seen["databases"], own_rpo=targets.rpo):
+                raise ValueError(reason)
+        return tier
+
     @field_validator("cluster")
     @classmethod
     def _etcd_is_ours(cls, cluster: Cluster, info: ValidationInfo) -> Cluster:
@@ -320,6 +274,24 @@ class Settings(Model):
                 "restores by itself; Velero's backups protect what is in it. Take etcd.enabled out, or set it to false"
             )
         return cluster
+
+    @field_validator("identity")
+    @classmethod
+    def _the_cluster_has_what_it_takes(cls, identity: Identity | None, info: ValidationInfo) -> Identity | None:
+        cluster: Cluster | None = info.data.get("cluster")
+        if cluster is None:  # which has a mistake of its own
+            return identity
+        check_identity(identity, cluster)
+        return identity or "pod-identity"
+
+    @field_validator("static_credentials")
+    @classmethod
+    def _keys_where_they_are_needed(cls, keys: StaticCredentials, info: ValidationInfo) -> StaticCredentials:
+        seen = info.data
+        if {"identity", "velero", "databases", "cluster", "etcd"} <= seen.keys():  # which otherwise have mistakes of their own
+            needed = parts_in_use(seen["velero"], seen["databases"], seen["cluster"], seen["etcd"])
+            check_static_credentials(seen["identity"], keys, needed, seen["role"])
+        return keys
 
     @field_validator("database_passwords")
     @classmethod
@@ -344,20 +316,17 @@ class Settings(Model):
             )
         return passwords
 
-    @model_validator(mode="after")
-    def _both_halves_of_the_key(self) -> Settings:
-        if (self.access_key_id is None) != (self.secret_access_key is None):
-            missing = "accessKeyId" if self.access_key_id is None else "secretAccessKey"
-            raise ValueError(f"static credentials are incomplete; run: pulumi config set --secret {missing} …")
-        return self
-
     @property
     def serving_role(self) -> Role:
         return serving(self.active)
 
     @property
     def backs_up_etcd(self) -> bool:
-        return self.cluster.distribution == "self-managed" and self.etcd.enabled is not False
+        return backs_up_etcd(self.cluster, self.etcd)
+
+    @property
+    def parts(self) -> list[Part]:
+        return parts_in_use(self.velero, self.databases, self.cluster, self.etcd)
 
     @property
     def objectives(self) -> Objectives:

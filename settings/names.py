@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from settings.fields import LABEL_LENGTH
+from settings.identity import Part
 from settings.roles import Role, peer_of
 from settings.topology import Purpose, Topology
 
@@ -21,6 +22,9 @@ FLAG_KEY = "dr/active.json"
 EXCLUDED = {"velero.io/exclude-from-backup": "true"}
 """Label of what Velero must not bring back: the program's own records and Jobs, and everything of a database, for a Cluster, a
 volume or a Secret that comes back breaks the one that runs."""
+
+ETCD_PREFIX = "etcd"
+"""Prefix of every etcd snapshot in its bucket; below it one directory a region."""
 
 ARCHIVE_PREFIX = "cnpg"
 """Prefix of every database archive in its bucket; below it one directory a server name."""
@@ -81,6 +85,14 @@ class Names:
         """IAM is global, so the region is in the name."""
         return f"{self.topology.organization}-dr-replication-{self.region}"
 
+    def principal(self, part: Part) -> str:
+        """Of `part`: its IAM policy, and the role or user that has it."""
+        return f"{self.topology.organization}-{part}-{self.region}"
+
+    def principal_arn(self, part: Part) -> str:
+        """Of the role."""
+        return f"arn:aws:iam::{self.topology.account_id}:role/{self.principal(part)}"
+
     def velero_prefix(self, role: Role) -> str:
         """Each region writes below its own prefix; the peer reads the replica of it in its own bucket."""
         return f"velero/{role}"
@@ -88,6 +100,11 @@ class Names:
     def schedule(self, backup: str, role: Role) -> str:
         """Velero's name of the schedule `backup` of the region `role`."""
         return self.topology.schedule(backup, role)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Whose an AWS resource is. `role` is the region's, which no failover changes."""
+        return {"stack": f"{NAMESPACE}-{self.role}", "role": self.role, "owner": self.topology.organization}
 
     @property
     def archive(self) -> str:

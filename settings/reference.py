@@ -12,7 +12,7 @@ from typing import Any
 from settings.explain import SECRETS
 from settings.model import Settings
 
-OWN = ("cluster", "endpoint", "peerReady", "force", "images", "aws")
+OWN = ("cluster", "endpoint", "peerReady", "force", "images", "delivery", "aws")
 """Keys that differ from region to region; all others but the secrets are both regions' in common."""
 
 _HEAD = """# Configuration

@@ -16,9 +16,10 @@ def peer_of(role: Role) -> Role:
     return "secondary" if role == "primary" else "primary"
 
 
-DatabaseRole = Literal["primary", "replica", "promoted", "fenced"]
+DatabaseRole = Literal["primary", "replica", "promoted", "fenced", "absent", "recovered"]
 """What a region's half of a database is: the writable one; a follower; a follower that was promoted without a token, for the
-other half is dead; or, after that, the old one, stopped with its data, so that nobody writes twice."""
+other half is dead; or, after that, the old one, stopped with its data, so that nobody writes twice. Where no standby is kept: not
+there, but for what it would be recovered with; and recovered, from the archive of the half that is dead."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,10 @@ class Duties:
     disaster recovery must never scale a running production, and a standby that was never used has nothing to scale."""
 
     database: DatabaseRole
-    """What this region's half of each database is."""
+    """What this region's half of each database is that has a standby."""
+
+    database_without_standby: DatabaseRole
+    """What this region's half of each database is that has none (`standby: false`)."""
 
     schedules_paused: bool
     """Only the serving region backs up on schedule: a standby would record its own emptiness."""
@@ -47,29 +51,36 @@ class Duties:
     flag: Role | None
     """What the traffic flag says. It belongs to the secondary, the region that has to move it when the primary is dead."""
 
+    def half_of(self, *, standby: bool) -> DatabaseRole:
+        """What this region's half is of a database that has a standby, or has none."""
+        return self.database if standby else self.database_without_standby
+
 
 def serving(active: Role | None) -> Role:
     """The region that serves: the primary, until somebody decides."""
     return active or "primary"
 
 
-_DATABASE: dict[tuple[Role, bool], DatabaseRole] = {
-    ("primary", True): "primary",
-    ("primary", False): "fenced",
-    ("secondary", False): "replica",
-    ("secondary", True): "promoted",
+# Stack, and whether it serves, to what its half of a database is, with a standby and without.
+_DATABASE: dict[tuple[Role, bool], tuple[DatabaseRole, DatabaseRole]] = {
+    ("primary", True): ("primary", "primary"),
+    ("primary", False): ("fenced", "fenced"),
+    ("secondary", False): ("replica", "absent"),
+    ("secondary", True): ("promoted", "recovered"),
 }
 
 
 def duties(role: Role, active: Role | None) -> Duties:
     """What the region `role` does; `active` is what somebody has set, None before the first failover."""
     serves = role == serving(active)
+    with_standby, without = _DATABASE[role, serves]
     return Duties(
         serves=serves,
         takes_over=serves and role == "secondary",
         scale_to="replicas" if serves else "standbyReplicas",
         enforces_scale=active is not None,
-        database=_DATABASE[role, serves],
+        database=with_standby,
+        database_without_standby=without,
         schedules_paused=not serves,
         flag=serving(active) if role == "secondary" else None,
     )

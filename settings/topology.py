@@ -10,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from settings.fields import AwsRegion, Mistake, Model, matching
 from settings.roles import Role
 
-Purpose = Literal["velero", "etcd", "database", "dr-flag"]
+Purpose = Literal["velero", "etcd", "database", "dr-flag", "logs"]
 
 
 class Regions(Model):

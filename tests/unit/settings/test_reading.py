@@ -6,8 +6,8 @@ import pytest
 from pulumi.runtime import config
 
 from settings import read_configuration
+from settings.dns import Alias
 from settings.load import SECRETS, load
-from settings.model import Alias
 from settings.roles import Role
 from tests.examples import REMOVED, example
 

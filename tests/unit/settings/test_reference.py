@@ -35,4 +35,4 @@ def test_a_row_says_what_is_required_what_is_allowed_and_what_it_is_else() -> No
     assert "| required | a duration, as in 720h" in rows()["backups[].keep"]
     assert "| `60` | a whole number, 1 to 86400 |" in rows()["dns.ttl"]
     assert "| required | a whole number, 1 or more |" in rows()["workloads[].replicas"]
-    assert "| `standby-takes-over` | `standby-takes-over`, `record` |" in rows()["dns.mode"]
+    assert "| `standby-takes-over` | `standby-takes-over`, `record`, `both-regions` |" in rows()["dns.mode"]

@@ -21,31 +21,36 @@ configured = st.sampled_from(CONFIGURED)
 
 Scale = Literal["replicas", "standbyReplicas"]
 
-# stack, active | serves, takes over, database, workloads at, scaled by the program, schedules paused, flag
-TABLE: list[tuple[Role, Role | None, bool, bool, DatabaseRole, Scale, bool, bool, Role | None]] = [
-    ("primary", None, True, False, "primary", "replicas", False, False, None),
-    ("primary", "primary", True, False, "primary", "replicas", True, False, None),
-    ("primary", "secondary", False, False, "fenced", "standbyReplicas", True, True, None),
-    ("secondary", None, False, False, "replica", "standbyReplicas", False, True, "primary"),
-    ("secondary", "primary", False, False, "replica", "standbyReplicas", True, True, "primary"),
-    ("secondary", "secondary", True, True, "promoted", "replicas", True, False, "secondary"),
+# stack, active | serves, takes over, database, one without a standby, workloads at, scaled by the program, schedules paused, flag
+TABLE: list[tuple[Role, Role | None, bool, bool, DatabaseRole, DatabaseRole, Scale, bool, bool, Role | None]] = [
+    ("primary", None, True, False, "primary", "primary", "replicas", False, False, None),
+    ("primary", "primary", True, False, "primary", "primary", "replicas", True, False, None),
+    ("primary", "secondary", False, False, "fenced", "fenced", "standbyReplicas", True, True, None),
+    ("secondary", None, False, False, "replica", "absent", "standbyReplicas", False, True, "primary"),
+    ("secondary", "primary", False, False, "replica", "absent", "standbyReplicas", True, True, "primary"),
+    ("secondary", "secondary", True, True, "promoted", "recovered", "replicas", True, False, "secondary"),
 ]
 WORDS = {
     "primary": "primary, written to",
     "replica": "replica",
     "promoted": "promoted, no token (unplanned)",
     "fenced": "fenced: hibernated, still its old data",
+    "absent": "absent: its archives and its owner's password alone",
+    "recovered": "recovered from the archive, written to",
 }
 """What the table of docs/roles.md calls the halves of a database."""
 
 
-@pytest.mark.parametrize(("stack", "active", "serves", "takes_over", "database", "scale_to", "enforces", "paused", "flag"), TABLE)
+@pytest.mark.parametrize(
+    ("stack", "active", "serves", "takes_over", "database", "without_standby", "scale_to", "enforces", "paused", "flag"), TABLE
+)
 def test_each_role_has_its_duties(
     stack: Role,
     active: Role | None,
     serves: bool,
     takes_over: bool,
     database: DatabaseRole,
+    without_standby: DatabaseRole,
     scale_to: Scale,
     enforces: bool,
     paused: bool,
@@ -55,6 +60,7 @@ def test_each_role_has_its_duties(
         serves=serves,
         takes_over=takes_over,
         database=database,
+        database_without_standby=without_standby,
         scale_to=scale_to,
         enforces_scale=enforces,
         schedules_paused=paused,
@@ -71,21 +77,29 @@ def test_the_table_in_the_documentation_is_this_one() -> None:
             "yes" if serves else "no",
             "yes" if takes_over else "no",
             WORDS[database],
+            WORDS[without_standby],
             f"scaled to `{scale_to}`" if enforces else "as deployed",
             "paused" if paused else "run",
             f"`{flag}`" if flag else "–",
         ]
-        for stack, active, serves, takes_over, database, scale_to, enforces, paused, flag in TABLE
+        for stack, active, serves, takes_over, database, without_standby, scale_to, enforces, paused, flag in TABLE
     ]
 
 
-@given(primary_active=configured, secondary_active=configured)
+@given(primary_active=configured, secondary_active=configured, standby=st.booleans())
 def test_at_most_one_half_of_a_database_is_written_to_by_any_pair_of_stacks_that_is_not_refused(
-    primary_active: Role | None, secondary_active: Role | None
+    primary_active: Role | None, secondary_active: Role | None, standby: bool
 ) -> None:
     primary, secondary = duties("primary", primary_active), duties("secondary", secondary_active)
     if refusal("primary", primary_active, secondary.flag) is None:
-        assert (primary.database, secondary.database) != ("primary", "promoted")
+        halves = {primary.half_of(standby=standby), secondary.half_of(standby=standby)}
+        assert len(halves & {"primary", "promoted", "recovered"}) <= 1
+
+
+@given(role=roles, active=configured)
+def test_whether_a_standby_is_kept_is_nothing_to_the_primarys_half(role: Role, active: Role | None) -> None:
+    mine = duties(role, active)
+    assert (mine.half_of(standby=True) == mine.half_of(standby=False)) is (role == "primary")
 
 
 @given(primary_active=configured, secondary_active=configured)

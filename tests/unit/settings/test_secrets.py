@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from settings.load import SECRETS
 from tests.examples import PASSWORD, example
 from tests.unit.settings import test_database_mistakes as databases
+from tests.unit.settings import test_identity as identity
 from tests.unit.settings.test_mistakes import LONG, MISTAKES, complaint, part, regions, topology
 
-ALL = [*MISTAKES, *databases.MISTAKES]
+ALL = [*MISTAKES, *databases.MISTAKES, *identity.MISTAKES]
 
 secret_texts = st.text(st.characters(codec="ascii", min_codepoint=33), min_size=6, max_size=40).filter(
     lambda text: not any(text in message for _, message in ALL)
@@ -23,11 +24,12 @@ secret_texts = st.text(st.characters(codec="ascii", min_codepoint=33), min_size=
 
 @given(password=secret_texts, key_id=secret_texts, key=secret_texts, mistake=st.sampled_from([changes for changes, _ in ALL]))
 def test_no_message_ever_shows_a_secret(password: str, key_id: str, key: str, mistake: dict[str, Any]) -> None:
-    secrets = {"backupEncryptionPassword": password, "accessKeyId": key_id, "secretAccessKey": key}
+    given_key = {"accessKeyId": key_id, "secretAccessKey": key}
+    secrets = {"backupEncryptionPassword": password, "staticCredentials": {"velero": given_key, "database": given_key}}
     texts = {**example("secondary", {**secrets, **mistake})}
     for marked in (SECRETS, ()):
         told = complaint("secondary", texts, marked)
-        assert not [text for text in secrets.values() if text in told]
+        assert not [text for text in (password, key_id, key) if text in told]
 
 
 HIDDEN: list[tuple[dict[str, Any], str]] = [
@@ -77,6 +79,24 @@ def test_no_message_ever_shows_a_password_whatever_way_it_was_stored(
         "object": {"databasePasswords": {"app-database": [secret]}},
         "path": {'databasePasswords["app-database"]': secret},
         "assignment": {f'databasePasswords["app-database"]={secret}': ""},
+    }[shape]
+    told = complaint("secondary", example("secondary", {**mistake, **stored}), SECRETS if marked else ())
+    assert secret not in told
+
+
+@given(secret=secret_texts, shape=shapes, marked=st.booleans(), mistake=st.sampled_from([changes for changes, _ in ALL]))
+def test_no_message_ever_shows_a_static_key_whatever_way_it_was_stored(
+    secret: str, shape: str, marked: bool, mistake: dict[str, Any]
+) -> None:
+    stored: dict[str, Any] = {
+        "text": {"staticCredentials": secret},
+        "json text": {"staticCredentials": json.dumps(secret)},
+        "list": {"staticCredentials": [secret]},
+        "named": {"staticCredentials": {"velero": {"accessKeyId": secret}}},
+        "name": {"staticCredentials": {"velero": {secret: "x"}, secret: None}},
+        "object": {"staticCredentials": {"velero": {"accessKeyId": [secret], "secretAccessKey": {"key": secret}}}},
+        "path": {"staticCredentials.velero.accessKeyId": secret},
+        "assignment": {f"staticCredentials.velero.accessKeyId={secret}": ""},
     }[shape]
     told = complaint("secondary", example("secondary", {**mistake, **stored}), SECRETS if marked else ())
     assert secret not in told
