@@ -14,7 +14,7 @@ import kubernetes
 import urllib3
 import yaml
 
-from settings.model import Cluster
+from settings.cluster import Cluster
 from settings.names import EXCLUDED, NAMESPACE
 
 _PATIENCE = (3.0, 10.0)

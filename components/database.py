@@ -7,7 +7,7 @@ primary's archive. Only what `replica.primary` says, hibernation, and the Job th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ import pulumi_kubernetes as k8s
 from pydantic import SecretStr
 
 from components import database_specs as specs
+from components.access import Access
 from components.database_specs import CREDENTIALS, LOST, Half
 from components.workloads import job
 from settings.database import Database as DatabaseSettings
@@ -48,11 +49,9 @@ def judge_cluster(half: Half, status: Mapping[str, Any] | None) -> str:
         return settings.name
     reason = status.get("phaseReason") or "the operator gives no reason"
     again = f"pulumi up --refresh -s {half.names.role}"
-    if half.role == "replica":
-        way_on = (
-            f"{again}; if the standby was never made: kubectl delete cluster.postgresql.cnpg.io {settings.name} -n "
-            f"{settings.namespace} first"
-        )
+    if half.role in ("replica", "recovered"):
+        never = "if the standby was never made" if half.role == "replica" else "if its recovery never ended, and only then"
+        way_on = f"{again}; {never}: kubectl delete cluster.postgresql.cnpg.io {settings.name} -n {settings.namespace} first"
     else:
         way_on = f"{again}; do not delete the Cluster, its volumes would go with it"
     raise DatabaseLostError(f"database {settings.name}: {status['phase']}: {reason}. Once the cause is gone: {way_on}")
@@ -86,27 +85,38 @@ class Database(pulumi.ComponentResource):
 
     For the application, which writes to `<name>-rw` in whichever region serves. As `primary` it is written to; as `replica` it
     follows, and is not made before there is a backup to make it from; as `promoted` it is written to, and a Job confirms it; as
-    `fenced` it sleeps on its old data. The Cluster is protected and kept whatever happens to the stack.
+    `fenced` it sleeps on its old data. Without a standby it is `absent`, all but the Cluster made, until it is `recovered` from
+    the archive, and confirmed likewise. The Cluster is protected and kept whatever happens to the stack.
     """
+
+    half: str
+    """What it is, or why there is none yet."""
 
     writable: list[pulumi.Output[str]]
     """What must hold before anything that writes is started; each fails with the operator's reason."""
 
     confirmation: k8s.batch.v1.Job | None
-    """The Job that ends when a promoted database accepts writes and archives them."""
+    """The Job that ends when a promoted or recovered database accepts writes and archives them."""
+
+    made: pulumi.Output[dict[str, Any]] | None
+    """Metadata of the Cluster that a failover made; None where it was there before."""
 
     def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dr:database:Database", name, None, opts)
         self._stem, self._args, self._settings = name, args, args.half.settings
-        self.writable, self.confirmation = [], None
-        if args.half.names.role == "primary" or args.peer_ready:
-            cluster = self._cluster(self._prerequisites())
+        self.writable, self.confirmation, self.made = [], None, None
+        there = args.peer_ready or args.half.begins_by_itself
+        self.half = args.half.role if there else "none yet: set k8s-dr:peerReady to true"
+        prerequisites = self._prerequisites() if there else []
+        if there and args.half.role != "absent":
+            cluster = self._cluster(prerequisites)
             self._accompany(cluster)
             self.writable.append(cluster.status.apply(partial(judge_cluster, self._args.half)))
             if args.half.role == "primary" and args.peer_ready:
                 self.writable.append(self._first_backup(cluster))
-            if args.half.role == "promoted":
+            if args.half.role in ("promoted", "recovered"):
                 self.confirmation = self._confirm(self.writable[0])
+                self.made = cluster.metadata if args.half.role == "recovered" else None
         self.register_outputs({})
 
     def _child(self, **options: Any) -> pulumi.ResourceOptions:
@@ -177,7 +187,9 @@ class Database(pulumi.ComponentResource):
                 hooks=pulumi.ResourceHookBinding(
                     before_create=self._if_it_can_be("cluster").before_create, before_update=[same_server]
                 ),
-                custom_timeouts=pulumi.CustomTimeouts(create="60m", update="15m"),
+                custom_timeouts=pulumi.CustomTimeouts(
+                    create=f"{half.recover_seconds}s" if half.role == "recovered" else "60m", update="15m"
+                ),
             ),
         )
 
@@ -234,12 +246,11 @@ class Database(pulumi.ComponentResource):
 
 @dataclass(frozen=True, kw_only=True)
 class DatabasesArgs:
-    """`databases` in the order of the settings; the keys are those of the archive, where no role can be had."""
+    """`databases` in the order of the settings; `access` is that to the archive."""
 
     databases: Sequence[DatabaseArgs]
     region: str
-    access_key_id: SecretStr | None = None
-    secret_access_key: SecretStr | None = None
+    access: Access = field(default_factory=Access)
 
 
 class Databases(pulumi.ComponentResource):
@@ -257,7 +268,7 @@ class Databases(pulumi.ComponentResource):
             if settings.namespace not in places:
                 places[settings.namespace] = self._place(name, settings.namespace, args)
             self.by_name[settings.name] = Database(
-                f"{name}-{settings.name}", each, opts=child(depends_on=places[settings.namespace])
+                f"{name}-{settings.name}", each, opts=child(depends_on=[*places[settings.namespace], *args.access.ready])
             )
         self.register_outputs({})
 
@@ -269,14 +280,13 @@ class Databases(pulumi.ComponentResource):
             made.append(
                 k8s.core.v1.Namespace(f"{name}-namespace-{namespace}", metadata={"name": namespace}, opts=child(protect=True))
             )
-        if args.access_key_id is not None and args.secret_access_key is not None:
-            keys = {"accessKeyId": args.access_key_id, "secretAccessKey": args.secret_access_key}
+        if key := args.access.key:
             made.append(
                 k8s.core.v1.Secret(
                     f"{name}-credentials-{namespace}",
                     metadata={"name": CREDENTIALS, "namespace": namespace, "labels": EXCLUDED},
                     string_data={
-                        **{key: pulumi.Output.secret(value.get_secret_value()) for key, value in keys.items()},
+                        **{half: pulumi.Output.secret(value) for half, value in key.halves().items()},
                         "region": args.region,
                     },
                     opts=child(depends_on=made),

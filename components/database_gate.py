@@ -27,9 +27,11 @@ def missing_operators(cluster: ClusterApi) -> str | None:
     return f"{' and '.join(missing)} is not installed in this cluster" if missing else None
 
 
-def objection_to_creation(cluster: ClusterApi, archive: Archive, source: Archive, settings: Database, role: Role) -> str | None:
+def objection_to_creation(
+    cluster: ClusterApi, archive: Archive, source: Archive | None, settings: Database, role: Role
+) -> str | None:
     """Why this region's half of a database cannot be made now, and what to run; None if it can. `archive` is where it will
-    write, `source` what a standby is made from."""
+    write, `source` what the secondary's is made from: None while none is made."""
     if missing := missing_operators(cluster):
         return f"database {settings.name}: {missing}; install it, or set that key to true, then pulumi up -s {role}"
     if cluster.read_database(settings.namespace, settings.name) is not None:
@@ -40,24 +42,33 @@ def objection_to_creation(cluster: ClusterApi, archive: Archive, source: Archive
             f"it may go on with it; raise its generation: k8s-dr:databases[].generations.{role}: "
             f"{settings.generations.of(role) + 1}, in Pulumi.yaml"
         )
-    if role == "secondary" and (reason := source.missing_for_a_standby(settings.server("primary"))):
+    if role == "primary" or source is None or not (reason := source.missing_for_a_standby(settings.server("primary"))):
+        return None
+    if not settings.standby:
         return (
-            f"database {settings.name}: a standby is made from the primary's first backup, and {reason}; run, with peerReady "
-            "true in both stacks: pulumi up -s primary; then, once S3 has copied it: pulumi up -s secondary"
+            f"database {settings.name} is recovered from the primary's archive in this region, and {reason}; what is not here "
+            "yet comes only while the primary's S3 answers: see docs/recovery.md, Recovered at a failover"
         )
-    return None
+    return (
+        f"database {settings.name}: a standby is made from the primary's first backup, and {reason}; run, with peerReady "
+        "true in both stacks: pulumi up -s primary; then, once S3 has copied it: pulumi up -s secondary"
+    )
 
 
 def objections(cluster: ClusterApi, archive: Archive, databases: Sequence[Database], rpo: timedelta, *, force: bool) -> list[str]:
-    """Why the standbys in this cluster must not be promoted now; nothing if they may. `archive`: the one that they follow, in
-    this region. `force` overrides what is a matter of judgement, and not what cannot work."""
+    """Why the standbys in this cluster must not be promoted now, nor those recovered that have none; nothing if they may.
+    `archive`: this region's. `force` overrides what is a matter of judgement, and not what cannot work."""
     if not databases:
         return []
     if missing := missing_operators(cluster):
         return [f"{missing}; install it, or set that key to true, then again: pulumi up -s secondary"]
-    problems = [_not_ready(cluster, database, force=force) for database in databases]
+    standbys = [database for database in databases if database.standby]
+    recovered = [database for database in databases if not database.standby]
+    problems = [_not_ready(cluster, database, force=force) for database in standbys]
+    problems += [objection_to_creation(cluster, archive, archive, database, "secondary") for database in recovered]
     if not force:
-        problems += [_too_far_behind(archive, database, rpo) for database in databases]
+        problems += [_too_far_behind(archive, database, rpo) for database in standbys]
+        problems += [_beyond_a_gap(archive, database, rpo) for database in recovered]
     return [problem for problem in problems if problem]
 
 
@@ -89,6 +100,18 @@ def _too_far_behind(archive: Archive, settings: Database, rpo: timedelta) -> str
     return (
         f"database {settings.name}: WAL of {spoken(behind)} has come into the archive that the standby has not replayed, and the "
         f"RPO is {spoken(rpo)}; is a segment missing in between, or does it still catch up? {FORCE}"
+    )
+
+
+def _beyond_a_gap(archive: Archive, settings: Database, rpo: timedelta) -> str | None:
+    """WAL of how long a recovery would not reach. S3 replicates objects in no order, and replay ends at the first that is not
+    there."""
+    lost = archive.beyond_a_gap(settings.server("primary"))
+    if lost <= rpo:
+        return None
+    return (
+        f"database {settings.name}: a WAL segment is missing in this region's archive, and {spoken(lost)} of WAL behind it would "
+        f"not be recovered, and the RPO is {spoken(rpo)}; it may still come while the primary's S3 answers; {FORCE}"
     )
 
 

@@ -17,6 +17,9 @@ from settings.roles import ROLES, DatabaseRole, Role, peer_of
 
 PLUGIN = "barman-cloud.cloudnative-pg.io"
 HEALTHY = "Cluster in healthy state"
+RECOVERED = (HEALTHY, "Waiting for the instances to become active", "Creating a new replica")
+"""Phases that a Cluster is first in when its recovery has ended: its first instance starts, or has."""
+
 LOST = (
     "Cluster is unrecoverable and needs manual intervention",
     "Invalid cluster definition",
@@ -41,6 +44,12 @@ class Half:
     role_arn: str | None = None
     static_credentials: bool = False
     promote_seconds: int = 600
+    recover_seconds: int = 14400
+
+    @property
+    def begins_by_itself(self) -> bool:
+        """Whether the database is made here without anything that a running primary would bring first."""
+        return self.names.role == "primary" or self.role == "recovered"
 
 
 def _seconds(duration: str) -> str:
@@ -193,13 +202,14 @@ def _streaming(settings: Database) -> dict[str, Any]:
 
 
 def cluster_spec(half: Half) -> dict[str, Any]:
-    """Spec of the Cluster. Whom `replica.primary` names is all that a promotion changes.
+    """Spec of the Cluster. Whom `replica.primary` names is all that a promotion changes. One that is recovered is made as if it
+    had been promoted: it restores from the archive of the half that is dead, and follows nobody.
 
     A fenced half keeps saying that it is the primary: it is hibernated, and so that its data stays what it was, nothing of it is
     made to follow the other half.
     """
     settings, role = half.settings, half.names.role
-    primary: Role = "secondary" if half.role == "promoted" else "primary"
+    primary: Role = "secondary" if half.role in ("promoted", "recovered") else "primary"
     volume = {"storageClass": settings.storage_class}
     memory, cpu = settings.resources.memory, settings.resources.cpu
     return {
@@ -207,6 +217,9 @@ def cluster_spec(half: Half) -> dict[str, Any]:
         "imageName": settings.image,
         "primaryUpdateStrategy": "unsupervised",
         "primaryUpdateMethod": "restart",
+        # A promotion restarts PostgreSQL. By default that first waits three minutes for sessions to end by themselves, and the
+        # sessions of applications that run beside a standby never do.
+        "smartShutdownTimeout": 0,
         "enableSuperuserAccess": False,
         "enablePDB": settings.instances > 1,
         "storage": {**volume, "size": settings.storage},
@@ -249,7 +262,8 @@ def cluster_annotations(role: DatabaseRole) -> dict[str, str]:
     if role == "promoted":
         # Not waited for: its Job waits for what matters, and a replica that is missing must not hold a failover.
         return {"pulumi.com/patchForce": "true"}
-    ended = " || ".join(f"@ == '{phase}'" for phase in (HEALTHY, *LOST))
+    # Of what is recovered, the first instance: the others are copied from it, and must not hold a failover.
+    ended = " || ".join(f"@ == '{phase}'" for phase in ((*RECOVERED, *LOST) if role == "recovered" else (HEALTHY, *LOST)))
     return {"pulumi.com/patchForce": "true", "pulumi.com/waitFor": f"jsonpath={{.status[?{ended}]}}"}
 
 

@@ -12,19 +12,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pulumi
 import pulumi_kubernetes as k8s
-from pydantic import SecretStr
 
+from components.access import Access
 from settings.durations import parse_duration
+from settings.images import Images
 from settings.model import Etcd as EtcdSettings
-from settings.model import Images
-from settings.names import EXCLUDED, Names
+from settings.names import ETCD_PREFIX, EXCLUDED, Names
 from settings.names import NAMESPACE as PROGRAM
 
 NAMESPACE = "kube-system"
@@ -41,7 +41,7 @@ _LABELS = {"app.kubernetes.io/part-of": PROGRAM, "app.kubernetes.io/name": NAME,
 
 @dataclass(frozen=True, kw_only=True)
 class EtcdArgs:
-    """Without `access_key_id` and `secret_access_key`, the AWS CLI takes the service account's role, or else the node's."""
+    """Without a static key in `access`, the AWS CLI takes the service account's role, or else the node's."""
 
     names: Names
     settings: EtcdSettings
@@ -49,14 +49,12 @@ class EtcdArgs:
     images: Images
     bucket: pulumi.Input[str]
     endpoint: str | None = None
-    role_arn: str | None = None
-    access_key_id: SecretStr | None = None
-    secret_access_key: SecretStr | None = None
+    access: Access = field(default_factory=Access)
 
 
 def prefix(names: Names) -> str:
     """Each region writes below its own, for the replica of the peer's snapshots is in the same bucket."""
-    return f"etcd/{names.role}"
+    return f"{ETCD_PREFIX}/{names.role}"
 
 
 def metadata(name: str = NAME) -> dict[str, Any]:
@@ -235,12 +233,7 @@ def _api_access() -> list[dict[str, Any]]:
 
 def credentials(args: EtcdArgs) -> dict[str, str] | None:
     """Data of the Secret with static credentials, where there are any."""
-    if args.access_key_id is None or args.secret_access_key is None:
-        return None
-    return {
-        "accessKeyId": args.access_key_id.get_secret_value(),
-        "secretAccessKey": args.secret_access_key.get_secret_value(),
-    }
+    return args.access.key.halves() if args.access.key else None
 
 
 class Etcd(pulumi.ComponentResource):
@@ -254,7 +247,8 @@ class Etcd(pulumi.ComponentResource):
         super().__init__("dr:etcd:Etcd", name, None, opts)
         child = partial(pulumi.ResourceOptions, parent=self)
         needed: list[pulumi.Resource] = [
-            k8s.core.v1.ServiceAccount(f"{name}-account", metadata=account(args.role_arn), opts=child()),
+            *args.access.ready,
+            k8s.core.v1.ServiceAccount(f"{name}-account", metadata=account(args.access.role_arn), opts=child()),
             k8s.rbac.v1.Role(f"{name}-role", metadata=metadata(), rules=rules(), opts=child()),
             k8s.rbac.v1.RoleBinding(
                 f"{name}-binding",

@@ -95,9 +95,10 @@ class Failover(pulumi.ComponentResource):
         self.timeline = self._timeline(restores, databases, workloads)
         self.register_outputs({})
 
-    def _half(self, made: Database, _: object) -> str:
+    @staticmethod
+    def _half(made: Database, _: object) -> str:
         """What this region's half of a database is, once it is that."""
-        return self._args.duties.database if made.writable else "none yet: set k8s-dr:peerReady to true"
+        return made.half
 
     def _workloads(self, name: str, restores: Restores, after: Sequence[pulumi.Resource] = ()) -> Workloads:
         return Workloads(
@@ -134,19 +135,26 @@ class Failover(pulumi.ComponentResource):
         if not self._args.duties.takes_over:
             return pulumi.Output.from_input({"steps": [], "seconds": None})
         restored = {name: restore.status for name, restore in restores.by_backup.items()}
-        promoted = {name: database.confirmation for name, database in databases.by_name.items() if database.confirmation}
-        jobs = {f"promote {name}": confirmation.status for name, confirmation in promoted.items()}
+        confirmed = [(name, each, each.confirmation.status) for name, each in databases.by_name.items() if each.confirmation]
+        jobs = {f"promote {name}": status for name, each, status in confirmed if each.made is None}
+        recovered = {
+            f"recover {name}": {"made": each.made, "status": status} for name, each, status in confirmed if each.made is not None
+        }
         jobs |= {f"scale {name}": job.status for name, job in workloads.scaled.items()}
         jobs |= {f"verify {name}": job.status for name, job in workloads.verified.items()}
 
         def read(seen: Mapping[str, Any]) -> dict[str, Any]:
             steps = [recovery.restore_step(name, status or {}) for name, status in seen["restored"].items()]
             steps += [recovery.job_step(name, status or {}) for name, status in seen["jobs"].items()]
+            steps += [
+                recovery.job_step(name, one["status"] or {}, since=one["made"].get("creationTimestamp"))
+                for name, one in seen["recovered"].items()
+            ]
             timeline = recovery.timeline(steps, seen["since"])
             self._write_report(timeline)
             return timeline
 
-        return pulumi.Output.all(restored=restored, jobs=jobs, since=self.since).apply(read)
+        return pulumi.Output.all(restored=restored, jobs=jobs, recovered=recovered, since=self.since).apply(read)
 
     def _write_report(self, timeline: dict[str, Any]) -> None:
         """What this run did, on the machine that ran it. A disk that cannot be written must not fail a failover."""

@@ -1,6 +1,12 @@
 """CloudNativePG, its Barman Cloud plugin and cert-manager on one cluster, for those that do not have them already.
 
 By their charts, from archives on disk that charts/charts.lock pins: no chart repository is asked for anything, in no `up`.
+
+CustomResourceDefinitions are left to the charts. All three have them among their templates, so that an upgrade of the release
+upgrades them (what lies in a chart's directory `crds` Helm installs once and never again), and mark them as what stays when the
+release goes: to delete one would be to delete every database of the cluster. Each release is retained besides, so that no
+command of Pulumi's uninstalls it. A copy of the definitions in here would be a second owner to fall behind the operator.
+Contract tests hold the pinned charts to it, and show on a real API server that Helm does keep what is marked.
 """
 
 from __future__ import annotations
@@ -14,7 +20,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from charts.archives import LockError, fault, read_lock
-from settings.model import Images
+from settings.images import Images
 from settings.model import Operators as OperatorsSettings
 
 NAMESPACE = "cnpg-system"
@@ -58,12 +64,12 @@ def _image(images: Images, key: str) -> dict[str, str]:
 
 
 def _cert_manager(_: Images) -> dict[str, Any]:
-    """The CRDs stay when the release goes: with them would go every certificate in the cluster. Images are the chart's own."""
+    """The one chart that has to be told about its CRDs. Images are its own."""
     return {"crds": {"enabled": True, "keep": True}}
 
 
 def _cloudnative_pg(images: Images) -> dict[str, Any]:
-    """The chart upgrades its CRDs, and marks them by itself as what stays when the release goes."""
+    """The operator puts its own image into every instance, too."""
     image = _image(images, "cloudnative_pg")
     return {
         "crds": {"create": True},
@@ -72,7 +78,7 @@ def _cloudnative_pg(images: Images) -> dict[str, Any]:
 
 
 def _barman_cloud(images: Images) -> dict[str, Any]:
-    """As with the operator. Both images are newer than what the chart says; charts/charts.lock tells why."""
+    """Both images are newer than what the chart says; charts/charts.lock tells why."""
     return {
         "crds": {"create": True},
         "image": _image(images, "barman_cloud_plugin"),
@@ -142,7 +148,8 @@ class Operators(pulumi.ComponentResource):
         namespace: pulumi.Resource = k8s.core.v1.Namespace(
             f"{self._stem}-{part.chart}-namespace",
             metadata={"name": part.namespace},
-            opts=pulumi.ResourceOptions(parent=self, protect=True, retain_on_delete=True),
+            # Not protected: that would refuse to forget it, when a switch goes back to false.
+            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
         )
         return namespace
 

@@ -25,14 +25,14 @@ def restore_step(backup: str, status: Mapping[str, Any]) -> dict[str, Any] | Non
     return step(f"restore {backup}", status.get("startTimestamp"), status.get("completionTimestamp"))
 
 
-def job_step(name: str, status: Any) -> dict[str, Any] | None:
-    """`status` of a Job as the provider gives it: a mapping, or its typed form."""
+def job_step(name: str, status: Any, *, since: str | None = None) -> dict[str, Any] | None:
+    """`status` of a Job as the provider gives it: a mapping, or its typed form. The step began with the Job, or at `since`."""
 
     def field(*names: str) -> str | None:
         values = (status.get(key) if isinstance(status, Mapping) else getattr(status, key, None) for key in names)
         return next((value for value in values if value), None)
 
-    return step(name, field("start_time", "startTime"), field("completion_time", "completionTime"))
+    return step(name, since or field("start_time", "startTime"), field("completion_time", "completionTime"))
 
 
 def timeline(steps: Sequence[dict[str, Any] | None], since: str | None) -> dict[str, Any]:

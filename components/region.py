@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -12,12 +12,15 @@ import pulumi_aws as aws
 import pulumi_kubernetes as k8s
 
 from components import database_gate, gate
+from components.access import Access
 from components.archive import Archive, ArchiveUnreadableError, LiveArchive
 from components.cluster_api import ClusterApi, ClusterUnreachableError, LiveCluster
 from components.database import DatabaseArgs, DatabasesArgs
 from components.database_specs import Half
+from components.delivery import Delivery, DeliveryArgs
 from components.etcd import Etcd, EtcdArgs
 from components.failover import Failover, FailoverArgs
+from components.identity import Identity, IdentityArgs
 from components.operators import Operators, OperatorsArgs, refuse_uninstallable
 from components.schedules import Schedules, SchedulesArgs
 from components.storage import Storage, StorageArgs
@@ -26,9 +29,10 @@ from components.traffic import Traffic, TrafficArgs
 from components.velero import Velero, VeleroArgs
 from components.workloads import Operator
 from settings.database import Database
+from settings.identity import Part
 from settings.model import Aws, Settings
 from settings.names import Names
-from settings.roles import Role, duties, refusal
+from settings.roles import DatabaseRole, Role, duties, refusal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +76,7 @@ class Region(pulumi.ComponentResource):
         )
         traffic_args = TrafficArgs(names=names, dns=settings.dns, endpoint=settings.endpoint, plain_http=settings.aws.plain_http)
         traffic = Traffic("traffic", traffic_args, opts=child())
+        access = self._access(child())
         velero = Velero(
             "velero",
             VeleroArgs(
@@ -81,13 +86,14 @@ class Region(pulumi.ComponentResource):
                 bucket=storage.buckets["velero"].bucket,
                 bucket_ready=[storage.buckets["velero"]],
                 repository_password=settings.backup_encryption_password,
-                role_arn=settings.cluster.velero_role_arn,
-                access_key_id=settings.access_key_id,
-                secret_access_key=settings.secret_access_key,
+                access=access.get("velero", Access()),
                 endpoint=settings.aws.endpoint,
+                locked=settings.storage.object_lock is not None,
             ),
             opts=child(),
         )
+        if settings.delivery is not None:
+            Delivery("delivery", DeliveryArgs(names=names, settings=settings, delivery=settings.delivery), opts=child())
         operator = Operator("operator", settings.images.kubectl, opts=child())
         if settings.backs_up_etcd:
             Etcd(
@@ -99,9 +105,7 @@ class Region(pulumi.ComponentResource):
                     images=settings.images,
                     bucket=storage.buckets["etcd"].bucket,
                     endpoint=settings.aws.endpoint,
-                    role_arn=settings.cluster.etcd_role_arn,
-                    access_key_id=settings.access_key_id,
-                    secret_access_key=settings.secret_access_key,
+                    access=access["etcd"],
                 ),
                 opts=child(),
             )
@@ -121,7 +125,7 @@ class Region(pulumi.ComponentResource):
                 duties=role,
                 cluster=cluster,
                 archive=archive,
-                databases=self._databases(cluster, archive),
+                databases=self._databases(cluster, archive, access.get("database", Access())),
                 traffic=traffic_args,
                 flag_bucket=traffic.flag_bucket,
             ),
@@ -144,13 +148,33 @@ class Region(pulumi.ComponentResource):
             SchedulesArgs(names=names, backups=settings.backups, duties=role),
             opts=child(depends_on=[self._failover]),
         )
-        self.register_outputs({})
+        # Read by the policy pack: where data may be, and whether a copy of them is to be expected.
+        self.register_outputs({"region": names.region, "peerRegion": names.peer_region, "peerReady": settings.peer_ready})
 
-    def _databases(self, cluster: ClusterApi, archive: Archive) -> DatabasesArgs:
+    def _access(self, opts: pulumi.ResourceOptions) -> dict[Part, Access]:
+        """How each part in use reaches AWS. A failover must wait for no IAM, whose control plane may be what is dead."""
+        settings = self._settings
+        identity = Identity(
+            "identity",
+            IdentityArgs(
+                names=self._names,
+                mode=settings.identity or "pod-identity",
+                cluster=settings.cluster,
+                parts=settings.parts,
+                databases=settings.databases,
+                static_credentials=settings.static_credentials,
+            ),
+            opts=opts,
+        )
+        if self._duties.takes_over:
+            return {part: replace(access, ready=()) for part, access in identity.access.items()}
+        return identity.access
+
+    def _databases(self, cluster: ClusterApi, archive: Archive, access: Access) -> DatabasesArgs:
         settings, names = self._settings, self._names
 
         def refuse(database: Database) -> None:
-            source = archive
+            source: Archive | None = archive if self._half_of(database) != "absent" else None
             if names.role == "secondary" and database.source == "primary-bucket":
                 source = LiveArchive(names.peer_bucket("database"), names.peer_region, settings.aws)
             try:
@@ -166,11 +190,12 @@ class Region(pulumi.ComponentResource):
                     half=Half(
                         names=names,
                         settings=database,
-                        role=self._duties.database,
+                        role=self._half_of(database),
                         endpoint=settings.aws.endpoint,
-                        role_arn=settings.cluster.database_role_arn,
-                        static_credentials=settings.access_key_id is not None,
+                        role_arn=access.role_arn,
+                        static_credentials=access.key is not None,
                         promote_seconds=settings.failover.seconds("promote"),
+                        recover_seconds=settings.failover.seconds("recover"),
                     ),
                     password=settings.database_passwords[database.name],
                     peer_ready=settings.peer_ready,
@@ -179,9 +204,11 @@ class Region(pulumi.ComponentResource):
                 for database in settings.databases
             ],
             region=names.region,
-            access_key_id=settings.access_key_id,
-            secret_access_key=settings.secret_access_key,
+            access=access,
         )
+
+    def _half_of(self, database: Database) -> DatabaseRole:
+        return self._duties.half_of(standby=database.standby)
 
     def _make_providers(self) -> list[pulumi.ProviderResource]:
         """One explicit provider each, so that no ambient context or region is ever used by accident."""
@@ -201,6 +228,7 @@ class Region(pulumi.ComponentResource):
                 region=self._names.region,
                 profile=self._settings.aws.profile,
                 allowed_account_ids=[self._settings.topology.account_id],
+                default_tags={"tags": self._names.tags},
                 opts=child,
                 **_custom_endpoint(self._settings.aws),
             ),
@@ -234,9 +262,11 @@ class Region(pulumi.ComponentResource):
     def _serving(self, since: str | None) -> dict[str, Any]:
         settings, names = self._settings, self._names
         endpoint = settings.endpoint if isinstance(settings.endpoint, str) else settings.endpoint.name
+        both = settings.dns.both_serve and settings.serving_role == "primary"
+        also = {"also": names.topology.regions.secondary} if both else {}
         if self._duties.serves:
-            return {"region": names.region, "since": since, "names": settings.dns.names, "endpoint": endpoint}
-        return {"region": names.peer_region, "names": settings.dns.names}
+            return {"region": names.region, **also, "since": since, "names": settings.dns.names, "endpoint": endpoint}
+        return {"region": names.peer_region, **also, "names": settings.dns.names}
 
     def _next(self) -> str:
         """One line for whoever reads it at 3 a.m."""

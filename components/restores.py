@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 
 from components.cluster_api import ClusterApi
-from components.schedules import NOT_CNPG
+from components.schedules import CHOSEN
 from components.velero import NAMESPACE
 from settings.model import Backup
 from settings.model import Failover as FailoverSettings
@@ -79,7 +79,7 @@ def restore_spec(backup: Backup, schedule: str, already: Sequence[str]) -> dict[
     return {
         "scheduleName": schedule,
         **choice,
-        "labelSelector": NOT_CNPG,
+        "labelSelector": CHOSEN,
         "existingResourcePolicy": "none",
     }
 

@@ -38,13 +38,22 @@ CNPG_KINDS = sorted(
         "objectstores.barmancloud.cnpg.io",
     ]
 )
-NOT_CNPG = {
+CHOSEN = {
     "matchExpressions": [
         {"key": "cnpg.io/cluster", "operator": "DoesNotExist"},
         # The Secrets of its own authority carry no other label than this.
         {"key": "app.kubernetes.io/managed-by", "operator": "NotIn", "values": ["cloudnative-pg"]},
+        # Addresses of a Service's Pods, which every cluster makes anew. Where that Service serves already, restored ones would
+        # send users to Pods of the dead region until the controller has noticed.
+        {
+            "key": "endpointslice.kubernetes.io/managed-by",
+            "operator": "NotIn",
+            "values": ["endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io"],
+        },
     ]
 }
+"""Labels of what is backed up, and of what is restored."""
+
 VOLUME_POLICY = "volume-policy"
 """ConfigMap that keeps the volumes' data out too, should a volume ever be chosen."""
 
@@ -64,7 +73,7 @@ def backup_template(backup: Backup) -> dict[str, Any]:
     return {
         **choice,
         "excludedResources": CNPG_KINDS,
-        "labelSelector": NOT_CNPG,
+        "labelSelector": CHOSEN,
         "resourcePolicy": {"kind": "configmap", "name": VOLUME_POLICY},
         "snapshotVolumes": True,
         "snapshotMoveData": True,

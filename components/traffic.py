@@ -3,10 +3,15 @@
 `standby-takes-over`: the primary's failover record is healthy unless an S3 object that the *secondary* region owns says
 "secondary". Moving the traffic is then one PUT in the region that is alive; nothing asks Route 53's control plane, which
 lives in us-east-1. Each region owns one record for each name, and nobody ever swaps PRIMARY and SECONDARY.
+
+`both-regions`: two weighted records, each healthy while its region answers, and the primary's only until that same object says
+"secondary". A dead region drops out by itself; what a failover does to the traffic is the same PUT, so that the old primary is
+asked no more when it comes back. docs/traffic.md has the truth tables.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,8 +19,8 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from components.storage import guard_bucket, policy, tls_only
-from settings.model import Alias, Dns
+from components.buckets import guard_bucket, policy, tls_only
+from settings.dns import Alias, Dns
 from settings.names import FLAG_KEY, Names
 from settings.roles import Duties, Role
 
@@ -59,8 +64,8 @@ class TrafficArgs:
 class Traffic(pulumi.ComponentResource):
     """This region's records, and in the secondary the bucket of the traffic flag.
 
-    For users, who find the active region by name. In mode `standby-takes-over` nothing here depends on `active`; the flag
-    itself is written by `Flag`, last of all.
+    For users, who find the active region by name. Nothing here depends on `active`; the flag itself is written by `Flag`, last
+    of all.
     """
 
     ready: list[pulumi.Resource]
@@ -72,53 +77,80 @@ class Traffic(pulumi.ComponentResource):
         super().__init__("dr:traffic:Traffic", name, None, opts)
         self._stem, self._args = name, args
         self.ready, self.flag_bucket = [], None
-        if args.dns.mode == "standby-takes-over":
-            if args.names.role == "primary":
-                self._primary_records()
-            else:
-                self.flag_bucket = self._flag_bucket()
-                self._secondary_records()
-        elif args.names.role == "primary":
+        role, mode = args.names.role, args.dns.mode
+        if role == "secondary" and mode != "record":
+            self.flag_bucket = self._flag_bucket()
+        if mode == "both-regions":
+            check = self._first_choice() if role == "primary" else self._last_resort()
+            self._records(health_check_id=check.id, weighted_routing_policies=[{"weight": 1}])
+        elif mode == "standby-takes-over" and role == "primary":
+            # Healthy, so served, unless the standby says that it took over: missing, forbidden or dead says nothing.
+            check = self._flag_check("standby-took-over", invert_healthcheck=True)
+            self._records(health_check_id=check.id, failover_routing_policies=[{"type": "PRIMARY"}])
+        elif mode == "standby-takes-over":
+            self._records(failover_routing_policies=[{"type": "SECONDARY"}])
+        elif role == "primary":
             # Weight 0 is served only while no other record of the name exists.
-            for host in args.dns.names:
-                record(f"{name}-{host}", host, args, opts=self._child(), weighted_routing_policies=[{"weight": 0}])
+            self._records(weighted_routing_policies=[{"weight": 0}])
         self.register_outputs({})
 
     def _child(self, **options: Any) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self, **options)
 
-    def _primary_records(self) -> None:
-        """Healthy, so served, unless the standby says that it took over: missing, forbidden or dead says nothing."""
-        names = self._args.names
-        check = aws.route53.HealthCheck(
-            f"{self._stem}-standby-took-over",
+    def _records(self, **routing: Any) -> None:
+        for host in self._args.dns.names:
+            record(f"{self._stem}-{host}", host, self._args, opts=self._child(), **routing)
+
+    def _first_choice(self) -> aws.route53.HealthCheck:
+        """Of the primary's record in mode both-regions: healthy while its endpoint answers and nobody has taken over from it."""
+        children = [self._flag_check("standby-took-over", invert_healthcheck=True), self._endpoint_check()]
+        return self._combined("primary-answers-and-was-not-replaced", children, threshold=2)
+
+    def _last_resort(self) -> aws.route53.HealthCheck:
+        """Of the secondary's: healthy while its endpoint answers, and whatever that says once it has taken over. Were both
+        records unhealthy then, Route 53 would answer with both, and half of the users would write to a primary come back."""
+        return self._combined(
+            "secondary-answers-or-took-over", [self._flag_check("secondary-took-over"), self._endpoint_check()], threshold=1
+        )
+
+    def _flag_check(self, name: str, **options: Any) -> aws.route53.HealthCheck:
+        """Whether the flag says that the secondary has taken over."""
+        return self._check(
+            name,
             type="HTTPS_STR_MATCH",
-            fqdn=names.flag_host,
+            fqdn=self._args.names.flag_host,
             port=443,
             resource_path=f"/{FLAG_KEY}",
             search_string='"active":"secondary"',
-            invert_healthcheck=True,
             enable_sni=True,
             request_interval=10,
             failure_threshold=3,
-            tags={"Name": f"{names.topology.organization}-standby-took-over"},
-            opts=self._child(),
+            **options,
         )
-        for host in self._args.dns.names:
-            record(
-                f"{self._stem}-{host}",
-                host,
-                self._args,
-                opts=self._child(),
-                health_check_id=check.id,
-                failover_routing_policies=[{"type": "PRIMARY"}],
-            )
 
-    def _secondary_records(self) -> None:
-        for host in self._args.dns.names:
-            record(
-                f"{self._stem}-{host}", host, self._args, opts=self._child(), failover_routing_policies=[{"type": "SECONDARY"}]
-            )
+    def _endpoint_check(self) -> aws.route53.HealthCheck:
+        """Whether this region's own load balancer answers, as `dns.check` says."""
+        asked, endpoint = self._args.dns.check, self._args.endpoint
+        assert asked is not None
+        return self._check(
+            f"{self._args.names.role}-answers",
+            type=asked.protocol.upper(),
+            fqdn=endpoint.name if isinstance(endpoint, Alias) else endpoint,
+            port=asked.asked_port,
+            resource_path=asked.path,
+            request_interval=10,
+            failure_threshold=3,
+            **({"enable_sni": True} if asked.protocol == "https" else {}),
+        )
+
+    def _combined(self, name: str, children: Sequence[aws.route53.HealthCheck], *, threshold: int) -> aws.route53.HealthCheck:
+        """Healthy while at least `threshold` of the others are."""
+        ids = [child.id for child in children]
+        return self._check(name, type="CALCULATED", child_healthchecks=ids, child_health_threshold=threshold)
+
+    def _check(self, name: str, **settings: Any) -> aws.route53.HealthCheck:
+        tags = {"Name": f"{self._args.names.topology.organization}-{name}"}
+        return aws.route53.HealthCheck(f"{self._stem}-{name}", tags=tags, opts=self._child(), **settings)
 
     def _flag_bucket(self) -> aws.s3.Bucket:
         name, names = f"{self._stem}-flag", self._args.names
@@ -150,8 +182,8 @@ class Traffic(pulumi.ComponentResource):
 def record(name: str, host: str, args: TrafficArgs, *, opts: pulumi.ResourceOptions, **routing: Any) -> aws.route53.Record:
     """This region's record of `host`; the set identifier says whose it is, and for which name."""
     if isinstance(args.endpoint, Alias):
-        # Route 53 demands it of failover records. Elsewhere the load balancer's own health must not count: while this region's
-        # only target is unhealthy users would be sent to the other's, whose weight is 0.
+        # Route 53 demands it of failover records. Elsewhere the load balancer's own health must not count: in mode `record` users
+        # would be sent to the other's, whose weight is 0, and in `both-regions` a check asks through the load balancer anyway.
         evaluated = "failover_routing_policies" in routing
         alias = {"name": args.endpoint.name, "zone_id": args.endpoint.zone_id, "evaluate_target_health": evaluated}
         target: dict[str, Any] = {"type": "A", "aliases": [alias]}
@@ -178,8 +210,8 @@ class FlagArgs:
 class Flag(pulumi.ComponentResource):
     """What moves the traffic: the last thing a failover does.
 
-    Only the secondary region has one. Mode `standby-takes-over`: one object that names the active region, rewritten by a
-    failover. Mode `record`: a weighted record for each name that exists while this region is active.
+    Only the secondary region has one. Modes `standby-takes-over` and `both-regions`: one object that names the active region,
+    rewritten by a failover. Mode `record`: a weighted record for each name that exists while this region is active.
     """
 
     def __init__(self, name: str, args: FlagArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -193,6 +225,8 @@ class Flag(pulumi.ComponentResource):
                 content=flag_content(args.duties.flag),
                 content_type="application/json",
                 cache_control="no-store",
+                # No tags: a failover needs the right to put this object, and no other.
+                override_provider={"default_tags": {"tags": {}}},
                 opts=child(),
             )
         elif args.duties.flag == "secondary":

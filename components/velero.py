@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -17,12 +17,14 @@ import pulumi
 import pulumi_kubernetes as k8s
 from pydantic import SecretStr
 
-from settings.model import Images
+from components.access import Access
+from settings.images import Images
 from settings.model import Velero as VeleroSettings
 from settings.names import Names, fitting
 from settings.roles import Role, peer_of
 
 NAMESPACE = "velero"
+ACCOUNT = "velero"
 OWN, PEER = "own", "peer"
 
 _COMPONENT = {"component": "velero"}
@@ -46,10 +48,10 @@ class VeleroArgs:
     bucket: pulumi.Input[str]
     bucket_ready: Sequence[pulumi.Resource]
     repository_password: SecretStr
-    role_arn: str | None = None
-    access_key_id: SecretStr | None = None
-    secret_access_key: SecretStr | None = None
+    access: Access = field(default_factory=Access)
     endpoint: str | None = None
+    locked: bool = False
+    """The bucket has Object Lock."""
 
 
 def namespace_labels() -> dict[str, str]:
@@ -60,14 +62,14 @@ def namespace_labels() -> dict[str, str]:
 
 def service_account(role_arn: str | None) -> dict[str, Any]:
     annotations = {"annotations": {"eks.amazonaws.com/role-arn": role_arn}} if role_arn else {}
-    return {"name": "velero", "namespace": NAMESPACE, "labels": _COMPONENT, **annotations}
+    return {"name": ACCOUNT, "namespace": NAMESPACE, "labels": _COMPONENT, **annotations}
 
 
 def binding() -> dict[str, Any]:
     """Velero restores anything, so it may do anything."""
     return {
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-        "subjects": [{"kind": "ServiceAccount", "name": "velero", "namespace": NAMESPACE}],
+        "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}],
     }
 
 
@@ -132,7 +134,7 @@ def deployment(images: Images, *, static_credentials: bool) -> dict[str, Any]:
                 },
             },
             "spec": {
-                "serviceAccountName": "velero",
+                "serviceAccountName": ACCOUNT,
                 "os": {"name": "linux"},
                 "affinity": _LINUX,
                 "initContainers": [plugin],
@@ -177,7 +179,7 @@ def node_agent(images: Images, kubelet_root: str, *, static_credentials: bool) -
         "template": {
             "metadata": {"labels": {**_COMPONENT, "name": "node-agent", "role": "node-agent"}},
             "spec": {
-                "serviceAccountName": "velero",
+                "serviceAccountName": ACCOUNT,
                 "os": {"name": "linux"},
                 "affinity": _LINUX,
                 "securityContext": {"runAsUser": 0},
@@ -213,23 +215,25 @@ def crd_job(image: str) -> dict[str, Any]:
         "activeDeadlineSeconds": 300,
         "template": {
             "metadata": {"labels": {**_COMPONENT, "job": "crds"}},
-            "spec": {"serviceAccountName": "velero", "restartPolicy": "Never", "containers": [installer]},
+            "spec": {"serviceAccountName": ACCOUNT, "restartPolicy": "Never", "containers": [installer]},
         },
     }
 
 
-def location(names: Names, role: Role, bucket: pulumi.Input[str], endpoint: str | None) -> dict[str, Any]:
+def location(args: VeleroArgs, role: Role) -> dict[str, Any]:
     """Spec of the place where region `role`'s backups are, in the *local* bucket: its own, or the replica of the peer's."""
-    config = {"region": names.region}
-    if endpoint:
-        # An S3-compatible store: found by URL and path, and not every one knows AWS's newer checksums.
-        config |= {"s3Url": endpoint, "s3ForcePathStyle": "true", "checksumAlgorithm": ""}
+    names, config = args.names, {"region": args.names.region}
+    if args.endpoint:
+        # An S3-compatible store: found by URL and path.
+        config |= {"s3Url": args.endpoint, "s3ForcePathStyle": "true"}
+        # Not every one knows AWS's newer checksums; one that locks takes nothing without.
+        config |= {} if args.locked else {"checksumAlgorithm": ""}
     own = role == names.role
     return {
         "provider": "aws",
         "default": own,
         "accessMode": "ReadWrite" if own else "ReadOnly",
-        "objectStorage": {"bucket": bucket, "prefix": names.velero_prefix(role)},
+        "objectStorage": {"bucket": args.bucket, "prefix": names.velero_prefix(role)},
         "config": config,
     }
 
@@ -260,7 +264,7 @@ class Velero(pulumi.ComponentResource):
                     "namespace": NAMESPACE,
                     "annotations": {"pulumi.com/waitFor": "jsonpath={.status.phase}=Available"},
                 },
-                spec=location(args.names, role, args.bucket, args.endpoint),
+                spec=location(args, role),
                 opts=child(depends_on=[*installed, *args.bucket_ready], custom_timeouts=pulumi.CustomTimeouts(create="5m")),
             )
             for location_name, role in ((OWN, args.names.role), (PEER, peer_of(args.names.role)))
@@ -277,7 +281,7 @@ class Velero(pulumi.ComponentResource):
             opts=child(protect=True, retain_on_delete=True),
         )
         inside = partial(child, depends_on=[namespace])
-        account = k8s.core.v1.ServiceAccount(f"{name}-account", metadata=service_account(args.role_arn), opts=inside())
+        account = k8s.core.v1.ServiceAccount(f"{name}-account", metadata=service_account(args.access.role_arn), opts=inside())
         admin = k8s.rbac.v1.ClusterRoleBinding(
             f"{name}-admin",
             metadata={"name": "velero", "labels": _COMPONENT},
@@ -294,11 +298,11 @@ class Velero(pulumi.ComponentResource):
             opts=inside(retain_on_delete=True),
         )
         prerequisites: list[pulumi.Resource] = [account, admin, password]
-        static = args.access_key_id is not None and args.secret_access_key is not None
-        if args.access_key_id is not None and args.secret_access_key is not None:
+        static = args.access.key is not None
+        if key := args.access.key:
             file = (
-                f"[default]\naws_access_key_id={args.access_key_id.get_secret_value()}\n"
-                f"aws_secret_access_key={args.secret_access_key.get_secret_value()}\n"
+                f"[default]\naws_access_key_id={key.access_key_id.get_secret_value()}\n"
+                f"aws_secret_access_key={key.secret_access_key.get_secret_value()}\n"
             )
             prerequisites.append(
                 k8s.core.v1.Secret(
@@ -319,7 +323,7 @@ class Velero(pulumi.ComponentResource):
             spec=crd_job(args.images.velero),
             opts=child(depends_on=[account, admin]),
         )
-        running = partial(child, depends_on=[crds, *prerequisites])
+        running = partial(child, depends_on=[crds, *prerequisites, *args.access.ready])
         server = k8s.apps.v1.Deployment(
             f"{name}-server",
             metadata={"name": "velero", "namespace": NAMESPACE, "labels": _COMPONENT},

@@ -16,9 +16,9 @@ import pulumi_kubernetes as k8s
 
 from components.restores import joined
 from settings.model import Failover as FailoverSettings
-from settings.model import Workload
 from settings.names import EXCLUDED, NAMESPACE, fitting
 from settings.roles import Duties
+from settings.workloads import Workload
 
 ACCOUNT = "workloads"
 _ROOM = 54

@@ -66,6 +66,9 @@ class FakeArchive:
     lag: dict[tuple[str, str], timedelta] = field(default_factory=dict)
     """WAL of how long a follower has not archived again, by (server, follower); else none."""
 
+    gap: timedelta = timedelta(0)
+    """WAL of how long lies beyond a segment that is missing."""
+
     error: Exception | None = None
 
     def missing_for_a_standby(self, server: str) -> str | None:
@@ -82,3 +85,8 @@ class FakeArchive:
         if self.error:
             raise self.error
         return self.lag.get((server, follower), timedelta(0))
+
+    def beyond_a_gap(self, server: str) -> timedelta:
+        if self.error:
+            raise self.error
+        return self.gap

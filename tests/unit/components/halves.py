@@ -7,9 +7,9 @@ from typing import Any
 
 from components.database_specs import Half
 from settings.database import Database
-from settings.model import Topology
 from settings.names import Names
 from settings.roles import Role, duties
+from settings.topology import Topology
 from tests.examples import example
 
 TOPOLOGY = Topology.model_validate(json.loads(example("primary")["topology"]))
@@ -42,6 +42,6 @@ def half(stack: Role, active: Role = "primary", *, endpoint: str | None = None, 
     return Half(
         names=Names(topology=TOPOLOGY, role=stack),
         settings=settings(**changes),
-        role=duties(stack, active).database,
+        role=duties(stack, active).half_of(standby=changes.get("standby", True)),
         endpoint=endpoint,
     )

@@ -115,13 +115,26 @@ def test_the_label_of_a_backup_beside_the_wal_is_not_the_segment_that_it_is_name
     assert str(archive.missing_for_a_standby(SERVER)).startswith(f"WAL segment {FIRST}, ")
 
 
-def test_one_whole_backup_is_enough_and_of_several_that_lack_something_the_newest_is_told(s3: Any, archive: LiveArchive) -> None:
-    back_up(s3, OLD, end="000000010000000000000005")
+def test_a_backup_that_failed_is_passed_over_for_the_one_before_it(s3: Any, archive: LiveArchive) -> None:
     back_up(s3, NEW, status="FAILED")
-    archive_wal(s3, FIRST)
     assert f"base/{NEW}/ is FAILED" in str(archive.missing_for_a_standby(SERVER))
+    back_up(s3, OLD, end="000000010000000000000005")
+    archive_wal(s3, FIRST)
+    assert f"which the base backup s3://{BUCKET}/{ROOT}/base/{OLD}/ needs" in str(archive.missing_for_a_standby(SERVER))
     archive_wal(s3, "000000010000000000000005")
     assert archive.missing_for_a_standby(SERVER) is None
+
+
+def test_the_newest_that_is_done_is_what_a_recovery_takes_so_that_an_older_whole_one_does_not_help(
+    s3: Any, archive: LiveArchive
+) -> None:
+    archive_wal(s3, FIRST, SECOND)
+    back_up(s3, OLD)
+    back_up(s3, NEW)
+    s3.delete_object(Bucket=BUCKET, Key=f"{ROOT}/base/{NEW}/data.tar.lz4")
+    assert archive.missing_for_a_standby(SERVER) == f"the base backup s3://{BUCKET}/{ROOT}/base/{NEW}/ has no data.tar yet"
+    s3.delete_object(Bucket=BUCKET, Key=f"{ROOT}/base/{NEW}/backup.info")
+    assert archive.missing_for_a_standby(SERVER) is None, "without its label nobody takes it for a backup"
 
 
 def test_nothing_is_lacking_where_the_follower_has_archived_again_what_there_is(s3: Any, archive: LiveArchive) -> None:
@@ -163,6 +176,34 @@ def test_a_segment_is_one_however_each_of_both_has_compressed_it(s3: Any, archiv
     assert archive.backlog(SERVER, FOLLOWER) == timedelta(minutes=10)
     archive_wal(s3, segment(5), server=FOLLOWER, suffix=suffix)
     assert archive.backlog(SERVER, FOLLOWER) == timedelta(0)
+
+
+def test_nothing_lies_beyond_a_gap_where_every_segment_since_the_base_backup_is_there(s3: Any, archive: LiveArchive) -> None:
+    assert archive.beyond_a_gap(SERVER) == timedelta(0), "nothing was archived by anybody"
+    back_up(s3)
+    archived(s3, {segment(number): number for number in range(3, 9)})
+    assert archive.beyond_a_gap(SERVER) == timedelta(0)
+
+
+def test_beyond_a_gap_everything_is_lost_to_a_recovery_however_far_behind_it_lies(s3: Any, archive: LiveArchive) -> None:
+    back_up(s3)
+    archived(s3, {segment(number): number for number in (3, 4, 5, 7, 300, 600)})  # of 256 segments each a directory
+    assert archive.beyond_a_gap(SERVER) == timedelta(minutes=600 - 7)
+
+
+def test_a_gap_before_the_newest_whole_base_backup_is_no_loss(s3: Any, archive: LiveArchive) -> None:
+    back_up(s3)
+    archived(s3, {segment(number): number for number in (1, 3, 4)})
+    assert archive.beyond_a_gap(SERVER) == timedelta(0)
+
+
+def test_a_new_timeline_goes_on_where_the_old_one_ended_and_is_no_gap(s3: Any, archive: LiveArchive) -> None:
+    back_up(s3)
+    old, new = {segment(number): number for number in (3, 4, 5)}, {segment(number, timeline=2): number for number in (5, 6, 7)}
+    archived(s3, {**old, **new})
+    assert archive.beyond_a_gap(SERVER) == timedelta(0)
+    s3.delete_object(Bucket=BUCKET, Key=f"{ROOT}/wals/{segment(5)[:16]}/{segment(5)}.zst")
+    assert archive.beyond_a_gap(SERVER) == timedelta(0), "the segment in which the timelines part is in both"
 
 
 @pytest.mark.parametrize("suffix", [".00000028.backup", ".00000028.backup.zst", ".partial", ".partial.zst"])

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from components.cluster_api import ClusterUnreachableError, LiveCluster
-from settings.model import Cluster
+from settings.cluster import Cluster
 
 IMAGE = "registry.k8s.io/kubectl:v1.37.2"
 

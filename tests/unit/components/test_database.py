@@ -10,7 +10,7 @@ import pytest
 from components.database import DatabaseLostError, judge_backup, judge_cluster
 from components.database_specs import HEALTHY, LOST
 from settings.roles import ROLES, Role, peer_of
-from tests.examples import PASSWORD
+from tests.examples import KEYS, PASSWORD, STATIC
 from tests.unit.components.conftest import Program
 from tests.unit.components.halves import database, half, settings
 from tests.unit.fakes import FakeArchive, FakeCluster
@@ -19,7 +19,6 @@ from tests.unit.recorder import Answers, HookRefusedError, Recorder, attempt_pro
 STEM = "failover-databases-app-database"
 SAME = f"{STEM}-same-server"
 FIRST, CONFIRMED, SCALE = f"{STEM}-first-backup", f"{STEM}-promoted", "failover-workloads-scale-production"
-KEYS = {"accessKeyId": "AKIAIOSFODNN7EXAMPLE", "secretAccessKey": "wJalrXUtnFEMI/K7MDENG"}
 
 
 def objects(recorder: Recorder) -> set[str]:
@@ -73,7 +72,7 @@ def test_the_owner_is_the_same_in_both_regions_and_a_secret(program: Program) ->
 
 @pytest.mark.parametrize("stack", ROLES)
 def test_static_credentials_are_a_secret_of_the_databases_namespace(stack: Role) -> None:
-    region = run_program(stack, {**KEYS, "peerReady": True})
+    region = run_program(stack, {**STATIC, "peerReady": True})
     (secret,) = [seen for seen in region.of("Secret") if seen.metadata["name"] == "database-credentials"]
     where = "us-east-1" if stack == "primary" else "us-west-2"
     assert is_secret(secret.inputs["stringData"])
@@ -90,7 +89,7 @@ def test_no_password_and_no_key_is_in_any_input_in_clear_text(stack: Role) -> No
     password = "the password of the owner"
     secrets = (password, *KEYS.values())
     forms = [*secrets, *(base64.b64encode(each.encode()).decode() for each in secrets)]
-    changes = {**KEYS, "active": "secondary", "peerReady": True, "databasePasswords": {"app-database": password}}
+    changes = {**STATIC, "active": "secondary", "peerReady": True, "databasePasswords": {"app-database": password}}
     region = run_program(stack, changes)
 
     def shown(value: Any) -> str:
@@ -141,7 +140,7 @@ def test_a_namespace_that_somebody_else_makes_is_left_to_them_and_one_of_two_dat
 def test_two_databases_in_one_namespace_share_it_and_its_keys_whoever_of_them_creates_it(first: bool) -> None:
     pair = [*database(createNamespace=first)["databases"], *database(name="orders", createNamespace=not first)["databases"]]
     passwords = {"app-database": PASSWORD, "orders": PASSWORD}
-    region = run_program("primary", {**KEYS, "databases": pair, "databasePasswords": passwords})
+    region = run_program("primary", {**STATIC, "databases": pair, "databasePasswords": passwords})
     shared = {"failover-databases-namespace-databases", "failover-databases-credentials-databases"}
     assert len([seen for seen in region.custom() if seen.name in shared]) == 2
     for component in region.of("Database"):
@@ -247,14 +246,15 @@ WAYS_ON: list[tuple[Role, Role, str, str]] = [
     ("primary", "secondary", "fenced", KEPT),
     ("secondary", "primary", "replica", f"if the standby was never made: {ANEW} first"),
     ("secondary", "secondary", "promoted", KEPT),
+    ("secondary", "secondary", "recovered", f"if its recovery never ended, and only then: {ANEW} first"),
 ]
 
 
 @pytest.mark.parametrize(("stack", "active", "role", "way_on"), WAYS_ON, ids=[each[2] for each in WAYS_ON])
-def test_nobody_is_told_to_delete_a_database_but_for_a_standby_that_was_never_made(
+def test_nobody_is_told_to_delete_a_database_but_for_one_that_was_never_made(
     stack: Role, active: Role, role: str, way_on: str
 ) -> None:
-    lost = half(stack, active)
+    lost = half(stack, active, standby=role != "recovered")
     assert lost.role == role
     with pytest.raises(DatabaseLostError) as caught:
         judge_cluster(lost, {"phase": LOST[0], "phaseReason": "no volume is left"})

@@ -168,6 +168,51 @@ def test_a_standby_before_the_first_backup_is_refused_and_told_what_to_run() -> 
     assert objection_to_creation(FakeCluster(), FakeArchive(), lacking, settings(), "primary") is None
 
 
+def without_a_standby(archive: FakeArchive, cluster: FakeCluster | None = None, *, force: bool = False) -> list[str]:
+    """What stands against recovering a database that has no standby."""
+    return against(cluster or FakeCluster(), archive, force=force, standby=False)
+
+
+def test_nothing_stands_against_recovering_from_an_archive_that_is_whole() -> None:
+    assert without_a_standby(FakeArchive(written={SERVER})) == []
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_what_has_no_base_backup_here_cannot_be_recovered_and_no_force_makes_one(force: bool) -> None:
+    assert without_a_standby(FakeArchive(lacking="there is no base backup"), force=force) == [
+        "database app-database is recovered from the primary's archive in this region, and there is no base backup; what is not "
+        "here yet comes only while the primary's S3 answers: see docs/recovery.md, Recovered at a failover"
+    ]
+
+
+def test_a_name_that_was_archived_to_is_told_before_anything_is_recovered_under_it() -> None:
+    (told,) = without_a_standby(FakeArchive(written={FOLLOWER}), force=True)
+    assert "raise its generation: k8s-dr:databases[].generations.secondary: 2" in told
+
+
+def test_a_gap_in_the_archive_that_loses_more_than_the_rpo_is_told_and_force_takes_the_loss() -> None:
+    assert without_a_standby(FakeArchive(gap=timedelta(seconds=390))) == [
+        "database app-database: a WAL segment is missing in this region's archive, and 6 min 30 s of WAL behind it would not be "
+        f"recovered, and the RPO is 5 min 0 s; it may still come while the primary's S3 answers; {FORCE}"
+    ]
+    assert without_a_standby(FakeArchive(gap=timedelta(seconds=390)), force=True) == []
+    assert without_a_standby(FakeArchive(gap=RPO)) == []
+
+
+def test_a_recovery_that_has_begun_is_gone_on_with() -> None:
+    begun = FakeArchive(written={SERVER, FOLLOWER}, lacking="the base backup has been deleted since")
+    assert without_a_standby(begun, standby(promoted=True)) == []
+
+
+def test_while_nothing_is_recovered_only_the_operators_and_the_name_matter() -> None:
+    none = settings(standby=False)
+    assert objection_to_creation(FakeCluster(), FakeArchive(), None, none, "secondary") is None
+    assert "raise its generation" in str(
+        objection_to_creation(FakeCluster(), FakeArchive(written={FOLLOWER}), None, none, "secondary")
+    )
+    assert "not installed" in str(objection_to_creation(FakeCluster(groups=set()), FakeArchive(), None, none, "secondary"))
+
+
 def test_a_region_whose_database_was_promoted_never_stands_by_again() -> None:
     assert refusal_to_stand_by(standby(promoted=True), [settings()]) == (
         "database app-database was promoted here and has taken writes that the primary region does not have; it cannot follow "

@@ -98,8 +98,48 @@ def test_a_promoted_half_is_awake_and_waited_for_by_its_job_alone() -> None:
     assert cluster_annotations("promoted") == {"pulumi.com/patchForce": "true"}
 
 
+@given(change=changes)
+def test_what_is_recovered_is_made_as_if_it_had_been_promoted_so_that_nothing_tells_them_apart_afterwards(
+    change: dict[str, Any],
+) -> None:
+    change = {**change, "source": "replica-bucket"}
+    promoted, recovered = (half("secondary", "secondary", standby=standby, **change) for standby in (True, False))
+    assert (promoted.role, recovered.role) == ("promoted", "recovered")
+    assert cluster_spec(recovered) == cluster_spec(promoted)
+    for role in ROLES:
+        assert object_store(recovered, role) == object_store(promoted, role)
+    assert specs.scheduled_backup_spec(recovered) == specs.scheduled_backup_spec(promoted)
+
+
+def test_what_is_recovered_comes_from_the_primarys_archive_in_its_own_regions_bucket_and_writes_to_its_own_name() -> None:
+    recovered = half("secondary", "secondary", standby=False)
+    spec = cluster_spec(recovered)
+    source = spec["bootstrap"]["recovery"]["source"]
+    (found,) = [each["plugin"]["parameters"] for each in spec["externalClusters"] if each["name"] == source]
+    assert found == {"barmanObjectName": PRIMARY, "serverName": "app-database-primary-g1"}
+    assert object_store(recovered, "primary")["configuration"]["destinationPath"] == f"s3://{BUCKET['secondary']}/cnpg"
+    assert spec["plugins"][0]["parameters"]["serverName"] == "app-database-secondary-g1"
+    assert spec["replica"]["primary"] == spec["replica"]["self"] == SECONDARY, "it follows nobody"
+
+
+def test_a_recovery_is_waited_for_until_its_first_instance_starts_and_not_for_those_that_are_copied_from_it() -> None:
+    waits = cluster_annotations("recovered")["pulumi.com/waitFor"]
+    for phase in (HEALTHY, "Waiting for the instances to become active", "Creating a new replica", *LOST):
+        assert f"@ == '{phase}'" in waits
+    assert "Setting up primary" not in waits, "that is the recovery itself"
+
+
+@pytest.mark.parametrize("stack", ROLES)
+def test_only_what_a_failover_recovers_begins_in_the_secondary_without_a_primary(stack: Role) -> None:
+    begins = {
+        (active, standby): half(stack, active, standby=standby).begins_by_itself for active in ROLES for standby in (True, False)
+    }
+    expected = {("secondary", False)} if stack == "secondary" else set(begins)
+    assert {key for key, value in begins.items() if value} == expected
+
+
 def test_every_half_wins_the_field_that_promotes_it() -> None:
-    for role in ("primary", "replica", "promoted", "fenced"):
+    for role in ("primary", "replica", "promoted", "fenced", "recovered"):
         assert cluster_annotations(role)["pulumi.com/patchForce"] == "true"
 
 
@@ -187,6 +227,12 @@ def test_what_production_needs_is_in_the_cluster() -> None:
     assert spec["resources"] == {"requests": {"cpu": "2", "memory": "8Gi"}, "limits": {"memory": "8Gi"}}
     assert spec["inheritedMetadata"] == {"labels": {"velero.io/exclude-from-backup": "true"}}
     assert "barmanObjectStore" not in str(spec), "the plugin alone; the operator's own support is going"
+
+
+@pytest.mark.parametrize("active", ROLES)
+@pytest.mark.parametrize("stack", ROLES)
+def test_no_session_that_stays_holds_up_the_restart_of_a_promotion(stack: Role, active: Role) -> None:
+    assert cluster_spec(half(stack, active))["smartShutdownTimeout"] == 0
 
 
 def test_one_instance_waits_for_no_other_and_needs_no_second_node() -> None:

@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from components.access import Access
 from components.etcd import Etcd, EtcdArgs, cron_job, prefix, rules
+from settings.identity import AccessKey
+from settings.images import Images
 from settings.model import Etcd as EtcdSettings
-from settings.model import Images, Topology
 from settings.names import Names
 from settings.roles import ROLES, Role
+from settings.topology import Topology
 from tests.unit.components.alone import registered
 from tests.unit.recorder import Recorder, is_secret, revealed, run_program
 
@@ -193,7 +196,7 @@ def test_without_keys_the_aws_cli_finds_a_role_and_with_keys_they_are_in_a_secre
     assert not [name for name in environment() if "KEY" in name and name.startswith("AWS")]
     assert component(arguments()).of("Secret") == []
 
-    args = arguments(access_key_id=SecretStr("AKIA"), secret_access_key=SecretStr("hush"))
+    args = arguments(access=Access(key=AccessKey(access_key_id=SecretStr("AKIA"), secret_access_key=SecretStr("hush"))))
     recorder = component(args)
     data = recorder["etcd-credentials"].inputs["stringData"]
     assert is_secret(data) or all(is_secret(value) for value in data.values())
@@ -207,7 +210,7 @@ def test_an_endpoint_and_a_role_are_passed_on_where_they_are_configured() -> Non
     assert "AWS_ENDPOINT_URL" not in environment()
     assert environment(arguments(endpoint="http://minio:9000"))["AWS_ENDPOINT_URL"] == "http://minio:9000"
     role = "arn:aws:iam::123456789012:role/etcd"
-    account = component(arguments(role_arn=role))["etcd-account"]
+    account = component(arguments(access=Access(role_arn=role)))["etcd-account"]
     assert account.metadata["annotations"] == {"eks.amazonaws.com/role-arn": role}
 
 
@@ -225,8 +228,9 @@ def test_images_are_the_configured_ones() -> None:
 
 
 def of_the_program(stack: Role, distribution: str, active: Role) -> dict[str, dict[str, Any]]:
-    cluster = {"context": "here", "name": "acme-here", "distribution": distribution}
-    recorder = run_program(stack, {"cluster": cluster, "active": active, "peerReady": True})
+    cluster = {"context": "here", "name": "acme-here", "distribution": distribution, "nodeRole": "nodes"}
+    changes = {"cluster": cluster, "identity": "instance-profile"}
+    recorder = run_program(stack, {**changes, "active": active, "peerReady": True})
     return {seen.name: seen.inputs for seen in recorder.custom() if seen.name.startswith("etcd-")}
 
 

@@ -47,6 +47,16 @@ def test_active_and_serving_say_where_users_are_and_since_when(combination: tupl
     assert recorder.outputs["serving"] == SERVING[combination]
 
 
+@pytest.mark.parametrize(("active", "also"), [("primary", "us-west-2"), ("secondary", None)])
+@pytest.mark.parametrize("stack", ["primary", "secondary"])
+def test_where_both_regions_serve_the_other_is_named_too_until_one_was_replaced(
+    stack: Role, active: Role, also: str | None
+) -> None:
+    both = {"tier": "active-active", "databases": [], "databasePasswords": {}, "active": active}
+    serving = run_program(stack, both).outputs["serving"]
+    assert (serving["region"], serving.get("also")) == ("us-east-1" if active == "primary" else "us-west-2", also)
+
+
 def test_next_is_one_line_that_can_be_pasted(combination: tuple[Role, Role], recorder: Recorder) -> None:
     assert recorder.outputs["next"] == NEXT[combination]
 

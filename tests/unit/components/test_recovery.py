@@ -52,6 +52,12 @@ def test_a_job_is_read_in_whichever_form_the_provider_gives_it(status: Any) -> N
 
 def test_a_job_that_failed_is_no_step() -> None:
     assert job_step("scale production", {"startTime": T(0, 10), "failed": 6}) is None
+    assert job_step("scale production", {"startTime": T(0, 10), "failed": 6}, since=T(0, 0)) is None
+
+
+def test_what_a_job_only_ends_may_have_begun_before_it() -> None:
+    recovered = job_step("recover app-database", {"startTime": T(0, 10), "completionTime": T(0, 25)}, since=T(0, 5))
+    assert recovered == {"name": "recover app-database", "start": T(0, 5), "end": T(0, 25), "seconds": 20.0}
 
 
 def test_steps_are_in_the_order_they_began_and_the_traffic_is_last() -> None:

@@ -54,12 +54,20 @@ def test_databases_are_left_to_their_own_operator(standby: Recorder) -> None:
         excluded = template["excludedResources"]
         assert {"clusters.postgresql.cnpg.io", "backups.postgresql.cnpg.io", "objectstores.barmancloud.cnpg.io"} <= set(excluded)
         assert not [kind for kind in excluded if not kind.endswith(".cnpg.io")], "backups alone would be Velero's own"
-        assert template["labelSelector"] == {
-            "matchExpressions": [
-                {"key": "cnpg.io/cluster", "operator": "DoesNotExist"},
-                {"key": "app.kubernetes.io/managed-by", "operator": "NotIn", "values": ["cloudnative-pg"]},
-            ]
-        }
+        assert template["labelSelector"]["matchExpressions"][:2] == [
+            {"key": "cnpg.io/cluster", "operator": "DoesNotExist"},
+            {"key": "app.kubernetes.io/managed-by", "operator": "NotIn", "values": ["cloudnative-pg"]},
+        ]
+
+
+def test_addresses_of_pods_that_die_with_their_region_are_not_brought_to_the_other(takeover: Recorder) -> None:
+    label = "endpointslice.kubernetes.io/managed-by"
+    restores = [takeover[f"failover-restores-{name}"].spec["labelSelector"] for name in NAMES]
+    schedules = [takeover[f"schedules-{name}"].spec["template"]["labelSelector"] for name in NAMES]
+    for selector in (*restores, *schedules):
+        (made_anew,) = [each for each in selector["matchExpressions"] if each["key"] == label]
+        assert made_anew["operator"] == "NotIn", "slices that a person made are kept"
+        assert "endpointslice-controller.k8s.io" in made_anew["values"]
 
 
 def test_a_volume_of_a_database_is_skipped_should_it_ever_be_chosen(recorder: Recorder) -> None:

@@ -18,6 +18,9 @@ BUCKETS = {
 }
 
 
+NAMES_OF_SECONDARY = {purpose: {"bucket": name} for purpose, name in BUCKETS["secondary"].items()}
+
+
 def statements(seen: Seen) -> list[dict[str, Any]]:
     return json.loads(seen.inputs["policy"])["Statement"]
 
@@ -62,14 +65,6 @@ def test_a_bucket_refuses_plain_http(stack: Role, region: Recorder, purpose: str
     assert only["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
-@pytest.mark.parametrize("purpose", PURPOSES)
-def test_current_versions_never_expire_by_age(region: Recorder, purpose: str) -> None:
-    for rule in region[f"storage-{purpose}-lifecycle"].inputs["rules"]:
-        assert rule["expiration"] == {"expiredObjectDeleteMarker": True}
-        assert rule["noncurrentVersionExpiration"] == {"noncurrentDays": 60}
-        assert "transitions" not in rule
-
-
 def test_the_key_rotates_and_takes_a_month_to_delete(region: Recorder) -> None:
     key = region["storage-key"].inputs
     assert key["enableKeyRotation"] is True
@@ -100,7 +95,7 @@ def test_replication_waits_for_the_versions_of_its_bucket(region: Recorder) -> N
 def test_nothing_is_replicated_before_the_peer_is_ready(stack: Role) -> None:
     alone = run_program(stack, {"peerReady": False})
     assert not alone.of("BucketReplicationConfig")
-    assert not [seen for seen in alone.custom() if seen.type.startswith("aws:iam")]
+    assert not [seen for seen in alone.custom() if seen.name == "storage-replication"]
 
 
 def test_readiness_of_the_peer_adds_replication_and_of_what_is_no_database_nothing_else(stack: Role) -> None:
@@ -113,7 +108,7 @@ def test_readiness_of_the_peer_adds_replication_and_of_what_is_no_database_nothi
 
 def test_the_replication_role_reads_here_writes_there_and_may_do_nothing_else(stack: Role, region: Recorder) -> None:
     peer: Role = "secondary" if stack == "primary" else "primary"
-    (role_policy,) = region.of("RolePolicy")
+    (role_policy,) = [seen for seen in region.of("RolePolicy") if seen.name == "storage-replication"]
     policy = {statement["Sid"]: statement for statement in statements(role_policy)}
     assert set(policy) == {"ReadRules", "ReadVersions", "WriteReplicas", "DecryptHere", "EncryptThere"}
     assert policy["ReadVersions"]["Resource"] == [f"arn:aws:s3:::{BUCKETS[stack][purpose]}/*" for purpose in PURPOSES]
@@ -127,25 +122,66 @@ def test_the_replication_role_reads_here_writes_there_and_may_do_nothing_else(st
         for action in ([action] if isinstance(action, str) else action)
     ]
     assert not [action for action in actions if "*" in action]
-    (role,) = region.of("Role")
+    (role,) = [seen for seen in region.of("Role") if seen.name == "storage-replication"]
     (trust,) = json.loads(role.inputs["assumeRolePolicy"])["Statement"]
     assert trust["Principal"] == {"Service": "s3.amazonaws.com"}
 
 
-def test_replication_time_control_is_a_setting() -> None:
-    paid = run_program("secondary", {"storage": {"replicationTimeControl": True}})
-    for seen in paid.of("BucketReplicationConfig"):
-        destination = seen.inputs["rules"][0]["destination"]
+def destinations(storage: dict[str, Any]) -> list[dict[str, Any]]:
+    region = run_program("secondary", {"peerReady": True, "storage": storage})
+    found = [seen.inputs["rules"][0]["destination"] for seen in region.of("BucketReplicationConfig")]
+    assert len(found) == len(PURPOSES)
+    return found
+
+
+def test_replication_is_neither_timed_nor_measured_unless_that_is_asked_for() -> None:
+    for destination in destinations({}):
+        assert not destination.keys() & {"replicationTime", "metrics"}
+
+
+def test_time_control_comes_with_its_metrics_and_the_threshold_that_s3_demands() -> None:
+    for destination in destinations({"replicationTimeControl": True}):
         assert destination["replicationTime"] == {"status": "Enabled", "time": {"minutes": 15}}
-        assert destination["metrics"]["status"] == "Enabled"
+        assert destination["metrics"] == {"status": "Enabled", "eventThreshold": {"minutes": 15}}
 
 
-def test_object_lock_is_a_setting_of_the_buckets() -> None:
-    locked = run_program("secondary", {"storage": {"objectLock": {"mode": "COMPLIANCE", "days": 30}, "noncurrentDays": 90}})
-    assert [seen.inputs["rule"] for seen in locked.of("BucketObjectLockConfiguration")] == [
-        {"defaultRetention": {"mode": "COMPLIANCE", "days": 30}}
-    ] * len(PURPOSES)
+def test_metrics_alone_cost_no_time_control() -> None:
+    for destination in destinations({"replicationMetrics": True}):
+        assert destination["metrics"] == {"status": "Enabled"}
+        assert "replicationTime" not in destination
+
+
+def test_time_control_and_metrics_together_are_time_control() -> None:
+    both = {"replicationTimeControl": True, "replicationMetrics": True}
+    assert destinations(both) == destinations({"replicationTimeControl": True})
+
+
+@pytest.fixture(scope="module", params=["GOVERNANCE", "COMPLIANCE"])
+def locked(request: pytest.FixtureRequest) -> tuple[str, Recorder]:
+    lock = {"mode": request.param, "days": 30}
+    return request.param, run_program("secondary", {"peerReady": True, "storage": {"objectLock": lock, "accessLogs": True}})
+
+
+def test_object_lock_is_a_setting_of_the_backup_buckets_and_of_no_other(locked: tuple[str, Recorder]) -> None:
+    mode, region = locked
+    locks = {seen.name: seen.inputs["rule"] for seen in region.of("BucketObjectLockConfiguration")}
+    retention = {"defaultRetention": {"mode": mode, "days": 30}}
+    # Neither the traffic flag's bucket, which a failover rewrites, nor that of the logs, to which S3 would deliver none.
+    assert locks == {f"storage-{purpose}-object-lock": retention for purpose in PURPOSES}
+
+
+def test_a_lock_can_be_switched_on_for_a_bucket_that_exists(locked: tuple[str, Recorder], region: Recorder) -> None:
+    """Said of the bucket itself it would replace it, which its protection refuses."""
     for purpose in PURPOSES:
-        assert locked[f"storage-{purpose}"].inputs["objectLockEnabled"] is True
-        (rule,) = locked[f"storage-{purpose}-lifecycle"].inputs["rules"]
-        assert rule["noncurrentVersionExpiration"] == {"noncurrentDays": 90}
+        assert locked[1][f"storage-{purpose}"].inputs == {**region[f"storage-{purpose}"].inputs, **NAMES_OF_SECONDARY[purpose]}
+
+
+def test_a_lock_waits_for_versions_and_replication_for_the_lock(locked: tuple[str, Recorder]) -> None:
+    for purpose in PURPOSES:
+        assert f"storage-{purpose}-versioning" in locked[1][f"storage-{purpose}-object-lock"].depends_on
+        assert f"storage-{purpose}-object-lock" in locked[1][f"storage-{purpose}-replication"].depends_on
+
+
+def test_the_replication_role_sees_locks_or_it_would_copy_nothing_of_a_locked_bucket(region: Recorder) -> None:
+    (read,) = [one for seen in region.of("RolePolicy") for one in statements(seen) if one.get("Sid") == "ReadVersions"]
+    assert {"s3:GetObjectRetention", "s3:GetObjectLegalHold"} <= set(read["Action"])

@@ -185,3 +185,81 @@ class TestRecordMode:
         endpoint = {"name": "lb.example.com", "zoneId": "Z35SXDOTRQ7X7K"}
         (record,) = run_program(stack, {"active": stack, "endpoint": endpoint, **dns(mode="record")}).of("Record")
         assert record.inputs["aliases"] == [{"name": "lb.example.com", "zoneId": "Z35SXDOTRQ7X7K", "evaluateTargetHealth": False}]
+
+
+class TestBothRegions:
+    """Whom this sends users to is in test_truth_tables.py."""
+
+    @staticmethod
+    def run(stack: str, check: dict[str, Any] | None = None, **changes: Any) -> Recorder:
+        mode = {"names": NAMES, **({"check": check} if check else {})}
+        return run_program(stack, {"tier": "active-active", "databases": [], "databasePasswords": {}, **dns(**mode), **changes})
+
+    @pytest.mark.parametrize("stack", ["primary", "secondary"])
+    def test_each_region_has_one_record_a_name_and_all_weigh_the_same(self, stack: Role) -> None:
+        records = {seen.inputs["name"]: seen.inputs for seen in self.run(stack).of("Record")}
+        assert sorted(records) == sorted(NAMES)
+        for host, record in records.items():
+            assert record["weightedRoutingPolicies"] == [{"weight": 1}]
+            assert record["setIdentifier"] == f"dr-{stack}-{host}"
+            assert record["records"] == [f"lb-{stack}.{'us-east-1' if stack == 'primary' else 'us-west-2'}.elb.amazonaws.com"]
+
+    @pytest.mark.parametrize("stack", ["primary", "secondary"])
+    def test_records_and_checks_are_the_same_whoever_is_active(self, stack: Role) -> None:
+        runs = [self.run(stack, active=active) for active in ("primary", "secondary")]
+        for kind in ("Record", "HealthCheck"):
+            before, after = ([(seen.name, seen.inputs) for seen in run.of(kind)] for run in runs)
+            assert before == after
+
+    def test_the_primary_is_served_while_it_answers_and_was_not_replaced(self) -> None:
+        primary = self.run("primary")
+        both = primary["traffic-primary-answers-and-was-not-replaced"].inputs
+        assert (both["type"], both["childHealthThreshold"]) == ("CALCULATED", 2)
+        assert both["childHealthchecks"] == ["traffic-standby-took-over-id", "traffic-primary-answers-id"]
+        assert primary["traffic-standby-took-over"].inputs["invertHealthcheck"] is True
+        assert {seen.inputs["healthCheckId"] for seen in primary.of("Record")} == {f"{both_name(primary)}-id"}
+
+    def test_the_secondary_is_served_while_it_answers_or_has_taken_over(self) -> None:
+        secondary = self.run("secondary")
+        either = secondary["traffic-secondary-answers-or-took-over"].inputs
+        assert (either["type"], either["childHealthThreshold"]) == ("CALCULATED", 1)
+        assert either["childHealthchecks"] == ["traffic-secondary-took-over-id", "traffic-secondary-answers-id"]
+        assert not secondary["traffic-secondary-took-over"].inputs.get("invertHealthcheck")
+        assert {seen.inputs["healthCheckId"] for seen in secondary.of("Record")} == {f"{both_name(secondary)}-id"}
+
+    @pytest.mark.parametrize(
+        ("check", "kind", "port", "path"),
+        [
+            (None, "HTTPS", 443, "/"),
+            ({"path": "/healthz"}, "HTTPS", 443, "/healthz"),
+            ({"protocol": "http"}, "HTTP", 80, "/"),
+            ({"protocol": "http", "port": 8080}, "HTTP", 8080, "/"),
+        ],
+    )
+    def test_an_endpoint_is_asked_as_the_settings_say(
+        self, check: dict[str, Any] | None, kind: str, port: int, path: str
+    ) -> None:
+        asked = self.run("secondary", check)["traffic-secondary-answers"].inputs
+        assert (asked["type"], asked["port"], asked["resourcePath"]) == (kind, port, path)
+        assert asked["fqdn"] == "lb-secondary.us-west-2.elb.amazonaws.com"
+        assert (asked["requestInterval"], asked["failureThreshold"]) == (10, 3)
+        assert asked.get("enableSni") is (True if kind == "HTTPS" else None)
+
+    def test_an_alias_is_asked_by_its_load_balancers_name_and_only_by_the_check(self) -> None:
+        endpoint = {"name": "lb.example.com", "zoneId": "Z35SXDOTRQ7X7K"}
+        region = self.run("primary", endpoint=endpoint)
+        assert region["traffic-primary-answers"].inputs["fqdn"] == "lb.example.com"
+        for record in region.of("Record"):
+            assert record.inputs["aliases"] == [{**endpoint, "evaluateTargetHealth": False}]
+
+    def test_the_flag_is_the_same_object_as_where_the_standby_takes_over(self, takeover: Recorder) -> None:
+        (flag,) = self.run("secondary", active="secondary").of("BucketObjectv2")
+        (other,) = takeover.of("BucketObjectv2")
+        assert (flag.name, flag.inputs) == (other.name, other.inputs)
+        assert not self.run("primary").of("BucketObjectv2")
+
+
+def both_name(region: Recorder) -> str:
+    """The one health check that combines others."""
+    (combined,) = [seen.name for seen in region.of("HealthCheck") if seen.inputs["type"] == "CALCULATED"]
+    return combined

@@ -9,13 +9,12 @@ import pytest
 from components.velero import crd_job_name
 from settings.names import fitting
 from settings.roles import Role
-from tests.examples import PASSWORD
+from tests.examples import KEYS, PASSWORD, STATIC
 from tests.unit.components.conftest import Program
 from tests.unit.recorder import Recorder, Seen, is_secret, revealed, run_program
 
 BUCKET = {"primary": "acme-velero-us-east-1-123456789012", "secondary": "acme-velero-us-west-2-123456789012"}
 REGION = {"primary": "us-east-1", "secondary": "us-west-2"}
-KEYS = {"accessKeyId": "AKIAIOSFODNN7EXAMPLE", "secretAccessKey": "wJalrXUtnFEMI/K7MDENG"}
 OWNERS = "the password of the database's owner"
 
 
@@ -141,7 +140,7 @@ def test_without_static_credentials_no_credentials_file_switches_the_role_off(re
 
 
 def test_static_credentials_are_a_secret_that_server_and_node_agent_mount() -> None:
-    region = run_program("secondary", KEYS)
+    region = run_program("secondary", STATIC)
     data = region["velero-credentials"].inputs["stringData"]
     assert is_secret(data)
     assert revealed(data)["cloud"] == (
@@ -156,7 +155,7 @@ def test_static_credentials_are_a_secret_that_server_and_node_agent_mount() -> N
 
 def test_a_secret_setting_appears_in_no_input_in_clear_text() -> None:
     region = run_program(
-        "secondary", {"active": "secondary", "peerReady": True, "databasePasswords": {"app-database": OWNERS}, **KEYS}
+        "secondary", {"active": "secondary", "peerReady": True, "databasePasswords": {"app-database": OWNERS}, **STATIC}
     )
 
     def clear(value: Any) -> str:
@@ -172,8 +171,8 @@ def test_a_secret_setting_appears_in_no_input_in_clear_text() -> None:
 
 def test_the_role_of_a_service_account_is_an_annotation() -> None:
     arn = "arn:aws:iam::123456789012:role/velero"
-    cluster = {"context": "prod-usw2", "name": "prod-usw2", "distribution": "eks", "veleroRoleArn": arn}
-    region = run_program("secondary", {"cluster": cluster})
+    cluster = {"context": "prod-usw2", "name": "prod-usw2", "distribution": "eks", "oidcIssuer": "oidc.example.com"}
+    region = run_program("secondary", {"identity": "irsa", "cluster": {**cluster, "veleroRoleArn": arn}})
     assert region["velero-account"].metadata["annotations"] == {"eks.amazonaws.com/role-arn": arn}
 
 
@@ -209,6 +208,12 @@ def test_an_endpoint_in_place_of_aws_reaches_the_provider_and_both_locations() -
             "s3ForcePathStyle": "true",
             "checksumAlgorithm": "",
         }
+
+
+def test_a_store_that_locks_gets_the_checksums_without_which_it_takes_nothing() -> None:
+    lock = {"objectLock": {"mode": "GOVERNANCE", "days": 30}}
+    region = run_program("secondary", {"aws": {"endpoint": "http://minio.example.com:9000"}, "storage": lock})
+    assert "checksumAlgorithm" not in region["velero-own"].spec["config"]
 
 
 def test_a_profile_of_the_shared_configuration_reaches_the_provider() -> None:

@@ -1,0 +1,111 @@
+"""The roles of the pipelines that preview, check and deploy this program from GitHub, without a key that could be stolen."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import partial
+
+import pulumi
+import pulumi_aws as aws
+
+from components.delivery_policies import (
+    AUDIENCE,
+    ISSUER,
+    PIPELINES,
+    Pipeline,
+    Scope,
+    permissions,
+    provider_arn,
+    role_name,
+    trust,
+)
+from settings.delivery import Delivery as DeliverySettings
+from settings.model import Settings
+from settings.names import Names
+
+LONGEST_SESSION = 4 * 3600
+"""Seconds that a role lasts: longer than the restores of a failover, which must not lose its credentials half-way."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryArgs:
+    names: Names
+    settings: Settings
+    delivery: DeliverySettings
+
+    @property
+    def scope(self) -> Scope:
+        settings, cluster = self.settings, self.settings.cluster
+        return Scope(
+            names=self.names,
+            delivery=self.delivery,
+            zone_id=settings.dns.zone_id,
+            hosts=settings.dns.names,
+            cluster=cluster.name if cluster.distribution == "eks" else None,
+            node_role=cluster.node_role if settings.identity == "instance-profile" else None,
+            static_users=settings.identity == "static",
+        )
+
+
+class Delivery(pulumi.ComponentResource):
+    """One role a pipeline, of this stack and its region; and in the primary the identity provider that vouches for workflows.
+
+    For the platform team's GitHub repository. Nothing here depends on `active`. A pipeline cannot make its own role: the first
+    deployment is made from a laptop, and so is each later change of these roles.
+    """
+
+    def __init__(self, name: str, args: DeliveryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("dr:delivery:Delivery", name, None, opts)
+        child = partial(pulumi.ResourceOptions, parent=self)
+        scope = args.scope
+        # Without a thumbprint: AWS trusts the authority of GitHub's certificate by itself.
+        providers = (
+            [
+                aws.iam.OpenIdConnectProvider(
+                    f"{name}-github",
+                    url=f"https://{ISSUER}",
+                    client_id_lists=[AUDIENCE],
+                    opts=child(protect=True),
+                )
+            ]
+            if args.delivery.create_provider and args.names.role == "primary"
+            else []
+        )
+        roles: dict[Pipeline, aws.iam.Role] = {}
+        for pipeline in PIPELINES:
+            roles[pipeline] = aws.iam.Role(
+                f"{name}-{pipeline}",
+                name=role_name(pipeline, args.names),
+                assume_role_policy=json.dumps(trust(pipeline, scope)),
+                max_session_duration=LONGEST_SESSION if pipeline == "deploy" else None,
+                # IAM refuses a role that trusts a provider which does not exist.
+                opts=child(depends_on=providers),
+            )
+            aws.iam.RolePolicy(
+                f"{name}-{pipeline}",
+                name=role_name(pipeline, args.names),
+                role=roles[pipeline].id,
+                policy=json.dumps(permissions(pipeline, scope)),
+                opts=child(),
+            )
+        if scope.cluster and args.delivery.cluster_access:
+            self._administer(name, scope.cluster, roles["deploy"])
+        self.register_outputs({"provider": provider_arn(args.names)})
+
+    def _administer(self, name: str, cluster: str, role: aws.iam.Role) -> None:
+        """The program installs operators with CRDs and ClusterRoles: nothing less than an administrator can."""
+        entry = aws.eks.AccessEntry(
+            f"{name}-cluster",
+            cluster_name=cluster,
+            principal_arn=role.arn,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        aws.eks.AccessPolicyAssociation(
+            f"{name}-cluster",
+            cluster_name=cluster,
+            principal_arn=role.arn,
+            policy_arn="arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy",
+            access_scope={"type": "cluster"},
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[entry]),
+        )

@@ -1,0 +1,329 @@
+"""What the pipelines' roles may do at AWS, and which workflows may take them: IAM policies as plain data, made from names alone.
+
+A preview runs the code of a pull request, so it may read this stack's state and nothing else. A drift check runs what was
+merged, and may read how things are configured. A deployment may change what this program makes, by name. It is given no object
+of a backup, can delete no bucket and no key, and cannot change a pipeline's role, its own included. But who may write bucket
+policies and the roles of the pods can give himself more: it is the reviewers of the environment who stand between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from settings.delivery import Delivery
+from settings.identity import PARTS
+from settings.names import ARCHIVE_PREFIX, FLAG_KEY, Names
+from settings.topology import Purpose
+
+ISSUER = "token.actions.githubusercontent.com"
+"""Who vouches for a workflow."""
+
+AUDIENCE = "sts.amazonaws.com"
+
+Pipeline = Literal["preview", "drift", "deploy"]
+PIPELINES: tuple[Pipeline, ...] = ("preview", "drift", "deploy")
+
+Document = dict[str, Any]
+
+# What the provider reads to compare a bucket with what it should be; `s3:GetBucket*` is its configuration, never an object.
+_READ_BUCKET = [
+    "s3:GetAccelerateConfiguration",
+    "s3:GetBucket*",
+    "s3:GetEncryptionConfiguration",
+    "s3:GetLifecycleConfiguration",
+    "s3:GetMetricsConfiguration",
+    "s3:GetReplicationConfiguration",
+    "s3:ListBucket",
+    "s3:ListTagsForResource",
+]
+_CHANGE_BUCKET = [
+    "s3:CreateBucket",
+    "s3:DeleteBucketPolicy",
+    "s3:PutBucketLogging",
+    "s3:PutBucketObjectLockConfiguration",
+    "s3:PutBucketOwnershipControls",
+    "s3:PutBucketPolicy",
+    "s3:PutBucketPublicAccessBlock",
+    "s3:PutBucketTagging",
+    "s3:PutBucketVersioning",
+    "s3:PutEncryptionConfiguration",
+    "s3:PutLifecycleConfiguration",
+    "s3:PutMetricsConfiguration",
+    "s3:PutReplicationConfiguration",
+    "s3:TagResource",
+    "s3:UntagResource",
+]
+_READ_ROLE = [
+    "iam:GetRole",
+    "iam:GetRolePolicy",
+    "iam:ListAttachedRolePolicies",
+    "iam:ListInstanceProfilesForRole",
+    "iam:ListRolePolicies",
+    "iam:ListRoleTags",
+]
+_CHANGE_ROLE = [
+    "iam:CreateRole",
+    "iam:DeleteRole",
+    "iam:TagRole",
+    "iam:UntagRole",
+    "iam:UpdateAssumeRolePolicy",
+    "iam:UpdateRole",
+    "iam:UpdateRoleDescription",
+]
+_READ_POLICY = ["iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListPolicyTags", "iam:ListPolicyVersions"]
+_CHANGE_POLICY = [
+    "iam:CreatePolicy",
+    "iam:CreatePolicyVersion",
+    "iam:DeletePolicy",
+    "iam:DeletePolicyVersion",
+    "iam:TagPolicy",
+    "iam:UntagPolicy",
+]
+_READ_KEY = ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListResourceTags"]
+_CHANGE_KEY = [
+    "kms:EnableKeyRotation",
+    "kms:PutKeyPolicy",
+    "kms:TagResource",
+    "kms:UntagResource",
+    "kms:UpdateKeyDescription",
+]
+_READ_CLUSTER = [
+    "eks:DescribeAccessEntry",
+    "eks:DescribeAddon",
+    "eks:DescribeCluster",
+    "eks:DescribePodIdentityAssociation",
+    "eks:ListAssociatedAccessPolicies",
+    "eks:ListPodIdentityAssociations",
+]
+_CHANGE_CLUSTER = [
+    "eks:CreateAddon",
+    "eks:CreatePodIdentityAssociation",
+    "eks:DeleteAddon",
+    "eks:DeletePodIdentityAssociation",
+    "eks:TagResource",
+    "eks:UntagResource",
+    "eks:UpdateAddon",
+    "eks:UpdatePodIdentityAssociation",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """What the policies are about: one stack, in one region."""
+
+    names: Names
+    delivery: Delivery
+    zone_id: str
+    hosts: Sequence[str]
+    """The names whose records this program writes."""
+
+    cluster: str | None
+    """The EKS cluster's name; None where it is self-managed, and AWS knows nothing of it."""
+
+    node_role: str | None = None
+    """The nodes' role, where the policies of the pods are attached to it (identity: instance-profile)."""
+
+    static_users: bool = False
+    """Whether the policies of the pods are attached to users (identity: static)."""
+
+    @property
+    def account(self) -> str:
+        return self.names.topology.account_id
+
+    def bucket_arns(self) -> list[str]:
+        """Every bucket that this stack makes."""
+        purposes: tuple[Purpose, ...] = get_args(Purpose)
+        buckets = [self.names.bucket(purpose) for purpose in purposes if purpose != "dr-flag" or self.names.role == "secondary"]
+        return [f"arn:aws:s3:::{bucket}" for bucket in buckets]
+
+
+def role_name(pipeline: Pipeline, names: Names) -> str:
+    """IAM is global, so the region is in the name."""
+    return f"{names.topology.organization}-{pipeline}-{names.region}"
+
+
+def provider_arn(names: Names) -> str:
+    """The account's one identity provider for GitHub, whoever made it."""
+    return f"arn:aws:iam::{names.topology.account_id}:oidc-provider/{ISSUER}"
+
+
+def subjects(pipeline: Pipeline, delivery: Delivery) -> list[str]:
+    """The workflows that may take the role, as GitHub names them in the token's `sub`, exactly and without a wildcard."""
+    repository = f"repo:{delivery.repository}"
+    match pipeline:
+        case "preview":
+            return [f"{repository}:pull_request"]
+        case "drift":
+            return [f"{repository}:ref:refs/heads/{delivery.branch}"]
+        case "deploy":
+            environments = sorted({delivery.environment, delivery.failover_environment})
+            return [f"{repository}:environment:{environment}" for environment in environments]
+
+
+def trust(pipeline: Pipeline, scope: Scope) -> Document:
+    """Who may take the role."""
+    claims = {f"{ISSUER}:aud": AUDIENCE, f"{ISSUER}:sub": subjects(pipeline, scope.delivery)}
+    return _document(
+        {
+            "Effect": "Allow",
+            "Principal": {"Federated": provider_arn(scope.names)},
+            "Action": "sts:AssumeRoleWithWebIdentity",
+            "Condition": {"StringEquals": claims},
+        }
+    )
+
+
+def permissions(pipeline: Pipeline, scope: Scope) -> Document:
+    """What the role may do."""
+    match pipeline:
+        case "preview":
+            return _document(*_read_state(scope))
+        case "drift":
+            return _document(*_read_state(scope), *_read(scope))
+        case "deploy":
+            return _document(*_read_state(scope), *_write_state(scope), *_read(scope), *_change(scope))
+
+
+def _document(*statements: Document) -> Document:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def _allow(sid: str, actions: Sequence[str], *resources: str, condition: Document | None = None) -> Document:
+    allowed: Document = {"Sid": sid, "Effect": "Allow", "Action": list(actions), "Resource": list(resources)}
+    return {**allowed, "Condition": condition} if condition else allowed
+
+
+def _read_state(scope: Scope) -> list[Document]:
+    """The stack's state; and the traffic flag, by which a primary knows whether it may still serve."""
+    state, flag = f"arn:aws:s3:::{scope.delivery.state_bucket}", f"arn:aws:s3:::{scope.names.flag_bucket}"
+    statements = [
+        # Of the flag's bucket too: without it S3 does not tell a flag that is missing from one that may not be read.
+        _allow("ListState", ["s3:ListBucket"], state, flag),
+        _allow("ReadState", ["s3:GetObject"], f"{state}/*", f"{flag}/{FLAG_KEY}"),
+    ]
+    if scope.delivery.state_key_arn:
+        statements.append(_allow("DecryptState", ["kms:Decrypt"], scope.delivery.state_key_arn))
+    return statements
+
+
+def _write_state(scope: Scope) -> list[Document]:
+    """The state is written, and its lock taken and let go."""
+    statements = [_allow("WriteState", ["s3:PutObject", "s3:DeleteObject"], f"arn:aws:s3:::{scope.delivery.state_bucket}/*")]
+    if scope.delivery.state_key_arn:
+        statements.append(_allow("EncryptState", ["kms:Encrypt", "kms:GenerateDataKey"], scope.delivery.state_key_arn))
+    return statements
+
+
+def _iam(scope: Scope, kind: Literal["role", "policy", "user"], *names: str) -> list[str]:
+    return [f"arn:aws:iam::{scope.account}:{kind}/{name}" for name in names]
+
+
+def _principals(scope: Scope) -> list[str]:
+    """Of the pods: each has a policy of the same name."""
+    return [scope.names.principal(part) for part in PARTS]
+
+
+def _bearers(scope: Scope) -> list[str]:
+    """To whom those policies are attached, in every form of identity, so that one may be changed into another."""
+    nodes = [scope.node_role] if scope.node_role else []
+    users = _iam(scope, "user", *_principals(scope)) if scope.static_users else []
+    return [*_iam(scope, "role", *_principals(scope), *nodes), *users]
+
+
+def _keys(scope: Scope) -> tuple[str, Document]:
+    """The region's own key. Its id is not known beforehand; its alias is."""
+    arn = f"arn:aws:kms:{scope.names.region}:{scope.account}:key/*"
+    return arn, {"ForAnyValue:StringEquals": {"kms:ResourceAliases": scope.names.key_alias}}
+
+
+def _eks(scope: Scope) -> list[str]:
+    prefix = f"arn:aws:eks:{scope.names.region}:{scope.account}"
+    kinds = ("access-entry", "addon", "podidentityassociation")
+    return [f"{prefix}:cluster/{scope.cluster}", *(f"{prefix}:{kind}/{scope.cluster}/*" for kind in kinds)]
+
+
+def _read(scope: Scope) -> list[Document]:
+    """How everything that this program makes is configured; no content of a bucket but the flag."""
+    key, by_alias = _keys(scope)
+    zone = f"arn:aws:route53:::hostedzone/{scope.zone_id}"
+    pipelines = [role_name(pipeline, scope.names) for pipeline in PIPELINES]
+    nodes = [scope.node_role] if scope.node_role else []
+    roles = [*_principals(scope), scope.names.replication_role, *pipelines, *nodes]
+    statements = [
+        _allow("ReadBuckets", _READ_BUCKET, *scope.bucket_arns()),
+        _allow("ReadFlagsTags", ["s3:GetObjectTagging"], f"arn:aws:s3:::{scope.names.flag_bucket}/{FLAG_KEY}"),
+        _allow("ReadRoles", _READ_ROLE, *_iam(scope, "role", *roles)),
+        _allow("ReadPolicies", _READ_POLICY, *_iam(scope, "policy", *_principals(scope))),
+        _allow("ReadProvider", ["iam:GetOpenIDConnectProvider"], provider_arn(scope.names)),
+        _allow("ReadKey", _READ_KEY, key, condition=by_alias),
+        _allow("ListAliases", ["kms:ListAliases"], "*"),
+        _allow("ReadRecords", ["route53:GetHostedZone", "route53:ListResourceRecordSets", "route53:ListTagsForResource"], zone),
+        _allow("ReadHealthChecks", ["route53:GetHealthCheck", "route53:ListTagsForResource"], "arn:aws:route53:::healthcheck/*"),
+    ]
+    if scope.static_users:
+        users = _iam(scope, "user", *_principals(scope))
+        statements.append(_allow("ReadUsers", ["iam:GetUser", "iam:ListAttachedUserPolicies"], *users))
+    if scope.cluster:
+        statements.append(_allow("ReadCluster", _READ_CLUSTER, *_eks(scope)))
+    return statements
+
+
+def _change(scope: Scope) -> list[Document]:
+    """What `pulumi up` does. Buckets, keys and the identity provider that exist are never deleted, and a key is never made:
+    the first deployment of a stack, from a laptop, has made it."""
+    names = scope.names
+    key, by_alias = _keys(scope)
+    own_roles = _iam(scope, "role", *_principals(scope), names.replication_role)
+    policies = _iam(scope, "policy", *_principals(scope))
+    kinds = ("Role", "User") if scope.static_users else ("Role",)
+    archives = [names.bucket("database"), *([names.peer_bucket("database")] if names.role == "secondary" else [])]
+    statements = [
+        _allow("ChangeBuckets", _CHANGE_BUCKET, *scope.bucket_arns()),
+        # Whether a standby can be made of an archive, and how far behind one is: labels and listings, no data.
+        _allow("ListArchives", ["s3:ListBucket"], *(f"arn:aws:s3:::{bucket}" for bucket in archives)),
+        _allow("ReadLabels", ["s3:GetObject"], *(f"arn:aws:s3:::{bucket}/{ARCHIVE_PREFIX}/*/backup.info" for bucket in archives)),
+        _allow(
+            "DecryptLabels",
+            ["kms:Decrypt"],
+            *(f"arn:aws:kms:{region}:{scope.account}:key/*" for region in (names.region, names.peer_region)),
+            condition={"StringLike": {"kms:ViaService": "s3.*.amazonaws.com"}, **by_alias},
+        ),
+        _allow("ChangeRoles", _CHANGE_ROLE, *own_roles),
+        _allow(
+            "PassRoles",
+            ["iam:PassRole"],
+            *own_roles,
+            condition={"StringEquals": {"iam:PassedToService": ["s3.amazonaws.com", "pods.eks.amazonaws.com"]}},
+        ),
+        _allow("ChangeReplication", ["iam:DeleteRolePolicy", "iam:PutRolePolicy"], own_roles[-1]),
+        _allow("ChangePolicies", _CHANGE_POLICY, *policies),
+        _allow(
+            "AttachPolicies",
+            [f"iam:{verb}{kind}Policy" for verb in ("Attach", "Detach") for kind in kinds],
+            *_bearers(scope),
+            condition={"ArnEquals": {"iam:PolicyARN": policies}},
+        ),
+        _allow("ChangeKey", _CHANGE_KEY, key, condition=by_alias),
+        _allow(
+            "ChangeRecords",
+            ["route53:ChangeResourceRecordSets"],
+            f"arn:aws:route53:::hostedzone/{scope.zone_id}",
+            condition={
+                "ForAllValues:StringEquals": {"route53:ChangeResourceRecordSetsNormalizedRecordNames": list(scope.hosts)},
+            },
+        ),
+        _allow("WaitForRecords", ["route53:GetChange"], "arn:aws:route53:::change/*"),
+    ]
+    if names.role == "secondary":
+        flag = f"arn:aws:s3:::{names.flag_bucket}/{FLAG_KEY}"
+        statements.append(_allow("MoveTraffic", ["s3:PutObject", "s3:PutObjectTagging"], flag))
+    else:
+        # Route 53 gives each a random id.
+        changes = ["route53:ChangeTagsForResource", "route53:UpdateHealthCheck"]
+        statements.append(_allow("CreateHealthCheck", ["route53:CreateHealthCheck"], "*"))
+        statements.append(_allow("ChangeHealthChecks", changes, "arn:aws:route53:::healthcheck/*"))
+    if scope.cluster:
+        statements.append(_allow("ChangeCluster", _CHANGE_CLUSTER, *_eks(scope)))
+    return statements

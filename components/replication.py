@@ -1,0 +1,136 @@
+"""What a region writes, copied to the other region's bucket of the computed name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from components.buckets import policy
+from settings.names import Names
+from settings.storage import Storage
+from settings.topology import Purpose
+
+_MINUTES = {"minutes": 15}
+"""The only threshold that S3 has."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplicationArgs:
+    """`ready` is what S3 demands of a bucket before it replicates: versions, and the lock if there is one."""
+
+    names: Names
+    settings: Storage
+    buckets: Mapping[Purpose, aws.s3.Bucket]
+    key_arn: pulumi.Output[str]
+    ready: Sequence[pulumi.Resource]
+
+
+def replicate(name: str, args: ReplicationArgs, *, parent: pulumi.Resource) -> list[pulumi.Resource]:
+    """A rule for each bucket, and the role that S3 has for it. S3 does not copy a copy, so two rules in opposite directions make
+    no circle."""
+    child = partial(pulumi.ResourceOptions, parent=parent)
+    role = aws.iam.Role(
+        f"{name}-replication",
+        name=args.names.replication_role,
+        assume_role_policy=policy({"Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Action": "sts:AssumeRole"}),
+        opts=child(),
+    )
+    permissions = aws.iam.RolePolicy(
+        f"{name}-replication",
+        role=role.id,
+        policy=args.key_arn.apply(lambda arn: role_policy(args.names, tuple(args.buckets), arn)),
+        opts=child(),
+    )
+    return [
+        aws.s3.BucketReplicationConfig(
+            f"{name}-{purpose}-replication",
+            bucket=bucket.id,
+            role=role.arn,
+            rules=[_rule(args, purpose)],
+            opts=child(depends_on=[*args.ready, permissions]),
+        )
+        for purpose, bucket in args.buckets.items()
+    ]
+
+
+def _rule(args: ReplicationArgs, purpose: Purpose) -> dict[str, Any]:
+    names = args.names
+    return {
+        "id": "to-peer",
+        "status": "Enabled",
+        "priority": 1,
+        "filter": {"prefix": f"{names.velero_prefix(names.role)}/" if purpose == "velero" else ""},
+        "delete_marker_replication": {"status": "Enabled"},
+        "source_selection_criteria": {"sse_kms_encrypted_objects": {"status": "Enabled"}},
+        "destination": {
+            "bucket": f"arn:aws:s3:::{names.peer_bucket(purpose)}",
+            "storage_class": "STANDARD",
+            "encryption_configuration": {"replica_kms_key_id": names.peer_key_alias_arn},
+            **_measured(args.settings),
+        },
+    }
+
+
+def _measured(settings: Storage) -> dict[str, Any]:
+    """With time control S3 demands the metrics, and their threshold; without it the metrics alone have none."""
+    if settings.replication_time_control:
+        return {
+            "replication_time": {"status": "Enabled", "time": _MINUTES},
+            "metrics": {"status": "Enabled", "event_threshold": _MINUTES},
+        }
+    return {"metrics": {"status": "Enabled"}} if settings.replication_metrics else {}
+
+
+def role_policy(names: Names, purposes: Sequence[Purpose], key_arn: str) -> str:
+    """What S3 needs to read here and write there, of locked versions too: a lock goes with its version, and who may not see it
+    copies nothing from a locked bucket. With bucket keys the encryption context is the bucket's ARN."""
+    own = [f"arn:aws:s3:::{names.bucket(purpose)}" for purpose in purposes]
+    peer = [f"arn:aws:s3:::{names.peer_bucket(purpose)}" for purpose in purposes]
+    return policy(
+        {
+            "Sid": "ReadRules",
+            "Effect": "Allow",
+            "Action": ["s3:GetReplicationConfiguration", "s3:ListBucket"],
+            "Resource": own,
+        },
+        {
+            "Sid": "ReadVersions",
+            "Effect": "Allow",
+            "Action": [
+                "s3:GetObjectVersionForReplication",
+                "s3:GetObjectVersionAcl",
+                "s3:GetObjectVersionTagging",
+                "s3:GetObjectRetention",
+                "s3:GetObjectLegalHold",
+            ],
+            "Resource": [f"{arn}/*" for arn in own],
+        },
+        {
+            "Sid": "WriteReplicas",
+            "Effect": "Allow",
+            "Action": ["s3:ReplicateObject", "s3:ReplicateDelete", "s3:ReplicateTags"],
+            "Resource": [f"{arn}/*" for arn in peer],
+        },
+        {
+            "Sid": "DecryptHere",
+            "Effect": "Allow",
+            "Action": "kms:Decrypt",
+            "Resource": key_arn,
+            "Condition": {"StringLike": {"kms:ViaService": f"s3.{names.region}.amazonaws.com"}},
+        },
+        {
+            "Sid": "EncryptThere",
+            "Effect": "Allow",
+            "Action": ["kms:Encrypt", "kms:GenerateDataKey"],
+            "Resource": f"arn:aws:kms:{names.peer_region}:{names.topology.account_id}:key/*",
+            "Condition": {
+                "StringLike": {"kms:ViaService": f"s3.{names.peer_region}.amazonaws.com"},
+                "ForAnyValue:StringEquals": {"kms:ResourceAliases": names.key_alias},
+            },
+        },
+    )

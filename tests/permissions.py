@@ -1,0 +1,221 @@
+"""What each part does at AWS, and what none of them may do: calls as boto3 makes them, and what came of them.
+
+For the lab's AWS in the test's own process, and for the one of a running lab, where another process makes the calls:
+
+    python -m tests.permissions ENDPOINT < calls.json      # made with the access key in the environment; prints the outcomes
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from settings.identity import Part
+from settings.names import ARCHIVE_PREFIX, ETCD_PREFIX, FLAG_KEY, Names
+from settings.roles import Role, peer_of
+from settings.topology import Purpose
+
+DENIED = "denied"
+PURPOSES: dict[Part, Purpose] = {"velero": "velero", "database": "database", "etcd": "etcd"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One call. `arguments` are JSON, a body as text."""
+
+    service: str
+    region: str
+    operation: str
+    arguments: dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.region} {self.service}.{self.operation} {json.dumps(self.arguments)}"
+
+
+def outcome(call: Call, endpoint: str, **key: str) -> str:
+    """`done`, `denied`, or the error's code. Without `key` the access key is the environment's."""
+    client = _client(call.service, call.region, endpoint, *key.items())
+    try:
+        answer = getattr(client, call.operation)(**call.arguments)
+    except ClientError as refused:
+        error, status = refused.response["Error"], refused.response["ResponseMetadata"]["HTTPStatusCode"]
+        # The answer to a HEAD has no body that could say why, and moto's for Route 53 none that is read.
+        return _spelled(error["Code"] or str(status))
+    return _spelled(answer["Errors"][0]["Code"]) if answer.get("Errors") else "done"
+
+
+@cache
+def _client(service: str, region: str, endpoint: str, *key: tuple[str, str]) -> Any:
+    config = Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1})
+    return boto3.client(service, endpoint_url=endpoint, region_name=region, config=config, **dict(key))
+
+
+def _spelled(code: str) -> str:
+    return DENIED if code in ("AccessDenied", "AccessDeniedException", "403") else code
+
+
+def own(part: Part, role: Role) -> str:
+    """The beginning of every key that the part writes in the region `role`."""
+    match part:
+        case "velero":
+            return f"velero/{role}/backups/b/"
+        case "database":
+            return f"{ARCHIVE_PREFIX}/app-database-{role}-g1/base/"
+        case "etcd":
+            return f"{ETCD_PREFIX}/{role}/"
+
+
+def lists(part: Part) -> bool:
+    return part != "etcd"
+
+
+def allowed(part: Part, names: Names) -> Iterator[tuple[Call, str]]:
+    """What the part lives on, in an order that works from an empty bucket; and what comes of it."""
+    bucket, prefix, peer = names.bucket(PURPOSES[part]), own(part, names.role), own(part, peer_of(names.role))
+
+    def s3(operation: str, **arguments: Any) -> Call:
+        return Call(service="s3", region=names.region, operation=operation, arguments={"Bucket": bucket, **arguments})
+
+    yield s3("put_object", Key=f"{prefix}a", Body="a"), "done"
+    yield s3("head_object", Key=f"{prefix}a"), "done"
+    yield s3("get_object", Key=f"{prefix}a"), "done"
+    yield s3("create_multipart_upload", Key=f"{prefix}b"), "done"
+    if part == "database":
+        yield s3("head_bucket"), "done"
+        yield s3("delete_objects", Delete={"Objects": [{"Key": f"{prefix}a"}]}), "done"
+    if part == "velero":
+        yield s3("delete_object", Key=f"{prefix}a"), "done"
+        yield s3("put_object", Key=f"velero/{peer_of(names.role)}/restores/r/log", Body="log"), "done"
+    if lists(part):
+        yield s3("list_objects_v2", Prefix=prefix, Delimiter="/"), "done"
+        yield s3("list_objects_v2", Prefix=peer), "done"
+        # Whoever may list is told that nothing is there, in the peer's part too.
+        yield s3("head_object", Key=f"{prefix}none"), "404"
+        yield s3("get_object", Key=f"{peer}none"), "NoSuchKey"
+
+
+def forbidden(part: Part, names: Names) -> list[Call]:
+    """What nobody may do who has taken a pod of the part over."""
+    return [*_of_versions(part, names), *_of_buckets(part, names), *_of_others(part, names), *_of_services(part, names)]
+
+
+def _of_versions(part: Part, names: Names) -> Iterator[Call]:
+    """What is kept cannot be removed, and no lock be set or lifted."""
+    bucket, key = names.bucket(PURPOSES[part]), f"{own(part, names.role)}a"
+    retention = {"Mode": "GOVERNANCE", "RetainUntilDate": "2026-01-01T00:00:00Z"}
+    for operation, arguments in (
+        ("delete_object", {"VersionId": "1"}),
+        ("delete_object", {"BypassGovernanceRetention": True}),
+        ("put_object_retention", {"Retention": retention}),
+        ("put_object_retention", {"Retention": retention, "BypassGovernanceRetention": True}),
+        ("put_object_legal_hold", {"LegalHold": {"Status": "OFF"}}),
+        ("put_object", {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": "2099-01-01T00:00:00Z", "Body": "x"}),
+        ("put_object_acl", {"ACL": "public-read"}),
+    ):
+        yield _s3(names.region, operation, bucket, Key=key, **arguments)
+    yield _s3(names.region, "delete_objects", bucket, Delete={"Objects": [{"Key": key, "VersionId": "1"}]})
+
+
+def _of_buckets(part: Part, names: Names) -> Iterator[Call]:
+    """A bucket's configuration is the engine's."""
+    rule = {"ID": "x", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}
+    encryption = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
+    open_to_all = {"BlockPublicAcls": False, "BlockPublicPolicy": False}
+    lock = {"ObjectLockEnabled": "Enabled"}
+    replication = {"Role": "arn:aws:iam::123456789012:role/x", "Rules": []}
+    for operation, arguments in (
+        ("put_bucket_versioning", {"VersioningConfiguration": {"Status": "Suspended"}}),
+        ("put_bucket_lifecycle_configuration", {"LifecycleConfiguration": {"Rules": [rule]}}),
+        ("delete_bucket_lifecycle", {}),
+        ("put_bucket_policy", {"Policy": json.dumps({"Version": "2012-10-17", "Statement": []})}),
+        ("delete_bucket_policy", {}),
+        ("put_bucket_encryption", {"ServerSideEncryptionConfiguration": encryption}),
+        ("delete_bucket_encryption", {}),
+        ("put_bucket_replication", {"ReplicationConfiguration": replication}),
+        ("delete_bucket_replication", {}),
+        ("put_object_lock_configuration", {"ObjectLockConfiguration": lock}),
+        ("put_public_access_block", {"PublicAccessBlockConfiguration": open_to_all}),
+        ("delete_public_access_block", {}),
+        ("put_bucket_acl", {"ACL": "public-read"}),
+        ("delete_bucket", {}),
+    ):
+        yield _s3(names.region, operation, names.bucket(PURPOSES[part]), **arguments)
+
+
+def _of_others(part: Part, names: Names) -> Iterator[Call]:
+    """Nobody reads or writes for another part, in the other region, or what the other region wrote; nobody moves the traffic."""
+    peer = own(part, peer_of(names.role))
+    yield from _writes(names.region, names.bucket(PURPOSES[part]), peer)
+    for other, purpose in PURPOSES.items():
+        if other != part:
+            yield from _everything(names.region, names.bucket(purpose), own(other, names.role))
+        yield from _everything(names.peer_region, names.peer_bucket(purpose), own(other, peer_of(names.role)))
+    flag = names.flag_bucket
+    secondary = names.topology.regions.secondary
+    yield _s3(secondary, "put_object", flag, Key=FLAG_KEY, Body=json.dumps({"active": "secondary"}))
+    yield _s3(secondary, "delete_object", flag, Key=FLAG_KEY)
+    yield _s3(secondary, "put_bucket_policy", flag, Policy=json.dumps({"Version": "2012-10-17", "Statement": []}))
+
+
+def _everything(region: str, bucket: str, prefix: str) -> Iterator[Call]:
+    yield _s3(region, "list_objects_v2", bucket, Prefix=prefix)
+    yield _s3(region, "get_object", bucket, Key=f"{prefix}a")
+    yield from _writes(region, bucket, prefix)
+
+
+def _writes(region: str, bucket: str, prefix: str) -> Iterator[Call]:
+    yield _s3(region, "put_object", bucket, Key=f"{prefix}a", Body="x")
+    yield _s3(region, "create_multipart_upload", bucket, Key=f"{prefix}a")
+    yield _s3(region, "delete_object", bucket, Key=f"{prefix}a")
+
+
+def _of_services(part: Part, names: Names) -> Iterator[Call]:
+    """Keys serve through S3 alone and are nobody's to end; users, zones and new buckets are the engine's."""
+    user = names.principal(part)
+    arn = f"arn:aws:iam::{names.topology.account_id}:policy/{user}"
+    document = json.dumps({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
+    change = {"Action": "DELETE", "ResourceRecordSet": {"Name": "app.example.com", "Type": "A"}}
+    key = names.key_alias
+    for service, operation, arguments in (
+        ("kms", "disable_key", {"KeyId": key}),
+        ("kms", "schedule_key_deletion", {"KeyId": key}),
+        ("kms", "put_key_policy", {"KeyId": key, "PolicyName": "default", "Policy": document}),
+        ("kms", "generate_data_key", {"KeyId": key, "KeySpec": "AES_256"}),
+        ("kms", "decrypt", {"KeyId": key, "CiphertextBlob": "x"}),
+        ("kms", "delete_alias", {"AliasName": key}),
+        ("iam", "create_access_key", {"UserName": user}),
+        ("iam", "put_user_policy", {"UserName": user, "PolicyName": "x", "PolicyDocument": document}),
+        ("iam", "attach_user_policy", {"UserName": user, "PolicyArn": arn}),
+        ("iam", "create_policy_version", {"PolicyArn": arn, "PolicyDocument": document, "SetAsDefault": True}),
+        ("iam", "create_user", {"UserName": "x"}),
+        ("iam", "list_users", {}),
+        ("route53", "change_resource_record_sets", {"HostedZoneId": "Z", "ChangeBatch": {"Changes": [change]}}),
+        ("route53", "list_hosted_zones", {}),
+        ("s3", "list_buckets", {}),
+    ):
+        yield Call(service=service, region=names.region, operation=operation, arguments=arguments)
+
+
+def _s3(region: str, operation: str, bucket: str, **arguments: Any) -> Call:
+    return Call(service="s3", region=region, operation=operation, arguments={"Bucket": bucket, **arguments})
+
+
+def dump(calls: Sequence[Call]) -> str:
+    return json.dumps([asdict(call) for call in calls])
+
+
+def main(endpoint: str) -> None:
+    """The outcome of each call that stands in standard input, in order."""
+    print(json.dumps([outcome(Call(**fields), endpoint) for fields in json.load(sys.stdin)]))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
