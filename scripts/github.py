@@ -1,0 +1,139 @@
+"""What the workflows leave on GitHub, by `gh`: a comment for each preview, an issue for a stack that drifted, a failover's file.
+
+    python3 scripts/github.py summary TITLE FILE    on the page of the run
+    python3 scripts/github.py comment TITLE FILE    on the pull request PULL_REQUEST: made once, then rewritten
+    python3 scripts/github.py issue TITLE FILE      opened, or rewritten while it is open
+    python3 scripts/github.py close TITLE           closed, if there is one
+    python3 scripts/github.py commit PATH MESSAGE   PATH in the branch GITHUB_REF_NAME, or where it is protected a pull request
+
+Beside those variables it needs the ones that GitHub sets, and GH_TOKEN.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+LIMIT = 65_536
+"""Characters of a comment or an issue; GitHub refuses more."""
+
+TAIL = 4_000
+"""Characters of the end that are always shown: the engine sums up last."""
+
+_LEFT_OUT = "\n… {} characters are left out here; the log of the run has them …\n"
+
+
+class RefusedError(Exception):
+    """GitHub said no; the message has its words."""
+
+
+def gh(*args: str, body: dict[str, Any] | None = None) -> Any:
+    """The answer of one call to GitHub's API; a body goes by standard input, for what is in it may be long."""
+    command = ["gh", "api", *args, *(["--input", "-"] if body is not None else [])]
+    told = json.dumps(body) if body is not None else ""
+    ran = subprocess.run(command, input=told, capture_output=True, text=True, check=False)
+    if ran.returncode:
+        raise RefusedError(f"gh api {' '.join(args)}: {(ran.stderr or ran.stdout).strip()}")
+    return json.loads(ran.stdout) if ran.stdout.strip() else None
+
+
+def listed(path: str) -> list[dict[str, Any]]:
+    """All pages of a list."""
+    return [entry for page in gh(path, "--paginate", "--slurp") for entry in page]
+
+
+def report(title: str, text: str) -> str:
+    """Title and text as GitHub shows them, cut in the middle to what it takes. The first line marks whose report it is."""
+    head, foot = f"{marker(title)}\n### {title}\n\n````diff\n", "\n````\n"
+    room = LIMIT - len(head) - len(foot)
+    if len(text) > room:
+        kept = room - TAIL - len(_LEFT_OUT) - 10
+        text = text[:kept] + _LEFT_OUT.format(len(text) - kept - TAIL) + text[-TAIL:]
+    return head + text + foot
+
+
+def marker(title: str) -> str:
+    return f"<!-- k8s-dr: {title} -->"
+
+
+def comment(title: str, text: str) -> None:
+    """One comment a title: a pull request of thirty pushes has not thirty of them."""
+    repository, number = f"repos/{os.environ['GITHUB_REPOSITORY']}", os.environ["PULL_REQUEST"]
+    body = {"body": report(title, text)}
+    ours = [each for each in listed(f"{repository}/issues/{number}/comments") if each["body"].startswith(marker(title))]
+    if ours:
+        gh(f"{repository}/issues/comments/{ours[0]['id']}", "--method", "PATCH", body=body)
+    else:
+        gh(f"{repository}/issues/{number}/comments", "--method", "POST", body=body)
+
+
+def _open_issues(title: str) -> list[str]:
+    """Addresses of the open issues that this script has made for `title`."""
+    issues = f"repos/{os.environ['GITHUB_REPOSITORY']}/issues"
+    found = listed(f"{issues}?state=open&per_page=100")
+    return [f"{issues}/{each['number']}" for each in found if (each["body"] or "").startswith(marker(title))]
+
+
+def issue(title: str, text: str) -> None:
+    """One open issue a title."""
+    body = {"title": title, "body": report(title, text)}
+    if already := _open_issues(title):
+        gh(already[0], "--method", "PATCH", body=body)
+    else:
+        gh(f"repos/{os.environ['GITHUB_REPOSITORY']}/issues", "--method", "POST", body=body)
+
+
+def close(title: str) -> None:
+    for address in _open_issues(title):
+        gh(address, "--method", "PATCH", body={"state": "closed", "state_reason": "completed"})
+
+
+def commit(path: str, message: str) -> None:
+    """The file as it is here, into the branch. Where the branch takes no direct commit: a pull request, which somebody merges."""
+    repository, branch = f"repos/{os.environ['GITHUB_REPOSITORY']}", os.environ["GITHUB_REF_NAME"]
+    start, content = os.environ["GITHUB_SHA"], Path(path).read_bytes()
+    if base64.b64decode(gh(f"{repository}/contents/{path}?ref={branch}")["content"]) == content:
+        print(f"{path} in {branch} is as it should be")
+        return
+    # Of the file that the run began with: where the branch has another one by now, GitHub refuses instead of overwriting it.
+    blob = gh(f"{repository}/contents/{path}?ref={start}")["sha"]
+    change = {"message": message, "content": base64.b64encode(content).decode(), "sha": blob}
+    try:
+        gh(f"{repository}/contents/{path}", "--method", "PUT", body={**change, "branch": branch})
+    except RefusedError as refused:
+        print(f"{branch} took no direct commit, so there will be a pull request: {refused}")
+        topic = f"failover-{os.environ['GITHUB_RUN_ID']}-{os.environ['GITHUB_RUN_ATTEMPT']}"
+        gh(f"{repository}/git/refs", "--method", "POST", body={"ref": f"refs/heads/{topic}", "sha": start})
+        gh(f"{repository}/contents/{path}", "--method", "PUT", body={**change, "branch": topic})
+        text = "This has happened already: merge it, so that the next deployment does not refuse."
+        pull = {"title": message, "head": topic, "base": branch, "body": text}
+        print(gh(f"{repository}/pulls", "--method", "POST", body=pull)["html_url"])
+
+
+def main(action: str, title: str, argument: str = "") -> None:
+    match action:
+        case "summary":
+            with Path(os.environ["GITHUB_STEP_SUMMARY"]).open("a") as page:
+                page.write(report(title, Path(argument).read_text()))
+        case "comment":
+            comment(title, Path(argument).read_text())
+        case "issue":
+            issue(title, Path(argument).read_text())
+        case "close":
+            close(title)
+        case "commit":
+            commit(title, argument)
+        case _:
+            sys.exit(f"{action}: is not one of summary, comment, issue, close, commit")
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except RefusedError as error:
+        sys.exit(str(error))

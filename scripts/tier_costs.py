@@ -1,0 +1,184 @@
+"""What the second region of each tier costs a month, for one example and a list of prices: the block in docs/tiers.md.
+
+    .venv/bin/python -m scripts.tier_costs            # prints the block
+    .venv/bin/python -m scripts.tier_costs --write    # puts it into docs/tiers.md
+
+For whoever has to choose a tier: an order of magnitude, and what makes it. Change `Example` to what is yours.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import yaml
+
+from settings.presets import PRESETS
+from settings.tiers import Tier
+
+ROOT = Path(__file__).resolve().parent.parent
+PRICES, PAGE = ROOT / "docs" / "prices.yaml", ROOT / "docs" / "tiers.md"
+BEGIN, END = "<!-- costs: .venv/bin/python -m scripts.tier_costs --write -->", "<!-- end of costs -->"
+HOURS, DAYS = 730, 30
+TIERS: tuple[Tier, ...] = get_args(Tier)
+
+Prices = Mapping[str, float]
+"""Dollars by the names of docs/prices.yaml."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """The workload that is reckoned with. Sizes in GB, traffic in GB a day."""
+
+    replicas: int = 3
+    """Of the application, an m7g.large each."""
+
+    platform_nodes: int = 2
+    """m7g.large for what runs in every tier: Velero, the operators, cluster services."""
+
+    instances: int = 3
+    """Of PostgreSQL in each region, an m7g.xlarge (two m7g.large) each."""
+
+    volume: int = 120
+    """Of each instance: storage 100Gi and walStorage 20Gi."""
+
+    base_backup: int = 30
+    """One base backup, compressed: one a day, kept for `retention` days."""
+
+    wal: int = 5
+    """Archived, compressed."""
+
+    wal_as_written: int = 15
+    """What a connection streams: not compressed."""
+
+    retention: int = 30
+    velero: int = 50
+    """Velero's backups, deduplicated, of which `velero_changed` are new each day."""
+
+    velero_changed: int = 2
+    puts: int = 3000
+    """Objects a day that one archive writes: a segment a minute, base backups in parts, and Velero's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """Dollars a month, by what they are for."""
+
+    lines: Mapping[str, float]
+
+    @property
+    def total(self) -> float:
+        return sum(self.lines.values())
+
+
+def load_prices(path: Path = PRICES) -> dict[str, float]:
+    return {name: float(entry["price"]) for name, entry in yaml.safe_load(path.read_text()).items()}
+
+
+def unread(path: Path = PRICES) -> list[str]:
+    """The prices that nobody has read in a source."""
+    return [name for name, entry in yaml.safe_load(path.read_text()).items() if entry["checked"] is None]
+
+
+def archives(tier: Tier) -> int:
+    """How many archives are written: a standby archives again what it has replayed, under its own name."""
+    return 2 if PRESETS[tier].standby else 1
+
+
+def replicated_gb(tier: Tier, example: Example) -> float:
+    """What S3 copies between the regions in a month, each archive to the other region."""
+    archive = example.base_backup + example.wal
+    return DAYS * (archives(tier) * archive + example.velero_changed)
+
+
+def costs(tier: Tier, example: Example, prices: Prices) -> Costs:
+    """What a month of the second region costs, and what the first has only for its sake."""
+    preset = PRESETS[tier]
+    databases = example.instances if preset.standby else 0
+    application = {"none": 0, "one": 1, "all": example.replicas}[preset.workloads]
+    kept = example.retention * (example.base_backup + example.wal)
+    # Of an archive there are two copies; the primary's own is there without a second region too.
+    stored = (2 * archives(tier) - 1) * kept + example.velero
+    moved = replicated_gb(tier, example) + (DAYS * example.wal_as_written if preset.streams else 0)
+    written = DAYS / 1000 * example.puts * (2 * archives(tier) - 1)
+    balancers = 1 + (2 if preset.streams else 0)
+    node = HOURS * prices["m7g_large_hour"]
+    return Costs(
+        lines={
+            "control plane": HOURS * prices["eks_hour"],
+            "nodes: platform": node * example.platform_nodes,
+            "nodes: database": node * 2 * databases,
+            "nodes: application": node * application,
+            "volumes": prices["gp3_gb_month"] * databases * example.volume,
+            "load balancers": HOURS * prices["load_balancer_hour"] * balancers,
+            "S3: storage": prices["s3_gb_month"] * stored,
+            "S3: requests": prices["s3_thousand_puts"] * written,
+            "between the regions": prices["region_transfer_gb"] * moved,
+            "KMS key, health checks": prices["kms_key_month"] + _health_checks(preset.both_regions, prices),
+        }
+    )
+
+
+def _health_checks(both_regions: bool, prices: Prices) -> float:
+    """One of the traffic flag, with HTTPS, string matching and the short interval. Where both regions serve two of those, two of
+    the endpoints without string matching, and two that combine them."""
+    checks, options = (6, 2 * 3 + 2 * 2) if both_regions else (1, 3)
+    return checks * prices["health_check_month"] + options * prices["health_check_option_month"]
+
+
+def block(example: Example, prices: Prices, not_read: list[str]) -> str:
+    """The part of docs/tiers.md that is reckoned."""
+    return "\n".join([BEGIN, "", *_table(example, prices), "", *_words(example, not_read), "", END])
+
+
+def _table(example: Example, prices: Prices) -> Iterator[str]:
+    by_tier = [costs(tier, example, prices) for tier in TIERS]
+    yield "| dollars a month | " + " | ".join(f"`{tier}`" for tier in TIERS) + " |"
+    yield "|---|" + "---:|" * len(TIERS)
+    for line in by_tier[0].lines:
+        yield f"| {line} | " + " | ".join(_dollars(each.lines[line]) for each in by_tier) + " |"
+    yield "| **together** | " + " | ".join(f"**{_dollars(each.total)}**" for each in by_tier) + " |"
+    extra = [prices["s3_rtc_gb"] * replicated_gb(tier, example) for tier in TIERS]
+    yield "| with `storage.replicationTimeControl`, more | " + " | ".join(map(_dollars, extra)) + " |"
+
+
+def _words(example: Example, not_read: list[str]) -> Iterator[str]:
+    e = example
+    yield f"Reckoned with: {e.instances} instances of the database in each region, on an m7g.xlarge each, with {e.volume} GB of"
+    yield f"gp3; a base backup of {e.base_backup} GB and {e.wal} GB of WAL a day, kept for {e.retention} days (compressed;"
+    yield f"streamed, {e.wal_as_written} GB of WAL); {e.velero} GB of Velero's, {e.velero_changed} GB of them new each day;"
+    yield f"{e.puts} objects a day; {e.replicas} replicas of the application, on an m7g.large each; {e.platform_nodes} m7g.large"
+    yield "for the platform."
+    yield ""
+    yield "Prices: [prices.yaml](prices.yaml), each with its source and date. From general knowledge, and not read in any source:"
+    yield f"{', '.join(f'`{name}`' for name in not_read)}."
+
+
+def _dollars(amount: float) -> str:
+    return f"{amount:,.0f}" if amount >= 10 or amount == 0 else f"{amount:.2f}"
+
+
+def replaced(page: str, new: str) -> str:
+    """The page with the block anew. Raises ValueError where it has none."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"{PAGE.name} has no block between {BEGIN} and {END}")
+    return f"{before}{new}{after}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What the second region of each tier costs a month.")
+    parser.add_argument("--write", action="store_true", help="put it into docs/tiers.md")
+    new = block(Example(), load_prices(), unread())
+    if parser.parse_args().write:
+        PAGE.write_text(replaced(PAGE.read_text(), new))
+    else:
+        print(new)
+
+
+if __name__ == "__main__":
+    main()
