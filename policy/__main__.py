@@ -1,0 +1,5 @@
+"""Entry point of the policy pack, which `pulumi preview --policy-pack policy` starts."""
+
+from pack import start
+
+start()
