@@ -1,0 +1,110 @@
+"""What the workflows leave on GitHub: one of each, never too long, and no file overwritten that somebody else has changed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from scripts import github
+from tests.fake_github import LIMIT, FakeGitHub
+
+STACK_FILE = "Pulumi.secondary.yaml"
+BEFORE, AFTER = b"config:\n  k8s-dr:peerReady: true\n", b"config:\n  k8s-dr:active: secondary\n  k8s-dr:peerReady: true\n"
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeGitHub:
+    hub = FakeGitHub.start(tmp_path / "github", {STACK_FILE: BEFORE})
+    for name, value in {**hub.environment, "GH_TOKEN": "token", "PULL_REQUEST": "7"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PATH", f"{hub.directory}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    return hub
+
+
+def test_a_second_push_rewrites_the_comment_of_the_first_and_no_other(hub: FakeGitHub) -> None:
+    for title in ("Preview of primary", "Preview of secondary"):
+        github.comment(title, "one")
+    github.comment("Preview of primary", "two")
+    bodies = [comment["body"] for comment in hub.state["comments"]]
+    assert ["two" in body for body in bodies] == [True, False]
+    assert all("### Preview of" in body and "````diff" in body for body in bodies)
+
+
+def test_a_comment_of_a_person_that_quotes_ours_is_left_alone(hub: FakeGitHub) -> None:
+    github.comment("Preview of primary", "one")
+    state = hub.state
+    state["comments"].insert(0, {"id": 1, "pull_request": "7", "body": f"> {state['comments'][0]['body']}"})
+    state["comments"][1]["id"] = 2
+    hub.save(state)
+    github.comment("Preview of primary", "two")
+    assert "two" not in hub.state["comments"][0]["body"]
+
+
+def test_what_is_too_long_for_github_is_cut_and_says_so_with_its_end_kept(hub: FakeGitHub) -> None:
+    github.comment("Preview of primary", "a" * 100_000 + "\nResources: 3 to create\n")
+    (comment,) = hub.state["comments"]
+    assert len(comment["body"]) <= LIMIT
+    assert "characters are left out here" in comment["body"]
+    assert comment["body"].endswith("Resources: 3 to create\n\n````\n")
+
+
+@pytest.mark.parametrize("length", [0, 1, 65_000, 65_536, 65_537, 1_000_000])
+def test_no_report_is_ever_refused_for_its_length(length: int) -> None:
+    assert len(github.report("Drift of secondary", "x" * length)) <= LIMIT
+
+
+def test_drift_of_many_nights_is_one_issue_that_is_closed_once_there_is_none(hub: FakeGitHub) -> None:
+    github.issue("Drift of secondary", "one")
+    github.issue("Drift of secondary", "two")
+    github.close("Drift of primary")
+    (only,) = hub.state["issues"]
+    assert only["state"] == "open"
+    assert "two" in only["body"]
+    github.close("Drift of secondary")
+    github.close("Drift of secondary")
+    assert [issue["state"] for issue in hub.state["issues"]] == ["closed"]
+    github.issue("Drift of secondary", "three")
+    assert [issue["state"] for issue in hub.state["issues"]] == ["closed", "open"]
+
+
+def test_the_file_of_a_failover_is_committed_to_the_branch(hub: FakeGitHub, tmp_path: Path) -> None:
+    (tmp_path / STACK_FILE).write_bytes(AFTER)
+    github.commit(STACK_FILE, "Failover")
+    assert hub.content("main", STACK_FILE) == AFTER
+    assert not hub.state["pulls"]
+
+
+def test_where_the_branch_is_protected_there_is_a_pull_request(
+    hub: FakeGitHub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub.protect()
+    (tmp_path / STACK_FILE).write_bytes(AFTER)
+    github.commit(STACK_FILE, "Failover")
+    assert hub.content("main", STACK_FILE) == BEFORE
+    (pull,) = hub.state["pulls"]
+    assert (pull["base"], pull["title"]) == ("main", "Failover")
+    assert hub.content(pull["head"], STACK_FILE) == AFTER
+    assert "https://github.com/acme/k8s-dr/pull/1" in capsys.readouterr().out
+
+
+def test_what_somebody_else_has_merged_meanwhile_is_not_overwritten(hub: FakeGitHub, tmp_path: Path) -> None:
+    theirs = BEFORE + b"  k8s-dr:force: true\n"
+    hub.write(STACK_FILE, theirs)
+    (tmp_path / STACK_FILE).write_bytes(AFTER)
+    github.commit(STACK_FILE, "Failover")
+    assert hub.content("main", STACK_FILE) == theirs
+    assert len(hub.state["pulls"]) == 1
+
+
+def test_a_file_that_is_there_already_is_not_committed_again(hub: FakeGitHub, tmp_path: Path) -> None:
+    (tmp_path / STACK_FILE).write_bytes(BEFORE)
+    github.commit(STACK_FILE, "Failover")
+    assert hub.writes() == []
+
+
+def test_githubs_refusal_is_told_in_its_own_words(hub: FakeGitHub) -> None:
+    with pytest.raises(github.RefusedError, match="Not Found"):
+        github.gh("repos/acme/k8s-dr/nonsense")
