@@ -59,6 +59,12 @@ class ApiServer:
             status=answer.status, warnings=tuple(answer.headers.getlist("Warning")), body=json.loads(answer.data or b"{}")
         )
 
+    def read(self, item: dict[str, Any]) -> dict[str, Any] | None:
+        """The object as it is stored; None where there is none, or no such kind."""
+        answer = self._http.request("GET", f"{self.url}{self._path(item)}", timeout=20)
+        assert answer.status in (200, 404), answer.data
+        return dict(json.loads(answer.data)) if answer.status == 200 else None
+
     def delete(self, item: dict[str, Any]) -> None:
         """Gone afterwards, whether or not it was there."""
         answer = self._http.request("DELETE", f"{self.url}{self._path(item)}", timeout=20)

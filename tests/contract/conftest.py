@@ -13,12 +13,12 @@ import yaml
 from lab.tools import installed, toolbox
 from lab.tools.groups import GROUPS
 from settings.roles import Role
+from tests.examples import STATIC
 from tests.unit.recorder import COMBINATIONS, Recorder, Seen, deployed, revealed, run_program
 
 EVERYTHING: dict[str, Any] = {
     "peerReady": True,
-    "accessKeyId": "AKIAIOSFODNN7EXAMPLE",
-    "secretAccessKey": "wJalrXUtnFEMI/K7MDENG",
+    **STATIC,
     "aws": {"endpoint": "http://172.30.0.1:5555"},
     "backups": [
         {"name": "hourly-critical", "cron": "0 * * * *", "keep": "168h", "include": ["production", "databases"]},

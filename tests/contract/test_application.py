@@ -77,8 +77,8 @@ class Postgres:
         return self.run("psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-qAt", "-c", sql, database)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
+@contextmanager
+def a_server() -> Iterator[Postgres]:
     directory = Path(tempfile.mkdtemp(prefix="postgres-"))  # not below tmp_path, which is closed to nobody
     postgres = None
     try:
@@ -91,6 +91,12 @@ def server() -> Iterator[Postgres]:
         if postgres is not None:
             postgres.control("stop", "-m", "immediate")
         shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    with a_server() as postgres:
+        yield postgres
 
 
 @pytest.fixture
@@ -121,7 +127,7 @@ class Shop:
 
 
 @contextmanager
-def shop(directory: Path, database_port: int | None) -> Iterator[Shop]:
+def shop(directory: Path, database_port: int | None, peer_port: int | None = None) -> Iterator[Shop]:
     for name, text in (("token", "a token"), ("username", "app"), ("password", "secret")):
         (directory / name).write_text(text)
     port = free_port()
@@ -129,6 +135,8 @@ def shop(directory: Path, database_port: int | None) -> Iterator[Shop]:
     if database_port:
         environment |= {"DATABASE_HOST": "127.0.0.1", "DATABASE_PORT": str(database_port), "DATABASE_NAME": "app"}
         environment["DATABASE_CREDENTIALS"] = str(directory)
+    if peer_port:
+        environment |= {"DATABASE_PEER_HOST": "127.0.0.1", "DATABASE_PEER_PORT": str(peer_port)}
     with (directory / "shop.log").open("w") as log:
         process = subprocess.Popen([SHOP], env=environment, stdout=log, stderr=log)
     running = Shop(port)
@@ -232,21 +240,55 @@ def test_a_standby_serves_reads_refuses_writes_and_takes_them_once_promoted(post
 def test_a_server_that_freezes_is_given_up_in_time_and_found_again(postgres, tmp_path):
     with shop(tmp_path, postgres.port) as running:
         assert running.write(1)[0] == 201
-        processes = [
-            int(pid) for pid in postgres.query("select pid from pg_stat_activity where backend_type = 'client backend'").split()
-        ]
-        processes.append(int((postgres.data / "postmaster.pid").read_text().split()[0]))
-        try:
-            for pid in processes:
-                stop_if_there(pid)
+        with frozen(postgres):
             for sequence in (2, 3, 4):
                 began = time.monotonic()
                 assert running.write(sequence)[0] == 503
                 assert time.monotonic() - began < PATIENCE
-        finally:
-            for pid in processes:
-                stop_if_there(pid, "CONT")
         assert running.write(5)[0] == 201
+
+
+@needs_shop
+@needs_postgres
+def test_an_application_that_stands_by_writes_at_the_other_region_and_at_its_own_once_that_is_promoted(postgres, tmp_path):
+    with a_server() as writer:
+        with shop(tmp_path, postgres.port) as before:
+            assert before.write(1)[0] == 201  # what a standby would have from its primary
+        postgres.stand_by()
+        with shop(tmp_path, postgres.port, writer.port) as running:
+            assert running.write(2)[0] == 201
+            assert running.ask("GET", "/readyz")[0] == 200
+            assert running.ask("GET", "/orders/latest")[1]["sequence"] == 2
+            with frozen(writer):
+                began = time.monotonic()
+                assert running.write(3)[0] == 503
+                assert time.monotonic() - began < PATIENCE
+                for _ in range(3):
+                    status, found = running.ask("GET", "/orders/latest")
+                    assert (status, found["sequence"]) == (200, 1), "reads go on in the region's own standby"
+                postgres.control("promote")
+                until(
+                    "writes to be back, without a restart", lambda: running.write(4)[0] in (201, 409), timeout=10, interval=0.05
+                )
+                assert running.ask("GET", "/readyz")[0] == 200
+            assert running.write(5)[0] == 201
+        assert [row.sequence for row in ledger.read_rows(writer.query) if row.sequence > 3] == [], "the old writer is left alone"
+    assert [row.sequence for row in ledger.read_rows(postgres.query)] == [1, 4, 5]
+
+
+@contextmanager
+def frozen(postgres: Postgres) -> Iterator[None]:
+    """As if its region were dead: the machine takes connections, and nothing is ever answered."""
+    clients = "select pid from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
+    processes = [int(pid) for pid in postgres.query(clients).split()]
+    processes.append(int((postgres.data / "postmaster.pid").read_text().split()[0]))
+    for pid in processes:
+        stop_if_there(pid)
+    try:
+        yield
+    finally:
+        for pid in processes:
+            stop_if_there(pid, "CONT")
 
 
 def stop_if_there(pid: int, signal: str = "STOP") -> None:
@@ -277,6 +319,17 @@ def test_with_a_database_the_application_brings_its_own_credentials():
     (volume,) = [entry for entry in pod["volumes"] if entry["secret"]["secretName"] == manifests.DATABASE_SECRET]
     assert mounts[volume["name"]] == environment["DATABASE_CREDENTIALS"]
     assert container["readinessProbe"]["httpGet"]["path"] == "/healthz", "not the database's readiness"
+
+
+def test_an_application_that_may_write_elsewhere_is_told_where_and_whom_to_trust():
+    database = manifests.Database(username="app", password="p", peer="lb-primary.lab.internal", authority="PEM")
+    objects = manifests.documents("shop:1", database=database)
+    (secret,) = [entry for entry in objects if entry["metadata"]["name"] == manifests.DATABASE_SECRET]
+    assert secret["stringData"]["ca.crt"] == "PEM"
+    (deployment,) = [entry for entry in objects if entry["kind"] == "Deployment"]
+    environment = {entry["name"]: entry.get("value") for entry in deployment["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert environment["DATABASE_PEER_HOST"] == "lb-primary.lab.internal"
+    assert environment["DATABASE_CA"] == f"{environment['DATABASE_CREDENTIALS']}/ca.crt"
 
 
 def test_without_a_database_the_application_knows_of_none():

@@ -17,6 +17,7 @@ from tests.contract import cnpg
 from tests.contract.api_server import ApiServer, running
 from tests.contract.conftest import kubernetes_object, shared, tool
 from tests.contract.test_real_api_server import lost
+from tests.examples import STATIC
 from tests.unit.recorder import deployed, run_program
 
 ROLES: dict[str, tuple[Role, Role]] = {
@@ -26,6 +27,8 @@ ROLES: dict[str, tuple[Role, Role]] = {
     "fenced": ("primary", "secondary"),
 }
 """Stack, and the region that serves."""
+WITHOUT_A_STANDBY: dict[str, tuple[Role, Role]] = {"absent": ("secondary", "primary"), "recovered": ("secondary", "secondary")}
+"""The same, of a database that is recovered at a failover."""
 WAYS = list(itertools.product(("replica-bucket", "primary-bucket"), ("archive", "streaming")))
 """Where the standby reads the archive, and whether it has a connection too."""
 GROUPS = ("postgresql.cnpg.io/", "barmancloud.cnpg.io/")
@@ -36,16 +39,16 @@ STREAMING = {
     "certificates": {"server": "pg-server", "serverCa": "pg-ca", "clientCa": "pg-ca", "replication": "pg-replication"},
 }
 
-OUTSIDE_AWS = {
-    "accessKeyId": "AKIAIOSFODNN7EXAMPLE",
-    "secretAccessKey": "wJalrXUtnFEMI/K7MDENG",
-    "aws": {"endpoint": "http://172.30.0.1:5555"},
-}
+OUTSIDE_AWS = {**STATIC, "aws": {"endpoint": "http://172.30.0.1:5555"}}
 WITH_A_ROLE = {
-    "context": "prod",
-    "name": "prod",
-    "distribution": "eks",
-    "databaseRoleArn": "arn:aws:iam::123456789012:role/database",
+    "identity": "irsa",
+    "cluster": {
+        "context": "prod",
+        "name": "prod",
+        "distribution": "eks",
+        "oidcIssuer": "oidc.example.com",
+        "databaseRoleArn": "arn:aws:iam::123456789012:role/database",
+    },
 }
 
 GUIDE = """
@@ -119,17 +122,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 @cache
 def registered(role: str, source: str = "replica-bucket", replication: str = "archive", *, smallest: bool = False) -> Objects:
     """What the program registers in one role for the operator and its plugin; `smallest` as in a cluster outside of AWS."""
-    stack, active = ROLES[role]
+    stack, active = {**ROLES, **WITHOUT_A_STANDBY}[role]
     database: dict[str, Any] = {"name": "app-database", "namespace": "databases", "source": source, "replication": replication}
     if replication == "streaming":
         database["streaming"] = STREAMING
     database |= {"instances": 1, "walStorage": None} if smallest else {}
     changes = {
+        "tier": "backup-restore" if role in WITHOUT_A_STANDBY else "pilot-light",
         **deployed(active),
         "peerReady": True,
         "databases": [database],
         "databasePasswords": {"app-database": "of the owner, the same in both"},
-        **(OUTSIDE_AWS if smallest else {"cluster": WITH_A_ROLE}),
+        **(OUTSIDE_AWS if smallest else WITH_A_ROLE),
     }
     items = [kubernetes_object(seen) for seen in run_program(stack, changes).custom() if seen.provider == "kubernetes"]
     return [item for item in items if item["apiVersion"].startswith(GROUPS)]
@@ -190,6 +194,23 @@ def test_every_object_of_a_role_is_accepted_without_a_warning(
     assert {"Cluster", "ObjectStore", "ScheduledBackup"} <= {item["kind"] for item in items}
     for item in items:
         accept(item, server)
+
+
+@pytest.mark.parametrize("smallest", [False, True], ids=["production", "smallest"])
+def test_what_a_failover_recovers_is_accepted_beside_what_was_there_before_it(smallest: bool, server: ApiServer) -> None:
+    before, after = (registered(role, smallest=smallest) for role in ("absent", "recovered"))
+    assert {item["kind"] for item in before} == {"ObjectStore"}
+    assert {item["kind"] for item in after} - {"ObjectStore"} == {"Cluster", "ScheduledBackup"}
+    with stored(before, server):
+        for item in after:
+            accept(item, server)
+
+
+def test_what_was_recovered_can_be_what_was_promoted_and_the_operator_sees_no_other_cluster(server: ApiServer) -> None:
+    recovered, promoted = (first(registered(role), "Cluster") for role in ("recovered", "promoted"))
+    assert recovered["spec"] == promoted["spec"]
+    with stored([recovered], server):
+        accept(promoted, server)
 
 
 def test_the_first_backup_of_the_primary_is_among_what_is_judged() -> None:

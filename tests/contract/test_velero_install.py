@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from settings.model import Images
+from settings.images import Images
 from tests.contract.conftest import kubernetes_object, printed
 from tests.unit.recorder import run_program
 
