@@ -6,7 +6,7 @@ PY := .venv/bin/python
 K ?=
 ARGS ?=
 
-.PHONY: help setup style tools check test test-lab demo rehearsal lab down requirements charts
+.PHONY: help setup style tools check test test-lab demo rehearsal lab down requirements charts policy
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -14,7 +14,7 @@ help: ## this list
 demo: setup ## two regions, one dies, the other takes over; prints the recovery report (rehearsal where the lab cannot run)
 	@$(PY) -m lab demo $(ARGS)
 
-test: setup style ## every test, the fast ones first
+test: setup policy/.venv/.ready style ## every test, the fast ones first
 	@$(PY) -m pytest tests/unit
 	@$(PY) -m lab.tools
 	@$(PY) -m pytest tests/contract tests/engine tests/lab -v --durations=15
@@ -26,6 +26,7 @@ style:
 	@$(PY) -m ruff check --quiet .
 	@$(PY) -m ruff format --quiet --check .
 	@$(PY) -m mypy --no-error-summary
+	@.venv/bin/zizmor --offline --quiet .github
 
 test-lab: setup ## the lab's tests alone; K=expression chooses among them
 	@$(PY) -m pytest tests/lab -v $(if $(K),-k "$(K)")
@@ -45,6 +46,15 @@ tools: setup ## build the lab's tools into the user's cache, once
 charts: setup ## fetch the charts of the operators that this program installs, checked against charts/charts.lock
 	@$(PY) -m charts.fetch
 
+policy: setup tools policy/.venv/.ready ## the policy pack over each stack, whichever region serves, by the real engine
+	@$(PY) -m pytest tests/unit/policy tests/engine/test_policy.py -v
+
+policy/.venv/.ready: policy/requirements.txt | .venv/.ready
+	@$(PYTHON) -m venv policy/.venv
+	@echo "  … Python packages of the policy pack"
+	@policy/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r policy/requirements.txt
+	@touch $@
+
 setup: .venv/.ready ## the Python environment
 
 .venv/.ready: requirements-dev.txt
@@ -57,4 +67,5 @@ setup: .venv/.ready ## the Python environment
 requirements: setup ## compile the pinned requirements anew from pyproject.toml (needs uv)
 	uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 pyproject.toml --group lab --group dev -o requirements-dev.txt
 	uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 pyproject.toml -c requirements-dev.txt -o requirements.txt
+	cd policy && uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 requirements.in -o requirements.txt
 	cd lab/tools/requirements && uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 --no-emit-package psycopg2 cloud-tools.in -o cloud-tools.txt

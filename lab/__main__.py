@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from typing import NoReturn
 
 from dnslib import DNSRecord
@@ -25,6 +26,7 @@ from lab.tools.go import ToolError
 from lab.tools.packages import PackagesError
 from lab.waiting import TimedOutError
 from lab.world import Lab, LabError
+from settings.presets import DEFAULT, PRESETS
 
 _EXPECTED = (
     LabError,
@@ -45,7 +47,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lab", description="Two regions on one machine.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     shown = commands.add_parser("demo", help="two regions, one dies, the other takes over; the recovery report")
-    shown.add_argument("--replication", choices=["archive", "streaming"], default="archive", help="how rows reach the standby")
+    shown.add_argument("--tier", choices=list(PRESETS), default=DEFAULT, help=f"what is kept in the other region ({DEFAULT})")
+    shown.add_argument("--replication", choices=["archive", "streaming"], help="how rows reach the standby (the tier's)")
     shown.add_argument(
         "--source", choices=["replica-bucket", "primary-bucket"], default="replica-bucket", help="which archive the standby reads"
     )
@@ -88,7 +91,8 @@ def _plan(options: argparse.Namespace) -> databases.Plan:
     if options.command != "demo":
         return databases.Plan()
     several = {"instances": options.instances, "antiAffinity": "preferred"} if options.instances > 1 else {}
-    return databases.Plan(replication=options.replication, source=options.source, changes=several)
+    plan = databases.Plan(tier=options.tier, source=options.source, changes=several)
+    return replace(plan, replication=options.replication or ("streaming" if plan.preset.streams else "archive"))
 
 
 def _interrupt(*_: object) -> NoReturn:

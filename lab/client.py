@@ -21,12 +21,14 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
 from dnslib import QTYPE, RCODE, DNSRecord
 
 from lab.samples import Sample, Write, reads_log, rfc3339, writes_log
+from lab.waiting import until
 
 TIMEOUT = 1.0
 """Seconds that a name query, a connection and an answer may each take; then the request has failed and the next is made."""
@@ -65,6 +67,21 @@ class Resolver:
         lifetime = min(record.ttl for record in [*records["CNAME"], *records["A"]])
         self._address, self._expires = str(records["A"][0].rdata), self._clock() + lifetime
         return self._address
+
+
+def resolver_at(address: str, make: Callable[[], Resolver]) -> Resolver:
+    """A resolver that was just told `address`: where several regions answer, the one of a user whom that region serves.
+
+    Raises TimedOutError if the name server does not name it within a minute.
+    """
+
+    def told() -> Resolver | None:
+        resolver = make()
+        return resolver if resolver.address() == address else None
+
+    found = until(f"the name server to answer with {address}", told, timeout=60, interval=0.05)
+    assert found is not None
+    return found
 
 
 def request(resolver: Resolver, name: str, port: int) -> Sample:
@@ -163,6 +180,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--log", required=True, type=Path, help="one line of JSON a request is appended to this file")
     parser.add_argument("--interval", type=float, default=0.2, help="seconds from one request to the next (0.2)")
     parser.add_argument("--no-cache", action="store_true", help="ask the name server before every request, whatever the TTL")
+    parser.add_argument("--first-row", type=int, default=1, help="number of the first row that is recorded (1)")
+    parser.add_argument("--begin-at", metavar="ADDRESS", help="begin once the name server has answered with this address")
     parser.add_argument(
         "--write",
         action="store_true",
@@ -172,8 +191,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: ended.set())
-    user = (Resolver(options.name, options.server, cache=not options.no_cache), options.name, options.port)
-    numbers = itertools.count(1)
+    make = partial(Resolver, options.name, options.server, cache=not options.no_cache)
+    user = (resolver_at(options.begin_at, make) if options.begin_at else make(), options.name, options.port)
+    numbers = itertools.count(options.first_row)
     calls: dict[Path, Callable[[], Sample]] = {options.log: lambda: request(*user)}
     if options.write:
         calls[writes_log(options.log)] = lambda: write_ledger(*user, next(numbers))

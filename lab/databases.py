@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -11,19 +12,30 @@ import yaml
 from lab import project
 from lab.operators import Kubectl
 from lab.regions import pki
+from settings.presets import DEFAULT, PRESETS, Preset
+from settings.tiers import Tier
 
 NAME = "app-database"
 NAMESPACE = "databases"
 OWNER = "app"
+ADDRESS = f"{NAME}-rw.{NAMESPACE}.svc"
+"""Of the region's own primary instance, as its pods call it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How the lab's database is replicated; `changes` are further keys of its configuration, as a person writes them."""
+    """The tier, and how the lab's database is replicated; `changes` are further keys of its configuration, as a person writes
+    them."""
 
+    tier: Tier = DEFAULT
     replication: Literal["archive", "streaming"] = "archive"
     source: Literal["replica-bucket", "primary-bucket"] = "replica-bucket"
     changes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def preset(self) -> Preset:
+        """What the tier keeps in the region that stands by."""
+        return PRESETS[self.tier]
 
     def configuration(self, image: str) -> dict[str, Any]:
         """Its entry in `databases`: the product's defaults but for its size."""
@@ -66,7 +78,8 @@ def bring_certificates(kubectl: Kubectl) -> None:
 
     On AWS cert-manager would issue them, from an issuer that both clusters have.
     """
-    bundle = pki.bundle([project.load_balancer(role) for role in ("primary", "secondary")], "streaming_replica")
+    names = [*(project.load_balancer(role) for role in ("primary", "secondary")), ADDRESS]
+    bundle = pki.bundle(names, "streaming_replica")
     secrets = [
         _secret(f"{NAME}-server-tls", bundle.server),
         _secret(f"{NAME}-client", bundle.client),
@@ -80,6 +93,12 @@ def bring_certificates(kubectl: Kubectl) -> None:
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
     for region in ("primary", "secondary"):
         kubectl(region, "apply", "-f", "-", stdin=yaml.safe_dump_all([namespace, *secrets]))
+
+
+def authority(kubectl: Kubectl, region: str) -> str:
+    """Certificate of who signed the servers' in both regions, in PEM."""
+    encoded = kubectl(region, "get", "secret", f"{NAME}-ca", "-n", NAMESPACE, "-o", r"jsonpath={.data.ca\.crt}")
+    return base64.b64decode(encoded).decode()
 
 
 def _metadata(name: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -14,27 +15,37 @@ from typing import Any
 from pydantic import SecretStr
 
 from components import etcd
+from components.access import Access
 from components.etcd import EtcdArgs
+from components.permissions import etcd_policy
+from lab.cloud.access_keys import ADMINISTRATOR, AccessKey
 from lab.paths import CHECKOUT
 from lab.regions import daemons, layout, namespaces
 from lab.regions.region import Region
 from lab.tools import roots
-from settings.model import Etcd, Images
+from settings.identity import AccessKey as StaticKey
+from settings.images import Images
+from settings.model import Etcd
 from settings.names import Names
 
 SCRIPT = CHECKOUT / "scripts" / "etcd-restore.sh"
-KEYS = {"AWS_ACCESS_KEY_ID": "lab", "AWS_SECRET_ACCESS_KEY": "lab-secret"}
-"""The lab's AWS asks for a signature and does not look whose it is."""
-
 SETTINGS = Etcd(certificates=str(layout.ETCD_PKI), directory=str(layout.ETCD_BACKUPS), keep_local="168h", timeout="4m")
+
+
+_ALLOW = (
+    "import boto3, sys; "
+    "boto3.client('iam').put_user_policy(UserName=sys.argv[1], PolicyName=sys.argv[1], PolicyDocument=sys.argv[2])"
+)
+"""The image's AWS CLI has the commands that a backup and a restore need, and none of IAM's."""
 
 
 class EtcdError(Exception):
     """A command ended with an error, which is the message."""
 
 
-def arguments(names: Names, images: Mapping[str, str], endpoint: str) -> EtcdArgs:
-    """The backup of one region as its stack would make it. `images` maps `etcd` and `aws-cli` to references."""
+def arguments(names: Names, images: Mapping[str, str], endpoint: str, key: AccessKey) -> EtcdArgs:
+    """The backup of one region as its stack would make it. `images` maps `etcd` and `aws-cli` to references; `key` is of the
+    user that the job is to AWS."""
     return EtcdArgs(
         names=names,
         settings=SETTINGS,
@@ -42,8 +53,7 @@ def arguments(names: Names, images: Mapping[str, str], endpoint: str) -> EtcdArg
         images=Images(etcd=images["etcd"], aws_cli=images["aws-cli"]),
         bucket=names.bucket("etcd"),
         endpoint=endpoint,
-        access_key_id=SecretStr(KEYS["AWS_ACCESS_KEY_ID"]),
-        secret_access_key=SecretStr(KEYS["AWS_SECRET_ACCESS_KEY"]),
+        access=Access(key=StaticKey(access_key_id=SecretStr(key.identifier), secret_access_key=SecretStr(key.secret))),
     )
 
 
@@ -51,7 +61,7 @@ def manifests(args: EtcdArgs) -> list[dict[str, Any]]:
     """Everything of the component, as kubectl takes it."""
     rbac = "rbac.authorization.k8s.io/v1"
     return [
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": etcd.account(args.role_arn)},
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": etcd.account(args.access.role_arn)},
         {"apiVersion": rbac, "kind": "Role", "metadata": etcd.metadata(), "rules": etcd.rules()},
         {"apiVersion": rbac, "kind": "RoleBinding", "metadata": etcd.metadata(), **etcd.binding()},
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": etcd.metadata(), "data": {"etcd-upload.sh": etcd.UPLOAD}},
@@ -76,7 +86,7 @@ class Restorer:
         self._programs = directory / "bin"
         self._programs.mkdir(parents=True, exist_ok=True)
         self._environment = {
-            **KEYS,
+            **ADMINISTRATOR.environment,
             "PATH": os.pathsep.join((str(self._programs), str(etcdutl.parent), os.environ["PATH"])),
             "HOME": str(directory),
             "AWS_ENDPOINT_URL": endpoint,
@@ -95,12 +105,24 @@ class Restorer:
         wrapper.chmod(0o755)
 
     def run(self, *command: str) -> str:
-        """What the command says; EtcdError if it fails."""
+        """What the command says, run as the administrator of the lab's AWS; EtcdError if it fails."""
         inside = [*namespaces.inside(namespaces.WAN), *command]
         ran = subprocess.run(inside, env=self._environment, capture_output=True, text=True, check=False)
         if ran.returncode:
             raise EtcdError(f"{shlex.join(command)}: {ran.stderr.strip() or ran.stdout.strip()}")
         return ran.stdout
+
+    def make_bucket(self, names: Names) -> None:
+        """The bucket and its key, and what the user of the backup may do: as the program's stack would have made them."""
+        bucket, user = names.bucket("etcd"), names.principal("etcd")
+        key = json.loads(self.run("aws", "kms", "create-key", "--output", "json"))["KeyMetadata"]["KeyId"]
+        self.run("aws", "kms", "create-alias", "--alias-name", names.key_alias, "--target-key-id", key)
+        self.run("aws", "s3api", "create-bucket", "--bucket", bucket)
+        encryption = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+        rules = {"Rules": [{"ApplyServerSideEncryptionByDefault": encryption, "BucketKeyEnabled": True}]}
+        encrypt = ("put-bucket-encryption", "--bucket", bucket, "--server-side-encryption-configuration", json.dumps(rules))
+        self.run("aws", "s3api", *encrypt)
+        self.run(sys.executable, "-c", _ALLOW, user, json.dumps(etcd_policy(names)))
 
     def restore(self, region: Region, *source: str) -> str:
         """Run the script for a region that is down; `source` are its options that say from what."""

@@ -62,12 +62,19 @@ def steps_of(outputs: Mapping[str, Any]) -> tuple[Step, ...]:
 
 
 def note_dns_changes(record: Record, changes: Iterable[Mapping[str, Any]], since: datetime) -> None:
-    """What Route 53's health check and the name did after `since`."""
+    """What Route 53's health checks and the name did after `since`. Of checks that combine others, the name tells enough."""
     for change in changes:
         time = datetime.fromisoformat(change["time"])
-        if time >= since:
-            what = "health check of the primary's record" if change["kind"] == "health-check" else change["id"]
+        if time >= since and change.get("type") != "CALCULATED":
+            what = f"health check of {_checked(change)}" if change["kind"] == "health-check" else change["id"]
             record.happened(f"{what}: {change['from']} → {change['to']}", time)
+
+
+def _checked(change: Mapping[str, Any]) -> str:
+    """What a health check asks, as a person calls it."""
+    if not str(change["target"]).endswith(".amazonaws.com"):
+        return str(change["target"])
+    return "the traffic flag, inverted" if change["inverted"] else "the traffic flag"
 
 
 def requests_by_region(log: Iterable[Request], since: datetime) -> dict[str, int]:

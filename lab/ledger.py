@@ -91,17 +91,30 @@ def _row(fields: dict[str, str]) -> Row:
 
 
 def count(
-    writes: Sequence[Write], reads: Sequence[Sample], rows: Sequence[Row], died: datetime, *, survivor: str = "secondary"
+    writes: Sequence[Write],
+    reads: Sequence[Sample],
+    rows: Sequence[Row],
+    died: datetime,
+    *,
+    survivor: str = "secondary",
+    relayed: Sequence[Write] = (),
 ) -> Ledger:
-    """Hold what one client was promised against what is there.
+    """Hold what clients were promised against what is there.
 
     `writes` and `reads` are the client's logs up to its end, `rows` all that the survivor's database had after that, `died` the
     moment at which the other region began to die. That region may have acknowledged rows for a moment longer: ages are counted
     from its last acknowledgement if that is later, so that the loss never looks smaller than it is.
+
+    `relayed` is the log of a second client, whom the survivor served all along: its rows are counted too, and durations are
+    the first client's. Until the first failure after `died` they went to the dead region's database, whoever acknowledged them.
     """
-    promised = {write.sequence: write for write in writes if write.ok}
+    promised = {write.sequence: write for write in (*writes, *relayed) if write.ok}
     present = {row.sequence: row for row in rows}
-    death = max([died, *(write.time for write in promised.values() if write.region != survivor)])
+    silent = min((write.time for write in relayed if not write.ok and write.time >= died), default=died)
+    by_dead = {write.sequence for write in writes if write.region != survivor} | {
+        write.sequence for write in relayed if write.time <= silent
+    }
+    death = max([died, *(write.time for write in promised.values() if write.sequence in by_dead)])
 
     def entry(sequence: int, time: datetime) -> Entry:
         return Entry(sequence=sequence, time=time, age_seconds=round((death - time).total_seconds(), 3))
@@ -118,7 +131,7 @@ def count(
         rows_acknowledged=len(promised),
         rows_acknowledged_before_death=sum(write.time <= death for write in promised.values()),
         rows_lost=len(lost),
-        rows_lost_by_survivor=sum(promised[sequence].region == survivor for sequence in lost),
+        rows_lost_by_survivor=len(lost.keys() - by_dead),
         rows_unacknowledged_present=len(present.keys() - promised.keys()),
         newest_lost=newest(lost),
         newest_surviving=newest(surviving),
@@ -151,7 +164,13 @@ class CountingProof:
 
 
 def prove_counting(
-    query: Query, writes: Sequence[Write], reads: Sequence[Sample], died: datetime, *, survivor: str = "secondary"
+    query: Query,
+    writes: Sequence[Write],
+    reads: Sequence[Sample],
+    died: datetime,
+    *,
+    survivor: str = "secondary",
+    relayed: Sequence[Write] = (),
 ) -> CountingProof:
     """Falsify the survivor's real table, count again as before, and put the table back as it was.
 
@@ -160,10 +179,10 @@ def prove_counting(
     """
 
     def counted() -> Ledger:
-        return count(writes, reads, read_rows(query), died, survivor=survivor)
+        return count(writes, reads, read_rows(query), died, survivor=survivor, relayed=relayed)
 
     present = {row.sequence for row in read_rows(query)}
-    phantom = max([*present, *(write.sequence for write in writes)], default=0) + 1
+    phantom = max([*present, *(write.sequence for write in (*writes, *relayed))], default=0) + 1
     removable = max((write.sequence for write in writes if write.ok and write.sequence in present), default=None)
     before = counted()
     with _falsified(query, phantom, removable):

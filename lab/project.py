@@ -16,6 +16,10 @@ from typing import Any
 import yaml
 
 from lab.paths import CHECKOUT
+from settings.identity import Part
+from settings.names import Names
+from settings.roles import Role
+from settings.topology import Topology
 
 PROGRAM = ("__main__.py", "settings", "components", "charts", "requirements.txt")
 NAME = "app.example.com"
@@ -25,6 +29,12 @@ ZONE = "example.com"
 def load_balancer(role: str) -> str:
     """The DNS name of a region's load balancer, which the lab's name server knows by itself."""
     return f"lb-{role}.lab.internal"
+
+
+def names(role: Role) -> Names:
+    """Of the committed topology, which the copy keeps."""
+    project = yaml.safe_load((CHECKOUT / "Pulumi.yaml").read_text())
+    return Names(topology=Topology.model_validate(project["config"]["topology"]["value"]), role=role)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +51,11 @@ class ProjectFiles:
 
     kubelet_roots: Mapping[str, str] | None = None
     ttl: int = 60
-    mode: str = "standby-takes-over"
-    """How the traffic moves: `dns.mode` of the settings."""
+    mode: str | None = None
+    """How the traffic moves: `dns.mode` of the settings; None leaves it to the tier."""
+
+    check: Mapping[str, Any] | None = None
+    """What a region's endpoint is asked: `dns.check` of the settings."""
 
     databases: tuple[Mapping[str, Any], ...] = ()
     """In place of the committed ones; see `lab_database`."""
@@ -54,6 +67,12 @@ class ProjectFiles:
 
     etcd: Mapping[str, Any] = field(default_factory=lambda: {"enabled": False})
     """Off by itself: the images that take snapshots, and an etcd to take them of, are only where real clusters run."""
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What asks AWS for something from within the clusters."""
+        used: dict[Part, bool] = {"velero": True, "database": bool(self.databases), "etcd": self.etcd.get("enabled") is not False}
+        return tuple(part for part, wanted in used.items() if wanted)
 
 
 def lab_database(**changes: Any) -> dict[str, Any]:
@@ -95,7 +114,8 @@ def _project_file(files: ProjectFiles) -> dict[str, Any]:
     # The environment that runs the lab has the program's requirements too, at the same pinned versions.
     project["runtime"]["options"]["virtualenv"] = sys.prefix
     config = project["config"]
-    config["dns"]["value"] |= {"zoneId": files.zone_id, "ttl": files.ttl, "mode": files.mode}
+    own = {"mode": files.mode, "check": files.check}
+    config["dns"]["value"] |= {"zoneId": files.zone_id, "ttl": files.ttl, **{key: value for key, value in own.items() if value}}
     for workload in config["workloads"]["value"]:
         # Ready is what can write; healthy what runs.
         workload["check"] = {"service": "shop", "path": "/readyz" if files.databases else "/healthz"}
@@ -122,6 +142,8 @@ def _stack_file(role: str, files: ProjectFiles) -> dict[str, Any]:
         },
         "k8s-dr:endpoint": load_balancer(role),
         "k8s-dr:peerReady": False,
+        # Clusters that are nowhere near AWS have no roles: their pods bring access keys of IAM users.
+        "k8s-dr:identity": "static",
         # How an S3-compatible, AWS-compatible endpoint is configured: this one key, for the engine and for Velero.
         "k8s-dr:aws": {"endpoint": files.endpoint},
     }

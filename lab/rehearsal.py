@@ -16,6 +16,7 @@ import boto3
 from dnslib import QTYPE, DNSRecord
 
 from lab import engine, project, stacks
+from lab.cloud.access_keys import ADMINISTRATOR
 from lab.cloud.cloud import Cloud
 from lab.console import step
 from lab.failover import ALIVE, DEAD, Record, fail_over, note_dns_changes, publish, requests_by_region, steps_of
@@ -80,8 +81,7 @@ class Rehearsal:
             "s3",
             endpoint_url=self.cloud.endpoint_url,
             region_name=PRIMARY.aws_region,
-            aws_access_key_id="operator-key-id",
-            aws_secret_access_key="operator-secret-key",  # noqa: S106 - moto takes any
+            **ADMINISTRATOR.client,
         )
         source, copy = (f"acme-database-{spec.aws_region}-123456789012" for spec in (PRIMARY, SECONDARY))
         keys = set(put_base_backup(s3, source, f"{DATABASE['name']}-primary-g1"))
@@ -105,7 +105,7 @@ def deployed(paths: LabPaths) -> Iterator[Rehearsal]:
     """Set up, deploy both stacks, and stop everything at the end, whatever happens."""
     hosts = {project.load_balancer(role): address for role, address in ADDRESSES.items()}
     cloud = Cloud(paths, hosts=hosts)
-    clusters = {role: RecordedCluster(operators_installed=True) for role in stacks.ROLES}
+    clusters: dict[str, RecordedCluster] = {role: RecordedCluster(operators_installed=True) for role in stacks.ROLES}
     try:
         for directory in (paths.project, paths.state, paths.logs):
             shutil.rmtree(directory, ignore_errors=True)
@@ -125,7 +125,7 @@ def deployed(paths: LabPaths) -> Iterator[Rehearsal]:
             databases=(DATABASE,),
         )
         rehearsal = Rehearsal(paths=paths, cloud=cloud, clusters=clusters, engine=chosen, pulumi=pulumi)
-        stacks.prepare(pulumi, files)
+        stacks.prepare(pulumi, files, cloud.create_user)
         stacks.deploy(pulumi, bring_first_backups=rehearsal.bring_first_backup)
         yield rehearsal
     finally:

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lab import engine, project
+from lab.cloud.access_keys import ADMINISTRATOR, AccessKey
 from lab.console import step
 from lab.pulumi import Pulumi
 from lab.regions.namespaces import inside
+from settings.roles import Role
 
-ROLES = ("primary", "secondary")
+ROLES: tuple[Role, ...] = ("primary", "secondary")
 PASSWORD = "correct horse battery staple"  # noqa: S105 - the lab's own, and the same on every machine
 PASSPHRASE = "lab"  # noqa: S105 - the lab's state holds nothing worth hiding
 
@@ -19,32 +21,35 @@ def cli(chosen: engine.Engine, root: Path, *, provider_log: Path, namespace: str
     """The CLI on the lab's copy of the project below `root`, in a network namespace if one is named."""
     (root / "state").mkdir(parents=True, exist_ok=True)
     environment = chosen.environment(backend=f"file://{root / 'state'}", passphrase=PASSPHRASE, provider_log=provider_log)
-    # moto takes any credentials; what it must not find is the user's own.
-    environment |= {
-        "AWS_ACCESS_KEY_ID": "operator-key-id",
-        "AWS_SECRET_ACCESS_KEY": "operator-secret-key",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
+    environment |= {**ADMINISTRATOR.environment, "AWS_EC2_METADATA_DISABLED": "true"}
     return Pulumi(directory=root / "project", environment=environment, prefix=inside(namespace) if namespace else ())
 
 
-def prepare(pulumi: Pulumi, files: project.ProjectFiles, *, static_credentials: bool = False) -> None:
-    """The copy of the project, both stacks, their secrets."""
+def prepare(pulumi: Pulumi, files: project.ProjectFiles, create_user: Callable[[str], AccessKey]) -> None:
+    """The copy of the project, both stacks, their secrets.
+
+    `create_user` makes an IAM user and gives an access key of it: what a person does who takes `identity: static`.
+    """
     project.create(pulumi.directory, files)
     for role in ROLES:
         pulumi.run("stack", "init", role)
         pulumi.secret(role, "backupEncryptionPassword", PASSWORD)
         for database in files.databases:
             give_password(pulumi, role, database["name"])
-        if static_credentials:
-            pulumi.secret(role, "accessKeyId", "velero-key-id")
-            pulumi.secret(role, "secretAccessKey", "velero-secret-key")
+        for part in files.parts:
+            key = create_user(project.names(role).principal(part))
+            give_secret(pulumi, role, f"staticCredentials.{part}.accessKeyId", key.identifier)
+            give_secret(pulumi, role, f"staticCredentials.{part}.secretAccessKey", key.secret)
 
 
 def give_password(pulumi: Pulumi, role: str, database: str) -> None:
-    """The password of a database's owner, by standard input: it must not stand in a process list."""
-    key = f'databasePasswords["{database}"]'
-    pulumi.run("config", "set", "--secret", "--path", key, "-s", role, stdin=PASSWORD)
+    """The password of a database's owner."""
+    give_secret(pulumi, role, f'databasePasswords["{database}"]', PASSWORD)
+
+
+def give_secret(pulumi: Pulumi, role: str, path: str, value: str) -> None:
+    """A part of a secret object, by standard input: it must not stand in a process list."""
+    pulumi.run("config", "set", "--secret", "--path", path, "-s", role, stdin=value)
 
 
 def deploy(pulumi: Pulumi, *, bring_first_backups: Callable[[], None] = lambda: None) -> None:

@@ -8,10 +8,10 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,7 @@ from lab import databases, engine, operators, project, stacks
 from lab.application import manifests
 from lab.cloud.cloud import Cloud
 from lab.console import say, step
-from lab.paths import CHECKOUT, LabPaths
-from lab.processes import Daemon
+from lab.paths import LabPaths
 from lab.pulumi import Pulumi
 from lab.regions import kubeconfig, layout, namespaces, network, preflight, teardown
 from lab.regions.region import Region
@@ -33,7 +32,6 @@ from lab.waiting import until
 
 GROUPS = ("pulumi", "region", "velero", "images", "application")
 SCHEDULES = ("daily-full", "hourly-critical")
-NAMESERVER = f"{network.WAN_ADDRESS}:53"
 
 
 class LabError(Exception):
@@ -64,6 +62,11 @@ class Lab:
         if self._engine is None:
             self._engine = engine.prepare(self.paths.root / "engine", self.tools.path("pulumi"))
         return self._engine
+
+    @property
+    def both_serve(self) -> bool:
+        """Whether users are sent to both regions."""
+        return self.plan is not None and self.plan.preset.both_regions
 
     @property
     def cloud(self) -> Cloud:
@@ -125,10 +128,17 @@ class Lab:
         if self.plan and self.plan.replication == "streaming":
             databases.bring_certificates(self.kubectl)
         stacks.deploy(self.pulumi, bring_first_backups=self.wait_replicated)
-        with step("the application, in the primary region and nowhere else"):
-            self.install_application()
+        self._install_applications()
         with step("backups from both schedules, replicated and seen by the secondary's Velero"):
             self.back_up()
+
+    def _install_applications(self) -> None:
+        standby = {"none": 0, "one": 1, "all": manifests.REPLICAS}[self.plan.preset.workloads] if self.plan else 0
+        with step(f"the application, in the primary region{'' if standby else ' and nowhere else'}"):
+            self.install_application()
+        if standby:
+            with step(f"the application in the secondary region too, {standby} of {manifests.REPLICAS}"):
+                self.install_application("secondary", standby)
 
     def prepare_project(self) -> None:
         references = {name: image.reference for name, image in self._images.items()}
@@ -144,9 +154,12 @@ class Lab:
             kubelet_roots={spec.name: layout.KUBELET_ROOT for spec in REGIONS},
             ttl=self.ttl,
             databases=(self.plan.configuration(references["postgresql"]),) if self.plan else (),
-            probe=f"http://{project.NAME}/",
+            tier=self.plan.tier if self.plan else None,
+            probe=f"http://{project.load_balancer('primary') if self.both_serve else project.NAME}/",
+            # Whether the application runs, not whether it can write: when the writer's region is dead, nobody can.
+            check={"protocol": "http", "path": "/healthz"} if self.both_serve else None,
         )
-        stacks.prepare(self.pulumi, files, static_credentials=True)
+        stacks.prepare(self.pulumi, files, self.cloud.create_user)
 
     def down(self) -> None:
         """Stop everything that any command of this lab started, and say what could not be stopped."""
@@ -182,11 +195,19 @@ class Lab:
             raise LabError(f"kubectl {shlex.join(args)} ({region}): {ran.stderr.strip() or ran.stdout.strip()}")
         return ran.stdout
 
-    def install_application(self, region: str = "primary") -> None:
-        database = manifests.Database(username=databases.OWNER, password=stacks.PASSWORD) if self.plan else None
-        documents = manifests.documents(self._images["shop"].reference, database=database)
+    def install_application(self, region: str = "primary", replicas: int = manifests.REPLICAS) -> None:
+        database = self._application_database(region, self.plan) if self.plan else None
+        documents = manifests.documents(self._images["shop"].reference, replicas, database=database)
         self.kubectl(region, "apply", "-f", "-", stdin=yaml.safe_dump_all(documents))
         self.kubectl(region, "rollout", "status", "-n", manifests.NAMESPACE, f"deployment/{manifests.NAME}", "--timeout=120s")
+
+    def _application_database(self, region: str, plan: databases.Plan) -> manifests.Database:
+        """The region's own; and, where applications of both regions run and can reach it, the other's."""
+        own = manifests.Database(username=databases.OWNER, password=stacks.PASSWORD, host=databases.ADDRESS)
+        if plan.preset.workloads == "none" or plan.replication != "streaming":
+            return own
+        peer = project.load_balancer("secondary" if region == "primary" else "primary")
+        return replace(own, peer=peer, authority=databases.authority(self.kubectl, region))
 
     def back_up(self) -> None:
         """A Backup from each of the primary's schedules, at once, and the wait until the other region could restore it."""
@@ -279,30 +300,6 @@ class Lab:
                 key = f"{event['verb']} {event['objectRef']['resource']}"
                 counts[key] = counts.get(key, 0) + 1
         return counts
-
-    def start_client(self, log: Path, *, cache: bool = True) -> Callable[[], None]:
-        """A user, in a process of its own, who writes too where there is a database; call what is returned to end it."""
-        daemon = Daemon(self.paths, "client")
-        daemon.start(
-            [
-                *network.inside(namespaces.WAN),
-                sys.executable,
-                "-m",
-                "lab.client",
-                "--name",
-                project.NAME,
-                "--server",
-                NAMESERVER,
-                "--port",
-                "80",
-                "--log",
-                str(log),
-                *([] if cache else ["--no-cache"]),
-                *(["--write"] if self.plan else []),
-            ],
-            cwd=CHECKOUT,
-        )
-        return daemon.stop
 
     # For people
 

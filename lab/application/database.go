@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,9 @@ import (
 
 // What a request may wait for the database, connecting included. Its answer must come while the client still listens.
 const databaseTimeout = 2 * time.Second
+
+// How long of that a read waits for the database that takes writes before it is content with what its own region has.
+const writerTimeout = time.Second
 
 const (
 	createLedger = `create table if not exists ledger (
@@ -42,37 +46,64 @@ var (
 
 // ledger is the table of orders. The database behind it may go away, come back, and be promoted at any time.
 type ledger struct {
-	pool *pgxpool.Pool
+	// The database that takes writes: this region's or, where there are two, whichever region's does.
+	writer *pgxpool.Pool
+	// This region's, whatever it is; nil where there is no other region.
+	local *pgxpool.Pool
 }
 
 // openLedger connects to nothing yet: the application starts while its database is away. It returns nil where none is configured.
+//
+// With DATABASE_PEER_HOST, the other region's database, it writes to the one of the two that takes writes, its own region's first: while
+// this region stands by that is the other's, and after a promotion its own, without a restart.
 func openLedger() (*ledger, error) {
-	host := os.Getenv("DATABASE_HOST")
+	host, port := os.Getenv("DATABASE_HOST"), os.Getenv("DATABASE_PORT")
 	if host == "" {
 		return nil, nil
 	}
+	here, peer := net.JoinHostPort(host, port), os.Getenv("DATABASE_PEER_HOST")
+	if peer == "" {
+		writer, err := openPool("any", here)
+		return &ledger{writer: writer}, err
+	}
+	writer, err := openPool("read-write", here, net.JoinHostPort(peer, cmp.Or(os.Getenv("DATABASE_PEER_PORT"), port)))
+	if err != nil {
+		return nil, err
+	}
+	local, err := openPool("any", here)
+	return &ledger{writer: writer, local: local}, err
+}
+
+// openPool is given addresses to try in turn, and what a session must be able to do: "any" or "read-write".
+func openPool(sessions string, addresses ...string) (*pgxpool.Pool, error) {
 	options := url.Values{
-		"application_name": {"shop"},
-		"connect_timeout":  {"1"},
+		"application_name":     {"shop"},
+		"connect_timeout":      {"1"}, // seconds, for each address
+		"target_session_attrs": {sessions},
 		// Longer than databaseTimeout: a COMMIT that the server cancelled while it waited for a standby would count as successful.
 		"statement_timeout":       {"5s"},
 		"pool_max_conns":          {"8"},
 		"pool_ping_timeout":       {"1s"},
 		"pool_max_conn_idle_time": {"1m"},
+		// Each connection asks anew which host takes writes, even where no error ever told it to.
+		"pool_max_conn_lifetime":   {"5m"},
+		"pool_health_check_period": {"15s"},
+	}
+	if authority := os.Getenv("DATABASE_CA"); authority != "" {
+		options["sslmode"], options["sslrootcert"] = []string{"verify-full"}, []string{authority}
 	}
 	address := url.URL{
 		Scheme:   "postgres",
-		Host:     net.JoinHostPort(host, os.Getenv("DATABASE_PORT")),
+		Host:     strings.Join(addresses, ","),
 		Path:     os.Getenv("DATABASE_NAME"),
 		RawQuery: options.Encode(),
 	}
 	config, err := pgxpool.ParseConfig(address.String())
 	if err != nil {
-		return nil, fmt.Errorf("DATABASE_HOST, DATABASE_PORT and DATABASE_NAME must name a database: %w", err)
+		return nil, fmt.Errorf("DATABASE_HOST, DATABASE_PORT, DATABASE_NAME and DATABASE_CA must name a database: %w", err)
 	}
 	config.BeforeConnect = setCredentials
-	pool, err := pgxpool.NewWithConfig(context.Background(), config)
-	return &ledger{pool: pool}, err
+	return pgxpool.NewWithConfig(context.Background(), config)
 }
 
 // setCredentials reads the mounted Secret before every connection, so that a password that changes needs no restart.
@@ -105,7 +136,7 @@ func (l *ledger) record(ctx context.Context, o *order) error {
 }
 
 func (l *ledger) insert(ctx context.Context, o *order) error {
-	return l.use(ctx, func(conn *pgxpool.Conn) error {
+	return use(ctx, l.writer, func(conn *pgxpool.Conn) error {
 		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 			return tx.QueryRow(ctx, insertOrder, o.Sequence, o.ClientTime, o.WrittenIn, o.WrittenBy).Scan(&o.RecordedAt)
 		})
@@ -113,7 +144,7 @@ func (l *ledger) insert(ctx context.Context, o *order) error {
 }
 
 func (l *ledger) create(ctx context.Context) error {
-	err := l.use(ctx, func(conn *pgxpool.Conn) error {
+	err := use(ctx, l.writer, func(conn *pgxpool.Conn) error {
 		_, err := conn.Exec(ctx, createLedger)
 		return err
 	})
@@ -124,10 +155,24 @@ func (l *ledger) create(ctx context.Context) error {
 	return err
 }
 
-// read returns the order that the query finds, or errNoOrder. A standby may answer, too.
+// read returns the order that the query finds, or errNoOrder. It asks the database that takes writes, so that what was written is
+// read; where that one does not answer, the standby of its own region, which may lag behind it.
 func (l *ledger) read(ctx context.Context, query string, arguments ...any) (order, error) {
+	if l.local == nil {
+		return readFrom(ctx, l.writer, query, arguments...)
+	}
+	patience, cancel := context.WithTimeout(ctx, writerTimeout)
+	defer cancel()
+	o, err := readFrom(patience, l.writer, query, arguments...)
+	if isSilence(err) {
+		return readFrom(ctx, l.local, query, arguments...)
+	}
+	return o, err
+}
+
+func readFrom(ctx context.Context, pool *pgxpool.Pool, query string, arguments ...any) (order, error) {
 	var o order
-	err := l.use(ctx, func(conn *pgxpool.Conn) error {
+	err := use(ctx, pool, func(conn *pgxpool.Conn) error {
 		row := conn.QueryRow(ctx, query, arguments...)
 		return row.Scan(&o.Sequence, &o.ClientTime, &o.RecordedAt, &o.WrittenIn, &o.WrittenBy)
 	})
@@ -140,7 +185,7 @@ func (l *ledger) read(ctx context.Context, query string, arguments ...any) (orde
 // writable says why the database does not take writes, or nil.
 func (l *ledger) writable(ctx context.Context) error {
 	var primary bool
-	err := l.use(ctx, func(conn *pgxpool.Conn) error {
+	err := use(ctx, l.writer, func(conn *pgxpool.Conn) error {
 		return conn.QueryRow(ctx, "select not pg_is_in_recovery()").Scan(&primary)
 	})
 	if err == nil && !primary {
@@ -150,15 +195,19 @@ func (l *ledger) writable(ctx context.Context) error {
 }
 
 // use lends a connection, and drops what a database that went away has left in the pool.
-func (l *ledger) use(ctx context.Context, query func(*pgxpool.Conn) error) error {
-	err := l.pool.AcquireFunc(ctx, query)
-	var answered *pgconn.PgError
-	silent := err != nil && !errors.Is(err, pgx.ErrNoRows) && !errors.As(err, &answered)
-	// Silence: what else is connected to that server is dead as well. A standby: the Service may lead to the primary by now.
-	if silent || hasCode(err, readOnly) {
-		l.pool.Reset()
+func use(ctx context.Context, pool *pgxpool.Pool, query func(*pgxpool.Conn) error) error {
+	err := pool.AcquireFunc(ctx, query)
+	// Silence: what else is connected to that server is dead as well. A standby: its address may lead to the primary by now.
+	if isSilence(err) || hasCode(err, readOnly) {
+		pool.Reset()
 	}
 	return err
+}
+
+// isSilence: no server has answered, not even with an error.
+func isSilence(err error) bool {
+	var answered *pgconn.PgError
+	return err != nil && !errors.Is(err, pgx.ErrNoRows) && !errors.Is(err, errNoOrder) && !errors.As(err, &answered)
 }
 
 func hasCode(err error, code string) bool {

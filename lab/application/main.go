@@ -3,8 +3,9 @@
 // Its answer shows that everything it was given came along: GREETING from a ConfigMap (environment), a token from a Secret (the file
 // named by TOKEN_FILE; only the start of its SHA-256 is told), REGION and POD from the downward API.
 //
-// With DATABASE_HOST (and _PORT, _NAME, _CREDENTIALS: a directory with username and password) it also keeps a ledger in PostgreSQL:
-// POST /orders answers 201 once the row is committed. Without, it keeps no state at all.
+// With DATABASE_HOST (and _PORT, _NAME, _CREDENTIALS: a directory with username and password; _CA: a file with who vouches for the
+// servers) it also keeps a ledger in PostgreSQL: POST /orders answers 201 once the row is committed. DATABASE_PEER_HOST (and _PEER_PORT)
+// is the other region's, for an application that runs beside a standby. Without DATABASE_HOST it keeps no state at all.
 package main
 
 import (

@@ -11,8 +11,10 @@ LABELS = {"app": NAME}
 GREETING = "Hello from the shop"
 TOKEN = "a-token-that-only-a-restore-can-bring"  # noqa: S105 - the lab's own, and the same on every machine
 PORT = 8080
+REPLICAS = 3
 DATABASE_SECRET = "shop-database"  # noqa: S105 - its name
 CREDENTIALS = "/etc/shop-database"
+AUTHORITY = "ca.crt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +27,14 @@ class Database:
     host: str = "app-database-rw.databases.svc"
     port: int = 5432
     name: str = "app"
+    peer: str | None = None
+    """The other region's database, for an application that runs while its own region's takes no writes."""
+
+    authority: str | None = None
+    """Certificate, in PEM, of who vouches for both; without it the servers' certificates are not looked at."""
 
 
-def documents(image: str, replicas: int = 3, *, database: Database | None = None) -> list[dict[str, Any]]:
+def documents(image: str, replicas: int = REPLICAS, *, database: Database | None = None) -> list[dict[str, Any]]:
     """The application's objects, in an order in which they can be created one after the other.
 
     `image`: the reference of the shop image. A Service of type LoadBalancer answers on port 80. Without a `database` the
@@ -74,7 +81,11 @@ def _credentials(database: Database) -> dict[str, Any]:
         "kind": "Secret",
         "metadata": _metadata() | {"name": DATABASE_SECRET},
         "type": "kubernetes.io/basic-auth",
-        "stringData": {"username": database.username, "password": database.password},
+        "stringData": {
+            "username": database.username,
+            "password": database.password,
+            **({AUTHORITY: database.authority} if database.authority else {}),
+        },
     }
 
 
@@ -84,6 +95,8 @@ def _database_environment(database: Database) -> list[dict[str, Any]]:
         {"name": "DATABASE_PORT", "value": str(database.port)},
         {"name": "DATABASE_NAME", "value": database.name},
         {"name": "DATABASE_CREDENTIALS", "value": CREDENTIALS},
+        *([{"name": "DATABASE_PEER_HOST", "value": database.peer}] if database.peer else []),
+        *([{"name": "DATABASE_CA", "value": f"{CREDENTIALS}/{AUTHORITY}"}] if database.authority else []),
     ]
 
 

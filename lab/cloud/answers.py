@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -28,11 +29,13 @@ class Reply:
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """`hosts` are names outside the zones, in small letters, and their IPv4 addresses; `healthy` is by health check id."""
+    """`hosts` are names outside the zones, in small letters, and their IPv4 addresses; `healthy` is by health check id; `chance`
+    is a number from 0 up to 1, by which one of several records is chosen."""
 
     data: Route53
     hosts: Mapping[str, str]
     healthy: Callable[[str], bool]
+    chance: Callable[[], float] = random.random
 
     def reply(self, name: str, kind: str) -> Reply:
         """The answer to a question for records of type `kind`; a CNAME's target is followed as far as it is known here."""
@@ -65,15 +68,18 @@ class Answers:
         zone = self._zone(name)
         return [record for record in zone.records if (record.name, record.type) == (name, kind)] if zone else []
 
+    def _choose(self, name: str, kind: str) -> Record | None:
+        return choose(self._group(name, kind), self._is_healthy, self.chance)
+
     def _resolve(self, name: str, kind: str, depth: int) -> Iterator[RR]:
         if not depth:
             return
-        if chosen := choose(self._group(name, kind), self._is_healthy):
+        if chosen := self._choose(name, kind):
             if chosen.alias is None:
                 yield from _rrs(name, chosen)
             else:
                 yield from self._follow_alias(name, chosen.alias.name, kind, depth)
-        elif kind != "CNAME" and (chosen := choose(self._group(name, "CNAME"), self._is_healthy)):
+        elif kind != "CNAME" and (chosen := self._choose(name, "CNAME")):
             yield from _rrs(name, chosen)
             for target in map(plain, chosen.values):
                 if kind == "A":

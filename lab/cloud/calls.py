@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from lab.cloud import moto_state
+from lab.cloud import enforcement, moto_state
+from lab.cloud.access_keys import ADMINISTRATOR
 from lab.cloud.access_log import BLACK_HOLE, REPLICATOR, Request, fields, user_agent
 from lab.cloud.black_hole import BlackHoles, SilenceError, Upload
 from lab.cloud.buckets import WANTS_BODY, Answer, Buckets
@@ -17,6 +18,7 @@ from lab.cloud.lines import JsonLines, timestamp
 from lab.cloud.operations import NEED_US_EAST_1, operation
 from lab.cloud.scope import GLOBAL_REGION, target
 
+_FORBIDDEN = "403"
 _FORM = "application/x-www-form-urlencoded"
 
 Environ = dict[str, Any]
@@ -32,6 +34,8 @@ class Aws:
         self.buckets = Buckets()
         self.moto = DomainDispatcherApplication(create_backend_app)
         moto_state.enforce_route53_rules()
+        moto_state.create_administrator(ADMINISTRATOR)
+        enforcement.enforce()
 
 
 class Call:
@@ -61,16 +65,19 @@ class Call:
     def serve(self, start_response: StartResponse) -> Iterable[bytes]:
         self.swallow()
         body = self._take_body()
-        answer = self._aws.buckets.answer(self._operation, self._target, body) if self._target.service == "s3" else None
+        try:
+            head, parts = self._ask_moto()
+        except Exception:
+            if self._swallowed is None:
+                self._log(500)
+            raise
+        # Whatever else is wrong with a request, nobody is told who may not make it.
+        allowed = not head[0].startswith(_FORBIDDEN)
+        answer = (
+            self._aws.buckets.answer(self._operation, self._target, body) if allowed and self._target.service == "s3" else None
+        )
         if answer is not None:
             head, parts = _head(answer), [answer.body]
-        else:
-            try:
-                head, parts = self._ask_moto()
-            except Exception:
-                if self._swallowed is None:
-                    self._log(500)
-                raise
         status = int(head[0].split()[0])
         if answer is None and self._target.service == "s3" and status < 300:
             names = {name.lower(): value for name, value in head[1]}
@@ -92,7 +99,8 @@ class Call:
     def _regions(self) -> list[str]:
         """Every region that has to be there for the request to be answered; the one that was asked first."""
         asked = self._target
-        homes = [moto_state.bucket_region(bucket) for bucket in (asked.bucket, asked.copied_from) if bucket]
+        source = asked.copied_from.bucket if asked.copied_from else None
+        homes = [moto_state.bucket_region(bucket) for bucket in (asked.bucket, source) if bucket]
         control = GLOBAL_REGION if asked.service == "s3" and self._operation in NEED_US_EAST_1 else None
         return list(dict.fromkeys(region for region in (asked.region, *homes, control) if region))
 
@@ -103,6 +111,7 @@ class Call:
         environ["wsgi.input"] = upload
         if self._target.service == "s3":
             # moto reads the bucket from the host, or from the path: one of them must be the same for everybody.
+            environ[enforcement.SENT] = (environ.get("HTTP_HOST", ""), environ["RAW_URI"])
             environ["HTTP_HOST"] = "s3.amazonaws.com"
             if self._target.virtual_host:
                 bucket = f"/{self._target.bucket}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.cloud import access_log
+from lab.cloud.access_keys import AccessKey
 from lab.cloud.access_log import Request
 from lab.cloud.lines import read_lines, read_state
 from lab.paths import CHECKOUT, LabPaths
@@ -146,6 +147,10 @@ class Cloud:
     def create_zone(self, name: str) -> str:
         """The id of the public hosted zone, made if there is none."""
         return str(self._control("PUT", f"zone/{name}")["id"])
+
+    def create_user(self, name: str) -> AccessKey:
+        """An access key of the IAM user, made if there is none. It may do what the policies attached to the user say."""
+        return AccessKey(**self._control("PUT", f"user/{name}"))
 
     # Details
 

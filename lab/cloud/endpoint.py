@@ -3,6 +3,7 @@
     python -m lab.cloud.endpoint --listen 172.30.0.1:5555 --log FILE [--state FILE]
 
 Path-style and virtual-host S3, every region and service at one address, no TLS. Every request is one line of the access log.
+Every request needs an access key, and what its user may do is what its policies say: `enforcement.py`.
 moto runs in this process, so a bucket's region and the records of a zone are looked up and never asked for.
 
 What the lab itself asks, at paths below `/_lab/`, is neither logged nor ever swallowed:
@@ -13,6 +14,7 @@ What the lab itself asks, at paths below `/_lab/`, is neither logged nor ever sw
     GET                /_lab/journal/SEQUENCE         what happened in the buckets after SEQUENCE
     GET                /_lab/route53                  zones, records and health checks
     PUT                /_lab/zone/NAME                make the hosted zone if there is none; answers its id
+    PUT                /_lab/user/NAME                make the IAM user if there is none; answers an access key
 
 A silent region's requests are held open, without a byte of an answer, until the caller gives up or the region is back; so are
 those under way. It covers whatever is signed for that region (with us-east-1 also IAM, Route 53 and changes of bucket
@@ -26,6 +28,7 @@ import json
 import signal
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +83,8 @@ class Endpoint:
                 self._lag = float(argument)
             case "PUT", "zone" if argument:
                 return {"id": moto_state.ensure_zone(argument)}
+            case "PUT", "user" if argument:
+                return asdict(moto_state.ensure_user(argument))
             case _:
                 raise LookupError(what)
         return self._state()

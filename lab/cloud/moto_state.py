@@ -5,14 +5,18 @@ moto runs in the endpoint's process, at the version that pyproject.toml pins.
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import Any
 
+from moto.iam.models import iam_backends
+from moto.kms.models import kms_backends
 from moto.route53.exceptions import Route53ClientError
 from moto.route53.models import RecordSet, Route53Backend, route53_backends
 from moto.s3.models import s3_backends
 
 from lab.cloud import route53_rules
+from lab.cloud.access_keys import AccessKey
 from lab.cloud.records import Alias, HealthCheck, Record, Route53, Zone, plain
 
 _ACCOUNT = "123456789012"
@@ -44,6 +48,72 @@ def is_kms_encrypted(bucket: str, key: str, version: str) -> bool:
     """Whether a version of an object is encrypted by KMS; False if it is gone already."""
     found = s3_backends[_ACCOUNT]["aws"].get_object(bucket, key, version_id=version)
     return found is not None and found.encryption == "aws:kms"
+
+
+def has_object(bucket: str, key: str, version: str | None) -> bool:
+    return bucket in _buckets() and s3_backends[_ACCOUNT]["aws"].get_object(bucket, key, version_id=version) is not None
+
+
+def bucket_policy(bucket: str) -> dict[str, Any] | None:
+    policy = getattr(_buckets().get(bucket), "policy", None)
+    return None if policy is None else dict(json.loads(policy))
+
+
+# KMS
+
+
+def default_key(bucket: str) -> str | None:
+    """ARN of the KMS key that a bucket encrypts with unless a request says otherwise; None where it is not one of KMS."""
+    rule = (getattr(_buckets().get(bucket), "encryption", None) or {}).get("Rule") or {}
+    named = (rule.get("ApplyServerSideEncryptionByDefault") or {}).get("KMSMasterKeyID")
+    return key_arn(bucket_region(bucket) or "", named) if named else None
+
+
+def object_key(bucket: str, key: str, version: str | None) -> str | None:
+    """ARN of the KMS key of an object; None where it has none, or there is no such object."""
+    found = s3_backends[_ACCOUNT]["aws"].get_object(bucket, key, version_id=version) if bucket in _buckets() else None
+    if found is None or found.encryption != "aws:kms":
+        return None
+    return key_arn(bucket_region(bucket) or "", found.kms_key_id) if found.kms_key_id else default_key(bucket)
+
+
+def key_arn(region: str, identifier: str) -> str:
+    """ARN of a KMS key by its id, its ARN or an alias; the identifier itself if there is none."""
+    home = identifier.split(":")[3] if identifier.startswith("arn:") else region
+    alias = identifier[identifier.index("alias/") :] if "alias/" in identifier else None
+    for key in list(kms_backends[_ACCOUNT][home].keys.values()):
+        if alias in key.aliases or identifier in (key.id, key.arn):
+            return str(key.arn)
+    return identifier
+
+
+def aliases(key: str) -> tuple[str, ...]:
+    """Aliases of the KMS key with this ARN."""
+    found = kms_backends[_ACCOUNT][key.split(":")[3]].keys.get(key.rpartition("/")[2])
+    return () if found is None else tuple(sorted(found.aliases))
+
+
+# IAM
+
+
+def create_administrator(key: AccessKey) -> None:
+    """A user who may do everything, with this very access key."""
+    backend = iam_backends[_ACCOUNT]["aws"]
+    if "administrator" in backend.users:
+        return
+    backend.create_user("us-east-1", "administrator")
+    document = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+    backend.put_user_policy("administrator", "administrator", json.dumps(document))
+    made = backend.create_access_key("administrator")
+    made.access_key_id, made.secret_access_key = key.identifier, key.secret
+
+
+def ensure_user(name: str) -> AccessKey:
+    """The access key of the IAM user `name`, both made if there are none. Nobody is allowed anything by being there."""
+    backend = iam_backends[_ACCOUNT]["aws"]
+    user = backend.users.get(name) or backend.create_user("us-east-1", name)
+    key = user.access_keys[0] if user.access_keys else backend.create_access_key(name)
+    return AccessKey(identifier=str(key.access_key_id), secret=str(key.secret_access_key))
 
 
 # Route 53

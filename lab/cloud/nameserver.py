@@ -11,11 +11,12 @@ each health check's status and each routed name's answer; the changes file gets 
 from __future__ import annotations
 
 import argparse
+import random
 import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,16 @@ _TICK = 0.1
 class NameServer(BaseResolver):  # type: ignore[misc]
     """Everything but the sockets; safe for threads."""
 
-    def __init__(self, endpoint: str, hosts: Mapping[str, str], *, state: Path, changes: Path) -> None:
-        self._endpoint, self._hosts, self._state_file = endpoint, hosts, state
+    def __init__(
+        self,
+        endpoint: str,
+        hosts: Mapping[str, str],
+        *,
+        state: Path,
+        changes: Path,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._endpoint, self._hosts, self._state_file, self._chance = endpoint, hosts, state, chance
         self._changes = JsonLines(changes)
         self._prober = Prober(endpoint, hosts)
         self._data = Route53()
@@ -73,7 +82,7 @@ class NameServer(BaseResolver):  # type: ignore[misc]
         return reply
 
     def _answers(self) -> Answers:
-        return Answers(data=self._data, hosts=self._hosts, healthy=self._monitor.healthy)
+        return Answers(data=self._data, hosts=self._hosts, healthy=self._monitor.healthy, chance=self._chance)
 
     def _probe(self, check: HealthCheck, checker: int) -> None:
         ok, reason = self._prober(check)
@@ -89,10 +98,9 @@ class NameServer(BaseResolver):  # type: ignore[misc]
             old = self._known.get(key, {})
             if value["is"] != old.get("is"):
                 value["since"] = timestamp(now)
-                was, reason = old.get("is"), value.get("last", {}).get("reason")
-                self._changes.write(
-                    {"time": value["since"], "kind": key[0], "id": key[1], "from": was, "to": value["is"], "reason": reason}
-                )
+                change = {"time": value["since"], "kind": key[0], "id": key[1], "from": old.get("is"), "to": value["is"]}
+                check: dict[str, Any] = {part: value[part] for part in ("type", "target", "inverted") if part in value}
+                self._changes.write({**change, **check, "reason": value.get("last", {}).get("reason")})
             else:
                 value["since"] = old["since"]
             changed |= value != old
@@ -107,7 +115,7 @@ class NameServer(BaseResolver):  # type: ignore[misc]
         last = self._monitor.last(check.id)
         seen = {"time": timestamp(last.time), "ok": last.ok, "reason": last.reason, "checker": last.checker} if last else {}
         status = "healthy" if self._monitor.healthy(check.id) else "unhealthy"
-        target = check.fqdn or check.ip_address
+        target = check.fqdn or check.ip_address or ", ".join(check.children)
         return {"is": status, "type": check.type, "target": target, "inverted": check.inverted, "last": seen}
 
 

@@ -25,6 +25,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lab.cloud.access_keys import ADMINISTRATOR
 from lab.cloud.access_log import REPLICATOR, user_agent
 from lab.cloud.lines import read_state, timestamp, write_state
 from lab.cloud.network import control
@@ -174,8 +175,7 @@ def client(endpoint: str, region: str) -> Any:
         "s3",
         endpoint_url=endpoint,
         region_name=region,
-        aws_access_key_id="lab",
-        aws_secret_access_key="lab",  # noqa: S106 - moto takes any
+        **ADMINISTRATOR.client,
         config=Config(
             s3={"addressing_style": "path"},
             user_agent_extra=user_agent(REPLICATOR),

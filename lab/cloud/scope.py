@@ -15,16 +15,25 @@ GLOBAL_REGION = "us-east-1"
 
 
 @dataclass(frozen=True, kw_only=True)
+class Source:
+    """The object that a copy reads."""
+
+    bucket: str
+    key: str
+    version: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Target:
-    """What a request asks. `region` is the region whose service was asked, by signature, host or bucket; `bucket`, `key`
-    and `version` are of S3 alone; `copied_from` is the bucket that a copy reads."""
+    """What a request asks. `region` is the region whose service was asked, by signature, host or bucket; `bucket`, `key`,
+    `version` and `copied_from` are of S3 alone."""
 
     service: str
     region: str | None
     bucket: str | None = None
     key: str | None = None
     version: str | None = None
-    copied_from: str | None = None
+    copied_from: Source | None = None
     virtual_host: bool = False
     """The bucket is in the host and not in the path."""
 
@@ -52,16 +61,21 @@ def target(
         bucket, _, rest = rest.partition("/")
     if not signed:
         region = (s3_host and s3_host["region"]) or (bucket and bucket_region(bucket)) or ""
-    source = unquote(headers.get("x-amz-copy-source") or "").lstrip("/").partition("/")[0]
     return Target(
         service="s3",
         region=region or None,
         bucket=bucket or None,
         key=rest or None,
         version=parse_qs(query).get("versionId", [None])[0],
-        copied_from=source or None,
+        copied_from=_source(headers.get("x-amz-copy-source") or ""),
         virtual_host=virtual,
     )
+
+
+def _source(header: str) -> Source | None:
+    path, _, version = header.partition("?versionId=")
+    bucket, _, key = unquote(path).lstrip("/").partition("/")
+    return Source(bucket=bucket, key=key, version=version or None) if bucket else None
 
 
 def signature(headers: Mapping[str, str], query: str) -> tuple[str, str] | None:

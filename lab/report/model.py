@@ -111,6 +111,16 @@ class Targets:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Spared:
+    """What a user saw whom the surviving region served all along: nobody of the dead region had to be left. Seconds, by
+    lab.samples.outage; None if it never came back."""
+
+    seconds_without_service: float | None
+    seconds_without_reads: float | None
+    seconds_without_writes: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """One failover, from the death of a region until users were served by the other.
 
@@ -142,6 +152,12 @@ class Report:
 
     not_proven: tuple[str, ...]
     """Whole sentences: what a reader must not conclude from this report."""
+
+    served_before: tuple[str, ...] = ("primary",)
+    """The regions that served users before the death."""
+
+    spared: Spared | None = None
+    """Where both did: everything else of this report is of a user whom the dead region served."""
 
     replication: str | None = None
     """How rows reach the standby: archive or streaming."""

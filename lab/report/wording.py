@@ -59,6 +59,8 @@ def headline(report: Report) -> str:
 def summary(report: Report) -> str:
     """The sentence under the headline."""
     what, outcome = "failover", f"users are served by {report.served_by}"
+    if len(report.served_before) > 1:
+        outcome = f"users, served by both regions before, are served by {report.served_by}"
     if report.kind == "rehearsal":
         what, outcome = "rehearsed failover", f"users would be sent to {report.served_by}"
     if verdict(report):
@@ -71,8 +73,9 @@ def recovery(report: Report) -> Iterator[Figure]:
     if not report.has_ledger:
         return
     targets = report.targets
-    yield _against("RPO", report.rpo_seconds, targets.rpo_seconds if targets else None)
-    yield _against("RTO", report.rto_seconds, targets.rto_seconds if targets else None)
+    of_tier = f" of tier {targets.tier}" if targets else ""
+    yield _against("RPO", report.rpo_seconds, targets.rpo_seconds if targets else None, of_tier)
+    yield _against("RTO", report.rto_seconds, targets.rto_seconds if targets else None, of_tier)
     yield Figure(
         name="acknowledged rows lost",
         value=str(report.rows_lost),
@@ -85,6 +88,14 @@ def recovery(report: Report) -> Iterator[Figure]:
         note=f"without reads: {_seconds(report.seconds_without_reads)}",
         bad=report.seconds_without_writes is None,
     )
+    if spared := report.spared:
+        yield Figure(
+            name="without writes, users of the other region",
+            value=_seconds(spared.seconds_without_writes),
+            note=f"without reads: {_seconds(spared.seconds_without_reads)}; "
+            f"without any answer: {_seconds(spared.seconds_without_service)}",
+            bad=None in vars(spared).values(),
+        )
 
 
 def ledger(report: Report) -> Iterator[Figure]:
@@ -93,7 +104,7 @@ def ledger(report: Report) -> Iterator[Figure]:
         return
     targets = report.targets
     yield Figure(name="tier", value=targets.tier if targets else "none")
-    yield Figure(name="rows reach the standby by", value=f"{report.replication}, {report.source}")
+    yield Figure(name="rows reach the other region by", value=f"{report.replication}, {report.source}")
     yield Figure(name="rows acknowledged", value=str(report.rows_acknowledged), note="by either region, to the end of the client")
     yield Figure(name="rows acknowledged before the death", value=str(report.rows_acknowledged_before_death))
     yield Figure(name="rows lost", value=str(report.rows_lost), note="acknowledged, and not in the survivor's database")
@@ -113,11 +124,11 @@ def ledger(report: Report) -> Iterator[Figure]:
         )
 
 
-def _against(name: str, seconds: float | None, target: float | None) -> Figure:
+def _against(name: str, seconds: float | None, target: float | None, of_tier: str) -> Figure:
     if target is None:
         return Figure(name=f"{name}, measured", value=_seconds(seconds), note="no target", bad=seconds is None)
     missed = seconds is None or seconds > target
-    note = f"target {duration(target)}{', missed' if missed else ''}"
+    note = f"target {duration(target)}{of_tier}{', missed' if missed else ''}"
     return Figure(name=f"{name}, measured", value=_seconds(seconds), note=note, bad=missed)
 
 

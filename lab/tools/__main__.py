@@ -44,7 +44,7 @@ def _get(groups: Sequence[str]) -> None:
         return
     if obstacles := preflight.obstacles():
         say(f"The lab cannot run here ({'; '.join(obstacles)}): only what tests without it need is built.")
-        toolbox.ensure(("pulumi", "region", "velero", "cnpg", "application"))
+        toolbox.ensure(("pulumi", "region", "velero", "cnpg", "helm", "actionlint", "application"))
         return
     packages.ensure()
     for image in images.ensure(toolbox.ensure(), images.RECIPES).values():

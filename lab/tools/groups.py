@@ -106,6 +106,8 @@ _KUBERNETES_VERSION = tuple(
         ("gitMinor", versions.KUBERNETES.split(".")[1]),
     )
 )
+_VELERO = "github.com/vmware-tanzu/velero/cmd/velero"
+_VELERO_VERSION = "github.com/vmware-tanzu/velero/pkg/buildinfo.Version"
 _AWS_PLUGIN = "github.com/vmware-tanzu/velero-plugin-for-aws"
 _CLOUDNATIVE_PG = "github.com/cloudnative-pg/cloudnative-pg"
 _BARMAN_CLOUD = "github.com/cloudnative-pg/plugin-barman-cloud"
@@ -151,13 +153,22 @@ GROUPS: Mapping[str, Group] = {
             module=MODULES / "velero",
             cold_seconds=210,
             programs=(
-                Program(
-                    package="github.com/vmware-tanzu/velero/cmd/velero",
-                    name="velero",
-                    variables=(f"github.com/vmware-tanzu/velero/pkg/buildinfo.Version={versions.VELERO}",),
-                ),
+                Program(package=_VELERO, name="velero", variables=(f"{_VELERO_VERSION}={versions.VELERO}",)),
                 Program(package=f"{_AWS_PLUGIN}/velero-plugin-for-aws", name="velero-plugin-for-aws"),
                 Program(package=f"{_AWS_PLUGIN}/hack/cp-plugin", name="cp-plugin"),
+            ),
+        ),
+        # For the test of an upgrade alone. Its module pins what the newer one does, so that only Velero itself is compiled again.
+        Group(
+            name="velero-previous",
+            module=MODULES / "velero-previous",
+            cold_seconds=40,
+            programs=(
+                Program(
+                    package=_VELERO,
+                    name="velero-previous",
+                    variables=(f"{_VELERO_VERSION}={versions.VELERO_PREVIOUS}",),
+                ),
             ),
         ),
         # A module of its own: it does not compile with the libraries of the Kubernetes that the regions run.
@@ -173,6 +184,32 @@ GROUPS: Mapping[str, Group] = {
                 SharedFile(module=_CLOUDNATIVE_PG, path=_CLOUDNATIVE_PG_MANIFEST, name="cloudnative-pg.yaml"),
                 SharedFile(module=_CLOUDNATIVE_PG, path="config/webhook/manifests.yaml", name="cloudnative-pg-webhooks.yaml"),
                 SharedFile(module=_BARMAN_CLOUD, path="manifest.yaml", name="plugin-barman-cloud.yaml"),
+            ),
+        ),
+        # For tests of charts alone: no lab runs it. Its module pins the region's libraries, so that those are compiled once.
+        Group(
+            name="helm",
+            module=MODULES / "helm",
+            cold_seconds=40,
+            programs=(
+                Program(
+                    package="helm.sh/helm/v3/cmd/helm",
+                    name="helm",
+                    variables=(f"helm.sh/helm/v3/internal/version.version={versions.HELM}",),
+                ),
+            ),
+        ),
+        # For the check of the workflows alone.
+        Group(
+            name="actionlint",
+            module=MODULES / "actionlint",
+            cold_seconds=20,
+            programs=(
+                Program(
+                    package="github.com/rhysd/actionlint/cmd/actionlint",
+                    name="actionlint",
+                    variables=(f"github.com/rhysd/actionlint.version={versions.ACTIONLINT.removeprefix('v')}",),
+                ),
             ),
         ),
         Group(

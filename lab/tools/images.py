@@ -32,11 +32,13 @@ class Image:
 class Recipe:
     """How one image is made: `contents`, laid over a `root` if it has one.
 
-    Without a `tag` it is tagged with the version that its root turned out to have, or else with the key of its contents.
+    Without a `tag` it is tagged with the version that its root turned out to have, or else with the key of its contents. Its
+    repository is called as the recipe, unless it is `older` than the one that another recipe makes: then as that.
     """
 
     contents: Callable[[Toolbox], Contents]
     tag: str | None = None
+    older: str | None = None
     root: Root | None = None
 
 
@@ -67,8 +69,16 @@ def _kubectl(toolbox: Toolbox) -> Contents:
 
 
 def _velero(toolbox: Toolbox) -> Contents:
+    return _velero_of(_program(toolbox, "velero"))
+
+
+def _velero_previous(toolbox: Toolbox) -> Contents:
+    return _velero_of(_program(toolbox, "velero-previous", "/velero"))
+
+
+def _velero_of(program: Entry) -> Contents:
     # No entrypoint, as in the official image: Pods name /velero themselves.
-    return Contents(entries=[*_users("/home/cnb"), _program(toolbox, "velero")], user=f"{NOBODY}:{NOBODY}")
+    return Contents(entries=[*_users("/home/cnb"), program], user=f"{NOBODY}:{NOBODY}")
 
 
 def _velero_plugin_for_aws(toolbox: Toolbox) -> Contents:
@@ -159,6 +169,7 @@ RECIPES: Mapping[str, Recipe] = {
     "storage-helper": Recipe(contents=_storage_helper, tag="1"),
     "kubectl": Recipe(contents=_kubectl, tag=versions.KUBERNETES),
     "velero": Recipe(contents=_velero, tag=versions.VELERO),
+    "velero-previous": Recipe(contents=_velero_previous, tag=versions.VELERO_PREVIOUS, older="velero"),
     "velero-plugin-for-aws": Recipe(contents=_velero_plugin_for_aws, tag=versions.VELERO_PLUGIN_FOR_AWS),
     "shop": Recipe(contents=_shop),
     "cloudnative-pg": Recipe(contents=_cloudnative_pg, tag=versions.CLOUDNATIVE_PG.removeprefix("v")),
@@ -171,7 +182,8 @@ RECIPES: Mapping[str, Recipe] = {
 }
 DATABASES = ("cloudnative-pg", "plugin-barman-cloud", "postgresql")
 ETCD = ("etcd", "aws-cli")
-BASIC = tuple(name for name in RECIPES if name not in (*DATABASES, *ETCD))  # what every lab needs
+UPGRADES = ("velero-previous",)
+BASIC = tuple(name for name in RECIPES if name not in (*DATABASES, *ETCD, *UPGRADES))  # what every lab needs
 
 
 def ensure(toolbox: Toolbox, names: Iterable[str] = BASIC, *, say: Callable[[str], None] = console.say) -> dict[str, Image]:
@@ -190,7 +202,7 @@ def ensure(toolbox: Toolbox, names: Iterable[str] = BASIC, *, say: Callable[[str
 def _ensure_one(name: str, recipe: Recipe, toolbox: Toolbox, base: Layer | None, say: Callable[[str], None]) -> Image:
     contents = recipe.contents(toolbox)
     key = f"{contents.key}-{recipe.root.key}" if recipe.root else contents.key
-    repository = f"local/{name}:{recipe.tag or (base.version if base else key)}"
+    repository = f"local/{recipe.older or name}:{recipe.tag or (base.version if base else key)}"
     archive = cache_directory() / "images" / f"{name}-{key}.tar"
     if not archive.is_file():
         write(contents, name=repository, target=archive, base=base.tar if base else None)

@@ -44,6 +44,9 @@ PROBES: Mapping[str, Probe] = {
     "kube-scheduler": _KUBERNETES,
     "kubelet": _KUBERNETES,
     "kube-proxy": _KUBERNETES,
+    # Any Helm 3 renders and upgrades as the library in the Kubernetes provider does.
+    "helm": Probe(arguments=("version", "--short"), answer=r"^v3\.\d+\.\d+"),
+    "actionlint": Probe(arguments=("-version",), answer=_exactly(versions.ACTIONLINT.removeprefix("v"))),
     "coredns": Probe(arguments=("-version",), answer=_exactly(f"CoreDNS-{versions.COREDNS.removeprefix('v')}")),
 }
 

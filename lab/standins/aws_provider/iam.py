@@ -1,4 +1,4 @@
-"""IAM: roles and the policies written into them."""
+"""IAM: roles, the policies written into them, and who else vouches for those who take them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import json
 from typing import ClassVar
 
 from lab.standins.aws_provider.resource import Aws, Resource, Values, as_tags
+from lab.standins.provider import NotCoveredError
 
 
-def _document(value: object) -> str:
+def as_document(value: object) -> str:
     """IAM gives documents decoded or not, as it is asked."""
     return value if isinstance(value, str) else json.dumps(value)
 
@@ -37,7 +38,7 @@ class Role(Resource):
 
     def read(self, aws: Aws, identifier: str, inputs: Values) -> tuple[Values, Values] | None:
         role = aws.client("iam").get_role(RoleName=identifier)["Role"]
-        live = {**inputs, "name": role["RoleName"], "assumeRolePolicy": _document(role["AssumeRolePolicyDocument"])}
+        live = {**inputs, "name": role["RoleName"], "assumeRolePolicy": as_document(role["AssumeRolePolicyDocument"])}
         if "description" in inputs:
             live["description"] = role.get("Description", "")
         return live, self._computed(role)
@@ -75,7 +76,7 @@ class RolePolicy(Resource):
     def read(self, aws: Aws, identifier: str, inputs: Values) -> tuple[Values, Values] | None:  # noqa: ARG002
         role, _, name = identifier.partition(":")
         found = aws.client("iam").get_role_policy(RoleName=role, PolicyName=name)
-        return {"name": name, "role": role, "policy": _document(found["PolicyDocument"])}, {}
+        return {"name": name, "role": role, "policy": as_document(found["PolicyDocument"])}, {}
 
     def update(self, aws: Aws, identifier: str, old: Values, inputs: Values) -> Values:  # noqa: ARG002
         self._put(aws, inputs)
@@ -86,4 +87,45 @@ class RolePolicy(Resource):
         aws.client("iam").delete_role_policy(RoleName=role, PolicyName=name)
 
 
-RESOURCES: tuple[type[Resource], ...] = (Role, RolePolicy)
+class OpenIdConnectProvider(Resource):
+    """An issuer of tokens that IAM trusts. Its URL has no scheme in IAM, and may have one in a program."""
+
+    token = "aws:iam/openIdConnectProvider:OpenIdConnectProvider"  # noqa: S105
+    inputs: ClassVar = frozenset({"url", "clientIdLists", "thumbprintLists", "tags"})
+    computed: ClassVar = frozenset({"arn"})
+    fixed: ClassVar = frozenset({"url"})
+
+    def create(self, aws: Aws, inputs: Values) -> tuple[str, Values]:
+        thumbprints = {"ThumbprintList": inputs["thumbprintLists"]} if inputs.get("thumbprintLists") else {}
+        made = aws.client("iam").create_open_id_connect_provider(
+            Url=inputs["url"], ClientIDList=inputs["clientIdLists"], Tags=as_tags(inputs.get("tags")), **thumbprints
+        )
+        arn = made["OpenIDConnectProviderArn"]
+        return arn, {"arn": arn}
+
+    def read(self, aws: Aws, identifier: str, inputs: Values) -> tuple[Values, Values] | None:
+        found = aws.client("iam").get_open_id_connect_provider(OpenIDConnectProviderArn=identifier)
+        given = str(inputs.get("url", ""))
+        url = given if given.removeprefix("https://") == found["Url"] else f"https://{found['Url']}"
+        live = {**inputs, "url": url, "clientIdLists": found["ClientIDList"]}
+        if "thumbprintLists" in inputs:
+            live["thumbprintLists"] = found["ThumbprintList"]
+        return live, {"arn": identifier}
+
+    def update(self, aws: Aws, identifier: str, old: Values, inputs: Values) -> Values:
+        iam, provider = aws.client("iam"), {"OpenIDConnectProviderArn": identifier}
+        if old["clientIdLists"] != inputs["clientIdLists"]:
+            raise NotCoveredError("moto cannot change the clientIdLists of an OpenIdConnectProvider; install pulumi-resource-aws")
+        if inputs.get("thumbprintLists"):
+            iam.update_open_id_connect_provider_thumbprint(ThumbprintList=inputs["thumbprintLists"], **provider)
+        if stale := [key for key in old.get("tags") or {} if key not in (inputs.get("tags") or {})]:
+            iam.untag_open_id_connect_provider(TagKeys=stale, **provider)
+        if inputs.get("tags"):
+            iam.tag_open_id_connect_provider(Tags=as_tags(inputs["tags"]), **provider)
+        return {key: old[key] for key in self.computed}
+
+    def delete(self, aws: Aws, identifier: str, state: Values) -> None:  # noqa: ARG002
+        aws.client("iam").delete_open_id_connect_provider(OpenIDConnectProviderArn=identifier)
+
+
+RESOURCES: tuple[type[Resource], ...] = (Role, RolePolicy, OpenIdConnectProvider)

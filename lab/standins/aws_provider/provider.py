@@ -13,7 +13,7 @@ import boto3
 import botocore.config
 import botocore.exceptions
 
-from lab.standins.aws_provider import iam, kms, route53, s3, s3_settings
+from lab.standins.aws_provider import eks, iam, iam_policies, kms, route53, s3, s3_settings
 from lab.standins.aws_provider.resource import Aws, Resource, Values, gone
 from lab.standins.differences import Difference, differences, respond
 from lab.standins.provider import NotCoveredError, RefusedError, StandIn, name_of, type_of
@@ -22,9 +22,9 @@ from lab.standins.values import UNKNOWN, from_struct, hide_like, reveal
 T = TypeVar("T")
 
 RESOURCES: Mapping[str, Resource] = {
-    kind.token: kind() for kind in (*iam.RESOURCES, *kms.RESOURCES, *route53.RESOURCES, *s3.RESOURCES, *s3_settings.RESOURCES)
+    kind.token: kind() for service in (eks, iam, iam_policies, kms, route53, s3, s3_settings) for kind in service.RESOURCES
 }
-GLOBAL = {kind.token for kind in (*iam.RESOURCES, *route53.RESOURCES)}
+GLOBAL = {kind.token for service in (iam, iam_policies, route53) for kind in service.RESOURCES}
 """Types that are in no region."""
 
 _SERVICES = ("iam", "kms", "route53", "s3", "sts")
@@ -33,7 +33,7 @@ _PATIENCE = botocore.config.Config(
 )
 """A region that swallows every packet must give an error, not a hang."""
 
-_SETTINGS = {"region", "accessKey", "secretKey", "token", "profile", "endpoints", "allowedAccountIds"}
+_SETTINGS = {"region", "accessKey", "secretKey", "token", "profile", "endpoints", "allowedAccountIds", "defaultTags"}
 _WITHOUT_EFFECT = {
     "version",
     "s3UsePathStyle",
@@ -72,6 +72,7 @@ class AwsProvider(StandIn):
     version = version("pulumi_aws")
 
     _aws: Aws | None = None
+    _default_tags: Mapping[str, str] = {}
 
     def configure(self, settings: dict[str, Any]) -> None:
         given = {key: value for key, value in settings.items() if value not in ("", "false")}
@@ -80,6 +81,7 @@ class AwsProvider(StandIn):
         if not given.get("region"):
             raise RefusedError("Missing region configuration: the provider's region must be set")
         self.place = str(given["region"])
+        self._default_tags = _structured(given.get("defaultTags", {})).get("tags") or {}
         endpoints = _structured(given.get("endpoints", []))
         if not endpoints:
             return  # enough for a preview; `_connected` refuses the rest
@@ -143,12 +145,26 @@ class AwsProvider(StandIn):
     def diff(self, request: Any) -> Any:
         resource = resource_of(type_of(request.urn))
         old, new = reveal(from_struct(request.old_inputs)), reveal(from_struct(request.news))
-        return respond(changes(resource, old, new), lambda difference: difference.path[0] in resource.fixed)
+        found = changes(resource, old, new)
+        if "tags" in resource.inputs:
+            # The provider's own tags may be what has changed, while the program says the same of the resource.
+            was, now = reveal(from_struct(request.olds)).get("tagsAll", {}), self._tagged(resource, new).get("tags")
+            found += differences({"tagsAll": was}, {"tagsAll": now})
+        return respond(found, lambda difference: difference.path[0] in resource.fixed)
+
+    def _tagged(self, resource: Resource, inputs: Mapping[str, Any]) -> Values:
+        """The inputs with all their tags: the provider's, unless they are overridden, and over those the resource's own."""
+        own = inputs.get("tags") or {}
+        if "tags" not in resource.inputs or not isinstance(own, dict):  # unknown until the up
+            return dict(inputs)
+        overridden = (inputs.get("overrideProvider") or {}).get("defaultTags")
+        default = self._default_tags if overridden is None else overridden.get("tags") or {}
+        return {**inputs, "tags": {**default, **own}}
 
     def _state(self, resource: Resource, inputs: Mapping[str, Any], computed: Mapping[str, Any]) -> Values:
         answer = {**inputs, **computed}
         if "tags" in resource.inputs:
-            answer["tagsAll"] = inputs.get("tags", {})
+            answer["tagsAll"] = self._tagged(resource, inputs).get("tags")
         return answer if resource.token in GLOBAL else {**answer, "region": self.place}
 
     def create(self, urn: str, inputs: dict[str, Any], *, timeout: float, preview: bool) -> tuple[str, dict[str, Any]]:  # noqa: ARG002
@@ -156,7 +172,8 @@ class AwsProvider(StandIn):
         if preview:
             return "", self._state(resource, inputs, dict.fromkeys(resource.computed, UNKNOWN))
         aws = self._connected()
-        identifier, computed = _ask(f"creating {resource.token}", lambda: resource.create(aws, reveal(inputs)))
+        tagged = self._tagged(resource, reveal(inputs))
+        identifier, computed = _ask(f"creating {resource.token}", lambda: resource.create(aws, tagged))
         return identifier, self._state(resource, inputs, computed)
 
     def read(
@@ -197,9 +214,9 @@ class AwsProvider(StandIn):
             known = {key: UNKNOWN if key in resource.renewed else old[key] for key in resource.computed if key in old}
             return self._state(resource, inputs, known)
         aws = self._connected()
-        computed = _ask(
-            f"updating {resource.token} ({identifier})", lambda: resource.update(aws, identifier, old, reveal(inputs))
-        )
+        tagged = self._tagged(resource, reveal(inputs))
+        was = {**old, "tags": old.get("tagsAll", {})}
+        computed = _ask(f"updating {resource.token} ({identifier})", lambda: resource.update(aws, identifier, was, tagged))
         return self._state(resource, inputs, computed)
 
     def delete(self, urn: str, identifier: str, state: dict[str, Any], *, timeout: float) -> None:  # noqa: ARG002

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 from lab.standins.aws_provider.resource import Aws, Resource, Values, as_tags
 from lab.standins.provider import RefusedError
@@ -90,7 +91,9 @@ _HEADERS = {
 
 class BucketObject(Resource):
     token = "aws:s3/bucketObjectv2:BucketObjectv2"  # noqa: S105
-    inputs: ClassVar = frozenset({"bucket", "key", "content", "contentBase64", *_HEADERS, "forceDestroy"})
+    inputs: ClassVar = frozenset(
+        {"bucket", "key", "content", "contentBase64", *_HEADERS, "forceDestroy", "tags", "overrideProvider"}
+    )
     computed: ClassVar = frozenset({"arn", "etag", "versionId"})
     fixed: ClassVar = frozenset({"bucket", "key"})
     renewed: ClassVar = frozenset({"etag", "versionId"})
@@ -100,6 +103,8 @@ class BucketObject(Resource):
         encoded = inputs.get("contentBase64")
         body = inputs.get("content", "").encode() if encoded is None else base64.b64decode(encoded)
         headers = {api: inputs[key] for key, api in _HEADERS.items() if key in inputs}
+        if inputs.get("tags"):
+            headers["Tagging"] = urlencode(inputs["tags"])
         bucket, key = inputs["bucket"], inputs["key"]
         made = aws.client("s3").put_object(Bucket=bucket, Key=key, Body=body, **headers)
         etag, version = made["ETag"].strip('"'), made.get("VersionId", "")

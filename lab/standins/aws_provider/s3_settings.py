@@ -150,6 +150,30 @@ class ObjectLock(Setting):
         s3.put_object_lock_configuration(Bucket=bucket, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled"})
 
 
+class Logging(Setting):
+    token = "aws:s3/bucketLogging:BucketLogging"  # noqa: S105
+    inputs: ClassVar = frozenset({"bucket", "targetBucket", "targetPrefix", "targetObjectKeyFormat"})
+
+    def put(self, s3: Any, bucket: str, inputs: Values) -> None:
+        enabled = to_api({key: value for key, value in inputs.items() if key != "bucket"})
+        s3.put_bucket_logging(Bucket=bucket, BucketLoggingStatus={"LoggingEnabled": enabled})
+
+    def get(self, s3: Any, bucket: str) -> Values:
+        found: Values = from_api(s3.get_bucket_logging(Bucket=bucket).get("LoggingEnabled", {}))
+        return found
+
+    def read(self, aws: Aws, identifier: str, inputs: Values) -> tuple[Values, Values] | None:
+        """S3 says nothing where nobody set it, and moto nothing of the format of the logs' keys."""
+        live = self.get(aws.client("s3"), identifier)
+        if not live:
+            return None
+        unseen = {key: value for key, value in inputs.items() if key == "targetObjectKeyFormat"}
+        return {"bucket": identifier, **unseen, **live}, {}
+
+    def reset(self, s3: Any, bucket: str) -> None:
+        s3.put_bucket_logging(Bucket=bucket, BucketLoggingStatus={})
+
+
 class Replication(Setting):
     token = "aws:s3/bucketReplicationConfig:BucketReplicationConfig"  # noqa: S105
     inputs: ClassVar = frozenset({"bucket", "role", "rules"})
@@ -187,5 +211,6 @@ RESOURCES: tuple[type[Resource], ...] = (
     Policy,
     Lifecycle,
     ObjectLock,
+    Logging,
     Replication,
 )

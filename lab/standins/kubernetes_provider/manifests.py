@@ -12,6 +12,9 @@ from lab.standins.provider import NotCoveredError
 from lab.standins.values import has_unknown
 
 AUTONAMED = "pulumi.com/autonamed"
+RELEASE = "kubernetes:helm.sh/v3:Release"
+"""The one type that is previewed and not covered beyond that."""
+
 Object = dict[str, Any]
 
 _READ_ONLY = (

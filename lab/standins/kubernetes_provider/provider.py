@@ -113,6 +113,8 @@ class KubernetesProvider(StandIn):
         return self._cluster is not None and not has_unknown(inputs) and self._cluster.serves(inputs)
 
     def check(self, urn: str, old: dict[str, Any], new: dict[str, Any], seed: bytes) -> dict[str, Any]:
+        if type_of(urn) == manifests.RELEASE:
+            return new  # a preview can show it; `create` refuses
         manifests.refuse_uncovered(type_of(urn))
         named = manifests.with_name(new, reveal(old), name_of(urn), seed)
         condition = annotation(reveal(named), "pulumi.com/waitFor")
@@ -158,6 +160,10 @@ class KubernetesProvider(StandIn):
 
     def create(self, urn: str, inputs: dict[str, Any], *, timeout: float, preview: bool) -> tuple[str, dict[str, Any]]:
         plain = reveal(inputs)
+        if type_of(urn) == manifests.RELEASE:
+            if preview:
+                return "", inputs
+            manifests.refuse_uncovered(manifests.RELEASE)
         if preview and not self._can_preview(urn, plain):
             return "", inputs
         cluster, manager = self._connected(), field_manager(plain, {})

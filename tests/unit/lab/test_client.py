@@ -259,6 +259,31 @@ def test_numbers_of_rows_follow_each_other_whatever_becomes_of_them(names, tmp_p
     assert not any(write.ok for write in writes)
 
 
+def test_a_second_client_numbers_its_rows_from_where_it_is_told(names, tmp_path):
+    log = tmp_path / "client.jsonl"
+    with application() as (port, _):
+        process = start_client(names, port, log, "--write", "--first-row", "1000001")
+        try:
+            until("three writes", lambda: len(read_writes(writes_log(log))) >= 3, timeout=20, interval=0.02)
+        finally:
+            end(process)
+    assert [write.sequence for write in read_writes(writes_log(log))][:3] == [1000001, 1000002, 1000003]
+
+
+def test_where_several_regions_answer_a_client_begins_as_the_user_of_the_one_it_is_told():
+    answers = iter(["172.30.0.12", "172.30.0.12", "172.30.0.11", "172.30.0.12"])
+
+    class Told:
+        def __init__(self) -> None:
+            self.answer = next(answers)
+
+        def address(self) -> str:
+            return self.answer
+
+    assert client.resolver_at("172.30.0.11", Told).address() == "172.30.0.11"
+    assert [*answers] == ["172.30.0.12"], "it asks no longer than it must"
+
+
 def test_without_the_option_nothing_is_written(names, tmp_path):
     log = tmp_path / "client.jsonl"
     with application() as (port, hosts):

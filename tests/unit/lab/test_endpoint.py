@@ -5,32 +5,32 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
 import pytest
-from botocore.config import Config
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, ReadTimeoutError
-from moto.moto_api._internal import moto_api_backend
-from moto.route53.models import Route53Backend
 
 from lab.cloud import access_log
+from lab.cloud.access_keys import ADMINISTRATOR
 from lab.cloud.cloud import Cloud, CloudError
-from lab.cloud.endpoint import serve
 from lab.cloud.network import control, resolve
 from lab.cloud.operations import operation
-from lab.cloud.scope import Target, target
+from lab.cloud.scope import Source, Target, target
 from lab.paths import LabPaths
 from lab.waiting import until
+from tests.unit.lab.aws import client, serving
 
 EAST, WEST = "us-east-1", "us-west-2"
 SILENCE = 0.2
 """Seconds without an answer that count as none: many times what this server needs."""
 
+COPIED = Source(bucket="from", key="a key", version=None)
 SCOPE = "AWS4-HMAC-SHA256 Credential=lab/20261124/{region}/{service}/aws4_request, SignedHeaders=host, Signature=0"
 
 
@@ -40,18 +40,7 @@ class Lab:
         self.where = (str(urlsplit(url).hostname), int(urlsplit(url).port or 0))
 
     def client(self, service: str, region: str, *, patience: float = 10) -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=self.url,
-            region_name=region,
-            aws_access_key_id="lab",
-            aws_secret_access_key="lab",
-            config=Config(
-                s3={"addressing_style": "path"},
-                read_timeout=patience,
-                retries={"total_max_attempts": 1},
-            ),
-        )
+        return client(self.url, service, region, patience=patience)
 
     def bucket(self, name: str, region: str, *, versioned: bool = True) -> str:
         s3 = self.client("s3", region)
@@ -75,14 +64,8 @@ class Lab:
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     log = tmp_path_factory.mktemp("endpoint") / "access.jsonl"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Route53Backend, "change_resource_record_sets", Route53Backend.change_resource_record_sets)
-        server = serve(("127.0.0.1", 0), log)
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        yield Lab(f"http://127.0.0.1:{server.server_port}", log)
-        moto_api_backend.reset()  # moto remembers for the whole process
-        server.shutdown()
-        server.server_close()
+    with serving(log) as url:
+        yield Lab(url, log)
 
 
 @pytest.fixture
@@ -137,7 +120,7 @@ def silent(lab: Lab) -> Iterator[Callable[[str], None]]:
             {"Authorization": SCOPE.format(region=EAST, service="s3"), "Host": "x", "x-amz-copy-source": "/from/a%20key"},
             "/to/key",
             "",
-            Target(service="s3", region=EAST, bucket="to", key="key", copied_from="from"),
+            Target(service="s3", region=EAST, bucket="to", key="key", copied_from=COPIED),
         ),
     ],
 )
@@ -208,13 +191,17 @@ def test_chunked_signed_uploads_arrive_without_their_framing(lab: Lab) -> None:
     """What the Go SDK sends over plain HTTP: aws-chunked with a trailing checksum, after asking to go on."""
     bucket = lab.bucket("acme-chunked", WEST)
     body = b"5\r\nhello\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n"
-    head = (
-        f"PUT /{bucket}/framed HTTP/1.1\r\nHost: 172.30.0.1:5555\r\n"
-        f"Authorization: {SCOPE.format(region=WEST, service='s3')}\r\n"
-        "x-amz-content-sha256: STREAMING-UNSIGNED-PAYLOAD-TRAILER\r\nx-amz-trailer: x-amz-checksum-crc32\r\n"
-        "x-amz-decoded-content-length: 5\r\nContent-Encoding: aws-chunked\r\nExpect: 100-continue\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    )
+    headers = {
+        "X-Amz-Trailer": "x-amz-checksum-crc32",
+        "X-Amz-Decoded-Content-Length": "5",
+        "Content-Encoding": "aws-chunked",
+        "Content-Length": str(len(body)),
+    }
+    request = AWSRequest(method="PUT", url=f"http://172.30.0.1:5555/{bucket}/framed", headers=headers)
+    request.context["checksum"] = {"request_algorithm": {"in": "trailer"}}
+    S3SigV4Auth(Credentials(ADMINISTRATOR.identifier, ADMINISTRATOR.secret), "s3", WEST).add_auth(request)
+    lines = (f"{name}: {value}\r\n" for name, value in request.headers.items())
+    head = f"PUT /{bucket}/framed HTTP/1.1\r\nHost: 172.30.0.1:5555\r\nExpect: 100-continue\r\n{''.join(lines)}\r\n"
     with socket.create_connection(lab.where, timeout=10) as connection:
         connection.sendall(head.encode())
         assert connection.recv(4096) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -424,9 +411,7 @@ def test_the_lab_s_aws_starts_answers_and_ends_and_leaves_its_logs(tmp_path: Pat
         assert cloud.running
         cloud.start()
         zone = cloud.create_zone("example.com")
-        s3 = boto3.client(
-            "s3", endpoint_url=cloud.endpoint_url, region_name=EAST, aws_access_key_id="lab", aws_secret_access_key="lab"
-        )
+        s3 = client(cloud.endpoint_url, "s3", EAST)
         s3.create_bucket(Bucket="acme")
         assert cloud.create_zone("example.com") == zone
         assert resolve("lb-primary.lab.internal", *cloud.name_server) == ("172.30.0.11", 60)

@@ -20,7 +20,7 @@ from lab.tools.toolbox import Toolbox
 
 TOOLS = (
     *("pause", "storage-helper", "kubectl", "velero", "velero-plugin-for-aws", "cp-plugin", "shop"),
-    *("cnpg-manager", "barman-cloud-manager", "etcd", "etcdctl", "etcdutl"),
+    *("velero-previous", "cnpg-manager", "barman-cloud-manager", "etcd", "etcdctl", "etcdutl"),
 )
 VERSIONS = {"postgresql": "15.18", "cloud-tools": "1.46.3"}  # what the stand-ins for root file systems say that they are
 
@@ -146,6 +146,7 @@ def test_references_carry_the_versions_and_are_what_containerd_calls_the_archive
         "storage-helper": "docker.io/local/storage-helper:1",
         "kubectl": "docker.io/local/kubectl:v1.37.2",
         "velero": "docker.io/local/velero:v1.18.3",
+        "velero-previous": "docker.io/local/velero:v1.18.2",
         "velero-plugin-for-aws": "docker.io/local/velero-plugin-for-aws:v1.14.3",
         "cloudnative-pg": "docker.io/local/cloudnative-pg:1.30.0",
         "plugin-barman-cloud": "docker.io/local/plugin-barman-cloud:0.14.0",
@@ -164,6 +165,7 @@ def test_references_carry_the_versions_and_are_what_containerd_calls_the_archive
     [
         ("kubectl", ["/bin/kubectl"], "65532:65532", {"bin/kubectl", "tmp", "etc/passwd"}),
         ("velero", None, "65532:65532", {"velero", "tmp", "etc/passwd", "home/cnb"}),
+        ("velero-previous", None, "65532:65532", {"velero", "tmp", "etc/passwd", "home/cnb"}),
         (
             "velero-plugin-for-aws",
             ["cp-plugin", "/plugins/velero-plugin-for-aws", "/target/velero-plugin-for-aws"],
@@ -209,7 +211,7 @@ def test_two_images_on_one_root_file_system_share_its_layer(toolbox: Toolbox) ->
 def test_a_lab_without_databases_makes_no_root_file_system(toolbox: Toolbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(roots, "_make", lambda *_: pytest.fail("a root file system is made"))
     assert set(images.ensure(toolbox, say=quiet)) == set(images.BASIC)
-    assert {*images.BASIC, *images.DATABASES, *images.ETCD} == set(images.RECIPES)
+    assert {*images.BASIC, *images.DATABASES, *images.ETCD, *images.UPGRADES} == set(images.RECIPES)
 
 
 def test_an_image_is_made_once_and_again_when_its_program_changes(toolbox: Toolbox) -> None:

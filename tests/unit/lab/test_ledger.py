@@ -86,6 +86,28 @@ def test_a_region_that_acknowledged_a_moment_longer_died_that_moment_later():
     assert (found.rpo_seconds, found.newest_lost.age_seconds) == (1.5, 0)
 
 
+RELAYED = [written(101, -5, "secondary"), written(102, 0.3, "secondary"), refused(103, 2), written(104, 8, "secondary")]
+"""A second client's rows, taken by the survivor's application: into the dead region's database until the first failure."""
+
+
+@pytest.mark.parametrize(
+    ("present", "lost", "by_survivor", "rpo"),
+    [([101, 102, 104], 0, 0, 0), ([101, 104], 1, 0, 0), ([104], 2, 0, 5.3), ([101, 102], 1, 1, 0)],
+    ids=["nothing", "the last one before", "both before", "one after"],
+)
+def test_rows_that_the_survivors_application_put_into_the_dead_database_are_that_ones(present, lost, by_survivor, rpo):
+    rows = [row(number) for number in (1, 2, 3, 4, 7, 8, *present)]
+    found = count([*BEFORE, *AFTER], LASTING_READS, rows, DIED, relayed=RELAYED)
+    assert (found.rows_acknowledged, found.rows_acknowledged_before_death) == (9, 6)
+    assert (found.rows_lost, found.rows_lost_by_survivor, found.rpo_seconds) == (lost, by_survivor, rpo)
+    assert (found.seconds_without_writes, found.rto_seconds) == (13, 12), "durations are the first client's"
+
+
+def test_a_second_clients_rows_need_no_failure_to_be_told_apart():
+    found = count(BEFORE, [], [row(number) for number in (1, 2, 3, 4)], DIED, relayed=[RELAYED[0], RELAYED[3]])
+    assert (found.rows_lost, found.rows_lost_by_survivor) == (2, 1)
+
+
 @pytest.mark.parametrize(
     ("writes", "reads", "rto"),
     [
@@ -206,10 +228,10 @@ def test_the_table_is_put_back_although_the_second_count_fails(monkeypatch):
     table = Table(1, 2, 3)
     before = dict(table.rows)
 
-    def fails_on_what_is_falsified(writes, reads, rows, died, *, survivor):
+    def fails_on_what_is_falsified(writes, reads, rows, died, **others):
         assert len(rows) == 3
         assert rows[-1].sequence == 3
-        return count(writes, reads, rows, died, survivor=survivor)
+        return count(writes, reads, rows, died, **others)
 
     monkeypatch.setattr(ledger, "count", fails_on_what_is_falsified)
     with pytest.raises(AssertionError):

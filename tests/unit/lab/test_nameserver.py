@@ -11,17 +11,13 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from dnslib import QTYPE, DNSRecord
 from hypothesis import given
 from hypothesis import strategies as st
-from moto.moto_api._internal import moto_api_backend
-from moto.route53.models import Route53Backend
 
 from lab.cloud import probe
 from lab.cloud.answers import Answers
-from lab.cloud.endpoint import serve as serve_endpoint
 from lab.cloud.health import CHECKERS, Monitor, Observation
 from lab.cloud.lines import read_lines, read_state
 from lab.cloud.nameserver import NameServer, serve
@@ -30,6 +26,7 @@ from lab.cloud.probe import Prober
 from lab.cloud.records import Alias, HealthCheck, Record, Route53, Zone
 from lab.cloud.routing import choose, eligible
 from lab.waiting import until
+from tests.unit.lab.aws import client, serving
 
 HOSTS = {"lb-primary.lab.internal": "172.30.0.11", "lb-secondary.lab.internal": "172.30.0.12"}
 SOA = Record(
@@ -328,14 +325,8 @@ def test_what_cannot_be_reached_is_unhealthy(site: int) -> None:
 
 @pytest.fixture
 def endpoint(tmp_path: Path) -> Iterator[str]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Route53Backend, "change_resource_record_sets", Route53Backend.change_resource_record_sets)
-        server = serve_endpoint(("127.0.0.1", 0), tmp_path / "access.jsonl")
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        moto_api_backend.reset()  # moto remembers for the whole process
-        server.shutdown()
-        server.server_close()
+    with serving(tmp_path / "access.jsonl") as url:
+        yield url
 
 
 def test_the_flag_in_the_standby_s_bucket_moves_the_answer_there_and_its_silence_moves_it_back(
@@ -343,12 +334,7 @@ def test_the_flag_in_the_standby_s_bucket_moves_the_answer_there_and_its_silence
 ) -> None:
     monkeypatch.setattr(probe, "ANSWER_TIMEOUT", 0.3)
 
-    def client(service: str, region: str) -> Any:
-        return boto3.client(
-            service, endpoint_url=endpoint, region_name=region, aws_access_key_id="lab", aws_secret_access_key="lab"
-        )
-
-    bucket, s3, route53 = "acme-traffic-flag", client("s3", "us-west-2"), client("route53", "us-east-1")
+    bucket, s3, route53 = "acme-traffic-flag", client(endpoint, "s3", "us-west-2"), client(endpoint, "route53", "us-east-1")
     zone = control(endpoint, "zone/flag.example", method="PUT")["id"]
 
     def flag(active: str) -> None:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from moto.moto_api._internal import moto_api_backend
-from moto.route53.models import Route53Backend
 
-from lab.cloud.endpoint import serve
 from lab.cloud.lines import read_state
 from lab.cloud.network import control
 from lab.cloud.replication import Event, Rule, parse, rules_for
 from lab.cloud.replicator import Replicator, replicated, wanted
+from tests.unit.lab.aws import client, serving
 
 REGIONS = ("us-east-1", "us-west-2")
 LAG = 60.0
@@ -27,14 +23,8 @@ LAG = 60.0
 @pytest.fixture
 def endpoint(tmp_path: Path) -> Iterator[str]:
     """One for each test: its journal is what the replicator lives on."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Route53Backend, "change_resource_record_sets", Route53Backend.change_resource_record_sets)
-        server = serve(("127.0.0.1", 0), tmp_path / "access.jsonl")
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        moto_api_backend.reset()  # moto remembers for the whole process
-        server.shutdown()
-        server.server_close()
+    with serving(tmp_path / "access.jsonl") as url:
+        yield url
 
 
 class Pair:
@@ -45,12 +35,7 @@ class Pair:
     def __init__(self, endpoint: str, directory: Path) -> None:
         self.endpoint, self.state_file = endpoint, directory / "replicator.json"
         self.said: list[str] = []
-        self.s3 = {
-            region: boto3.client(
-                "s3", endpoint_url=endpoint, region_name=region, aws_access_key_id="lab", aws_secret_access_key="lab"
-            )
-            for region in REGIONS
-        }
+        self.s3 = {region: client(endpoint, "s3", region) for region in REGIONS}
         number = next(self.numbers)
         self.east, self.west = f"east-{number}", f"west-{number}"
         self.s3["us-east-1"].create_bucket(Bucket=self.east)

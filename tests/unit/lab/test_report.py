@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from lab.ledger import CountingProof
 from lab.report import model, terminal, wording
 from lab.report.machine import machine_facts
-from lab.report.model import Event, Flip, verdict
+from lab.report.model import Event, Flip, Spared, verdict
 from tests.unit.lab.reports import LEDGER, REHEARSAL, REPORT, WITH_DATABASE, at, command, flipped, step
 
 
@@ -33,6 +33,7 @@ def test_the_fields_that_others_read_have_exactly_these_names(tmp_path):
         "steps",
         "flip",
         *("commands", "events", "client_requests", "witnesses", "machine", "engine", "setup_seconds", "dns_ttl", "not_proven"),
+        *("served_before", "spared"),
         *("replication", "source", "targets", "client_writes", "client_reads", "counting_proven"),
         *(field.name for field in dataclasses.fields(LEDGER)),
     }
@@ -136,7 +137,8 @@ def test_the_terminal_puts_what_was_measured_beside_its_target():
         "1 phantom and 1 removed seen",
     ):
         assert said in text
-    assert "target 5 min 00 s, missed" in terminal.render(dataclasses.replace(WITH_DATABASE, rpo_seconds=301.0))
+    missed = terminal.render(dataclasses.replace(WITH_DATABASE, rpo_seconds=301.0))
+    assert "target 5 min 00 s of tier warm-standby, missed" in missed
 
 
 def test_a_file_that_is_no_report_is_refused(tmp_path):
@@ -292,3 +294,27 @@ def test_a_mac_without_proc_is_asked_by_sysctl(tmp_path, monkeypatch):
     monkeypatch.setattr("platform.mac_ver", lambda: ("15.1", ("", "", ""), "arm64"))
     facts = machine_facts(tmp_path)
     assert (facts.cpu, facts.memory_gib, facts.system, facts.cgroup) == ("Apple M4", 16.0, "macOS 15.1", "none")
+
+
+BOTH = dataclasses.replace(
+    WITH_DATABASE,
+    served_before=("primary", "secondary"),
+    spared=Spared(seconds_without_service=0.0, seconds_without_reads=1.5, seconds_without_writes=22.0),
+)
+
+
+def test_where_both_regions_served_the_report_says_so_and_what_users_of_the_other_saw(tmp_path):
+    model.write(BOTH, tmp_path / "report.json")
+    assert model.read(tmp_path / "report.json") == BOTH
+    assert "users, served by both regions before, are served by secondary" in wording.summary(BOTH)
+    assert "both regions" not in wording.summary(WITH_DATABASE)
+    (figure,) = [figure for figure in wording.recovery(BOTH) if "users of the other region" in figure.name]
+    assert (figure.name, figure.value, figure.bad) == ("without writes, users of the other region", "22.0 s", False)
+    assert figure.note == "without reads: 1.5 s; without any answer: 0.0 s"
+    assert not [figure for figure in wording.recovery(WITH_DATABASE) if "other region" in figure.name]
+
+
+def test_a_user_of_the_other_region_who_never_wrote_again_is_bad_news():
+    never = dataclasses.replace(BOTH, spared=dataclasses.replace(BOTH.spared, seconds_without_writes=None))
+    (figure,) = [figure for figure in wording.recovery(never) if "users of the other region" in figure.name]
+    assert (figure.value, figure.bad) == ("never", True)

@@ -60,6 +60,14 @@ def test_types_that_are_not_one_whole_object_are_refused_by_name(token):
         manifests.refuse_uncovered(token)
 
 
+def test_a_release_is_previewed_by_its_inputs_and_not_made():
+    urn = "urn:pulumi:s::p::kubernetes:helm.sh/v3:Release::operator"
+    inputs = provider().check(urn, {}, {"chart": "./operator.tgz"}, b"")
+    assert provider().create(urn, inputs, timeout=0, preview=True) == ("", inputs)
+    with pytest.raises(NotCoveredError, match=r"helm\.sh/v3:Release"):
+        provider().create(urn, inputs, timeout=0, preview=False)
+
+
 def test_the_same_inputs_are_no_difference_whatever_the_cluster_added():
     assert diff(JOB, JOB).changes == provider_pb2.DiffResponse.DIFF_NONE
 

@@ -25,6 +25,8 @@ from lab.tools.installed import PROBES
         ("etcdctl", "etcdctl version: 3.7.3\nAPI version: 3.7\n", True),
         ("kubelet", "Kubernetes v1.37.2\n", True),
         ("kubelet", "Kubernetes v1.37.2-eks-1\n", False),
+        ("helm", "v3.22.0+g1234567\n", True),
+        ("helm", "v4.3.1+g1234567\n", False),
         ("coredns", "CoreDNS-1.15.0\nlinux/amd64, go1.26.8, \n", True),
     ],
 )
@@ -42,9 +44,12 @@ def test_versions_are_read_as_the_tools_print_them(tool: str, answer: str, right
         ("region", "go.etcd.io/etcd/etcdutl/v3", versions.ETCD),
         ("region", "github.com/coredns/coredns", versions.COREDNS),
         ("velero", "github.com/vmware-tanzu/velero", versions.VELERO),
+        ("velero-previous", "github.com/vmware-tanzu/velero", versions.VELERO_PREVIOUS),
         ("velero", "github.com/vmware-tanzu/velero-plugin-for-aws", versions.VELERO_PLUGIN_FOR_AWS),
         ("cnpg", "github.com/cloudnative-pg/cloudnative-pg", versions.CLOUDNATIVE_PG),
         ("cnpg", "github.com/cloudnative-pg/plugin-barman-cloud", versions.PLUGIN_BARMAN_CLOUD),
+        ("helm", "helm.sh/helm/v3", versions.HELM),
+        ("actionlint", "github.com/rhysd/actionlint", versions.ACTIONLINT),
     ],
 )
 def test_the_modules_pin_the_versions_that_the_lab_names(group: str, module: str, version: str) -> None:

@@ -1,0 +1,204 @@
+"""Which permissions AWS asks for before it serves a request, by its Service Authorization Reference; pure.
+
+S3 in full for what backup tools and the program call, with what S3 asks KMS for in the caller's name. Of other services the
+operation's own permission: for a KMS key and a hosted zone on that resource, else on `*`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import xmltodict  # type: ignore[import-untyped]
+
+from lab.cloud.policies import Question
+from lab.cloud.scope import Target
+
+_S3_ACTIONS = {
+    **dict.fromkeys(("HeadBucket", "ListObjects", "ListObjectsV2"), "ListBucket"),
+    **dict.fromkeys(
+        ("CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "CopyObject", "UploadPartCopy"), "PutObject"
+    ),
+    **dict.fromkeys(("HeadObject", "SelectObjectContent"), "GetObject"),
+    **dict.fromkeys(("PutBucketEncryption", "DeleteBucketEncryption"), "PutEncryptionConfiguration"),
+    **dict.fromkeys(("PutBucketLifecycleConfiguration", "DeleteBucketLifecycle"), "PutLifecycleConfiguration"),
+    **dict.fromkeys(("PutBucketReplication", "DeleteBucketReplication"), "PutReplicationConfiguration"),
+    **dict.fromkeys(("PutPublicAccessBlock", "DeletePublicAccessBlock"), "PutBucketPublicAccessBlock"),
+    **dict.fromkeys(("PutBucketCors", "DeleteBucketCors"), "PutBucketCORS"),
+    "DeleteBucketOwnershipControls": "PutBucketOwnershipControls",
+    "DeleteBucketTagging": "PutBucketTagging",
+    "GetBucketAccelerateConfiguration": "GetAccelerateConfiguration",
+    "GetBucketCors": "GetBucketCORS",
+    "GetBucketEncryption": "GetEncryptionConfiguration",
+    "GetBucketLifecycleConfiguration": "GetLifecycleConfiguration",
+    "GetBucketNotificationConfiguration": "GetBucketNotification",
+    "GetBucketReplication": "GetReplicationConfiguration",
+    "GetObjectLockConfiguration": "GetBucketObjectLockConfiguration",
+    "GetPublicAccessBlock": "GetBucketPublicAccessBlock",
+    "ListBuckets": "ListAllMyBuckets",
+    "ListMultipartUploads": "ListBucketMultipartUploads",
+    "ListObjectVersions": "ListBucketVersions",
+    "ListParts": "ListMultipartUploadParts",
+    "PutBucketAccelerateConfiguration": "PutAccelerateConfiguration",
+    "PutBucketNotificationConfiguration": "PutBucketNotification",
+    "PutObjectLockConfiguration": "PutBucketObjectLockConfiguration",
+}
+"""Operations whose permission has another name."""
+
+_OF_VERSIONS = ("GetObject", "DeleteObject", "GetObjectAcl", "PutObjectAcl", "GetObjectTagging", "PutObjectTagging")
+"""Permissions that are others for a version that is named."""
+
+_BY_HEADER = {
+    "x-amz-acl": "PutObjectAcl",
+    "x-amz-object-lock-legal-hold": "PutObjectLegalHold",
+    "x-amz-object-lock-mode": "PutObjectRetention",
+    "x-amz-tagging": "PutObjectTagging",
+}
+_STARTS_WRITING = ("PutObject", "CopyObject", "CreateMultipartUpload")
+
+
+class Stored(Protocol):
+    """What has to be known of what is stored."""
+
+    def has_object(self, bucket: str, key: str, version: str | None) -> bool: ...
+    def bucket_region(self, name: str) -> str | None: ...
+    def default_key(self, bucket: str) -> str | None:
+        """ARN of the KMS key that a bucket encrypts with unless a request says otherwise."""
+
+    def object_key(self, bucket: str, key: str, version: str | None) -> str | None:
+        """ARN of the KMS key of an object."""
+
+    def key_arn(self, region: str, identifier: str) -> str:
+        """ARN of a KMS key by its id, its ARN or one of its aliases; the identifier itself if there is none."""
+
+    def aliases(self, key: str) -> tuple[str, ...]:
+        """Aliases of the KMS key with this ARN."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One request. `headers` find names in any spelling; `operation` is as the API reference spells it."""
+
+    target: Target
+    operation: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+    account: str
+    source: str
+    """IP address of the caller."""
+
+
+def needed(asked: Asked, stored: Stored) -> list[Question]:
+    """All of them have to be allowed."""
+    if asked.operation == "GetCallerIdentity":
+        return []  # works even for whom a policy denies it
+    if asked.target.service == "s3":
+        return list(_S3(asked, stored).questions())
+    resource = "*"
+    if asked.target.service == "kms":
+        resource = _kms_resource(asked, stored)
+    elif zone := re.search(r"/hostedzone/([^/]+)", asked.path):
+        resource = f"arn:aws:route53:::hostedzone/{zone[1]}"
+    return [Question(action=f"{asked.target.service}:{asked.operation}", resource=resource)]
+
+
+def _kms_resource(asked: Asked, stored: Stored) -> str:
+    named = json.loads(asked.body or b"{}")
+    identifier = named.get("KeyId") or named.get("TargetKeyId")
+    return stored.key_arn(asked.target.region or "", identifier) if identifier else "*"
+
+
+class _S3:
+    """The questions of one request to S3."""
+
+    def __init__(self, asked: Asked, stored: Stored) -> None:
+        self._asked, self._stored, self._target = asked, stored, asked.target
+        self._operation, self._headers = asked.operation, asked.headers
+        self._bucket, self._key = self._target.bucket or "", self._target.key or ""
+
+    def questions(self) -> Iterator[Question]:
+        if self._operation == "DeleteObjects":
+            yield from self._batch()
+            return
+        action = _S3_ACTIONS.get(self._operation, self._operation)
+        yield self._ask(self._named(action, self._target.version), self._key)
+        if self._operation in ("GetObject", "HeadObject") and not self._exists():
+            # Whoever may not list the key is not told that it is missing: 403 in place of 404. S3 takes the key for the prefix.
+            yield self._ask("ListBucket", "", prefix=self._key)
+        if action == "PutObject":
+            yield from (self._ask(other, self._key) for header, other in _BY_HEADER.items() if self._headers.get(header))
+            yield from self._source()
+        yield from self._bypass(self._key)
+        yield from self._encryption()
+
+    def _ask(self, action: str, key: str, bucket: str = "", *, prefix: str | None = None) -> Question:
+        bucket = bucket or self._bucket
+        resource = f"arn:aws:s3:::{bucket}/{key}" if key else f"arn:aws:s3:::{bucket}" if bucket else "*"
+        return Question(action=f"s3:{action}", resource=resource, context=self._context(prefix))
+
+    def _context(self, prefix: str | None) -> dict[str, str]:
+        query = self._asked.query if self._operation.startswith("List") else {"prefix": prefix} if prefix else {}
+        listed = {f"s3:{name}": value for name, value in query.items() if name in ("prefix", "delimiter", "max-keys")}
+        headers = ("x-amz-acl", "x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id")
+        sent = {f"s3:{name}": value for name in headers if (value := self._headers.get(name))}
+        common = {
+            # The endpoint speaks no TLS, and a policy that demands it must not be told otherwise.
+            "aws:SecureTransport": "false",
+            "aws:SourceIp": self._asked.source,
+            "aws:ResourceAccount": self._asked.account,
+            "s3:ResourceAccount": self._asked.account,
+        }
+        return common | sent | listed
+
+    @staticmethod
+    def _named(action: str, version: str | None) -> str:
+        return action.replace("Object", "ObjectVersion", 1) if version and action in _OF_VERSIONS else action
+
+    def _exists(self) -> bool:
+        return self._stored.has_object(self._bucket, self._key, self._target.version)
+
+    def _batch(self) -> Iterator[Question]:
+        objects = xmltodict.parse(self._asked.body, force_list=("Object",), strip_whitespace=False)["Delete"]["Object"]
+        for found in objects:
+            yield self._ask(self._named("DeleteObject", found.get("VersionId")), found["Key"])
+            yield from self._bypass(found["Key"])
+
+    def _bypass(self, key: str) -> Iterator[Question]:
+        if (self._headers.get("x-amz-bypass-governance-retention") or "").lower() == "true":
+            yield self._ask("BypassGovernanceRetention", key)
+
+    def _source(self) -> Iterator[Question]:
+        """What a copy reads."""
+        if (copied := self._target.copied_from) is not None:
+            yield self._ask(self._named("GetObject", copied.version), copied.key, copied.bucket)
+            yield from self._kms(self._stored.object_key(copied.bucket, copied.key, copied.version), copied.bucket, "Decrypt")
+
+    def _encryption(self) -> Iterator[Question]:
+        # A checksum is told to those alone who could read the object.
+        reads = self._operation == "GetObject" or (self._operation == "HeadObject" and self._headers.get("x-amz-checksum-mode"))
+        if reads and self._exists():
+            yield from self._kms(self._stored.object_key(self._bucket, self._key, self._target.version), self._bucket, "Decrypt")
+        if self._operation in _STARTS_WRITING:
+            named = self._headers.get("x-amz-server-side-encryption-aws-kms-key-id")
+            region = self._stored.bucket_region(self._bucket) or ""
+            key = self._stored.key_arn(region, named) if named else self._stored.default_key(self._bucket)
+            yield from self._kms(key, self._bucket, "GenerateDataKey")
+            if self._operation == "CreateMultipartUpload":
+                # The parts are read once more to be put together.
+                yield from self._kms(key, self._bucket, "Decrypt")
+
+    def _kms(self, key: str | None, bucket: str, action: str) -> Iterator[Question]:
+        """S3's call of KMS in the caller's name. With bucket keys the encryption context is the bucket's ARN."""
+        if key is not None:
+            context: dict[str, str | tuple[str, ...]] = {
+                "kms:CallerAccount": self._asked.account,
+                "kms:EncryptionContext:aws:s3:arn": f"arn:aws:s3:::{bucket}",
+                "kms:ResourceAliases": self._stored.aliases(key),
+                "kms:ViaService": f"s3.{self._stored.bucket_region(bucket)}.amazonaws.com",
+            }
+            yield Question(action=f"kms:{action}", resource=key, context=context)

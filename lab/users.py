@@ -1,0 +1,116 @@
+"""Users of the lab's application, each a process of its own on the users' side of the network; what they saw is in their logs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from lab import project
+from lab.console import step
+from lab.paths import CHECKOUT
+from lab.processes import Daemon
+from lab.regions import namespaces, network
+from lab.regions.spec import REGIONS, named
+from lab.report.model import Spared
+from lab.samples import Write, outage, read_log, read_writes, reads_log, writes_log
+from lab.waiting import until
+from lab.world import Lab
+
+NAMESERVER = f"{network.WAN_ADDRESS}:53"
+
+SECOND_USERS_ROWS = 1_000_001
+"""Its first: the first user's end long before."""
+
+_LAST = 30
+"""Requests in a row that must have been answered, by both regions, to say that both serve."""
+
+
+def start(
+    lab: Lab,
+    log: Path,
+    *,
+    name: str = "client",
+    cache: bool = True,
+    writes: bool = True,
+    served_by: str | None = None,
+    first_row: int = 1,
+) -> Callable[[], None]:
+    """A user who writes too where there is a database, and logs to `log` and beside it; call what is returned to end it.
+
+    Two at a time have names of their own, and rows of their own from `first_row` on. Where both regions answer, `served_by`
+    makes it a user whose resolver was just told that one.
+    """
+    for file in (log, writes_log(log), reads_log(log)):
+        file.unlink(missing_ok=True)
+    daemon = Daemon(lab.paths, name)
+    daemon.start(
+        [
+            *network.inside(namespaces.WAN),
+            sys.executable,
+            "-m",
+            "lab.client",
+            "--name",
+            project.NAME,
+            "--server",
+            NAMESERVER,
+            "--port",
+            "80",
+            "--log",
+            str(log),
+            *([] if cache else ["--no-cache"]),
+            *(["--begin-at", named(served_by).address] if served_by else []),
+            *(["--write", "--first-row", str(first_row)] if lab.plan and writes else []),
+        ],
+        cwd=CHECKOUT,
+    )
+    return daemon.stop
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecondUser:
+    """One whom the secondary serves all along, while the first is served by the region that dies; only where both serve."""
+
+    log: Path
+    stop: Callable[[], None]
+
+    @property
+    def writes(self) -> list[Write]:
+        return read_writes(writes_log(self.log))
+
+    def saw(self, killed: datetime) -> Spared:
+        logs = (read_log(self.log), read_log(reads_log(self.log)), self.writes)
+        service, reads, writes = (outage(samples, killed).seconds for samples in logs)
+        return Spared(seconds_without_service=service, seconds_without_reads=reads, seconds_without_writes=writes)
+
+
+def start_second(lab: Lab) -> SecondUser:
+    log = lab.paths.logs / "client-secondary.jsonl"
+    stop = start(lab, log, name="client-secondary", served_by="secondary", first_row=SECOND_USERS_ROWS)
+    return SecondUser(log=log, stop=stop)
+
+
+def see_both_serve(lab: Lab) -> None:
+    """Wait until every region's endpoint is healthy, and somebody who asks for the name each time anew is answered by all."""
+    roles = {spec.name for spec in REGIONS}
+    endpoints = {project.load_balancer(role) for role in roles}
+
+    def healthy() -> bool:
+        checks = lab.cloud.route53()["health_checks"].values()
+        return endpoints == {check["target"] for check in checks if check["target"] in endpoints and check["is"] == "healthy"}
+
+    log = lab.paths.logs / "client-both.jsonl"
+
+    def all_answer() -> bool:
+        last = read_log(log)[-_LAST:]
+        return len(last) == _LAST and all(sample.ok for sample in last) and {sample.region for sample in last} == roles
+
+    with step("users are served by both regions, whose endpoints are healthy"):
+        until("both endpoints to be healthy", healthy, timeout=120)
+        stop = start(lab, log, name="client-both", cache=False, writes=False)
+        try:
+            until("both regions to answer at the name", all_answer, timeout=60)
+        finally:
+            stop()
