@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import boto3
 import pytest
 
 from lab import engine, project, stacks
+from lab.cloud.access_keys import ADMINISTRATOR, AccessKey
 from lab.paths import LabPaths
 from lab.processes import Daemon
 from lab.pulumi import Pulumi, Ran
@@ -112,6 +114,14 @@ def start_moto(directory: Path) -> tuple[Daemon, str]:
     return daemon, f"http://127.0.0.1:{port}"
 
 
+def create_user(endpoint: str, name: str) -> AccessKey:
+    """An access key of a new IAM user. moto looks at no permissions here: the lab's AWS does."""
+    iam = boto3.client("iam", endpoint_url=endpoint, region_name="us-east-1", **ADMINISTRATOR.client)
+    iam.create_user(UserName=name)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return AccessKey(identifier=key["AccessKeyId"], secret=key["SecretAccessKey"])
+
+
 @pytest.fixture(scope="session")
 def pulumi_binary() -> Path:
     return toolbox.ensure(["pulumi"]).path("pulumi")
@@ -121,9 +131,9 @@ def pulumi_binary() -> Path:
 def deployed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, pulumi_binary: Path) -> Iterator[Pair]:
     """Both stacks after the README's four ups; once a module, for it takes a quarter of a minute.
 
-    A module that sets MODE has its traffic moved that way; one that sets DATABASES has those.
+    A module that sets TIER is of that tier; MODE, its traffic is moved that way; DATABASES, it has those.
     """
-    mode = getattr(request.module, "MODE", "standby-takes-over")
+    mode, tier = (getattr(request.module, name, None) for name in ("MODE", "TIER"))
     databases = getattr(request.module, "DATABASES", ())
     root = tmp_path_factory.mktemp("pair")
     moto, endpoint = start_moto(root)
@@ -139,8 +149,10 @@ def deployed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         zone = route53.create_hosted_zone(Name=project.ZONE, CallerReference="lab")["HostedZone"]["Id"].rpartition("/")[2]
         chosen = engine.prepare(root / "engine", pulumi_binary, environ={"LAB_ENGINE": "standin"})
         pulumi = stacks.cli(chosen, root, provider_log=root / "providers.jsonl")
-        files = project.ProjectFiles(endpoint=endpoint, zone_id=zone, kubeconfig=kubeconfig, mode=mode, databases=databases)
-        stacks.prepare(pulumi, files)
+        files = project.ProjectFiles(
+            endpoint=endpoint, zone_id=zone, kubeconfig=kubeconfig, mode=mode, tier=tier, databases=databases
+        )
+        stacks.prepare(pulumi, files, partial(create_user, endpoint))
         pair = Pair(
             pulumi=pulumi,
             clusters=clusters,

@@ -18,7 +18,8 @@ from lab.waiting import until
 from tests.engine.conftest import Pair
 from tests.engine.test_flip import TOUCHED_BY_A_FLIP, planned
 
-DATABASES = (lab_database(),)
+# Archived often enough for the RPO of a second that a test sets.
+DATABASES = (lab_database(archiveTimeout="1s"),)
 TOUCHED_WITH_A_DATABASE = TOUCHED_BY_A_FLIP | {
     ("kubernetes:postgresql.cnpg.io/v1:Cluster", "failover-databases-app-database", "update"),
     ("kubernetes:batch/v1:Job", "failover-databases-app-database-promoted", "create"),

@@ -1,9 +1,21 @@
-"""Nothing that holds data is deleted by a command."""
+"""Nothing that holds data is deleted by a command, and nothing that whatever holds data depends on."""
 
 from __future__ import annotations
 
+import copy
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from components.operators import Operators, OperatorsArgs
 from lab.pulumi import touched
+from settings.images import Images
+from settings.model import Operators as Settings
 from tests.engine.conftest import Pair
+from tests.unit.components.alone import registered
+from tests.unit.recorder import Seen
 
 
 def test_destroy_refuses_what_is_protected(pair: Pair) -> None:
@@ -24,3 +36,73 @@ def test_moving_a_bucket_to_another_name_is_refused_in_the_preview(pair: Pair) -
         (directory / "Pulumi.yaml").write_text(committed)
     assert preview.exit_code
     assert "unable to replace resource" in preview.output
+
+
+# An operator that this program installed and then forgets. No stand-in covers Helm releases, so the state is given one, as the
+# program registers it.
+
+
+def installed() -> list[Seen]:
+    """The operator's namespace and release as the program registers them."""
+    args = OperatorsArgs(settings=Settings(cloudnative_pg=True), images=Images())
+    return registered(lambda: Operators("operators", args)).custom()
+
+
+def with_operator(state: dict[str, Any], *, retained: bool | None = None) -> dict[str, Any]:
+    """The exported state, and in it the operator as if an `up` had installed it; `retained` other than the program says."""
+    changed = copy.deepcopy(state)
+    resources = changed["deployment"]["resources"]
+    (parent,) = [resource for resource in resources if resource["type"] == "dr:operators:Operators"]
+    sibling = next(resource for resource in resources if resource["type"] == "kubernetes:core/v1:Namespace")
+    stack, _, _name = parent["urn"].rpartition("::")
+    for seen in installed():
+        resources.append(
+            {
+                "urn": f"{stack}${seen.type}::{seen.name}",
+                "custom": True,
+                "id": "/".join(seen.inputs[key] for key in ("namespace", "name") if key in seen.inputs) or "cnpg-system",
+                "type": seen.type,
+                "inputs": seen.inputs,
+                "outputs": seen.inputs,
+                "parent": parent["urn"],
+                "provider": sibling["provider"],
+                "protect": seen.protect,
+                "retainOnDelete": seen.retain_on_delete if retained is None else retained,
+            }
+        )
+    return changed
+
+
+@pytest.fixture
+def state(pair: Pair) -> Iterator[dict[str, Any]]:
+    """The stack's state, which is put back afterwards."""
+    exported: dict[str, Any] = json.loads(pair.pulumi.run("stack", "export", "-s", "secondary").output)
+    yield exported
+    pair.pulumi.run("stack", "import", "-s", "secondary", stdin=json.dumps(exported))
+
+
+@pytest.mark.parametrize(
+    "command", [("up",), ("destroy", "--target", "**operators-cloudnative-pg*")], ids=lambda command: command[0]
+)
+def test_an_operator_that_goes_from_the_stack_is_forgotten_and_not_uninstalled(
+    pair: Pair, state: dict[str, Any], command: Sequence[str]
+) -> None:
+    pair.pulumi.run("stack", "import", "-s", "secondary", stdin=json.dumps(with_operator(state)))
+    known = len(pair.calls())
+    ran = pair.pulumi.run(*command, "-s", "secondary", "--yes", "--skip-preview", check=False)
+    assert ran.exit_code == 0, ran.output
+    assert not asked_to_delete(pair, known)
+    left = {resource["urn"].rpartition("::")[2] for resource in pair.pulumi.resources("secondary")}
+    assert not left & {seen.name for seen in installed()}
+
+
+def test_without_that_the_provider_would_be_told_to_uninstall_it(pair: Pair, state: dict[str, Any]) -> None:
+    pair.pulumi.run("stack", "import", "-s", "secondary", stdin=json.dumps(with_operator(state, retained=False)))
+    known = len(pair.calls())
+    pair.pulumi.up("secondary", check=False)
+    assert "kubernetes:helm.sh/v3:Release" in asked_to_delete(pair, known)
+
+
+def asked_to_delete(pair: Pair, known: int) -> set[str]:
+    """Types of what providers were told to delete after the first `known` calls."""
+    return {str(call["type"]) for call in pair.calls(known) if call["method"].lower() == "delete"}

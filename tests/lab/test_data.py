@@ -9,13 +9,19 @@ from typing import Any
 import pytest
 import yaml
 
-from lab import databases, demo
+from lab import databases, demo, project
+from lab.application import manifests
 from lab.report import model
 from lab.report.model import Report
 from lab.waiting import until
 from lab.world import Lab
+from settings.identity import Part
+from settings.roles import ROLES, Role
 from tests.engine.test_databases import TOUCHED_WITH_A_DATABASE
+from tests.lab.compromised_writer import Attack, moment
 from tests.lab.conftest import deployed
+from tests.lab.pod_keys import key_of, outcomes
+from tests.permissions import DENIED, forbidden
 
 RBAC = "rbac.authorization.k8s.io/v1"
 NOTE = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "ordinary", "namespace": "databases"}, "data": {"a": "b"}}
@@ -49,6 +55,14 @@ class TestByArchive:
         pair.kubectl("primary", "apply", "-f", "-", stdin=yaml.safe_dump(NOTE))
         pair.back_up()
         return pair, demo.fail(pair, cache=False)
+
+    @pytest.mark.parametrize("role", ROLES)
+    @pytest.mark.parametrize("part", ["velero", "database"])
+    def test_the_keys_of_its_pods_do_nothing_that_would_lose_a_backup_or_move_the_traffic(
+        self, pair: Lab, part: Part, role: Role
+    ) -> None:
+        answers = outcomes(pair, forbidden(part, project.names(role)), key_of(pair, role, part))
+        assert {call: came for call, came in answers.items() if came != DENIED} == {}
 
     def test_nothing_is_promoted_while_the_primary_answers(self, pair: Lab) -> None:
         refused = pair.pulumi.up("secondary", "-c", "active=secondary", check=False)
@@ -125,6 +139,56 @@ class TestByArchive:
         assert items(lab, "primary", "pod", "-n", "databases") == []
         assert items(lab, "primary", "persistentvolumeclaim", "-n", "databases") != []
         lab.pulumi.up("primary", "--expect-no-changes")
+
+    def test_backups_that_their_own_writer_destroyed_are_brought_back_in_the_survivor_and_restored(self, pair: Lab) -> None:
+        attack = Attack(lab=pair, purpose="velero", part="velero", prefix="velero/primary")
+        before = attack.contents("primary")
+        attack.wait_same(set(before))
+        at = moment()
+        existing = {region: attack.versions(region) for region in ROLES}
+        backup = max(name for name in pair.completed_backups("secondary") if name.startswith("hourly-critical"))
+
+        attack.spoil(deleted=f"{attack.prefix}/backups/{backup}/")
+        # Velero forgets a backup whose directory is gone. moto lists directories of which all is deleted, so it is told to.
+        pair.kubectl("secondary", "delete", "backup.velero.io", backup, "-n", "velero")
+
+        planned = attack.recover("secondary", at)
+        assert f"{len(before)}  to bring back" in planned
+        assert backup not in pair.completed_backups("secondary"), "there is nothing from which Velero could know it"
+        assert attack.contents("secondary") != before, "a dry run does nothing"
+        attack.recover("secondary", at, "--apply")
+        until("Velero to list the backup again", lambda: backup in pair.completed_backups("secondary"), timeout=180)
+        only = ["--include-namespaces", manifests.NAMESPACE, "--include-resources", "configmaps,secrets"]
+        into = ["--namespace-mappings", f"{manifests.NAMESPACE}:recovered", "--wait"]
+        pair.velero("secondary", "restore", "create", "after-the-attack", "--from-backup", backup, *only, *into)
+        found = pair.kubectl("secondary", "get", "restore.velero.io", "after-the-attack", "-n", "velero", "-o", "json")
+        assert json.loads(found)["status"]["phase"] == "Completed"
+        assert manifests.NAME in {item["metadata"]["name"] for item in items(pair, "secondary", "secret", "-n", "recovered")}
+
+        attack.recover("primary", at, "--apply")
+        attack.wait_same(set(before))
+        assert {key: digest for key, digest in attack.contents("primary").items() if key in before} == before
+        assert "0  to bring back" in attack.recover("primary", at), "a second run finds nothing to do"
+        assert all(existing[region] <= attack.versions(region) for region in ROLES), "no version was deleted by anybody"
+
+    def test_the_writers_key_can_make_no_deletion_final(self, pair: Lab) -> None:
+        answers = Attack(lab=pair, purpose="velero", part="velero", prefix="velero/primary").attempts()
+        assert set(answers.values()) == {"AccessDenied"}, answers
+
+    def test_a_database_archive_that_its_own_writer_destroyed_is_brought_back(self, pair: Lab) -> None:
+        server = "app-database-primary-g1"
+        attack = Attack(lab=pair, purpose="database", part="database", prefix=f"cnpg/{server}")
+        before = attack.contents("primary")
+        attack.wait_same(set(before))
+        at = moment()
+        assert attack.ask("secondary", "missing", server) is None
+
+        attack.spoil(deleted=f"{attack.prefix}/base/")
+        assert "there is no base backup" in attack.ask("secondary", "missing", server)
+
+        attack.recover("secondary", at, "--apply")
+        assert attack.ask("secondary", "missing", server) is None, "a standby can be made from it again"
+        assert before.items() <= attack.contents("secondary").items()
 
 
 class TestByStreaming:

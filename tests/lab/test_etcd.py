@@ -25,8 +25,10 @@ from lab.regions.spec import PRIMARY, SECONDARY
 from lab.tools import images, packages
 from lab.waiting import until
 from lab.world import Lab
-from settings.model import Topology
 from settings.names import Names
+from settings.topology import Topology
+from tests.lab.pod_keys import key_of, outcomes
+from tests.permissions import DENIED, forbidden
 
 NAMES = Names(
     topology=Topology.model_validate(
@@ -120,9 +122,10 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting]:
         region.wait_ready()
         kubeconfig.write(lab.paths.kubeconfig, kubeconfig.for_people({PRIMARY: region.certificates}))
         setting = Setting(lab, region, restorer, made["aws-cli"].reference)
-        restorer.run("aws", "s3api", "create-bucket", "--bucket", BUCKET)
+        key = lab.cloud.create_user(NAMES.principal("etcd"))
+        restorer.make_bucket(NAMES)
         references = {name: image.reference for name, image in made.items()}
-        documents = etcd.manifests(etcd.arguments(NAMES, references, lab.cloud.endpoint_url))
+        documents = etcd.manifests(etcd.arguments(NAMES, references, lab.cloud.endpoint_url, key))
         setting.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(documents))
         cron_job = json.loads(setting.kubectl("get", "cronjob", component.NAME, "-n", component.NAMESPACE, "-o", "json"))
         setting.template = {"spec": cron_job["spec"]["jobTemplate"]["spec"]}
@@ -139,6 +142,13 @@ def snapshot(setting: Setting) -> tuple[str, dict[str, Any]]:
     for name in (OLD_COPY, RECENT_COPY, "notes.txt"):
         (setting.directory / name).write_text("an earlier one")
     return setting.back_up("first")
+
+
+def test_the_key_of_its_pods_does_nothing_that_would_lose_a_backup_or_move_the_traffic(setting) -> None:
+    answers = outcomes(setting.lab, forbidden("etcd", NAMES), key_of(setting.lab, "primary", "etcd"))
+    # The other buckets of a region are not in this lab.
+    assert {call: came for call, came in answers.items() if came not in (DENIED, "NoSuchBucket")} == {}
+    assert list(answers.values()).count(DENIED) > 20
 
 
 def test_a_backup_is_in_the_bucket_under_a_name_that_sorts_by_time_and_says_cluster_and_revision(setting, snapshot) -> None:

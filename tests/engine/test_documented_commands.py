@@ -1,0 +1,143 @@
+"""The documentation's own commands, taken from its pages and run as they stand: real CLI, state in S3 (moto), recorded clusters.
+
+What a person would answer is answered (`up` asks for a yes, a secret for its value), and the AWS that is asked is moto. Nothing
+else of a block is changed; one that cannot run here says so, to its reader too.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import engine, project, stacks
+from lab.processes import Daemon
+from lab.standins.recorded_cluster import RecordedCluster, write_kubeconfig
+from tests.documented import Block, blocks
+from tests.engine.conftest import Pair, start_moto
+from tests.examples import ROOT
+
+PRELUDE = f"""
+set -euo pipefail
+pulumi() {{
+  case " $* " in
+    *" up "*) command pulumi "$@" --yes --skip-preview ;;
+    *" config set --secret "*)
+      if [ -p /dev/stdin ]; then command pulumi "$@"; else echo -n '{stacks.PASSWORD}' | command pulumi "$@"; fi ;;
+    *) command pulumi "$@" ;;
+  esac
+}}
+"""
+
+
+def page(name: str) -> list[Block]:
+    """The blocks of a page that run here; there must be some, or a page that lost its fences would pass."""
+    found = [block for block in blocks(ROOT / "docs" / name) if block.excuse is None]
+    assert found, f"{name} has no commands"
+    return found
+
+
+class Reader:
+    """Somebody at a shell, in the project's directory, with the pages open: what one block exports the next has."""
+
+    def __init__(self, pair: Pair) -> None:
+        self._pair, self._state = pair, pair.root / "exported"
+        self._state.touch()
+
+    def does(self, block: Block) -> str:
+        """Run one block; what it printed. Fails with its place in the documentation."""
+        # How a store that is only compatible with S3 is named to the CLI; on AWS this is not needed.
+        commands = re.sub(r"(s3://[^?'\"]+\?)", r"\1s3ForcePathStyle=true&", block.commands)
+        script = f"source {self._state}\n{PRELUDE}\n{commands}\nexport -p > {self._state}\n"
+        ran = subprocess.run(
+            ["bash", "-c", script],
+            cwd=self._pair.pulumi.directory,
+            env=dict(self._pair.pulumi.environment),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 0, f"{block}:\n{block.commands}\n{ran.stdout[-3000:]}\n{ran.stderr[-3000:]}"
+        return ran.stdout + ran.stderr
+
+
+@pytest.fixture(scope="module")
+def undeployed(tmp_path_factory: pytest.TempPathFactory, pulumi_binary: Path) -> Iterator[Pair]:
+    """What a person has who opens the first page: an account, two clusters with the operators, a zone, a fork of this project."""
+    root = tmp_path_factory.mktemp("documented")
+    moto: Daemon
+    moto, endpoint = start_moto(root)
+    clusters = {role: RecordedCluster(operators_installed=True) for role in stacks.ROLES}
+    try:
+        for cluster in clusters.values():
+            cluster.start()
+        kubeconfig = root / "kubeconfig"
+        write_kubeconfig(kubeconfig, {f"lab-{role}": cluster.url for role, cluster in clusters.items()})
+        pulumi = stacks.cli(
+            engine.prepare(root / "engine", pulumi_binary, environ={"LAB_ENGINE": "standin"}),
+            root,
+            provider_log=root / "providers.jsonl",
+        )
+        path = os.pathsep.join([str(Path(sys.prefix) / "bin"), pulumi.environment["PATH"]])
+        environment = {**pulumi.environment, "PATH": path, "AWS_ENDPOINT_URL": endpoint}
+        for chosen in ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE"):  # the pages say which
+            environment.pop(chosen)
+        files = project.ProjectFiles(
+            endpoint=endpoint, zone_id="Z0123456789ABCDEFGHIJ", kubeconfig=kubeconfig, databases=(project.lab_database(),)
+        )
+        pair = Pair(
+            pulumi=type(pulumi)(directory=pulumi.directory, environment=environment),
+            clusters=clusters,
+            endpoint=endpoint,
+            zone_id="",
+            provider_log=root / "providers.jsonl",
+            root=root,
+            files=files,
+        )
+        zone = (
+            pair.client("route53")
+            .create_hosted_zone(Name=project.ZONE, CallerReference="lab")["HostedZone"]["Id"]
+            .rpartition("/")[2]
+        )
+        project.create(
+            pulumi.directory,
+            project.ProjectFiles(endpoint=endpoint, zone_id=zone, kubeconfig=kubeconfig, databases=files.databases),
+        )
+        yield pair
+    finally:
+        for cluster in clusters.values():
+            cluster.close()
+        moto.stop()
+
+
+def test_the_first_deployment_and_the_failover_go_as_their_pages_say(undeployed: Pair) -> None:
+    reader = Reader(undeployed)
+    make, choose, cancel, save, versions = page("state.md")
+    for block in (make, choose):
+        reader.does(block)
+    for block in page("identity.md"):  # its clusters are nowhere near AWS
+        reader.does(block)
+    first, *rest = page("first-deployment.md")
+    for block in (first, *rest):
+        if "peerReady true -s secondary" in block.commands:
+            undeployed.bring_first_backups()
+        if "stack output protected" in block.commands:
+            undeployed.have_backups()
+        told = reader.does(block)
+        if "--diff" in block.commands:
+            assert "dr:failover:Failover" in told
+    for block in page("self-managed.md"):
+        assert "self-managed" in reader.does(block)
+    reader.does(cancel)
+    reader.does(save)
+    assert reader.does(versions).split()
+    assert undeployed.flag() == "primary"
+    (flag,) = page("runbook.md")
+    reader.does(flag)
+    assert undeployed.flag() == "secondary"

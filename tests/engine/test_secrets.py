@@ -1,0 +1,104 @@
+"""Nothing that was given as a secret is in plain text anywhere that the engine keeps, plans or prints.
+
+All four combinations of stack and active, in the order of a failover: both stacks are deployed once.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from lab import project, stacks
+from settings.roles import ROLES, Role
+from tests.engine.conftest import Pair
+
+DATABASES = (project.lab_database(),)
+EXPECTED = {
+    "backupEncryptionPassword",
+    "databasePasswords.app-database",
+    *(f"staticCredentials.{part}.{half}" for part in ("velero", "database") for half in ("accessKeyId", "secretAccessKey")),
+}
+"""Every secret that the lab's stacks are given."""
+
+
+def given(pair: Pair, role: Role) -> dict[str, str]:
+    """Every secret that the stack was given, by its key, as the CLI that holds the passphrase reads it."""
+    stored = json.loads(pair.pulumi.run("config", "--json", "--show-secrets", "-s", role).output)
+    return {path: text for key, entry in stored.items() if entry["secret"] for path, text in _texts(key, entry)}
+
+
+def _texts(key: str, entry: dict[str, object]) -> Iterator[tuple[str, str]]:
+    below = entry.get("objectValue", entry["value"])
+    stack: list[tuple[str, object]] = [(key.removeprefix("k8s-dr:"), below)]
+    while stack:
+        path, value = stack.pop()
+        if isinstance(value, dict):
+            stack += [(f"{path}.{name}", inner) for name, inner in value.items()]
+        else:
+            yield path, str(value)
+
+
+def shown(text: str, secrets: dict[str, str]) -> list[str]:
+    """Which of the secrets stand in a text, plain, in JSON or in base64."""
+    return [
+        key
+        for key, secret in secrets.items()
+        for form in (secret, json.dumps(secret)[1:-1], base64.b64encode(secret.encode()).decode())
+        if form in text
+    ]
+
+
+def kept(pair: Pair) -> Iterator[tuple[Path, str]]:
+    """Every file of the state: both stacks, their backups and their history."""
+    for path in sorted((pair.root / "state").rglob("*")):
+        if path.is_file():
+            yield path, path.read_text(errors="replace")
+
+
+def _emptied(exported: str) -> str:
+    document = json.loads(exported)
+    document["deployment"]["resources"] = []
+    return json.dumps(document)
+
+
+def test_the_look_that_is_taken_sees_what_is_plain(deployed: Pair) -> None:
+    """With secrets shown, each of them is found: in the state, and in its base64 form too."""
+    secrets = given(deployed, "secondary")
+    plain = deployed.pulumi.run("stack", "export", "--show-secrets", "-s", "secondary").output
+    assert set(shown(plain, secrets)) == secrets.keys()
+    assert shown(base64.b64encode(stacks.PASSWORD.encode()).decode(), secrets)
+
+
+def test_a_first_deployment_plans_and_prints_no_secret(deployed: Pair) -> None:
+    """Every object is new in it, with all that it is made of."""
+    pulumi, secrets = deployed.pulumi, given(deployed, "secondary")
+    exported = pulumi.run("stack", "export", "-s", "secondary").output
+    try:
+        pulumi.run("stack", "import", "-s", "secondary", stdin=_emptied(exported))
+        plans = [pulumi.run("preview", "-s", "secondary", form, check=False).output for form in ("--json", "--diff")]
+    finally:
+        pulumi.run("stack", "import", "-s", "secondary", stdin=exported)
+    for plan in plans:
+        assert "velero-repo-credentials" in plan, "the plan has the objects that hold secrets"
+        assert shown(plan, secrets) == []
+
+
+def test_no_secret_is_plain_in_state_plan_or_log_of_any_stack_whoever_is_active(deployed: Pair) -> None:
+    """The last of this module, for both stacks end as after a failover."""
+    deployed.have_backups()
+    for active, stack in itertools.product(ROLES, ("secondary", "primary")):
+        secrets = given(deployed, stack)
+        assert secrets.keys() == EXPECTED
+        if active == "secondary":
+            deployed.pulumi.configure(stack, "active", "secondary")
+        told = [deployed.pulumi.run("preview", "-s", stack, form).output for form in ("--json", "--diff")]
+        told.append(deployed.pulumi.up(stack, "--diff").output)
+        told.append(deployed.pulumi.run("stack", "output", "-s", stack).output)
+        assert [found for text in told if (found := shown(text, secrets))] == [], (stack, active)
+        state = dict(kept(deployed))
+        assert [path for path in state if path.name == f"{stack}.json"], "the state is where it is looked for"
+        assert {str(path): found for path, text in state.items() if (found := shown(text, secrets))} == {}, (stack, active)
+        assert shown((deployed.pulumi.directory / f"Pulumi.{stack}.yaml").read_text(), secrets) == []

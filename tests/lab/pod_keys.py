@@ -1,0 +1,51 @@
+"""The access keys that pods of the lab hold, and what AWS answers to them."""
+
+from __future__ import annotations
+
+import base64
+import configparser
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from components import etcd
+from components.database_specs import CREDENTIALS
+from lab import databases
+from lab.cloud.access_keys import AccessKey
+from lab.paths import CHECKOUT
+from lab.regions import namespaces
+from lab.world import Lab
+from settings.identity import Part
+from settings.roles import Role
+from tests.permissions import Call, dump
+
+
+def key_of(lab: Lab, role: Role, part: Part) -> AccessKey:
+    """Out of the Secret that the part's pods read in the region `role`."""
+    match part:
+        case "velero":
+            profile = configparser.ConfigParser()
+            profile.read_string(_secret(lab, role, "velero", "cloud-credentials")["cloud"])
+            section = profile["default"]
+            return AccessKey(identifier=section["aws_access_key_id"], secret=section["aws_secret_access_key"])
+        case "database":
+            halves = _secret(lab, role, databases.NAMESPACE, CREDENTIALS)
+        case "etcd":
+            halves = _secret(lab, role, etcd.NAMESPACE, etcd.CREDENTIALS)
+    return AccessKey(identifier=halves["accessKeyId"], secret=halves["secretAccessKey"])
+
+
+def _secret(lab: Lab, role: Role, namespace: str, name: str) -> dict[str, str]:
+    found = json.loads(lab.kubectl(role, "get", "secret", name, "-n", namespace, "-o", "json"))
+    return {field: base64.b64decode(value).decode() for field, value in found["data"].items()}
+
+
+def outcomes(lab: Lab, calls: Sequence[Call], key: AccessKey) -> dict[str, str]:
+    """What came of each call, made with `key` from where the lab's AWS can be reached."""
+    command = [*namespaces.inside(namespaces.WAN), sys.executable, "-m", "tests.permissions", lab.cloud.endpoint_url]
+    environment = {**os.environ, **key.environment}
+    ran = subprocess.run(command, input=dump(calls), capture_output=True, text=True, check=False, env=environment, cwd=CHECKOUT)
+    assert ran.returncode == 0, ran.stderr
+    return dict(zip(map(str, calls), json.loads(ran.stdout), strict=True))
