@@ -315,15 +315,17 @@ def _change(scope: Scope) -> list[Document]:
             },
         ),
         _allow("WaitForRecords", ["route53:GetChange"], "arn:aws:route53:::change/*"),
+        # The secondary's too, in dns.mode both-regions. Route 53 gives each check a random id.
+        _allow("CreateHealthCheck", ["route53:CreateHealthCheck"], "*"),
+        _allow(
+            "ChangeHealthChecks",
+            ["route53:ChangeTagsForResource", "route53:UpdateHealthCheck"],
+            "arn:aws:route53:::healthcheck/*",
+        ),
     ]
     if names.role == "secondary":
         flag = f"arn:aws:s3:::{names.flag_bucket}/{FLAG_KEY}"
         statements.append(_allow("MoveTraffic", ["s3:PutObject", "s3:PutObjectTagging"], flag))
-    else:
-        # Route 53 gives each a random id.
-        changes = ["route53:ChangeTagsForResource", "route53:UpdateHealthCheck"]
-        statements.append(_allow("CreateHealthCheck", ["route53:CreateHealthCheck"], "*"))
-        statements.append(_allow("ChangeHealthChecks", changes, "arn:aws:route53:::healthcheck/*"))
     if scope.cluster:
         statements.append(_allow("ChangeCluster", _CHANGE_CLUSTER, *_eks(scope)))
     return statements

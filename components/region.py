@@ -221,6 +221,8 @@ class Region(pulumi.ComponentResource):
                 kubeconfig=cluster.kubeconfig,
                 cluster_identifier=cluster.name,
                 enable_server_side_apply=True,
+                # A rotated key or password else replaces a Secret that is kept when it is deleted: "already exists".
+                enable_secret_mutable=True,
                 opts=child,
             ),
             aws.Provider(
@@ -309,7 +311,7 @@ def _custom_endpoint(settings: Aws) -> dict[str, Any]:
     """An AWS-compatible endpoint in place of AWS: one URL for every service that the program uses."""
     if not settings.endpoint:
         return {}
-    services = ("iam", "kms", "route53", "s3", "sts")
+    services = ("eks", "iam", "kms", "route53", "s3", "sts")
     return {
         "endpoints": [dict.fromkeys(services, settings.endpoint)],
         "s3_use_path_style": True,

@@ -10,6 +10,7 @@ from lab.cloud.access_keys import ADMINISTRATOR, AccessKey
 from lab.console import step
 from lab.pulumi import Pulumi
 from lab.regions.namespaces import inside
+from settings.identity import Part
 from settings.roles import Role
 
 ROLES: tuple[Role, ...] = ("primary", "secondary")
@@ -37,9 +38,14 @@ def prepare(pulumi: Pulumi, files: project.ProjectFiles, create_user: Callable[[
         for database in files.databases:
             give_password(pulumi, role, database["name"])
         for part in files.parts:
-            key = create_user(project.names(role).principal(part))
-            give_secret(pulumi, role, f"staticCredentials.{part}.accessKeyId", key.identifier)
-            give_secret(pulumi, role, f"staticCredentials.{part}.secretAccessKey", key.secret)
+            give_key(pulumi, role, part, create_user)
+
+
+def give_key(pulumi: Pulumi, role: Role, part: Part, create_user: Callable[[str], AccessKey]) -> None:
+    """The access key of a part's user, which is made if it is not there."""
+    key = create_user(project.names(role).principal(part))
+    give_secret(pulumi, role, f"staticCredentials.{part}.accessKeyId", key.identifier)
+    give_secret(pulumi, role, f"staticCredentials.{part}.secretAccessKey", key.secret)
 
 
 def give_password(pulumi: Pulumi, role: str, database: str) -> None:

@@ -87,7 +87,9 @@ def _asked(response: Any, headers: dict[str, str], uri: str) -> Asked:
     body = response.raw_body if isinstance(response.raw_body, bytes) else str(response.raw_body or "").encode()
     path = f"/{asked.bucket}{path}" if asked.virtual_host else path
     # A form has been read by now, and its body with it.
-    form = "" if asked.service == "s3" else body.decode(errors="replace") or urlencode(response.form_data or {})
+    if asked.service != "s3":
+        body = body or urlencode(response.form_data or {}).encode()
+    form = "" if asked.service == "s3" else body.decode(errors="replace")
     return Asked(
         target=asked,
         operation=operation(asked.service, response.method, path, query, spelled, form) or "Unknown",

@@ -1,7 +1,7 @@
 """Which permissions AWS asks for before it serves a request, by its Service Authorization Reference; pure.
 
 S3 in full for what backup tools and the program call, with what S3 asks KMS for in the caller's name. Of other services the
-operation's own permission: for a KMS key and a hosted zone on that resource, else on `*`.
+operation's own permission: for a KMS key, a hosted zone and what IAM has on that resource, else on `*`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
+from urllib.parse import parse_qs
 
 import xmltodict  # type: ignore[import-untyped]
 
@@ -95,16 +96,30 @@ class Asked:
 
 def needed(asked: Asked, stored: Stored) -> list[Question]:
     """All of them have to be allowed."""
-    if asked.operation == "GetCallerIdentity":
+    if (asked.target.service, asked.operation) == ("sts", "GetCallerIdentity"):
         return []  # works even for whom a policy denies it
     if asked.target.service == "s3":
         return list(_S3(asked, stored).questions())
     resource = "*"
     if asked.target.service == "kms":
         resource = _kms_resource(asked, stored)
+    elif asked.target.service == "iam":
+        return [_iam(asked)]
     elif zone := re.search(r"/hostedzone/([^/]+)", asked.path):
         resource = f"arn:aws:route53:::hostedzone/{zone[1]}"
     return [Question(action=f"{asked.target.service}:{asked.operation}", resource=resource)]
+
+
+def _iam(asked: Asked) -> Question:
+    """A role or user comes before the policy that is put on it. Nothing has a path, as nothing of the program's has."""
+    fields = {name: values[0] for name, values in parse_qs(asked.body.decode()).items()}
+    resource = fields.get("PolicyArn") or fields.get("OpenIDConnectProviderArn") or "*"
+    for kind in ("policy", "user", "role"):
+        named = fields.get(f"{kind.title()}Name")
+        if named and (kind != "policy" or asked.operation == "CreatePolicy"):
+            resource = f"arn:aws:iam::{asked.account}:{kind}/{named}"
+    context = {"iam:PolicyARN": fields["PolicyArn"]} if "PolicyArn" in fields else {}
+    return Question(action=f"iam:{asked.operation}", resource=resource, context=context)
 
 
 def _kms_resource(asked: Asked, stored: Stored) -> str:

@@ -6,6 +6,7 @@ import json
 import socket
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -115,9 +116,12 @@ def start_moto(directory: Path) -> tuple[Daemon, str]:
 
 
 def create_user(endpoint: str, name: str) -> AccessKey:
-    """An access key of a new IAM user. moto looks at no permissions here: the lab's AWS does."""
+    """A new access key of an IAM user, in place of those it had. moto looks at no permissions here: the lab's AWS does."""
     iam = boto3.client("iam", endpoint_url=endpoint, region_name="us-east-1", **ADMINISTRATOR.client)
-    iam.create_user(UserName=name)
+    with suppress(iam.exceptions.EntityAlreadyExistsException):
+        iam.create_user(UserName=name)
+    for old in iam.list_access_keys(UserName=name)["AccessKeyMetadata"]:
+        iam.delete_access_key(UserName=name, AccessKeyId=old["AccessKeyId"])
     key = iam.create_access_key(UserName=name)["AccessKey"]
     return AccessKey(identifier=key["AccessKeyId"], secret=key["SecretAccessKey"])
 

@@ -6,6 +6,7 @@ import json
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 import yaml
@@ -15,7 +16,7 @@ from lab.project import lab_database
 from lab.pulumi import touched
 from lab.standins.archive import put_base_backup
 from lab.standins.recorded_cluster.kinds import OPERATORS
-from tests.engine.conftest import Pair
+from tests.engine.conftest import Pair, create_user
 from tests.examples import ROOT
 
 
@@ -31,6 +32,7 @@ def add(pair: Pair, name: str) -> None:
     file.write_text(yaml.safe_dump(content, sort_keys=False))
     for role in stacks.ROLES:
         stacks.give_password(pair.pulumi, role, name)
+        stacks.give_key(pair.pulumi, role, "database", partial(create_user, pair.endpoint))
 
 
 @contextmanager
@@ -73,7 +75,7 @@ def test_a_server_name_that_was_used_before_is_refused_with_the_generation_to_ra
     put_base_backup(pair.s3(), "acme-database-us-east-1-123456789012", "second-database-primary-g1")
     with added_for_once(pair, "second-database"):
         said = refused_up(pair, "primary", "second-database")
-    assert "there is an archive of second-database-primary-g1 already" in said
+    assert "there is an archive of second-database-primary-g1 already" in said, said
     assert "k8s-dr:databases[].generations.primary: 2, in Pulumi.yaml" in said
 
 

@@ -127,11 +127,12 @@ def test_who_may_only_read_cannot_deploy(secondary: Secondary, pipeline: Pipelin
 def test_a_preview_cannot_read_how_aws_is_configured(secondary: Secondary) -> None:
     refused = secondary.as_pipeline("preview").run("preview", "-s", "secondary", "--refresh", check=False)
     assert refused.exit_code != 0
+    assert "AccessDenied" in refused.output or "Forbidden" in refused.output
 
 
-def test_the_drift_check_of_buckets_and_records_needs_no_more_than_its_role_has(secondary: Secondary) -> None:
-    """moto does not tell IAM which role, policy or key a request is about, so what names one is left out here."""
-    left_out = [f"--exclude=**{kind}**" for kind in ("kubernetes:", "aws:iam/", "aws:kms/")]
+def test_the_drift_check_of_buckets_roles_and_records_needs_no_more_than_its_role_has(secondary: Secondary) -> None:
+    """The lab's IAM does not look at a key's aliases where KMS itself is asked, so keys are left out here."""
+    left_out = [f"--exclude=**{kind}**" for kind in ("kubernetes:", "aws:kms/")]
     secondary.as_pipeline("drift").run("preview", "-s", "secondary", "--refresh", "--expect-no-changes", *left_out)
 
 
@@ -147,7 +148,9 @@ def test_a_deployment_cannot_give_itself_more(secondary: Secondary) -> None:
     key = secondary.keys["deploy"]
     credentials = {"aws_access_key_id": key["AWS_ACCESS_KEY_ID"], "aws_secret_access_key": key["AWS_SECRET_ACCESS_KEY"]}
     iam = boto3.client("iam", endpoint_url=secondary.endpoint, region_name=REGION, **credentials)
-    for role in (f"acme-{pipeline}-{REGION}" for pipeline in PIPELINES):
+    roles = [f"acme-{pipeline}-{REGION}" for pipeline in PIPELINES]
+    iam.get_role(RoleName=roles[0])  # so it is not that the role is hidden from it
+    for role in roles:
         with pytest.raises(iam.exceptions.ClientError, match="AccessDenied"):
             iam.put_role_policy(RoleName=role, PolicyName="more", PolicyDocument="{}")
     s3 = boto3.client("s3", endpoint_url=secondary.endpoint, region_name=REGION, **credentials)

@@ -9,11 +9,12 @@ import base64
 import itertools
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from lab import project, stacks
 from settings.roles import ROLES, Role
-from tests.engine.conftest import Pair
+from tests.engine.conftest import Pair, create_user
 
 DATABASES = (project.lab_database(),)
 EXPECTED = {
@@ -102,3 +103,15 @@ def test_no_secret_is_plain_in_state_plan_or_log_of_any_stack_whoever_is_active(
         assert [path for path in state if path.name == f"{stack}.json"], "the state is where it is looked for"
         assert {str(path): found for path, text in state.items() if (found := shown(text, secrets))} == {}, (stack, active)
         assert shown((deployed.pulumi.directory / f"Pulumi.{stack}.yaml").read_text(), secrets) == []
+
+
+def test_keys_that_are_rotated_come_into_the_secrets_that_hold_them(pair: Pair) -> None:
+    def held() -> dict[str, str]:
+        secrets = {found["metadata"]["name"]: found["data"] for found in pair.clusters["primary"].objects("Secret")}
+        return {name: json.dumps(secrets[name]) for name in ("cloud-credentials", "database-credentials")}
+
+    before = held()
+    for part in pair.files.parts:
+        stacks.give_key(pair.pulumi, "primary", part, partial(create_user, pair.endpoint))
+    pair.pulumi.up("primary")
+    assert all(held()[name] != data for name, data in before.items())

@@ -27,7 +27,7 @@ RESOURCES: Mapping[str, Resource] = {
 GLOBAL = {kind.token for service in (iam, iam_policies, route53) for kind in service.RESOURCES}
 """Types that are in no region."""
 
-_SERVICES = ("iam", "kms", "route53", "s3", "sts")
+_SERVICES = ("eks", "iam", "kms", "route53", "s3", "sts")
 _PATIENCE = botocore.config.Config(
     connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2}, s3={"addressing_style": "path"}
 )

@@ -118,6 +118,19 @@ def test_a_failover_waits_in_no_queue_of_a_deployment_and_for_no_check() -> None
     assert options == {"stack": ["secondary", "primary"], "active": ["secondary", "primary"]}
 
 
+def test_a_failover_never_takes_the_kubeconfig_of_the_other_cluster() -> None:
+    """An empty secret is false: `a && b || c` would fall through to `c`."""
+    (cluster,) = [
+        step for step in workflow("failover")["jobs"]["failover"]["steps"] if step.get("uses") == "./.github/actions/cluster"
+    ]
+    alternatives = cluster["with"]["kubeconfig"].removeprefix("${{ ").removesuffix(" }}").split(" || ")
+    assert alternatives == [
+        "inputs.stack == 'primary' && secrets.KUBECONFIG_PRIMARY",
+        "inputs.stack == 'secondary' && secrets.KUBECONFIG_SECONDARY",
+        "''",
+    ]
+
+
 def test_credentials_come_after_every_installation() -> None:
     steps = action("pulumi")["runs"]["steps"]
     assert steps[-1]["uses"].startswith("aws-actions/configure-aws-credentials@")
