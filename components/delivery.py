@@ -17,6 +17,7 @@ from components.delivery_policies import (
     Scope,
     permissions,
     provider_arn,
+    reads_name,
     role_name,
     trust,
 )
@@ -24,8 +25,8 @@ from settings.delivery import Delivery as DeliverySettings
 from settings.model import Settings
 from settings.names import Names
 
-LONGEST_SESSION = 4 * 3600
-"""Seconds that a role lasts: longer than the restores of a failover, which must not lose its credentials half-way."""
+LONGEST_SESSION = 6 * 3600
+"""Seconds that a role lasts, as long as GitHub lets a job run: a failover must not lose its credentials half-way."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,9 @@ class DeliveryArgs:
             hosts=settings.dns.names,
             cluster=cluster.name if cluster.distribution == "eks" else None,
             node_role=cluster.node_role if settings.identity == "instance-profile" else None,
+            given_roles=[
+                arn for arn in (cluster.velero_role_arn, cluster.database_role_arn, cluster.etcd_role_arn) if arn is not None
+            ],
             static_users=settings.identity == "static",
         )
 
@@ -89,6 +93,10 @@ class Delivery(pulumi.ComponentResource):
                 policy=json.dumps(permissions(pipeline, scope)),
                 opts=child(),
             )
+        reads = aws.iam.Policy(
+            f"{name}-deploy-reads", name=reads_name(args.names), policy=json.dumps(permissions("drift", scope)), opts=child()
+        )
+        aws.iam.RolePolicyAttachment(f"{name}-deploy-reads", role=roles["deploy"].name, policy_arn=reads.arn, opts=child())
         if scope.cluster and args.delivery.cluster_access:
             self._administer(name, scope.cluster, roles["deploy"])
         self.register_outputs({"provider": provider_arn(args.names)})

@@ -125,6 +125,9 @@ class Scope:
     node_role: str | None = None
     """The nodes' role, where the policies of the pods are attached to it (identity: instance-profile)."""
 
+    given_roles: Sequence[str] = ()
+    """ARNs of roles of the person's own, which pods get by an association of this program."""
+
     static_users: bool = False
     """Whether the policies of the pods are attached to users (identity: static)."""
 
@@ -175,15 +178,21 @@ def trust(pipeline: Pipeline, scope: Scope) -> Document:
     )
 
 
+def reads_name(names: Names) -> str:
+    """Of the policy with which a deployment reads what a drift check reads."""
+    return f"{role_name('deploy', names)}-reads"
+
+
 def permissions(pipeline: Pipeline, scope: Scope) -> Document:
-    """What the role may do."""
+    """What the role's own policy allows. A deployment is allowed what a drift check is, too, by a policy beside it: IAM counts
+    10,240 characters within a role, and both together can be more."""
     match pipeline:
         case "preview":
             return _document(*_read_state(scope))
         case "drift":
             return _document(*_read_state(scope), *_read(scope))
         case "deploy":
-            return _document(*_read_state(scope), *_write_state(scope), *_read(scope), *_change(scope))
+            return _document(*_write_state(scope), *_change(scope))
 
 
 def _document(*statements: Document) -> Document:
@@ -255,7 +264,7 @@ def _read(scope: Scope) -> list[Document]:
         _allow("ReadBuckets", _READ_BUCKET, *scope.bucket_arns()),
         _allow("ReadFlagsTags", ["s3:GetObjectTagging"], f"arn:aws:s3:::{scope.names.flag_bucket}/{FLAG_KEY}"),
         _allow("ReadRoles", _READ_ROLE, *_iam(scope, "role", *roles)),
-        _allow("ReadPolicies", _READ_POLICY, *_iam(scope, "policy", *_principals(scope))),
+        _allow("ReadPolicies", _READ_POLICY, *_iam(scope, "policy", *_principals(scope), reads_name(scope.names))),
         _allow("ReadProvider", ["iam:GetOpenIDConnectProvider"], provider_arn(scope.names)),
         _allow("ReadKey", _READ_KEY, key, condition=by_alias),
         _allow("ListAliases", ["kms:ListAliases"], "*"),
@@ -295,6 +304,7 @@ def _change(scope: Scope) -> list[Document]:
             "PassRoles",
             ["iam:PassRole"],
             *own_roles,
+            *scope.given_roles,
             condition={"StringEquals": {"iam:PassedToService": ["s3.amazonaws.com", "pods.eks.amazonaws.com"]}},
         ),
         _allow("ChangeReplication", ["iam:DeleteRolePolicy", "iam:PutRolePolicy"], own_roles[-1]),

@@ -27,8 +27,12 @@ except ImportError:
     sys.exit("recover_prefix: this Python has no boto3; use the program's: .venv/bin/python scripts/recover_prefix.py …")
 
 MARK = "recovered-version"
-"""Metadata of what was brought back, with the id of the version that it is a copy of: a second run knows it by that. Nothing else
-tells, for an encrypted copy has an ETag of its own."""
+"""Tag of what was brought back, with the id of the version that it is a copy of: a second run knows it by that. Nothing else
+tells, for an encrypted copy has an ETag of its own. Not metadata, which come with every PutObject: a writer knows the ids of what
+it wrote and could mark a forgery so. It may set no tags."""
+
+MOST_TAGS = 10
+"""That an object can have. One that has them all gets no mark, and a second run brings it back again."""
 
 SINGLE_COPY = 5 * 1024**3
 """Bytes above which S3 copies an object in parts only."""
@@ -155,18 +159,22 @@ class Bucket:
 
     def _is_back(self, copy: Copy) -> bool:
         """Whether the current version is a copy of the right one already."""
-        current = self.s3.head_object(Bucket=self.name, Key=copy.key)
-        return bool(current["Metadata"].get(MARK) == copy.version)
+        current = self.s3.head_object(Bucket=self.name, Key=copy.key)["VersionId"]
+        return self._tags({"Bucket": self.name, "Key": copy.key, "VersionId": current}).get(MARK) == copy.version
+
+    def _tags(self, version: dict[str, str]) -> dict[str, str]:
+        return {tag["Key"]: tag["Value"] for tag in self.s3.get_object_tagging(**version)["TagSet"]}
 
     def _bring_back(self, copy: Copy) -> bool:
         source = {"Bucket": self.name, "Key": copy.key, "VersionId": copy.version}
         original = self.s3.head_object(**source)
         # Said anew, for S3 copies in parts without them. Encryption is not among them: the bucket's own is right.
         headers = {name: original[name] for name in _KEPT if name in original}
-        headers |= {"Metadata": {**original["Metadata"], MARK: copy.version}, "MetadataDirective": "REPLACE"}
-        if original.get("TagCount"):
-            tags = self.s3.get_object_tagging(**source)["TagSet"]
-            headers |= {"Tagging": urlencode([(tag["Key"], tag["Value"]) for tag in tags]), "TaggingDirective": "REPLACE"}
+        headers |= {"Metadata": original["Metadata"], "MetadataDirective": "REPLACE"}
+        tags = self._tags(source) if original.get("TagCount") else {}
+        if MARK in tags or len(tags) < MOST_TAGS:
+            tags[MARK] = copy.version
+        headers |= {"Tagging": urlencode(tags), "TaggingDirective": "REPLACE"}
         if copy.size <= SINGLE_COPY:
             self.s3.copy_object(Bucket=self.name, Key=copy.key, CopySource=source, **headers)
         else:

@@ -87,5 +87,5 @@ def check_static_credentials(identity: Identity, keys: StaticCredentials, needed
     if missing := [part for part in needed if part not in given]:
         raise ValueError(
             f"has no key for {missing[0]} while identity is static; run, and the same for secretAccessKey: pulumi config set "
-            f"--secret --path staticCredentials.{missing[0]}.accessKeyId … -s {role}"
+            f"--secret --path staticCredentials.{missing[0]}.accessKeyId -s {role}"
         )

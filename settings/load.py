@@ -99,7 +99,9 @@ def _unknown_keys(stack: str, raw: Mapping[str, str]) -> list[str]:
     for key in (key for key in raw if key not in KEYS):
         remove = f"pulumi config rm {shlex.quote(key)} -s {stack}"
         if _top(key) in KEYS:
-            again = f"pulumi config set {'--secret ' if _top(key) in SECRETS else ''}--path {shlex.quote(key)} … -s {stack}"
+            # A secret is asked for: on the command line the process list and the shell's history would have it.
+            secret, value = ("--secret ", "") if _top(key) in SECRETS else ("", " …")
+            again = f"pulumi config set {secret}--path {shlex.quote(key)}{value} -s {stack}"
             problems.append(f"{named(key)}: was stored without --path and changed nothing; run: {remove} && {again}")
         else:
             problems.append(f"{named(key)}: unknown key{did_you_mean(key, KEYS)}; to remove it run: {remove}")

@@ -1,7 +1,7 @@
 """What IAM says to one question, by the policies that apply to it; pure.
 
 Covered: Allow and Deny, Action and NotAction, Resource and NotResource, Principal of bucket policies, the conditions of
-`_OPERATORS`, `…IfExists`, `ForAnyValue:` and `ForAllValues:`. A condition that is not covered is an error, and never ignored.
+`_OPERATORS`, `…IfExists`, `ForAnyValue:` and `ForAllValues:`. Another condition and NotPrincipal are errors, and never ignored.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ def answer(question: Question, documents: Iterable[Document], principal: str | N
 
 
 def _applies(statement: Document, question: Question, principal: str | None) -> bool:
+    if "NotPrincipal" in statement:
+        raise NotImplementedError("the lab does not know NotPrincipal; add it in lab/cloud/policies.py, or write a condition")
     return (
         (principal is None or _names(statement.get("Principal"), principal))
         and _element(statement, "Action", question.action.lower(), str.lower)

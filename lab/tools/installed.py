@@ -44,8 +44,8 @@ PROBES: Mapping[str, Probe] = {
     "kube-scheduler": _KUBERNETES,
     "kubelet": _KUBERNETES,
     "kube-proxy": _KUBERNETES,
-    # Any Helm 3 renders and upgrades as the library in the Kubernetes provider does.
-    "helm": Probe(arguments=("version", "--short"), answer=r"^v3\.\d+\.\d+"),
+    # Of the same minor, for an older Helm 3 has other words for what it refuses.
+    "helm": Probe(arguments=("version", "--short"), answer=rf"^{re.escape(versions.HELM.rpartition('.')[0])}\."),
     "actionlint": Probe(arguments=("-version",), answer=_exactly(versions.ACTIONLINT.removeprefix("v"))),
     "coredns": Probe(arguments=("-version",), answer=_exactly(f"CoreDNS-{versions.COREDNS.removeprefix('v')}")),
 }

@@ -106,6 +106,8 @@ def _user(stack: Secondary, pipeline: Pipeline) -> dict[str, str]:
     key = create_user(stack.endpoint, f"github-{pipeline}")
     policy = iam.get_role_policy(RoleName=name, PolicyName=name)["PolicyDocument"]
     iam.put_user_policy(UserName=f"github-{pipeline}", PolicyName=name, PolicyDocument=json.dumps(policy))
+    for attached in iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]:
+        iam.attach_user_policy(UserName=f"github-{pipeline}", PolicyArn=attached["PolicyArn"])
     return key.environment
 
 

@@ -153,7 +153,7 @@ class TestByArchive:
         pair.kubectl("secondary", "delete", "backup.velero.io", backup, "-n", "velero")
 
         planned = attack.recover("secondary", at)
-        assert f"{len(before)}  to bring back" in planned
+        assert f" {len(before)}  to bring back" in planned
         assert backup not in pair.completed_backups("secondary"), "there is nothing from which Velero could know it"
         assert attack.contents("secondary") != before, "a dry run does nothing"
         attack.recover("secondary", at, "--apply")
@@ -168,7 +168,7 @@ class TestByArchive:
         attack.recover("primary", at, "--apply")
         attack.wait_same(set(before))
         assert {key: digest for key, digest in attack.contents("primary").items() if key in before} == before
-        assert "0  to bring back" in attack.recover("primary", at), "a second run finds nothing to do"
+        assert " 0  to bring back" in attack.recover("primary", at), "a second run finds nothing to do"
         assert all(existing[region] <= attack.versions(region) for region in ROLES), "no version was deleted by anybody"
 
     def test_the_writers_key_can_make_no_deletion_final(self, pair: Lab) -> None:

@@ -99,9 +99,11 @@ def test_all_conditions_of_a_statement_have_to_hold() -> None:
     assert ask(both, aws_key="a", aws_other="c") == "not allowed"
 
 
-def test_a_condition_that_is_not_known_is_no_silent_permission() -> None:
+def test_what_is_not_known_is_no_silent_permission() -> None:
     with pytest.raises(NotImplementedError, match="DateLessThan"):
         ask(on("DateLessThan", "2026-01-01T00:00:00Z"), aws_key="x")
+    with pytest.raises(NotImplementedError, match="NotPrincipal"):
+        ask({"Effect": "Deny", "NotPrincipal": {"AWS": "somebody"}}, principal="another")
 
 
 @pytest.mark.parametrize(

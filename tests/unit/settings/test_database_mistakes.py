@@ -155,7 +155,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         {'databasePasswords["app-database"]': "hunter2"},
         'databasePasswords["app-database"]: was stored without --path and changed nothing; run: pulumi config rm '
         "'databasePasswords[\"app-database\"]' -s secondary && pulumi config set --secret --path "
-        "'databasePasswords[\"app-database\"]' … -s secondary",
+        "'databasePasswords[\"app-database\"]' -s secondary",
     ),
     # What a failover promises, and what it is held against.
     ({"tier": "gold"}, f"tier: gold is not one of {TIERS}; write one of them"),

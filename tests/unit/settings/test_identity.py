@@ -65,12 +65,12 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     (
         {"identity": "static"},
         "staticCredentials: has no key for velero while identity is static; run, and the same for secretAccessKey: pulumi config "
-        "set --secret --path staticCredentials.velero.accessKeyId … -s secondary",
+        "set --secret --path staticCredentials.velero.accessKeyId -s secondary",
     ),
     (
         {"identity": "static", "staticCredentials": {"velero": KEY}},
         "staticCredentials: has no key for database while identity is static; run, and the same for secretAccessKey: pulumi "
-        "config set --secret --path staticCredentials.database.accessKeyId … -s secondary",
+        "config set --secret --path staticCredentials.database.accessKeyId -s secondary",
     ),
     (
         {"staticCredentials": BOTH},
@@ -107,7 +107,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         {"staticCredentials.velero.accessKeyId": "AKIAEXAMPLE"},
         "staticCredentials.velero.accessKeyId: was stored without --path and changed nothing; run: pulumi config rm "
         "staticCredentials.velero.accessKeyId -s secondary && pulumi config set --secret --path "
-        "staticCredentials.velero.accessKeyId … -s secondary",
+        "staticCredentials.velero.accessKeyId -s secondary",
     ),
 ]
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from components.delivery import LONGEST_SESSION
 from lab.tools import versions
 from tests.examples import ROOT
 from tests.workflows import ACTIONS, NAMES, WORKFLOWS, action, workflow
@@ -141,7 +142,7 @@ def test_the_credentials_of_a_deployment_last_as_long_as_the_role_allows() -> No
         for job in workflow(name)["jobs"].values():
             for step in job["steps"]:
                 if step.get("uses") == "./.github/actions/pulumi":
-                    assert int(step["with"]["session-seconds"]) == 4 * 3600
+                    assert int(step["with"]["session-seconds"]) == LONGEST_SESSION
 
 
 def test_the_engine_is_the_one_that_the_tests_run() -> None:
