@@ -5,6 +5,8 @@ PYTHON ?= python3
 PY := .venv/bin/python
 K ?=
 ARGS ?=
+# Two at a time, a file never divided: its tests share what they set up. The lab is one, and so are its tests.
+TWO := -n 2 --dist loadfile
 
 .PHONY: help setup style tools check test test-lab demo rehearsal lab down requirements charts policy
 
@@ -15,12 +17,13 @@ demo: setup ## two regions, one dies, the other takes over; prints the recovery 
 	@$(PY) -m lab demo $(ARGS)
 
 test: setup policy/.venv/.ready style ## every test, the fast ones first
-	@$(PY) -m pytest tests/unit
+	@$(PY) -m pytest tests/unit $(TWO)
 	@$(PY) -m lab.tools
-	@$(PY) -m pytest tests/contract tests/engine tests/lab -v --durations=15
+	@$(PY) -m pytest tests/contract tests/engine $(TWO) -v --durations=15
+	@$(PY) -m pytest tests/lab -v --durations=15
 
 check: setup style ## the fast part: style, types, unit and contract tests
-	@$(PY) -m pytest tests/unit tests/contract
+	@$(PY) -m pytest tests/unit tests/contract $(TWO)
 
 style:
 	@$(PY) -m ruff check --quiet .
