@@ -18,6 +18,10 @@ Verdict = Literal["allowed", "denied", "not allowed"]
 """`denied` by a statement that says so; `not allowed` where none says anything. AWS answers both in the same way."""
 
 
+class UnknownPolicyError(ValueError):
+    """A policy says what the lab cannot judge. To guess would be to prove nothing; the message names it and what to do."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Question:
     """May this be done? `action` as `s3:GetObject`, `resource` an ARN or `*`, `context` the request's condition keys."""
@@ -42,7 +46,7 @@ def answer(question: Question, documents: Iterable[Document], principal: str | N
 
 def _applies(statement: Document, question: Question, principal: str | None) -> bool:
     if "NotPrincipal" in statement:
-        raise NotImplementedError("the lab does not know NotPrincipal; add it in lab/cloud/policies.py, or write a condition")
+        raise UnknownPolicyError("the lab does not know NotPrincipal; add it in lab/cloud/policies.py, or write a condition")
     return (
         (principal is None or _names(statement.get("Principal"), principal))
         and _element(statement, "Action", question.action.lower(), str.lower)
@@ -72,7 +76,7 @@ def _holds(operator: str, key: str, wanted: list[str], question: Question) -> bo
     quantifier, _, name = operator.rpartition(":")
     optional, name = name.endswith("IfExists"), name.removesuffix("IfExists")
     if name not in _OPERATORS or quantifier not in ("", "ForAnyValue", "ForAllValues"):
-        raise NotImplementedError(
+        raise UnknownPolicyError(
             f"the lab does not know the condition {operator}; add it in lab/cloud/policies.py, or take another"
         )
     context = {known.lower(): value for known, value in question.context.items()}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,12 +20,13 @@ from lab import engine, project, stacks
 from lab.cloud.access_keys import ADMINISTRATOR, AccessKey
 from lab.paths import LabPaths
 from lab.processes import Daemon
-from lab.pulumi import Pulumi, Ran
+from lab.pulumi import Pulumi, Ran, touched
 from lab.rehearsal import backup
 from lab.standins.archive import put_base_backup
 from lab.standins.recorded_cluster import RecordedCluster, write_kubeconfig
 from lab.tools import toolbox
 from lab.waiting import until
+from tests.examples import ROOT
 
 SCHEDULES = ("daily-full-us-east-1", "hourly-critical-us-east-1")
 
@@ -131,6 +133,68 @@ def pulumi_binary() -> Path:
     return toolbox.ensure(["pulumi"]).path("pulumi")
 
 
+@pytest.fixture(scope="session")
+def policy_environment() -> None:
+    """The policy pack's own virtual environment."""
+    subprocess.run(["make", "--silent", "policy/.venv/.ready"], cwd=ROOT, check=True)
+
+
+@contextmanager
+def undeployed_pair(root: Path, pulumi_binary: Path, **settings: Any) -> Iterator[Pair]:
+    """moto with a zone, two recorded clusters with the operators, the CLI, and `settings` of ProjectFiles; no stack yet."""
+    moto, endpoint = start_moto(root)
+    clusters = {role: RecordedCluster(operators_installed=True) for role in stacks.ROLES}
+    try:
+        for cluster in clusters.values():
+            cluster.start()
+        kubeconfig = root / "kubeconfig"
+        write_kubeconfig(kubeconfig, {f"lab-{role}": cluster.url for role, cluster in clusters.items()})
+        route53 = boto3.client("route53", endpoint_url=endpoint, region_name="us-east-1", **ADMINISTRATOR.client)
+        zone = route53.create_hosted_zone(Name=project.ZONE, CallerReference="lab")["HostedZone"]["Id"].rpartition("/")[2]
+        chosen = engine.prepare(root / "engine", pulumi_binary, environ={"LAB_ENGINE": "standin"})
+        yield Pair(
+            pulumi=stacks.cli(chosen, root, provider_log=root / "providers.jsonl"),
+            clusters=clusters,
+            endpoint=endpoint,
+            zone_id=zone,
+            provider_log=root / "providers.jsonl",
+            root=root,
+            files=project.ProjectFiles(endpoint=endpoint, zone_id=zone, kubeconfig=kubeconfig, **settings),
+        )
+    finally:
+        for cluster in clusters.values():
+            cluster.close()
+        moto.stop()
+
+
+@contextmanager
+def configured(pair: Pair, key: str, value: str, role: str = "secondary") -> Iterator[None]:
+    """A key of one stack, for a while."""
+    pair.pulumi.run("config", "set", "--path", key, value, "-s", role)
+    try:
+        yield
+    finally:
+        pair.pulumi.run("config", "rm", key.partition(".")[0], "-s", role)
+
+
+def refused_flip(pair: Pair) -> str:
+    """What a flip says that the gate refuses; and that it touched nothing."""
+
+    def databases() -> list[Any]:
+        return [found["spec"] for found in pair.secondary.objects("Cluster.postgresql.cnpg.io")]
+
+    before, were, calls = pair.pulumi.resources("secondary"), databases(), len(pair.calls())
+    with configured(pair, "failover.preflight", "1s"):
+        refused = pair.flip(check=False)
+    assert refused.exit_code
+    assert touched(before, pair.pulumi.resources("secondary")) == []
+    assert not [call for call in pair.calls(calls) if call["method"] in ("Create", "Update", "Delete")]
+    assert pair.flag() == "primary"
+    assert databases() == were
+    pair.pulumi.run("config", "rm", "active", "-s", "secondary")
+    return refused.output
+
+
 @pytest.fixture(scope="module")
 def deployed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, pulumi_binary: Path) -> Iterator[Pair]:
     """Both stacks after the README's four ups; once a module, for it takes a quarter of a minute.
@@ -139,39 +203,10 @@ def deployed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     """
     mode, tier = (getattr(request.module, name, None) for name in ("MODE", "TIER"))
     databases = getattr(request.module, "DATABASES", ())
-    root = tmp_path_factory.mktemp("pair")
-    moto, endpoint = start_moto(root)
-    clusters = {role: RecordedCluster(operators_installed=True) for role in stacks.ROLES}
-    try:
-        for cluster in clusters.values():
-            cluster.start()
-        kubeconfig = root / "kubeconfig"
-        write_kubeconfig(kubeconfig, {f"lab-{role}": cluster.url for role, cluster in clusters.items()})
-        route53 = boto3.client(
-            "route53", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="lab", aws_secret_access_key="lab"
-        )
-        zone = route53.create_hosted_zone(Name=project.ZONE, CallerReference="lab")["HostedZone"]["Id"].rpartition("/")[2]
-        chosen = engine.prepare(root / "engine", pulumi_binary, environ={"LAB_ENGINE": "standin"})
-        pulumi = stacks.cli(chosen, root, provider_log=root / "providers.jsonl")
-        files = project.ProjectFiles(
-            endpoint=endpoint, zone_id=zone, kubeconfig=kubeconfig, mode=mode, tier=tier, databases=databases
-        )
-        stacks.prepare(pulumi, files, partial(create_user, endpoint))
-        pair = Pair(
-            pulumi=pulumi,
-            clusters=clusters,
-            endpoint=endpoint,
-            zone_id=zone,
-            provider_log=root / "providers.jsonl",
-            root=root,
-            files=files,
-        )
-        stacks.deploy(pulumi, bring_first_backups=pair.bring_first_backups)
+    with undeployed_pair(tmp_path_factory.mktemp("pair"), pulumi_binary, mode=mode, tier=tier, databases=databases) as pair:
+        stacks.prepare(pair.pulumi, pair.files, partial(create_user, pair.endpoint))
+        stacks.deploy(pair.pulumi, bring_first_backups=pair.bring_first_backups)
         yield pair
-    finally:
-        for cluster in clusters.values():
-            cluster.close()
-        moto.stop()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from lab.project import lab_database
 from lab.pulumi import touched
 from lab.standins.recorded_cluster.kinds import OPERATORS
 from lab.waiting import until
-from tests.engine.conftest import Pair
+from tests.engine.conftest import Pair, configured, refused_flip
 from tests.engine.test_flip import TOUCHED_BY_A_FLIP, planned
 
 # Archived often enough for the RPO of a second that a test sets.
@@ -36,15 +36,6 @@ def cluster(pair: Pair, role: str = "secondary") -> dict[str, Any]:
 def written_to(pair: Pair) -> str:
     """The half that the secondary's Cluster takes for the one that is written to."""
     return str(cluster(pair)["spec"]["replica"]["primary"])
-
-
-@contextmanager
-def configured(pair: Pair, key: str, value: str, role: str = "secondary") -> Iterator[None]:
-    pair.pulumi.run("config", "set", "--path", key, value, "-s", role)
-    try:
-        yield
-    finally:
-        pair.pulumi.run("config", "rm", key.partition(".")[0], "-s", role)
 
 
 def archived(pair: Pair, server: str, segment: int) -> dict[str, str]:
@@ -74,20 +65,6 @@ def behind(pair: Pair) -> Iterator[None]:
     finally:
         for place in places:
             pair.s3().delete_object(**place)
-
-
-def refused_flip(pair: Pair) -> str:
-    """What a flip says that the gate refuses; and that it touched nothing."""
-    before, calls = pair.pulumi.resources("secondary"), len(pair.calls())
-    with configured(pair, "failover.preflight", "1s"):
-        refused = pair.flip(check=False)
-    assert refused.exit_code
-    assert touched(before, pair.pulumi.resources("secondary")) == []
-    assert not [call for call in pair.calls(calls) if call["method"] in ("Create", "Update", "Delete")]
-    assert pair.flag() == "primary"
-    assert written_to(pair) == "app-database-primary"
-    pair.pulumi.run("config", "rm", "active", "-s", "secondary")
-    return refused.output
 
 
 def test_both_regions_have_their_half_after_four_ups_and_deploying_again_changes_nothing(pair: Pair) -> None:

@@ -11,15 +11,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from lab import engine, project, stacks
-from lab.processes import Daemon
-from lab.standins.recorded_cluster import RecordedCluster, write_kubeconfig
+from lab import project, stacks
 from tests.documented import Block, blocks
-from tests.engine.conftest import Pair, start_moto
+from tests.engine.conftest import Pair, undeployed_pair
 from tests.examples import ROOT
 
 PRELUDE = f"""
@@ -70,50 +69,13 @@ class Reader:
 @pytest.fixture(scope="module")
 def undeployed(tmp_path_factory: pytest.TempPathFactory, pulumi_binary: Path) -> Iterator[Pair]:
     """What a person has who opens the first page: an account, two clusters with the operators, a zone, a fork of this project."""
-    root = tmp_path_factory.mktemp("documented")
-    moto: Daemon
-    moto, endpoint = start_moto(root)
-    clusters = {role: RecordedCluster(operators_installed=True) for role in stacks.ROLES}
-    try:
-        for cluster in clusters.values():
-            cluster.start()
-        kubeconfig = root / "kubeconfig"
-        write_kubeconfig(kubeconfig, {f"lab-{role}": cluster.url for role, cluster in clusters.items()})
-        pulumi = stacks.cli(
-            engine.prepare(root / "engine", pulumi_binary, environ={"LAB_ENGINE": "standin"}),
-            root,
-            provider_log=root / "providers.jsonl",
-        )
-        path = os.pathsep.join([str(Path(sys.prefix) / "bin"), pulumi.environment["PATH"]])
-        environment = {**pulumi.environment, "PATH": path, "AWS_ENDPOINT_URL": endpoint}
+    with undeployed_pair(tmp_path_factory.mktemp("documented"), pulumi_binary, databases=(project.lab_database(),)) as pair:
+        path = os.pathsep.join([str(Path(sys.prefix) / "bin"), pair.pulumi.environment["PATH"]])
+        environment = {**pair.pulumi.environment, "PATH": path, "AWS_ENDPOINT_URL": pair.endpoint}
         for chosen in ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE"):  # the pages say which
             environment.pop(chosen)
-        files = project.ProjectFiles(
-            endpoint=endpoint, zone_id="Z0123456789ABCDEFGHIJ", kubeconfig=kubeconfig, databases=(project.lab_database(),)
-        )
-        pair = Pair(
-            pulumi=type(pulumi)(directory=pulumi.directory, environment=environment),
-            clusters=clusters,
-            endpoint=endpoint,
-            zone_id="",
-            provider_log=root / "providers.jsonl",
-            root=root,
-            files=files,
-        )
-        zone = (
-            pair.client("route53")
-            .create_hosted_zone(Name=project.ZONE, CallerReference="lab")["HostedZone"]["Id"]
-            .rpartition("/")[2]
-        )
-        project.create(
-            pulumi.directory,
-            project.ProjectFiles(endpoint=endpoint, zone_id=zone, kubeconfig=kubeconfig, databases=files.databases),
-        )
-        yield pair
-    finally:
-        for cluster in clusters.values():
-            cluster.close()
-        moto.stop()
+        project.create(pair.pulumi.directory, pair.files)
+        yield replace(pair, pulumi=replace(pair.pulumi, environment=environment))
 
 
 def test_the_first_deployment_and_the_failover_go_as_their_pages_say(undeployed: Pair) -> None:

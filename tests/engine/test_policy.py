@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -22,6 +21,7 @@ from lab.pulumi import Pulumi
 from tests.engine.conftest import Pair
 
 PACK = CHECKOUT / "policy"
+pytestmark = pytest.mark.usefixtures("policy_environment")
 BAD_PROGRAM = Path(__file__).parent / "bad_program"
 _VIOLATION = re.compile(r"\[(mandatory|advisory)\]\s+(\S+)\s+\(\S+: (\S+)\)")
 
@@ -52,11 +52,6 @@ def violations(output: str) -> dict[tuple[str, str], set[str]]:
 
 def mandatory(output: str) -> set[str]:
     return {policy for level, policy in violations(output) if level == "mandatory"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _pack_environment() -> None:
-    subprocess.run(["make", "--silent", "policy/.venv/.ready"], cwd=CHECKOUT, check=True)
 
 
 def _write(file: Path, document: dict[str, Any]) -> None:

@@ -11,8 +11,7 @@ import pytest
 from lab.project import lab_database
 from lab.pulumi import Ran, touched
 from lab.standins.archive import put_base_backup
-from tests.engine.conftest import Pair
-from tests.engine.test_databases import configured
+from tests.engine.conftest import Pair, configured, refused_flip
 from tests.engine.test_flip import TOUCHED_BY_A_FLIP, planned
 
 TIER = "backup-restore"
@@ -31,20 +30,6 @@ UNRECOVERABLE = "Cluster is unrecoverable and needs manual intervention"
 
 def clusters(pair: Pair, role: str = "secondary") -> list[dict[str, Any]]:
     return pair.clusters[role].objects("Cluster.postgresql.cnpg.io")
-
-
-def refused_flip(pair: Pair) -> str:
-    """What a flip says that the gate refuses; and that it touched nothing."""
-    before, calls = pair.pulumi.resources("secondary"), len(pair.calls())
-    with configured(pair, "failover.preflight", "1s"):
-        refused = pair.flip(check=False)
-    assert refused.exit_code
-    assert touched(before, pair.pulumi.resources("secondary")) == []
-    assert not [call for call in pair.calls(calls) if call["method"] in ("Create", "Update", "Delete")]
-    assert pair.flag() == "primary"
-    assert clusters(pair) == []
-    pair.pulumi.run("config", "rm", "active", "-s", "secondary")
-    return refused.output
 
 
 class TestBeforeAFailover:

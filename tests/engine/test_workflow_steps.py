@@ -132,13 +132,7 @@ def without_clusters(pair: Pair, *, kubeconfig: bool = True) -> Iterator[None]:
         file.write_text(good)
 
 
-@pytest.fixture
-def pack() -> None:
-    if not (ROOT / "policy" / ".venv" / "bin" / "python").exists():
-        pytest.skip("the policy pack has no environment yet: make policy/.venv/.ready")
-
-
-@pytest.mark.usefixtures("pack")
+@pytest.mark.usefixtures("policy_environment")
 def test_a_reviewer_reads_all_four_plans_without_a_cluster(runner: Runner) -> None:
     with without_clusters(runner.pair):
         for stack in stacks.ROLES:
@@ -153,7 +147,7 @@ def test_a_reviewer_reads_all_four_plans_without_a_cluster(runner: Runner) -> No
     assert len(runner.comments()) == 4
 
 
-@pytest.mark.usefixtures("pack")
+@pytest.mark.usefixtures("policy_environment")
 def test_a_reviewer_reads_the_failovers_plan_where_there_is_no_kubeconfig_at_all(runner: Runner) -> None:
     with without_clusters(runner.pair, kubeconfig=False):
         job = runner.preview("secondary", "secondary")
@@ -167,7 +161,7 @@ def assert_failover_is_shown(runner: Runner) -> None:
     assert "whether this region can take over was not checked" in plan
 
 
-@pytest.mark.usefixtures("pack")
+@pytest.mark.usefixtures("policy_environment")
 def test_a_second_push_edits_its_comment_and_one_that_cannot_be_previewed_says_why(runner: Runner) -> None:
     assert not runner.preview("secondary", "as it stands").failed
     project = (runner.project / "Pulumi.yaml").read_text()
@@ -179,7 +173,7 @@ def test_a_second_push_edits_its_comment_and_one_that_cannot_be_previewed_says_w
     assert "hourly_critical is not a Kubernetes name" in text
 
 
-@pytest.mark.usefixtures("pack")
+@pytest.mark.usefixtures("policy_environment")
 def test_what_was_merged_is_deployed(runner: Runner) -> None:
     project = (runner.project / "Pulumi.yaml").read_text()
     (runner.project / "Pulumi.yaml").write_text(project.replace("keep: 168h", "keep: 169h"))
@@ -193,7 +187,7 @@ def test_what_was_merged_is_deployed(runner: Runner) -> None:
         assert schedule["inputs"]["spec"]["template"]["ttl"] == "169h"
 
 
-@pytest.mark.usefixtures("pack")
+@pytest.mark.usefixtures("policy_environment")
 def test_the_button_moves_users_and_no_deployment_undoes_it(runner: Runner) -> None:
     pair = runner.pair
     moved = runner.failover("secondary", "secondary")

@@ -13,6 +13,10 @@ Fate = Literal["stays", "hidden", "removed"]
 """`hidden`: a delete marker is put on it, and it can be brought back. `removed`: it is gone for ever."""
 
 
+class UnknownRuleError(ValueError):
+    """A rule of a kind that is not judged here."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Version:
     """One version in a versioned bucket. `age` is in days since it was written, `noncurrent_for` in days since another one, or a
@@ -26,14 +30,14 @@ class Version:
 
 
 def fate(rules: Iterable[Mapping[str, Any]], version: Version) -> Fate:
-    """What the rules together do; the worst counts. Raises NotImplementedError for a rule that this does not know."""
+    """What the rules together do; the worst counts. Raises UnknownRuleError for a rule that this does not know."""
     fates = [_fate(rule, version) for rule in rules if rule["status"] == "Enabled" and _applies(rule, version)]
     return max(fates, key=("stays", "hidden", "removed").index, default="stays")
 
 
 def _applies(rule: Mapping[str, Any], version: Version) -> bool:
     if rule.keys() - _KNOWN or rule.get("filter", {}).keys() - _KNOWN_FILTERS:
-        raise NotImplementedError(f"a rule that is not understood proves nothing: {dict(rule)}")
+        raise UnknownRuleError(f"a rule that is not understood proves nothing: {dict(rule)}")
     return version.key.startswith(rule.get("filter", {}).get("prefix", ""))
 
 
@@ -42,7 +46,7 @@ def _fate(rule: Mapping[str, Any], version: Version) -> Fate:
     if version.noncurrent_for is None:
         days = rule.get("expiration", {}).get("days")
         if "date" in rule.get("expiration", {}):
-            raise NotImplementedError("a rule with a date")
+            raise UnknownRuleError(f"a rule with a date proves nothing: {dict(rule)}")
         return "hidden" if days is not None and version.age >= days else "stays"
     noncurrent = rule.get("noncurrentVersionExpiration")
     if noncurrent is None or version.newer_noncurrent < noncurrent.get("newerNoncurrentVersions", 0):

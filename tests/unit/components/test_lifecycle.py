@@ -17,7 +17,7 @@ from settings.storage import Storage as StorageSettings
 from tests.examples import example
 from tests.unit.components.alone import registered
 from tests.unit.components.conftest import Program
-from tests.unit.components.s3_lifecycle import Version, fate
+from tests.unit.components.s3_lifecycle import UnknownRuleError, Version, fate
 from tests.unit.recorder import Recorder
 
 WHO_KNOWS_WHEN = 40_000
@@ -149,5 +149,5 @@ def test_the_judge_of_the_rules_can_tell(rule: dict[str, Any], version: Version,
 
 def test_a_rule_that_the_judge_does_not_know_is_no_proof() -> None:
     moves = {"status": "Enabled", "transitions": [{"days": 1, "storageClass": "GLACIER"}]}
-    with pytest.raises(NotImplementedError, match="proves nothing"):
+    with pytest.raises(UnknownRuleError, match="proves nothing"):
         fate([moves], Version(key="a", age=1))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lab.cloud.policies import Question, answer, matches
+from lab.cloud.policies import Question, UnknownPolicyError, answer, matches
 
 READ = "s3:GetObject"
 OBJECT = "arn:aws:s3:::bucket/a/key"
@@ -100,9 +100,9 @@ def test_all_conditions_of_a_statement_have_to_hold() -> None:
 
 
 def test_what_is_not_known_is_no_silent_permission() -> None:
-    with pytest.raises(NotImplementedError, match="DateLessThan"):
+    with pytest.raises(UnknownPolicyError, match="DateLessThan"):
         ask(on("DateLessThan", "2026-01-01T00:00:00Z"), aws_key="x")
-    with pytest.raises(NotImplementedError, match="NotPrincipal"):
+    with pytest.raises(UnknownPolicyError, match="NotPrincipal"):
         ask({"Effect": "Deny", "NotPrincipal": {"AWS": "somebody"}}, principal="another")
 
 
