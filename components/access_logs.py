@@ -11,7 +11,7 @@ import pulumi_aws as aws
 
 from components.buckets import expire_by_age, expire_noncurrent, guard_bucket, policy, tls_only
 from settings.names import Names
-from settings.storage import Storage
+from settings.storage import StorageSettings
 from settings.topology import Purpose
 
 PREFIX = "access/"
@@ -23,7 +23,7 @@ class AccessLogsArgs:
     """`buckets` are those whose requests are logged."""
 
     names: Names
-    settings: Storage
+    settings: StorageSettings
     buckets: Mapping[Purpose, aws.s3.Bucket]
     plain_http: bool = False
 

@@ -15,7 +15,7 @@ import urllib3
 import yaml
 
 from settings.cluster import Cluster
-from settings.names import EXCLUDED, NAMESPACE
+from settings.names import EXCLUDED_FROM_BACKUP, PROGRAM_NAMESPACE
 
 _PATIENCE = (3.0, 10.0)
 """Seconds to connect and to answer; a cluster that is alive does both in milliseconds."""
@@ -94,14 +94,14 @@ class LiveCluster:
         return None if answer is None else list(answer["items"])
 
     def read_record(self, name: str) -> dict[str, str] | None:
-        found = self._ask(kubernetes.client.CoreV1Api(self._connected()).read_namespaced_config_map, name, NAMESPACE)
+        found = self._ask(kubernetes.client.CoreV1Api(self._connected()).read_namespaced_config_map, name, PROGRAM_NAMESPACE)
         return None if found is None else dict(found.data or {})
 
     def write_record(self, name: str, data: dict[str, str]) -> None:
         api = kubernetes.client.CoreV1Api(self._connected())
-        body = {"metadata": {"name": name, "labels": EXCLUDED}, "data": data}
-        if self._ask(api.patch_namespaced_config_map, name, NAMESPACE, body) is None:
-            self._ask(api.create_namespaced_config_map, NAMESPACE, body)
+        body = {"metadata": {"name": name, "labels": EXCLUDED_FROM_BACKUP}, "data": data}
+        if self._ask(api.patch_namespaced_config_map, name, PROGRAM_NAMESPACE, body) is None:
+            self._ask(api.create_namespaced_config_map, PROGRAM_NAMESPACE, body)
 
     def serves(self, group: str) -> bool:
         return self._ask(kubernetes.client.CustomObjectsApi(self._connected()).get_api_resources, group, "v1") is not None
@@ -113,18 +113,18 @@ class LiveCluster:
 
     def reaches(self, url: str) -> bool | None:
         api = kubernetes.client.CoreV1Api(self._connected())
-        made = self._ask(api.create_namespaced_pod, NAMESPACE, _asking_pod(self._image, url))
+        made = self._ask(api.create_namespaced_pod, PROGRAM_NAMESPACE, _asking_pod(self._image, url))
         if made is None:  # without the program's namespace there is no place to ask from
             return None
         name, deadline = made.metadata.name, time.monotonic() + _PROBE_SECONDS
         try:
-            while time.monotonic() < deadline and (found := self._ask(api.read_namespaced_pod, name, NAMESPACE)):
+            while time.monotonic() < deadline and (found := self._ask(api.read_namespaced_pod, name, PROGRAM_NAMESPACE)):
                 if found.status.phase in ("Succeeded", "Failed"):
                     return found.status.phase == "Succeeded" or _was_answered(found)
                 time.sleep(0.2)
             return None
         finally:
-            self._ask(api.delete_namespaced_pod, name, NAMESPACE, grace_period_seconds=0)
+            self._ask(api.delete_namespaced_pod, name, PROGRAM_NAMESPACE, grace_period_seconds=0)
 
 
 def _was_answered(pod: Any) -> bool:
@@ -151,7 +151,7 @@ def _asking_pod(image: str, url: str) -> dict[str, Any]:
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }
     return {
-        "metadata": {"generateName": "primary-answers-", "labels": EXCLUDED},
+        "metadata": {"generateName": "primary-answers-", "labels": EXCLUDED_FROM_BACKUP},
         "spec": {
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,

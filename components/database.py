@@ -19,8 +19,8 @@ from components import database_specs as specs
 from components.access import Access
 from components.database_specs import CREDENTIALS, LOST, Half
 from components.workloads import job
-from settings.database import Database as DatabaseSettings
-from settings.names import EXCLUDED
+from settings.database import DatabaseSettings
+from settings.names import EXCLUDED_FROM_BACKUP
 from settings.roles import ROLES
 
 _BACKUP_ENDED = ("completed", "failed", "invalid backup definition")
@@ -123,7 +123,7 @@ class Database(pulumi.ComponentResource):
         return pulumi.ResourceOptions(parent=self, **options)
 
     def _metadata(self, name: str, annotations: Mapping[str, str] | None = None) -> dict[str, Any]:
-        metadata = {"name": name, "namespace": self._settings.namespace, "labels": EXCLUDED}
+        metadata = {"name": name, "namespace": self._settings.namespace, "labels": EXCLUDED_FROM_BACKUP}
         return {**metadata, "annotations": dict(annotations)} if annotations else metadata
 
     def _if_it_can_be(self, what: str) -> pulumi.ResourceHookBinding:
@@ -284,9 +284,9 @@ class Databases(pulumi.ComponentResource):
             made.append(
                 k8s.core.v1.Secret(
                     f"{name}-credentials-{namespace}",
-                    metadata={"name": CREDENTIALS, "namespace": namespace, "labels": EXCLUDED},
+                    metadata={"name": CREDENTIALS, "namespace": namespace, "labels": EXCLUDED_FROM_BACKUP},
                     string_data={
-                        **{half: pulumi.Output.secret(value) for half, value in key.halves().items()},
+                        **{half: pulumi.Output.secret(value) for half, value in key.secret_data().items()},
                         "region": args.region,
                     },
                     opts=child(depends_on=made),

@@ -11,7 +11,7 @@ from datetime import timedelta
 from components.archive import Archive
 from components.cluster_api import ClusterApi
 from components.database_specs import HEALTHY
-from settings.database import Database
+from settings.database import DatabaseSettings
 from settings.roles import Role
 
 OPERATORS = {
@@ -28,7 +28,7 @@ def missing_operators(cluster: ClusterApi) -> str | None:
 
 
 def objection_to_creation(
-    cluster: ClusterApi, archive: Archive, source: Archive | None, settings: Database, role: Role
+    cluster: ClusterApi, archive: Archive, source: Archive | None, settings: DatabaseSettings, role: Role
 ) -> str | None:
     """Why this region's half of a database cannot be made now, and what to run; None if it can. `archive` is where it will
     write, `source` what the secondary's is made from: None while none is made."""
@@ -55,7 +55,9 @@ def objection_to_creation(
     )
 
 
-def objections(cluster: ClusterApi, archive: Archive, databases: Sequence[Database], rpo: timedelta, *, force: bool) -> list[str]:
+def objections(
+    cluster: ClusterApi, archive: Archive, databases: Sequence[DatabaseSettings], rpo: timedelta, *, force: bool
+) -> list[str]:
     """Why the standbys in this cluster must not be promoted now, nor those recovered that have none; nothing if they may.
     `archive`: this region's. `force` overrides what is a matter of judgement, and not what cannot work."""
     if not databases:
@@ -72,7 +74,7 @@ def objections(cluster: ClusterApi, archive: Archive, databases: Sequence[Databa
     return [problem for problem in problems if problem]
 
 
-def _not_ready(cluster: ClusterApi, settings: Database, *, force: bool) -> str | None:
+def _not_ready(cluster: ClusterApi, settings: DatabaseSettings, *, force: bool) -> str | None:
     found = cluster.read_database(settings.namespace, settings.name)
     if found is None:
         return (
@@ -87,7 +89,7 @@ def _not_ready(cluster: ClusterApi, settings: Database, *, force: bool) -> str |
     return f"database {settings.name} is not healthy here: {status.get('phase', 'without a phase')}{reason}{way_on}"
 
 
-def _too_far_behind(archive: Archive, settings: Database, rpo: timedelta) -> str | None:
+def _too_far_behind(archive: Archive, settings: DatabaseSettings, rpo: timedelta) -> str | None:
     """WAL of how long has come into the standby's archive, and not been replayed: a gap in it, or more than it can follow.
 
     Not behind the clock: what was committed long before the primary died is old, and complete all the same.
@@ -103,7 +105,7 @@ def _too_far_behind(archive: Archive, settings: Database, rpo: timedelta) -> str
     )
 
 
-def _beyond_a_gap(archive: Archive, settings: Database, rpo: timedelta) -> str | None:
+def _beyond_a_gap(archive: Archive, settings: DatabaseSettings, rpo: timedelta) -> str | None:
     """WAL of how long a recovery would not reach. S3 replicates objects in no order, and replay ends at the first that is not
     there."""
     lost = archive.beyond_a_gap(settings.server("primary"))
@@ -115,7 +117,7 @@ def _beyond_a_gap(archive: Archive, settings: Database, rpo: timedelta) -> str |
     )
 
 
-def refusal_to_stand_by(cluster: ClusterApi, databases: Sequence[Database]) -> str | None:
+def refusal_to_stand_by(cluster: ClusterApi, databases: Sequence[DatabaseSettings]) -> str | None:
     """Why this secondary must not be sent back to standing by: its databases have taken writes that exist nowhere else, and on a
     timeline of its own a database cannot follow the old one again."""
     for database in databases:

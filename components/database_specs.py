@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from settings.database import Database
+from settings.database import DatabaseSettings
 from settings.durations import parse_duration
-from settings.names import EXCLUDED, Names
+from settings.names import EXCLUDED_FROM_BACKUP, Names
 from settings.roles import ROLES, DatabaseRole, Role, peer_of
 
 PLUGIN = "barman-cloud.cloudnative-pg.io"
@@ -38,7 +38,7 @@ class Half:
     """One region's half of a database, as its objects are made from it."""
 
     names: Names
-    settings: Database
+    settings: DatabaseSettings
     role: DatabaseRole
     endpoint: str | None = None
     role_arn: str | None = None
@@ -94,7 +94,7 @@ def object_store(half: Half, role: Role) -> dict[str, Any]:
     }
 
 
-def external_cluster(settings: Database, role: Role) -> dict[str, Any]:
+def external_cluster(settings: DatabaseSettings, role: Role) -> dict[str, Any]:
     """Where region `role`'s half is found by the other: its archive and, for streaming, its connection."""
     member = settings.member(role)
     plugin = {"name": PLUGIN, "parameters": {"barmanObjectName": member, "serverName": settings.server(role)}}
@@ -117,7 +117,7 @@ def external_cluster(settings: Database, role: Role) -> dict[str, Any]:
     }
 
 
-def bootstrap(settings: Database, role: Role) -> dict[str, Any]:
+def bootstrap(settings: DatabaseSettings, role: Role) -> dict[str, Any]:
     """The primary region's half begins empty, the secondary's from the other's backup. Read once, when a Cluster is made.
 
     The owner's right to switch the WAL is what the confirmation of a promotion needs, and no more than that.
@@ -136,11 +136,11 @@ def bootstrap(settings: Database, role: Role) -> dict[str, Any]:
     }
 
 
-def owner_secret(settings: Database) -> str:
+def owner_secret(settings: DatabaseSettings) -> str:
     return f"{settings.name}-owner"
 
 
-def _postgresql(settings: Database) -> dict[str, Any]:
+def _postgresql(settings: DatabaseSettings) -> dict[str, Any]:
     several = settings.instances > 1
     streaming = {"wal_sender_timeout": "30s", "wal_receiver_timeout": "30s"} if settings.streaming else {}
     return {
@@ -159,7 +159,7 @@ def _postgresql(settings: Database) -> dict[str, Any]:
     }
 
 
-def _placement(settings: Database) -> dict[str, Any]:
+def _placement(settings: DatabaseSettings) -> dict[str, Any]:
     if settings.instances == 1:
         return {"affinity": {"enablePodAntiAffinity": False}}
     required = settings.anti_affinity == "required"
@@ -181,7 +181,7 @@ def _placement(settings: Database) -> dict[str, Any]:
     }
 
 
-def _streaming(settings: Database) -> dict[str, Any]:
+def _streaming(settings: DatabaseSettings) -> dict[str, Any]:
     """What the other region streams from: certificates that it knows, and a way in."""
     if settings.streaming is None:
         return {}
@@ -227,7 +227,7 @@ def cluster_spec(half: Half) -> dict[str, Any]:
         "resources": {"requests": {"cpu": cpu, "memory": memory}, "limits": {"memory": memory}},
         **_placement(settings),
         "postgresql": _postgresql(settings),
-        "inheritedMetadata": {"labels": EXCLUDED},
+        "inheritedMetadata": {"labels": EXCLUDED_FROM_BACKUP},
         **(
             {"serviceAccountTemplate": {"metadata": {"annotations": {"eks.amazonaws.com/role-arn": half.role_arn}}}}
             if half.role_arn
@@ -267,11 +267,11 @@ def cluster_annotations(role: DatabaseRole) -> dict[str, str]:
     return {"pulumi.com/patchForce": "true", "pulumi.com/waitFor": f"jsonpath={{.status[?{ended}]}}"}
 
 
-def backup_spec(settings: Database) -> dict[str, Any]:
+def backup_spec(settings: DatabaseSettings) -> dict[str, Any]:
     return {"cluster": {"name": settings.name}, "method": "plugin", "pluginConfiguration": {"name": PLUGIN}}
 
 
-def pod_monitor_spec(settings: Database) -> dict[str, Any]:
+def pod_monitor_spec(settings: DatabaseSettings) -> dict[str, Any]:
     return {
         "selector": {"matchLabels": {"cnpg.io/cluster": settings.name, "cnpg.io/podRole": "instance"}},
         "podMetricsEndpoints": [{"port": "metrics"}],
@@ -319,7 +319,7 @@ def confirmation_job(half: Half) -> dict[str, Any]:
         "backoffLimit": 1,
         "activeDeadlineSeconds": half.promote_seconds + 30,
         "template": {
-            "metadata": {"labels": EXCLUDED},
+            "metadata": {"labels": EXCLUDED_FROM_BACKUP},
             "spec": {
                 "automountServiceAccountToken": False,
                 "restartPolicy": "Never",

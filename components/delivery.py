@@ -21,7 +21,7 @@ from components.delivery_policies import (
     role_name,
     trust,
 )
-from settings.delivery import Delivery as DeliverySettings
+from settings.delivery import DeliverySettings
 from settings.model import Settings
 from settings.names import Names
 

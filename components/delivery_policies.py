@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from settings.delivery import Delivery
-from settings.identity import PARTS
+from settings.delivery import DeliverySettings
 from settings.names import ARCHIVE_PREFIX, FLAG_KEY, Names
+from settings.parts import PARTS
 from settings.topology import Purpose
 
 ISSUER = "token.actions.githubusercontent.com"
@@ -114,7 +114,7 @@ class Scope:
     """What the policies are about: one stack, in one region."""
 
     names: Names
-    delivery: Delivery
+    delivery: DeliverySettings
     zone_id: str
     hosts: Sequence[str]
     """The names whose records this program writes."""
@@ -152,7 +152,7 @@ def provider_arn(names: Names) -> str:
     return f"arn:aws:iam::{names.topology.account_id}:oidc-provider/{ISSUER}"
 
 
-def subjects(pipeline: Pipeline, delivery: Delivery) -> list[str]:
+def subjects(pipeline: Pipeline, delivery: DeliverySettings) -> list[str]:
     """The workflows that may take the role, as GitHub names them in the token's `sub`, exactly and without a wildcard."""
     repository = f"repo:{delivery.repository}"
     match pipeline:

@@ -23,9 +23,8 @@ import pulumi_kubernetes as k8s
 from components.access import Access
 from settings.durations import parse_duration
 from settings.images import Images
-from settings.model import Etcd as EtcdSettings
-from settings.names import ETCD_PREFIX, EXCLUDED, Names
-from settings.names import NAMESPACE as PROGRAM
+from settings.model import EtcdSettings
+from settings.names import ETCD_PREFIX, EXCLUDED_FROM_BACKUP, PROGRAM_NAMESPACE, Names
 
 NAMESPACE = "kube-system"
 NAME = "etcd-backup"
@@ -36,7 +35,7 @@ SINGLE_PUT = 5 * 1024**3
 
 _PART = 64 * 1024**2
 _ROLE = "node-role.kubernetes.io/control-plane"
-_LABELS = {"app.kubernetes.io/part-of": PROGRAM, "app.kubernetes.io/name": NAME, **EXCLUDED}
+_LABELS = {"app.kubernetes.io/part-of": PROGRAM_NAMESPACE, "app.kubernetes.io/name": NAME, **EXCLUDED_FROM_BACKUP}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,7 +232,7 @@ def _api_access() -> list[dict[str, Any]]:
 
 def credentials(args: EtcdArgs) -> dict[str, str] | None:
     """Data of the Secret with static credentials, where there are any."""
-    return args.access.key.halves() if args.access.key else None
+    return args.access.key.secret_data() if args.access.key else None
 
 
 class Etcd(pulumi.ComponentResource):

@@ -26,7 +26,7 @@ from components.restores import ATTEMPTS_RECORD, SERVING_RECORD, Restores, Resto
 from components.traffic import Flag, FlagArgs, TrafficArgs
 from components.workloads import Workloads, WorkloadsArgs
 from settings.model import Settings
-from settings.names import EXCLUDED, NAMESPACE, Names
+from settings.names import EXCLUDED_FROM_BACKUP, PROGRAM_NAMESPACE, Names
 from settings.roles import Duties, peer_of, refusal
 
 REPORTS = Path(".failover")
@@ -124,7 +124,7 @@ class Failover(pulumi.ComponentResource):
             return pulumi.Output.from_input(None)
         serving = k8s.core.v1.ConfigMap(
             f"{name}-serving",
-            metadata={"name": SERVING_RECORD, "namespace": NAMESPACE, "labels": EXCLUDED},
+            metadata={"name": SERVING_RECORD, "namespace": PROGRAM_NAMESPACE, "labels": EXCLUDED_FROM_BACKUP},
             data={"region": self._args.names.region},
             opts=pulumi.ResourceOptions(parent=self, depends_on=[flag]),
         )

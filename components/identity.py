@@ -26,10 +26,10 @@ from components.permissions import (
     velero_policy,
 )
 from settings.cluster import Cluster
-from settings.database import Database
-from settings.identity import Identity as Mode
-from settings.identity import Part, StaticCredentials
+from settings.database import DatabaseSettings
+from settings.identity import IdentityMode, StaticCredentials
 from settings.names import Names
+from settings.parts import Part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +37,10 @@ class IdentityArgs:
     """`parts` are those that this stack runs."""
 
     names: Names
-    mode: Mode
+    mode: IdentityMode
     cluster: Cluster
     parts: Sequence[Part]
-    databases: Sequence[Database]
+    databases: Sequence[DatabaseSettings]
     static_credentials: StaticCredentials
 
 
@@ -85,7 +85,7 @@ class Identity(pulumi.ComponentResource):
 
     def _admit(self, part: Part, agent: Sequence[pulumi.Resource]) -> Access:
         args = self._args
-        own: str | None = getattr(args.cluster, f"{part}_role_arn")
+        own = args.cluster.role_arn(part)
         given = [] if own else self._grant(part)
         match args.mode:
             case "irsa":

@@ -21,7 +21,7 @@ import pulumi_kubernetes as k8s
 
 from charts.archives import LockError, fault, read_lock
 from settings.images import Images
-from settings.model import Operators as OperatorsSettings
+from settings.model import OperatorsSettings
 
 NAMESPACE = "cnpg-system"
 """Of the operator and of the plugin: the operator finds plugins in its own namespace alone."""

@@ -28,10 +28,10 @@ from components.storage_class import StorageClass, StorageClassArgs
 from components.traffic import Traffic, TrafficArgs
 from components.velero import Velero, VeleroArgs
 from components.workloads import Operator
-from settings.database import Database
-from settings.identity import Part
+from settings.database import DatabaseSettings
 from settings.model import Aws, Settings
 from settings.names import Names
+from settings.parts import Part
 from settings.roles import DatabaseRole, Role, duties, refusal
 
 
@@ -173,7 +173,7 @@ class Region(pulumi.ComponentResource):
     def _databases(self, cluster: ClusterApi, archive: Archive, access: Access) -> DatabasesArgs:
         settings, names = self._settings, self._names
 
-        def refuse(database: Database) -> None:
+        def refuse(database: DatabaseSettings) -> None:
             source: Archive | None = archive if self._half_of(database) != "absent" else None
             if names.role == "secondary" and database.source == "primary-bucket":
                 source = LiveArchive(names.peer_bucket("database"), names.peer_region, settings.aws)
@@ -207,8 +207,8 @@ class Region(pulumi.ComponentResource):
             access=access,
         )
 
-    def _half_of(self, database: Database) -> DatabaseRole:
-        return self._duties.half_of(standby=database.standby)
+    def _half_of(self, database: DatabaseSettings) -> DatabaseRole:
+        return self._duties.database_role(standby=database.standby)
 
     def _make_providers(self) -> list[pulumi.ProviderResource]:
         """One explicit provider each, so that no ambient context or region is ever used by accident."""

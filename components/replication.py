@@ -12,7 +12,7 @@ import pulumi_aws as aws
 
 from components.buckets import policy
 from settings.names import Names
-from settings.storage import Storage
+from settings.storage import StorageSettings
 from settings.topology import Purpose
 
 _MINUTES = {"minutes": 15}
@@ -24,7 +24,7 @@ class ReplicationArgs:
     """`ready` is what S3 demands of a bucket before it replicates: versions, and the lock if there is one."""
 
     names: Names
-    settings: Storage
+    settings: StorageSettings
     buckets: Mapping[Purpose, aws.s3.Bucket]
     key_arn: pulumi.Output[str]
     ready: Sequence[pulumi.Resource]
@@ -76,7 +76,7 @@ def _rule(args: ReplicationArgs, purpose: Purpose) -> dict[str, Any]:
     }
 
 
-def _measured(settings: Storage) -> dict[str, Any]:
+def _measured(settings: StorageSettings) -> dict[str, Any]:
     """With time control S3 demands the metrics, and their threshold; without it the metrics alone have none."""
     if settings.replication_time_control:
         return {

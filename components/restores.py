@@ -11,9 +11,8 @@ import pulumi
 from components.cluster_api import ClusterApi
 from components.schedules import CHOSEN
 from components.velero import NAMESPACE
-from settings.model import Backup
-from settings.model import Failover as FailoverSettings
-from settings.names import PROGRAM_NAMESPACES, Names
+from settings.model import Backup, FailoverSettings
+from settings.names import NEVER_RESTORED, Names
 from settings.roles import Duties, peer_of
 
 SERVING_RECORD = "serving"
@@ -75,7 +74,7 @@ def restore_spec(backup: Backup, schedule: str, already: Sequence[str]) -> dict[
     if backup.include:
         choice = {"includedNamespaces": [namespace for namespace in backup.include if namespace not in already]}
     else:
-        choice = {"excludedNamespaces": sorted({*backup.exclude, *PROGRAM_NAMESPACES, *already})}
+        choice = {"excludedNamespaces": sorted({*backup.exclude, *NEVER_RESTORED, *already})}
     return {
         "scheduleName": schedule,
         **choice,

@@ -12,7 +12,7 @@ import pulumi_kubernetes as k8s
 
 from components.velero import NAMESPACE, OWN
 from settings.model import Backup
-from settings.names import EXCLUDED, Names
+from settings.names import EXCLUDED_FROM_BACKUP, Names
 from settings.roles import Duties
 
 # CloudNativePG backs its databases up itself, and a Cluster or a volume that Velero brings back breaks the one that runs. Its
@@ -95,7 +95,7 @@ class Schedules(pulumi.ComponentResource):
         skipped = {"conditions": {"pvcLabels": {"app.kubernetes.io/managed-by": "cloudnative-pg"}}, "action": {"type": "skip"}}
         policy = k8s.core.v1.ConfigMap(
             f"{name}-volume-policy",
-            metadata={"name": VOLUME_POLICY, "namespace": NAMESPACE, "labels": EXCLUDED},
+            metadata={"name": VOLUME_POLICY, "namespace": NAMESPACE, "labels": EXCLUDED_FROM_BACKUP},
             data={"policy.yaml": json.dumps({"version": "v1", "volumePolicies": [skipped]})},
             opts=pulumi.ResourceOptions(parent=self),
         )

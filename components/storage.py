@@ -12,7 +12,7 @@ from components.access_logs import AccessLogs, AccessLogsArgs
 from components.buckets import expire_by_age, expire_noncurrent, guard_bucket, policy, tls_only
 from components.replication import ReplicationArgs, replicate
 from settings.names import ETCD_PREFIX, Names
-from settings.storage import Storage as StorageSettings
+from settings.storage import StorageSettings
 from settings.topology import Purpose
 
 PURPOSES: tuple[Purpose, ...] = ("velero", "etcd", "database")

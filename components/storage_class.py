@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as k8s
 
-from settings.model import StorageClass as StorageClassSettings
+from settings.model import StorageClassSettings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from components.access import Access
 from settings.images import Images
-from settings.model import Velero as VeleroSettings
+from settings.model import VeleroSettings
 from settings.names import Names, fitting
 from settings.roles import Role, peer_of
 

@@ -15,8 +15,8 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.restores import joined
-from settings.model import Failover as FailoverSettings
-from settings.names import EXCLUDED, NAMESPACE, fitting
+from settings.model import FailoverSettings
+from settings.names import EXCLUDED_FROM_BACKUP, PROGRAM_NAMESPACE, fitting
 from settings.roles import Duties
 from settings.workloads import Workload
 
@@ -24,7 +24,7 @@ ACCOUNT = "workloads"
 _ROOM = 54
 """Characters of a Job's name to which Pulumi adds nine of its own: a Pod's label holds 63."""
 
-_LABELS = {"app.kubernetes.io/part-of": NAMESPACE, **EXCLUDED}
+_LABELS = {"app.kubernetes.io/part-of": PROGRAM_NAMESPACE, **EXCLUDED_FROM_BACKUP}
 _KUBECTL_RULES = [
     {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets"], "verbs": ["get", "list", "watch"]},
     {"apiGroups": ["apps"], "resources": ["deployments/scale", "statefulsets/scale"], "verbs": ["get", "patch", "update"]},
@@ -45,20 +45,20 @@ class Operator(pulumi.ComponentResource):
         child = partial(pulumi.ResourceOptions, parent=self)
         namespace = k8s.core.v1.Namespace(
             f"{name}-namespace",
-            metadata={"name": NAMESPACE, "labels": _LABELS},
+            metadata={"name": PROGRAM_NAMESPACE, "labels": _LABELS},
             opts=child(protect=True, retain_on_delete=True),
         )
         account = k8s.core.v1.ServiceAccount(
-            f"{name}-account", metadata={"name": ACCOUNT, "namespace": NAMESPACE}, opts=child(depends_on=[namespace])
+            f"{name}-account", metadata={"name": ACCOUNT, "namespace": PROGRAM_NAMESPACE}, opts=child(depends_on=[namespace])
         )
         role = k8s.rbac.v1.ClusterRole(
-            f"{name}-role", metadata={"name": f"{NAMESPACE}-{ACCOUNT}"}, rules=_KUBECTL_RULES, opts=child()
+            f"{name}-role", metadata={"name": f"{PROGRAM_NAMESPACE}-{ACCOUNT}"}, rules=_KUBECTL_RULES, opts=child()
         )
         binding = k8s.rbac.v1.ClusterRoleBinding(
             f"{name}-binding",
-            metadata={"name": f"{NAMESPACE}-{ACCOUNT}"},
-            role_ref={"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": f"{NAMESPACE}-{ACCOUNT}"},
-            subjects=[{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}],
+            metadata={"name": f"{PROGRAM_NAMESPACE}-{ACCOUNT}"},
+            role_ref={"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": f"{PROGRAM_NAMESPACE}-{ACCOUNT}"},
+            subjects=[{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": PROGRAM_NAMESPACE}],
             opts=child(depends_on=[namespace, role]),
         )
         rights = (("patch", "deployments.apps", "scale"), ("patch", "statefulsets.apps", "scale"), ("get", "services", "proxy"))
@@ -187,7 +187,7 @@ def job(
     *,
     seconds: int,
     after: Sequence[pulumi.Input[str]] = (),
-    namespace: str = NAMESPACE,
+    namespace: str = PROGRAM_NAMESPACE,
 ) -> k8s.batch.v1.Job:
     """A Job of the program's own, waited for a little longer than it may take.
 

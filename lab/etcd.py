@@ -25,11 +25,11 @@ from lab.regions.region import Region
 from lab.tools import roots
 from settings.identity import AccessKey as StaticKey
 from settings.images import Images
-from settings.model import Etcd
+from settings.model import EtcdSettings
 from settings.names import Names
 
 SCRIPT = CHECKOUT / "scripts" / "etcd-restore.sh"
-SETTINGS = Etcd(certificates=str(layout.ETCD_PKI), directory=str(layout.ETCD_BACKUPS), keep_local="168h", timeout="4m")
+SETTINGS = EtcdSettings(certificates=str(layout.ETCD_PKI), directory=str(layout.ETCD_BACKUPS), keep_local="168h", timeout="4m")
 
 
 _ALLOW = (

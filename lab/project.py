@@ -16,8 +16,8 @@ from typing import Any
 import yaml
 
 from lab.paths import CHECKOUT
-from settings.identity import Part
 from settings.names import Names
+from settings.parts import Part
 from settings.roles import Role
 from settings.topology import Topology
 

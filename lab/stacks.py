@@ -10,7 +10,7 @@ from lab.cloud.access_keys import ADMINISTRATOR, AccessKey
 from lab.console import step
 from lab.pulumi import Pulumi
 from lab.regions.namespaces import inside
-from settings.identity import Part
+from settings.parts import Part
 from settings.roles import Role
 
 ROLES: tuple[Role, ...] = ("primary", "secondary")

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from settings.fields import Model, Switch, matching
+from settings.parts import Part
 
 RoleArn = Annotated[
     str,
@@ -52,3 +53,8 @@ class Cluster(Model):
     etcd_role_arn: RoleArn | None = Field(
         default=None, description="a role of your own for the etcd backup, in place of the one this program makes"
     )
+
+    def role_arn(self, part: Part) -> str | None:
+        """The role of the person's own for `part`; None where this program makes one."""
+        given = {"velero": self.velero_role_arn, "database": self.database_role_arn, "etcd": self.etcd_role_arn}
+        return given[part]

@@ -81,7 +81,7 @@ class Resources(Model):
         return int(self.memory[:-2]) << 10 * ("Ki", "Mi", "Gi", "Ti").index(self.memory[-2:]) >> 10
 
 
-class Database(Model):
+class DatabaseSettings(Model):
     """A CloudNativePG Cluster in each region: one is written to, the other follows it through the archive."""
 
     name: Label = Field(description="the Cluster's name, the same in both regions")
@@ -168,13 +168,13 @@ class Database(Model):
         return streaming
 
     @model_validator(mode="after")
-    def _streaming_has_a_connection(self) -> Database:
+    def _streaming_has_a_connection(self) -> DatabaseSettings:
         if self.replication == "streaming" and self.streaming is None:
             raise ValueError("has replication: streaming and no connection; add streaming: {hosts: …, certificates: …}")
         return self
 
     @model_validator(mode="after")
-    def _what_is_recovered_comes_from_its_own_regions_archive(self) -> Database:
+    def _what_is_recovered_comes_from_its_own_regions_archive(self) -> DatabaseSettings:
         if self.standby:
             return self
         if self.replication == "streaming":

@@ -13,7 +13,7 @@ _OWNER = r"[A-Za-z0-9-]+(@\d+)?"
 _REPOSITORY = re.compile(rf"{_OWNER}/[\w.-]+(@\d+)?")
 
 
-class Delivery(Model):
+class DeliverySettings(Model):
     """GitHub Actions, which previews pull requests and deploys; its roles trust one repository and nobody else."""
 
     repository: Annotated[str, matching(_REPOSITORY, "owner/name", "acme/k8s-dr or acme@123456/k8s-dr@456789")] = Field(

@@ -9,14 +9,10 @@ from pydantic import Field, SecretStr
 
 from settings.cluster import Cluster
 from settings.fields import Model
+from settings.parts import PARTS, Part
 from settings.roles import Role
 
-Identity = Literal["pod-identity", "irsa", "instance-profile", "static"]
-
-Part = Literal["velero", "database", "etcd"]
-"""What asks AWS for something, each with permissions of its own."""
-
-PARTS: tuple[Part, ...] = ("velero", "database", "etcd")
+IdentityMode = Literal["pod-identity", "irsa", "instance-profile", "static"]
 
 
 class AccessKey(Model):
@@ -25,8 +21,8 @@ class AccessKey(Model):
     access_key_id: SecretStr = Field(min_length=1, description="the id of the access key")
     secret_access_key: SecretStr = Field(min_length=1, description="the key that belongs to the id")
 
-    def halves(self) -> dict[str, str]:
-        """In plain text, by the keys that Kubernetes Secrets have for them."""
+    def secret_data(self) -> dict[str, str]:
+        """Both values in plain text, under the keys that the program's Kubernetes Secrets use for them."""
         return {
             "accessKeyId": self.access_key_id.get_secret_value(),
             "secretAccessKey": self.secret_access_key.get_secret_value(),
@@ -41,13 +37,13 @@ class StaticCredentials(Model):
     etcd: AccessKey | None = Field(default=None, description="of the user of the etcd backup")
 
     def of(self, part: Part) -> AccessKey | None:
-        key: AccessKey | None = getattr(self, part)
-        return key
+        keys: dict[Part, AccessKey | None] = {"velero": self.velero, "database": self.database, "etcd": self.etcd}
+        return keys[part]
 
 
-def check_identity(identity: Identity | None, cluster: Cluster) -> None:
+def check_identity(identity: IdentityMode | None, cluster: Cluster) -> None:
     """Raise ValueError where the cluster cannot have this identity, or lacks what it takes."""
-    own = any((cluster.velero_role_arn, cluster.database_role_arn, cluster.etcd_role_arn))
+    own = any(cluster.role_arn(part) for part in PARTS)
     match identity:
         case None if cluster.distribution == "self-managed":
             raise ValueError(
@@ -69,7 +65,7 @@ def check_identity(identity: Identity | None, cluster: Cluster) -> None:
             raise ValueError("takes no role, but cluster has one of veleroRoleArn, databaseRoleArn, etcdRoleArn; take that out")
 
 
-def check_static_credentials(identity: Identity, keys: StaticCredentials, needed: Sequence[Part], role: Role) -> None:
+def check_static_credentials(identity: IdentityMode, keys: StaticCredentials, needed: Sequence[Part], role: Role) -> None:
     """Raise ValueError where a part has no key and needs one, or has one that nobody uses."""
     given = [part for part in PARTS if keys.of(part)]
     if identity != "static":

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from settings.cluster import Cluster
-from settings.database import Database
-from settings.delivery import Delivery
+from settings.database import DatabaseSettings
+from settings.delivery import DeliverySettings
 from settings.dns import Alias, Dns
 from settings.durations import parse_duration
 from settings.fields import (
@@ -30,11 +30,12 @@ from settings.fields import (
     all_different,
     matching,
 )
-from settings.identity import PARTS, Identity, Part, StaticCredentials, check_identity, check_static_credentials
+from settings.identity import IdentityMode, StaticCredentials, check_identity, check_static_credentials
 from settings.images import Images
+from settings.parts import PARTS, Part
 from settings.presets import DEFAULT, contradiction, filled
 from settings.roles import ROLES, Role, serving
-from settings.storage import Storage
+from settings.storage import StorageSettings
 from settings.tiers import Objectives, Targets, Tier, objectives
 from settings.topology import Topology
 from settings.workloads import Workload
@@ -59,14 +60,14 @@ class Backup(Model):
         return self
 
 
-class Velero(Model):
+class VeleroSettings(Model):
     """How Velero is installed."""
 
     managed: Switch = Field(default=True, description="false where the cluster runs Velero already (namespace velero)")
     kubelet_root: str = Field(default="/var/lib/kubelet", description="the kubelet's directory on the nodes, for the node agent")
 
 
-class Failover(Model):
+class FailoverTimeouts(Model):
     """How long each step of a failover may take before it is a failure."""
 
     restore: Duration = Field(default="30m", description="one Velero restore")
@@ -75,17 +76,30 @@ class Failover(Model):
     preflight: Duration = Field(default="3m", description="backups of the peer visible here")
     promote: Duration = Field(default="10m", description="a database promoted, written to and archiving")
     recover: Duration = Field(default="4h", description="a database without a standby recovered from its archive")
+
+    def seconds(self, step: Literal["restore", "scale", "verify", "preflight", "promote", "recover"]) -> int:
+        durations = {
+            "restore": self.restore,
+            "scale": self.scale,
+            "verify": self.verify,
+            "preflight": self.preflight,
+            "promote": self.promote,
+            "recover": self.recover,
+        }
+        return int(parse_duration(durations[step]).total_seconds())
+
+
+class FailoverSettings(FailoverTimeouts):
+    """How long each step of a failover may take, and how to ask whether the primary region still serves."""
+
     probe: Annotated[str, matching(re.compile(r"https?://\S+"), "a URL", "https://app.example.com/")] | None = Field(
         default=None,
         description="URL that answers while the primary region serves; a promotion is refused while it does. By default https:// "
         "and the first of dns.names",
     )
 
-    def seconds(self, step: Literal["restore", "scale", "verify", "preflight", "promote", "recover"]) -> int:
-        return int(parse_duration(getattr(self, step)).total_seconds())
 
-
-class Etcd(Model):
+class EtcdSettings(Model):
     """Snapshots of the control plane's own store, on clusters whose control plane is the team's."""
 
     enabled: Switch | None = Field(default=None, description="by default true where distribution is self-managed; never on eks")
@@ -100,7 +114,7 @@ class Etcd(Model):
     timeout: Duration = Field(default="30m", description="how long one backup may take")
 
 
-class Operators(Model):
+class OperatorsSettings(Model):
     """Which operators this program installs, from the archives in charts/; false where the cluster has one already."""
 
     cloudnative_pg: Switch = Field(default=False, description="CloudNativePG")
@@ -108,7 +122,7 @@ class Operators(Model):
     cert_manager: Switch = Field(default=False, description="cert-manager, which the plugin needs")
 
 
-class StorageClass(Model):
+class StorageClassSettings(Model):
     """The class of the databases' volumes."""
 
     managed: Switch = Field(default=False, description="true: made by this program, encrypted with the region's own key")
@@ -126,11 +140,13 @@ class Aws(Model):
         return self.endpoint is not None and self.endpoint.startswith("http://")
 
 
-def backs_up_etcd(cluster: Cluster, etcd: Etcd) -> bool:
+def backs_up_etcd(cluster: Cluster, etcd: EtcdSettings) -> bool:
     return cluster.distribution == "self-managed" and etcd.enabled is not False
 
 
-def parts_in_use(velero: Velero, databases: Sequence[Database], cluster: Cluster, etcd: Etcd) -> list[Part]:
+def parts_in_use(
+    velero: VeleroSettings, databases: Sequence[DatabaseSettings], cluster: Cluster, etcd: EtcdSettings
+) -> list[Part]:
     """What of this stack asks AWS for something. A Velero that somebody else installed has what they gave it."""
     used: dict[Part, bool] = {"velero": velero.managed, "database": bool(databases), "etcd": backs_up_etcd(cluster, etcd)}
     return [part for part in PARTS if used[part]]
@@ -149,22 +165,26 @@ class Settings(Model):
     dns: Dns = Field(description="zone, names and how traffic moves")
     backups: list[Backup] = Field(min_length=1, description="Velero schedules, the same in both regions")
     workloads: list[Workload] = Field(min_length=1, description="what runs in the active region")
-    databases: list[Database] = Field(default=[], description="PostgreSQL in both regions, by CloudNativePG")
+    databases: list[DatabaseSettings] = Field(default=[], description="PostgreSQL in both regions, by CloudNativePG")
     targets: Targets = Field(default_factory=Targets, description="targets of your own, in place of the tier's")
     tier: Tier = Field(
         default=DEFAULT,
         validate_default=True,
         description="what a failover promises, its RPO and RTO, and what runs in the region that stands by: see tiers.md",
     )
-    etcd: Etcd = Field(default_factory=Etcd, description="etcd snapshots, on self-managed control planes")
-    operators: Operators = Field(default_factory=Operators, description="operators that this program installs")
-    storage_class: StorageClass = Field(default_factory=StorageClass, description="the class of the databases' volumes")
-    velero: Velero = Field(default_factory=Velero, description="how Velero is installed")
-    storage: Storage = Field(default_factory=Storage, description="the backup buckets")
-    failover: Failover = Field(default_factory=Failover, validate_default=True, description="timeouts of a failover's steps")
+    etcd: EtcdSettings = Field(default_factory=EtcdSettings, description="etcd snapshots, on self-managed control planes")
+    operators: OperatorsSettings = Field(default_factory=OperatorsSettings, description="operators that this program installs")
+    storage_class: StorageClassSettings = Field(
+        default_factory=StorageClassSettings, description="the class of the databases' volumes"
+    )
+    velero: VeleroSettings = Field(default_factory=VeleroSettings, description="how Velero is installed")
+    storage: StorageSettings = Field(default_factory=StorageSettings, description="the backup buckets")
+    failover: FailoverSettings = Field(
+        default_factory=FailoverSettings, validate_default=True, description="timeouts of a failover's steps"
+    )
 
     cluster: Cluster = Field(description="this region's cluster")
-    identity: Identity | None = Field(
+    identity: IdentityMode | None = Field(
         default=None,
         validate_default=True,
         description="who the pods are to AWS: pod-identity (default on eks), irsa, instance-profile or static",
@@ -180,7 +200,9 @@ class Settings(Model):
         default=False, description="fail over although a database is too far behind, or the primary still answers; unset it after"
     )
     images: Images = Field(default_factory=Images, description="container images")
-    delivery: Delivery | None = Field(default=None, description="roles of the pipelines that preview and deploy this program")
+    delivery: DeliverySettings | None = Field(
+        default=None, description="roles of the pipelines that preview and deploy this program"
+    )
     aws: Aws = Field(default_factory=Aws, description="endpoint or profile, where not the usual")
     backup_encryption_password: SecretStr = Field(
         description="encrypts volume backups; the same in both regions, for ever",
@@ -229,13 +251,13 @@ class Settings(Model):
 
     @field_validator("databases")
     @classmethod
-    def _databases_differ(cls, databases: list[Database]) -> list[Database]:
+    def _databases_differ(cls, databases: list[DatabaseSettings]) -> list[DatabaseSettings]:
         all_different([database.name for database in databases], "database")
         return databases
 
     @field_validator("failover")
     @classmethod
-    def _the_probe_tells_the_regions_apart(cls, failover: Failover, info: ValidationInfo) -> Failover:
+    def _the_probe_tells_the_regions_apart(cls, failover: FailoverSettings, info: ValidationInfo) -> FailoverSettings:
         dns: Dns | None = info.data.get("dns")
         if dns is None or not dns.both_serve or not info.data.get("databases"):
             return failover
@@ -267,7 +289,7 @@ class Settings(Model):
     @field_validator("cluster")
     @classmethod
     def _etcd_is_ours(cls, cluster: Cluster, info: ValidationInfo) -> Cluster:
-        etcd: Etcd | None = info.data.get("etcd")
+        etcd: EtcdSettings | None = info.data.get("etcd")
         if etcd is not None and etcd.enabled and cluster.distribution == "eks":
             raise ValueError(
                 "has distribution eks while etcd.enabled is true: on EKS nobody but AWS reaches etcd, which AWS backs up and "
@@ -277,7 +299,7 @@ class Settings(Model):
 
     @field_validator("identity")
     @classmethod
-    def _the_cluster_has_what_it_takes(cls, identity: Identity | None, info: ValidationInfo) -> Identity | None:
+    def _the_cluster_has_what_it_takes(cls, identity: IdentityMode | None, info: ValidationInfo) -> IdentityMode | None:
         cluster: Cluster | None = info.data.get("cluster")
         if cluster is None:  # which has a mistake of its own
             return identity

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from settings.fields import LABEL_LENGTH
-from settings.identity import Part
+from settings.parts import Part
 from settings.roles import Role, peer_of
 from settings.topology import Purpose, Topology
 
-NAMESPACE = "k8s-dr"
+PROGRAM_NAMESPACE = "k8s-dr"
 """Namespace of the program's own Jobs and records, in both clusters."""
 
 FLAG_KEY = "dr/active.json"
 """S3 key of the traffic flag."""
 
-EXCLUDED = {"velero.io/exclude-from-backup": "true"}
+EXCLUDED_FROM_BACKUP = {"velero.io/exclude-from-backup": "true"}
 """Label of what Velero must not bring back: the program's own records and Jobs, and everything of a database, for a Cluster, a
 volume or a Secret that comes back breaks the one that runs."""
 
@@ -29,7 +29,7 @@ ETCD_PREFIX = "etcd"
 ARCHIVE_PREFIX = "cnpg"
 """Prefix of every database archive in its bucket; below it one directory a server name."""
 
-PROGRAM_NAMESPACES = ("cert-manager", "cnpg-system", NAMESPACE, "kube-node-lease", "kube-public", "kube-system", "velero")
+NEVER_RESTORED = ("cert-manager", "cnpg-system", PROGRAM_NAMESPACE, "kube-node-lease", "kube-public", "kube-system", "velero")
 """Namespaces that a cluster brings itself or that this program owns: never restored over."""
 
 
@@ -104,7 +104,7 @@ class Names:
     @property
     def tags(self) -> dict[str, str]:
         """Whose an AWS resource is. `role` is the region's, which no failover changes."""
-        return {"stack": f"{NAMESPACE}-{self.role}", "role": self.role, "owner": self.topology.organization}
+        return {"stack": f"{PROGRAM_NAMESPACE}-{self.role}", "role": self.role, "owner": self.topology.organization}
 
     @property
     def archive(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from settings.database import Database
+from settings.database import DatabaseSettings
 from settings.dns import Dns
 from settings.durations import parse_duration
 from settings.tiers import Objectives, Tier
@@ -77,7 +77,7 @@ def _least(share: _Share, replicas: int) -> int:
 
 
 def contradiction(
-    goals: Objectives, dns: Dns, workloads: Sequence[Workload], databases: Sequence[Database], *, own_rpo: str | None
+    goals: Objectives, dns: Dns, workloads: Sequence[Workload], databases: Sequence[DatabaseSettings], *, own_rpo: str | None
 ) -> str | None:
     """What the configuration takes away from its tier's promise, and the fix, to be read after the tier; None if nothing.
 
@@ -115,7 +115,7 @@ def _too_few(preset: Preset, tier: Tier, key: str, workload: Workload) -> str | 
     )
 
 
-def _no_standby(preset: Preset, key: str, database: Database) -> str | None:
+def _no_standby(preset: Preset, key: str, database: DatabaseSettings) -> str | None:
     if database.standby and not preset.standby:
         return (
             f"runs nothing in the region that stands by, and {key}.standby is true: that is tier pilot-light; take standby out, "
@@ -129,7 +129,7 @@ def _no_standby(preset: Preset, key: str, database: Database) -> str | None:
     return None
 
 
-def _archived_too_late(goals: Objectives, key: str, database: Database, own_rpo: str | None) -> str | None:
+def _archived_too_late(goals: Objectives, key: str, database: DatabaseSettings, own_rpo: str | None) -> str | None:
     """An archive alone loses up to archiveTimeout of rows; a connection has sent them on by then."""
     waits = parse_duration(database.archive_timeout).total_seconds()
     if database.replication == "streaming" or waits <= goals.rpo_seconds:

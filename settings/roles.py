@@ -51,7 +51,7 @@ class Duties:
     flag: Role | None
     """What the traffic flag says. It belongs to the secondary, the region that has to move it when the primary is dead."""
 
-    def half_of(self, *, standby: bool) -> DatabaseRole:
+    def database_role(self, *, standby: bool) -> DatabaseRole:
         """What this region's half is of a database that has a standby, or has none."""
         return self.database if standby else self.database_without_standby
 

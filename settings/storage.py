@@ -16,7 +16,7 @@ class ObjectLock(Model):
     days: Whole = Field(ge=1, le=36500, description="days each version is locked; noncurrentDays or fewer")
 
 
-class Storage(Model):
+class StorageSettings(Model):
     """The three backup buckets of a region."""
 
     noncurrent_days: Whole = Field(default=60, ge=1, description="days that deleted and overwritten versions can be brought back")
@@ -41,7 +41,7 @@ class Storage(Model):
     access_log_days: Whole = Field(default=365, ge=1, description="days that access logs are kept")
 
     @model_validator(mode="after")
-    def _a_lock_ends_before_its_version(self) -> Storage:
+    def _a_lock_ends_before_its_version(self) -> StorageSettings:
         lock, days = self.object_lock, self.noncurrent_days
         if lock is not None and lock.days > days:
             raise ValueError(

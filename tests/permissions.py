@@ -18,8 +18,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from settings.identity import Part
 from settings.names import ARCHIVE_PREFIX, ETCD_PREFIX, FLAG_KEY, Names
+from settings.parts import Part
 from settings.roles import Role, peer_of
 from settings.topology import Purpose
 

@@ -15,7 +15,7 @@ import pytest
 from charts import archives
 from components.operators import Operators, OperatorsArgs
 from settings.images import Images
-from settings.model import Operators as Settings
+from settings.model import OperatorsSettings
 from tests.contract.charts import Release, faults
 from tests.contract.conftest import tool
 from tests.contract.small_chart import CRD, VALUES, archive, definition, templated
@@ -45,7 +45,7 @@ def helm() -> Path:
 def test_the_pinned_chart_does_with_the_programs_values_what_the_program_means(chart: archives.Chart, helm: Path) -> None:
     if reason := archives.fault(chart, archives.DIRECTORY):
         pytest.skip(f"charts/{chart.file} {reason}: make charts")
-    settings = Settings(cert_manager=True, cloudnative_pg=True, barman_cloud=True)
+    settings = OperatorsSettings(cert_manager=True, cloudnative_pg=True, barman_cloud=True)
     seen = registered(lambda: Operators("operators", OperatorsArgs(settings=settings, images=IMAGES)))
     inputs = seen[f"operators-{chart.name}"].inputs
     release = Release(

@@ -12,7 +12,7 @@ import pytest
 from components.operators import Operators, OperatorsArgs
 from lab.pulumi import touched
 from settings.images import Images
-from settings.model import Operators as Settings
+from settings.model import OperatorsSettings
 from tests.engine.conftest import Pair
 from tests.unit.components.alone import registered
 from tests.unit.recorder import Seen
@@ -44,7 +44,7 @@ def test_moving_a_bucket_to_another_name_is_refused_in_the_preview(pair: Pair) -
 
 def installed() -> list[Seen]:
     """The operator's namespace and release as the program registers them."""
-    args = OperatorsArgs(settings=Settings(cloudnative_pg=True), images=Images())
+    args = OperatorsArgs(settings=OperatorsSettings(cloudnative_pg=True), images=Images())
     return registered(lambda: Operators("operators", args)).custom()
 
 

@@ -18,7 +18,7 @@ from lab.regions import namespaces, network
 from lab.regions.spec import named
 from lab.waiting import until
 from lab.world import Lab
-from settings.identity import Part
+from settings.parts import Part
 from settings.roles import ROLES, Role
 from settings.topology import Purpose
 

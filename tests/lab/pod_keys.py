@@ -17,7 +17,7 @@ from lab.cloud.access_keys import AccessKey
 from lab.paths import CHECKOUT
 from lab.regions import namespaces
 from lab.world import Lab
-from settings.identity import Part
+from settings.parts import Part
 from settings.roles import Role
 from tests.permissions import Call, dump
 

@@ -15,7 +15,7 @@ from lab.report import model
 from lab.report.model import Report
 from lab.waiting import until
 from lab.world import Lab
-from settings.identity import Part
+from settings.parts import Part
 from settings.roles import ROLES, Role
 from tests.engine.test_databases import TOUCHED_WITH_A_DATABASE
 from tests.lab.compromised_writer import Attack, moment

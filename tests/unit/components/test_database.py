@@ -12,7 +12,7 @@ from components.database_specs import HEALTHY, LOST
 from settings.roles import ROLES, Role, peer_of
 from tests.examples import KEYS, PASSWORD, STATIC
 from tests.unit.components.conftest import Program
-from tests.unit.components.halves import database, half, settings
+from tests.unit.components.sides import database, half, settings
 from tests.unit.fakes import FakeArchive, FakeCluster
 from tests.unit.recorder import Answers, HookRefusedError, Recorder, attempt_program, is_secret, revealed, run_program
 

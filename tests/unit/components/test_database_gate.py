@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from components.database_gate import missing_operators, objection_to_creation, objections, refusal_to_stand_by, spoken
 from components.database_specs import HEALTHY
 from settings.roles import ROLES, Role
-from tests.unit.components.halves import settings
+from tests.unit.components.sides import settings
 from tests.unit.fakes import FakeArchive, FakeCluster
 
 RPO = timedelta(minutes=5)

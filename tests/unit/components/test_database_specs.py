@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from components import database_specs as specs
 from components.database_specs import HEALTHY, LOST, cluster_annotations, cluster_spec, object_store
 from settings.roles import ROLES, Role, peer_of
-from tests.unit.components.halves import STREAMING, half
+from tests.unit.components.sides import STREAMING, half
 
 BUCKET = {"primary": "acme-database-us-east-1-123456789012", "secondary": "acme-database-us-west-2-123456789012"}
 PRIMARY, SECONDARY = "app-database-primary", "app-database-secondary"

@@ -9,7 +9,7 @@ import pytest
 from components.database import DatabaseLostError
 from components.database_specs import LOST
 from settings.roles import ROLES, Role
-from tests.unit.components.halves import database
+from tests.unit.components.sides import database
 from tests.unit.fakes import FakeArchive, FakeCluster
 from tests.unit.recorder import Answers, HookRefusedError, Recorder, attempt_program, deployed, run_program
 

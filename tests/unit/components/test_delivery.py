@@ -12,7 +12,7 @@ from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from components.delivery_policies import PIPELINES, Pipeline, Scope, permissions
-from settings.delivery import Delivery
+from settings.delivery import DeliverySettings
 from settings.names import Names
 from settings.roles import ROLES, Role
 from settings.topology import Topology
@@ -166,7 +166,7 @@ def test_the_longest_policies_are_not_too_long_for_iam(role: Role, pipeline: Pip
     }
     scope = Scope(
         names=Names(topology=Topology.model_validate(topology), role=role),
-        delivery=Delivery(
+        delivery=DeliverySettings(
             repository="acme/k8s-dr", state_bucket="s" * 63, state_key_arn=f"arn:aws:kms:{'r' * 14}:{'1' * 12}:key/{'k' * 36}"
         ),
         zone_id="Z" * 21,

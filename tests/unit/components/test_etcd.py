@@ -12,7 +12,7 @@ from components.access import Access
 from components.etcd import Etcd, EtcdArgs, cron_job, prefix, rules
 from settings.identity import AccessKey
 from settings.images import Images
-from settings.model import Etcd as EtcdSettings
+from settings.model import EtcdSettings
 from settings.names import Names
 from settings.roles import ROLES, Role
 from settings.topology import Topology

@@ -14,7 +14,7 @@ from components.cluster_api import ClusterUnreachableError
 from components.database_specs import HEALTHY
 from settings.roles import Role
 from tests.unit.components.conftest import Clock
-from tests.unit.components.halves import database
+from tests.unit.components.sides import database
 from tests.unit.components.test_gate import READY, cluster
 from tests.unit.fakes import FakeArchive, FakeCluster
 from tests.unit.recorder import HookRefusedError, Recorder, attempt_program, run_program

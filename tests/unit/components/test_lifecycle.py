@@ -13,7 +13,7 @@ from components.storage import PURPOSES, Storage, StorageArgs
 from settings import load
 from settings.load import SECRETS
 from settings.names import Names
-from settings.storage import Storage as StorageSettings
+from settings.storage import StorageSettings
 from tests.examples import example
 from tests.unit.components.alone import registered
 from tests.unit.components.conftest import Program

@@ -13,20 +13,20 @@ from charts.archives import Chart, digest, read_lock
 from components import operators
 from components.operators import Operators, OperatorsArgs, refuse_uninstallable
 from settings.images import Images
-from settings.model import Operators as Settings
+from settings.model import OperatorsSettings
 from tests.unit.components.alone import registered
 from tests.unit.recorder import Recorder
 
-ALL = Settings(cert_manager=True, cloudnative_pg=True, barman_cloud=True)
+ALL = OperatorsSettings(cert_manager=True, cloudnative_pg=True, barman_cloud=True)
 ARCHIVE = b"an archive"
 
 
-def install(settings: Settings = ALL, images: Images | None = None, charts: Path = Path("charts")) -> Recorder:
+def install(settings: OperatorsSettings = ALL, images: Images | None = None, charts: Path = Path("charts")) -> Recorder:
     args = OperatorsArgs(settings=settings, images=images or Images(), charts=charts)
     return registered(lambda: Operators("operators", args))
 
 
-def refusal(settings: Settings, charts: Path, images: Images | None = None) -> str:
+def refusal(settings: OperatorsSettings, charts: Path, images: Images | None = None) -> str:
     with pytest.raises(pulumi.RunError) as caught:
         refuse_uninstallable(OperatorsArgs(settings=settings, images=images or Images(), charts=charts))
     return str(caught.value)
@@ -44,7 +44,7 @@ def archives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_nothing_is_installed_where_the_cluster_has_it_all() -> None:
-    assert not install(Settings()).custom()
+    assert not install(OperatorsSettings()).custom()
 
 
 def test_charts_are_archives_on_disk_and_no_repository_is_named() -> None:
@@ -60,7 +60,7 @@ def test_charts_are_archives_on_disk_and_no_repository_is_named() -> None:
 
 
 def test_archives_may_be_somewhere_else(tmp_path: Path) -> None:
-    release = install(Settings(cert_manager=True), charts=tmp_path)["operators-cert-manager"]
+    release = install(OperatorsSettings(cert_manager=True), charts=tmp_path)["operators-cert-manager"]
     assert release.inputs["chart"] == f"{tmp_path}/cert-manager-v1.21.2.tgz"
 
 
@@ -95,7 +95,7 @@ def test_namespaces_and_releases_stay_when_the_program_forgets_them() -> None:
 
 
 def test_the_namespace_of_an_operator_that_was_there_is_left_alone() -> None:
-    seen = install(Settings(barman_cloud=True))
+    seen = install(OperatorsSettings(barman_cloud=True))
     assert seen.names() == {"operators-plugin-barman-cloud"}
     assert seen["operators-plugin-barman-cloud"].inputs["createNamespace"] is False
 
@@ -145,7 +145,7 @@ def test_an_image_without_a_tag_is_refused_for_the_chart_would_choose_one(image:
 
 def test_what_is_not_installed_needs_no_archive_and_no_fit_image(tmp_path: Path) -> None:
     args: dict[str, Any] = {"images": Images(cloudnative_pg="none"), "charts": tmp_path}
-    refuse_uninstallable(OperatorsArgs(settings=Settings(), **args))
+    refuse_uninstallable(OperatorsArgs(settings=OperatorsSettings(), **args))
 
 
 def test_pinned_archives_are_accepted(archives: Path) -> None:

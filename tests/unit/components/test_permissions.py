@@ -18,7 +18,7 @@ from components.permissions import database_policy, etcd_policy, irsa_trust, pod
 from settings.names import Names
 from settings.roles import ROLES, Role, peer_of
 from settings.topology import Purpose, Regions, Topology
-from tests.unit.components.halves import TOPOLOGY
+from tests.unit.components.sides import TOPOLOGY
 
 ISSUER = "oidc.eks.us-east-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE"
 ACCOUNTS = [("databases", "app-database"), ("shop", "orders")]

@@ -17,7 +17,7 @@ from components.restores import (
     restored,
 )
 from settings.model import Backup
-from settings.names import PROGRAM_NAMESPACES
+from settings.names import NEVER_RESTORED
 from tests.unit.components.conftest import Program
 from tests.unit.fakes import FakeCluster
 from tests.unit.recorder import Answers, Recorder, attempt_program, run_program
@@ -63,8 +63,8 @@ def test_no_namespace_is_restored_twice(takeover: Recorder) -> None:
 
 
 def test_namespaces_of_the_cluster_and_of_this_program_are_never_restored_over(takeover: Recorder) -> None:
-    assert set(PROGRAM_NAMESPACES) <= set(takeover[DAILY].spec["excludedNamespaces"])
-    assert {"velero", "kube-system", "k8s-dr"} <= set(PROGRAM_NAMESPACES)
+    assert set(NEVER_RESTORED) <= set(takeover[DAILY].spec["excludedNamespaces"])
+    assert {"velero", "kube-system", "k8s-dr"} <= set(NEVER_RESTORED)
 
 
 def test_what_is_in_the_cluster_already_is_kept_and_databases_are_left_to_their_operator(takeover: Recorder) -> None:

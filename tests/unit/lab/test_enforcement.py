@@ -14,8 +14,8 @@ from components.permissions import database_policy, etcd_policy, velero_policy
 from lab import project
 from lab.cloud.access_keys import ADMINISTRATOR, AccessKey
 from lab.cloud.network import control
-from settings.identity import PARTS, Part
 from settings.names import FLAG_KEY, Names
+from settings.parts import PARTS, Part
 from settings.roles import ROLES, Role
 from tests.permissions import DENIED, PURPOSES, Call, allowed, forbidden, outcome
 from tests.unit.lab.aws import client, serving

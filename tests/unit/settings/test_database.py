@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from settings import load
-from settings.database import Database, Resources
+from settings.database import DatabaseSettings, Resources
 from settings.load import SECRETS
 from settings.roles import ROLES, Role
 from settings.tiers import Objectives, Targets, objectives
@@ -20,7 +20,7 @@ generations = st.builds(lambda primary, secondary: {"primary": primary, "seconda
 databases = st.lists(st.tuples(names, generations), min_size=1, max_size=4, unique_by=lambda each: each[0])
 
 
-def configured(chosen: list[tuple[str, dict[str, int]]], stack: Role, active: Role) -> list[Database]:
+def configured(chosen: list[tuple[str, dict[str, int]]], stack: Role, active: Role) -> list[DatabaseSettings]:
     changes: dict[str, Any] = {
         "active": active,
         "databases": [{"name": name, "namespace": "databases", "generations": each} for name, each in chosen],
@@ -47,10 +47,10 @@ def test_every_half_of_every_database_archives_under_a_name_of_its_own(chosen: l
 
 @given(name=names, given_generations=generations)
 def test_a_half_that_is_made_anew_never_archives_under_the_old_name(name: str, given_generations: dict[str, int]) -> None:
-    before = Database.model_validate({"name": name, "namespace": "a", "generations": given_generations})
+    before = DatabaseSettings.model_validate({"name": name, "namespace": "a", "generations": given_generations})
     for role in ROLES:
         raised = {**given_generations, role: given_generations[role] + 1}
-        after = Database.model_validate({"name": name, "namespace": "a", "generations": raised})
+        after = DatabaseSettings.model_validate({"name": name, "namespace": "a", "generations": raised})
         other: Role = "secondary" if role == "primary" else "primary"
         assert before.server(role) != after.server(role)
         assert before.server(other) == after.server(other)
@@ -58,7 +58,7 @@ def test_a_half_that_is_made_anew_never_archives_under_the_old_name(name: str, g
 
 
 def test_the_names_are_those_that_both_regions_agree_on() -> None:
-    database = Database(name="app-database", namespace="databases")
+    database = DatabaseSettings(name="app-database", namespace="databases")
     assert [database.member(role) for role in ROLES] == ["app-database-primary", "app-database-secondary"]
     assert [database.server(role) for role in ROLES] == ["app-database-primary-g1", "app-database-secondary-g1"]
 
@@ -73,11 +73,11 @@ def test_memory_is_counted_in_mebibytes(memory: str, mebibytes: int) -> None:
     ["postgresql:18.4", "ghcr.io/cloudnative-pg/postgresql:18.4-system-trixie", "registry:5000/postgresql:15.18"],
 )
 def test_an_image_with_a_tag_that_says_its_version_is_taken(image: str) -> None:
-    assert Database(name="a", namespace="a", image=image).image == image
+    assert DatabaseSettings(name="a", namespace="a", image=image).image == image
 
 
 def test_a_database_may_do_without_a_volume_for_its_wal() -> None:
-    assert Database(name="a", namespace="a", wal_storage=None).wal_storage is None
+    assert DatabaseSettings(name="a", namespace="a", wal_storage=None).wal_storage is None
 
 
 def test_a_tier_promises_what_it_says_and_own_targets_take_its_place() -> None:

@@ -153,4 +153,4 @@ def test_keys_print_as_stars() -> None:
     configured = load("secondary", example("secondary", STATIC), SECRETS)
     assert not [text for text in KEY.values() if text in repr(configured)]
     assert configured.static_credentials.velero is not None
-    assert configured.static_credentials.velero.halves() == KEY
+    assert configured.static_credentials.velero.secret_data() == KEY

@@ -92,14 +92,14 @@ def test_at_most_one_half_of_a_database_is_written_to_by_any_pair_of_stacks_that
 ) -> None:
     primary, secondary = duties("primary", primary_active), duties("secondary", secondary_active)
     if refusal("primary", primary_active, secondary.flag) is None:
-        halves = {primary.half_of(standby=standby), secondary.half_of(standby=standby)}
+        halves = {primary.database_role(standby=standby), secondary.database_role(standby=standby)}
         assert len(halves & {"primary", "promoted", "recovered"}) <= 1
 
 
 @given(role=roles, active=configured)
 def test_whether_a_standby_is_kept_is_nothing_to_the_primarys_half(role: Role, active: Role | None) -> None:
     mine = duties(role, active)
-    assert (mine.half_of(standby=True) == mine.half_of(standby=False)) is (role == "primary")
+    assert (mine.database_role(standby=True) == mine.database_role(standby=False)) is (role == "primary")
 
 
 @given(primary_active=configured, secondary_active=configured)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from components.database_specs import Half
-from settings.database import Database
+from settings.database import DatabaseSettings
 from settings.names import Names
 from settings.roles import Role, duties
 from settings.topology import Topology
@@ -33,8 +33,8 @@ def database(**changes: Any) -> dict[str, Any]:
     return {"databases": [{"name": "app-database", "namespace": "databases", **changes}]}
 
 
-def settings(**changes: Any) -> Database:
-    return Database.model_validate(database(**changes)["databases"][0])
+def settings(**changes: Any) -> DatabaseSettings:
+    return DatabaseSettings.model_validate(database(**changes)["databases"][0])
 
 
 def half(stack: Role, active: Role = "primary", *, endpoint: str | None = None, **changes: Any) -> Half:
@@ -42,6 +42,6 @@ def half(stack: Role, active: Role = "primary", *, endpoint: str | None = None, 
     return Half(
         names=Names(topology=TOPOLOGY, role=stack),
         settings=settings(**changes),
-        role=duties(stack, active).half_of(standby=changes.get("standby", True)),
+        role=duties(stack, active).database_role(standby=changes.get("standby", True)),
         endpoint=endpoint,
     )
