@@ -1,4 +1,5 @@
-"""What the program provisions: one file a concern, each a ComponentResource; `region` wires them and owns the order.
+"""What the program provisions, a folder a purpose. `region` wires the folders and owns the order.
 
-Components take settings as arguments and never read `pulumi.Config`. What a region does now they ask `settings.roles`.
+Imports point one way: `region` -> `failover` -> `database`, `velero`, `traffic` -> `storage` -> `kube`, `iam`; a test holds them
+to it. Components take settings as arguments and never read `pulumi.Config`; they ask `settings.roles` what a region does now.
 """

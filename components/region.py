@@ -1,4 +1,4 @@
-"""One region: its providers, its parts, and the order in which they may touch the world."""
+"""One region: its parts, and the order in which they may touch the world."""
 
 from __future__ import annotations
 
@@ -8,31 +8,38 @@ from functools import partial
 from typing import Any
 
 import pulumi
-import pulumi_aws as aws
-import pulumi_kubernetes as k8s
 
-from components import database_gate, gate
-from components.access import Access
-from components.archive import Archive, ArchiveUnreadableError, LiveArchive
-from components.cluster_api import ClusterApi, ClusterUnreachableError, LiveCluster
-from components.database import DatabaseArgs, DatabasesArgs
-from components.database_specs import Half
-from components.delivery import Delivery, DeliveryArgs
-from components.etcd import Etcd, EtcdArgs
-from components.failover import Failover, FailoverArgs
-from components.identity import Identity, IdentityArgs
-from components.operators import Operators, OperatorsArgs, refuse_uninstallable
-from components.schedules import Schedules, SchedulesArgs
-from components.storage import Storage, StorageArgs
-from components.storage_class import StorageClass, StorageClassArgs
-from components.traffic import Traffic, TrafficArgs
-from components.velero import Velero, VeleroArgs
-from components.workloads import Operator
+from components.database.archive import Archive, ArchiveUnreadableError, LiveArchive
+from components.database.database import DatabaseArgs, DatabasesArgs
+from components.database.objections import objection_to_creation
+from components.database.specs import DatabaseSide
+from components.etcd import backup as etcd
+from components.etcd.backup import EtcdBackup, EtcdBackupArgs
+from components.failover.failover import Failover, FailoverArgs
+from components.failover.gate import GateClosedError
+from components.iam.access import Access
+from components.iam.delivery import Delivery, DeliveryArgs
+from components.iam.identity import Identity, IdentityArgs
+from components.iam.permissions import ServiceAccount
+from components.kube.cluster_api import ClusterApi, ClusterUnreachableError, LiveCluster
+from components.kube.job_runner import JobRunner
+from components.operators.operators import Operators, OperatorsArgs, planned
+from components.outputs import outputs
+from components.preflight import refuse_stale_primary
+from components.providers import make_providers
+from components.storage.backup_buckets import BackupBuckets, BackupBucketsArgs
+from components.storage.storage_class import StorageClass, StorageClassArgs
+from components.traffic.flag import Flag
+from components.traffic.flag_object import read_flag
+from components.traffic.records import Traffic, TrafficArgs
+from components.velero import specs as velero_specs
+from components.velero.schedules import Schedules, SchedulesArgs
+from components.velero.velero import Velero, VeleroArgs
 from settings.database import DatabaseSettings
-from settings.model import Aws, Settings
+from settings.model import Settings
 from settings.names import Names
 from settings.parts import Part
-from settings.roles import DatabaseRole, Role, duties, refusal
+from settings.roles import DatabaseRole, duties
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +51,7 @@ class RegionArgs:
     archive: Archive | None = None
     """Who is asked about the databases' archive in this region; by default the bucket."""
 
-    flag: Callable[[], Role | None] | None = None
+    flag: Callable[[], Flag | None] | None = None
     """Who is asked what the traffic flag says; by default the object itself."""
 
 
@@ -59,17 +66,16 @@ class Region(pulumi.ComponentResource):
     def __init__(self, name: str, args: RegionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         settings = self._settings = args.settings
         names = self._names = Names(topology=settings.topology, role=settings.role)
-        refuse_stale_primary(settings, args.flag or partial(gate.read_flag, names, settings.aws))
-        operators_args = OperatorsArgs(settings=settings.operators, images=settings.images)
-        refuse_uninstallable(operators_args)
+        refuse_stale_primary(settings, args.flag or partial(read_flag, names, settings.aws))
+        installations = planned(settings.operators, settings.images)
         super().__init__("dr:region:Region", name, None, opts)
-        role = self._duties = duties(settings.role, settings.active)
-        providers = self._make_providers()
+        self._duties = duties(settings.role, settings.active)
+        providers = make_providers(settings, names, parent=self)
         child = partial(pulumi.ResourceOptions, parent=self, providers=providers)
 
-        storage = Storage(
+        storage = BackupBuckets(
             "storage",
-            StorageArgs(
+            BackupBucketsArgs(
                 names=names, settings=settings.storage, peer_ready=settings.peer_ready, plain_http=settings.aws.plain_http
             ),
             opts=child(),
@@ -94,11 +100,11 @@ class Region(pulumi.ComponentResource):
         )
         if settings.delivery is not None:
             Delivery("delivery", DeliveryArgs(names=names, settings=settings, delivery=settings.delivery), opts=child())
-        operator = Operator("operator", settings.images.kubectl, opts=child())
+        job_runner = JobRunner("job-runner", settings.images.kubectl, opts=child())
         if settings.backs_up_etcd:
-            Etcd(
+            EtcdBackup(
                 "etcd",
-                EtcdArgs(
+                EtcdBackupArgs(
                     names=names,
                     settings=settings.etcd,
                     cluster_name=settings.cluster.name,
@@ -109,7 +115,7 @@ class Region(pulumi.ComponentResource):
                 ),
                 opts=child(),
             )
-        operators = Operators("operators", operators_args, opts=child())
+        operators = Operators("operators", OperatorsArgs(installations=installations), opts=child())
         storage_class = StorageClass(
             "storage-class",
             StorageClassArgs(settings=settings.storage_class, key_arn=storage.key_arn),
@@ -122,7 +128,7 @@ class Region(pulumi.ComponentResource):
             FailoverArgs(
                 settings=settings,
                 names=names,
-                duties=role,
+                duties=self._duties,
                 cluster=cluster,
                 archive=archive,
                 databases=self._databases(cluster, archive, access.get("database", Access())),
@@ -132,7 +138,7 @@ class Region(pulumi.ComponentResource):
             opts=child(
                 depends_on=[
                     *velero.ready,
-                    operator,
+                    job_runner,
                     *traffic.ready,
                     # A first backup needs replication to run. A failover must wait for no bucket configuration, whose control
                     # plane may be what is dead: the secondary needs the buckets alone.
@@ -145,7 +151,7 @@ class Region(pulumi.ComponentResource):
         # Last: a schedule that resumes earlier would back up a region that is half restored.
         Schedules(
             "schedules",
-            SchedulesArgs(names=names, backups=settings.backups, duties=role),
+            SchedulesArgs(names=names, backups=settings.backups, duties=self._duties),
             opts=child(depends_on=[self._failover]),
         )
         # Read by the policy pack: where data may be, and whether a copy of them is to be expected.
@@ -161,7 +167,12 @@ class Region(pulumi.ComponentResource):
                 mode=settings.identity or "pod-identity",
                 cluster=settings.cluster,
                 parts=settings.parts,
-                databases=settings.databases,
+                accounts={
+                    "velero": [velero_specs.SERVICE_ACCOUNT],
+                    "database": [ServiceAccount(database.namespace, database.name) for database in settings.databases],
+                    "etcd": [etcd.SERVICE_ACCOUNT],
+                },
+                reads_peer_archive=any(database.source == "primary-bucket" for database in settings.databases),
                 static_credentials=settings.static_credentials,
             ),
             opts=opts,
@@ -174,23 +185,23 @@ class Region(pulumi.ComponentResource):
         settings, names = self._settings, self._names
 
         def refuse(database: DatabaseSettings) -> None:
-            source: Archive | None = archive if self._half_of(database) != "absent" else None
+            source: Archive | None = archive if self._role_of(database) != "absent" else None
             if names.role == "secondary" and database.source == "primary-bucket":
                 source = LiveArchive(names.peer_bucket("database"), names.peer_region, settings.aws)
             try:
-                reason = database_gate.objection_to_creation(cluster, archive, source, database, names.role)
+                reason = objection_to_creation(cluster, archive, source, database, names.role)
             except (ArchiveUnreadableError, ClusterUnreachableError) as error:
                 reason = f"database {database.name} cannot be made: {error}"
             if reason:
-                raise gate.GateClosedError(reason)
+                raise GateClosedError(reason)
 
         return DatabasesArgs(
             databases=[
                 DatabaseArgs(
-                    half=Half(
+                    side=DatabaseSide(
                         names=names,
                         settings=database,
-                        role=self._half_of(database),
+                        role=self._role_of(database),
                         endpoint=settings.aws.endpoint,
                         role_arn=access.role_arn,
                         static_credentials=access.key is not None,
@@ -207,114 +218,9 @@ class Region(pulumi.ComponentResource):
             access=access,
         )
 
-    def _half_of(self, database: DatabaseSettings) -> DatabaseRole:
+    def _role_of(self, database: DatabaseSettings) -> DatabaseRole:
         return self._duties.database_role(standby=database.standby)
 
-    def _make_providers(self) -> list[pulumi.ProviderResource]:
-        """One explicit provider each, so that no ambient context or region is ever used by accident."""
-        child = pulumi.ResourceOptions(parent=self)
-        cluster = self._settings.cluster
-        return [
-            k8s.Provider(
-                "kubernetes",
-                context=cluster.context,
-                kubeconfig=cluster.kubeconfig,
-                cluster_identifier=cluster.name,
-                enable_server_side_apply=True,
-                # A rotated key or password else replaces a Secret that is kept when it is deleted: "already exists".
-                enable_secret_mutable=True,
-                opts=child,
-            ),
-            aws.Provider(
-                "aws",
-                region=self._names.region,
-                profile=self._settings.aws.profile,
-                allowed_account_ids=[self._settings.topology.account_id],
-                default_tags={"tags": self._names.tags},
-                opts=child,
-                **_custom_endpoint(self._settings.aws),
-            ),
-        ]
-
     def outputs(self) -> dict[str, pulumi.Input[Any]]:
-        """What `pulumi up` prints at the end: who is active, where traffic goes, what protects what, what to do next."""
-        settings, names = self._settings, self._names
-        return {
-            "active": settings.serving_role,
-            "serving": self._failover.since.apply(self._serving),
-            "protected": [
-                {
-                    "namespaces": ", ".join(backup.include) or f"all but {', '.join(backup.exclude)}".removesuffix(" but "),
-                    "schedule": names.schedule(backup.name, settings.role),
-                    "cron": backup.cron,
-                    "keep": backup.keep,
-                    "runs": not self._duties.schedules_paused,
-                    "copy": f"s3://{names.peer_bucket('velero')}/{names.velero_prefix(settings.role)}"
-                    if settings.peer_ready
-                    else "none: set k8s-dr:peerReady to true",
-                }
-                for backup in settings.backups
-            ],
-            "databases": self._failover.databases,
-            "targets": settings.objectives.model_dump(by_alias=True),
-            "failover": self._failover.timeline,
-            "next": self._next(),
-        }
-
-    def _serving(self, since: str | None) -> dict[str, Any]:
-        settings, names = self._settings, self._names
-        endpoint = settings.endpoint if isinstance(settings.endpoint, str) else settings.endpoint.name
-        both = settings.dns.both_serve and settings.serving_role == "primary"
-        also = {"also": names.topology.regions.secondary} if both else {}
-        if self._duties.serves:
-            return {"region": names.region, **also, "since": since, "names": settings.dns.names, "endpoint": endpoint}
-        return {"region": names.peer_region, **also, "names": settings.dns.names}
-
-    def _next(self) -> str:
-        """One line for whoever reads it at 3 a.m."""
-        role, active = self._settings.role, self._settings.serving_role
-        flip = "pulumi config set active secondary -s secondary && pulumi up -s secondary"
-        if self._settings.force:
-            return f"force is set, and the gate asks less: pulumi config rm force -s {role}"
-        if not self._settings.peer_ready:
-            return "no backup leaves this region: once the other stack is up set k8s-dr:peerReady to true, then pulumi up"
-        if active == "primary":
-            return f"if {self._names.topology.regions.primary} is lost: {flip}"
-        if role == "secondary":
-            wait = 30 + self._settings.dns.ttl
-            return (
-                f"users arrive within {wait} s (health checks 30 s, DNS {self._settings.dns.ttl} s); when the primary comes "
-                "back, before anything else: pulumi config set active secondary -s primary && pulumi up -s primary"
-            )
-        return "this region stands by; the secondary serves"
-
-
-def refuse_stale_primary(settings: Settings, flag: Callable[[], Role | None]) -> None:
-    """A primary that comes back from the dead is stopped before anything is registered: its standby has taken over.
-
-    Asked in every run, for nothing in its configuration has changed. A preview may run with a role that reads no flag.
-    """
-    if settings.role != "primary" or settings.serving_role != "primary":
-        return
-    try:
-        reason = refusal(settings.role, settings.active, flag())
-    except gate.FlagUnreadableError as error:
-        if not pulumi.runtime.is_dry_run():
-            raise pulumi.RunError(f"k8s-dr:active: {error}") from None
-        pulumi.log.warn(f"{error}: whether the other region has taken over was not checked")
-        return
-    if reason:
-        raise pulumi.RunError(f"k8s-dr:active: primary: {reason}")
-
-
-def _custom_endpoint(settings: Aws) -> dict[str, Any]:
-    """An AWS-compatible endpoint in place of AWS: one URL for every service that the program uses."""
-    if not settings.endpoint:
-        return {}
-    services = ("eks", "iam", "kms", "route53", "s3", "sts")
-    return {
-        "endpoints": [dict.fromkeys(services, settings.endpoint)],
-        "s3_use_path_style": True,
-        "skip_credentials_validation": True,
-        "skip_metadata_api_check": True,
-    }
+        """What people read back."""
+        return outputs(self._settings, self._names, self._duties, self._failover)

@@ -14,10 +14,10 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from components import etcd
-from components.access import Access
-from components.etcd import EtcdArgs
-from components.permissions import etcd_policy
+from components.etcd import backup as etcd
+from components.etcd.backup import EtcdBackupArgs
+from components.iam.access import Access
+from components.iam.permissions import etcd_policy
 from lab.cloud.access_keys import ADMINISTRATOR, AccessKey
 from lab.paths import CHECKOUT
 from lab.regions import daemons, layout, namespaces
@@ -43,10 +43,10 @@ class EtcdError(Exception):
     """A command ended with an error, which is the message."""
 
 
-def arguments(names: Names, images: Mapping[str, str], endpoint: str, key: AccessKey) -> EtcdArgs:
+def arguments(names: Names, images: Mapping[str, str], endpoint: str, key: AccessKey) -> EtcdBackupArgs:
     """The backup of one region as its stack would make it. `images` maps `etcd` and `aws-cli` to references; `key` is of the
     user that the job is to AWS."""
-    return EtcdArgs(
+    return EtcdBackupArgs(
         names=names,
         settings=SETTINGS,
         cluster_name=f"lab-{names.role}",
@@ -57,7 +57,7 @@ def arguments(names: Names, images: Mapping[str, str], endpoint: str, key: Acces
     )
 
 
-def manifests(args: EtcdArgs) -> list[dict[str, Any]]:
+def manifests(args: EtcdBackupArgs) -> list[dict[str, Any]]:
     """Everything of the component, as kubectl takes it."""
     rbac = "rbac.authorization.k8s.io/v1"
     return [

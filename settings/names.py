@@ -97,6 +97,11 @@ class Names:
         """Each region writes below its own prefix; the peer reads the replica of it in its own bucket."""
         return f"velero/{role}"
 
+    @property
+    def etcd_prefix(self) -> str:
+        """Each region writes its etcd snapshots below its own prefix, for the replica of the peer's lands in the same bucket."""
+        return f"{ETCD_PREFIX}/{self.role}"
+
     def schedule(self, backup: str, role: Role) -> str:
         """Velero's name of the schedule `backup` of the region `role`."""
         return self.topology.schedule(backup, role)

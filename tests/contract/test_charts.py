@@ -13,13 +13,12 @@ from typing import Any
 import pytest
 
 from charts import archives
-from components.operators import Operators, OperatorsArgs
 from settings.images import Images
 from settings.model import OperatorsSettings
 from tests.contract.charts import Release, faults
 from tests.contract.conftest import tool
 from tests.contract.small_chart import CRD, VALUES, archive, definition, templated
-from tests.unit.components.alone import registered
+from tests.unit.components.operators.installed import installed
 
 IMAGES = Images()
 DEFINITIONS = {
@@ -46,7 +45,7 @@ def test_the_pinned_chart_does_with_the_programs_values_what_the_program_means(c
     if reason := archives.fault(chart, archives.DIRECTORY):
         pytest.skip(f"charts/{chart.file} {reason}: make charts")
     settings = OperatorsSettings(cert_manager=True, cloudnative_pg=True, barman_cloud=True)
-    seen = registered(lambda: Operators("operators", OperatorsArgs(settings=settings, images=IMAGES)))
+    seen = installed(settings, IMAGES)
     inputs = seen[f"operators-{chart.name}"].inputs
     release = Release(
         name=inputs["name"],

@@ -121,8 +121,8 @@ and get --raw, and what it must not be able to do."""
 
 @pytest.fixture(scope="module")
 def account(takeover: dict[tuple[str, str], dict[str, Any]], server: ApiServer) -> str:
-    """The Operator's ServiceAccount as a user, with the Operator's rights in force."""
-    items = {kind: item for (kind, name), item in takeover.items() if name in ("k8s-dr-workloads", "workloads")}
+    """The job runner's ServiceAccount as a user, with its rights in force."""
+    items = {kind: item for (kind, name), item in takeover.items() if name in ("k8s-dr-job-runner", "job-runner")}
     for kind in ("ServiceAccount", "ClusterRole", "ClusterRoleBinding"):
         assert server.apply(items[kind]).status in (200, 201)
     user = f"system:serviceaccount:{items['ServiceAccount']['metadata']['namespace']}:workloads"

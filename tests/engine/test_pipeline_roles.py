@@ -19,7 +19,7 @@ import boto3
 import pytest
 import yaml
 
-from components.delivery_policies import PIPELINES, Pipeline
+from components.iam.delivery_policies import PIPELINES, Pipeline
 from lab import engine, project, stacks
 from lab.cloud.access_keys import ADMINISTRATOR
 from lab.cloud.lines import read_state

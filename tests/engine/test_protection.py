@@ -9,12 +9,10 @@ from typing import Any
 
 import pytest
 
-from components.operators import Operators, OperatorsArgs
 from lab.pulumi import touched
-from settings.images import Images
 from settings.model import OperatorsSettings
 from tests.engine.conftest import Pair
-from tests.unit.components.alone import registered
+from tests.unit.components.operators import installed as operators
 from tests.unit.recorder import Seen
 
 
@@ -44,8 +42,7 @@ def test_moving_a_bucket_to_another_name_is_refused_in_the_preview(pair: Pair) -
 
 def installed() -> list[Seen]:
     """The operator's namespace and release as the program registers them."""
-    args = OperatorsArgs(settings=OperatorsSettings(cloudnative_pg=True), images=Images())
-    return registered(lambda: Operators("operators", args)).custom()
+    return operators.installed(OperatorsSettings(cloudnative_pg=True)).custom()
 
 
 def with_operator(state: dict[str, Any], *, retained: bool | None = None) -> dict[str, Any]:

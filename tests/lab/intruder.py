@@ -15,7 +15,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-from components.archive import LiveArchive
+from components.database.archive import LiveArchive
 from settings.model import Aws
 
 

@@ -10,8 +10,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from components import etcd
-from components.database_specs import CREDENTIALS
+from components.database.specs import CREDENTIALS
+from components.etcd import backup as etcd
 from lab import databases
 from lab.cloud.access_keys import AccessKey
 from lab.paths import CHECKOUT
@@ -31,10 +31,10 @@ def key_of(lab: Lab, role: Role, part: Part) -> AccessKey:
             section = profile["default"]
             return AccessKey(identifier=section["aws_access_key_id"], secret=section["aws_secret_access_key"])
         case "database":
-            halves = _secret(lab, role, databases.NAMESPACE, CREDENTIALS)
+            keys = _secret(lab, role, databases.NAMESPACE, CREDENTIALS)
         case "etcd":
-            halves = _secret(lab, role, etcd.NAMESPACE, etcd.CREDENTIALS)
-    return AccessKey(identifier=halves["accessKeyId"], secret=halves["secretAccessKey"])
+            keys = _secret(lab, role, etcd.ETCD_NAMESPACE, etcd.CREDENTIALS)
+    return AccessKey(identifier=keys["accessKeyId"], secret=keys["secretAccessKey"])
 
 
 def _secret(lab: Lab, role: Role, namespace: str, name: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components import etcd as component
+from components.etcd import backup as component
 from lab import etcd
 from lab.regions import kubeconfig, layout, network, pki
 from lab.regions.region import Region
@@ -72,14 +72,14 @@ class Setting:
         spec["spec"]["backoffLimit"] = 0
         if change:
             change(spec["spec"]["template"]["spec"])
-        job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "namespace": component.NAMESPACE}, **spec}
+        job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "namespace": component.ETCD_NAMESPACE}, **spec}
         self.kubectl("create", "-f", "-", stdin=json.dumps(job))
 
     def ended(self, name: str) -> str:
         """`Complete` or `Failed`."""
 
         def condition() -> str:
-            job = json.loads(self.kubectl("get", "job", name, "-n", component.NAMESPACE, "-o", "json"))
+            job = json.loads(self.kubectl("get", "job", name, "-n", component.ETCD_NAMESPACE, "-o", "json"))
             true = {each["type"] for each in job.get("status", {}).get("conditions", []) if each["status"] == "True"}
             return next((kind for kind in ("Complete", "Failed") if kind in true), "")
 
@@ -87,7 +87,7 @@ class Setting:
 
     def pod(self, job: str) -> dict[str, Any]:
         selector = f"--selector=batch.kubernetes.io/job-name={job}"
-        pods = json.loads(self.kubectl("get", "pods", "-n", component.NAMESPACE, selector, "-o", "json"))["items"]
+        pods = json.loads(self.kubectl("get", "pods", "-n", component.ETCD_NAMESPACE, selector, "-o", "json"))["items"]
         return pods[0] if pods else {}
 
     def steps(self, job: str) -> dict[str, dict[str, Any]]:
@@ -99,7 +99,7 @@ class Setting:
     def back_up(self, name: str) -> tuple[str, dict[str, Any]]:
         """Key and listing of the one object that a backup adds."""
         before = self.objects()
-        self.kubectl("create", "job", name, f"--from=cronjob/{component.NAME}", "-n", component.NAMESPACE)
+        self.kubectl("create", "job", name, f"--from=cronjob/{component.NAME}", "-n", component.ETCD_NAMESPACE)
         assert self.ended(name) == "Complete", self.steps(name)
         (key,) = set(after := self.objects()) - set(before)
         return key, after[key]
@@ -127,7 +127,7 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting]:
         references = {name: image.reference for name, image in made.items()}
         documents = etcd.manifests(etcd.arguments(NAMES, references, lab.cloud.endpoint_url, key))
         setting.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(documents))
-        cron_job = json.loads(setting.kubectl("get", "cronjob", component.NAME, "-n", component.NAMESPACE, "-o", "json"))
+        cron_job = json.loads(setting.kubectl("get", "cronjob", component.NAME, "-n", component.ETCD_NAMESPACE, "-o", "json"))
         setting.template = {"spec": cron_job["spec"]["jobTemplate"]["spec"]}
         yield setting
     finally:
@@ -266,7 +266,7 @@ def test_an_etcd_that_was_lost_serves_its_old_objects_again(setting, snapshot) -
     old = int(setting.kubectl("get", "configmap", "after", "-o", "jsonpath={.metadata.resourceVersion}"))
     etcd.lose(setting.region)
 
-    said = setting.restorer.restore(setting.region, "--latest", f"s3://{BUCKET}/{component.prefix(NAMES)}")
+    said = setting.restorer.restore(setting.region, "--latest", f"s3://{BUCKET}/{NAMES.etcd_prefix}")
     assert key in said
     setting.region.start()
     setting.region.wait_ready()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components.velero import NAMESPACE, crd_job_name
+from components.velero.specs import VELERO_NAMESPACE, crd_job_name
 from lab.application import manifests
 from lab.pulumi import touched
 from lab.regions import kubeconfig, network
@@ -41,7 +41,7 @@ class Upgrade:
         return self.lab.kubectl("primary", *args)
 
     def listed(self, kind: str, *args: str) -> dict[str, dict[str, Any]]:
-        items = json.loads(self.kubectl("get", kind, "-n", NAMESPACE, "-o", "json", *args))["items"]
+        items = json.loads(self.kubectl("get", kind, "-n", VELERO_NAMESPACE, "-o", "json", *args))["items"]
         return {item["metadata"]["name"]: item for item in items}
 
     def definitions(self) -> dict[str, dict[str, Any]]:
@@ -173,7 +173,7 @@ def test_the_schedules_go_on_by_themselves(upgraded: Upgrade) -> None:
     known = set(upgraded.listed("backups.velero.io"))
     # As if an hour had passed since the server last looked at it: the schedule is due, and it looks once a minute.
     due = json.dumps({"status": dict.fromkeys(("lastBackup", "lastSkipped"), "2026-01-01T00:00:00Z")})
-    upgraded.kubectl("patch", "schedules.velero.io", schedule, "-n", NAMESPACE, "--type=merge", f"--patch={due}")
+    upgraded.kubectl("patch", "schedules.velero.io", schedule, "-n", VELERO_NAMESPACE, "--type=merge", f"--patch={due}")
 
     def phase() -> str:
         found = upgraded.listed("backups.velero.io").items()

@@ -17,6 +17,7 @@ from pulumi.runtime import _callbacks, mocks, settings
 from pulumi.runtime.proto import resource_pb2
 
 from components.region import Region, RegionArgs
+from components.traffic.flag import Flag
 from settings import load
 from settings.load import SECRETS
 from settings.roles import Role
@@ -128,15 +129,16 @@ class HookRefusedError(Exception):
 
 class Recorder(mocks.MockMonitor):
     """Remembers every registration and answers as `Answers` does. With `run_hooks` it calls the hooks of everything that
-    is created, as the engine does in an `up` of an empty stack."""
+    is created, as the engine does in an `up` of an empty stack, or those of the names that are given."""
 
-    def __init__(self, answers: mocks.Mocks, *, run_hooks: bool = False, preview: bool = False) -> None:
+    def __init__(self, answers: mocks.Mocks, *, run_hooks: bool | set[str] = False, preview: bool = False) -> None:
         super().__init__(answers)
         self._run_hooks, self._preview = run_hooks, preview
         self.seen: list[Seen] = []
         self.outputs: dict[str, Any] = {}
         self.hooks: dict[str, Hook] = {}
         self.hooks_on_preview: set[str] = set()
+        self.loop: asyncio.AbstractEventLoop | None = None
 
     def RegisterResource(self, request: Any) -> Any:
         self._call_all(request.hooks.before_create)
@@ -189,12 +191,20 @@ class Recorder(mocks.MockMonitor):
 
     def _call(self, name: str, **structs: Any) -> str:
         request = resource_pb2.ResourceHookRequest(**structs)
+        answer = self.hooks[name](request.SerializeToString())
+        if self.loop is not None and self.loop.is_running():  # as the engine does it, beside the program that still runs
+            return str(asyncio.run_coroutine_threadsafe(answer, self.loop).result(timeout=60).error)
         with _event_loop() as loop:
-            return str(loop.run_until_complete(self.hooks[name](request.SerializeToString())).error)
+            return str(loop.run_until_complete(answer).error)
 
     def _call_all(self, names: Sequence[str], outputs: Any = None) -> None:
         for name in names if self._run_hooks else ():
-            if (not self._preview or name in self.hooks_on_preview) and (error := self._call(name, new_outputs=outputs)):
+            wanted = self._run_hooks is True or name in self._run_hooks
+            if (
+                wanted
+                and (not self._preview or name in self.hooks_on_preview)
+                and (error := self._call(name, new_outputs=outputs))
+            ):
                 raise HookRefusedError(error)
 
     def __getitem__(self, name: str) -> Seen:
@@ -227,8 +237,8 @@ def run_program(
     answers: Answers | None = None,
     cluster: FakeCluster | None = None,
     archive: FakeArchive | None = None,
-    flag: Callable[[], Role | None] | None = lambda: None,
-    run_hooks: bool = False,
+    flag: Callable[[], Flag | None] | None = lambda: None,
+    run_hooks: bool | set[str] = False,
     directory: Path | None = None,
 ) -> Recorder:
     """Run the program for `stack` with the committed configuration and `changes` to it. Raises what the program raises.
@@ -260,8 +270,8 @@ def attempt_program(
     answers: Answers | None = None,
     cluster: FakeCluster | None = None,
     archive: FakeArchive | None = None,
-    flag: Callable[[], Role | None] | None = lambda: None,
-    run_hooks: bool = False,
+    flag: Callable[[], Flag | None] | None = lambda: None,
+    run_hooks: bool | set[str] = False,
     directory: Path | None = None,
 ) -> tuple[Recorder, Exception | None]:
     """As `run_program`, for programs that must fail: what was registered until then, and the error."""
@@ -278,7 +288,7 @@ def attempt_program(
         pulumi.Output.all(**region.outputs()).apply(keep)
 
     # What the program writes, a report, must not end up in the checkout.
-    with _event_loop(), tempfile.TemporaryDirectory() as empty, chdir(directory or empty):
+    with _event_loop() as recorder.loop, tempfile.TemporaryDirectory() as empty, chdir(directory or empty):
         settings.reset_options(project=PROJECT, stack=stack)  # or the stack of the run before would be everything's parent
         mocks.set_mocks(recorder.mocks, project=PROJECT, stack=stack, preview=preview, monitor=recorder)
         try:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from components import gate
+from components.failover import gate
 from settings.roles import Role
 from tests.unit.recorder import COMBINATIONS, Recorder, deployed, run_program
 

@@ -99,7 +99,7 @@ def test_failover_has_its_steps_with_seconds_after_a_takeover_and_none_before(pr
 
 
 @pytest.mark.parametrize(
-    ("stack", "active", "half"),
+    ("stack", "active", "side"),
     [
         ("primary", "primary", "primary"),
         ("primary", "secondary", "fenced"),
@@ -107,8 +107,8 @@ def test_failover_has_its_steps_with_seconds_after_a_takeover_and_none_before(pr
         ("secondary", "secondary", "promoted"),
     ],
 )
-def test_databases_say_what_this_regions_half_is(program: Program, stack: Role, active: Role, half: str) -> None:
-    assert program(stack, active).outputs["databases"] == {"app-database": half}
+def test_databases_say_what_this_regions_half_is(program: Program, stack: Role, active: Role, side: str) -> None:
+    assert program(stack, active).outputs["databases"] == {"app-database": side}
 
 
 def test_checks_are_steps_of_a_failover_too() -> None:

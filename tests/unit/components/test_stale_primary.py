@@ -8,8 +8,9 @@ from typing import Any
 import pulumi
 import pytest
 
-from components import gate
-from components.gate import FlagUnreadableError
+from components import region
+from components.traffic.flag import Flag
+from components.traffic.flag_object import FlagUnreadableError
 from settings.roles import Role
 from tests.unit.recorder import attempt_program, run_program
 
@@ -19,15 +20,15 @@ SERVES: list[dict[str, Any]] = [{}, {"active": "primary"}]
 UNREADABLE = "the traffic flag s3://acme/dr/active.json cannot be read (AccessDenied); allow s3:GetObject"
 
 
-def says(flag: Role | None) -> Callable[[], Role | None]:
-    return lambda: flag
+def says(active: Role | None) -> Callable[[], Flag | None]:
+    return lambda: Flag(active=active) if active else None
 
 
-def unreadable() -> Role | None:
+def unreadable() -> Flag | None:
     raise FlagUnreadableError(UNREADABLE)
 
 
-def nobody() -> Role | None:
+def nobody() -> Flag | None:
     raise AssertionError("the flag is in a region that may be dead")
 
 
@@ -79,11 +80,11 @@ def test_nobody_else_asks(stack: str, changes: dict[str, Any]) -> None:
 def test_it_is_the_flag_itself_that_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, str | None]] = []
 
-    def read(names: Any, aws: Any) -> Role:
+    def read(names: Any, aws: Any) -> Flag:
         asked.append((names.flag_bucket, aws.endpoint))
-        return "secondary"
+        return Flag(active="secondary")
 
-    monkeypatch.setattr(gate, "read_flag", read)
+    monkeypatch.setattr(region, "read_flag", read)
     _, error = attempt_program("primary", {"aws": {"endpoint": "http://127.0.0.1:1"}}, flag=None)
     assert "has taken over" in str(error)
     assert asked == [("acme-dr-flag-us-west-2-123456789012", "http://127.0.0.1:1")]

@@ -10,7 +10,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from components.permissions import database_policy, etcd_policy, velero_policy
+from components.iam.permissions import database_policy, etcd_policy, velero_policy
 from lab import project
 from lab.cloud.access_keys import ADMINISTRATOR, AccessKey
 from lab.cloud.network import control

@@ -3,7 +3,7 @@
 import boto3
 from moto import mock_aws
 
-from components.archive import LiveArchive
+from components.database.archive import LiveArchive
 from lab.standins.archive import put_base_backup
 from settings.model import Aws
 

@@ -22,7 +22,7 @@ def provider(**settings):
 
 
 def urn(token, name="x"):
-    return f"urn:pulumi:s::p::dr:storage:Storage${token}::{name}"
+    return f"urn:pulumi:s::p::dr:storage:BackupBuckets${token}::{name}"
 
 
 def test_another_type_is_refused_by_name():

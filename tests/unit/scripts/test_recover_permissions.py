@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 import pytest
 
-from components.permissions import velero_policy
+from components.iam.permissions import velero_policy
 from lab import project
 from lab.cloud.access_keys import ADMINISTRATOR, AccessKey
 from lab.cloud.network import control

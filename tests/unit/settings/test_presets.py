@@ -14,7 +14,7 @@ from settings.model import Settings
 from settings.presets import DEFAULT, PRESETS, filled
 from settings.tiers import Tier
 from tests.examples import REMOVED, example
-from tests.unit.components.sides import STREAMING
+from tests.unit.components.database.sides import STREAMING
 from tests.unit.settings.test_mistakes import complaint
 
 TIERS: tuple[Tier, ...] = get_args(Tier)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from components.delivery import LONGEST_SESSION
+from components.iam.delivery import LONGEST_SESSION
 from lab.tools import versions
 from tests.examples import ROOT
 from tests.workflows import ACTIONS, NAMES, WORKFLOWS, action, workflow

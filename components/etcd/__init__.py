@@ -1,0 +1,1 @@
+"""Snapshots of a self-managed control plane's etcd."""

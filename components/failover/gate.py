@@ -1,0 +1,68 @@
+"""What must hold before a region takes over, asked before anything is touched, and asked in a preview too.
+
+Pure decisions on what the cluster says; `failover` hangs them on the engine's hooks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from components.kube.cluster_api import ClusterApi
+from components.velero.specs import PEER
+
+FIRST = "deploy the standby first: pulumi config rm active -s secondary && pulumi up -s secondary"
+
+STALE = timedelta(minutes=10)
+"""Velero reads a location once a minute; one that it has not read for so long is not looked after."""
+
+
+class GateClosedError(Exception):
+    """The region must not take over now; the message says why, and what to do."""
+
+
+def objections(cluster: ClusterApi, schedules: Sequence[str]) -> list[str]:
+    """Why the newest Backups of `schedules` could not be restored here now; nothing if they could."""
+    locations = cluster.list_velero("backupstoragelocations")
+    if locations is None:
+        return [f"Velero is not installed in this cluster; {FIRST}"]
+    peer = next((place for place in locations if place["metadata"]["name"] == PEER), None)
+    if peer is None:
+        return [f"there is no location of the peer's backups; {FIRST}"]
+    status = peer.get("status") or {}
+    if status.get("phase") != "Available":
+        reason = status.get("message") or "Velero has not looked yet"
+        return [
+            f"the location of the peer's backups is {status.get('phase', 'unchecked')}: {reason}; see: velero backup-location get"
+        ]
+    synced = status.get("lastSyncedTime")
+    if not synced or datetime.now(UTC) - datetime.fromisoformat(synced.replace("Z", "+00:00")) > STALE:
+        return [f"the peer's backups were last read {synced or 'never'}; see: kubectl logs -n velero deploy/velero"]
+    return [problem for schedule in schedules if (problem := _no_backup(cluster, schedule))]
+
+
+def _no_backup(cluster: ClusterApi, schedule: str) -> str | None:
+    backups = cluster.list_velero("backups", f"velero.io/schedule-name={schedule}") or []
+    phases = sorted({(backup.get("status") or {}).get("phase", "New") for backup in backups})
+    if "Completed" in phases:
+        return None
+    seen = f"only {', '.join(phases)}" if phases else "none at all"
+    if "PartiallyFailed" in phases:
+        seen += "; a namespace that it includes and that does not exist is enough for that"
+    return (
+        f"schedule {schedule} has no Completed backup here ({seen}); see: kubectl get backup.velero.io -n velero "
+        f"-l velero.io/schedule-name={schedule}; if nothing has to be restored set restore: false for it in k8s-dr:backups"
+    )
+
+
+def wait_until_open(probe: Callable[[], list[str]], *, seconds: float, interval: float = 5.0) -> None:
+    """Ask until nothing stands against it. Raises GateClosedError with what still does after `seconds`.
+
+    Velero reads the peer's location once a minute, so the first answer need not be the last.
+    """
+    deadline = time.monotonic() + seconds
+    while problems := probe():
+        if time.monotonic() >= deadline:
+            raise GateClosedError("; ".join(problems))
+        time.sleep(interval)

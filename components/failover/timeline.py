@@ -1,0 +1,46 @@
+"""How long a failover took, step by step, read from what the cluster itself recorded.
+
+From the objects' own timestamps and no clock of the program's, so that a later `up` says the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def step(name: str, start: str | None, end: str | None) -> dict[str, Any] | None:
+    """One step as people and reports read it: start and end in RFC 3339, seconds between; None if it has not ended."""
+    if not start or not end:
+        return None
+    return {"name": name, "start": start, "end": end, "seconds": (_time(end) - _time(start)).total_seconds()}
+
+
+def restore_step(backup: str, status: Mapping[str, Any]) -> dict[str, Any] | None:
+    return step(f"restore {backup}", status.get("startTimestamp"), status.get("completionTimestamp"))
+
+
+def job_step(name: str, status: Any, *, since: str | None = None) -> dict[str, Any] | None:
+    """`status` of a Job as the provider gives it: a mapping, or its typed form. The step began with the Job, or at `since`."""
+
+    def field(*names: str) -> str | None:
+        values = (status.get(key) if isinstance(status, Mapping) else getattr(status, key, None) for key in names)
+        return next((value for value in values if value), None)
+
+    return step(name, since or field("start_time", "startTime"), field("completion_time", "completionTime"))
+
+
+def summary(steps: Sequence[dict[str, Any]], since: str | None) -> dict[str, Any]:
+    """The steps in the order they began, the moment the traffic moved, and the seconds from the first start to the last end."""
+    done = sorted(steps, key=lambda entry: str(entry["start"]))
+    if done and since and (moved := step("traffic", max(str(entry["end"]) for entry in done), since)):
+        done.append(moved)
+    if not done:
+        return {"steps": [], "seconds": None}
+    last = max(_time(str(entry["end"])) for entry in done)
+    return {"steps": done, "seconds": (last - _time(str(done[0]["start"]))).total_seconds()}

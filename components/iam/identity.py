@@ -1,0 +1,150 @@
+"""Who the pods are to AWS: a policy for each part, and the role, user or nodes that have it.
+
+IAM's control plane is in us-east-1, which may be the region that is dead: everything here is made long before a failover,
+depends on nothing that a failover changes, and is told to others as text that they could have computed themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from components.iam.access import Access
+from components.iam.permissions import (
+    ServiceAccount,
+    database_policy,
+    etcd_policy,
+    irsa_trust,
+    pod_identity_trust,
+    velero_policy,
+)
+from components.iam.statements import Document, text
+from settings.cluster import Cluster
+from settings.identity import IdentityMode, StaticCredentials
+from settings.names import Names
+from settings.parts import Part
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdentityArgs:
+    """`parts` are those that this stack runs, `accounts` those that the pods of each part run under. `reads_peer_archive`: a
+    database follows the archive in the other region's bucket."""
+
+    names: Names
+    mode: IdentityMode
+    cluster: Cluster
+    parts: Sequence[Part]
+    accounts: Mapping[Part, Sequence[ServiceAccount]]
+    reads_peer_archive: bool
+    static_credentials: StaticCredentials
+
+
+class Identity(pulumi.ComponentResource):
+    """What AWS lets this region's backup writers do, and how their pods prove who they are.
+
+    For Velero, the databases and the etcd backup, each with permissions of its own. A role of the person's own, where the
+    cluster names one, takes the place of the one made here, with whatever permissions it has. Nothing depends on `active`.
+    """
+
+    access: dict[Part, Access]
+    """Of each part in use: what its objects say, and what must be there before its pods start."""
+
+    def __init__(self, name: str, args: IdentityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("dr:iam:Identity", name, None, opts)
+        self._stem, self._args = name, args
+        if args.mode == "static":
+            pulumi.log.warn(
+                f"k8s-dr:identity: static: the access keys of {', '.join(args.parts)} never expire, and whoever reads a Secret "
+                "that holds one can use it from anywhere; take pod-identity or irsa where the cluster can have it, else rotate "
+                "the keys: docs/identity.md",
+                self,
+            )
+        agent = self._agent()
+        self.access = {part: self._admit(part, agent) for part in args.parts}
+        self.register_outputs({})
+
+    def _child(self, **options: Any) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self, **options)
+
+    def _agent(self) -> list[pulumi.Resource]:
+        """What hands credentials out to pods, on every node."""
+        if self._args.mode != "pod-identity" or not self._args.cluster.pod_identity_agent:
+            return []
+        agent = aws.eks.Addon(
+            f"{self._stem}-agent",
+            cluster_name=self._args.cluster.name,
+            addon_name="eks-pod-identity-agent",
+            opts=self._child(),
+        )
+        return [agent]
+
+    def _admit(self, part: Part, agent: Sequence[pulumi.Resource]) -> Access:
+        args = self._args
+        own = args.cluster.role_arn(part)
+        given = [] if own else self._grant(part)
+        match args.mode:
+            case "irsa":
+                return Access(role_arn=own or args.names.principal_arn(part), ready=given)
+            case "pod-identity":
+                role = own or args.names.principal_arn(part)
+                return Access(ready=[*agent, *given, *self._associate(part, role, given)])
+            case "static":
+                return Access(key=args.static_credentials.of(part), ready=given)
+            case "instance-profile":
+                return Access(ready=given)
+
+    def _grant(self, part: Part) -> list[pulumi.Resource]:
+        """The policy, and its attachment to whoever acts for the part."""
+        name, args = f"{self._stem}-{part}", self._args
+        principal = args.names.principal(part)
+        policy = aws.iam.Policy(f"{name}-policy", name=principal, policy=text(self._policy(part)), opts=self._child())
+        if args.mode == "static":
+            # The person's own user: a key made here would be in the state.
+            return [
+                policy,
+                aws.iam.UserPolicyAttachment(f"{name}-attachment", user=principal, policy_arn=policy.arn, opts=self._child()),
+            ]
+        if args.mode == "instance-profile":
+            assert args.cluster.node_role is not None  # checked with the settings
+            return [policy, self._attach(name, args.cluster.node_role, policy)]
+        role = aws.iam.Role(f"{name}-role", name=principal, assume_role_policy=text(self._trust(part)), opts=self._child())
+        return [policy, role, self._attach(name, role.name, policy)]
+
+    def _attach(self, name: str, role: pulumi.Input[str], policy: aws.iam.Policy) -> aws.iam.RolePolicyAttachment:
+        return aws.iam.RolePolicyAttachment(f"{name}-attachment", role=role, policy_arn=policy.arn, opts=self._child())
+
+    def _policy(self, part: Part) -> Document:
+        names = self._args.names
+        match part:
+            case "velero":
+                return velero_policy(names)
+            case "database":
+                return database_policy(names, reads_peer=self._args.reads_peer_archive)
+            case "etcd":
+                return etcd_policy(names)
+
+    def _trust(self, part: Part) -> Document:
+        args, accounts = self._args, self._args.accounts[part]
+        if args.mode == "irsa":
+            assert args.cluster.oidc_issuer is not None  # checked with the settings
+            return irsa_trust(args.names, args.cluster.oidc_issuer, accounts)
+        return pod_identity_trust(args.names, args.cluster.name, accounts)
+
+    def _associate(self, part: Part, role: str, after: Sequence[pulumi.Resource]) -> list[pulumi.Resource]:
+        child = partial(self._child, depends_on=list(after))
+        return [
+            aws.eks.PodIdentityAssociation(
+                f"{self._stem}-{part}-{namespace}-{account}",
+                cluster_name=self._args.cluster.name,
+                namespace=namespace,
+                service_account=account,
+                role_arn=role,
+                opts=child(),
+            )
+            for namespace, account in self._args.accounts[part]
+        ]

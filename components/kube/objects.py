@@ -1,0 +1,47 @@
+"""Custom Kubernetes objects whose status the program reads, and what they wait for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pulumi
+
+
+class ObjectWithStatus(pulumi.CustomResource):
+    """A custom object with its status as an output, which the SDK's generic CustomResource does not have."""
+
+    metadata: pulumi.Output[dict[str, Any]]
+    status: pulumi.Output[dict[str, Any]]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        api_version: str,
+        kind: str,
+        metadata: Mapping[str, Any],
+        spec: Mapping[str, Any],
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        inputs = {"apiVersion": api_version, "kind": kind, "metadata": dict(metadata), "spec": dict(spec), "status": None}
+        super().__init__(f"kubernetes:{api_version}:{kind}", name, inputs, opts)
+
+
+def until_phase(phases: Iterable[str]) -> dict[str, str]:
+    """The annotation that makes the engine wait until the object's status has one of `phases`.
+
+    Name every phase in which the object ends, the bad ones too: a wait for the good one alone hides a failure until its timeout.
+    """
+    ended = " || ".join(f"@ == '{phase}'" for phase in phases)
+    return {"pulumi.com/waitFor": f"jsonpath={{.status[?{ended}]}}"}
+
+
+def after(outputs: Sequence[pulumi.Input[str]]) -> dict[str, pulumi.Input[str]]:
+    """The annotation that makes an object wait for all of `outputs`, and fail with any of them. No annotation if there are none.
+
+    Not `depends_on`: an output may fail by what it says of a resource that was made without an error.
+    """
+    if not outputs:
+        return {}
+    return {"k8s-dr/after": pulumi.Output.all(*outputs).apply(lambda values: " ".join(map(str, values)))}

@@ -1,0 +1,1 @@
+"""The operators that databases need, for clusters that do not have them."""

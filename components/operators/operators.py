@@ -1,0 +1,206 @@
+"""CloudNativePG, its Barman Cloud plugin and cert-manager on one cluster, for those that do not have them already.
+
+By their charts, from archives on disk that charts/charts.lock pins: no chart repository is asked for anything, in no `up`.
+
+CustomResourceDefinitions are left to the charts. All three have them among their templates, so that an upgrade of the release
+upgrades them (what lies in a chart's directory `crds` Helm installs once and never again), and mark them as what stays when the
+release goes: to delete one would be to delete every database of the cluster. Each release is retained besides, so that no
+command of Pulumi's uninstalls it. A copy of the definitions in here would be a second owner to fall behind the operator.
+Contract tests hold the pinned charts to it, and show on a real API server that Helm does keep what is marked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from charts.archives import LockError, fault, read_lock
+from settings.images import Images
+from settings.model import OperatorsSettings
+
+CNPG_NAMESPACE = "cnpg-system"
+"""Of the operator and of the plugin: the operator finds plugins in its own namespace alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Installation:
+    """One chart that is installed. Only `planned` makes one, so its archive was checked. `chart` is the release's name too."""
+
+    chart: str
+    archive: Path
+    """Relative to the project: it is in the state, and a checkout elsewhere must change nothing."""
+
+    namespace: str
+    makes_namespace: bool
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatorsArgs:
+    installations: Sequence[Installation]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Chart:
+    """What one switch of the settings installs. `key` is the switch as a person writes it."""
+
+    key: str
+    wanted: Callable[[OperatorsSettings], bool]
+    chart: str
+    namespace: str
+    makes_namespace: bool = True
+    values: Callable[[Images], dict[str, Any]]
+
+
+def _image(key: str, image: str) -> dict[str, str]:
+    """The image `k8s-dr:images.<key>` as charts want it. The tag may carry a digest, as in `1.30.0@sha256:…`. Raises ValueError
+    if it has no tag, for the chart would put in its own."""
+    path, _, digest = image.partition("@")
+    repository, _, tag = path.rpartition(":")
+    if not repository or "/" in tag:
+        raise ValueError(
+            f"k8s-dr:images.{key}: {image} has no tag; write one, which a digest may follow, "
+            "as in ghcr.io/cloudnative-pg/cloudnative-pg:1.30.0"
+        )
+    registry, _, rest = repository.partition("/")
+    if not rest or not (set(".:") & set(registry) or registry == "localhost"):
+        registry, rest = "docker.io", repository
+    return {"registry": registry, "repository": rest, "tag": f"{tag}@{digest}" if digest else tag}
+
+
+def _cert_manager(_: Images) -> dict[str, Any]:
+    """The one chart that has to be told about its CRDs. Images are its own."""
+    return {"crds": {"enabled": True, "keep": True}}
+
+
+def _cloudnative_pg(images: Images) -> dict[str, Any]:
+    """The operator puts its own image into every instance, too."""
+    image = _image("cloudnativePg", images.cloudnative_pg)
+    return {
+        "crds": {"create": True},
+        "image": {"repository": f"{image['registry']}/{image['repository']}", "tag": image["tag"]},
+    }
+
+
+def _barman_cloud(images: Images) -> dict[str, Any]:
+    """Both images are newer than what the chart says; charts/charts.lock tells why."""
+    return {
+        "crds": {"create": True},
+        "image": _image("barmanCloudPlugin", images.barman_cloud_plugin),
+        "sidecarImage": _image("barmanCloudSidecar", images.barman_cloud_sidecar),
+    }
+
+
+_CHARTS = (
+    _Chart(
+        key="certManager",
+        wanted=lambda settings: settings.cert_manager,
+        chart="cert-manager",
+        namespace="cert-manager",
+        values=_cert_manager,
+    ),
+    _Chart(
+        key="cloudnativePg",
+        wanted=lambda settings: settings.cloudnative_pg,
+        chart="cloudnative-pg",
+        namespace=CNPG_NAMESPACE,
+        values=_cloudnative_pg,
+    ),
+    # After both: cert-manager issues its certificates. The namespace is the operator's, or of whoever installed that.
+    _Chart(
+        key="barmanCloud",
+        wanted=lambda settings: settings.barman_cloud,
+        chart="plugin-barman-cloud",
+        namespace=CNPG_NAMESPACE,
+        makes_namespace=False,
+        values=_barman_cloud,
+    ),
+)
+
+
+def planned(settings: OperatorsSettings, images: Images, charts: Path = Path("charts")) -> list[Installation]:
+    """What is to be installed, from the archives in `charts`, in order. Raises pulumi.RunError where it cannot be.
+
+    An archive that is missing or not the pinned one, or an image without a tag, so ends the program before anything is
+    registered: the provider would say so too, of one chart, after half of the rest.
+    """
+    wanted = [chart for chart in _CHARTS if chart.wanted(settings)]
+    try:
+        locked = read_lock() if wanted else {}
+        installations = [
+            Installation(
+                chart=each.chart,
+                archive=charts / locked[each.chart].file,
+                namespace=each.namespace,
+                makes_namespace=each.makes_namespace,
+                values=each.values(images),
+            )
+            for each in wanted
+        ]
+    except (ValueError, LockError) as error:
+        raise pulumi.RunError(str(error)) from None
+    faults = [
+        f"{each.key} needs {charts / locked[each.chart].file}, which {reason}"
+        for each in wanted
+        if (reason := fault(locked[each.chart], charts))
+    ]
+    if faults:
+        raise pulumi.RunError(f"k8s-dr:operators: {'; '.join(faults)}: run make charts, or set to false what the cluster has")
+    return installations
+
+
+class Operators(pulumi.ComponentResource):
+    """What databases need of a cluster, each part as the settings say: installed here, or the cluster's own already.
+
+    For both regions alike, long before a failover: no value depends on `active`, so that a failover changes no release.
+    """
+
+    ready: list[pulumi.Resource]
+    """What databases wait for: the releases of this program, each awaited until it serves."""
+
+    def __init__(self, name: str, args: OperatorsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("dr:operators:Operators", name, None, opts)
+        self._stem = name
+        self.ready = []
+        namespaces: list[pulumi.Resource] = []
+        for installation in args.installations:
+            if installation.makes_namespace:
+                namespaces.append(self._namespace(installation))
+            self.ready.append(self._release(installation, after=[*namespaces, *self.ready]))
+        self.register_outputs({})
+
+    def _namespace(self, installation: Installation) -> pulumi.Resource:
+        namespace: pulumi.Resource = k8s.core.v1.Namespace(
+            f"{self._stem}-{installation.chart}-namespace",
+            metadata={"name": installation.namespace},
+            # Not protected: that would refuse to forget it, when a switch goes back to false.
+            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
+        )
+        return namespace
+
+    def _release(self, installation: Installation, after: list[pulumi.Resource]) -> pulumi.Resource:
+        archive = installation.archive
+        release: pulumi.Resource = k8s.helm.v3.Release(
+            f"{self._stem}-{installation.chart}",
+            name=installation.chart,
+            # With a dot in front it can only be a path, never a chart to look up in a repository.
+            chart=str(archive) if archive.is_absolute() else f"./{archive.as_posix()}",
+            namespace=installation.namespace,
+            create_namespace=False,
+            values=installation.values,
+            # Awaited, for what comes next calls their webhooks. Not atomic: a roll-back that is interrupted locks the
+            # release, while a failed upgrade is there to be looked at and the next `up` repeats it.
+            skip_await=False,
+            atomic=False,
+            timeout=600,
+            max_history=3,
+            # Retained: to set a switch to false says that the cluster has the operator, not that it goes from a cluster
+            # with databases.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=after, retain_on_delete=True),
+        )
+        return release

@@ -1,0 +1,30 @@
+"""What ends the program before anything is registered: a stale primary. What concerns the failover alone is its gate's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pulumi
+
+from components.traffic.flag import Flag
+from components.traffic.flag_object import FlagUnreadableError
+from settings.model import Settings
+from settings.roles import refusal
+
+
+def refuse_stale_primary(settings: Settings, read_flag: Callable[[], Flag | None]) -> None:
+    """Stop a primary that comes back from the dead while its standby has taken over. Raises pulumi.RunError.
+
+    Asked in every run, for nothing in its configuration has changed. A preview may run with a role that reads no flag.
+    """
+    if settings.role != "primary" or settings.serving_role != "primary":
+        return
+    try:
+        flag = read_flag()
+    except FlagUnreadableError as error:
+        if not pulumi.runtime.is_dry_run():
+            raise pulumi.RunError(f"k8s-dr:active: {error}") from None
+        pulumi.log.warn(f"{error}: whether the other region has taken over was not checked")
+        return
+    if reason := refusal(settings.role, settings.active, flag.active if flag else None):
+        raise pulumi.RunError(f"k8s-dr:active: primary: {reason}")

@@ -1,0 +1,52 @@
+"""The two providers of a region: each names its cluster or its region, so that no ambient context is ever used by accident."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_kubernetes as k8s
+
+from settings.model import Aws, Settings
+from settings.names import Names
+
+
+def make_providers(settings: Settings, names: Names, parent: pulumi.Resource) -> list[pulumi.ProviderResource]:
+    """The Kubernetes provider of the stack's own cluster, and the AWS provider of its own region."""
+    child = pulumi.ResourceOptions(parent=parent)
+    cluster = settings.cluster
+    return [
+        k8s.Provider(
+            "kubernetes",
+            context=cluster.context,
+            kubeconfig=cluster.kubeconfig,
+            cluster_identifier=cluster.name,
+            enable_server_side_apply=True,
+            # A rotated key or password else replaces a Secret that is kept when it is deleted: "already exists".
+            enable_secret_mutable=True,
+            opts=child,
+        ),
+        aws.Provider(
+            "aws",
+            region=names.region,
+            profile=settings.aws.profile,
+            allowed_account_ids=[settings.topology.account_id],
+            default_tags={"tags": names.tags},
+            opts=child,
+            **_custom_endpoint(settings.aws),
+        ),
+    ]
+
+
+def _custom_endpoint(settings: Aws) -> dict[str, Any]:
+    """An AWS-compatible endpoint in place of AWS: one URL for every service that the program uses."""
+    if not settings.endpoint:
+        return {}
+    services = ("eks", "iam", "kms", "route53", "s3", "sts")
+    return {
+        "endpoints": [dict.fromkeys(services, settings.endpoint)],
+        "s3_use_path_style": True,
+        "skip_credentials_validation": True,
+        "skip_metadata_api_check": True,
+    }

@@ -1,0 +1,104 @@
+"""The traffic flag as an object in S3: the component that writes it, and the reading of it by a primary that wants to serve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import boto3
+import botocore.config
+import botocore.exceptions
+import pulumi
+import pulumi_aws as aws
+
+from components.traffic.flag import Flag, FlagInvalidError, moves_users, parse
+from components.traffic.records import TrafficArgs, record
+from settings.model import Aws
+from settings.names import FLAG_KEY, Names
+from settings.roles import Duties, Role
+
+
+class FlagUnreadableError(Exception):
+    """Whether the other region has taken over cannot be known; the message says why, and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrafficFlagArgs:
+    traffic: TrafficArgs
+    bucket: aws.s3.Bucket | None
+    duties: Duties
+
+
+class TrafficFlag(pulumi.ComponentResource):
+    """What moves the traffic: the last thing a failover does.
+
+    Only the secondary region has one. Modes `standby-takes-over` and `both-regions`: one object that names the active region,
+    rewritten by a failover. Mode `record`: a weighted record for each name that exists while this region is active.
+    """
+
+    def __init__(self, name: str, args: TrafficFlagArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("dr:traffic:TrafficFlag", name, None, opts)
+        child = partial(pulumi.ResourceOptions, parent=self)
+        if args.duties.flag and args.bucket is not None:
+            aws.s3.BucketObjectv2(
+                name,
+                bucket=args.bucket.bucket,
+                key=FLAG_KEY,
+                content=Flag(active=args.duties.flag).content(),
+                content_type="application/json",
+                cache_control="no-store",
+                # No tags: a failover needs the right to put this object, and no other.
+                override_provider={"default_tags": {"tags": {}}},
+                opts=child(),
+            )
+        elif args.duties.flag == "secondary":
+            for host in args.traffic.dns.names:
+                record(f"{name}-{host}", host, args.traffic, opts=child(), weighted_routing_policies=[{"weight": 255}])
+        self.register_outputs({})
+
+
+def read_flag(names: Names, settings: Aws) -> Flag | None:
+    """What the traffic flag says. None where there is none yet, and where its region does not answer, for a dead region must not
+    block this one. Raises FlagUnreadableError where the region answers and the flag still cannot be known.
+    """
+    region = names.topology.regions.secondary
+    patience = botocore.config.Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 1})
+    try:
+        session = boto3.session.Session(profile_name=settings.profile, region_name=region)
+        client = session.client("s3", endpoint_url=settings.endpoint, config=patience)
+        content = client.get_object(Bucket=names.flag_bucket, Key=FLAG_KEY)["Body"].read().decode(errors="replace")
+    except (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError):
+        return None
+    except botocore.exceptions.ClientError as error:
+        # A region that is half dead answers with 5xx.
+        if (
+            error.response["Error"]["Code"] in ("NoSuchBucket", "NoSuchKey")
+            or error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500
+        ):
+            return None
+        raise FlagUnreadableError(_unreadable(names, error)) from None
+    except botocore.exceptions.BotoCoreError as error:
+        raise FlagUnreadableError(_unreadable(names, error)) from None
+    try:
+        return parse(content)
+    except FlagInvalidError as error:
+        raise FlagUnreadableError(_invalid(names, content, error)) from None
+
+
+def _address(names: Names) -> str:
+    return f"s3://{names.flag_bucket}/{FLAG_KEY}"
+
+
+def _unreadable(names: Names, error: Exception) -> str:
+    needed = "allow s3:GetObject on it, and s3:ListBucket on its bucket"
+    return f"the traffic flag {_address(names)} cannot be read ({error}); {needed}"
+
+
+def _invalid(names: Names, content: str, error: FlagInvalidError) -> str:
+    """Where users go by such a flag, and the command that writes it as the program would."""
+    role: Role = "secondary" if moves_users(content) else "primary"
+    return (
+        f"the traffic flag {_address(names)} {error}; by what Route 53 finds in it users are sent to the {role}, "
+        f"{names.topology.region(role)}; if that is right, write it anew: printf '{Flag(active=role).content()}' | aws s3 cp - "
+        f"{_address(names)} --region {names.topology.regions.secondary} --content-type application/json --cache-control no-store"
+    )

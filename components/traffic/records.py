@@ -1,0 +1,195 @@
+"""The names users call, and what moves them from one region to the other.
+
+`standby-takes-over`: the primary's failover record is healthy unless an S3 object that the *secondary* region owns says
+"secondary". Moving the traffic is then one PUT in the region that is alive; nothing asks Route 53's control plane, which
+lives in us-east-1. Each region owns one record for each name, and nobody ever swaps PRIMARY and SECONDARY.
+
+`both-regions`: two weighted records, each healthy while its region answers, and the primary's only until that same object says
+"secondary". A dead region drops out by itself; what a failover does to the traffic is the same PUT, so that the old primary is
+asked no more when it comes back. docs/traffic.md has the truth tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from components.iam.statements import allow, document, objects_arn, text
+from components.storage.hardening import guard_bucket, tls_only
+from components.traffic import flag
+from settings.dns import Alias, Dns
+from settings.names import FLAG_KEY, Names
+
+# The addresses Route 53's health checkers ask from: service ROUTE53_HEALTHCHECKS of AWS's ip-ranges.json, IPv4, without
+# China. Pinned, because a look-up could force a bucket policy (control plane in us-east-1) into a failover's plan.
+HEALTH_CHECKERS = (
+    "15.177.0.0/18",
+    "54.183.255.128/26",
+    "54.228.16.0/26",
+    "54.232.40.64/26",
+    "54.241.32.64/26",
+    "54.243.31.192/26",
+    "54.244.52.192/26",
+    "54.245.168.0/26",
+    "54.248.220.0/26",
+    "54.250.253.192/26",
+    "54.251.31.128/26",
+    "54.252.79.128/26",
+    "54.252.254.192/26",
+    "54.255.254.192/26",
+    "107.23.255.0/26",
+    "176.34.159.192/26",
+    "177.71.207.128/26",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrafficArgs:
+    names: Names
+    dns: Dns
+    endpoint: str | Alias
+    plain_http: bool = False
+    """As for the backup buckets: the endpoint has no TLS to demand."""
+
+
+class Traffic(pulumi.ComponentResource):
+    """This region's records, and in the secondary the bucket of the traffic flag.
+
+    For users, who find the active region by name. Nothing here depends on `active`; the flag itself is written by `Flag`, last
+    of all.
+    """
+
+    ready: list[pulumi.Resource]
+    """What the flag needs before it can be written."""
+
+    flag_bucket: aws.s3.Bucket | None
+
+    def __init__(self, name: str, args: TrafficArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("dr:traffic:Traffic", name, None, opts)
+        self._stem, self._args = name, args
+        self.ready, self.flag_bucket = [], None
+        role, mode = args.names.role, args.dns.mode
+        if role == "secondary" and mode != "record":
+            self.flag_bucket = self._flag_bucket()
+        if mode == "both-regions":
+            check = self._first_choice() if role == "primary" else self._last_resort()
+            self._records(health_check_id=check.id, weighted_routing_policies=[{"weight": 1}])
+        elif mode == "standby-takes-over" and role == "primary":
+            # Healthy, so served, unless the standby says that it took over: missing, forbidden or dead says nothing.
+            check = self._flag_check("standby-took-over", invert_healthcheck=True)
+            self._records(health_check_id=check.id, failover_routing_policies=[{"type": "PRIMARY"}])
+        elif mode == "standby-takes-over":
+            self._records(failover_routing_policies=[{"type": "SECONDARY"}])
+        elif role == "primary":
+            # Weight 0 is served only while no other record of the name exists.
+            self._records(weighted_routing_policies=[{"weight": 0}])
+        self.register_outputs({})
+
+    def _child(self, **options: Any) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self, **options)
+
+    def _records(self, **routing: Any) -> None:
+        for host in self._args.dns.names:
+            record(f"{self._stem}-{host}", host, self._args, opts=self._child(), **routing)
+
+    def _first_choice(self) -> aws.route53.HealthCheck:
+        """Of the primary's record in mode both-regions: healthy while its endpoint answers and nobody has taken over from it."""
+        children = [self._flag_check("standby-took-over", invert_healthcheck=True), self._endpoint_check()]
+        return self._combined("primary-answers-and-was-not-replaced", children, threshold=2)
+
+    def _last_resort(self) -> aws.route53.HealthCheck:
+        """Of the secondary's: healthy while its endpoint answers, and whatever that says once it has taken over. Were both
+        records unhealthy then, Route 53 would answer with both, and half of the users would write to a primary come back."""
+        return self._combined(
+            "secondary-answers-or-took-over", [self._flag_check("secondary-took-over"), self._endpoint_check()], threshold=1
+        )
+
+    def _flag_check(self, name: str, **options: Any) -> aws.route53.HealthCheck:
+        """Whether the flag says that the secondary has taken over."""
+        return self._check(
+            name,
+            type="HTTPS_STR_MATCH",
+            fqdn=self._args.names.flag_host,
+            port=443,
+            resource_path=f"/{FLAG_KEY}",
+            search_string=flag.SEARCHED,
+            enable_sni=True,
+            request_interval=10,
+            failure_threshold=3,
+            **options,
+        )
+
+    def _endpoint_check(self) -> aws.route53.HealthCheck:
+        """Whether this region's own load balancer answers, as `dns.check` says."""
+        asked, endpoint = self._args.dns.check, self._args.endpoint
+        assert asked is not None
+        return self._check(
+            f"{self._args.names.role}-answers",
+            type=asked.protocol.upper(),
+            fqdn=endpoint.name if isinstance(endpoint, Alias) else endpoint,
+            port=asked.asked_port,
+            resource_path=asked.path,
+            request_interval=10,
+            failure_threshold=3,
+            **({"enable_sni": True} if asked.protocol == "https" else {}),
+        )
+
+    def _combined(self, name: str, children: Sequence[aws.route53.HealthCheck], *, threshold: int) -> aws.route53.HealthCheck:
+        """Healthy while at least `threshold` of the others are."""
+        ids = [child.id for child in children]
+        return self._check(name, type="CALCULATED", child_healthchecks=ids, child_health_threshold=threshold)
+
+    def _check(self, name: str, **settings: Any) -> aws.route53.HealthCheck:
+        tags = {"Name": f"{self._args.names.topology.organization}-{name}"}
+        return aws.route53.HealthCheck(f"{self._stem}-{name}", tags=tags, opts=self._child(), **settings)
+
+    def _flag_bucket(self) -> aws.s3.Bucket:
+        name, names = f"{self._stem}-flag", self._args.names
+        bucket = aws.s3.Bucket(name, bucket=names.flag_bucket, force_destroy=False, opts=self._child(protect=True))
+        guards = guard_bucket(name, bucket, self._child())
+        # Fixed source addresses make the policy "not public", so public access stays blocked.
+        read = allow(
+            "HealthCheckers",
+            ["s3:GetObject"],
+            objects_arn(names.flag_bucket, FLAG_KEY),
+            principal="*",
+            condition={"IpAddress": {"aws:SourceIp": list(HEALTH_CHECKERS)}},
+        )
+        demand = [] if self._args.plain_http else [tls_only(names.flag_bucket)]
+        readable = aws.s3.BucketPolicy(
+            f"{name}-policy", bucket=bucket.id, policy=text(document(read, *demand)), opts=self._child()
+        )
+        # Not KMS: a health checker has no identity that could decrypt.
+        encrypted = aws.s3.BucketServerSideEncryptionConfiguration(
+            f"{name}-encryption",
+            bucket=bucket.id,
+            rules=[{"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}}],
+            opts=self._child(),
+        )
+        self.ready = [*guards, readable, encrypted]
+        return bucket
+
+
+def record(name: str, host: str, args: TrafficArgs, *, opts: pulumi.ResourceOptions, **routing: Any) -> aws.route53.Record:
+    """This region's record of `host`; the set identifier says whose it is, and for which name."""
+    if isinstance(args.endpoint, Alias):
+        # Route 53 demands it of failover records. Elsewhere the load balancer's own health must not count: in mode `record` users
+        # would be sent to the other's, whose weight is 0, and in `both-regions` a check asks through the load balancer anyway.
+        evaluated = "failover_routing_policies" in routing
+        alias = {"name": args.endpoint.name, "zone_id": args.endpoint.zone_id, "evaluate_target_health": evaluated}
+        target: dict[str, Any] = {"type": "A", "aliases": [alias]}
+    else:
+        target = {"type": "CNAME", "ttl": args.dns.ttl, "records": [args.endpoint]}
+    return aws.route53.Record(
+        name,
+        zone_id=args.dns.zone_id,
+        name=host,
+        set_identifier=f"dr-{args.names.role}-{host}",
+        opts=opts,
+        **target,
+        **routing,
+    )

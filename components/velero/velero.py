@@ -1,0 +1,142 @@
+"""Velero on one cluster, by plain resources, and the two places it reads backups from.
+
+Not by its chart: a chart is resolved on every preview and every `up`, so its repository would be needed at 3 a.m., and a
+reviewer should see every object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import pulumi
+import pulumi_kubernetes as k8s
+from pydantic import SecretStr
+
+from components.iam.access import Access
+from components.velero import specs
+from components.velero.specs import OWN, PEER, VELERO_NAMESPACE
+from settings.images import Images
+from settings.model import VeleroSettings
+from settings.names import Names
+from settings.roles import peer_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class VeleroArgs:
+    """`repository_password` must be the same in both regions, or neither can read the other's volume backups."""
+
+    names: Names
+    settings: VeleroSettings
+    images: Images
+    bucket: pulumi.Input[str]
+    bucket_ready: Sequence[pulumi.Resource]
+    repository_password: SecretStr
+    access: Access = field(default_factory=Access)
+    endpoint: str | None = None
+    locked: bool = False
+    """The bucket has Object Lock."""
+
+
+class Velero(pulumi.ComponentResource):
+    """Velero's server, node agent and CRDs in one cluster, and the locations `own` and `peer` on the region's own bucket.
+
+    For both regions alike and whoever is active: the serving region backs up to `own`, the other reads what S3 replication
+    brought to `peer`, which is read-only. Both locations are in the region itself, so a restore asks nothing of a region
+    that is dead. `managed: false` leaves the installation to whoever did it and adds the locations alone.
+    """
+
+    ready: list[pulumi.Resource]
+    """What schedules and restores need: the server and both locations."""
+
+    def __init__(self, name: str, args: VeleroArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("dr:velero:Velero", name, None, opts)
+        child = partial(pulumi.ResourceOptions, parent=self)
+        self._stem, self._args = name, args
+        installed = self._install() if args.settings.managed else []
+        locations = [
+            k8s.apiextensions.CustomResource(
+                f"{name}-{location_name}",
+                api_version="velero.io/v1",
+                kind="BackupStorageLocation",
+                metadata={
+                    "name": location_name,
+                    "namespace": VELERO_NAMESPACE,
+                    "annotations": {"pulumi.com/waitFor": "jsonpath={.status.phase}=Available"},
+                },
+                spec=specs.location(args.names, role, args.bucket, endpoint=args.endpoint, locked=args.locked),
+                opts=child(depends_on=[*installed, *args.bucket_ready], custom_timeouts=pulumi.CustomTimeouts(create="5m")),
+            )
+            for location_name, role in ((OWN, args.names.role), (PEER, peer_of(args.names.role)))
+        ]
+        self.ready = [*installed, *locations]
+        self.register_outputs({})
+
+    def _install(self) -> list[pulumi.Resource]:
+        name, args = self._stem, self._args
+        child = partial(pulumi.ResourceOptions, parent=self)
+        namespace = k8s.core.v1.Namespace(
+            f"{name}-namespace",
+            metadata={"name": VELERO_NAMESPACE, "labels": specs.namespace_labels()},
+            opts=child(protect=True, retain_on_delete=True),
+        )
+        inside = partial(child, depends_on=[namespace])
+        account = k8s.core.v1.ServiceAccount(
+            f"{name}-account", metadata=specs.service_account(args.access.role_arn), opts=inside()
+        )
+        admin = k8s.rbac.v1.ClusterRoleBinding(
+            f"{name}-admin",
+            metadata={"name": "velero", "labels": specs.COMPONENT},
+            role_ref=specs.binding()["roleRef"],
+            subjects=specs.binding()["subjects"],
+            opts=inside(),
+        )
+        # Before the server's first start, which else creates it with a password that everybody knows. Losing it would
+        # be losing every volume backup, and it cannot be changed afterwards.
+        password = k8s.core.v1.Secret(
+            f"{name}-repository-password",
+            metadata={"name": "velero-repo-credentials", "namespace": VELERO_NAMESPACE},
+            string_data={"repository-password": pulumi.Output.secret(args.repository_password.get_secret_value())},
+            opts=inside(retain_on_delete=True),
+        )
+        prerequisites: list[pulumi.Resource] = [account, admin, password]
+        static = args.access.key is not None
+        if key := args.access.key:
+            file = (
+                f"[default]\naws_access_key_id={key.access_key_id.get_secret_value()}\n"
+                f"aws_secret_access_key={key.secret_access_key.get_secret_value()}\n"
+            )
+            prerequisites.append(
+                k8s.core.v1.Secret(
+                    f"{name}-credentials",
+                    metadata={"name": "cloud-credentials", "namespace": VELERO_NAMESPACE},
+                    string_data={"cloud": pulumi.Output.secret(file)},
+                    opts=inside(),
+                )
+            )
+        crds = k8s.batch.v1.Job(
+            f"{name}-crds",
+            metadata={
+                "name": specs.crd_job_name(args.images.velero),
+                "namespace": VELERO_NAMESPACE,
+                "labels": specs.COMPONENT,
+                "annotations": {"pulumi.com/replaceUnready": "true"},
+            },
+            spec=specs.crd_job(args.images.velero),
+            opts=child(depends_on=[account, admin]),
+        )
+        running = partial(child, depends_on=[crds, *prerequisites, *args.access.ready])
+        server = k8s.apps.v1.Deployment(
+            f"{name}-server",
+            metadata={"name": "velero", "namespace": VELERO_NAMESPACE, "labels": specs.COMPONENT},
+            spec=specs.deployment(args.images, static_credentials=static),
+            opts=running(),
+        )
+        agent = k8s.apps.v1.DaemonSet(
+            f"{name}-node-agent",
+            metadata={"name": "node-agent", "namespace": VELERO_NAMESPACE, "labels": specs.COMPONENT},
+            spec=specs.node_agent(args.images, args.settings.kubelet_root, static_credentials=static),
+            opts=running(),
+        )
+        return [server, agent]

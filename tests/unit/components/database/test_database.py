@@ -1,0 +1,335 @@
+"""A database as the program registers it: in every role, in what order, and what it fails with."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from components.database.database import DatabaseLostError, judge_backup, judge_cluster
+from components.database.specs import HEALTHY, LOST
+from settings.roles import ROLES, Role, peer_of
+from tests.examples import KEYS, PASSWORD, STATIC
+from tests.unit.components.conftest import Program
+from tests.unit.components.database.sides import database, settings, side
+from tests.unit.fakes import FakeArchive, FakeCluster
+from tests.unit.recorder import Answers, HookRefusedError, Recorder, attempt_program, is_secret, revealed, run_program
+
+STEM = "failover-databases-app-database"
+SAME = f"{STEM}-same-server"
+FIRST, CONFIRMED, SCALE = f"{STEM}-first-backup", f"{STEM}-promoted", "failover-workloads-scale-production"
+
+
+def objects(recorder: Recorder) -> set[str]:
+    return {name for name in recorder.names() if name.startswith("failover-databases")}
+
+
+def test_each_half_has_both_archives_an_owner_backups_and_metrics(recorder: Recorder) -> None:
+    parts = ("", "-owner", "-archive-primary", "-archive-secondary", "-backups", "-monitor")
+    assert objects(recorder) - {FIRST, CONFIRMED} == {"failover-databases-namespace-databases", *(STEM + part for part in parts)}
+
+
+def test_only_a_primary_that_serves_makes_a_first_backup_and_only_a_takeover_confirms_a_promotion(
+    combination: tuple[Role, Role], recorder: Recorder
+) -> None:
+    stack, active = combination
+    assert (FIRST in objects(recorder)) is (stack == active == "primary")
+    assert (CONFIRMED in objects(recorder)) is (stack == active == "secondary")
+
+
+def test_everything_of_a_database_is_in_its_namespace_and_no_backup_of_velero_has_it(recorder: Recorder) -> None:
+    for name in objects(recorder) - {"failover-databases-namespace-databases", CONFIRMED}:
+        assert recorder[name].metadata["namespace"] == "databases"
+        assert recorder[name].metadata["labels"]["velero.io/exclude-from-backup"] == "true"
+    assert recorder[STEM].metadata["name"] == "app-database"
+
+
+BUCKETS = ("storage-velero", "storage-etcd", "storage-database")
+
+
+def test_a_cluster_waits_for_its_owner_and_both_archives_and_they_for_the_bucket(recorder: Recorder) -> None:
+    archives = {f"{STEM}-archive-{role}" for role in ROLES}
+    assert {f"{STEM}-owner", *archives} <= recorder[STEM].depends_on
+    (failover,) = recorder.of("Failover")
+    assert {"storage-database", "storage-database-versioning"} & failover.depends_on
+    configuration = {name for name in failover.depends_on if name.startswith("storage-")} - set(BUCKETS)
+    assert bool(configuration) is ("-primary-g1" in recorder[STEM].spec["plugins"][0]["parameters"]["serverName"]), (
+        "a failover of the secondary waits for buckets, and for no configuration of theirs"
+    )
+    for name in (f"{STEM}-backups", f"{STEM}-monitor"):
+        assert STEM in recorder[name].depends_on
+
+
+def test_the_owner_is_the_same_in_both_regions_and_a_secret(program: Program) -> None:
+    for stack in ROLES:
+        owner = program(stack, "primary")[f"{STEM}-owner"]
+        assert owner.inputs["type"] == "kubernetes.io/basic-auth"
+        assert owner.metadata["name"] == "app-database-owner"
+        assert is_secret(owner.inputs["stringData"])
+        assert revealed(owner.inputs["stringData"]) == {"username": "app", "password": PASSWORD}
+
+
+@pytest.mark.parametrize("stack", ROLES)
+def test_static_credentials_are_a_secret_of_the_databases_namespace(stack: Role) -> None:
+    region = run_program(stack, {**STATIC, "peerReady": True})
+    (secret,) = [seen for seen in region.of("Secret") if seen.metadata["name"] == "database-credentials"]
+    where = "us-east-1" if stack == "primary" else "us-west-2"
+    assert is_secret(secret.inputs["stringData"])
+    assert revealed(secret.inputs["stringData"]) == {**KEYS, "region": where}
+    (component,) = region.of("Database")
+    assert secret.name in component.depends_on, "its parts wait with it"
+    for role in ROLES:
+        credentials = region[f"{STEM}-archive-{role}"].spec["configuration"]["s3Credentials"]
+        assert {each["name"] for each in credentials.values()} == {"database-credentials"}
+
+
+@pytest.mark.parametrize("stack", ROLES)
+def test_no_password_and_no_key_is_in_any_input_in_clear_text(stack: Role) -> None:
+    password = "the password of the owner"
+    secrets = (password, *KEYS.values())
+    forms = [*secrets, *(base64.b64encode(each.encode()).decode() for each in secrets)]
+    changes = {**STATIC, "active": "secondary", "peerReady": True, "databasePasswords": {"app-database": password}}
+    region = run_program(stack, changes)
+
+    def shown(value: Any) -> str:
+        if is_secret(value):
+            return ""
+        if isinstance(value, dict):
+            return " ".join(map(shown, value.values()))
+        return " ".join(map(shown, value)) if isinstance(value, list) else str(value)
+
+    told = " ".join(shown(seen.inputs) for seen in region.seen) + str(region.outputs)
+    assert not [form for form in forms if form in told]
+
+
+def test_the_first_backup_waits_for_the_replication_that_copies_it(program: Program) -> None:
+    primary = program("primary", "primary")
+    (failover,) = primary.of("Failover")
+    assert "storage-database-replication" in failover.depends_on, "S3 copies nothing that was there before its rule"
+    assert STEM in primary[FIRST].depends_on
+    assert primary[FIRST].metadata["name"] == "app-database-first-g1"
+    assert "failed" in primary[FIRST].metadata["annotations"]["pulumi.com/waitFor"]
+
+
+def test_before_the_peer_is_ready_the_primary_makes_no_backup_and_the_secondary_nothing() -> None:
+    alone = {stack: run_program(stack, {"peerReady": False}) for stack in ROLES}
+    assert STEM in objects(alone["primary"])
+    assert FIRST not in objects(alone["primary"])
+    assert objects(alone["secondary"]) == {"failover-databases-namespace-databases"}
+    assert alone["secondary"].outputs["databases"] == {"app-database": "none yet: set k8s-dr:peerReady to true"}
+
+
+def test_a_cluster_its_data_and_what_reads_its_archive_outlive_the_stack(recorder: Recorder) -> None:
+    assert recorder[STEM].protect
+    assert recorder["failover-databases-namespace-databases"].protect
+    for name in (STEM, f"{STEM}-owner", *(f"{STEM}-archive-{role}" for role in ROLES)):
+        assert recorder[name].retain_on_delete
+
+
+def test_a_namespace_that_somebody_else_makes_is_left_to_them_and_one_of_two_databases_is_made_once() -> None:
+    other = run_program("primary", database(createNamespace=False))
+    assert "failover-databases-namespace-databases" not in other.names()
+    two = [*database()["databases"], *database(name="orders")["databases"]]
+    both = run_program("primary", {"databases": two, "databasePasswords": {"app-database": PASSWORD, "orders": PASSWORD}})
+    assert {seen.metadata["name"] for seen in both.of("Cluster")} == {"app-database", "orders"}
+    assert len([seen for seen in both.of("Namespace") if seen.metadata["name"] == "databases"]) == 1
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_two_databases_in_one_namespace_share_it_and_its_keys_whoever_of_them_creates_it(first: bool) -> None:
+    pair = [*database(createNamespace=first)["databases"], *database(name="orders", createNamespace=not first)["databases"]]
+    passwords = {"app-database": PASSWORD, "orders": PASSWORD}
+    region = run_program("primary", {**STATIC, "databases": pair, "databasePasswords": passwords})
+    shared = {"failover-databases-namespace-databases", "failover-databases-credentials-databases"}
+    assert len([seen for seen in region.custom() if seen.name in shared]) == 2
+    for component in region.of("Database"):
+        assert shared <= component.depends_on, "its parts wait with it"
+    neither = [{**each, "createNamespace": False} for each in pair]
+    region = run_program("primary", {"databases": neither, "databasePasswords": passwords})
+    assert not [seen for seen in region.of("Namespace") if seen.metadata["name"] == "databases"]
+
+
+def test_without_a_prometheus_operator_there_is_no_pod_monitor() -> None:
+    assert not run_program("primary", database(podMonitor=False)).of("PodMonitor")
+
+
+def test_a_generation_is_in_the_name_of_the_first_backup_too() -> None:
+    region = run_program("primary", {**database(generations={"primary": 3}), "peerReady": True})
+    assert region[FIRST].metadata["name"] == "app-database-first-g3"
+
+
+def test_scaling_and_the_flag_wait_until_the_promotion_is_confirmed(takeover: Recorder) -> None:
+    assert CONFIRMED in takeover[SCALE].depends_on
+    assert STEM in takeover[CONFIRMED].depends_on
+    (flag,) = [seen for seen in takeover.of("TrafficFlag") if seen.name == "failover-flag"]
+    assert CONFIRMED in flag.depends_on
+    assert takeover[CONFIRMED].metadata["namespace"] == "databases"
+
+
+def test_promotion_runs_beside_the_restores(takeover: Recorder) -> None:
+    restores = {seen.name for seen in takeover.of("Restore")}
+    assert not restores & (takeover[STEM].depends_on | takeover[CONFIRMED].depends_on)
+    assert not [seen for seen in takeover.of("Restore") if STEM in seen.depends_on]
+
+
+@pytest.mark.parametrize("stack", ROLES)
+def test_what_stands_by_is_scaled_down_without_waiting_for_any_database(stack: Role) -> None:
+    region = run_program(stack, {"active": peer_of(stack), "peerReady": True})
+    waits = after = {SCALE}
+    while after:
+        after = {name for seen in region.seen if seen.name in after for name in seen.depends_on} - waits
+        waits = waits | after
+    assert not [name for name in waits if name.startswith("failover-databases")]
+    assert "k8s-dr/after" not in region[SCALE].metadata["annotations"]
+
+
+@pytest.mark.parametrize("stack", ROLES)
+def test_what_stands_by_is_scaled_down_though_its_database_is_lost(stack: Role) -> None:
+    changes = {"active": peer_of(stack), "peerReady": True}
+    reached, error = attempt_program(stack, changes, answers=Answers(database_phase=LOST[0]))
+    assert isinstance(error, DatabaseLostError)
+    assert SCALE in reached.names()
+
+
+def test_a_primary_that_serves_again_scales_up_only_once_its_database_is_what_it_should_be(program: Program) -> None:
+    back = run_program("primary", {"active": "primary", "peerReady": True})
+    assert STEM in back[SCALE].depends_on
+    reached, _ = attempt_program("primary", {"active": "primary", "peerReady": True}, answers=Answers(database_phase=LOST[0]))
+    assert SCALE not in reached.names()
+
+
+def test_a_promotion_is_waited_for_by_its_job_and_not_until_every_replica_is_there(takeover: Recorder, standby: Recorder) -> None:
+    assert "pulumi.com/waitFor" not in takeover[STEM].metadata["annotations"]
+    assert "pulumi.com/waitFor" in standby[STEM].metadata["annotations"]
+    waiting, error = attempt_program(
+        "secondary",
+        {"active": "secondary", "peerReady": True},
+        answers=Answers(database_phase="Waiting for the instances to become active"),
+    )
+    assert error is None
+    assert {CONFIRMED, SCALE, "failover-serving"} <= waiting.names()
+
+
+@pytest.mark.parametrize("phase", LOST)
+@pytest.mark.parametrize(("stack", "active"), [("primary", "primary"), ("secondary", "primary"), ("secondary", "secondary")])
+def test_a_database_that_is_lost_fails_the_program_with_the_operators_reason(stack: Role, active: Role, phase: str) -> None:
+    lost = Answers(database_phase=phase)
+    reached, error = attempt_program(stack, {"active": active, "peerReady": True}, answers=lost)
+    assert f"database app-database: {phase}: the reason of the operator. Once the cause is gone: pulumi up --refresh" in str(
+        error
+    )
+    if active == "secondary":
+        assert not {CONFIRMED, SCALE, "failover-serving"} & reached.names()
+        assert not reached.of("BucketObjectv2")
+        assert not reached.of("Schedule")
+
+
+def test_a_first_backup_that_failed_fails_the_program_with_its_reason() -> None:
+    _, error = attempt_program("primary", {"peerReady": True}, answers=Answers(backup_phase="failed"))
+    assert "database app-database: its first backup ended failed: the reason of the plugin. Once the cause is gone: " in str(
+        error
+    )
+    assert "kubectl delete backup.postgresql.cnpg.io app-database-first-g1 -n databases" in str(error)
+
+
+def test_a_first_backup_that_failed_long_ago_does_not_keep_a_primary_from_being_fenced() -> None:
+    changes = {"active": "secondary", "peerReady": True}
+    _, error = attempt_program("primary", changes, answers=Answers(backup_phase="failed"))
+    assert error is None
+
+
+ANEW = "kubectl delete cluster.postgresql.cnpg.io app-database -n databases"
+KEPT = "do not delete the Cluster, its volumes would go with it"
+WAYS_ON: list[tuple[Role, Role, str, str]] = [
+    ("primary", "primary", "primary", KEPT),
+    ("primary", "secondary", "fenced", KEPT),
+    ("secondary", "primary", "replica", f"if the standby was never made: {ANEW} first"),
+    ("secondary", "secondary", "promoted", KEPT),
+    ("secondary", "secondary", "recovered", f"if its recovery never ended, and only then: {ANEW} first"),
+]
+
+
+@pytest.mark.parametrize(("stack", "active", "role", "way_on"), WAYS_ON, ids=[each[2] for each in WAYS_ON])
+def test_nobody_is_told_to_delete_a_database_but_for_one_that_was_never_made(
+    stack: Role, active: Role, role: str, way_on: str
+) -> None:
+    lost = side(stack, active, standby=role != "recovered")
+    assert lost.role == role
+    with pytest.raises(DatabaseLostError) as caught:
+        judge_cluster(lost, {"phase": LOST[0], "phaseReason": "no volume is left"})
+    assert str(caught.value) == (
+        f"database app-database: {LOST[0]}: no volume is left. Once the cause is gone: pulumi up --refresh -s {stack}; {way_on}"
+    )
+
+
+def test_what_is_healthy_or_not_known_yet_is_no_reason_to_fail() -> None:
+    assert judge_cluster(side("primary"), {"phase": HEALTHY}) == "app-database"
+    assert judge_cluster(side("primary"), None) == "app-database"
+    assert judge_backup(settings(), "first", {"phase": "completed"}) == "first"
+    with pytest.raises(DatabaseLostError, match="the operator gives no reason"):
+        judge_cluster(side("primary"), {"phase": LOST[0]})
+    with pytest.raises(DatabaseLostError, match="no reason is given"):
+        judge_backup(settings(), "first", {"phase": "failed"})
+
+
+REFUSALS: list[tuple[Role, FakeCluster, FakeArchive, str]] = [
+    ("primary", FakeCluster(), FakeArchive(written={"app-database-primary-g1"}), "raise its generation"),
+    ("secondary", FakeCluster(), FakeArchive(lacking="there is none"), "and there is none; run, with peerReady true in both"),
+    ("secondary", FakeCluster(groups={"postgresql.cnpg.io"}), FakeArchive(), "its Barman Cloud plugin"),
+]
+
+
+@pytest.mark.parametrize(("stack", "cluster", "archive", "reason"), REFUSALS)
+def test_what_cannot_be_made_is_refused_before_anything_of_it_is_there(
+    stack: Role, cluster: FakeCluster, archive: FakeArchive, reason: str
+) -> None:
+    reached, error = attempt_program(stack, {"peerReady": True}, cluster=cluster, archive=archive, run_hooks=True)
+    assert isinstance(error, HookRefusedError)
+    assert reason in str(error)
+    assert objects(reached) == {"failover-databases-namespace-databases"}
+
+
+def test_what_is_there_already_is_not_asked_whether_it_could_be_made(recorder: Recorder) -> None:
+    for name in (STEM, f"{STEM}-owner", *(f"{STEM}-archive-{role}" for role in ROLES)):
+        moments = recorder[name].hooks
+        assert moments["before_create"] == [f"{STEM}-{name.removeprefix(STEM).removeprefix('-') or 'cluster'}-creation-check"]
+        assert not set(moments["before_create"]) & recorder.hooks_on_preview
+        assert {**moments, "before_create": []} == {"before_create": [], **({"before_update": [SAME]} if name == STEM else {})}
+
+
+def told_of_an_update(stack: Role, *, before: dict[str, Any], after: dict[str, Any], preview: bool = False) -> str:
+    """What the engine is told before the Cluster of a stack is changed from one configuration to another."""
+    old = run_program(stack, {"peerReady": True, **before})[STEM].inputs
+    region = run_program(stack, {"peerReady": True, **after}, preview=preview)
+    return region.call_update_hook(SAME, old=old, new=region[STEM].inputs)
+
+
+@pytest.mark.parametrize("preview", [False, True])
+@pytest.mark.parametrize("stack", ROLES)
+def test_a_database_that_runs_is_not_given_another_generation(stack: Role, preview: bool) -> None:
+    told = told_of_an_update(stack, before={}, after=database(generations={stack: 2}), preview=preview)
+    assert told == (
+        f"database app-database: app-database-{stack}-g1 runs, and cannot go on as app-database-{stack}-g2: a generation is "
+        "raised only for a database that is made anew; set k8s-dr:databases[].generations back"
+    )
+
+
+def test_nor_an_earlier_one_and_a_preview_asks_too(recorder: Recorder) -> None:
+    back = told_of_an_update("primary", before=database(generations={"primary": 3}), after=database())
+    assert "app-database-primary-g3 runs, and cannot go on as app-database-primary-g1: " in back
+    assert SAME in recorder.hooks_on_preview
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        {},
+        {"active": "secondary"},
+        database(storage="200Gi", instances=1, parameters={"work_mem": "8MB"}),
+        database(generations={"secondary": 2}),
+    ],
+    ids=["nothing", "active", "size", "the other region's generation"],
+)
+def test_any_other_change_of_a_database_that_runs_is_let_pass(after: dict[str, Any]) -> None:
+    assert told_of_an_update("primary", before={}, after=after) == ""

@@ -1,0 +1,236 @@
+"""What must hold of a database before it is made, before it is promoted, and before it would be given up again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.database.objections import missing_operators, objection_to_creation, objections, refusal_to_stand_by, spoken
+from components.database.specs import HEALTHY
+from settings.roles import ROLES, Role
+from tests.unit.components.database.sides import settings
+from tests.unit.fakes import FakeArchive, FakeCluster
+
+RPO = timedelta(minutes=5)
+SERVER, FOLLOWER = "app-database-primary-g1", "app-database-secondary-g1"
+FORCE = "to go on all the same: pulumi config set force true -s secondary"
+OPERATOR = "the operator CloudNativePG (k8s-dr:operators.cloudnativePg)"
+PLUGIN = "its Barman Cloud plugin (k8s-dr:operators.barmanCloud)"
+
+
+def standby(phase: str | None = HEALTHY, *, ready: int | None = None, reason: str = "", promoted: bool = False) -> FakeCluster:
+    """A cluster with a standby in a phase, with so many instances that are ready; None where the operator has not said."""
+    status = {
+        **({"phase": phase} if phase else {}),
+        **({"phaseReason": reason} if reason else {}),
+        **({} if ready is None else {"readyInstances": ready}),
+    }
+    replica = {"primary": "app-database-secondary" if promoted else "app-database-primary"}
+    return FakeCluster(databases={"app-database": {"spec": {"replica": replica}, "status": status}})
+
+
+def behind(seconds: float, server: str = SERVER, follower: str = FOLLOWER) -> FakeArchive:
+    """An archive with WAL of so many seconds that the standby has not replayed."""
+    return FakeArchive(lag={(server, follower): timedelta(seconds=seconds)})
+
+
+def against(cluster: FakeCluster, archive: FakeArchive | None = None, *, force: bool = False, **changes: Any) -> list[str]:
+    return objections(cluster, archive or FakeArchive(), [settings(**changes)], RPO, force=force)
+
+
+def test_nothing_stands_against_a_healthy_standby_that_has_replayed_what_was_archived() -> None:
+    assert against(standby(), behind(0)) == []
+
+
+def test_without_databases_nobody_is_asked() -> None:
+    nobody = FakeCluster(error=AssertionError("nobody is to be asked"))
+    assert objections(nobody, FakeArchive(), [], RPO, force=False) == []
+    assert refusal_to_stand_by(nobody, []) is None
+
+
+@pytest.mark.parametrize(
+    ("groups", "what"),
+    [
+        ({"barmancloud.cnpg.io"}, OPERATOR),
+        ({"postgresql.cnpg.io"}, PLUGIN),
+        (set(), f"{OPERATOR} and {PLUGIN}"),
+    ],
+)
+def test_an_operator_that_is_not_there_is_named_with_its_key(groups: set[str], what: str) -> None:
+    cluster = FakeCluster(groups=groups)
+    assert missing_operators(cluster) == f"{what} is not installed in this cluster"
+    assert against(cluster, force=True) == [
+        f"{what} is not installed in this cluster; install it, or set that key to true, then again: pulumi up -s secondary"
+    ]
+    told = objection_to_creation(cluster, FakeArchive(), FakeArchive(), settings(), "primary")
+    assert told == (
+        f"database app-database: {what} is not installed in this cluster; install it, or set that key to true, then "
+        "pulumi up -s primary"
+    )
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_standby_that_is_not_there_cannot_be_promoted_and_no_force_makes_one(force: bool) -> None:
+    (told,) = against(FakeCluster(), force=force)
+    assert told.startswith(
+        "database app-database has no standby in this cluster; where its archive is in this region it can still be made"
+    )
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize(
+    ("cluster", "words"),
+    [
+        (standby("Setting up primary"), "Setting up primary"),
+        (standby("Setting up primary", ready=0), "Setting up primary"),
+        (standby("Cluster is unrecoverable", reason="all PVCs are gone"), "Cluster is unrecoverable: all PVCs are gone"),
+        (standby(None), "without a phase"),
+    ],
+    ids=["busy", "none-ready", "lost", "new"],
+)
+def test_a_standby_without_a_ready_instance_is_told_with_the_operators_reason_and_no_force_promotes_it(
+    cluster: FakeCluster, words: str, force: bool
+) -> None:
+    assert against(cluster, force=force) == [f"database app-database is not healthy here: {words}"]
+
+
+def test_a_standby_that_is_not_healthy_but_has_a_ready_instance_is_promoted_with_force_only() -> None:
+    waiting = standby("Waiting for the instances to become active", ready=1, reason="one of three is not there")
+    assert against(waiting) == [
+        "database app-database is not healthy here: Waiting for the instances to become active: one of three is not there; "
+        f"{FORCE}"
+    ]
+    assert against(waiting, force=True) == []
+
+
+def test_a_standby_behind_the_rpo_is_told_with_the_figures_and_force_overrides_it() -> None:
+    assert against(standby(), behind(390)) == [
+        "database app-database: WAL of 6 min 30 s has come into the archive that the standby has not replayed, and the RPO is "
+        f"5 min 0 s; is a segment missing in between, or does it still catch up? {FORCE}"
+    ]
+    assert against(standby(), behind(390), force=True) == []
+
+
+@given(seconds=st.integers(0, 10**6))
+def test_what_is_behind_by_no_more_than_the_rpo_is_no_objection(seconds: int) -> None:
+    assert bool(against(standby(), behind(seconds))) is (seconds > RPO.total_seconds())
+
+
+def test_the_limit_itself_is_kept_and_one_second_more_is_not() -> None:
+    assert against(standby(), behind(300)) == []
+    assert against(standby(), behind(301)) != []
+
+
+def test_the_backlog_is_that_of_the_standby_behind_the_primary_in_their_own_generations() -> None:
+    generations = {"primary": 3, "secondary": 2}
+    assert against(standby(), behind(10**6, FOLLOWER, SERVER)) == []
+    assert against(standby(), behind(10**6), generations=generations) == []
+    assert against(standby(), behind(10**6, "app-database-primary-g3", "app-database-secondary-g2"), generations=generations)
+
+
+def test_an_archive_that_may_be_in_the_dead_region_is_not_asked() -> None:
+    dead = FakeArchive(error=AssertionError("nobody is to ask it"))
+    assert against(standby(), dead, source="primary-bucket") == []
+
+
+def test_each_database_has_objections_of_its_own() -> None:
+    two = [settings(), settings(name="orders")]
+    told = objections(standby(), behind(400), two, RPO, force=False)
+    assert [each.split(" ")[1] for each in told] == ["orders", "app-database:"]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_server_name_that_was_archived_to_is_refused_and_its_next_generation_told(role: Role) -> None:
+    used = FakeArchive(written={f"app-database-{role}-g2"})
+    told = objection_to_creation(FakeCluster(), used, FakeArchive(), settings(generations={role: 2}), role)
+    assert told == (
+        f"database app-database: there is an archive of app-database-{role}-g2 already, and only the database that wrote it may "
+        f"go on with it; raise its generation: k8s-dr:databases[].generations.{role}: 3, in Pulumi.yaml"
+    )
+    assert objection_to_creation(FakeCluster(), used, FakeArchive(), settings(generations={role: 3}), role) is None
+
+
+def test_the_others_archive_is_no_reason_not_to_begin_an_own_one() -> None:
+    replicated = FakeArchive(written={SERVER})
+    assert objection_to_creation(FakeCluster(), replicated, replicated, settings(), "secondary") is None
+
+
+def test_a_standby_before_the_first_backup_is_refused_and_told_what_to_run() -> None:
+    lacking = FakeArchive(lacking="there is no base backup")
+    assert objection_to_creation(FakeCluster(), FakeArchive(), lacking, settings(), "secondary") == (
+        "database app-database: a standby is made from the primary's first backup, and there is no base backup; run, with "
+        "peerReady true in both stacks: pulumi up -s primary; then, once S3 has copied it: pulumi up -s secondary"
+    )
+    assert objection_to_creation(FakeCluster(), FakeArchive(), lacking, settings(), "primary") is None
+
+
+def without_a_standby(archive: FakeArchive, cluster: FakeCluster | None = None, *, force: bool = False) -> list[str]:
+    """What stands against recovering a database that has no standby."""
+    return against(cluster or FakeCluster(), archive, force=force, standby=False)
+
+
+def test_nothing_stands_against_recovering_from_an_archive_that_is_whole() -> None:
+    assert without_a_standby(FakeArchive(written={SERVER})) == []
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_what_has_no_base_backup_here_cannot_be_recovered_and_no_force_makes_one(force: bool) -> None:
+    assert without_a_standby(FakeArchive(lacking="there is no base backup"), force=force) == [
+        "database app-database is recovered from the primary's archive in this region, and there is no base backup; what is not "
+        "here yet comes only while the primary's S3 answers: see docs/recovery.md, Recovered at a failover"
+    ]
+
+
+def test_a_name_that_was_archived_to_is_told_before_anything_is_recovered_under_it() -> None:
+    (told,) = without_a_standby(FakeArchive(written={FOLLOWER}), force=True)
+    assert "raise its generation: k8s-dr:databases[].generations.secondary: 2" in told
+
+
+def test_a_gap_in_the_archive_that_loses_more_than_the_rpo_is_told_and_force_takes_the_loss() -> None:
+    assert without_a_standby(FakeArchive(gap=timedelta(seconds=390))) == [
+        "database app-database: a WAL segment is missing in this region's archive, and 6 min 30 s of WAL behind it would not be "
+        f"recovered, and the RPO is 5 min 0 s; it may still come while the primary's S3 answers; {FORCE}"
+    ]
+    assert without_a_standby(FakeArchive(gap=timedelta(seconds=390)), force=True) == []
+    assert without_a_standby(FakeArchive(gap=RPO)) == []
+
+
+def test_a_recovery_that_has_begun_is_gone_on_with() -> None:
+    begun = FakeArchive(written={SERVER, FOLLOWER}, lacking="the base backup has been deleted since")
+    assert without_a_standby(begun, standby(promoted=True)) == []
+
+
+def test_while_nothing_is_recovered_only_the_operators_and_the_name_matter() -> None:
+    none = settings(standby=False)
+    assert objection_to_creation(FakeCluster(), FakeArchive(), None, none, "secondary") is None
+    assert "raise its generation" in str(
+        objection_to_creation(FakeCluster(), FakeArchive(written={FOLLOWER}), None, none, "secondary")
+    )
+    assert "not installed" in str(objection_to_creation(FakeCluster(groups=set()), FakeArchive(), None, none, "secondary"))
+
+
+def test_a_region_whose_database_was_promoted_never_stands_by_again() -> None:
+    assert refusal_to_stand_by(standby(promoted=True), [settings()]) == (
+        "database app-database was promoted here and has taken writes that the primary region does not have; it cannot follow "
+        "that one again. Keep it: pulumi config set active secondary -s secondary"
+    )
+
+
+def test_one_promoted_database_of_several_is_enough_to_refuse() -> None:
+    cluster = standby()
+    cluster.databases["orders"] = {"spec": {"replica": {"primary": "orders-secondary"}}}
+    assert str(refusal_to_stand_by(cluster, [settings(), settings(name="orders")])).startswith("database orders was promoted")
+
+
+def test_a_standby_that_was_never_promoted_or_never_made_stands_by() -> None:
+    for cluster in (standby(), FakeCluster(), FakeCluster(databases={"app-database": {}})):
+        assert refusal_to_stand_by(cluster, [settings()]) is None
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0, "0 s"), (119, "119 s"), (120, "2 min 0 s"), (3725.9, "62 min 5 s")])
+def test_a_span_is_spoken_as_a_person_says_it(seconds: float, words: str) -> None:
+    assert spoken(timedelta(seconds=seconds)) == words

@@ -1,0 +1,214 @@
+"""The gate: what must hold before a region takes over, asked before anything is touched."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from components.failover.gate import GateClosedError, objections, wait_until_open
+from components.kube.cluster_api import ClusterUnreachableError
+from tests.unit.components.conftest import Clock
+from tests.unit.fakes import FakeCluster
+from tests.unit.recorder import Recorder, run_program
+
+HOURLY, DAILY = "hourly-critical-us-east-1", "daily-full-us-east-1"
+DEPLOY = "deploy the standby first: pulumi config rm active -s secondary && pulumi up -s secondary"
+
+
+def ago(minutes: float) -> str:
+    """A moment in the past as Velero writes it."""
+    return (datetime.now(UTC) - timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+SEEN = {"phase": "Available", "lastSyncedTime": ago(1)}
+LOG = "see: kubectl logs -n velero deploy/velero"
+LONG_AGO = ago(11)
+
+
+def location(name: str = "peer", **status: str) -> dict[str, Any]:
+    return {"metadata": {"name": name}, **({"status": status} if status else {})}
+
+
+def backup(schedule: str, phase: str | None = "Completed") -> dict[str, Any]:
+    labels = {"velero.io/schedule-name": schedule}
+    return {"metadata": {"name": f"{schedule}-1", "labels": labels}, **({"status": {"phase": phase}} if phase else {})}
+
+
+def cluster(*backups: dict[str, Any], places: list[dict[str, Any]] | None = None) -> FakeCluster:
+    locations = [location("own", phase="Available"), location(**SEEN)] if places is None else places
+    standby = {"status": {"phase": "Cluster in healthy state"}}
+    return FakeCluster(
+        velero={"backupstoragelocations": locations, "backups": list(backups)}, databases={"app-database": standby}
+    )
+
+
+READY = (backup(HOURLY), backup(DAILY))
+
+
+def test_nothing_stands_against_a_region_that_sees_a_completed_backup_of_each_schedule() -> None:
+    assert objections(cluster(*READY), [HOURLY, DAILY]) == []
+
+
+def test_one_completed_backup_is_enough_whatever_became_of_the_others() -> None:
+    mixed = [backup(HOURLY, "PartiallyFailed"), backup(HOURLY), backup(HOURLY, "InProgress")]
+    assert objections(cluster(*mixed), [HOURLY]) == []
+
+
+OBJECTIONS: list[tuple[str, FakeCluster, str]] = [
+    ("no-velero", FakeCluster(), f"Velero is not installed in this cluster; {DEPLOY}"),
+    ("no-location", cluster(places=[]), f"there is no location of the peer's backups; {DEPLOY}"),
+    ("other-location", cluster(places=[location("own", **SEEN)]), f"there is no location of the peer's backups; {DEPLOY}"),
+    (
+        "unavailable",
+        cluster(places=[location(phase="Unavailable", message="AccessDenied")]),
+        "the location of the peer's backups is Unavailable: AccessDenied; see: velero backup-location get",
+    ),
+    (
+        "unchecked",
+        cluster(places=[location()]),
+        "the location of the peer's backups is unchecked: Velero has not looked yet; see: velero backup-location get",
+    ),
+    (
+        "unsynced",
+        cluster(places=[location(phase="Available")]),
+        f"the peer's backups were last read never; {LOG}",
+    ),
+    (
+        "not-looked-after",
+        cluster(*READY, places=[location(phase="Available", lastSyncedTime=LONG_AGO)]),
+        f"the peer's backups were last read {LONG_AGO}; {LOG}",
+    ),
+]
+NO_BACKUP = (
+    "schedule {0} has no Completed backup here ({1}); see: kubectl get backup.velero.io -n velero "
+    "-l velero.io/schedule-name={0}; if nothing has to be restored set restore: false for it in k8s-dr:backups"
+)
+MISSING_NAMESPACE = "a namespace that it includes and that does not exist is enough for that"
+
+
+@pytest.mark.parametrize(("asked", "reason"), [case[1:] for case in OBJECTIONS], ids=[case[0] for case in OBJECTIONS])
+def test_a_location_that_cannot_be_read_is_the_one_objection(asked: FakeCluster, reason: str) -> None:
+    assert objections(asked, [HOURLY, DAILY]) == [reason]
+
+
+def test_a_location_that_was_read_a_few_minutes_ago_is_looked_after() -> None:
+    recent = [location(phase="Available", lastSyncedTime=ago(9))]
+    assert objections(cluster(*READY, places=recent), [HOURLY, DAILY]) == []
+
+
+def test_each_schedule_without_a_completed_backup_is_an_objection() -> None:
+    asked = cluster(backup(HOURLY, "PartiallyFailed"), backup(HOURLY, "Failed"), backup(HOURLY, None))
+    assert objections(asked, [HOURLY, DAILY]) == [
+        NO_BACKUP.format(HOURLY, f"only Failed, New, PartiallyFailed; {MISSING_NAMESPACE}"),
+        NO_BACKUP.format(DAILY, "none at all"),
+    ]
+    assert objections(cluster(backup(HOURLY, "Failed")), [HOURLY]) == [NO_BACKUP.format(HOURLY, "only Failed")]
+
+
+def answers(*each: list[str]) -> Callable[[], list[str]]:
+    """A probe that gives one answer after the other, and the last one for ever."""
+    remaining: Iterator[list[str]] = itertools.chain(each, itertools.repeat(each[-1]))
+    return lambda: next(remaining)
+
+
+def test_a_gate_that_is_open_is_passed_at_once(clock: Clock) -> None:
+    wait_until_open(answers([]), seconds=180)
+    assert not clock.naps
+
+
+def test_a_gate_that_opens_later_is_waited_for(clock: Clock) -> None:
+    wait_until_open(answers(["not yet"], ["not yet"], []), seconds=180)
+    assert clock.naps == [5.0, 5.0]
+
+
+def test_a_gate_that_never_opens_says_what_stood_against_it_last(clock: Clock) -> None:
+    with pytest.raises(GateClosedError, match=r"^second; third$"):
+        wait_until_open(answers(["first"], ["second", "third"]), seconds=180)
+    assert sum(clock.naps) == 180
+
+
+def test_a_preview_asks_once_and_never_waits(clock: Clock) -> None:
+    with pytest.raises(GateClosedError):
+        wait_until_open(answers(["closed"], []), seconds=0)
+    assert not clock.naps
+
+
+class TestTheHook:
+    """`failover-gate` as the engine calls it, with the program's own settings behind it."""
+
+    @pytest.fixture(autouse=True)
+    def _clock(self, clock: Clock) -> None:
+        self.clock = clock
+
+    def ask(self, stack: str, active: str | None, asked: FakeCluster, *, preview: bool = False, **changes: Any) -> str:
+        changes |= {} if active is None else {"active": active}
+        self.region: Recorder = run_program(stack, changes, cluster=asked, preview=preview)
+        return self.region.call_hook("failover-gate")
+
+    def test_is_asked_when_active_changes_and_in_previews_too(self) -> None:
+        self.ask("secondary", "secondary", cluster(*READY))
+        (component,) = self.region.of("Failover")
+        assert component.hooks == {"before_create": ["failover-gate"], "before_update": ["failover-gate"]}
+        assert component.inputs == {"active": "secondary"}
+        assert "failover-gate" in self.region.hooks_on_preview
+
+    def test_opens_for_a_standby_that_sees_its_peers_backups(self) -> None:
+        assert self.ask("secondary", "secondary", cluster(*READY)) == ""
+
+    def test_asks_for_every_schedule_that_will_be_restored_and_no_other(self) -> None:
+        backups = [
+            {"name": "a", "cron": "0 * * * *", "keep": "24h", "include": ["a"]},
+            {"name": "b", "cron": "0 * * * *", "keep": "24h", "restore": False},
+        ]
+        assert self.ask("secondary", "secondary", cluster(backup("a-us-east-1")), backups=backups) == ""
+
+    def test_closes_with_every_reason_in_one_line_once_the_preflight_time_is_over(self) -> None:
+        told = self.ask("secondary", "secondary", cluster(), failover={"preflight": "20s"})
+        assert told == "; ".join(NO_BACKUP.format(schedule, "none at all") for schedule in (HOURLY, DAILY))
+        assert sum(self.clock.naps) == 20
+
+    def test_closes_at_once_in_a_preview(self) -> None:
+        assert "has no Completed backup" in self.ask("secondary", "secondary", cluster(), preview=True)
+        assert not self.clock.naps
+
+    def test_closes_where_the_cluster_cannot_be_asked_and_says_that_nothing_was_touched(self) -> None:
+        asked = cluster()
+        region = run_program("secondary", {"active": "secondary"}, cluster=asked)
+        asked.error = ClusterUnreachableError("cluster prod-usw2 does not answer")
+        assert region.call_hook("failover-gate") == "cluster prod-usw2 does not answer; nothing was touched"
+
+    def test_lets_a_preview_without_a_cluster_pass(self) -> None:
+        unreachable = FakeCluster(error=ClusterUnreachableError("cluster prod-usw2 does not answer"))
+        assert self.ask("secondary", "secondary", unreachable, preview=True) == ""
+
+    @pytest.mark.parametrize(("stack", "active"), [("primary", None), ("primary", "primary"), ("primary", "secondary")])
+    def test_asks_nobody_where_nothing_is_taken_over(self, stack: str, active: str | None) -> None:
+        nobody = FakeCluster(error=AssertionError("nobody is to be asked"))
+        assert self.ask(stack, active, nobody) == ""
+
+    def test_asks_a_standby_for_its_database_alone(self) -> None:
+        asked = FakeCluster()
+        assert self.ask("secondary", "primary", asked) == ""
+        assert asked.asked == ["database databases/app-database"]
+
+    def test_lets_a_region_stand_by_that_never_served(self) -> None:
+        asked = FakeCluster()
+        assert self.ask("secondary", None, asked) == ""
+        assert asked.asked == ["record serving", "database databases/app-database"]
+
+    def test_refuses_to_send_a_region_that_serves_back_to_standing_by_because_active_is_not_set(self) -> None:
+        told = self.ask("secondary", None, FakeCluster(records={"serving": {"region": "us-west-2"}}))
+        assert told.startswith("k8s-dr:active: this region has taken over, but active is not set in Pulumi.secondary.yaml")
+        assert "\n" not in told
+
+    def test_lets_a_region_that_serves_stand_by_where_somebody_says_so(self) -> None:
+        assert self.ask("secondary", "primary", FakeCluster(records={"serving": {"region": "us-west-2"}})) == ""
+
+    def test_closes_where_nobody_can_say_whether_the_region_serves_and_active_is_not_set(self) -> None:
+        unreachable = FakeCluster(error=ClusterUnreachableError("cluster prod-usw2 does not answer"))
+        assert self.ask("secondary", None, unreachable) == "cluster prod-usw2 does not answer; nothing was touched"
+        assert self.ask("secondary", None, unreachable, preview=True) == ""

@@ -1,0 +1,246 @@
+"""The gate of a region whose databases would be promoted, as the engine calls it: never two that write, and no loss unseen."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from components.database.archive import ArchiveUnreadableError
+from components.database.specs import HEALTHY
+from components.kube.cluster_api import ClusterUnreachableError
+from settings.roles import Role
+from tests.unit.components.conftest import Clock
+from tests.unit.components.database.sides import database
+from tests.unit.components.failover.test_gate import READY, cluster
+from tests.unit.fakes import FakeArchive, FakeCluster
+from tests.unit.recorder import HookRefusedError, Recorder, attempt_program, run_program
+
+PROBE = "https://app.example.com/"
+SERVER, FOLLOWER = "app-database-primary-g1", "app-database-secondary-g1"
+FORCE = "to go on all the same: pulumi config set force true -s secondary"
+ANSWERS = (
+    f"the primary region still answers at {PROBE}, and two regions must never write at once; if it is to be given up all the "
+    f"same, stop it first; {FORCE}"
+)
+
+
+@pytest.fixture(autouse=True)
+def _clock(clock: Clock) -> None:
+    """Nothing waits in earnest."""
+
+
+def answering(*urls: str) -> FakeCluster:
+    """A cluster that is ready to take over while `urls` still answer."""
+    asked = cluster(*READY)
+    asked.reached = set(urls)
+    return asked
+
+
+def behind() -> tuple[FakeCluster, FakeArchive]:
+    """A standby that has not replayed an hour of what is in its archive."""
+    return cluster(*READY), FakeArchive(lag={(SERVER, FOLLOWER): timedelta(hours=1)})
+
+
+def ask(
+    cluster: FakeCluster, archive: FakeArchive | None = None, *, active: Role = "secondary", preview: bool = False, **changes: Any
+) -> str:
+    """What the engine is told, nothing if the gate is open."""
+    asked = {"active": active, **changes}
+    region = run_program("secondary", asked, cluster=cluster, archive=archive or FakeArchive(), preview=preview)
+    cluster.asked.clear()
+    return region.call_hook("failover-gate")
+
+
+def test_a_primary_that_does_not_answer_may_be_replaced() -> None:
+    asked = answering()
+    assert ask(asked) == ""
+    assert f"url {PROBE}" in asked.asked
+
+
+def test_a_primary_that_answers_is_not_replaced_and_nothing_else_is_asked() -> None:
+    asked = answering(PROBE)
+    assert ask(asked) == ANSWERS
+    assert asked.asked == [f"url {PROBE}"]
+
+
+def test_where_nobody_can_ask_the_primary_the_takeover_warns_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    warnings: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", warnings.append)
+    asked = answering()
+    asked.reached = None
+    assert ask(asked) == ""
+    assert warnings == [f"whether the primary region still answers at {PROBE} could not be asked; going on"]
+    assert "database databases/app-database" in asked.asked, "all else is asked as ever"
+
+
+def test_a_primary_that_does_not_answer_is_nothing_to_warn_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    warnings: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", warnings.append)
+    assert ask(answering()) == ""
+    assert warnings == []
+
+
+def test_force_replaces_a_primary_that_answers_and_does_not_ask_it() -> None:
+    asked = answering(PROBE)
+    assert ask(asked, force=True) == ""
+    assert not [question for question in asked.asked if question.startswith("url")]
+
+
+def test_a_preview_starts_no_pod_to_ask_anybody() -> None:
+    asked = answering(PROBE)
+    assert ask(asked, preview=True) == ""
+    assert not [question for question in asked.asked if question.startswith("url")]
+
+
+def test_without_databases_two_regions_may_serve_for_a_while_and_nobody_is_asked() -> None:
+    asked = answering(PROBE)
+    asked.databases.clear()
+    assert ask(asked, databases=[], databasePasswords={}) == ""
+    assert not [question for question in asked.asked if question.startswith(("url", "database", "group"))]
+
+
+def test_another_url_may_stand_for_the_primary() -> None:
+    probe = "http://172.16.0.11/healthz"
+    assert ask(answering(PROBE), failover={"probe": probe}) == ""
+    assert f"still answers at {probe}," in ask(answering(probe), failover={"probe": probe})
+
+
+def test_nothing_is_touched_while_the_primary_answers() -> None:
+    reached, error = attempt_program(
+        "secondary", {"active": "secondary", "peerReady": True}, cluster=answering(PROBE), run_hooks=True
+    )
+    assert isinstance(error, HookRefusedError)
+    assert str(error) == ANSWERS
+    assert not [seen.name for seen in reached.custom() if seen.name.startswith(("failover", "schedules"))]
+
+
+def test_a_region_without_an_operator_does_not_take_over() -> None:
+    asked = answering()
+    asked.groups.discard("barmancloud.cnpg.io")
+    told = "its Barman Cloud plugin (k8s-dr:operators.barmanCloud) is not installed in this cluster; install it"
+    assert ask(asked).startswith(told)
+
+
+def test_every_reason_of_backups_and_databases_is_told_at_once() -> None:
+    told = ask(cluster(READY[0]), force=True)
+    assert "daily-full-us-east-1 has no Completed backup here" in told
+    asked = cluster(READY[0])
+    asked.databases.clear()
+    told = ask(asked, force=True)
+    assert "daily-full-us-east-1 has no Completed backup here" in told
+    assert "; database app-database has no standby in this cluster; " in told
+    assert "\n" not in told
+
+
+def test_a_standby_that_is_lost_is_told_with_the_operators_reason() -> None:
+    asked = answering()
+    asked.databases["app-database"] = {"status": {"phase": "Cluster is unrecoverable", "phaseReason": "no volume is left"}}
+    assert ask(asked, force=True) == "database app-database is not healthy here: Cluster is unrecoverable: no volume is left"
+
+
+def test_a_standby_with_a_ready_instance_is_promoted_with_force_though_it_is_not_healthy() -> None:
+    asked = answering()
+    asked.databases["app-database"] = {"status": {"phase": "Waiting for the instances to become active", "readyInstances": 2}}
+    words = "database app-database is not healthy here: Waiting for the instances to become active"
+    assert ask(asked) == f"{words}; {FORCE}"
+    assert ask(asked, force=True) == ""
+
+
+def test_a_standby_that_becomes_healthy_in_time_is_waited_for(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = answering()
+    asked.databases["app-database"] = {"status": {"phase": "Setting up primary"}}
+    sleep = clock.sleep
+
+    def heal(seconds: float) -> None:
+        sleep(seconds)
+        asked.databases["app-database"] = {"status": {"phase": HEALTHY}}
+
+    monkeypatch.setattr(clock, "sleep", heal)
+    assert ask(asked) == ""
+    assert clock.naps == [5.0]
+
+
+def test_a_standby_behind_the_rpo_of_the_tier_is_told_with_the_figure_and_force_takes_the_loss() -> None:
+    assert ask(*behind()) == (
+        "database app-database: WAL of 60 min 0 s has come into the archive that the standby has not replayed, and the RPO is "
+        f"5 min 0 s; is a segment missing in between, or does it still catch up? {FORCE}"
+    )
+    assert ask(*behind(), force=True) == ""
+
+
+def test_own_targets_and_another_tier_move_the_limit() -> None:
+    assert ask(*behind(), targets={"rpo": "2h"}) == ""
+    assert ask(*behind(), targets={"rpo": "59m"}) != ""
+    assert "the RPO is 30 s" in ask(*behind(), tier="warm-standby", **database(archiveTimeout="30s"))
+
+
+def test_a_preview_tells_what_is_behind_too() -> None:
+    assert "and the RPO is 5 min 0 s" in ask(*behind(), preview=True)
+
+
+def test_an_archive_that_cannot_be_read_closes_the_gate_and_force_does_not_ask_it() -> None:
+    unreadable = FakeArchive(error=ArchiveUnreadableError("s3://acme-database/cnpg/ cannot be listed: no"))
+    assert ask(answering(), unreadable) == f"s3://acme-database/cnpg/ cannot be listed: no; {FORCE}"
+    assert ask(answering(), unreadable, force=True) == ""
+
+
+def promoted() -> FakeCluster:
+    """A secondary whose database was promoted, and that serves."""
+    asked = FakeCluster(records={"serving": {"region": "us-west-2"}})
+    asked.databases["app-database"] = {"spec": {"replica": {"primary": "app-database-secondary"}}}
+    return asked
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("preview", [False, True])
+def test_a_region_whose_database_has_taken_writes_does_not_stand_by_and_no_force_gives_them_up(
+    preview: bool, force: bool
+) -> None:
+    assert ask(promoted(), active="primary", preview=preview, force=force) == (
+        "k8s-dr:active: database app-database was promoted here and has taken writes that the primary region does not have; it "
+        "cannot follow that one again. Keep it: pulumi config set active secondary -s secondary"
+    )
+
+
+CREATION_CHECKS = ("owner-creation-check", "archive-primary-creation-check", "archive-secondary-creation-check", "cluster-creation-check")
+
+
+def told_by_all(region: Recorder) -> set[str]:
+    return {region.call_hook(f"failover-databases-app-database-{hook}") for hook in CREATION_CHECKS}
+
+
+@pytest.mark.parametrize("stack", ["primary", "secondary"])
+def test_owner_archives_and_cluster_are_asked_alike_before_they_are_made(stack: Role) -> None:
+    assert told_by_all(run_program(stack, {"peerReady": True})) == {""}
+    used = FakeArchive(written={f"app-database-{stack}-g1"})
+    (told,) = told_by_all(run_program(stack, {"peerReady": True}, archive=used))
+    assert f"there is an archive of app-database-{stack}-g1 already" in told
+
+
+@pytest.mark.parametrize("stack", ["primary", "secondary"])
+def test_where_cluster_or_archive_cannot_be_asked_nothing_is_made(stack: Role) -> None:
+    asked = FakeCluster()
+    unreadable = FakeArchive(error=ArchiveUnreadableError("s3://acme-database/cnpg/ cannot be listed: no"))
+    (told,) = told_by_all(run_program(stack, {"peerReady": True}, cluster=asked, archive=unreadable))
+    assert told == "database app-database cannot be made: s3://acme-database/cnpg/ cannot be listed: no"
+    asked.error = ClusterUnreachableError("cluster prod does not answer")
+    (told,) = told_by_all(run_program(stack, {"peerReady": True}, cluster=asked))
+    assert told == "database app-database cannot be made: cluster prod does not answer"
+
+
+def test_a_standby_that_reads_the_primarys_bucket_is_made_once_its_backup_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    with mock_aws():
+        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="acme-database-us-east-1-123456789012")
+        region = run_program(
+            "secondary",
+            {**database(source="primary-bucket"), "peerReady": True},
+            archive=FakeArchive(lacking="the replica is not asked"),
+        )
+        (told,) = told_by_all(region)
+    assert f"there is no base backup of {SERVER} in s3://acme-database-us-east-1-123456789012/cnpg/{SERVER}/" in told

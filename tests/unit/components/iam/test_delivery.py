@@ -1,0 +1,232 @@
+"""The pipelines' roles: who may take them, and what they may do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
+
+from components.iam.delivery_policies import PIPELINES, Pipeline, Scope, permissions
+from settings.delivery import DeliverySettings
+from settings.names import Names
+from settings.roles import ROLES, Role
+from settings.topology import Topology
+from tests.examples import ROOT
+from tests.unit.recorder import Recorder, run_program
+
+REGIONS = {"primary": "us-east-1", "secondary": "us-west-2"}
+READING = ("Get", "List", "Describe", "Decrypt")
+
+
+def delivery(role: Role, **changes: Any) -> dict[str, Any]:
+    return {
+        "delivery": {
+            "repository": "acme/k8s-dr",
+            "stateBucket": f"acme-pulumi-{REGIONS[role]}",
+            "stateKeyArn": f"arn:aws:kms:{REGIONS[role]}:123456789012:key/1234abcd",
+            **changes,
+        }
+    }
+
+
+@pytest.fixture(scope="module", params=ROLES)
+def role(request: pytest.FixtureRequest) -> Role:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def delivered(role: Role) -> Recorder:
+    return run_program(role, delivery(role, clusterAccess=True))
+
+
+@pytest.fixture(params=PIPELINES)
+def pipeline(request: pytest.FixtureRequest) -> Pipeline:
+    return request.param
+
+
+def trusted(recorder: Recorder, pipeline: Pipeline) -> dict[str, Any]:
+    (found,) = [seen for seen in recorder.of("Role") if seen.name == f"delivery-{pipeline}"]
+    return json.loads(found.inputs["assumeRolePolicy"])
+
+
+def permitted(recorder: Recorder, pipeline: Pipeline) -> list[dict[str, Any]]:
+    """Every statement that the role has, of its own policy and of those that are attached to it."""
+    found = [seen for seen in recorder.of("RolePolicy") if seen.name == f"delivery-{pipeline}"]
+    found += [seen for seen in recorder.of("Policy") if seen.name == f"delivery-{pipeline}-reads"]
+    return [statement for policy in found for statement in json.loads(policy.inputs["policy"])["Statement"]]
+
+
+def actions(statements: list[dict[str, Any]]) -> Iterator[str]:
+    for statement in statements:
+        assert statement["Effect"] == "Allow"
+        yield from statement["Action"]
+
+
+class JsonFile(SingleFileSnapshotExtension):
+    """One document as IAM gets it."""
+
+    _write_mode = WriteMode.TEXT
+    file_extension = "json"
+
+    def serialize(self, data: Any, **_: Any) -> str:
+        return json.dumps(data, indent=2) + "\n"
+
+
+def test_the_documents_are_those_that_were_reviewed(delivered: Recorder, pipeline: Pipeline, snapshot: SnapshotAssertion) -> None:
+    documents = {"trust": trusted(delivered, pipeline), "permissions": permitted(delivered, pipeline)}
+    assert documents == snapshot(extension_class=JsonFile)
+
+
+def test_a_role_trusts_githubs_provider_and_exact_workflows_of_one_repository(delivered: Recorder, pipeline: Pipeline) -> None:
+    (statement,) = trusted(delivered, pipeline)["Statement"]
+    provider = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
+    assert statement["Principal"] == {"Federated": provider}
+    assert statement["Condition"].keys() == {"StringEquals"}, "a pattern would trust more than it says"
+    claims = statement["Condition"]["StringEquals"]
+    assert claims["token.actions.githubusercontent.com:aud"] == "sts.amazonaws.com"
+    for subject in claims["token.actions.githubusercontent.com:sub"]:
+        assert subject.startswith("repo:acme/k8s-dr:")
+        assert "*" not in subject
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "subjects"),
+    [
+        ("preview", ["repo:acme/k8s-dr:pull_request"]),
+        ("drift", ["repo:acme/k8s-dr:ref:refs/heads/main"]),
+        ("deploy", ["repo:acme/k8s-dr:environment:failover", "repo:acme/k8s-dr:environment:production"]),
+    ],
+)
+def test_no_pipeline_can_take_the_role_of_another(delivered: Recorder, pipeline: Pipeline, subjects: list[str]) -> None:
+    (statement,) = trusted(delivered, pipeline)["Statement"]
+    assert statement["Condition"]["StringEquals"]["token.actions.githubusercontent.com:sub"] == subjects
+
+
+@pytest.mark.parametrize("pipeline", ["preview", "drift"])
+def test_what_runs_unreviewed_or_by_night_can_only_read(delivered: Recorder, pipeline: Pipeline) -> None:
+    for action in actions(permitted(delivered, pipeline)):
+        assert action.partition(":")[2].startswith(READING), action
+
+
+def test_a_preview_reads_the_state_of_its_own_stack_and_the_traffic_flag_alone(delivered: Recorder, role: Role) -> None:
+    state, flag = f"arn:aws:s3:::acme-pulumi-{REGIONS[role]}", "arn:aws:s3:::acme-dr-flag-us-west-2-123456789012"
+    key = f"arn:aws:kms:{REGIONS[role]}:123456789012:key/1234abcd"
+    resources = {resource for statement in permitted(delivered, "preview") for resource in statement["Resource"]}
+    assert resources == {state, f"{state}/*", flag, f"{flag}/dr/active.json", key}
+
+
+def test_nothing_is_everything(delivered: Recorder, pipeline: Pipeline) -> None:
+    """`*` as a resource stands only where IAM knows no other for the action."""
+    for statement in permitted(delivered, pipeline):
+        assert all(not action.endswith(":*") for action in statement["Action"])
+        if "*" in statement["Resource"]:
+            assert set(statement["Action"]) <= {"kms:ListAliases", "route53:CreateHealthCheck"}
+
+
+def test_no_pipeline_is_given_what_is_in_a_backup(delivered: Recorder, pipeline: Pipeline) -> None:
+    """Of the databases' archives a deployment reads the labels, which say whether a standby can be made of them."""
+    objects = {"s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObjectVersion"}
+    for statement in permitted(delivered, pipeline):
+        if objects & set(statement["Action"]):
+            for resource in statement["Resource"]:
+                assert (
+                    resource.startswith("arn:aws:s3:::acme-pulumi-")
+                    or resource.endswith("/dr/active.json")
+                    or (set(statement["Action"]) == {"s3:GetObject"} and resource.endswith("/cnpg/*/backup.info"))
+                ), resource
+
+
+def test_a_deployment_deletes_no_bucket_and_no_key_and_changes_no_pipelines_role(delivered: Recorder, role: Role) -> None:
+    statements = permitted(delivered, "deploy")
+    assert not set(actions(statements)) & {"s3:DeleteBucket", "kms:ScheduleKeyDeletion", "kms:DisableKey", "kms:CreateKey"}
+    own = {f"arn:aws:iam::123456789012:role/acme-{pipeline}-{REGIONS[role]}" for pipeline in PIPELINES}
+    for statement in statements:
+        if own & set(statement["Resource"]):
+            assert all(action.partition(":")[2].startswith(READING) for action in statement["Action"])
+        assert not any(action.startswith("iam:") and "*" in "".join(statement["Resource"]) for action in statement["Action"])
+
+
+def test_only_the_secondary_moves_the_traffic(delivered: Recorder, role: Role) -> None:
+    flag = "arn:aws:s3:::acme-dr-flag-us-west-2-123456789012/dr/active.json"
+    writers = [each for each in permitted(delivered, "deploy") if "s3:PutObject" in each["Action"] and flag in each["Resource"]]
+    assert bool(writers) == (role == "secondary")
+
+
+def test_the_longest_policies_are_not_too_long_for_iam(role: Role, pipeline: Pipeline) -> None:
+    """IAM counts 10,240 characters of a role's own policies, and 6,144 of one that is attached, without white space."""
+    topology = {
+        "organization": "a" * 20,
+        "accountId": "123456789012",
+        "regions": {"primary": "ap-southeast-1", "secondary": "ap-northeast-1"},
+    }
+    scope = Scope(
+        names=Names(topology=Topology.model_validate(topology), role=role),
+        delivery=DeliverySettings(
+            repository="acme/k8s-dr", state_bucket="s" * 63, state_key_arn=f"arn:aws:kms:{'r' * 14}:{'1' * 12}:key/{'k' * 36}"
+        ),
+        zone_id="Z" * 21,
+        hosts=[f"{'h' * 40}-{number}.example.com" for number in range(30)],
+        cluster="c" * 100,
+        node_role="n" * 64,
+        given_roles=[f"arn:aws:iam::123456789012:role/{'r' * 64}"] * 3,
+        static_users=True,
+    )
+    text = json.dumps(permissions(pipeline, scope), separators=(",", ":"))
+    assert len(text) < (6_144 if pipeline == "drift" else 10_240)
+
+
+def test_the_primary_makes_the_provider_and_the_secondary_uses_it() -> None:
+    (provider,) = run_program("primary", delivery("primary")).of("OpenIdConnectProvider")
+    assert provider.inputs == {"clientIdLists": ["sts.amazonaws.com"], "url": "https://token.actions.githubusercontent.com"}
+    assert provider.protect
+    assert not run_program("secondary", delivery("secondary")).of("OpenIdConnectProvider")
+    assert not run_program("primary", delivery("primary", createProvider=False)).of("OpenIdConnectProvider")
+
+
+def test_the_role_that_deploys_administers_an_eks_cluster_if_that_is_wanted(delivered: Recorder, role: Role) -> None:
+    (association,) = delivered.of("AccessPolicyAssociation")
+    assert association.inputs["principalArn"] == "arn:aws:mock::delivery-deploy"
+    assert association.inputs["policyArn"].endswith("/AmazonEKSClusterAdminPolicy")
+    assert "delivery-cluster" in association.depends_on
+    assert not run_program(role, delivery(role)).of("AccessEntry")
+
+
+def test_what_is_about_eks_is_left_out_where_the_cluster_is_not() -> None:
+    own = {"context": "prod", "name": "prod", "distribution": "self-managed", "nodeRole": "nodes-use1"}
+    seen = run_program("primary", {**delivery("primary", clusterAccess=True), "cluster": own, "identity": "instance-profile"})
+    statements = permitted(seen, "deploy")
+    assert not any(action.startswith("eks:") for action in actions(statements))
+    assert not seen.of("AccessEntry")
+    (attach,) = [statement for statement in statements if "iam:AttachRolePolicy" in statement["Action"]]
+    assert "arn:aws:iam::123456789012:role/nodes-use1" in attach["Resource"]
+    assert attach["Condition"]["ArnEquals"]["iam:PolicyARN"], "any other policy could be attached to the nodes"
+
+
+def test_a_session_outlasts_the_longest_step_of_a_failover(delivered: Recorder) -> None:
+    sessions = {seen.name: seen.inputs.get("maxSessionDuration") for seen in delivered.of("Role")}
+    assert sessions["delivery-deploy"] == 6 * 3600
+    assert sessions["delivery-preview"] is None
+
+
+def test_a_failover_touches_no_role_of_a_pipeline() -> None:
+    def roles(active: str) -> list[dict[str, Any]]:
+        seen = run_program("secondary", {**delivery("secondary"), "active": active})
+        return [each.inputs for each in seen.seen if each.name.startswith("delivery")]
+
+    assert roles("primary") == roles("secondary")
+
+
+def test_without_a_repository_there_are_no_roles() -> None:
+    assert not [seen for seen in run_program("primary").seen if seen.name.startswith("delivery")]
+
+
+@pytest.mark.parametrize("name", ["deploy", "failover"])
+def test_the_environments_of_the_workflows_are_those_that_are_trusted_by_default(name: str) -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / f"{name}.yml").read_text())
+    environments = {job["environment"] for job in workflow["jobs"].values() if "environment" in job}
+    assert environments == {"production" if name == "deploy" else "failover"}

@@ -1,0 +1,163 @@
+"""The traffic flag is read where the secondary wrote it. A region that is dead blocks nobody; not being allowed to read does."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+from werkzeug.serving import make_server
+
+from components.traffic.flag import Flag, parse
+from components.traffic.flag_object import FlagUnreadableError, read_flag
+from settings.model import Aws
+from settings.names import FLAG_KEY, Names
+from settings.roles import Role
+from settings.topology import Regions, Topology
+
+TOPOLOGY = Topology(organization="acme", account_id="123456789012", regions=Regions(primary="us-east-1", secondary="us-west-2"))
+NAMES = Names(topology=TOPOLOGY, role="primary")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    moto.start()
+    host, port = moto.get_host_and_port()
+    yield f"http://{host}:{port}"
+    moto.stop()
+
+
+@pytest.fixture
+def aws(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Aws:
+    """The endpoint, with credentials in the environment and nothing of whoever runs the tests."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    return Aws(endpoint=server)
+
+
+def write(aws: Aws, content: str | None) -> None:
+    s3 = boto3.client("s3", endpoint_url=aws.endpoint, region_name="us-west-2")
+    with suppress(s3.exceptions.BucketAlreadyOwnedByYou):
+        s3.create_bucket(Bucket=NAMES.flag_bucket, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+    if content is None:
+        s3.delete_object(Bucket=NAMES.flag_bucket, Key=FLAG_KEY)
+    else:
+        s3.put_object(Bucket=NAMES.flag_bucket, Key=FLAG_KEY, Body=content.encode())
+
+
+def test_a_flag_that_was_never_written_says_nothing(aws: Aws) -> None:
+    assert read_flag(NAMES, aws) is None  # not even its bucket is there
+    write(aws, None)
+    assert read_flag(NAMES, aws) is None
+
+
+@pytest.mark.parametrize("region", ["primary", "secondary"])
+def test_what_the_program_writes_is_what_it_reads(aws: Aws, region: Role) -> None:
+    write(aws, Flag(active=region).content())
+    assert read_flag(NAMES, aws) == Flag(active=region)
+
+
+def test_a_flag_that_a_person_wrote_with_a_space_says_what_it_means(aws: Aws) -> None:
+    write(aws, '{"active": "secondary"}')
+    assert read_flag(NAMES, aws) == Flag(active="secondary")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason", "serves"),
+    [
+        ('{"active":"tertiary"}', "has active 'tertiary'", "primary"),
+        ("secondary", "is not JSON", "primary"),
+        ('{"active":"secondary","since":"noon"}', "has an unknown field 'since'", "secondary"),
+        ("", "is not JSON", "primary"),
+    ],
+)
+def test_a_flag_that_says_something_else_is_refused_with_the_command_that_mends_it(
+    aws: Aws, content: str, reason: str, serves: Role
+) -> None:
+    write(aws, content)
+    with pytest.raises(FlagUnreadableError) as refused:
+        read_flag(NAMES, aws)
+    told = str(refused.value)
+    assert told.startswith(f"the traffic flag s3://{NAMES.flag_bucket}/{FLAG_KEY} ")
+    assert reason in told
+    assert f"users are sent to the {serves}" in told
+    mended = re.search(r"printf '(.*?)' \| aws s3 cp - s3://(\S+) --region us-west-2", told)
+    assert mended
+    assert parse(mended[1]) == Flag(active=serves)
+    assert mended[2] == f"{NAMES.flag_bucket}/{FLAG_KEY}"
+    assert "\n" not in told
+
+
+def test_a_flag_that_is_not_text_is_refused(aws: Aws) -> None:
+    boto3.client("s3", endpoint_url=aws.endpoint, region_name="us-west-2").put_object(
+        Bucket=NAMES.flag_bucket, Key=FLAG_KEY, Body=b"\xff\xfe"
+    )
+    with pytest.raises(FlagUnreadableError, match="is not JSON"):
+        read_flag(NAMES, aws)
+
+
+def test_a_region_that_does_not_answer_says_nothing(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "9")  # a person's own patience must not become ours
+    started = time.monotonic()
+    assert read_flag(NAMES, Aws(endpoint="http://127.0.0.1:1")) is None
+    assert time.monotonic() - started < 5
+
+
+def test_a_region_that_takes_the_question_and_never_answers_says_nothing(aws: Aws) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        started = time.monotonic()
+        assert read_flag(NAMES, Aws(endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}")) is None
+        assert time.monotonic() - started < 10
+
+
+def test_an_operator_without_the_right_to_read_is_told_which(aws: Aws) -> None:
+    with refusing("403 Forbidden", "AccessDenied") as endpoint, pytest.raises(FlagUnreadableError) as told:
+        read_flag(NAMES, Aws(endpoint=endpoint))
+    assert str(told.value).startswith(f"the traffic flag s3://{NAMES.flag_bucket}/{FLAG_KEY} cannot be read (")
+    assert "AccessDenied" in str(told.value)
+    assert str(told.value).endswith("allow s3:GetObject on it, and s3:ListBucket on its bucket")
+    assert "\n" not in str(told.value)
+
+
+def test_an_unknown_profile_is_no_answer(aws: Aws) -> None:
+    with pytest.raises(FlagUnreadableError, match="nobody"):
+        read_flag(NAMES, Aws(endpoint=aws.endpoint, profile="nobody"))
+
+
+def test_missing_credentials_are_no_answer(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(FlagUnreadableError, match="credentials"):
+        read_flag(NAMES, aws)
+
+
+@contextmanager
+def refusing(status: str, code: str) -> Iterator[str]:
+    """An S3 that answers every request with one error."""
+    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>no</Message></Error>".encode()
+
+    def answer(_: object, start: Callable[[str, list[tuple[str, str]]], object]) -> list[bytes]:
+        start(status, [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
+        return [body]
+
+    server = make_server("127.0.0.1", 0, answer, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

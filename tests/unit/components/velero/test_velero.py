@@ -1,0 +1,220 @@
+"""Velero in a cluster: installed by plain resources, reading both regions' backups from the region's own bucket."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from components.velero.specs import crd_job_name
+from settings.names import fitting
+from settings.roles import Role
+from tests.examples import KEYS, PASSWORD, STATIC
+from tests.unit.components.conftest import Program
+from tests.unit.recorder import Recorder, Seen, is_secret, revealed, run_program
+
+BUCKET = {"primary": "acme-velero-us-east-1-123456789012", "secondary": "acme-velero-us-west-2-123456789012"}
+REGION = {"primary": "us-east-1", "secondary": "us-west-2"}
+OWNERS = "the password of the database's owner"
+
+
+def pod(seen: Seen) -> dict[str, Any]:
+    return dict(seen.spec["template"]["spec"])
+
+
+def containers(recorder: Recorder) -> list[tuple[str, dict[str, Any]]]:
+    """Each container that the stack runs, with the name of what runs it."""
+    return [
+        (seen.name, container)
+        for seen in recorder.custom()
+        if seen.kind in ("Deployment", "DaemonSet", "Job")
+        for container in (*pod(seen).get("initContainers", ()), *pod(seen)["containers"])
+    ]
+
+
+def test_both_locations_are_on_the_regions_own_bucket_below_the_writers_prefix(
+    combination: tuple[Role, Role], recorder: Recorder
+) -> None:
+    stack, _ = combination
+    peer = "secondary" if stack == "primary" else "primary"
+    own, other = recorder["velero-own"], recorder["velero-peer"]
+    assert own.metadata["name"] == "own"
+    assert other.metadata["name"] == "peer"
+    assert own.spec["objectStorage"] == {"bucket": BUCKET[stack], "prefix": f"velero/{stack}"}
+    assert other.spec["objectStorage"] == {"bucket": BUCKET[stack], "prefix": f"velero/{peer}"}
+    assert own.spec["config"] == other.spec["config"] == {"region": REGION[stack]}
+
+
+def test_the_own_location_is_written_by_default_and_the_peers_only_read(recorder: Recorder) -> None:
+    assert (recorder["velero-own"].spec["accessMode"], recorder["velero-own"].spec["default"]) == ("ReadWrite", True)
+    assert (recorder["velero-peer"].spec["accessMode"], recorder["velero-peer"].spec["default"]) == ("ReadOnly", False)
+
+
+def test_each_region_reads_below_the_prefix_that_the_other_replicates(program: Program) -> None:
+    for stack, peer in (("primary", "secondary"), ("secondary", "primary")):
+        (rule,) = program(peer, "primary")["storage-velero-replication"].inputs["rules"]
+        read = program(stack, "primary")["velero-peer"].spec["objectStorage"]
+        assert rule["filter"]["prefix"] == f"{read['prefix']}/"
+        assert rule["destination"]["bucket"] == f"arn:aws:s3:::{read['bucket']}"
+
+
+def test_a_location_counts_as_made_when_velero_has_found_it_available(recorder: Recorder) -> None:
+    for name in ("velero-own", "velero-peer"):
+        assert recorder[name].metadata["annotations"] == {"pulumi.com/waitFor": "jsonpath={.status.phase}=Available"}
+        assert {"velero-server", "storage-velero"} <= recorder[name].depends_on
+
+
+def test_the_repository_password_is_the_same_in_both_regions_and_a_secret(program: Program) -> None:
+    seen = [
+        program(stack, active)["velero-repository-password"].inputs["stringData"]
+        for stack in ("primary", "secondary")
+        for active in ("primary", "secondary")
+    ]
+    assert all(map(is_secret, seen))
+    assert [revealed(data) for data in seen] == [{"repository-password": PASSWORD}] * 4
+
+
+def test_the_password_and_the_crds_are_there_before_the_server_starts(recorder: Recorder) -> None:
+    needed = {"velero-repository-password", "velero-crds", "velero-account", "velero-admin"}
+    assert needed <= recorder["velero-server"].depends_on
+    assert needed <= recorder["velero-node-agent"].depends_on
+    assert {"velero-account", "velero-admin"} <= recorder["velero-crds"].depends_on
+
+
+def test_the_servers_default_location_is_the_own_one(recorder: Recorder) -> None:
+    (server,) = pod(recorder["velero-server"])["containers"]
+    assert "--default-backup-storage-location=own" in server["args"]
+
+
+def test_the_crds_come_from_the_pinned_image_itself(recorder: Recorder) -> None:
+    (installer,) = pod(recorder["velero-crds"])["containers"]
+    (server,) = pod(recorder["velero-server"])["containers"]
+    assert installer["image"] == server["image"]
+    assert installer["command"] + installer["args"] == ["/velero", "install", "--crds-only", "--apply"]
+    assert recorder["velero-crds"].metadata["name"] == "velero-crds-v1-18-3"
+
+
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        ("docker.io/velero/velero:v1.18.3", "velero-crds-v1-18-3"),
+        ("registry.example.com:5000/velero:v1.18.3_acme.1", "velero-crds-v1-18-3-acme-1"),
+        ("docker.io/velero/velero:v1.19.0@sha256:0123456789abcdef", "velero-crds-v1-19-0"),
+        (f"docker.io/velero/velero:{'v1' * 40}", fitting(f"velero-crds-{'v1' * 40}")),
+    ],
+)
+def test_the_crd_installers_name_carries_the_version_and_no_dots(image: str, name: str) -> None:
+    assert crd_job_name(image) == name
+
+
+def test_a_new_version_runs_the_crd_installer_again() -> None:
+    upgraded = run_program("secondary", {"images": {"velero": "docker.io/velero/velero:v1.19.0"}})
+    assert upgraded["velero-crds"].metadata["name"] == "velero-crds-v1-19-0"
+
+
+def test_images_from_a_registry_of_ones_own_reach_every_container() -> None:
+    images = {
+        "velero": "registry.example.com/velero:v1.18.3",
+        "veleroPluginForAws": "registry.example.com/plugin:v1.14.3",
+        "kubectl": "registry.example.com/kubectl:v1.37.2",
+    }
+    workloads = [{"namespace": "production", "replicas": 3, "names": ["deployment/a", "deployment/b"], "check": {"service": "a"}}]
+    takeover = run_program("secondary", {"active": "secondary", "images": images, "workloads": workloads})
+    used = containers(takeover)
+    assert len(used) == 11
+    assert {container["image"] for _, container in used} == set(images.values())
+
+
+def test_nothing_runs_a_shell_but_what_confirms_a_promotion_with_psql(recorder: Recorder) -> None:
+    with_shell = {
+        name for name, container in containers(recorder) if [word for word in container.get("command", []) if word.endswith("sh")]
+    }
+    assert with_shell <= {"failover-databases-app-database-promoted"}
+
+
+def test_without_static_credentials_no_credentials_file_switches_the_role_off(recorder: Recorder) -> None:
+    assert "velero-credentials" not in recorder.names()
+    for name in ("velero-server", "velero-node-agent"):
+        (container,) = pod(recorder[name])["containers"]
+        assert "AWS_SHARED_CREDENTIALS_FILE" not in [variable["name"] for variable in container["env"]]
+
+
+def test_static_credentials_are_a_secret_that_server_and_node_agent_mount() -> None:
+    region = run_program("secondary", STATIC)
+    data = region["velero-credentials"].inputs["stringData"]
+    assert is_secret(data)
+    assert revealed(data)["cloud"] == (
+        f"[default]\naws_access_key_id={KEYS['accessKeyId']}\naws_secret_access_key={KEYS['secretAccessKey']}\n"
+    )
+    for name in ("velero-server", "velero-node-agent"):
+        (container,) = pod(region[name])["containers"]
+        assert {"name": "AWS_SHARED_CREDENTIALS_FILE", "value": "/credentials/cloud"} in container["env"]
+        assert {"name": "cloud-credentials", "mountPath": "/credentials"} in container["volumeMounts"]
+        assert "velero-credentials" in region[name].depends_on
+
+
+def test_a_secret_setting_appears_in_no_input_in_clear_text() -> None:
+    region = run_program(
+        "secondary", {"active": "secondary", "peerReady": True, "databasePasswords": {"app-database": OWNERS}, **STATIC}
+    )
+
+    def clear(value: Any) -> str:
+        if is_secret(value):
+            return ""
+        if isinstance(value, dict):
+            return " ".join(map(clear, value.values()))
+        return " ".join(map(clear, value)) if isinstance(value, list) else str(value)
+
+    shown = " ".join(clear(seen.inputs) for seen in region.seen) + str(region.outputs)
+    assert not [secret for secret in (PASSWORD, OWNERS, *KEYS.values()) if secret in shown]
+
+
+def test_the_role_of_a_service_account_is_an_annotation() -> None:
+    arn = "arn:aws:iam::123456789012:role/velero"
+    cluster = {"context": "prod-usw2", "name": "prod-usw2", "distribution": "eks", "oidcIssuer": "oidc.example.com"}
+    region = run_program("secondary", {"identity": "irsa", "cluster": {**cluster, "veleroRoleArn": arn}})
+    assert region["velero-account"].metadata["annotations"] == {"eks.amazonaws.com/role-arn": arn}
+
+
+def test_a_cluster_with_a_velero_of_its_own_gets_the_locations_and_schedules_alone() -> None:
+    region = run_program("secondary", {"velero": {"managed": False}})
+    assert {name for name in region.names() if name.startswith(("velero", "schedules"))} == {
+        "velero-own",
+        "velero-peer",
+        "schedules-volume-policy",
+        "schedules-daily-full",
+        "schedules-hourly-critical",
+    }
+    assert region["velero-own"].depends_on == {"storage-velero"}
+
+
+def test_the_kubelets_directory_is_a_setting() -> None:
+    region = run_program("secondary", {"velero": {"kubeletRoot": "/var/data/kubelet"}})
+    paths = {volume["name"]: volume.get("hostPath") for volume in pod(region["velero-node-agent"])["volumes"]}
+    assert paths["host-pods"] == {"path": "/var/data/kubelet/pods"}
+    assert paths["host-plugins"] == {"path": "/var/data/kubelet/plugins"}
+
+
+def test_an_endpoint_in_place_of_aws_reaches_the_provider_and_both_locations() -> None:
+    endpoint = "http://minio.example.com:9000"
+    region = run_program("secondary", {"aws": {"endpoint": endpoint}})
+    provider = region["aws"].inputs
+    assert f'"s3":"{endpoint}"' in provider["endpoints"].replace(" ", "")
+    assert provider["s3UsePathStyle"] == provider["skipCredentialsValidation"] == "true"
+    for name in ("velero-own", "velero-peer"):
+        assert region[name].spec["config"] == {
+            "region": "us-west-2",
+            "s3Url": endpoint,
+            "s3ForcePathStyle": "true",
+            "checksumAlgorithm": "",
+        }
+
+
+def test_a_store_that_locks_gets_the_checksums_without_which_it_takes_nothing() -> None:
+    lock = {"objectLock": {"mode": "GOVERNANCE", "days": 30}}
+    region = run_program("secondary", {"aws": {"endpoint": "http://minio.example.com:9000"}, "storage": lock})
+    assert "checksumAlgorithm" not in region["velero-own"].spec["config"]
+
+
+def test_a_profile_of_the_shared_configuration_reaches_the_provider() -> None:
+    assert run_program("secondary", {"aws": {"profile": "dr"}})["aws"].inputs["profile"] == "dr"
