@@ -54,7 +54,7 @@ def revealed(value: Any) -> Any:
 class Seen:
     """One registered resource. `provider` is the name of its explicit provider, empty for a default one; `hooks` maps the
     moment, as in `before_create`, to the names of its hooks; `timeout` and `update_timeout` are how long its creation and its
-    update may take."""
+    update may take; `source` is where the program makes it, a file's URI and a line."""
 
     urn: str
     type: str
@@ -70,6 +70,7 @@ class Seen:
     replacement_trigger: Any
     timeout: str
     update_timeout: str
+    source: tuple[str, int]
 
     @property
     def kind(self) -> str:
@@ -165,6 +166,7 @@ class Recorder(mocks.MockMonitor):
                 replacement_trigger=trigger,
                 timeout=request.customTimeouts.create,
                 update_timeout=request.customTimeouts.update,
+                source=_source_of(request.stackTrace.frames),
             )
         )
 
@@ -329,6 +331,11 @@ def _struct(values: dict[str, Any]) -> struct_pb2.Struct:
     struct = struct_pb2.Struct()
     struct.update(values)
     return struct
+
+
+def _source_of(frames: Sequence[Any]) -> tuple[str, int]:
+    """The innermost frame that is not of a package: the engine's own choice is a provider's constructor for providers."""
+    return next(((frame.pc.uri, frame.pc.line) for frame in frames if "/site-packages/" not in frame.pc.uri), ("", 0))
 
 
 def _name_of(urn: str) -> str:

@@ -1,0 +1,137 @@
+"""The program in every form that a configuration can give it: what it can register at all, for tests that look at everything."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from pulumi.runtime import mocks
+
+from components.operators import Operators, OperatorsArgs
+from settings.images import Images
+from settings.model import Operators as Settings
+from tests.examples import KEYS, PASSWORD, STATIC
+from tests.unit.components.alone import registered
+from tests.unit.components.halves import STREAMING
+from tests.unit.recorder import COMBINATIONS, Answers, Recorder, deployed, run_program
+
+ACCOUNT = "123456789012"
+KEY_ID = "1234abcd-12ab-34cd-56ef-1234567890ab"
+_ISSUER = "oidc.example.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE"
+_DATABASE: dict[str, Any] = {"name": "app-database", "namespace": "databases"}
+_ALIAS = {"name": "lb.us-east-1.elb.amazonaws.com", "zoneId": "Z35SXDOTRQ7X7K"}
+_CHECK = {"service": "web", "port": 8080, "path": "/ready"}
+
+
+def _cluster(**changes: Any) -> dict[str, Any]:
+    return {"cluster": {"context": "prod", "name": "prod", "distribution": "self-managed", **changes}}
+
+
+def _dns(**changes: Any) -> dict[str, Any]:
+    return {"dns": {"zoneId": "Z0123456789ABCDEFGHIJ", "names": ["app.example.com", "example.com"], **changes}}
+
+
+def _delivery(**changes: Any) -> dict[str, Any]:
+    return {"delivery": {"repository": "acme/k8s-dr", "stateBucket": "acme-pulumi-state", **changes}}
+
+
+def _databases(*databases: dict[str, Any]) -> dict[str, Any]:
+    return {"databases": list(databases), "databasePasswords": {database["name"]: PASSWORD for database in databases}}
+
+
+CONFIGURATIONS: dict[str, dict[str, Any]] = {
+    "as it is committed": {},
+    "EKS with all that can be added": {
+        **_cluster(distribution="eks", podIdentityAgent=True, veleroRoleArn=f"arn:aws:iam::{ACCOUNT}:role/velero"),
+        **_delivery(clusterAccess=True, stateKeyArn=f"arn:aws:kms:us-east-1:{ACCOUNT}:key/{KEY_ID}"),
+        **_databases({**_DATABASE, **STREAMING, "parameters": {"max_connections": "200"}}, {**_DATABASE, "name": "orders"}),
+        "tier": "pilot-light",
+        "endpoint": _ALIAS,
+        "peerReady": True,
+        "storage": {
+            "objectLock": {"mode": "GOVERNANCE", "days": 30},
+            "etcdSnapshotDays": 90,
+            "accessLogs": True,
+            "replicationTimeControl": True,
+        },
+        "storageClass": {"managed": True},
+        "workloads": [
+            {"namespace": "shop", "names": ["deployment/web", "statefulset/cart"], "replicas": 3, "check": _CHECK},
+            {"namespace": "back-office", "replicas": 1},
+        ],
+    },
+    "roles by the cluster's own issuer": {
+        **_cluster(oidcIssuer=_ISSUER, kubeconfig="/etc/kubeconfig"),
+        **_databases(
+            {**_DATABASE, "instances": 1, "walStorage": None, "podMonitor": False, "source": "primary-bucket"},
+            {**_DATABASE, "name": "orders", "namespace": "shop", "createNamespace": False, "antiAffinity": "preferred"},
+        ),
+        **_dns(mode="record"),
+        "identity": "irsa",
+        "backups": [{"name": "all", "cron": "0 3 * * *", "keep": "24h"}],
+        "peerReady": True,
+        "storage": {"replicationMetrics": True},
+    },
+    "access keys, at an endpoint of its own": {
+        **_cluster(),
+        **_delivery(createProvider=False),
+        **_dns(mode="record"),
+        **STATIC,
+        "staticCredentials": {"velero": KEYS, "database": KEYS, "etcd": KEYS},
+        "aws": {"endpoint": "http://s3.example.com:5000", "profile": "dr"},
+        "endpoint": _ALIAS,
+        "peerReady": True,
+    },
+    "the nodes' role": {
+        **_cluster(nodeRole="nodes"),
+        **_delivery(),
+        "identity": "instance-profile",
+        "aws": {"endpoint": "https://s3.example.com"},
+        "peerReady": True,
+        "storage": {"objectLock": {"mode": "COMPLIANCE", "days": 7}},
+    },
+    "nothing in the region that stands by, and Velero that somebody else installed": {
+        "tier": "backup-restore",
+        "velero": {"managed": False},
+        "peerReady": True,
+    },
+    "both regions serve": {
+        **_databases({**_DATABASE, **STREAMING}),
+        **_dns(check={"protocol": "http", "path": "/health"}),
+        "tier": "active-active",
+        "failover": {"probe": "https://primary.example.com/"},
+        "peerReady": True,
+    },
+    "both regions serve, at the top of a zone": {
+        **_databases(),
+        **_dns(),
+        "tier": "active-active",
+        "endpoint": _ALIAS,
+        "peerReady": True,
+    },
+}
+"""As changes to the committed stacks, by what is special about each."""
+
+
+class _Aws(Answers):
+    """Answers with ids and ARNs of keys in the form that AWS gives them, for they are inputs of others."""
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        identifier, outputs = super().new_resource(args)
+        if args.typ == "aws:kms/key:Key":
+            outputs |= {"keyId": KEY_ID, "arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/{KEY_ID}"}
+        return identifier, outputs
+
+
+@cache
+def every_program() -> dict[str, Recorder]:
+    """Each configuration in each of the four combinations of stack and serving region, and the operators alone, for the program
+    looks for their charts on disk. By words that say which it is. Shared by all tests of a process: read, change nothing."""
+    programs = {
+        f"{name}, {stack} while {serving} serves": run_program(stack, {**deployed(serving), **changes}, answers=_Aws())
+        for name, changes in CONFIGURATIONS.items()
+        for stack, serving in COMBINATIONS
+    }
+    settings = Settings(cert_manager=True, cloudnative_pg=True, barman_cloud=True)
+    operators = OperatorsArgs(settings=settings, images=Images())
+    return {**programs, "operators": registered(lambda: Operators("operators", operators))}
