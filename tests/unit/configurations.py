@@ -7,12 +7,10 @@ from typing import Any
 
 from pulumi.runtime import mocks
 
-from components.operators import Operators, OperatorsArgs
-from settings.images import Images
-from settings.model import Operators as Settings
+from settings.model import OperatorsSettings
 from tests.examples import KEYS, PASSWORD, STATIC
-from tests.unit.components.alone import registered
-from tests.unit.components.halves import STREAMING
+from tests.unit.components.database.sides import STREAMING
+from tests.unit.components.operators.installed import installed
 from tests.unit.recorder import COMBINATIONS, Answers, Recorder, deployed, run_program
 
 ACCOUNT = "123456789012"
@@ -132,6 +130,5 @@ def every_program() -> dict[str, Recorder]:
         for name, changes in CONFIGURATIONS.items()
         for stack, serving in COMBINATIONS
     }
-    settings = Settings(cert_manager=True, cloudnative_pg=True, barman_cloud=True)
-    operators = OperatorsArgs(settings=settings, images=Images())
-    return {**programs, "operators": registered(lambda: Operators("operators", operators))}
+    settings = OperatorsSettings(cert_manager=True, cloudnative_pg=True, barman_cloud=True)
+    return {**programs, "operators": installed(settings)}

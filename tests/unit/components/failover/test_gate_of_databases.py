@@ -206,7 +206,12 @@ def test_a_region_whose_database_has_taken_writes_does_not_stand_by_and_no_force
     )
 
 
-CREATION_CHECKS = ("owner-creation-check", "archive-primary-creation-check", "archive-secondary-creation-check", "cluster-creation-check")
+CREATION_CHECKS = (
+    "owner-creation-check",
+    "archive-primary-creation-check",
+    "archive-secondary-creation-check",
+    "cluster-creation-check",
+)
 
 
 def told_by_all(region: Recorder) -> set[str]:

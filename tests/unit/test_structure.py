@@ -1,0 +1,102 @@
+"""Imports point one way: a folder stands on those below it, and nothing of the program knows the lab or its tests."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.examples import ROOT
+
+STANDS_ON: dict[str, set[str]] = {
+    "kube": set(),
+    "iam": set(),
+    "operators": set(),
+    "storage": {"iam"},
+    "etcd": {"iam"},
+    "velero": {"iam", "kube"},
+    "database": {"iam", "kube"},
+    "traffic": {"iam", "storage"},
+    "failover": {"database", "velero", "traffic", "kube"},
+}
+"""Each folder of components/ and the others that it may import. What stands beside the folders wires them and may import all."""
+
+PROGRAM = ("settings", "components", "charts")
+"""What `pulumi up` loads. No lab, no test, no script."""
+
+
+def sources(folder: str) -> Iterator[tuple[Path, ast.Module]]:
+    for file in sorted((ROOT / folder).rglob("*.py")):
+        if ".venv" not in file.parts:
+            yield file.relative_to(ROOT), ast.parse(file.read_text())
+
+
+def imported(tree: ast.Module) -> set[str]:
+    """Every module that is imported, wherever in the file, and what is imported from it as `module.name`."""
+    modules: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "a relative import hides where it points"
+            modules |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return modules
+
+
+def folders(tree: ast.Module) -> set[str]:
+    """The folders of components/ that a file imports from."""
+    return {module.split(".")[1] for module in imported(tree) if module.startswith("components.")} & STANDS_ON.keys()
+
+
+def test_every_folder_has_its_place_in_the_order() -> None:
+    assert {file.parts[1] for file, _ in sources("components") if len(file.parts) > 2} == set(STANDS_ON)
+
+
+@pytest.mark.parametrize("folder", STANDS_ON)
+def test_no_arrow_points_back_up(folder: str) -> None:
+    arrows = {(str(file), target) for file, tree in sources(f"components/{folder}") for target in folders(tree) - {folder}}
+    assert not {arrow for arrow in arrows if arrow[1] not in STANDS_ON[folder]}
+    assert {target for _, target in arrows} == STANDS_ON[folder], "an arrow that nobody needs any more"
+
+
+def test_the_order_has_no_circle() -> None:
+    left = dict(STANDS_ON)
+    while ready := {folder for folder, below in left.items() if not below & left.keys()}:
+        left = {folder: below for folder, below in left.items() if folder not in ready}
+    assert not left
+
+
+def test_no_folder_imports_what_wires_the_folders() -> None:
+    wiring = {file.stem for file, _ in sources("components") if len(file.parts) == 2} - {"__init__"}
+    assert wiring == {"region", "providers", "outputs", "preflight"}
+    for file, tree in sources("components"):
+        if len(file.parts) > 2:
+            assert not [module for module in imported(tree) if module.startswith(tuple(f"components.{name}." for name in wiring))]
+
+
+@pytest.mark.parametrize("folder", PROGRAM)
+def test_the_program_knows_neither_lab_nor_tests(folder: str) -> None:
+    for file, tree in sources(folder):
+        assert not {module.split(".")[0] for module in imported(tree)} & {"lab", "tests", "policy", "scripts"}, file
+
+
+def test_settings_know_no_component_and_no_resource() -> None:
+    for file, tree in sources("settings"):
+        modules = imported(tree)
+        assert not {module for module in modules if module.startswith(("components", "pulumi_"))}, file
+        assert {module for module in modules if module.startswith("pulumi")} <= {"pulumi.runtime.config"}, file
+
+
+def test_components_never_read_the_configuration() -> None:
+    for file, tree in sources("components"):
+        assert not {module for module in imported(tree) if module.startswith("pulumi.runtime.config")}, file
+        asked = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "Config"]
+        assert not [node for node in asked if isinstance(node.value, ast.Name) and node.value.id == "pulumi"], file
+
+
+def test_stand_ins_are_imported_by_the_lab_alone() -> None:
+    for folder in (*PROGRAM, "scripts"):
+        for file, tree in sources(folder):
+            assert not [module for module in imported(tree) if module.startswith("lab.standins")], file
