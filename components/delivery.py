@@ -44,11 +44,11 @@ class DeliveryArgs:
             zone_id=settings.dns.zone_id,
             hosts=settings.dns.names,
             cluster=cluster.name if cluster.distribution == "eks" else None,
-            node_role=cluster.node_role if settings.identity == "instance-profile" else None,
+            node_role=cluster.node_role if settings.identity_mode == "instance-profile" else None,
             given_roles=[
                 arn for arn in (cluster.velero_role_arn, cluster.database_role_arn, cluster.etcd_role_arn) if arn is not None
             ],
-            static_users=settings.identity == "static",
+            static_users=settings.identity_mode == "static",
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from settings.durations import parse_duration
 from settings.fields import CronWithSeconds, Duration, HostName, Label, Mistake, Model, Switch, Whole, matching
@@ -160,15 +160,11 @@ class DatabaseSettings(Model):
             raise ValueError("is not between 30s and 24h, and PostgreSQL takes nothing else; write one as in 2m")
         return checkpoint_timeout
 
-    @field_validator("streaming")
-    @classmethod
-    def _streaming_is_meant(cls, streaming: Streaming | None, info: ValidationInfo) -> Streaming | None:
-        if streaming is not None and info.data.get("replication") == "archive":
-            raise ValueError("is set while replication is archive; set replication: streaming, or take it out")
-        return streaming
-
     @model_validator(mode="after")
-    def _streaming_has_a_connection(self) -> DatabaseSettings:
+    def _replication_streaming_and_its_connection_go_together(self) -> DatabaseSettings:
+        if self.replication == "archive" and self.streaming is not None:
+            text = "is set while replication is archive; set replication: streaming, or take it out"
+            raise Mistake(text, at=("streaming",))
         if self.replication == "streaming" and self.streaming is None:
             raise ValueError("has replication: streaming and no connection; add streaming: {hosts: …, certificates: …}")
         return self

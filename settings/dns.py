@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from settings.fields import HostName, HttpPath, Model, Whole, ZoneId, all_different
+from settings.fields import HostName, HttpPath, Mistake, Model, Whole, ZoneId, all_different
 
 
 class EndpointCheck(Model):
@@ -36,7 +36,6 @@ class Dns(Model):
     )
     check: EndpointCheck | None = Field(
         default=None,
-        validate_default=True,
         description="mode both-regions: what a region's endpoint is asked, to know whether it is alive",
     )
 
@@ -45,22 +44,21 @@ class Dns(Model):
     def _names_differ(cls, names: list[str]) -> list[str]:
         return all_different(names, "name")
 
-    @field_validator("check")
-    @classmethod
-    def _somebody_asks(cls, check: EndpointCheck | None, info: ValidationInfo) -> EndpointCheck | None:
-        if "mode" not in info.data:  # which has a mistake of its own
-            return check
-        if info.data["mode"] == "both-regions":
-            return check or EndpointCheck()
-        if check is not None:
-            raise ValueError(
-                f"is only asked with dns.mode both-regions, and the mode is {info.data['mode']}; take check out, or set that mode"
-            )
-        return None
+    @model_validator(mode="after")
+    def _only_mode_both_regions_has_a_check(self) -> Dns:
+        if self.check is not None and not self.both_serve:
+            text = "is only asked with dns.mode both-regions, and the mode is {}; take check out, or set that mode"
+            raise Mistake(text, self.mode, at=("check",))
+        return self
 
     @property
     def both_serve(self) -> bool:
         return self.mode == "both-regions"
+
+    @property
+    def endpoint_check(self) -> EndpointCheck:
+        """What Route 53 asks each endpoint with mode both-regions: what is written, or the defaults."""
+        return self.check or EndpointCheck()
 
 
 class Alias(Model):

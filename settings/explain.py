@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
-from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from settings.fields import Mistake
 from settings.model import Settings
+from settings.rules import BrokenRulesError, Rule
 
 PROJECT = "k8s-dr"
 
@@ -81,7 +81,10 @@ class Explainer:
 
     def lines(self, error: ValidationError) -> list[str]:
         """One line a mistake."""
-        details = [_by_alias(detail) for detail in error.errors() if not self._shadowed(detail)]
+        cause = error.errors()[0].get("ctx", {}).get("error")
+        if isinstance(cause, BrokenRulesError):  # Rules are checked once every field is valid: there is no other mistake.
+            return [self._broken_rule(rule, mistake) for rule, mistake in cause.broken]
+        details = [detail for detail in error.errors() if not self._shadowed(detail)]
         lines: list[str] = []
         for shared in SHARED:
             mine = [detail for detail in details if detail["loc"][:1] == (shared,)]
@@ -94,6 +97,11 @@ class Explainer:
                 )
                 details = [detail for detail in details if detail not in mine]
         return lines + [self._line(detail) for detail in details]
+
+    def _broken_rule(self, rule: Rule, mistake: Mistake) -> str:
+        """A rule reads any key, so its message hides what it repeats as soon as one of the keys that may be shown is a secret."""
+        text = _without_secrets(mistake) if self.secrets - {*SECRETS} else str(mistake)
+        return f"{named(_path((rule.key, *mistake.at)))}: {text}"
 
     def _shadowed(self, detail: ErrorDetails) -> bool:
         """`endpoint` may be a name or an object: only the complaint about the form that was written is worth reading."""
@@ -144,10 +152,17 @@ class Explainer:
 def _told_by_the_model(key: str, detail: ErrorDetails, *, secret: bool) -> str:
     """The model's own words. Of an object the words alone: they name the part that is meant."""
     error, value = detail["ctx"]["error"], detail["input"]
-    text = error.text.format(*[_HIDDEN] * len(error.written)) if secret and isinstance(error, Mistake) else str(error)
+    text = str(error)
+    if isinstance(error, Mistake):
+        key = _path((key, *error.at))
+        text = _without_secrets(error) if secret else text
     if value is None or isinstance(value, BaseModel | dict | list):
         return f"{key}: {text}"
     return f"{key}: {show(value, secret=secret)} {text}"
+
+
+def _without_secrets(mistake: Mistake) -> str:
+    return mistake.text.format(*[_HIDDEN] * len(mistake.written))
 
 
 def _reason(detail: ErrorDetails, *, secret: bool) -> str:
@@ -181,12 +196,6 @@ def _path(loc: Sequence[int | str]) -> str:
         elif part != "Alias" and not part.startswith("function-"):
             text += f".{part}" if text else part
     return text
-
-
-def _by_alias(detail: ErrorDetails) -> ErrorDetails:
-    """A top-level default that is not enough is named as the program names it, not as a person writes it."""
-    loc = detail["loc"]
-    return {**detail, "loc": (to_camel(loc[0]), *loc[1:])} if loc and isinstance(loc[0], str) else detail
 
 
 def _without_free_key(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:

@@ -22,11 +22,15 @@ _WORKLOAD = re.compile(r"(deployment|statefulset)/[a-z0-9]([-a-z0-9.]{0,251}[a-z
 
 
 class Mistake(ValueError):  # noqa: N818 - a person's, told in one line; nothing here has gone wrong
-    """What is wrong with a value. Each `{}` of the text stands for a part of what was written, which may be a secret."""
+    """What is wrong with a value, in the words that follow its key.
 
-    def __init__(self, text: str, *written: str) -> None:
+    Each `{}` of `text` stands for a piece of what a person wrote. It is told apart from the text because it may be a secret.
+    `at` leads from the value that was checked to the one that is wrong: `("secondary",)`, or in a list `(1, "name")`.
+    """
+
+    def __init__(self, text: str, *written: str, at: tuple[int | str, ...] = ()) -> None:
         super().__init__(text.format(*written))
-        self.text, self.written = text, written
+        self.text, self.written, self.at = text, written, at
 
 
 @dataclass(frozen=True)

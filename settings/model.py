@@ -6,11 +6,10 @@ What both regions share stands once, in Pulumi.yaml; a stack file holds only wha
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from settings.cluster import Cluster
 from settings.database import DatabaseSettings
@@ -18,23 +17,22 @@ from settings.delivery import DeliverySettings
 from settings.dns import Alias, Dns
 from settings.durations import parse_duration
 from settings.fields import (
-    LABEL_LENGTH,
     Cron,
     Duration,
     HostName,
     Label,
-    Mistake,
     Model,
     Switch,
     Url,
     all_different,
     matching,
 )
-from settings.identity import IdentityMode, StaticCredentials, check_identity, check_static_credentials
+from settings.identity import IdentityMode, StaticCredentials
 from settings.images import Images
 from settings.parts import PARTS, Part
-from settings.presets import DEFAULT, contradiction, filled
-from settings.roles import ROLES, Role, serving
+from settings.presets import DEFAULT, filled
+from settings.roles import Role, serving
+from settings.rules import check_rules
 from settings.storage import StorageSettings
 from settings.tiers import Objectives, Targets, Tier, objectives
 from settings.topology import Topology
@@ -98,6 +96,17 @@ class FailoverSettings(FailoverTimeouts):
         "and the first of dns.names",
     )
 
+    @field_validator("probe")
+    @classmethod
+    def _probe_has_a_host(cls, probe: str | None) -> str | None:
+        try:
+            host = probe is None or urlsplit(probe).hostname
+        except ValueError:
+            host = None
+        if not host:
+            raise ValueError("is not a URL; write one as in https://app.example.com/")
+        return probe
+
 
 class EtcdSettings(Model):
     """Snapshots of the control plane's own store, on clusters whose control plane is the team's."""
@@ -140,18 +149,6 @@ class Aws(Model):
         return self.endpoint is not None and self.endpoint.startswith("http://")
 
 
-def backs_up_etcd(cluster: Cluster, etcd: EtcdSettings) -> bool:
-    return cluster.distribution == "self-managed" and etcd.enabled is not False
-
-
-def parts_in_use(
-    velero: VeleroSettings, databases: Sequence[DatabaseSettings], cluster: Cluster, etcd: EtcdSettings
-) -> list[Part]:
-    """What of this stack asks AWS for something. A Velero that somebody else installed has what they gave it."""
-    used: dict[Part, bool] = {"velero": velero.managed, "database": bool(databases), "etcd": backs_up_etcd(cluster, etcd)}
-    return [part for part in PARTS if used[part]]
-
-
 class Settings(Model):
     """One stack's whole configuration. The role is the stack's name."""
 
@@ -169,7 +166,6 @@ class Settings(Model):
     targets: Targets = Field(default_factory=Targets, description="targets of your own, in place of the tier's")
     tier: Tier = Field(
         default=DEFAULT,
-        validate_default=True,
         description="what a failover promises, its RPO and RTO, and what runs in the region that stands by: see tiers.md",
     )
     etcd: EtcdSettings = Field(default_factory=EtcdSettings, description="etcd snapshots, on self-managed control planes")
@@ -179,14 +175,11 @@ class Settings(Model):
     )
     velero: VeleroSettings = Field(default_factory=VeleroSettings, description="how Velero is installed")
     storage: StorageSettings = Field(default_factory=StorageSettings, description="the backup buckets")
-    failover: FailoverSettings = Field(
-        default_factory=FailoverSettings, validate_default=True, description="timeouts of a failover's steps"
-    )
+    failover: FailoverSettings = Field(default_factory=FailoverSettings, description="timeouts of a failover's steps")
 
     cluster: Cluster = Field(description="this region's cluster")
     identity: IdentityMode | None = Field(
         default=None,
-        validate_default=True,
         description="who the pods are to AWS: pod-identity (default on eks), irsa, instance-profile or static",
     )
     endpoint: HostName | Alias = Field(
@@ -210,30 +203,17 @@ class Settings(Model):
     )
     static_credentials: StaticCredentials = Field(
         default_factory=StaticCredentials,
-        validate_default=True,
         description="access keys of IAM users, where no role can be had (identity: static)",
     )
     database_passwords: dict[str, SecretStr] = Field(
         default={},
-        validate_default=True,
         description="password of each database's owner, by the database's name; the same in both regions",
     )
 
     @field_validator("backups")
     @classmethod
-    def _backups_have_names_of_their_own_that_fit(cls, backups: list[Backup], info: ValidationInfo) -> list[Backup]:
+    def _backups_differ(cls, backups: list[Backup]) -> list[Backup]:
         all_different([backup.name for backup in backups], "backup")
-        topology: Topology | None = info.data.get("topology")
-        if topology is None:  # which has a mistake of its own
-            return backups
-        for backup in backups:
-            too_much = max(len(topology.schedule(backup.name, role)) for role in ROLES) - LABEL_LENGTH
-            if too_much > 0:
-                raise Mistake(
-                    "the name {} is too long: with the region's it is the value of a Kubernetes label, which has "
-                    f"{LABEL_LENGTH} characters at most; shorten it by {too_much}",
-                    backup.name,
-                )
         return backups
 
     @field_validator("workloads")
@@ -255,88 +235,15 @@ class Settings(Model):
         all_different([database.name for database in databases], "database")
         return databases
 
-    @field_validator("failover")
-    @classmethod
-    def _the_probe_tells_the_regions_apart(cls, failover: FailoverSettings, info: ValidationInfo) -> FailoverSettings:
-        dns: Dns | None = info.data.get("dns")
-        if dns is None or not dns.both_serve or not info.data.get("databases"):
-            return failover
-        host = urlsplit(failover.probe or f"https://{dns.names[0]}/").hostname
-        if host in dns.names:
-            raise Mistake(
-                "must have a probe that only the primary region answers, and with dns.mode both-regions the secondary answers at "
-                "{} too; write the primary's own load balancer, as in probe: https://lb-primary.us-east-1.elb.amazonaws.com/",
-                host,
-            )
-        return failover
-
     @model_validator(mode="before")
     @classmethod
     def _the_tier_sets_what_is_not_written(cls, raw: Any) -> Any:
         return filled(raw)
 
-    @field_validator("tier")
-    @classmethod
-    def _nothing_takes_away_from_the_tier(cls, tier: Tier, info: ValidationInfo) -> Tier:
-        seen = info.data
-        if {"dns", "workloads", "databases", "targets"} <= seen.keys():  # which otherwise have mistakes of their own
-            targets: Targets = seen["targets"]
-            goals = objectives(tier, targets)
-            if reason := contradiction(goals, seen["dns"], seen["workloads"], seen["databases"], own_rpo=targets.rpo):
-                raise ValueError(reason)
-        return tier
-
-    @field_validator("cluster")
-    @classmethod
-    def _etcd_is_ours(cls, cluster: Cluster, info: ValidationInfo) -> Cluster:
-        etcd: EtcdSettings | None = info.data.get("etcd")
-        if etcd is not None and etcd.enabled and cluster.distribution == "eks":
-            raise ValueError(
-                "has distribution eks while etcd.enabled is true: on EKS nobody but AWS reaches etcd, which AWS backs up and "
-                "restores by itself; Velero's backups protect what is in it. Take etcd.enabled out, or set it to false"
-            )
-        return cluster
-
-    @field_validator("identity")
-    @classmethod
-    def _the_cluster_has_what_it_takes(cls, identity: IdentityMode | None, info: ValidationInfo) -> IdentityMode | None:
-        cluster: Cluster | None = info.data.get("cluster")
-        if cluster is None:  # which has a mistake of its own
-            return identity
-        check_identity(identity, cluster)
-        return identity or "pod-identity"
-
-    @field_validator("static_credentials")
-    @classmethod
-    def _keys_where_they_are_needed(cls, keys: StaticCredentials, info: ValidationInfo) -> StaticCredentials:
-        seen = info.data
-        if {"identity", "velero", "databases", "cluster", "etcd"} <= seen.keys():  # which otherwise have mistakes of their own
-            needed = parts_in_use(seen["velero"], seen["databases"], seen["cluster"], seen["etcd"])
-            check_static_credentials(seen["identity"], keys, needed, seen["role"])
-        return keys
-
-    @field_validator("database_passwords")
-    @classmethod
-    def _every_database_has_one(cls, passwords: dict[str, SecretStr], info: ValidationInfo) -> dict[str, SecretStr]:
-        if "databases" not in info.data:  # which have a mistake of their own
-            return passwords
-        stack, names = info.data["role"], [database.name for database in info.data["databases"]]
-        for name in (name for name in names if name not in passwords):
-            raise ValueError(
-                f"has no password for the owner of {name}; run, with the same password in both stacks: "
-                f"pulumi config set --secret --path 'databasePasswords[\"{name}\"]' -s {stack}"
-            )
-        if empty := next((name for name in names if not passwords[name].get_secret_value()), None):
-            raise ValueError(
-                f"has an empty password for the owner of {empty}; run: "
-                f"pulumi config set --secret --path 'databasePasswords[\"{empty}\"]' -s {stack}"
-            )
-        if passwords.keys() - set(names):
-            raise ValueError(
-                f"has a password for a database that is not in databases (see: pulumi config -s {stack}); "
-                f"take it out: pulumi config rm --path 'databasePasswords[\"NAME\"]' -s {stack}"
-            )
-        return passwords
+    @model_validator(mode="after")
+    def _no_rule_is_broken(self) -> Settings:
+        check_rules(self)
+        return self
 
     @property
     def serving_role(self) -> Role:
@@ -344,11 +251,18 @@ class Settings(Model):
 
     @property
     def backs_up_etcd(self) -> bool:
-        return backs_up_etcd(self.cluster, self.etcd)
+        return self.cluster.distribution == "self-managed" and self.etcd.enabled is not False
 
     @property
     def parts(self) -> list[Part]:
-        return parts_in_use(self.velero, self.databases, self.cluster, self.etcd)
+        """The parts of this stack that need permissions of AWS. A Velero that somebody else installed has its own already."""
+        runs: dict[Part, bool] = {"velero": self.velero.managed, "database": bool(self.databases), "etcd": self.backs_up_etcd}
+        return [part for part in PARTS if runs[part]]
+
+    @property
+    def identity_mode(self) -> IdentityMode:
+        """Who the pods are to AWS: `identity`, or its default. A rule refuses that default where the cluster is not EKS."""
+        return self.identity or "pod-identity"
 
     @property
     def objectives(self) -> Objectives:

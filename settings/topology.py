@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from settings.fields import AwsRegion, Mistake, Model, matching
 from settings.roles import Role
@@ -19,12 +19,12 @@ class Regions(Model):
     primary: AwsRegion = Field(description="the region that normally serves")
     secondary: AwsRegion = Field(description="the region that takes over")
 
-    @field_validator("secondary")
-    @classmethod
-    def _two_regions(cls, secondary: str, info: ValidationInfo) -> str:
-        if secondary == info.data.get("primary"):
-            raise ValueError("is the primary region too; a region cannot stand in for itself, choose another")
-        return secondary
+    @model_validator(mode="after")
+    def _the_regions_differ(self) -> Regions:
+        if self.secondary == self.primary:
+            text = "{} is the primary region too; a region cannot stand in for itself, choose another"
+            raise Mistake(text, self.secondary, at=("secondary",))
+        return self
 
 
 class Topology(Model):

@@ -162,7 +162,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         part("backups", name="Daily"),
         "backups[0].name: Daily is not a Kubernetes name (lower case letters, digits and -); write one as in production",
     ),
-    (part("backups", name="a" * 54), f"backups: the name {'a' * 54} is too long: {FITS}; shorten it by 1"),
+    (part("backups", name="a" * 54), f"backups[0].name: {'a' * 54} is too long: {FITS}; shorten it by 1"),
     (part("backups", restore="no"), "backups[0].restore: no is neither true nor false; write one of them, without quotes"),
     ({"backups": [COMMITTED["backups"][0]] * 2}, "backups: names the backup daily-full twice; keep one"),
     # Workloads.
