@@ -1,4 +1,4 @@
-"""Who the pods are to AWS: roles where they can be had, static credentials where not."""
+"""How pods authenticate to AWS: by IAM roles, or by static access keys where a cluster can have no roles."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ IdentityMode = Literal["pod-identity", "irsa", "instance-profile", "static"]
 
 
 class AccessKey(Model):
-    """A static credential of one IAM user."""
+    """A static access key of one IAM user."""
 
     access_key_id: SecretStr = Field(min_length=1, description="the id of the access key")
     secret_access_key: SecretStr = Field(min_length=1, description="the key that belongs to the id")
@@ -27,11 +27,13 @@ class AccessKey(Model):
 
 
 class StaticCredentials(Model):
-    """One access key a part, of the users that the program attaches its policies to (identity: static)."""
+    """With `identity: static`, one access key for each part. The program attaches the part's IAM policy to the key's IAM user."""
 
-    velero: AccessKey | None = Field(default=None, description="of the user of Velero")
-    database: AccessKey | None = Field(default=None, description="of the user of the databases' archives")
-    etcd: AccessKey | None = Field(default=None, description="of the user of the etcd backup")
+    velero: AccessKey | None = Field(default=None, description="access key of Velero's IAM user")
+    database: AccessKey | None = Field(
+        default=None, description="access key of the IAM user that reads and writes the databases' archives"
+    )
+    etcd: AccessKey | None = Field(default=None, description="access key of the etcd backup's IAM user")
 
     def of(self, part: Part) -> AccessKey | None:
         keys: dict[Part, AccessKey | None] = {"velero": self.velero, "database": self.database, "etcd": self.etcd}

@@ -1,4 +1,4 @@
-"""What a tier sets where nobody wrote a key, and what no key may take away from its promise."""
+"""The values that a tier sets for keys that nobody wrote. `settings.rules` refuses written values that break its promise."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ _Share = Literal["none", "one", "all"]
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """What a tier keeps in the region that stands by: a replica of each database, how many replicas of each workload, whether
-    databases stream where a connection is configured, and whether users are sent there too."""
+    """What a tier keeps in the region that stands by."""
 
     standby: bool
+    """Whether each database has a replica there."""
     workloads: _Share
+    """How many of each workload's replicas run there, at least."""
     streams: bool
+    """Whether databases use streaming replication, where a connection is configured."""
     both_regions: bool
+    """Whether users are sent there too, while both regions are well."""
 
     def standby_replicas(self, replicas: int) -> int:
         """How many of a workload's `replicas` must run in the region that stands by."""
@@ -36,36 +39,38 @@ PRESETS: dict[Tier, Preset] = {
 }
 
 
-def filled(raw: Any) -> Any:
-    """A configuration as it was read, with the tier's values for the keys that nobody wrote. What is no configuration at all is
-    left as it is, for the models to say so."""
+def with_tier_values(raw: Any) -> Any:
+    """Return the configuration `raw` with the tier's values for the keys that nobody wrote.
+
+    Parts of `raw` that are malformed stay as they are, because the models tell what is wrong with them.
+    """
     if not isinstance(raw, Mapping) or raw.get("tier", DEFAULT) not in get_args(Tier):
         return raw
     preset = PRESETS[raw.get("tier", DEFAULT)]
     return {
         **raw,
-        **_each(raw, "workloads", lambda workload: _workload(preset, workload)),
-        **_each(raw, "databases", lambda database: _database(preset, database)),
+        **_with_each_entry(raw, "workloads", lambda workload: _workload_with_values(preset, workload)),
+        **_with_each_entry(raw, "databases", lambda database: _database_with_values(preset, database)),
         **(
             {"dns": {"mode": "both-regions", **raw["dns"]}} if preset.both_regions and isinstance(raw.get("dns"), Mapping) else {}
         ),
     }
 
 
-def _each(raw: Mapping[str, Any], key: str, fill: Any) -> dict[str, Any]:
+def _with_each_entry(raw: Mapping[str, Any], key: str, fill: Any) -> dict[str, Any]:
     entries = raw.get(key)
     if not isinstance(entries, list):
         return {}
     return {key: [fill(entry) if isinstance(entry, Mapping) else entry for entry in entries]}
 
 
-def _workload(preset: Preset, workload: Mapping[str, Any]) -> dict[str, Any]:
+def _workload_with_values(preset: Preset, workload: Mapping[str, Any]) -> dict[str, Any]:
     replicas = workload.get("replicas")
     if type(replicas) is not int or replicas < 1 or "standby_replicas" in workload:
-        return dict(workload)  # its own mistake is told; one of the tier's beside it would not help
+        return dict(workload)  # The model refuses this workload. A value of the tier would only add a second complaint.
     return {"standbyReplicas": preset.standby_replicas(replicas), **workload}
 
 
-def _database(preset: Preset, database: Mapping[str, Any]) -> dict[str, Any]:
+def _database_with_values(preset: Preset, database: Mapping[str, Any]) -> dict[str, Any]:
     streams = preset.streams and database.get("streaming") is not None
     return {"standby": preset.standby, **({"replication": "streaming"} if streams else {}), **database}

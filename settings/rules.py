@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from settings.durations import parse_duration
-from settings.fields import LABEL_LENGTH, Mistake
+from settings.fields import LABEL_LENGTH
+from settings.mistake import Mistake
 from settings.parts import PARTS
 from settings.presets import PRESETS
 from settings.roles import ROLES

@@ -51,6 +51,8 @@ HIDDEN: list[tuple[dict[str, Any], str]] = [
         "images: the secret has an unknown key (known: awsCli, barmanCloudPlugin, barmanCloudSidecar, cloudnativePg, etcd, "
         "kubectl, velero, veleroPluginForAws)",
     ),
+    (part("databases", backupCron="0 3 * * hunter2"), "databases[0].backupCron: the secret has 5 fields"),
+    (part("databases", backupCron="hunter2 0 3 * * *"), "databases[0].backupCron: the secret begins with the second the secret"),
     (part("databases", parameters={"hunter2": 5}), "databases[0].parameters: the secret is a number; write it in quotes"),
 ]
 
