@@ -164,7 +164,7 @@ class Region(pulumi.ComponentResource):
             "identity",
             IdentityArgs(
                 names=self._names,
-                mode=settings.identity or "pod-identity",
+                mode=settings.identity_mode,
                 cluster=settings.cluster,
                 parts=settings.parts,
                 accounts={

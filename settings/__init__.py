@@ -1,8 +1,8 @@
-"""What a person may configure, validated before anything is registered, and what each part does in each role.
+"""The configuration: its keys, its validation, what each region has to do with it, and the names that follow from it.
 
-Nothing here registers a resource. Read in this order: `model` (the keys), `load` (from Pulumi's configuration), `explain`
-(one-line errors), `roles` (who does what), `names` (what both regions can compute about each other). `reference` writes
-docs/configuration.md.
+Nothing here registers a resource. Read in this order: `model` (the keys), `rules` (what several keys must agree on), `load`
+(reads Pulumi's configuration), `explain` (writes one-line errors), `roles` (what each region does), `names` (the names of
+buckets, roles and schedules). `reference` writes docs/configuration.md, `schema` the JSON schemas for editors.
 """
 
 from settings.load import ConfigurationError, load, read_configuration

@@ -1,20 +1,24 @@
-"""The names users know, how they move, and the load balancers behind them."""
+"""The names that users call, how their traffic moves between the regions, and the load balancers behind them."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from settings.fields import HostName, HttpPath, Model, Whole, ZoneId, all_different
+from settings.mistake import Mistake
 
 
 class EndpointCheck(Model):
-    """What Route 53 asks each region's endpoint to know that it is alive. Its host, in the request and in TLS, is the endpoint's
-    own name and not the users': whatever stands behind must answer it with 2xx or 3xx. It does not look at the certificate."""
+    """The request by which Route 53 finds out whether a region's endpoint is alive.
+
+    Route 53 sends the endpoint's own name as Host header and in TLS, not the name that users call. The endpoint must answer that
+    with 2xx or 3xx. Route 53 does not verify the certificate.
+    """
 
     protocol: Literal["https", "http"] = Field(default="https", description="https or http")
-    port: Whole | None = Field(default=None, ge=1, le=65535, description="the port; by default 443, or 80 with http")
+    port: Whole | None = Field(default=None, ge=1, le=65535, description="the port; by default 443 with https, 80 with http")
     path: HttpPath = Field(default="/", description="the path that answers while the region can serve")
 
     @property
@@ -23,21 +27,26 @@ class EndpointCheck(Model):
 
 
 class Dns(Model):
-    """The names users know, and how they move."""
+    """The names that users call, and how their traffic moves between the regions."""
 
     zone_id: ZoneId = Field(description="the public hosted zone that holds the names")
     names: list[HostName] = Field(min_length=1, description="the names that users call")
-    ttl: Whole = Field(default=60, ge=1, le=86400, description="seconds a resolver may keep an answer; failover waits for it")
+    ttl: Whole = Field(
+        default=60,
+        ge=1,
+        le=86400,
+        description="seconds for which a resolver may keep an answer: users arrive up to this much later after a failover",
+    )
     mode: Literal["standby-takes-over", "record", "both-regions"] = Field(
         default="standby-takes-over",
-        description="standby-takes-over: one S3 object in the secondary region moves the traffic, no DNS change at failover; "
-        "record: a weighted record is created at failover (private zones, accounts that forbid the flag's policy); "
-        "both-regions: both serve users at once, a region that does not answer drops out, and that object keeps the replaced out",
+        description="standby-takes-over: the traffic flag, an S3 object in the secondary region, moves the traffic, and no DNS "
+        "record changes at a failover; record: the failover creates a weighted record (for private zones, and for accounts that "
+        "forbid the bucket policy of the flag); both-regions: both regions serve users at once, a region that does not answer "
+        "gets no users, and after a failover the flag keeps users away from the old primary region",
     )
     check: EndpointCheck | None = Field(
         default=None,
-        validate_default=True,
-        description="mode both-regions: what a region's endpoint is asked, to know whether it is alive",
+        description="with mode both-regions: the request by which Route 53 finds out whether a region's endpoint is alive",
     )
 
     @field_validator("names")
@@ -45,27 +54,29 @@ class Dns(Model):
     def _names_differ(cls, names: list[str]) -> list[str]:
         return all_different(names, "name")
 
-    @field_validator("check")
-    @classmethod
-    def _somebody_asks(cls, check: EndpointCheck | None, info: ValidationInfo) -> EndpointCheck | None:
-        if "mode" not in info.data:  # which has a mistake of its own
-            return check
-        if info.data["mode"] == "both-regions":
-            return check or EndpointCheck()
-        if check is not None:
-            raise ValueError(
-                f"is only asked with dns.mode both-regions, and the mode is {info.data['mode']}; take check out, or set that mode"
-            )
-        return None
+    @model_validator(mode="after")
+    def _only_mode_both_regions_has_a_check(self) -> Dns:
+        if self.check is not None and not self.both_serve:
+            text = "is only asked with dns.mode both-regions, and the mode is {}; take check out, or set that mode"
+            raise Mistake(text, self.mode, at=("check",))
+        return self
 
     @property
     def both_serve(self) -> bool:
         return self.mode == "both-regions"
 
+    @property
+    def endpoint_check(self) -> EndpointCheck:
+        """`check`, or its defaults. Only mode both-regions uses it."""
+        return self.check or EndpointCheck()
+
 
 class Alias(Model):
-    """A load balancer as a Route 53 alias, for a name at the top of its zone. Of a failover alias Route 53 demands that the load
-    balancer's own health counts too: one without a healthy target moves users away, whatever the flag says."""
+    """A load balancer that Route 53 reaches by an alias record, which a name at the top of its zone needs.
+
+    In a failover alias, Route 53 insists on counting the load balancer's own health too: if it has no healthy target, users are
+    sent to the other region, whatever the traffic flag says.
+    """
 
     name: HostName = Field(description="the load balancer's DNS name")
     zone_id: ZoneId = Field(description="the load balancer's own hosted zone id")

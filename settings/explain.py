@@ -1,4 +1,4 @@
-"""What pydantic says of a configuration, in a person's words: one line a mistake, with the key, its value, and what to do."""
+"""One line for each mistake that pydantic or a rule finds in a configuration: the key, its value, and what to do."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from dataclasses import dataclass
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
-from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from settings.fields import Mistake
+from settings.mistake import Mistake
 from settings.model import Settings
+from settings.rules import BrokenRulesError, Rule
 
 PROJECT = "k8s-dr"
 
 SHARED = ("topology", "dns")
-"""Objects that Pulumi.yaml gives both stacks; setting a part of one in a stack replaces the whole."""
+"""Objects that Pulumi.yaml gives to both stacks. A stack that sets a part of one by --path replaces the whole object."""
 
 SECRETS = ("backupEncryptionPassword", "staticCredentials", "databasePasswords")
 
-_PARTS = {"databasePasswords": 'databasePasswords["NAME"]', "staticCredentials": "staticCredentials.PART.accessKeyId"}
-"""Secrets that are objects of several, and the path of one of them."""
+_PATH_OF_ONE = {"databasePasswords": 'databasePasswords["NAME"]', "staticCredentials": "staticCredentials.PART.accessKeyId"}
+"""Keys that are an object of several secrets, and the path of one of these."""
 
 _HIDDEN = "the secret"
 
-# Type of an error to what is told after key and value; `ctx` is pydantic's own.
-_LIMITS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+# The type of a pydantic error to the words that follow key and value. They are made from the error's `ctx`.
+_REASONS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "literal_error": lambda ctx: f"is not one of {ctx['expected'].replace(' or ', ', ')}; write one of them",
     "greater_than_equal": lambda ctx: f"is less than {ctx['ge']}; write {ctx['ge']} or more",
     "less_than_equal": lambda ctx: f"is more than {ctx['le']}; write {ctx['le']} or less",
@@ -38,26 +38,29 @@ _LIMITS: dict[str, Callable[[Mapping[str, Any]], str]] = {
 
 
 def named(key: str) -> str:
-    """A key as Pulumi prints it."""
+    """The key as Pulumi prints it, with the project's name."""
     return f"{PROJECT}:{key}"
 
 
 def storing(key: str, stack: str) -> str:
-    """The command that stores a secret, or the one at a path; of an object of secrets, one of them."""
-    path = _PARTS.get(key, key)
+    """The command that stores the secret at `key`, which may be a path. Of an object of secrets it stores one."""
+    path = _PATH_OF_ONE.get(key, key)
     what = f"--path '{path}'" if path not in SECRETS else path
     return f"pulumi config set --secret {what} -s {stack}"
 
 
 def show(value: Any, *, secret: bool = False) -> str:
-    """A value as a person wrote it, in one line."""
+    """The value in one line, as a person wrote it."""
     if secret:
         return _HIDDEN
     return value if isinstance(value, str) and value.isprintable() and value else json.dumps(value, default=str)
 
 
 def did_you_mean(word: str, known: Collection[str]) -> str:
-    """Names the key that was meant, if `word` is a slip of it; how it is spelt matters, and not its case, `-` or `_`."""
+    """The end of a message on the unknown key `word`: the known key that is spelt alike, else all known keys.
+
+    Case, `-` and `_` do not count.
+    """
     plain = {_plain(key): key for key in known}
     close = difflib.get_close_matches(_plain(word), list(plain), n=1)
     return f", did you mean {plain[close[0]]}?" if close else f" {_known(known)}"
@@ -73,15 +76,21 @@ def _known(keys: Collection[str]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Explainer:
-    """Tells the mistakes of one stack. Of what is below the top-level keys `secrets` it shows nothing."""
+    """Explains the mistakes of one stack, whose configuration is `values`.
+
+    `secrets` are top-level keys. Nothing of their values is ever shown.
+    """
 
     stack: str
     values: Mapping[str, Any]
     secrets: frozenset[str]
 
     def lines(self, error: ValidationError) -> list[str]:
-        """One line a mistake."""
-        details = [_by_alias(detail) for detail in error.errors() if not self._shadowed(detail)]
+        """One line for each mistake."""
+        cause = error.errors()[0].get("ctx", {}).get("error")
+        if isinstance(cause, BrokenRulesError):  # Rules are checked only once every field is valid, so there is no other error.
+            return [self._broken_rule(rule, mistake) for rule, mistake in cause.broken]
+        details = [detail for detail in error.errors() if not self._is_about_the_form_not_written(detail)]
         lines: list[str] = []
         for shared in SHARED:
             mine = [detail for detail in details if detail["loc"][:1] == (shared,)]
@@ -95,8 +104,13 @@ class Explainer:
                 details = [detail for detail in details if detail not in mine]
         return lines + [self._line(detail) for detail in details]
 
-    def _shadowed(self, detail: ErrorDetails) -> bool:
-        """`endpoint` may be a name or an object: only the complaint about the form that was written is worth reading."""
+    def _broken_rule(self, rule: Rule, mistake: Mistake) -> str:
+        """A rule may repeat values of any key: its message hides them all once a key beyond SECRETS is stored as a secret."""
+        text = _without_secrets(mistake) if self.secrets - {*SECRETS} else str(mistake)
+        return f"{named(_path((rule.key, *mistake.at)))}: {text}"
+
+    def _is_about_the_form_not_written(self, detail: ErrorDetails) -> bool:
+        """pydantic complains about both forms of `endpoint`, name and object. Only the form that a person wrote counts."""
         loc = detail["loc"]
         if loc[:1] != ("endpoint",) or len(loc) < 2:
             return False
@@ -106,7 +120,7 @@ class Explainer:
         kind, loc, value = detail["type"], detail["loc"], detail["input"]
         secret = bool(loc) and loc[0] in self.secrets
         if secret and kind != "extra_forbidden":
-            loc = _without_free_key(loc)
+            loc = _without_a_free_key(loc)
         key = named(_path(loc)) if loc else PROJECT
         if kind == "missing":
             return self._missing(key, loc)
@@ -116,7 +130,7 @@ class Explainer:
                 return f"{named(_path(loc[:-1]))}: {_HIDDEN} has an unknown key {_known(known)}"
             return f"{key}: unknown key{did_you_mean(str(loc[-1]), known)}"
         if kind == "value_error":
-            return _told_by_the_model(key, detail, secret=secret)
+            return _line_of_a_validator(key, detail, secret=secret)
         if secret and (value is None or kind in ("too_short", "string_too_short")):
             return f"{key}: is empty; run: {self._storing(loc)}"
         if value is None:
@@ -136,25 +150,32 @@ class Explainer:
         return f"{key}: is missing; add it to Pulumi.yaml or Pulumi.{self.stack}.yaml: {description}"
 
     def _storing(self, loc: tuple[int | str, ...]) -> str:
-        """As `storing`, for the secret at a location, or if that is not yet one, the first of those below it."""
+        """The command that stores the secret at `loc`. If `loc` is a whole access key, the command stores its first part."""
         below = _aliases(_model_at(loc)) if 1 < len(loc) < 3 and loc[0] == "staticCredentials" else []
         return storing(_path((*loc, *below[:1])), self.stack)
 
 
-def _told_by_the_model(key: str, detail: ErrorDetails, *, secret: bool) -> str:
-    """The model's own words. Of an object the words alone: they name the part that is meant."""
+def _line_of_a_validator(key: str, detail: ErrorDetails, *, secret: bool) -> str:
+    """The words of one of our validators, after key and value. They name the wrong part of an object, which is not shown."""
     error, value = detail["ctx"]["error"], detail["input"]
-    text = error.text.format(*[_HIDDEN] * len(error.written)) if secret and isinstance(error, Mistake) else str(error)
+    text = str(error)
+    if isinstance(error, Mistake):
+        key = _path((key, *error.at))
+        text = _without_secrets(error) if secret else text
     if value is None or isinstance(value, BaseModel | dict | list):
         return f"{key}: {text}"
     return f"{key}: {show(value, secret=secret)} {text}"
 
 
+def _without_secrets(mistake: Mistake) -> str:
+    return mistake.text.format(*[_HIDDEN] * len(mistake.written))
+
+
 def _reason(detail: ErrorDetails, *, secret: bool) -> str:
-    """Why a value of the wrong kind or beyond a limit cannot be used, and what to write instead."""
+    """Why a value of the wrong type or beyond a limit cannot be used, and what to write instead."""
     kind, value = detail["type"], detail["input"]
-    if kind in _LIMITS:
-        return _LIMITS[kind](detail.get("ctx", {}))
+    if kind in _REASONS:
+        return _REASONS[kind](detail.get("ctx", {}))
     if kind == "int_type":
         digits = isinstance(value, str) and value.isdecimal()
         return "is text; write it without quotes" if digits else "is not a whole number; write one as in 3"
@@ -163,17 +184,17 @@ def _reason(detail: ErrorDetails, *, secret: bool) -> str:
         what = "is a number" if plain else "is not text"
         return f"{what}; write it in quotes" if not isinstance(value, dict | list) else f"{what}; write one value"
     if kind == "model_type":
-        return f"is not an object; write {_form(_annotation_at(detail['loc']))}"
+        return f"is not an object; write {_example(_annotation_at(detail['loc']))}"
     if kind == "dict_type":
         return "is not an object; write {name: text}"
     if kind == "list_type":
         one = isinstance(value, str) and not secret
-        return f"is not a list; write {f'[{value}]' if one else _form(_annotation_at(detail['loc']))}"
+        return f"is not a list; write {f'[{value}]' if one else _example(_annotation_at(detail['loc']))}"
     return f"cannot be used: {detail['msg'][0].lower()}{detail['msg'][1:]}"
 
 
 def _path(loc: Sequence[int | str]) -> str:
-    """`('workloads', 0, 'replicas')` as a person writes it: `workloads[0].replicas`."""
+    """The path of a location as a person writes it: `workloads[0].replicas` for `('workloads', 0, 'replicas')`."""
     text = ""
     for part in loc:
         if isinstance(part, int):
@@ -183,14 +204,8 @@ def _path(loc: Sequence[int | str]) -> str:
     return text
 
 
-def _by_alias(detail: ErrorDetails) -> ErrorDetails:
-    """A top-level default that is not enough is named as the program names it, not as a person writes it."""
-    loc = detail["loc"]
-    return {**detail, "loc": (to_camel(loc[0]), *loc[1:])} if loc and isinstance(loc[0], str) else detail
-
-
-def _without_free_key(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """A location without the key that a person chose, as in `databasePasswords.NAME`, which may be a secret by mistake."""
+def _without_a_free_key(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Leave out a key that a person chose, as NAME in `databasePasswords.NAME`: it may be the secret itself, by mistake."""
     free = isinstance(loc[-1], str) and loc[-1] not in _aliases(_model_at(loc[:-1])) and loc[-1] != "Alias"
     return loc[:-1] if free and not str(loc[-1]).startswith("function-") else loc
 
@@ -210,7 +225,7 @@ def _model_at(loc: Sequence[int | str]) -> type[BaseModel]:
 
 
 def _field_at(loc: Sequence[int | str]) -> FieldInfo:
-    """The field that a location is in: of an entry of a list, or of an object of free keys, that one's."""
+    """The field that a location leads to. An entry of a list, or of an object with free keys, belongs to the list or object."""
     *above, last = [part for part in loc if isinstance(part, str) and not part.startswith("function-")]
     field = next((field for field in _model_at(above).model_fields.values() if field.alias == last), None)
     return field or _field_at(above)
@@ -227,8 +242,8 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
     return [model for argument in get_args(annotation) for model in _models_in(argument)]
 
 
-def _form(annotation: Any) -> str:
-    """How an object or a list is written: `{zoneId: …, names: …}`; with the keys that it must have, if there are any."""
+def _example(annotation: Any) -> str:
+    """How to write an object or a list: `{zoneId: …, names: …}`. It has the required keys, or all if none is required."""
     models = _models_in(annotation)
     inner = "…"
     if models:

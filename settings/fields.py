@@ -1,4 +1,4 @@
-"""What a value may be: the forms of texts, the one base of every model, and a mistake as a person reads it."""
+"""The types of single values (durations, cron lines, host names, …), and the base class of every settings model."""
 
 from __future__ import annotations
 
@@ -12,31 +12,27 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, core_schema
 
 from settings.durations import check_cron, check_cron_with_seconds, parse_duration
+from settings.mistake import Mistake
 
 LABEL_LENGTH = 63
-"""Characters of a Kubernetes label's value, and of most names."""
+"""Longest value of a Kubernetes label. Most Kubernetes names have the same limit."""
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _HOST_NAME = re.compile(r"(?=.{1,253}$)([a-z0-9_]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 _WORKLOAD = re.compile(r"(deployment|statefulset)/[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
-class Mistake(ValueError):  # noqa: N818 - a person's, told in one line; nothing here has gone wrong
-    """What is wrong with a value. Each `{}` of the text stands for a part of what was written, which may be a secret."""
-
-    def __init__(self, text: str, *written: str) -> None:
-        super().__init__(text.format(*written))
-        self.text, self.written = text, written
-
-
 @dataclass(frozen=True)
 class Form:
-    """What a text must be: `check` raises ValueError where it is not, `name` is what the reference of all keys calls it."""
+    """A form that a text must have.
+
+    `check` raises ValueError for any other text. `name` is what docs/configuration.md calls the form.
+    """
 
     check: Callable[[str], str]
     name: str
     pattern: str | None = None
-    """What an editor can know of it: a regular expression of JSON Schema, which never refuses what `check` lets pass."""
+    """A regular expression by which an editor checks the text (JSON Schema). It accepts every text that `check` accepts."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_after_validator_function(self.check, handler(source))
@@ -59,7 +55,7 @@ def _duration(text: str) -> str:
     return text
 
 
-# Not pydantic's own reading, to which true is 1 and "no" is false.
+# Strict, because pydantic otherwise reads true as 1 and "no" as false.
 Whole = Annotated[int, Strict()]
 Switch = Annotated[bool, Strict()]
 
@@ -75,7 +71,7 @@ CronWithSeconds = Annotated[
 ]
 Label = Annotated[str, matching(_DNS_LABEL, "a Kubernetes name (lower case letters, digits and -)", "production")]
 HostName = Annotated[str, matching(_HOST_NAME, "a host name", "app.example.com")]
-# Other partitions (China, GovCloud) have ARNs and host names of their own.
+# The ARNs and host names that this program builds are wrong in other partitions (China, GovCloud, …).
 _AWS_REGION = re.compile(r"(?!cn-|us-gov-|us-iso|eu-iso)[a-z]{2}(-[a-z]+)+-\d")
 AwsRegion = Annotated[str, matching(_AWS_REGION, "a commercial AWS region", "us-west-2")]
 WorkloadName = Annotated[str, matching(_WORKLOAD, "a workload", "deployment/web or statefulset/queue")]
@@ -88,12 +84,15 @@ ZoneId = Annotated[str, matching(re.compile(r"[A-Z0-9]{4,32}"), "a Route 53 host
 
 
 class Model(BaseModel):
+    """Base of every settings model: frozen, refuses unknown keys, and reads keys in camelCase, as a person writes them."""
+
     model_config = ConfigDict(
         extra="forbid", frozen=True, alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
     )
 
 
 def all_different(values: list[str], what: str) -> list[str]:
+    """Return `values`, or raise Mistake if one of them occurs twice. `what` is the word for such a value in the message."""
     seen: set[str] = set()
     for value in values:
         if value in seen:

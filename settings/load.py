@@ -1,4 +1,4 @@
-"""From Pulumi's configuration to `Settings`, or to one line a mistake: the key, the value, what to do."""
+"""Reads Pulumi's configuration, and makes `Settings` of it or an error with one line for each mistake."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from settings.model import Settings
 from settings.roles import ROLES
 
 KEYS = [field.alias for name, field in Settings.model_fields.items() if field.alias and name != "role"]
-_TEXT = {"active", "tier", "identity", "backupEncryptionPassword"}
+_PLAIN_TEXT = {"active", "tier", "identity", "backupEncryptionPassword"}
 
 
 class ConfigurationError(Exception):
@@ -24,9 +24,9 @@ class ConfigurationError(Exception):
 
 
 def read_configuration() -> tuple[dict[str, str], set[str]]:
-    """Every configured key of this project with its text, and which of them are secrets.
+    """Every configured key of this project with its text, and the keys that are stored as secrets.
 
-    `pulumi.Config` can only be asked for keys one knows, but a key nobody knows is the mistake to catch.
+    `pulumi.Config` answers only for keys that the program asks for, and so cannot find a misspelt one.
     """
     raw = {**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()}
     prefix = f"{PROJECT}:"
@@ -35,10 +35,10 @@ def read_configuration() -> tuple[dict[str, str], set[str]]:
 
 
 def load(stack: str, raw: Mapping[str, str], secrets: Collection[str] = ()) -> Settings:
-    """Validate one stack's configuration. `raw` maps keys without the project's name to their text, as Pulumi stores it.
+    """Validate one stack's configuration, before anything is registered. Raise ConfigurationError if it cannot be used.
 
-    `secrets` are the keys that are stored with --secret: nothing of their values is ever in a message. Raises
-    ConfigurationError before anything is registered.
+    `raw` maps keys, without the project's name, to their text as Pulumi stores it. `secrets` are the keys that are stored with
+    --secret: nothing of their values is ever in a message. `Settings` itself checks every field and then every rule.
     """
     if stack not in ROLES:
         raise ConfigurationError(
@@ -47,7 +47,7 @@ def load(stack: str, raw: Mapping[str, str], secrets: Collection[str] = ()) -> S
     problems = _misplaced_assignments(stack, raw, secrets) or _unknown_keys(stack, raw)
     values: dict[str, Any] = {}
     for key, text in raw.items():
-        if key in KEYS and not (key == "active" and not text):  # the default in Pulumi.yaml: nobody has decided
+        if key in KEYS and not (key == "active" and not text):  # Pulumi.yaml's default: nobody has set it
             try:
                 values[key] = _parse(key, text)
             except ValueError:
@@ -71,8 +71,8 @@ def load(stack: str, raw: Mapping[str, str], secrets: Collection[str] = ()) -> S
 
 
 def _parse(key: str, text: str) -> Any:
-    """Objects, lists, numbers and booleans arrive as JSON, plain text as it is."""
-    if key in _TEXT:
+    """Pulumi stores objects, lists, numbers and booleans as JSON, and plain text as it is."""
+    if key in _PLAIN_TEXT:
         return text
     if key == "endpoint" and not text.lstrip().startswith("{"):
         return text
@@ -80,12 +80,12 @@ def _parse(key: str, text: str) -> Any:
 
 
 def _misplaced_assignments(stack: str, raw: Mapping[str, str], secrets: Collection[str]) -> list[str]:
-    """`pulumi config set active=secondary` succeeds, stores a key of that name, and changes nothing."""
+    """Mistakes like `pulumi config set active=secondary`, which stores a key of the name `active=secondary` and no value."""
     problems = []
     for key in (key for key in raw if "=" in key):
         name, _, value = key.partition("=")
-        secret = _top(name) in SECRETS or key in secrets
-        path = "" if name == _top(name) else "--path "
+        secret = _top_level_key(name) in SECRETS or key in secrets
+        path = "" if name == _top_level_key(name) else "--path "
         shown, again = ("…", f"--secret {path}{shlex.quote(name)}") if secret else (value, f"{path}{shlex.quote(name)} {value}")
         problems.append(
             f"{named(name)}={shown}: 'pulumi config set {name}={shown}' stored a key of that name and changed nothing; run: "
@@ -98,9 +98,9 @@ def _unknown_keys(stack: str, raw: Mapping[str, str]) -> list[str]:
     problems = []
     for key in (key for key in raw if key not in KEYS):
         remove = f"pulumi config rm {shlex.quote(key)} -s {stack}"
-        if _top(key) in KEYS:
-            # A secret is asked for: on the command line the process list and the shell's history would have it.
-            secret, value = ("--secret ", "") if _top(key) in SECRETS else ("", " …")
+        if _top_level_key(key) in KEYS:
+            # The command for a secret has no value, so that Pulumi asks for it: the shell's history would keep a written one.
+            secret, value = ("--secret ", "") if _top_level_key(key) in SECRETS else ("", " …")
             again = f"pulumi config set {secret}--path {shlex.quote(key)}{value} -s {stack}"
             problems.append(f"{named(key)}: was stored without --path and changed nothing; run: {remove} && {again}")
         else:
@@ -108,6 +108,6 @@ def _unknown_keys(stack: str, raw: Mapping[str, str]) -> list[str]:
     return problems
 
 
-def _top(path: str) -> str:
-    """The key that a path begins with: `databasePasswords` of `databasePasswords["app"]`."""
+def _top_level_key(path: str) -> str:
+    """The top-level key of a path: `databasePasswords` of `databasePasswords["app"]`."""
     return re.split(r"[.\[]", path, maxsplit=1)[0]

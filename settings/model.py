@@ -1,16 +1,16 @@
-"""Every key a person may write, what it means, and what it may be. Frozen; unknown keys are refused.
+"""Every key that a person may write, with its meaning, its default and the values that it takes.
 
-What both regions share stands once, in Pulumi.yaml; a stack file holds only what is its own region's.
+Pulumi.yaml holds what both regions share; each stack file (Pulumi.primary.yaml, Pulumi.secondary.yaml) only what is its region's
+own. Most objects of a key are in modules of their own; `Settings`, at the end, holds them all.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from settings.cluster import Cluster
 from settings.database import DatabaseSettings
@@ -18,23 +18,22 @@ from settings.delivery import DeliverySettings
 from settings.dns import Alias, Dns
 from settings.durations import parse_duration
 from settings.fields import (
-    LABEL_LENGTH,
     Cron,
     Duration,
     HostName,
     Label,
-    Mistake,
     Model,
     Switch,
     Url,
     all_different,
     matching,
 )
-from settings.identity import IdentityMode, StaticCredentials, check_identity, check_static_credentials
+from settings.identity import IdentityMode, StaticCredentials
 from settings.images import Images
 from settings.parts import PARTS, Part
-from settings.presets import DEFAULT, contradiction, filled
-from settings.roles import ROLES, Role, serving
+from settings.presets import DEFAULT, with_tier_values
+from settings.roles import Role, serving
+from settings.rules import check_rules
 from settings.storage import StorageSettings
 from settings.tiers import Objectives, Targets, Tier, objectives
 from settings.topology import Topology
@@ -42,40 +41,51 @@ from settings.workloads import Workload
 
 
 class Backup(Model):
-    """One Velero schedule, in both regions."""
+    """One Velero schedule, which both regions have."""
 
     name: Label = Field(description="the schedule's name; the region is added to it")
-    cron: Cron = Field(description="when, five fields, UTC")
+    cron: Cron = Field(description="when a backup is taken: five fields, UTC")
     keep: Duration = Field(description="how long a backup is kept, as in 720h")
-    include: list[Label] = Field(default=[], description="only these namespaces")
-    exclude: list[Label] = Field(default=[], description="all namespaces but these")
+    include: list[Label] = Field(default=[], description="back up only these namespaces")
+    exclude: list[Label] = Field(default=[], description="back up all namespaces but these")
     restore: Switch = Field(
-        default=True, description="whether a failover restores it; false where something else deploys the workloads"
+        default=True,
+        description="whether a failover restores this schedule's newest backup; false where something else deploys the workloads",
     )
 
     @model_validator(mode="after")
-    def _one_way_to_choose(self) -> Backup:
+    def _namespaces_are_included_or_excluded(self) -> Backup:
         if self.include and self.exclude:
             raise ValueError("has both include and exclude; keep include for some namespaces or exclude for all but some")
         return self
 
 
 class VeleroSettings(Model):
-    """How Velero is installed."""
+    """Who installs Velero, and how."""
 
-    managed: Switch = Field(default=True, description="false where the cluster runs Velero already (namespace velero)")
-    kubelet_root: str = Field(default="/var/lib/kubelet", description="the kubelet's directory on the nodes, for the node agent")
+    managed: Switch = Field(
+        default=True, description="true: this program installs Velero; false: the cluster runs it already, in namespace velero"
+    )
+    kubelet_root: str = Field(
+        default="/var/lib/kubelet", description="the kubelet's directory on the nodes, where Velero's node agent reads volumes"
+    )
 
 
 class FailoverTimeouts(Model):
-    """How long each step of a failover may take before it is a failure."""
+    """How long each step of a failover may take before the failover fails."""
 
-    restore: Duration = Field(default="30m", description="one Velero restore")
-    scale: Duration = Field(default="10m", description="workloads scaled and available")
-    verify: Duration = Field(default="5m", description="the checks answered")
-    preflight: Duration = Field(default="3m", description="backups of the peer visible here")
-    promote: Duration = Field(default="10m", description="a database promoted, written to and archiving")
-    recover: Duration = Field(default="4h", description="a database without a standby recovered from its archive")
+    restore: Duration = Field(default="30m", description="how long one Velero restore may take")
+    scale: Duration = Field(default="10m", description="how long workloads may take to be scaled and available")
+    verify: Duration = Field(default="5m", description="how long the workloads' checks may take to succeed")
+    preflight: Duration = Field(
+        default="3m", description="how long it may take until the peer's backups are visible in this region"
+    )
+    promote: Duration = Field(
+        default="10m", description="how long a promoted database may take until it accepts writes and archives them"
+    )
+    recover: Duration = Field(
+        default="4h", description="how long the recovery of a database from its archive may take, where it has no standby"
+    )
 
     def seconds(self, step: Literal["restore", "scale", "verify", "preflight", "promote", "recover"]) -> int:
         durations = {
@@ -90,150 +100,146 @@ class FailoverTimeouts(Model):
 
 
 class FailoverSettings(FailoverTimeouts):
-    """How long each step of a failover may take, and how to ask whether the primary region still serves."""
+    """Timeouts of a failover's steps, and the URL that tells whether the primary region still serves."""
 
     probe: Annotated[str, matching(re.compile(r"https?://\S+"), "a URL", "https://app.example.com/")] | None = Field(
         default=None,
-        description="URL that answers while the primary region serves; a promotion is refused while it does. By default https:// "
-        "and the first of dns.names",
+        description="URL that answers while the primary region serves; while it does, no database is promoted. By default "
+        "https:// and the first of dns.names",
     )
+
+    @field_validator("probe")
+    @classmethod
+    def _probe_has_a_host(cls, probe: str | None) -> str | None:
+        try:
+            host = probe is None or urlsplit(probe).hostname
+        except ValueError:
+            host = None
+        if not host:
+            raise ValueError("is not a URL; write one as in https://app.example.com/")
+        return probe
 
 
 class EtcdSettings(Model):
-    """Snapshots of the control plane's own store, on clusters whose control plane is the team's."""
+    """Snapshots of etcd, on clusters whose control plane the team runs itself."""
 
-    enabled: Switch | None = Field(default=None, description="by default true where distribution is self-managed; never on eks")
-    cron: Cron = Field(default="0 */6 * * *", description="when, five fields, UTC")
-    keep_local: Duration = Field(default="168h", description="how long a copy stays on the control-plane node")
-    directory: str = Field(default="/var/backups/etcd", description="where it stays")
+    enabled: Switch | None = Field(
+        default=None,
+        description="whether etcd snapshots are taken; by default true where cluster.distribution is self-managed, never on eks",
+    )
+    cron: Cron = Field(default="0 */6 * * *", description="when a snapshot is taken: five fields, UTC")
+    keep_local: Duration = Field(default="168h", description="how long a copy of each snapshot stays on the control-plane node")
+    directory: str = Field(default="/var/backups/etcd", description="directory of these copies")
     certificates: str = Field(default="/etc/kubernetes/pki/etcd", description="directory of etcd's certificates on the node")
-    ca: str = Field(default="ca.crt", description="etcd's authority, in that directory")
-    certificate: str = Field(default="healthcheck-client.crt", description="the client certificate, in that directory")
-    key: str = Field(default="healthcheck-client.key", description="the client's key, in that directory")
-    endpoint: str = Field(default="https://127.0.0.1:2379", description="etcd as the control-plane node reaches it")
+    ca: str = Field(default="ca.crt", description="file of etcd's certificate authority, in the directory of certificates")
+    certificate: str = Field(
+        default="healthcheck-client.crt", description="file of the client certificate, in the same directory"
+    )
+    key: str = Field(default="healthcheck-client.key", description="file of the client's key, in the same directory")
+    endpoint: str = Field(default="https://127.0.0.1:2379", description="URL by which the control-plane node reaches etcd")
     timeout: Duration = Field(default="30m", description="how long one backup may take")
 
 
 class OperatorsSettings(Model):
-    """Which operators this program installs, from the archives in charts/; false where the cluster has one already."""
+    """The operators that this program installs, from the archives in charts/. The cluster must already have the others."""
 
-    cloudnative_pg: Switch = Field(default=False, description="CloudNativePG")
-    barman_cloud: Switch = Field(default=False, description="its Barman Cloud plugin")
+    cloudnative_pg: Switch = Field(default=False, description="CloudNativePG, which runs the databases")
+    barman_cloud: Switch = Field(default=False, description="the Barman Cloud plugin, by which CloudNativePG archives to S3")
     cert_manager: Switch = Field(default=False, description="cert-manager, which the plugin needs")
 
 
 class StorageClassSettings(Model):
-    """The class of the databases' volumes."""
+    """The StorageClass of the databases' volumes."""
 
-    managed: Switch = Field(default=False, description="true: made by this program, encrypted with the region's own key")
-    name: Label = Field(default="gp3-encrypted", description="its name, the same in both regions")
+    managed: Switch = Field(
+        default=False, description="true: this program creates it, and volumes are encrypted with the region's own key"
+    )
+    name: Label = Field(default="gp3-encrypted", description="name of the StorageClass, the same in both regions")
 
 
 class Aws(Model):
-    """Where this region's AWS is, if not where it always is."""
+    """How to reach AWS, where the usual endpoint or credentials are not meant."""
 
-    endpoint: Url | None = Field(default=None, description="URL of an S3-compatible, AWS-compatible endpoint")
-    profile: str | None = Field(default=None, description="profile of the shared AWS configuration")
+    endpoint: Url | None = Field(default=None, description="URL of an endpoint that stands in for AWS and S3")
+    profile: str | None = Field(default=None, description="name of a profile in the shared AWS configuration")
 
     @property
     def plain_http(self) -> bool:
         return self.endpoint is not None and self.endpoint.startswith("http://")
 
 
-def backs_up_etcd(cluster: Cluster, etcd: EtcdSettings) -> bool:
-    return cluster.distribution == "self-managed" and etcd.enabled is not False
-
-
-def parts_in_use(
-    velero: VeleroSettings, databases: Sequence[DatabaseSettings], cluster: Cluster, etcd: EtcdSettings
-) -> list[Part]:
-    """What of this stack asks AWS for something. A Velero that somebody else installed has what they gave it."""
-    used: dict[Part, bool] = {"velero": velero.managed, "database": bool(databases), "etcd": backs_up_etcd(cluster, etcd)}
-    return [part for part in PARTS if used[part]]
-
-
 class Settings(Model):
-    """One stack's whole configuration. The role is the stack's name."""
+    """The whole configuration of one stack. Whoever holds one knows that every field is valid and every rule is kept."""
 
     role: Role
+    """The stack's name, not a key of the configuration."""
 
     active: Role | None = Field(
         default=None,
         description="the region that serves, primary or secondary; not set before the first failover, when the primary serves",
     )
-    topology: Topology = Field(description="organization, account and the two regions")
-    dns: Dns = Field(description="zone, names and how traffic moves")
+    topology: Topology = Field(description="your organization, its AWS account and the two regions")
+    dns: Dns = Field(description="the hosted zone, the names that users call, and how their traffic moves")
     backups: list[Backup] = Field(min_length=1, description="Velero schedules, the same in both regions")
-    workloads: list[Workload] = Field(min_length=1, description="what runs in the active region")
-    databases: list[DatabaseSettings] = Field(default=[], description="PostgreSQL in both regions, by CloudNativePG")
-    targets: Targets = Field(default_factory=Targets, description="targets of your own, in place of the tier's")
+    workloads: list[Workload] = Field(min_length=1, description="the workloads that serve users, namespace by namespace")
+    databases: list[DatabaseSettings] = Field(
+        default=[], description="PostgreSQL databases, each with a side in both regions, run by CloudNativePG"
+    )
+    targets: Targets = Field(default_factory=Targets, description="RPO and RTO of your own, in place of the tier's")
     tier: Tier = Field(
         default=DEFAULT,
-        validate_default=True,
-        description="what a failover promises, its RPO and RTO, and what runs in the region that stands by: see tiers.md",
+        description="what a failover promises (RPO and RTO), and what runs in the region that stands by: see tiers.md",
     )
     etcd: EtcdSettings = Field(default_factory=EtcdSettings, description="etcd snapshots, on self-managed control planes")
     operators: OperatorsSettings = Field(default_factory=OperatorsSettings, description="operators that this program installs")
     storage_class: StorageClassSettings = Field(
-        default_factory=StorageClassSettings, description="the class of the databases' volumes"
+        default_factory=StorageClassSettings, description="the StorageClass of the databases' volumes"
     )
-    velero: VeleroSettings = Field(default_factory=VeleroSettings, description="how Velero is installed")
+    velero: VeleroSettings = Field(default_factory=VeleroSettings, description="who installs Velero, and how")
     storage: StorageSettings = Field(default_factory=StorageSettings, description="the backup buckets")
     failover: FailoverSettings = Field(
-        default_factory=FailoverSettings, validate_default=True, description="timeouts of a failover's steps"
+        default_factory=FailoverSettings, description="timeouts of a failover's steps, and the probe of the primary region"
     )
 
     cluster: Cluster = Field(description="this region's cluster")
     identity: IdentityMode | None = Field(
         default=None,
-        validate_default=True,
-        description="who the pods are to AWS: pod-identity (default on eks), irsa, instance-profile or static",
+        description="how pods authenticate to AWS: pod-identity (default on eks), irsa, instance-profile or static",
     )
     endpoint: HostName | Alias = Field(
-        description="this region's load balancer: a DNS name; or, for a name at the top of its zone, name and zoneId of an "
-        "alias, whose own health then counts too"
+        description="this region's load balancer: its DNS name; or, where one of dns.names is the top of its zone, its name and "
+        "zoneId for a Route 53 alias, whose own health then counts too"
     )
     peer_ready: Switch = Field(
-        default=False, description="true once the other region's buckets exist: replication starts, of new objects"
+        default=False, description="true once the other region's buckets exist: S3 then replicates new objects to them"
     )
     force: Switch = Field(
-        default=False, description="fail over although a database is too far behind, or the primary still answers; unset it after"
+        default=False,
+        description="true: fail over although a database would lose more than the RPO, or the primary still answers; "
+        "unset it afterwards",
     )
-    images: Images = Field(default_factory=Images, description="container images")
+    images: Images = Field(default_factory=Images, description="the container images that the program runs")
     delivery: DeliverySettings | None = Field(
-        default=None, description="roles of the pipelines that preview and deploy this program"
+        default=None, description="the repository whose pipelines preview and deploy this program, for their IAM roles"
     )
-    aws: Aws = Field(default_factory=Aws, description="endpoint or profile, where not the usual")
+    aws: Aws = Field(default_factory=Aws, description="how to reach AWS, where the usual endpoint or credentials are not meant")
     backup_encryption_password: SecretStr = Field(
-        description="encrypts volume backups; the same in both regions, for ever",
+        description="encrypts volume backups; must be the same in both regions, and must never change",
         json_schema_extra={"format": "text of 12 characters or more"},
     )
     static_credentials: StaticCredentials = Field(
         default_factory=StaticCredentials,
-        validate_default=True,
-        description="access keys of IAM users, where no role can be had (identity: static)",
+        description="with identity static: access keys of IAM users, where the cluster can have no roles",
     )
     database_passwords: dict[str, SecretStr] = Field(
         default={},
-        validate_default=True,
-        description="password of each database's owner, by the database's name; the same in both regions",
+        description="password of each database's owner, by the database's name; must be the same in both regions",
     )
 
     @field_validator("backups")
     @classmethod
-    def _backups_have_names_of_their_own_that_fit(cls, backups: list[Backup], info: ValidationInfo) -> list[Backup]:
+    def _backups_differ(cls, backups: list[Backup]) -> list[Backup]:
         all_different([backup.name for backup in backups], "backup")
-        topology: Topology | None = info.data.get("topology")
-        if topology is None:  # which has a mistake of its own
-            return backups
-        for backup in backups:
-            too_much = max(len(topology.schedule(backup.name, role)) for role in ROLES) - LABEL_LENGTH
-            if too_much > 0:
-                raise Mistake(
-                    "the name {} is too long: with the region's it is the value of a Kubernetes label, which has "
-                    f"{LABEL_LENGTH} characters at most; shorten it by {too_much}",
-                    backup.name,
-                )
         return backups
 
     @field_validator("workloads")
@@ -244,7 +250,7 @@ class Settings(Model):
 
     @field_validator("backup_encryption_password")
     @classmethod
-    def _hard_to_guess(cls, password: SecretStr) -> SecretStr:
+    def _password_is_hard_to_guess(cls, password: SecretStr) -> SecretStr:
         if len(password.get_secret_value()) < 12:
             raise ValueError("is shorter than 12 characters, and whoever reads the bucket can try it; choose a longer one")
         return password
@@ -255,88 +261,15 @@ class Settings(Model):
         all_different([database.name for database in databases], "database")
         return databases
 
-    @field_validator("failover")
-    @classmethod
-    def _the_probe_tells_the_regions_apart(cls, failover: FailoverSettings, info: ValidationInfo) -> FailoverSettings:
-        dns: Dns | None = info.data.get("dns")
-        if dns is None or not dns.both_serve or not info.data.get("databases"):
-            return failover
-        host = urlsplit(failover.probe or f"https://{dns.names[0]}/").hostname
-        if host in dns.names:
-            raise Mistake(
-                "must have a probe that only the primary region answers, and with dns.mode both-regions the secondary answers at "
-                "{} too; write the primary's own load balancer, as in probe: https://lb-primary.us-east-1.elb.amazonaws.com/",
-                host,
-            )
-        return failover
-
     @model_validator(mode="before")
     @classmethod
-    def _the_tier_sets_what_is_not_written(cls, raw: Any) -> Any:
-        return filled(raw)
+    def _the_tier_sets_what_nobody_wrote(cls, raw: Any) -> Any:
+        return with_tier_values(raw)
 
-    @field_validator("tier")
-    @classmethod
-    def _nothing_takes_away_from_the_tier(cls, tier: Tier, info: ValidationInfo) -> Tier:
-        seen = info.data
-        if {"dns", "workloads", "databases", "targets"} <= seen.keys():  # which otherwise have mistakes of their own
-            targets: Targets = seen["targets"]
-            goals = objectives(tier, targets)
-            if reason := contradiction(goals, seen["dns"], seen["workloads"], seen["databases"], own_rpo=targets.rpo):
-                raise ValueError(reason)
-        return tier
-
-    @field_validator("cluster")
-    @classmethod
-    def _etcd_is_ours(cls, cluster: Cluster, info: ValidationInfo) -> Cluster:
-        etcd: EtcdSettings | None = info.data.get("etcd")
-        if etcd is not None and etcd.enabled and cluster.distribution == "eks":
-            raise ValueError(
-                "has distribution eks while etcd.enabled is true: on EKS nobody but AWS reaches etcd, which AWS backs up and "
-                "restores by itself; Velero's backups protect what is in it. Take etcd.enabled out, or set it to false"
-            )
-        return cluster
-
-    @field_validator("identity")
-    @classmethod
-    def _the_cluster_has_what_it_takes(cls, identity: IdentityMode | None, info: ValidationInfo) -> IdentityMode | None:
-        cluster: Cluster | None = info.data.get("cluster")
-        if cluster is None:  # which has a mistake of its own
-            return identity
-        check_identity(identity, cluster)
-        return identity or "pod-identity"
-
-    @field_validator("static_credentials")
-    @classmethod
-    def _keys_where_they_are_needed(cls, keys: StaticCredentials, info: ValidationInfo) -> StaticCredentials:
-        seen = info.data
-        if {"identity", "velero", "databases", "cluster", "etcd"} <= seen.keys():  # which otherwise have mistakes of their own
-            needed = parts_in_use(seen["velero"], seen["databases"], seen["cluster"], seen["etcd"])
-            check_static_credentials(seen["identity"], keys, needed, seen["role"])
-        return keys
-
-    @field_validator("database_passwords")
-    @classmethod
-    def _every_database_has_one(cls, passwords: dict[str, SecretStr], info: ValidationInfo) -> dict[str, SecretStr]:
-        if "databases" not in info.data:  # which have a mistake of their own
-            return passwords
-        stack, names = info.data["role"], [database.name for database in info.data["databases"]]
-        for name in (name for name in names if name not in passwords):
-            raise ValueError(
-                f"has no password for the owner of {name}; run, with the same password in both stacks: "
-                f"pulumi config set --secret --path 'databasePasswords[\"{name}\"]' -s {stack}"
-            )
-        if empty := next((name for name in names if not passwords[name].get_secret_value()), None):
-            raise ValueError(
-                f"has an empty password for the owner of {empty}; run: "
-                f"pulumi config set --secret --path 'databasePasswords[\"{empty}\"]' -s {stack}"
-            )
-        if passwords.keys() - set(names):
-            raise ValueError(
-                f"has a password for a database that is not in databases (see: pulumi config -s {stack}); "
-                f"take it out: pulumi config rm --path 'databasePasswords[\"NAME\"]' -s {stack}"
-            )
-        return passwords
+    @model_validator(mode="after")
+    def _no_rule_is_broken(self) -> Settings:
+        check_rules(self)
+        return self
 
     @property
     def serving_role(self) -> Role:
@@ -344,11 +277,18 @@ class Settings(Model):
 
     @property
     def backs_up_etcd(self) -> bool:
-        return backs_up_etcd(self.cluster, self.etcd)
+        return self.cluster.distribution == "self-managed" and self.etcd.enabled is not False
 
     @property
     def parts(self) -> list[Part]:
-        return parts_in_use(self.velero, self.databases, self.cluster, self.etcd)
+        """The parts of this stack that need AWS permissions from this program. A Velero that others installed has its own."""
+        runs: dict[Part, bool] = {"velero": self.velero.managed, "database": bool(self.databases), "etcd": self.backs_up_etcd}
+        return [part for part in PARTS if runs[part]]
+
+    @property
+    def identity_mode(self) -> IdentityMode:
+        """How pods authenticate to AWS: `identity`, or its default. A rule refuses that default where the cluster is not EKS."""
+        return self.identity or "pod-identity"
 
     @property
     def objectives(self) -> Objectives:
@@ -356,5 +296,5 @@ class Settings(Model):
 
     @property
     def probe(self) -> str:
-        """What answers while the primary region serves users."""
+        """The URL that answers while the primary region serves users."""
         return self.failover.probe or f"https://{self.dns.names[0]}/"

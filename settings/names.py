@@ -1,6 +1,6 @@
-"""Names that both regions compute and nobody looks up: a peer that is dead cannot be asked what its bucket is called.
+"""The names of AWS and Kubernetes resources. Each region computes its own and its peer's, because a dead peer cannot be asked.
 
-No name depends on `active`, so nothing is renamed by a failover.
+No name depends on `active`, so a failover renames nothing.
 """
 
 from __future__ import annotations
@@ -20,21 +20,24 @@ FLAG_KEY = "dr/active.json"
 """S3 key of the traffic flag."""
 
 EXCLUDED_FROM_BACKUP = {"velero.io/exclude-from-backup": "true"}
-"""Label of what Velero must not bring back: the program's own records and Jobs, and everything of a database, for a Cluster, a
-volume or a Secret that comes back breaks the one that runs."""
+"""Label of everything that Velero must not restore: the program's own records and Jobs, and every object of a database, because a
+restored Cluster, volume or Secret would break the running database."""
 
 ETCD_PREFIX = "etcd"
-"""Prefix of every etcd snapshot in its bucket; below it one directory a region."""
+"""Prefix of every etcd snapshot in its bucket. Below it, each region has a directory."""
 
 ARCHIVE_PREFIX = "cnpg"
-"""Prefix of every database archive in its bucket; below it one directory a server name."""
+"""Prefix of every database archive in its bucket. Below it, each server name has a directory."""
 
 NEVER_RESTORED = ("cert-manager", "cnpg-system", PROGRAM_NAMESPACE, "kube-node-lease", "kube-public", "kube-system", "velero")
-"""Namespaces that a cluster brings itself or that this program owns: never restored over."""
+"""Namespaces that Velero never restores: every cluster comes with them, or this program creates them."""
 
 
 def fitting(name: str, *, room: int = LABEL_LENGTH) -> str:
-    """`name` as a Kubernetes object may have it: cut where it is too long, with a hash of the whole, so that two stay two."""
+    """Return `name`, shortened to `room` characters if need be.
+
+    A shortened name ends in a hash of the whole, so that two different long names stay different.
+    """
     if len(name) <= room:
         return name
     digest = sha256(name.encode()).hexdigest()[:8]
@@ -43,7 +46,7 @@ def fitting(name: str, *, room: int = LABEL_LENGTH) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Names:
-    """Everything that has a computable name, seen from the region `role`."""
+    """The names, as seen from region `role`."""
 
     topology: Topology
     role: Role
@@ -64,12 +67,12 @@ class Names:
 
     @property
     def flag_bucket(self) -> str:
-        """The flag's bucket, in the secondary region whoever asks."""
+        """The traffic flag's bucket. It is in the secondary region, whichever region this is."""
         return self.topology.bucket("dr-flag", self.topology.regions.secondary)
 
     @property
     def flag_host(self) -> str:
-        """Where the health check of the primary's record reads the flag."""
+        """The host from which the health check of the primary's DNS record reads the traffic flag."""
         return f"{self.flag_bucket}.s3.{self.topology.regions.secondary}.amazonaws.com"
 
     @property
@@ -82,19 +85,19 @@ class Names:
 
     @property
     def replication_role(self) -> str:
-        """IAM is global, so the region is in the name."""
+        """The IAM role of S3 replication. IAM has no regions, so the name contains this one."""
         return f"{self.topology.organization}-dr-replication-{self.region}"
 
     def principal(self, part: Part) -> str:
-        """Of `part`: its IAM policy, and the role or user that has it."""
+        """The name of the IAM policy of `part`, and of the IAM role or user that has the policy."""
         return f"{self.topology.organization}-{part}-{self.region}"
 
     def principal_arn(self, part: Part) -> str:
-        """Of the role."""
+        """The ARN of the IAM role of `part`."""
         return f"arn:aws:iam::{self.topology.account_id}:role/{self.principal(part)}"
 
     def velero_prefix(self, role: Role) -> str:
-        """Each region writes below its own prefix; the peer reads the replica of it in its own bucket."""
+        """The prefix below which region `role` writes Velero's backups. S3 replicates it to the peer's bucket unchanged."""
         return f"velero/{role}"
 
     @property
@@ -108,14 +111,15 @@ class Names:
 
     @property
     def tags(self) -> dict[str, str]:
-        """Whose an AWS resource is. `role` is the region's, which no failover changes."""
+        """Tags of every AWS resource. `role` is the region's role, which no failover changes."""
         return {"stack": f"{PROGRAM_NAMESPACE}-{self.role}", "role": self.role, "owner": self.topology.organization}
 
     @property
     def archive(self) -> str:
-        """Where this region's databases are archived; the peer's are below the same prefix of the peer's bucket."""
+        """The S3 URL below which this region's databases archive."""
         return f"s3://{self.bucket('database')}/{ARCHIVE_PREFIX}"
 
     @property
     def peer_archive(self) -> str:
+        """The S3 URL below which the peer's databases archive."""
         return f"s3://{self.peer_bucket('database')}/{ARCHIVE_PREFIX}"

@@ -1,4 +1,4 @@
-"""What of this program asks AWS for something, each part with permissions of its own."""
+"""The parts of this program whose pods call AWS. Each part has an IAM policy of its own."""
 
 from __future__ import annotations
 

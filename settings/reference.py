@@ -1,4 +1,4 @@
-"""Every key in one page, made from the models, so that it cannot say anything else than they do.
+"""Writes docs/configuration.md, a page with every key, from the models themselves.
 
 python -m settings.reference > docs/configuration.md
 """
@@ -12,25 +12,25 @@ from typing import Any
 from settings.explain import SECRETS
 from settings.model import Settings
 
-OWN = ("cluster", "endpoint", "peerReady", "force", "images", "delivery", "aws")
-"""Keys that differ from region to region; all others but the secrets are both regions' in common."""
+REGION_KEYS = ("cluster", "endpoint", "peerReady", "force", "images", "delivery", "aws")
+"""Keys that differ from region to region. The regions share all others but the secrets."""
 
 _HEAD = """# Configuration
 
-Every key of `k8s-dr`. Made from `settings/model.py` by `python -m settings.reference > docs/configuration.md`; a test holds the
-two against each other.
+Every key of `k8s-dr`. `python -m settings.reference > docs/configuration.md` writes this page from `settings/model.py`; a test
+fails while the two differ.
 
-`[]` stands for each entry of a list. What is required below an object or a list is required wherever that is written.
-A key that is not here is refused, and so is a value that is not allowed: before anything is touched, in one line that says what
-to write instead.
+`[]` stands for each entry of a list. A key that is required below an object or a list is required only where that object or list
+is written. The program refuses every other key, and every value that is not allowed. It does so before it touches anything, in
+one line that says what to write instead. `settings/rules.py` lists what several keys must agree on.
 """
 
 _GROUPS = {
-    "Shared: `Pulumi.yaml`": "Written once, for both regions, below `config:` and there `value:`. A stack file that sets one of "
-    "these keys replaces the whole of it for that stack. Only `active` is meant to be set so.",
-    "One stack's own: `Pulumi.primary.yaml`, `Pulumi.secondary.yaml`": "Written below `config:` with the project's name before "
-    "the key: `k8s-dr:cluster`.",
-    "Secrets": "Set once for each stack by `pulumi config set --secret KEY -s STACK`; in clear text they are refused.",
+    "Shared: `Pulumi.yaml`": "Write these once, for both regions: below `config:` the key, below that `value:`. A stack file "
+    "that sets one of these keys replaces its whole value for that stack. Only `active` is meant to be set in a stack file.",
+    "One stack's own: `Pulumi.primary.yaml`, `Pulumi.secondary.yaml`": "Write these below `config:`, with the project's name "
+    "before the key: `k8s-dr:cluster`.",
+    "Secrets": "Set these once for each stack by `pulumi config set --secret KEY -s STACK`. In clear text they are refused.",
 }
 
 Schema = Mapping[str, Any]
@@ -41,8 +41,8 @@ def page() -> str:
     schema = Settings.model_json_schema(by_alias=True)
     keys = [key for key in schema["properties"] if key != "role"]
     members = (
-        [key for key in keys if key not in (*OWN, *SECRETS)],
-        [key for key in keys if key in OWN],
+        [key for key in keys if key not in (*REGION_KEYS, *SECRETS)],
+        [key for key in keys if key in REGION_KEYS],
         [key for key in keys if key in SECRETS],
     )
     parts = [_HEAD]
@@ -66,7 +66,7 @@ def _rows(key: str, field: Schema, schema: Schema, *, required: bool) -> Iterato
 
 
 def _forms(field: Schema) -> list[Schema]:
-    """The kinds of value that a field takes, but null: a key that may be left out is left out."""
+    """The forms of value that a field takes. Null is not one of them: nobody writes it, but leaves the key out."""
     forms = field.get("anyOf", [field])
     return [form for form in forms if form.get("type") != "null"]
 
@@ -98,7 +98,7 @@ def _one_allowed(form: Schema, schema: Schema) -> str:
         low, high = kind.get("minimum"), kind.get("maximum")
         limits = f", {low} to {high}" if high is not None else f", {low} or more" if low is not None else ""
         return f"a whole number{limits}"
-    if kind.get("format") == "password":  # pydantic's own word for what it does not show
+    if kind.get("format") == "password":  # what pydantic calls the text of a secret
         return "text"
     names = {"object": "an object", "boolean": "`true`, `false`", "string": "text"}
     return str(kind.get("format") or names[kind["type"]])

@@ -1,6 +1,6 @@
-"""Who does what, as one pure function: every component asks it and decides nothing itself.
+"""What each region does, as one pure function (`duties`). Components ask it and do not decide by themselves.
 
-The table is in docs/roles.md and, as a test, in tests/unit/settings/test_roles.py.
+Its table is in docs/roles.md and, as a test, in tests/unit/settings/test_roles.py.
 """
 
 from __future__ import annotations
@@ -17,52 +17,56 @@ def peer_of(role: Role) -> Role:
 
 
 DatabaseRole = Literal["primary", "replica", "promoted", "fenced", "absent", "recovered"]
-"""What a region's half of a database is: the writable one; a follower; a follower that was promoted without a token, for the
-other half is dead; or, after that, the old one, stopped with its data, so that nobody writes twice. Where no standby is kept: not
-there, but for what it would be recovered with; and recovered, from the archive of the half that is dead."""
+"""What one region's side of a database is.
+
+primary: the writable side. replica: follows the primary. promoted: was a replica and is writable now, promoted without a
+demotion token because the primary is dead. fenced: the old primary after a promotion, stopped with its data, so that no two
+sides are written to. A database without a standby (`standby: false`) has two others. absent: no Cluster, only what a recovery
+will need (archives and the owner's password). recovered: recovered from the dead primary's archive, and writable."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Duties:
-    """What one region does now."""
+    """What one region has to do now."""
 
     serves: bool
-    """Users are meant to be served from here."""
+    """Whether this region is meant to serve users."""
 
     takes_over: bool
-    """Serves in place of the region that normally does: restores, scales up, verifies, then takes the traffic."""
+    """Whether this region serves in place of the primary: it restores, scales up, verifies, then takes the traffic."""
 
     scale_to: Literal["replicas", "standbyReplicas"]
-    """Which of a workload's two numbers holds here."""
+    """Which of a workload's two replica counts applies here."""
 
     enforces_scale: bool
-    """Whether the program scales workloads. Not before somebody has set `active`, which the first failover does: installing
-    disaster recovery must never scale a running production, and a standby that was never used has nothing to scale."""
+    """Whether the program scales workloads. It does not until somebody sets `active`, which the first failover does:
+    installing disaster recovery must never scale a running production."""
 
     database: DatabaseRole
-    """What this region's half of each database is that has a standby."""
+    """What this region's side is, of each database that has a standby."""
 
     database_without_standby: DatabaseRole
-    """What this region's half of each database is that has none (`standby: false`)."""
+    """What this region's side is, of each database that has none (`standby: false`)."""
 
     schedules_paused: bool
-    """Only the serving region backs up on schedule: a standby would record its own emptiness."""
+    """Whether scheduled backups pause. Only the region that serves takes them: those of a standby would be empty."""
 
     flag: Role | None
-    """What the traffic flag says. It belongs to the secondary, the region that has to move it when the primary is dead."""
+    """What this region writes into the traffic flag; None for the primary. Only the secondary region writes the flag, because it
+    has to move the traffic when the primary is dead."""
 
     def database_role(self, *, standby: bool) -> DatabaseRole:
-        """What this region's half is of a database that has a standby, or has none."""
+        """What this region's side is, of a database that has a standby or has none."""
         return self.database if standby else self.database_without_standby
 
 
 def serving(active: Role | None) -> Role:
-    """The region that serves: the primary, until somebody decides."""
+    """The region that serves: the primary, until somebody sets `active`."""
     return active or "primary"
 
 
-# Stack, and whether it serves, to what its half of a database is, with a standby and without.
-_DATABASE: dict[tuple[Role, bool], tuple[DatabaseRole, DatabaseRole]] = {
+# (region, whether it serves) to (its side of a database with a standby, its side of a database without one).
+_DATABASE_ROLES: dict[tuple[Role, bool], tuple[DatabaseRole, DatabaseRole]] = {
     ("primary", True): ("primary", "primary"),
     ("primary", False): ("fenced", "fenced"),
     ("secondary", False): ("replica", "absent"),
@@ -71,9 +75,9 @@ _DATABASE: dict[tuple[Role, bool], tuple[DatabaseRole, DatabaseRole]] = {
 
 
 def duties(role: Role, active: Role | None) -> Duties:
-    """What the region `role` does; `active` is what somebody has set, None before the first failover."""
+    """What region `role` has to do. `active` is the region that somebody has set to serve, or None before the first failover."""
     serves = role == serving(active)
-    with_standby, without = _DATABASE[role, serves]
+    with_standby, without = _DATABASE_ROLES[role, serves]
     return Duties(
         serves=serves,
         takes_over=serves and role == "secondary",
@@ -87,11 +91,11 @@ def duties(role: Role, active: Role | None) -> Duties:
 
 
 def refusal(role: Role, active: Role | None, flag: Role | None = None, *, serves_here: bool = False) -> str | None:
-    """Why this configuration must not be applied; None if it may.
+    """Why this configuration must not be applied, or None if it may be.
 
-    A primary that comes back from the dead still believes that it serves, while `flag`, the traffic flag, says that its standby
-    has taken over. And a secondary that `serves_here` must not be sent back to standing by because the stack file of whoever
-    runs `pulumi up` has never heard of the failover.
+    A primary that comes back after an outage still has the configuration to serve, while the traffic `flag` says that the
+    secondary has taken over. And a secondary that serves (`serves_here`) must not go back to standby only because `pulumi up`
+    runs with a stack file from before the failover.
     """
     if role == "primary" and serving(active) == "primary" and flag == "secondary":
         return (

@@ -1,10 +1,10 @@
-"""JSON schemas of the configuration, with which an editor completes and checks `Pulumi.yaml` and `Pulumi.*.yaml`.
+"""Writes the JSON schemas by which an editor completes and checks `Pulumi.yaml` and `Pulumi.*.yaml`.
 
 python -m settings.schema
 
-Made from the models, so that an editor knows every key with its meaning, and refuses what they would refuse for its form. What
-takes more than one key to see, only the program says. The first line of each of the files names its schema, as the YAML language
-server of VS Code, IntelliJ, Neovim and others reads it.
+They are made from the models, so an editor knows every key with its meaning, and marks most values that the models refuse. It
+does not know the rules across keys: only the program checks those. The first line of each configuration file names its schema, in
+the way that the YAML language server of VS Code, IntelliJ, Neovim and others reads it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from settings.model import Settings
 FOLDER = Path(__file__).parent.parent / "schemas"
 
 _DIALECT = "http://json-schema.org/draft-07/schema#"
-_SECURE = {
+_ENCRYPTED = {
     "type": "object",
     "description": "stored by pulumi config set --secret",
     "required": ["secure"],
@@ -28,13 +28,13 @@ _SECURE = {
     "additionalProperties": False,
 }
 
-_REWRITTEN = ("title", "format", "writeOnly", "default")
+_NOT_FOR_EDITORS = ("title", "format", "writeOnly", "default")
 
 Schema = dict[str, Any]
 
 
 def project_schema() -> Schema:
-    """Of Pulumi.yaml: each key of ours with its `value`, or declared with a type and a default."""
+    """The schema of Pulumi.yaml, where each key has a `value`, or a type and a default."""
     keys = {
         key: {
             "description": field["description"],
@@ -48,13 +48,14 @@ def project_schema() -> Schema:
 
 
 def stack_schema() -> Schema:
-    """Of Pulumi.primary.yaml and Pulumi.secondary.yaml: a region's own keys, and what is set for one stack alone."""
-    keys = {f"{PROJECT}:{key}": _typed(field, secret=key in SECRETS) for key, field in _keys().items()}
+    """The schema of Pulumi.primary.yaml and Pulumi.secondary.yaml. A stack may set every key, also the shared ones."""
+    keys = {f"{PROJECT}:{key}": _as_the_cli_stores_it(field, secret=key in SECRETS) for key, field in _keys().items()}
     return _document("Pulumi.<stack>.yaml of k8s-dr: what is a region's own", keys, prefix=f"{PROJECT}:")
 
 
 def _document(title: str, keys: Mapping[str, Schema], *, prefix: str) -> Schema:
-    """A file whose `config` has these keys. Others are refused: below `prefix`, or, without one, all that name no provider."""
+    """The schema of a file whose `config` has these keys. It refuses other keys that begin with `prefix`; without a prefix, it
+    refuses all other keys that belong to no provider (`aws:region`)."""
     known = "|".join(key.removeprefix(prefix) for key in keys)
     unknown = f"^{prefix}(?!(?:{known})$)" + ("" if prefix else "[^:]*$")
     config = {"type": "object", "properties": dict(keys), "patternProperties": {unknown: False}}
@@ -63,33 +64,33 @@ def _document(title: str, keys: Mapping[str, Schema], *, prefix: str) -> Schema:
         "title": title,
         "type": "object",
         "properties": {"config": config},
-        "definitions": _rewritten(Settings.model_json_schema(by_alias=True)["$defs"]),
+        "definitions": _for_editors(Settings.model_json_schema(by_alias=True)["$defs"]),
     }
 
 
 def _keys() -> dict[str, Schema]:
-    properties = _rewritten(Settings.model_json_schema(by_alias=True)["properties"])
+    properties = _for_editors(Settings.model_json_schema(by_alias=True)["properties"])
     return {key: field for key, field in properties.items() if key != "role"}
 
 
-def _typed(field: Schema, *, secret: bool) -> Schema:
-    """A key as the CLI stores it: `pulumi config set peerReady true` writes the text "true", a secret is what it encrypted."""
+def _as_the_cli_stores_it(field: Schema, *, secret: bool) -> Schema:
+    """The field as a stack file holds it: the CLI writes a boolean as the text "true", and a secret as its ciphertext."""
     if secret:
-        inner = {"type": "object", "additionalProperties": {"anyOf": [_SECURE, {"type": "object"}]}}
+        inner = {"type": "object", "additionalProperties": {"anyOf": [_ENCRYPTED, {"type": "object"}]}}
         parts = field.get("type") != "string" and field.get("format") != "password"
-        return {"description": field["description"], "anyOf": [_SECURE, *([inner] if parts else [])]}
+        return {"description": field["description"], "anyOf": [_ENCRYPTED, *([inner] if parts else [])]}
     if field.get("type") == "boolean":
         return {**field, "type": ["boolean", "string"], "enum": [True, False, "true", "false"]}
     return field
 
 
-def _rewritten(schema: Any) -> Any:
-    """pydantic's schema as editors show it: no titles made from names, and our words for a form in what is shown of the key."""
+def _for_editors(schema: Any) -> Any:
+    """pydantic's schema as an editor should show it: without generated titles, with the form of a value in its description."""
     if isinstance(schema, list):
-        return [_rewritten(each) for each in schema]
+        return [_for_editors(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    answer = {key: _rewritten(value) for key, value in schema.items() if key not in _REWRITTEN}
+    answer = {key: _for_editors(value) for key, value in schema.items() if key not in _NOT_FOR_EDITORS}
     if isinstance(schema.get("$ref"), str):
         answer["$ref"] = schema["$ref"].replace("#/$defs/", "#/definitions/")
     if isinstance(form := schema.get("format"), str) and form != "password":
@@ -101,7 +102,7 @@ def _rewritten(schema: Any) -> Any:
 
 
 def texts() -> dict[str, str]:
-    """File name to what it must say."""
+    """The text of each schema, by its file name."""
     schemas = {"Pulumi.schema.json": project_schema(), "Pulumi.stack.schema.json": stack_schema()}
     return {name: json.dumps(schema, indent=2, ensure_ascii=False) + "\n" for name, schema in schemas.items()}
 

@@ -1,4 +1,4 @@
-"""Disaster-recovery tiers and what they promise: how much data may be lost, and for how long service may be gone."""
+"""Disaster-recovery tiers and their targets: the RPO (how much data may be lost) and the RTO (how long an outage may last)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from settings.fields import Duration, Model
 
 Tier = Literal["backup-restore", "pilot-light", "warm-standby", "active-active"]
 
-# The guide's words (hours, minutes, seconds, zero) as figures that a drill can be held against. Not zero: with one writer and
-# asynchronous replication no failover keeps that, and a gate that asked it would refuse a standby that is a second behind.
+# RPO and RTO of each tier, as figures that a drill can be measured against. The RPO of active-active is not zero: replication is
+# asynchronous, so no failover could keep that, and the gate before a promotion would refuse a standby that is one second behind.
 _TARGETS: dict[Tier, tuple[timedelta, timedelta]] = {
     "backup-restore": (timedelta(hours=24), timedelta(hours=4)),
     "pilot-light": (timedelta(minutes=5), timedelta(minutes=30)),
@@ -23,14 +23,16 @@ _TARGETS: dict[Tier, tuple[timedelta, timedelta]] = {
 
 
 class Targets(Model):
-    """The organization's own targets, in place of the tier's."""
+    """RPO and RTO of the organization's own, in place of the tier's."""
 
-    rpo: Duration | None = Field(default=None, description="recovery point objective: data of how long may be lost")
-    rto: Duration | None = Field(default=None, description="recovery time objective: how long service may be gone")
+    rpo: Duration | None = Field(
+        default=None, description="recovery point objective: how much of the latest data a failover may lose, as a time"
+    )
+    rto: Duration | None = Field(default=None, description="recovery time objective: how long an outage may last")
 
 
 class Objectives(Model):
-    """What a failover is held against: both as seconds."""
+    """The RPO and RTO that a failover is measured against, in seconds."""
 
     tier: Tier
     rpo_seconds: float
@@ -38,7 +40,7 @@ class Objectives(Model):
 
 
 def objectives(tier: Tier, own: Targets) -> Objectives:
-    """The targets of `tier`, with what the organization set in their place."""
+    """RPO and RTO of `tier`, each replaced by the organization's own where that is set."""
     rpo, rto = _TARGETS[tier]
     rpo = parse_duration(own.rpo) if own.rpo else rpo
     rto = parse_duration(own.rto) if own.rto else rto

@@ -1,40 +1,41 @@
-"""Whose disaster recovery it is, and in which two regions: from this every name is computed."""
+"""The organization, its AWS account and the two regions. Every name of a bucket, role or schedule is computed from these."""
 
 from __future__ import annotations
 
 import re
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from settings.fields import AwsRegion, Mistake, Model, matching
+from settings.fields import AwsRegion, Model, matching
+from settings.mistake import Mistake
 from settings.roles import Role
 
 Purpose = Literal["velero", "etcd", "database", "dr-flag", "logs"]
 
 
 class Regions(Model):
-    """The two AWS regions. Which one is which never changes; who is active does."""
+    """The two AWS regions. Which region is primary never changes; a failover only changes which one is active."""
 
     primary: AwsRegion = Field(description="the region that normally serves")
     secondary: AwsRegion = Field(description="the region that takes over")
 
-    @field_validator("secondary")
-    @classmethod
-    def _two_regions(cls, secondary: str, info: ValidationInfo) -> str:
-        if secondary == info.data.get("primary"):
-            raise ValueError("is the primary region too; a region cannot stand in for itself, choose another")
-        return secondary
+    @model_validator(mode="after")
+    def _the_regions_differ(self) -> Regions:
+        if self.secondary == self.primary:
+            text = "{} is the primary region too; a region cannot stand in for itself, choose another"
+            raise Mistake(text, self.secondary, at=("secondary",))
+        return self
 
 
 class Topology(Model):
-    """Whose buckets, in which two regions: from this every name is computed."""
+    """The organization, its AWS account and the two regions."""
 
     organization: Annotated[str, matching(re.compile(r"[a-z0-9][a-z0-9-]{0,19}"), "a short lower-case name", "acme")] = Field(
-        description="first part of every bucket and role name"
+        description="short name of your organization: the first part of every bucket name and role name"
     )
     account_id: Annotated[str, matching(re.compile(r"\d{12}"), "an AWS account id in quotes", '"123456789012"')] = Field(
-        description="the AWS account, twelve digits, in quotes"
+        description="id of the AWS account: twelve digits, in quotes"
     )
     regions: Regions = Field(description="the two AWS regions")
 
@@ -45,7 +46,11 @@ class Topology(Model):
         return f"{self.organization}-{purpose}-{region}-{self.account_id}"
 
     def schedule(self, backup: str, role: Role) -> str:
-        """Velero syncs Backups by name, and one of the same name hides the peer's: so the region is in the name."""
+        """Velero's name of the schedule `backup` in region `role`.
+
+        It contains the region, because Velero names Backups after their schedule and identifies them by name: without it, a
+        region's own Backup would hide the peer's.
+        """
         return f"{backup}-{self.region(role)}"
 
     @model_validator(mode="after")

@@ -45,9 +45,9 @@ class DeliveryArgs:
             zone_id=settings.dns.zone_id,
             hosts=settings.dns.names,
             cluster=cluster.name if cluster.distribution == "eks" else None,
-            node_role=cluster.node_role if settings.identity == "instance-profile" else None,
+            node_role=cluster.node_role if settings.identity_mode == "instance-profile" else None,
             given_roles=[arn for part in PARTS if (arn := cluster.role_arn(part)) is not None],
-            static_users=settings.identity == "static",
+            static_users=settings.identity_mode == "static",
         )
 
 

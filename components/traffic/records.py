@@ -125,8 +125,7 @@ class Traffic(pulumi.ComponentResource):
 
     def _endpoint_check(self) -> aws.route53.HealthCheck:
         """Whether this region's own load balancer answers, as `dns.check` says."""
-        asked, endpoint = self._args.dns.check, self._args.endpoint
-        assert asked is not None
+        asked, endpoint = self._args.dns.endpoint_check, self._args.endpoint
         return self._check(
             f"{self._args.names.role}-answers",
             type=asked.protocol.upper(),

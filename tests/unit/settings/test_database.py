@@ -30,7 +30,7 @@ def configured(chosen: list[tuple[str, dict[str, int]]], stack: Role, active: Ro
 
 
 @given(chosen=databases)
-def test_both_stacks_call_every_half_alike_whoever_is_active(chosen: list[tuple[str, dict[str, int]]]) -> None:
+def test_both_stacks_call_every_side_alike_whoever_is_active(chosen: list[tuple[str, dict[str, int]]]) -> None:
     seen = {
         tuple((each.member(role), each.server(role)) for each in configured(chosen, stack, active) for role in ROLES)
         for stack in ROLES
@@ -40,13 +40,13 @@ def test_both_stacks_call_every_half_alike_whoever_is_active(chosen: list[tuple[
 
 
 @given(chosen=databases)
-def test_every_half_of_every_database_archives_under_a_name_of_its_own(chosen: list[tuple[str, dict[str, int]]]) -> None:
+def test_every_side_of_every_database_archives_under_a_name_of_its_own(chosen: list[tuple[str, dict[str, int]]]) -> None:
     servers = [each.server(role) for each in configured(chosen, "primary", "primary") for role in ROLES]
     assert len(set(servers)) == len(servers)
 
 
 @given(name=names, given_generations=generations)
-def test_a_half_that_is_made_anew_never_archives_under_the_old_name(name: str, given_generations: dict[str, int]) -> None:
+def test_a_side_that_is_created_anew_never_archives_under_the_old_name(name: str, given_generations: dict[str, int]) -> None:
     before = DatabaseSettings.model_validate({"name": name, "namespace": "a", "generations": given_generations})
     for role in ROLES:
         raised = {**given_generations, role: given_generations[role] + 1}

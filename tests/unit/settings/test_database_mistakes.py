@@ -38,7 +38,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "shorter one",
     ),
     ({"databases": ["app"]}, "databases[0]: app is not an object; write {name: …, namespace: …}"),
-    ({"databases": [{"name": "app-database"}]}, "databases[0].namespace: is missing; add it: the namespace"),
+    ({"databases": [{"name": "app-database"}]}, "databases[0].namespace: is missing; add it: namespace of the Cluster"),
     (database(owner="App"), "databases[0].owner: App is not a PostgreSQL name in lower case; write one as in app"),
     (database(instances=0), "databases[0].instances: 0 is less than 1; write 1 or more"),
     (
@@ -119,12 +119,12 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         database(replication="streaming", streaming={**STREAMING, "serviceAnnotations": {}}),
-        "databases[0].streaming.serviceAnnotations: is empty; write at least one: annotations of the load balancer's Service: "
-        "those that keep it from the internet, and name it",
+        "databases[0].streaming.serviceAnnotations: is empty; write at least one: annotations of the Service whose load balancer "
+        "accepts the connection; they must keep it off the internet and can give it its host name",
     ),
     (
         database(replication="streaming", streaming={"hosts": STREAMING["hosts"]}),
-        "databases[0].streaming.certificates: is missing; add it: TLS of both ends, from one authority",
+        "databases[0].streaming.certificates: is missing; add it: TLS certificates of both ends, signed by one authority",
     ),
     # Passwords.
     (

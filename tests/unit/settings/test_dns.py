@@ -17,7 +17,7 @@ STREAMING = {
     "certificates": {"server": "tls", "serverCa": "ca", "clientCa": "ca", "replication": "client"},
 }
 PROBE = (
-    "failover: must have a probe that only the primary region answers, and with dns.mode both-regions the secondary answers at "
+    "failover.probe: must be a URL that only the primary region answers, and with dns.mode both-regions the secondary answers at "
     "app.example.com too; write the primary's own load balancer, as in probe: https://lb-primary.us-east-1.elb.amazonaws.com/"
 )
 
@@ -42,8 +42,7 @@ def loaded(changes: dict[str, Any]) -> Settings:
 def test_an_endpoint_is_asked_over_https_unless_something_else_is_written(
     written: dict[str, Any] | None, asked: tuple[str, int, str]
 ) -> None:
-    check = loaded({**WITHOUT_DATABASES, **part("dns", **({} if written is None else {"check": written}))}).dns.check
-    assert check is not None
+    check = loaded({**WITHOUT_DATABASES, **part("dns", **({} if written is None else {"check": written}))}).dns.endpoint_check
     assert (check.protocol, check.asked_port, check.path) == asked
 
 

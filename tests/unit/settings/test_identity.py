@@ -63,7 +63,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     (cluster(nodeRole="role/nodes"), "cluster.nodeRole: role/nodes is not the name of a role; write one as in nodes-use1"),
     # Static keys: too few, too many, not what they should be.
     (
-        {"identity": "static"},
+        {"identity": "static", "staticCredentials": {"database": KEY}},
         "staticCredentials: has no key for velero while identity is static; run, and the same for secretAccessKey: pulumi config "
         "set --secret --path staticCredentials.velero.accessKeyId -s secondary",
     ),
@@ -119,7 +119,7 @@ def test_a_mistake_is_one_line_with_key_value_and_fix(changes: dict[str, Any], m
 
 
 def test_on_eks_pods_have_pod_identities_unless_something_else_is_written() -> None:
-    assert load("secondary", example("secondary"), SECRETS).identity == "pod-identity"
+    assert load("secondary", example("secondary"), SECRETS).identity_mode == "pod-identity"
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,8 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     # Topology.
     (
         {"topology": REMOVED},
-        "topology: is missing; add it to Pulumi.yaml or Pulumi.secondary.yaml: organization, account and the two regions",
+        "topology: is missing; add it to Pulumi.yaml or Pulumi.secondary.yaml: your organization, its AWS account and the two "
+        "regions",
     ),
     (topology(accountId="1234"), 'topology.accountId: 1234 is not an AWS account id in quotes; write one as in "123456789012"'),
     (topology(accountId=123456789012), "topology.accountId: 123456789012 is a number; write it in quotes"),
@@ -162,7 +163,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         part("backups", name="Daily"),
         "backups[0].name: Daily is not a Kubernetes name (lower case letters, digits and -); write one as in production",
     ),
-    (part("backups", name="a" * 54), f"backups: the name {'a' * 54} is too long: {FITS}; shorten it by 1"),
+    (part("backups", name="a" * 54), f"backups[0].name: {'a' * 54} is too long: {FITS}; shorten it by 1"),
     (part("backups", restore="no"), "backups[0].restore: no is neither true nor false; write one of them, without quotes"),
     ({"backups": [COMMITTED["backups"][0]] * 2}, "backups: names the backup daily-full twice; keep one"),
     # Workloads.
@@ -174,7 +175,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     (part("workloads", namespace={"a": "b"}), 'workloads[0].namespace: {"a": "b"} is not text; write one value'),
     ({"workloads": ["production"]}, "workloads[0]: production is not an object; write {namespace: …, replicas: …}"),
     ({"workloads": {}}, "workloads: {} is not a list; write [{namespace: …, replicas: …}]"),
-    ({"workloads": []}, "workloads: is empty; write at least one: what runs in the active region"),
+    ({"workloads": []}, "workloads: is empty; write at least one: the workloads that serve users, namespace by namespace"),
     (
         part("workloads", names=["web"]),
         "workloads[0].names[0]: web is not a workload; write one as in deployment/web or statefulset/queue",
@@ -188,7 +189,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"workloads": COMMITTED["workloads"] * 2}, "workloads: names the namespace production twice; keep one"),
     (
         {"workloads": [{"namespace": "production"}]},
-        "workloads[0].replicas: is missing; add it: replicas while this region is active",
+        "workloads[0].replicas: is missing; add it: replicas of each workload while this region is active",
     ),
     (
         {"workloads": "- a\n- b"},
@@ -208,13 +209,13 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"failover": {"restore": "half an hour"}}, f"failover.restore: half an hour {DURATION}"),
     ({"aws": []}, "aws: [] is not an object; write {endpoint: …, profile: …}"),
-    (part("cluster", context=""), "cluster.context: is empty; write it: the kubeconfig context; no other is ever used"),
-    (part("cluster", context=None), "cluster.context: is empty; write it: the kubeconfig context; no other is ever used"),
+    (part("cluster", context=""), "cluster.context: is empty; write it: the kubeconfig context; the program uses no other"),
+    (part("cluster", context=None), "cluster.context: is empty; write it: the kubeconfig context; the program uses no other"),
     # Secrets.
     (
         {"backupEncryptionPassword": REMOVED},
-        "backupEncryptionPassword: is missing (encrypts volume backups; the same in both regions, for ever); run: "
-        "pulumi config set --secret backupEncryptionPassword -s secondary",
+        "backupEncryptionPassword: is missing (encrypts volume backups; must be the same in both regions, and must never "
+        "change); run: pulumi config set --secret backupEncryptionPassword -s secondary",
     ),
     ({"backupEncryptionPassword": "hunter2"}, f"backupEncryptionPassword: {SHORT}"),
     (

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from settings import load
 from settings.load import SECRETS
 from settings.model import Settings
-from settings.presets import DEFAULT, PRESETS, filled
+from settings.presets import DEFAULT, PRESETS, with_tier_values
 from settings.tiers import Tier
 from tests.examples import REMOVED, example
 from tests.unit.components.database.sides import STREAMING
@@ -69,7 +69,7 @@ def test_without_a_tier_it_is_pilot_light_which_sets_what_is_the_default_anyway(
     assert read(None) == read("pilot-light")
     assert DEFAULT == "pilot-light"
     bare = written("pilot-light", workload={}, database={})
-    assert filled(bare)["workloads"] == [{"namespace": "production", "replicas": 3, "standbyReplicas": 0}]
+    assert with_tier_values(bare)["workloads"] == [{"namespace": "production", "replicas": 3, "standbyReplicas": 0}]
 
 
 # What a person writes over a tier, with everything else the tier's.
@@ -214,7 +214,7 @@ def test_a_mistake_elsewhere_is_told_by_itself_and_nothing_of_the_tier_beside_it
 
 @pytest.mark.parametrize("raw", [None, [], "text", {}, {"tier": ["x"]}, {"workloads": 3, "databases": {}}, {"workloads": [1]}])
 def test_what_is_no_configuration_is_left_for_the_models_to_refuse(raw: Any) -> None:
-    assert filled(raw) == raw
+    assert with_tier_values(raw) == raw
 
 
 overrides = st.fixed_dictionaries({}, optional={"standbyReplicas": st.integers(0, 9), "names": st.just(["deployment/web"])})
@@ -235,8 +235,8 @@ def test_whatever_is_written_stays_and_a_tier_sets_nothing_twice(
     tier: Tier, workload: dict[str, Any], database: dict[str, Any], names: dict[str, Any]
 ) -> None:
     raw = written(tier, workload=workload, database=database, dns=names)
-    once = filled(raw)
-    assert filled(once) == once
+    once = with_tier_values(raw)
+    assert with_tier_values(once) == once
     assert raw["dns"].items() <= once["dns"].items()
     for key in ("workloads", "databases"):
         assert all(before.items() <= after.items() for before, after in zip(raw[key], once[key], strict=True))

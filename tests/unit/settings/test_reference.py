@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from settings.load import KEYS
-from settings.reference import OWN, page
+from settings.reference import REGION_KEYS, page
 from tests.examples import ROOT
 
 
@@ -24,7 +24,7 @@ def test_every_key_has_a_row_with_a_meaning() -> None:
 
 
 def test_what_differs_from_region_to_region_is_a_key() -> None:
-    assert set(OWN) <= set(KEYS)
+    assert set(REGION_KEYS) <= set(KEYS)
 
 
 def test_keys_below_objects_lists_and_alternatives_have_rows() -> None:

@@ -38,7 +38,7 @@ WORDS = {
     "absent": "absent: its archives and its owner's password alone",
     "recovered": "recovered from the archive, written to",
 }
-"""What the table of docs/roles.md calls the halves of a database."""
+"""What the table of docs/roles.md calls the sides of a database."""
 
 
 @pytest.mark.parametrize(
@@ -87,17 +87,17 @@ def test_the_table_in_the_documentation_is_this_one() -> None:
 
 
 @given(primary_active=configured, secondary_active=configured, standby=st.booleans())
-def test_at_most_one_half_of_a_database_is_written_to_by_any_pair_of_stacks_that_is_not_refused(
+def test_at_most_one_side_of_a_database_is_written_to_by_any_pair_of_stacks_that_is_not_refused(
     primary_active: Role | None, secondary_active: Role | None, standby: bool
 ) -> None:
     primary, secondary = duties("primary", primary_active), duties("secondary", secondary_active)
     if refusal("primary", primary_active, secondary.flag) is None:
-        halves = {primary.database_role(standby=standby), secondary.database_role(standby=standby)}
-        assert len(halves & {"primary", "promoted", "recovered"}) <= 1
+        sides = {primary.database_role(standby=standby), secondary.database_role(standby=standby)}
+        assert len(sides & {"primary", "promoted", "recovered"}) <= 1
 
 
 @given(role=roles, active=configured)
-def test_whether_a_standby_is_kept_is_nothing_to_the_primarys_half(role: Role, active: Role | None) -> None:
+def test_whether_a_standby_is_kept_is_nothing_to_the_primarys_side(role: Role, active: Role | None) -> None:
     mine = duties(role, active)
     assert (mine.database_role(standby=True) == mine.database_role(standby=False)) is (role == "primary")
 

@@ -45,12 +45,14 @@ HIDDEN: list[tuple[dict[str, Any], str]] = [
     ({"dns": {"ttl": 60, "names": ["hunter2.example.com"]}}, "dns: the secret lacks dns.zoneId"),
     (part("dns", names=["hunter2.example.com"] * 2), "dns.names: names the name the secret twice; keep one"),
     (part("dns", names="hunter2.example.com"), "dns.names: the secret is not a list; write […]"),
-    (part("backups", name="hunter2" * 9), "backups: the name the secret is too long"),
+    (part("backups", name="hunter2" * 9), "backups[0].name: the secret is too long"),
     (
         {"images": {"hunter2": "velero:1"}},
         "images: the secret has an unknown key (known: awsCli, barmanCloudPlugin, barmanCloudSidecar, cloudnativePg, etcd, "
         "kubectl, velero, veleroPluginForAws)",
     ),
+    (part("databases", backupCron="0 3 * * hunter2"), "databases[0].backupCron: the secret has 5 fields"),
+    (part("databases", backupCron="hunter2 0 3 * * *"), "databases[0].backupCron: the secret begins with the second the secret"),
     (part("databases", parameters={"hunter2": 5}), "databases[0].parameters: the secret is a number; write it in quotes"),
 ]
 

@@ -45,6 +45,13 @@ def test_a_lock_that_lasts_longer_than_versions_are_kept_is_refused_with_both_wa
     ) in refused(objectLock=lock(90))
 
 
+def test_the_days_of_buckets_that_are_stored_as_a_secret_are_not_shown() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load("secondary", example("secondary", {"storage": {"objectLock": lock(91)}}), (*SECRETS, "storage"))
+    assert "k8s-dr:storage: objectLock.days the secret is more than noncurrentDays the secret" in str(caught.value)
+    assert "91" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("storage", "line"),
     [

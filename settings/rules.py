@@ -1,0 +1,287 @@
+"""Rules that need more than one setting to see, as one ordered list: `RULES`.
+
+`Settings` checks the list itself, once every field is valid by itself. So nobody can hold settings that break a rule, and no
+rule depends on the order of the fields. All broken rules are told together, in the order of the list.
+
+A check of the fields of one object alone, as of `storage.objectLock.days`, is a validator of that object instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from settings.durations import parse_duration
+from settings.fields import LABEL_LENGTH
+from settings.mistake import Mistake
+from settings.parts import PARTS
+from settings.presets import PRESETS
+from settings.roles import ROLES
+
+if TYPE_CHECKING:
+    from settings.model import Settings
+
+_Mistakes = Iterator[Mistake]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """A key, and a pure function that yields what is wrong there: one mistake for each place that breaks the rule.
+
+    The function passes every value that it repeats to `Mistake` apart from the text, because the value may be a secret.
+    """
+
+    key: str
+    mistakes: Callable[[Settings], _Mistakes]
+
+
+class BrokenRulesError(ValueError):
+    """The settings break these rules. pydantic wraps it into its ValidationError."""
+
+    def __init__(self, broken: Sequence[tuple[Rule, Mistake]]) -> None:
+        super().__init__("; ".join(f"{rule.key}: {mistake}" for rule, mistake in broken))
+        self.broken = broken
+
+
+def check_rules(settings: Settings) -> None:
+    """Raise BrokenRulesError with every mistake of every rule, if there is any."""
+    if broken := [(rule, mistake) for rule in RULES for mistake in rule.mistakes(settings)]:
+        raise BrokenRulesError(broken)
+
+
+def schedule_names_are_label_values(settings: Settings) -> _Mistakes:
+    for place, backup in enumerate(settings.backups):
+        too_much = max(len(settings.topology.schedule(backup.name, role)) for role in ROLES) - LABEL_LENGTH
+        if too_much > 0:
+            yield Mistake(
+                "{} is too long: with the region's it is the value of a Kubernetes label, which has "
+                f"{LABEL_LENGTH} characters at most; shorten it by {too_much}",
+                backup.name,
+                at=(place, "name"),
+            )
+
+
+def the_probe_is_answered_by_the_primary_region_alone(settings: Settings) -> _Mistakes:
+    host = urlsplit(settings.probe).hostname
+    if settings.dns.both_serve and settings.databases and host in settings.dns.names:
+        yield Mistake(
+            "must be a URL that only the primary region answers, and with dns.mode both-regions the secondary answers at {} too; "
+            "write the primary's own load balancer, as in probe: https://lb-primary.us-east-1.elb.amazonaws.com/",
+            host,
+        )
+
+
+def users_are_sent_where_the_tier_says(settings: Settings) -> _Mistakes:
+    preset, mode = PRESETS[settings.tier], settings.dns.mode
+    if preset.both_regions and mode != "both-regions":
+        yield Mistake(
+            "{} sends users to both regions, and dns.mode is {}; take mode out, or set tier: warm-standby", settings.tier, mode
+        )
+    if mode == "both-regions" and not preset.both_regions:
+        yield Mistake(
+            "{} sends users to one region at a time, and dns.mode is {}: that is tier active-active; take mode out, or set "
+            "tier: active-active",
+            settings.tier,
+            mode,
+        )
+
+
+def a_tier_without_a_standby_runs_no_workload_there(settings: Settings) -> _Mistakes:
+    for place, workload in enumerate(settings.workloads):
+        if not PRESETS[settings.tier].standby and workload.standby_replicas:
+            yield Mistake(
+                f"{{}} runs nothing in the region that stands by, and workloads[{place}].standbyReplicas is {{}}: that is tier "
+                "warm-standby; take standbyReplicas out, or set tier: warm-standby",
+                settings.tier,
+                str(workload.standby_replicas),
+            )
+
+
+def as_many_replicas_stand_by_as_the_tier_says(settings: Settings) -> _Mistakes:
+    preset = PRESETS[settings.tier]
+    for place, workload in enumerate(settings.workloads):
+        has, least = workload.standby_replicas, preset.standby_replicas(workload.replicas)
+        if has < least:
+            what = "all" if preset.workloads == "all" else "a part"
+            lower = "warm-standby" if preset.workloads == "all" and has else "pilot-light"
+            yield Mistake(
+                f"{{}} runs {what} of every workload in the region that stands by, and workloads[{place}].standbyReplicas is "
+                f"{{}}; write {{}} or more, or take it out, or set tier: {lower}",
+                settings.tier,
+                str(has),
+                str(least),
+            )
+
+
+def databases_have_a_standby_where_the_tier_says(settings: Settings) -> _Mistakes:
+    preset = PRESETS[settings.tier]
+    for place, database in enumerate(settings.databases):
+        if database.standby and not preset.standby:
+            yield Mistake(
+                f"{{}} runs nothing in the region that stands by, and databases[{place}].standby is true: that is tier "
+                "pilot-light; take standby out, or set tier: pilot-light",
+                settings.tier,
+            )
+        if preset.standby and not database.standby:
+            yield Mistake(
+                f"{{}} keeps a replica of every database in the region that stands by, and databases[{place}].standby is false; "
+                "take standby out, or set tier: backup-restore",
+                settings.tier,
+            )
+
+
+def an_archive_loses_no_more_than_the_rpo(settings: Settings) -> _Mistakes:
+    """A database without streaming loses up to `archiveTimeout` of rows; streaming has sent them to the standby by then."""
+    rpo = settings.objectives.rpo_seconds
+    for place, database in enumerate(settings.databases):
+        waits = database.archive_timeout
+        if database.replication == "streaming" or parse_duration(waits).total_seconds() <= rpo:
+            continue
+        goal = f"targets.rpo {settings.targets.rpo}" if settings.targets.rpo else f"an RPO of {rpo:.0f} s"
+        stream = "streaming: {{hosts: …, certificates: …}} (docs/recovery.md), or " if database.standby else ""
+        # A WAL segment is 16 MB before it is compressed. Nobody should be advised to archive one every few seconds.
+        sooner = f"an archiveTimeout of {rpo:.0f}s or less, or " if rpo >= 10 else ""
+        yield Mistake(
+            f"{{}} has {{}}, and databases[{place}] loses up to archiveTimeout, {{}}, of rows by its archive alone "
+            f"(databases[].replication: archive); write {stream}{{}}",
+            settings.tier,
+            goal,
+            waits,
+            f"{sooner}a targets.rpo of {waits} or more",
+        )
+
+
+def eks_has_no_etcd_to_back_up(settings: Settings) -> _Mistakes:
+    if settings.etcd.enabled and settings.cluster.distribution == "eks":
+        yield Mistake(
+            "has distribution eks while etcd.enabled is true: on EKS nobody but AWS reaches etcd, which AWS backs up and "
+            "restores by itself; Velero's backups protect what is in it. Take etcd.enabled out, or set it to false"
+        )
+
+
+def pod_identity_needs_eks(settings: Settings) -> _Mistakes:
+    if settings.identity_mode != "pod-identity" or settings.cluster.distribution != "self-managed":
+        return
+    if settings.identity is None:
+        yield Mistake(
+            "is missing, and cluster.distribution is self-managed; write irsa, instance-profile or static; only EKS has pod "
+            "identities"
+        )
+    else:
+        yield Mistake(
+            "{} needs Amazon EKS, and cluster.distribution is self-managed; write irsa, instance-profile or static instead",
+            settings.identity,
+        )
+
+
+def irsa_needs_an_issuer(settings: Settings) -> _Mistakes:
+    if settings.identity_mode == "irsa" and settings.cluster.oidc_issuer is None:
+        yield Mistake(
+            "{} needs cluster.oidcIssuer, the cluster's OIDC issuer without https:// (on EKS: aws eks describe-cluster "
+            "--name NAME --query cluster.identity.oidc.issuer); add it",
+            settings.identity_mode,
+        )
+
+
+def an_instance_profile_needs_a_node_role(settings: Settings) -> _Mistakes:
+    if settings.identity_mode == "instance-profile" and settings.cluster.node_role is None:
+        yield Mistake("{} needs cluster.nodeRole, the name of the nodes' IAM role; add it", settings.identity_mode)
+
+
+def only_pod_identity_and_irsa_take_a_role_for_each_part(settings: Settings) -> _Mistakes:
+    if settings.identity_mode in ("instance-profile", "static") and any(settings.cluster.role_arn(part) for part in PARTS):
+        yield Mistake(
+            "{} takes no role, but cluster has one of veleroRoleArn, databaseRoleArn, etcdRoleArn; take that out",
+            settings.identity_mode,
+        )
+
+
+def only_identity_static_uses_keys(settings: Settings) -> _Mistakes:
+    if settings.identity is None and settings.cluster.distribution == "self-managed":
+        return  # Nobody has chosen an identity yet, which a rule above tells.
+    given = next((part for part in PARTS if settings.static_credentials.of(part)), None)
+    if settings.identity_mode != "static" and given:
+        yield Mistake(
+            f"has a key for {given} while identity is {{}}, and nobody uses it; set identity: static, or run: "
+            f"pulumi config rm staticCredentials -s {settings.role}",
+            settings.identity_mode,
+        )
+
+
+def no_part_has_a_key_that_does_not_run(settings: Settings) -> _Mistakes:
+    if settings.identity_mode != "static":
+        return
+    for part in PARTS:
+        if settings.static_credentials.of(part) and part not in settings.parts:
+            yield Mistake(
+                f"has a key for {part}, which this stack does not run; run: pulumi config rm --path staticCredentials.{part} "
+                f"-s {settings.role}"
+            )
+
+
+def every_part_that_runs_has_its_key(settings: Settings) -> _Mistakes:
+    if settings.identity_mode != "static":
+        return
+    for part in settings.parts:
+        if not settings.static_credentials.of(part):
+            yield Mistake(
+                f"has no key for {part} while identity is static; run, and the same for secretAccessKey: pulumi config set "
+                f"--secret --path staticCredentials.{part}.accessKeyId -s {settings.role}"
+            )
+
+
+def every_database_has_a_password(settings: Settings) -> _Mistakes:
+    for name in (database.name for database in settings.databases):
+        if name not in settings.database_passwords:
+            yield Mistake(
+                "has no password for the owner of {}; run, with the same password in both stacks: "
+                f"pulumi config set --secret --path 'databasePasswords[\"{{}}\"]' -s {settings.role}",
+                name,
+                name,
+            )
+
+
+def no_password_is_empty(settings: Settings) -> _Mistakes:
+    for name in (database.name for database in settings.databases):
+        password = settings.database_passwords.get(name)
+        if password is not None and not password.get_secret_value():
+            yield Mistake(
+                "has an empty password for the owner of {}; run: "
+                f"pulumi config set --secret --path 'databasePasswords[\"{{}}\"]' -s {settings.role}",
+                name,
+                name,
+            )
+
+
+def every_password_has_its_database(settings: Settings) -> _Mistakes:
+    """The message names no password's key: a person may have stored the password itself as the key."""
+    if settings.database_passwords.keys() - {database.name for database in settings.databases}:
+        yield Mistake(
+            f"has a password for a database that is not in databases (see: pulumi config -s {settings.role}); "
+            f"take it out: pulumi config rm --path 'databasePasswords[\"NAME\"]' -s {settings.role}"
+        )
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(key="backups", mistakes=schedule_names_are_label_values),
+    Rule(key="failover.probe", mistakes=the_probe_is_answered_by_the_primary_region_alone),
+    Rule(key="tier", mistakes=users_are_sent_where_the_tier_says),
+    Rule(key="tier", mistakes=a_tier_without_a_standby_runs_no_workload_there),
+    Rule(key="tier", mistakes=as_many_replicas_stand_by_as_the_tier_says),
+    Rule(key="tier", mistakes=databases_have_a_standby_where_the_tier_says),
+    Rule(key="tier", mistakes=an_archive_loses_no_more_than_the_rpo),
+    Rule(key="cluster", mistakes=eks_has_no_etcd_to_back_up),
+    Rule(key="identity", mistakes=pod_identity_needs_eks),
+    Rule(key="identity", mistakes=irsa_needs_an_issuer),
+    Rule(key="identity", mistakes=an_instance_profile_needs_a_node_role),
+    Rule(key="identity", mistakes=only_pod_identity_and_irsa_take_a_role_for_each_part),
+    Rule(key="staticCredentials", mistakes=only_identity_static_uses_keys),
+    Rule(key="staticCredentials", mistakes=no_part_has_a_key_that_does_not_run),
+    Rule(key="staticCredentials", mistakes=every_part_that_runs_has_its_key),
+    Rule(key="databasePasswords", mistakes=every_database_has_a_password),
+    Rule(key="databasePasswords", mistakes=no_password_is_empty),
+    Rule(key="databasePasswords", mistakes=every_password_has_its_database),
+)
+"""Every rule, in the order in which broken ones are told. A mistake's own `at` is added to the key: `backups[1].name`."""

@@ -1,0 +1,330 @@
+"""Rules across settings: each can be broken by itself, all broken ones are told together, and the order of fields is free."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from settings import Settings, load, rules
+from settings.fields import Mistake, Model
+from settings.load import SECRETS
+from settings.rules import RULES, BrokenRulesError
+from tests.examples import KEYS, PASSWORD, ROOT, STATIC, example
+from tests.unit.components.sides import STREAMING
+from tests.unit.settings.test_mistakes import LONG, complaint, part, regions, topology
+
+ROLE = "arn:aws:iam::123456789012:role/own"
+PROBE = {"probe": "https://lb-primary.us-east-1.elb.amazonaws.com/"}
+CONNECTION = {"streaming": STREAMING["streaming"]}
+
+Check = Callable[[Settings], Iterator[Mistake]]
+
+# Rule | changes to the committed configuration of the secondary that break it and no other | the beginning of what is told.
+CASES: list[tuple[Check, dict[str, Any], str]] = [
+    (rules.schedule_names_are_label_values, part("backups", name="a" * 54), f"backups[0].name: {'a' * 54} is too long"),
+    (
+        rules.the_probe_is_answered_by_the_primary_region_alone,
+        {"tier": "active-active", **part("databases", **CONNECTION)},
+        "failover.probe: must be a URL that only the primary region answers",
+    ),
+    (
+        rules.users_are_sent_where_the_tier_says,
+        part("dns", mode="both-regions") | {"failover": PROBE},
+        "tier: pilot-light sends users to one region at a time",
+    ),
+    (
+        rules.users_are_sent_where_the_tier_says,
+        {"tier": "active-active", **part("dns", mode="record"), **part("databases", **CONNECTION)},
+        "tier: active-active sends users to both regions, and dns.mode is record",
+    ),
+    (
+        rules.a_tier_without_a_standby_runs_no_workload_there,
+        {"tier": "backup-restore", **part("workloads", standbyReplicas=1)},
+        "tier: backup-restore runs nothing in the region that stands by, and workloads[0].standbyReplicas is 1",
+    ),
+    (
+        rules.as_many_replicas_stand_by_as_the_tier_says,
+        {"tier": "warm-standby", **part("workloads", standbyReplicas=0), **part("databases", **CONNECTION)},
+        "tier: warm-standby runs a part of every workload",
+    ),
+    (
+        rules.databases_have_a_standby_where_the_tier_says,
+        {"tier": "backup-restore", **part("databases", standby=True)},
+        "tier: backup-restore runs nothing in the region that stands by, and databases[0].standby is true",
+    ),
+    (
+        rules.databases_have_a_standby_where_the_tier_says,
+        part("databases", standby=False),
+        "tier: pilot-light keeps a replica of every database",
+    ),
+    (
+        rules.an_archive_loses_no_more_than_the_rpo,
+        part("databases", archiveTimeout="10m"),
+        "tier: pilot-light has an RPO of 300 s, and databases[0] loses up to archiveTimeout, 10m,",
+    ),
+    (rules.eks_has_no_etcd_to_back_up, {"etcd": {"enabled": True}}, "cluster: has distribution eks while etcd.enabled is true"),
+    (rules.pod_identity_needs_eks, part("cluster", distribution="self-managed"), "identity: is missing"),
+    (
+        rules.pod_identity_needs_eks,
+        {"identity": "pod-identity", **part("cluster", distribution="self-managed")},
+        "identity: pod-identity needs Amazon EKS",
+    ),
+    (
+        rules.pod_identity_needs_eks,
+        part("cluster", distribution="self-managed") | {"staticCredentials": STATIC["staticCredentials"]},
+        "identity: is missing",
+    ),
+    (rules.irsa_needs_an_issuer, {"identity": "irsa"}, "identity: irsa needs cluster.oidcIssuer"),
+    (
+        rules.an_instance_profile_needs_a_node_role,
+        {"identity": "instance-profile"},
+        "identity: instance-profile needs cluster.nodeRole",
+    ),
+    *(
+        (
+            rules.only_pod_identity_and_irsa_take_a_role_for_each_part,
+            {**STATIC, **part("cluster", **{key: ROLE})},
+            "identity: static takes no role",
+        )
+        for key in ("veleroRoleArn", "databaseRoleArn", "etcdRoleArn")
+    ),
+    (
+        rules.only_pod_identity_and_irsa_take_a_role_for_each_part,
+        {"identity": "instance-profile", **part("cluster", nodeRole="nodes", veleroRoleArn=ROLE)},
+        "identity: instance-profile takes no role",
+    ),
+    (
+        rules.only_identity_static_uses_keys,
+        {"staticCredentials": {"database": KEYS}},
+        "staticCredentials: has a key for database while identity is pod-identity",
+    ),
+    (
+        rules.no_part_has_a_key_that_does_not_run,
+        {"identity": "static", "staticCredentials": {**STATIC["staticCredentials"], "etcd": KEYS}},
+        "staticCredentials: has a key for etcd, which this stack does not run",
+    ),
+    (
+        rules.every_part_that_runs_has_its_key,
+        {"identity": "static", "staticCredentials": {"velero": KEYS}},
+        "staticCredentials: has no key for database while identity is static",
+    ),
+    (
+        rules.every_database_has_a_password,
+        {"databasePasswords": {}},
+        "databasePasswords: has no password for the owner of app-database",
+    ),
+    (
+        rules.no_password_is_empty,
+        {"databasePasswords": {"app-database": ""}},
+        "databasePasswords: has an empty password for the owner of app-database",
+    ),
+    (
+        rules.every_password_has_its_database,
+        {"databasePasswords": {"app-database": PASSWORD, "other": PASSWORD}},
+        "databasePasswords: has a password for a database that is not in databases",
+    ),
+]
+IDS = [f"{check.__name__}-{place}" for place, (check, _, _) in enumerate(CASES)]
+
+# Changes that break what one object says of its own fields | the beginning of what is told.
+OF_ONE_OBJECT: list[tuple[dict[str, Any], str]] = [
+    (topology(regions=regions("us-east-1", "us-east-1")), "topology.regions.secondary: us-east-1 is the primary region too"),
+    (topology(regions=regions("us-east-1", LONG)), "topology: gives the bucket name"),
+    (part("dns", check={"path": "/healthz"}), "dns.check: is only asked with dns.mode both-regions"),
+    (part("backups", include=["production"]), "backups[0]: has both include and exclude"),
+    (part("databases", **CONNECTION, replication="archive"), "databases[0].streaming: is set while replication is archive"),
+    (part("databases", replication="streaming"), "databases[0]: has replication: streaming and no connection"),
+    (part("databases", standby=False, **STREAMING), "databases[0]: has replication: streaming and no standby"),
+    (part("databases", standby=False, source="primary-bucket"), "databases[0]: has source: primary-bucket and no standby"),
+    (
+        {"storage": {"objectLock": {"mode": "GOVERNANCE", "days": 90}}},
+        "storage: objectLock.days 90 is more than noncurrentDays 60",
+    ),
+]
+
+
+def values(changes: dict[str, Any]) -> dict[str, Any]:
+    """The committed configuration of the secondary with `changes`, as pydantic is given it."""
+    written = example("secondary", changes)
+    parsed = {key: json.loads(text) if text.startswith(("{", "[", "true", "false")) else text for key, text in written.items()}
+    return {"role": "secondary", **{key: value for key, value in parsed.items() if value != ""}}
+
+
+def lines(*changes: dict[str, Any], secrets: tuple[str, ...] = SECRETS) -> list[str]:
+    merged = {key: value for each in changes for key, value in each.items()}
+    return complaint("secondary", example("secondary", merged), secrets).splitlines()
+
+
+def models(base: type[Model] = Model) -> list[type[Model]]:
+    """Every model of the settings; Settings, which holds all others, is the last."""
+    found = [model for sub in base.__subclasses__() for model in (sub, *models(sub)) if model.__module__.startswith("settings.")]
+    return sorted(found, key=lambda model: model is Settings)
+
+
+def reverse_the_fields_of_every_model() -> None:
+    for model in models():
+        model.__pydantic_fields__ = dict(reversed(model.__pydantic_fields__.items()))
+        model.model_rebuild(force=True)
+
+
+@pytest.fixture
+def reversed_fields() -> Iterator[None]:
+    before = list(Settings.model_fields)
+    reverse_the_fields_of_every_model()
+    assert list(Settings.model_fields) == before[::-1]
+    yield
+    reverse_the_fields_of_every_model()
+    assert list(Settings.model_fields) == before
+
+
+@pytest.mark.parametrize(("check", "changes", "line"), CASES, ids=IDS)
+def test_a_rule_can_be_broken_by_itself_and_is_told_in_one_line(check: Check, changes: dict[str, Any], line: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Settings.model_validate(values(changes))
+    (error,) = refused.value.errors()
+    cause = error["ctx"]["error"]
+    assert isinstance(cause, BrokenRulesError)
+    assert [rule.mistakes for rule, _ in cause.broken] == [check]
+    (told,) = lines(changes)
+    assert told.startswith(f"k8s-dr:{line}")
+
+
+def test_every_rule_has_a_case_here() -> None:
+    assert {rule.mistakes for rule in RULES} == {check for check, _, _ in CASES}
+    assert len({rule.mistakes for rule in RULES}) == len(RULES)
+
+
+def test_every_function_that_tells_mistakes_is_in_the_list() -> None:
+    defined = {
+        value
+        for value in vars(rules).values()
+        if callable(value) and getattr(value, "__annotations__", {}).get("return") == "_Mistakes"
+    }
+    assert defined == {rule.mistakes for rule in RULES}
+
+
+@pytest.mark.usefixtures("reversed_fields")
+def test_no_rule_depends_on_the_order_of_the_fields() -> None:
+    for _, changes, line in CASES:
+        (told,) = lines(changes)
+        assert told.startswith(f"k8s-dr:{line}")
+
+
+@pytest.mark.usefixtures("reversed_fields")
+def test_no_check_of_one_objects_fields_depends_on_their_order() -> None:
+    for changes, line in OF_ONE_OBJECT:
+        (told,) = lines(changes)
+        assert told.startswith(f"k8s-dr:{line}")
+
+
+@pytest.mark.usefixtures("reversed_fields")
+def test_the_tiers_values_and_every_default_are_there_whatever_the_order_of_the_fields() -> None:
+    settings = load(
+        "secondary", example("secondary", {"tier": "active-active", "databases": [], "databasePasswords": {}}), SECRETS
+    )
+    assert (settings.dns.mode, settings.workloads[0].replicas) == ("both-regions", settings.workloads[0].standby_replicas)
+    assert settings.identity_mode == "pod-identity"
+    assert settings.dns.endpoint_check.asked_port == 443
+
+
+def test_no_validator_of_a_field_looks_at_another_field() -> None:
+    # pydantic's ValidationInfo holds only the fields that stand further up: a field that moves would silence such a check.
+    for path in (ROOT / "settings").glob("*.py"):
+        tree = ast.parse(path.read_text())
+        names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        names |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
+        assert "ValidationInfo" not in names, path
+        for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
+            if any("field_validator" in ast.unparse(decorator) for decorator in function.decorator_list):
+                assert len(function.args.args) == 2, f"{path}: {function.name} takes more than the class and the value"
+
+
+def test_several_broken_rules_are_told_together_in_the_order_of_the_list() -> None:
+    changes = {
+        **part("backups", name="a" * 54),
+        **part("databases", archiveTimeout="10m", standby=False),
+        "identity": "irsa",
+        "etcd": {"enabled": True},
+        "databasePasswords": {"other": PASSWORD},
+    }
+    assert [line.split(": ")[0].removeprefix("k8s-dr:") for line in lines(changes)] == [
+        "backups[0].name",
+        "tier",
+        "tier",
+        "cluster",
+        "identity",
+        "databasePasswords",
+        "databasePasswords",
+    ]
+
+
+def test_one_rule_tells_every_place_that_breaks_it() -> None:
+    (database,) = part("databases")["databases"]
+    other = {**database, "name": "other", "namespace": "elsewhere"}
+    told = lines({**STATIC, "staticCredentials": {}, "databases": [database, other], "databasePasswords": {}})
+    assert [line.split(";")[0].removeprefix("k8s-dr:") for line in told] == [
+        "staticCredentials: has no key for velero while identity is static",
+        "staticCredentials: has no key for database while identity is static",
+        "databasePasswords: has no password for the owner of app-database",
+        "databasePasswords: has no password for the owner of other",
+    ]
+    backups = [{"name": letter * 54, "cron": "0 2 * * *", "keep": "720h"} for letter in "ab"]
+    assert [line.split(":")[1] for line in lines({"backups": backups})] == ["backups[0].name", "backups[1].name"]
+
+
+def test_rules_wait_until_every_field_is_valid_by_itself() -> None:
+    rule, field = {"databasePasswords": {}}, part("dns", ttl=0)
+    (told,) = lines(rule, field)
+    assert told.startswith("k8s-dr:dns.ttl: 0 is less than 1")
+    (told,) = lines(rule)
+    assert told.startswith("k8s-dr:databasePasswords: has no password")
+    # What one object says of its own fields is told beside the mistakes of other fields, and also before the rules.
+    assert [
+        line.split(": ")[0] for line in lines(rule, part("dns", ttl=0), part("databases", **CONNECTION, replication="archive"))
+    ] == [
+        "k8s-dr:dns.ttl",
+        "k8s-dr:databases[0].streaming",
+    ]
+
+
+def test_whoever_makes_settings_makes_them_keep_the_rules() -> None:
+    with pytest.raises(ValidationError, match="databasePasswords: has no password for the owner of app-database"):
+        Settings(**values({"databasePasswords": {}}))
+    assert Settings.model_validate(values({})).role == "secondary"
+
+
+@pytest.mark.parametrize("url", ["http://[", "https:///healthz", "https://[app]/", "http://a@"])
+def test_a_probe_without_a_host_is_refused_by_itself(url: str) -> None:
+    assert lines({"failover": {"probe": url}}) == [
+        f"k8s-dr:failover.probe: {url} is not a URL; write one as in https://app.example.com/"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("secret", "hidden", "changes"),
+    [
+        ("dns", "app.example.com", {"tier": "active-active", **part("databases", **CONNECTION)}),
+        ("failover", "app.example.com", {"tier": "active-active", **part("databases", **CONNECTION)}),
+        ("databases", "app-database", {"databasePasswords": {}}),
+        ("databases", "10m", part("databases", archiveTimeout="10m")),
+        ("targets", "17s", {"targets": {"rpo": "17s"}}),
+        (
+            "workloads",
+            "is 0",
+            {"tier": "warm-standby", **part("workloads", standbyReplicas=0), **part("databases", **CONNECTION)},
+        ),
+        ("identity", "irsa", {"identity": "irsa"}),
+        ("tier", "backup-restore runs", {"tier": "backup-restore", **part("workloads", standbyReplicas=1)}),
+    ],
+)
+def test_a_rule_shows_nothing_of_a_key_that_is_stored_as_a_secret_whichever_key_it_is_told_under(
+    secret: str, hidden: str, changes: dict[str, Any]
+) -> None:
+    (told,) = lines(changes, secrets=(*SECRETS, secret))
+    assert hidden not in told
+    assert "the secret" in told
