@@ -1,4 +1,4 @@
-"""A database that is added to two deployed stacks: what must be there first, and how its halves come to be."""
+"""A database that is added to two deployed stacks: what must be there first, and how its sides come to be."""
 
 from __future__ import annotations
 

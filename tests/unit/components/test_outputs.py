@@ -107,7 +107,7 @@ def test_failover_has_its_steps_with_seconds_after_a_takeover_and_none_before(pr
         ("secondary", "secondary", "promoted"),
     ],
 )
-def test_databases_say_what_this_regions_half_is(program: Program, stack: Role, active: Role, side: str) -> None:
+def test_databases_say_what_this_regions_side_is(program: Program, stack: Role, active: Role, side: str) -> None:
     assert program(stack, active).outputs["databases"] == {"app-database": side}
 
 

@@ -15,7 +15,7 @@ from settings.fields import Mistake, Model
 from settings.load import SECRETS
 from settings.rules import RULES, BrokenRulesError
 from tests.examples import KEYS, PASSWORD, ROOT, STATIC, example
-from tests.unit.components.sides import STREAMING
+from tests.unit.components.database.sides import STREAMING
 from tests.unit.settings.test_mistakes import LONG, complaint, part, regions, topology
 
 ROLE = "arn:aws:iam::123456789012:role/own"

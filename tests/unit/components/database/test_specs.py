@@ -54,7 +54,7 @@ def test_no_archive_depends_on_who_is_active(stack: Role, change: dict[str, Any]
 
 
 @given(change=changes, active=roles)
-def test_both_regions_know_the_same_two_halves_and_each_writes_only_its_own(change: dict[str, Any], active: Role) -> None:
+def test_both_regions_know_the_same_two_sides_and_each_writes_only_its_own(change: dict[str, Any], active: Role) -> None:
     here, there = (cluster_spec(side(stack, active, **change)) for stack in ROLES)
     assert here["externalClusters"] == there["externalClusters"]
     assert (here["replica"]["self"], here["replica"]["source"]) == (there["replica"]["source"], there["replica"]["self"])
@@ -143,7 +143,7 @@ def test_every_half_wins_the_field_that_promotes_it() -> None:
         assert cluster_annotations(role)["pulumi.com/patchForce"] == "true"
 
 
-def test_base_backups_are_made_of_both_halves_and_at_once_of_the_secondarys() -> None:
+def test_base_backups_are_made_of_both_sides_and_at_once_of_the_secondarys() -> None:
     for stack in ROLES:
         spec = specs.scheduled_backup_spec(side(stack))
         assert (spec["schedule"], spec["suspend"], spec["immediate"]) == ("0 0 3 * * *", False, stack == "secondary")
