@@ -133,7 +133,10 @@ def _project_file(files: ProjectFiles) -> dict[str, Any]:
 
 
 def _stack_file(role: str, files: ProjectFiles) -> dict[str, Any]:
+    committed = yaml.safe_load((CHECKOUT / f"Pulumi.{role}.yaml").read_text())["config"]
     own: dict[str, Any] = {
+        # What is Pulumi's own holds here as it does for users.
+        **{key: value for key, value in committed.items() if key.startswith("pulumi:")},
         "k8s-dr:cluster": {
             "context": f"lab-{role}",
             "name": f"lab-{role}",

@@ -23,6 +23,6 @@ def example(stack: str, changes: dict[str, Any] | None = None) -> dict[str, str]
     shared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
     values = {key: entry.get("value", entry.get("default")) for key, entry in shared.items()}
     own = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
-    values |= {key.removeprefix(f"{PROJECT}:"): value for key, value in own.items()}
+    values |= {key.removeprefix(f"{PROJECT}:"): value for key, value in own.items() if key.startswith(f"{PROJECT}:")}
     values |= {"backupEncryptionPassword": PASSWORD, "databasePasswords": {"app-database": PASSWORD}, **(changes or {})}
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items() if value is not REMOVED}

@@ -37,7 +37,7 @@ class AccessLogs(pulumi.ComponentResource):
     """
 
     def __init__(self, name: str, args: AccessLogsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("dr:access_logs:AccessLogs", name, None, opts)
+        super().__init__("dr:storage:AccessLogs", name, None, opts)
         child = partial(pulumi.ResourceOptions, parent=self)
         bucket_name = args.names.bucket("logs")
         bucket = aws.s3.Bucket(name, bucket=bucket_name, force_destroy=False, opts=child(protect=True))

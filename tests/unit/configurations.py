@@ -132,3 +132,14 @@ def every_program() -> dict[str, Recorder]:
     }
     settings = OperatorsSettings(cert_manager=True, cloudnative_pg=True, barman_cloud=True)
     return {**programs, "operators": installed(settings)}
+
+
+def registered_as() -> set[str]:
+    """How the states of every configuration know what the program registers: by its own URN, or by an alias."""
+    return {
+        known
+        for program in every_program().values()
+        for seen in program.seen
+        for known in seen.known_as
+        if seen.type != "pulumi:pulumi:Stack"
+    }

@@ -54,7 +54,8 @@ def revealed(value: Any) -> Any:
 class Seen:
     """One registered resource. `provider` is the name of its explicit provider, empty for a default one; `hooks` maps the
     moment, as in `before_create`, to the names of its hooks; `timeout` and `update_timeout` are how long its creation and its
-    update may take; `source` is where the program makes it, a file's URI and a line."""
+    update may take; `source` is where the program makes it, a file's URI and a line; `known_as` holds how states may know it, by
+    its own URN or an alias: `<parent's type>$<type>::<name>`."""
 
     urn: str
     type: str
@@ -71,6 +72,7 @@ class Seen:
     timeout: str
     update_timeout: str
     source: tuple[str, int]
+    known_as: frozenset[str]
 
     @property
     def kind(self) -> str:
@@ -167,6 +169,7 @@ class Recorder(mocks.MockMonitor):
                 timeout=request.customTimeouts.create,
                 update_timeout=request.customTimeouts.update,
                 source=_source_of(request.stackTrace.frames),
+                known_as=frozenset(_known_as(request)),
             )
         )
 
@@ -336,6 +339,23 @@ def _struct(values: dict[str, Any]) -> struct_pb2.Struct:
 def _source_of(frames: Sequence[Any]) -> tuple[str, int]:
     """The innermost frame that is not of a package: the engine's own choice is a provider's constructor for providers."""
     return next(((frame.pc.uri, frame.pc.line) for frame in frames if "/site-packages/" not in frame.pc.uri), ("", 0))
+
+
+def _known_as(request: Any) -> Iterator[str]:
+    """Under which parent, type and name a state may have it: as it is registered, and by each of its aliases."""
+    yield _identity(request.parent, request.type, request.name)
+    for alias in request.aliases:
+        if alias.urn:
+            kind, name = alias.urn.split("::")[2:4]
+            yield f"{'$'.join(kind.split('$')[-2:])}::{name}"
+        else:
+            parent = "" if alias.spec.noParent else alias.spec.parentUrn or request.parent
+            yield _identity(parent, alias.spec.type or request.type, alias.spec.name or request.name)
+
+
+def _identity(parent: str, kind: str, name: str) -> str:
+    under = parent.split("::")[2].split("$")[-1] if parent else ""
+    return f"{under}${kind}::{name}"
 
 
 def _name_of(urn: str) -> str:

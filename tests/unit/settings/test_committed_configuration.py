@@ -31,6 +31,11 @@ def test_it_lacks_nothing_but_the_passwords_and_says_how_to_set_them(role: Role)
     assert f"pulumi config set --secret --path 'databasePasswords[\"app-database\"]' -s {role}" in text
 
 
+def test_it_allows_no_provider_but_those_that_the_program_names(role: Role) -> None:
+    own = yaml.safe_load((ROOT / f"Pulumi.{role}.yaml").read_text())["config"]
+    assert own["pulumi:disable-default-providers"] == ["aws", "kubernetes"]
+
+
 def test_it_has_the_guides_regions_names_and_schedules(role: Role) -> None:
     settings = committed(role)
     assert settings.active is None, "nobody has decided yet"

@@ -1,0 +1,1 @@
+"""The states that released versions left behind, one folder a version, and what today's program does with them."""
