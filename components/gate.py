@@ -13,6 +13,7 @@ import boto3
 import botocore.config
 import botocore.exceptions
 
+from components.aws_errors import explain
 from components.cluster_api import ClusterApi
 from components.velero import PEER
 from settings.model import Aws
@@ -106,4 +107,4 @@ def read_flag(names: Names, settings: Aws) -> Role | None:
 
 def _unreadable(names: Names, error: Exception) -> str:
     flag = f"s3://{names.flag_bucket}/{FLAG_KEY}"
-    return f"the traffic flag {flag} cannot be read ({error}); allow s3:GetObject on it, and s3:ListBucket on its bucket"
+    return f"the traffic flag {flag} cannot be read: {explain(error, 's3:GetObject on it, and s3:ListBucket on its bucket')}"
