@@ -25,12 +25,12 @@ class ToolError(Exception):
     """A tool could not be had: the message says which, why, and what to do."""
 
 
-def check() -> None:
-    """Raise ToolError unless a Go that can build the modules is on PATH."""
+def check(what: str) -> None:
+    """Raise ToolError unless a Go that can build the modules is on PATH; `what` is to be built with it."""
     wanted = ".".join(map(str, OLDEST))
     advice = f"install Go {wanted} or newer (https://go.dev/dl) and put its bin directory on PATH"
     if shutil.which("go") is None:
-        raise ToolError(f"Go is not on PATH, and the lab builds its tools with it: {advice}")
+        raise ToolError(f"Go is not on PATH, and these tools are still to be built with it: {what}; {advice}")
     # GOTOOLCHAIN=local: a newer Go is the user's to install, not ours to fetch behind their back.
     command = ["go", "env", "GOVERSION"]
     version = subprocess.run(
