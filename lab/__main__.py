@@ -39,6 +39,7 @@ _EXPECTED = (
     ToolError,
     PackagesError,
     TimedOutError,
+    subprocess.SubprocessError,
     OSError,
 )
 _AGAIN = "python -m lab"
@@ -96,7 +97,7 @@ def _not_permitted(error: PermissionError, lab: Lab) -> str:
     """Who has run the lab as root, and now runs it as another user, meets root's files."""
     if error.filename is None or not Path(error.filename).is_relative_to(lab.paths.root):
         return str(error)
-    return f"{error.filename}: {error.strerror}; another user ran the lab here: run it as that one, or remove {lab.paths.root}"
+    return f"{error.filename}: {error.strerror}; another user ran the lab here: run this as that one"
 
 
 def _plan(options: argparse.Namespace) -> databases.Plan:
@@ -147,7 +148,7 @@ def _demo(lab: Lab) -> int:
 
 def _up(lab: Lab) -> int:
     lab.set_up()
-    fresh = not lab.cloud.running
+    fresh = not (lab.up_here and lab.cloud.running)  # a rehearsal that was killed may have left an AWS, and no regions
     if fresh:
         lab.down()
         lab.forget()
@@ -188,7 +189,7 @@ def _logs(lab: Lab, name: str | None) -> None:
         return
     chosen = [file for label, file in files.items() if name in label]
     if not chosen:
-        raise LabError(f"no log is called {name}; there are: {', '.join(files)}")
+        raise LabError(f"no log is called {name}; there are: {', '.join(files) or 'none'}")
     for file in chosen:
         say(f"==> {file}")
         say("\n".join(file.read_text(errors="replace").splitlines()[-40:]))

@@ -37,8 +37,11 @@ def check(what: str) -> None:
         command, env={**os.environ, "GOTOOLCHAIN": "local"}, cwd="/", capture_output=True, text=True, check=False
     )
     numbers = re.search(r"go(\d+)\.(\d+)", version.stdout)
-    if numbers is None or (int(numbers[1]), int(numbers[2])) < OLDEST:
-        raise ToolError(f"{shutil.which('go')} is {version.stdout.strip() or 'broken'}, too old for the pinned modules: {advice}")
+    if numbers is None:
+        why = (version.stderr.strip() or version.stdout.strip() or f"exit status {version.returncode}").splitlines()[-1]
+        raise ToolError(f"{shutil.which('go')} does not say its version: {why}; {advice}")
+    if (int(numbers[1]), int(numbers[2])) < OLDEST:
+        raise ToolError(f"{shutil.which('go')} is {version.stdout.strip()}, too old for the pinned modules: {advice}")
 
 
 def environment(scratch: Path) -> dict[str, str]:

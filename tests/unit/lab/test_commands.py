@@ -20,11 +20,13 @@ from lab.cloud.cloud import Cloud
 from lab.engine import Engine
 from lab.paths import LabPaths
 from lab.processes import Daemon
-from lab.regions import cgroups, namespaces, network, ownership, preflight
+from lab.regions import cgroups, commands, namespaces, network, ownership, preflight
+from lab.regions.commands import RegionError
 from lab.regions.region import Region
 from lab.tools import __main__ as tools_command
 from lab.tools import packages, toolbox
 from lab.world import Lab
+from tests.examples import ROOT
 
 DAEMONS = ("aws-endpoint", "s3-replicator", "name-server")
 NOT_UP = "✗ the lab of this checkout is not up; start it with: make lab\n"
@@ -267,9 +269,80 @@ def test_a_file_of_another_user_is_one_line_with_what_to_do(
 
     monkeypatch.setattr(rehearsal, "run", refuse)
     assert machine.run("rehearsal") == 1
+    assert capsys.readouterr().err == (f"✗ {file}: Permission denied; another user ran the lab here: run this as that one\n")
+
+
+def test_a_process_of_another_user_is_one_line_with_what_to_do(
+    machine: Machine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon = Daemon(machine.paths, DAEMONS[0])
+    pid = daemon.start([sys.executable, "-c", "import signal; signal.pause()"])
+
+    def refuse(*_: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "kill", refuse)
+        assert machine.run("down") == 1
+    daemon.stop()
     assert capsys.readouterr().err == (
-        f"✗ {file}: Permission denied; another user ran the lab here: run it as that one, or remove {machine.root}\n"
+        f"✗ {machine.root}/run/{DAEMONS[0]}.pid: process {pid}: Operation not permitted; another user ran the lab here: "
+        "run this as that one\n"
     )
+
+
+def test_a_question_to_the_labs_aws_that_takes_too_long_is_one_line(
+    machine: Machine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hang(*_: object) -> None:
+        raise subprocess.TimeoutExpired("control", 30)
+
+    machine.has_lab(up=True)
+    monkeypatch.setattr(Cloud, "black_hole", hang)
+    assert machine.run("kill", "primary") == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_what_a_rehearsal_left_running_is_not_taken_for_a_lab(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    machine.has_cloud()
+    for name in ("set_up", "down", "forget", "up", "deploy", "say_how_to_use"):
+        monkeypatch.setattr(Lab, name, lambda _, name=name: done.append(name))
+    assert machine.run("up") == 0
+    assert done == ["set_up", "down", "forget", "up", "deploy", "say_how_to_use"]
+    done.clear()
+    machine.has_lab(up=True)
+    assert machine.run("up") == 0
+    assert done == ["set_up", "up", "say_how_to_use"]
+
+
+def test_a_reader_who_has_gone_is_no_fault_and_what_was_begun_is_ended(tmp_path: Path) -> None:
+    program = (
+        "import pathlib, sys\n"
+        "from lab.console import say, step\n"
+        "with step('a step'):\n"
+        "    for number in range(10_000): say(str(number))\n"
+        "pathlib.Path(sys.argv[1]).touch()\n"
+    )
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-c", program, str(tmp_path / "end")]
+    ended = subprocess.run(command, cwd=ROOT, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (tmp_path / "end").exists()
+
+
+@pytest.mark.parametrize(("program", "advice"), [("nft", "nftables (make tools does, as root)"), ("nosuch", "that brings it")])
+def test_a_missing_program_of_the_system_is_named_with_its_package(
+    program: str, advice: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(commands, "environment", lambda: {"PATH": str(tmp_path)})
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RegionError) as told:
+        commands.attempt([program])
+    assert str(told.value).startswith(f"the program {program} is not on this machine: ")
+    assert str(told.value).endswith(advice)
 
 
 def test_a_group_of_tools_that_does_not_exist_is_named_even_if_nothing_is_to_be_built(
