@@ -23,6 +23,7 @@ from components.iam.identity import Identity, IdentityArgs
 from components.iam.permissions import ServiceAccount
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError, LiveCluster
 from components.kube.job_runner import JobRunner
+from components.kube.records import SERVING_RECORD
 from components.operators.operators import Operators, OperatorsArgs, planned
 from components.outputs import outputs
 from components.preflight import refuse_stale_primary
@@ -82,7 +83,8 @@ class Region(pulumi.ComponentResource):
         )
         traffic_args = TrafficArgs(names=names, dns=settings.dns, endpoint=settings.endpoint, plain_http=settings.aws.plain_http)
         traffic = Traffic("traffic", traffic_args, opts=child())
-        access = self._access(child())
+        cluster = args.cluster or LiveCluster(settings.cluster, settings.images.kubectl)
+        access = self._access(cluster, child())
         velero = Velero(
             "velero",
             VeleroArgs(
@@ -121,7 +123,6 @@ class Region(pulumi.ComponentResource):
             StorageClassArgs(settings=settings.storage_class, key_arn=storage.key_arn),
             opts=child(),
         )
-        cluster = args.cluster or LiveCluster(settings.cluster, settings.images.kubectl)
         archive = args.archive or LiveArchive(names.bucket("database"), names.region, settings.aws)
         self._failover = Failover(
             "failover",
@@ -157,7 +158,7 @@ class Region(pulumi.ComponentResource):
         # Read by the policy pack: where data may be, and whether a copy of them is to be expected.
         self.register_outputs({"region": names.region, "peerRegion": names.peer_region, "peerReady": settings.peer_ready})
 
-    def _access(self, opts: pulumi.ResourceOptions) -> dict[Part, Access]:
+    def _access(self, cluster: ClusterApi, opts: pulumi.ResourceOptions) -> dict[Part, Access]:
         """How each part in use reaches AWS. A failover must wait for no IAM, whose control plane may be what is dead."""
         settings = self._settings
         identity = Identity(
@@ -174,12 +175,22 @@ class Region(pulumi.ComponentResource):
                 },
                 reads_peer_archive=any(database.source == "primary-bucket" for database in settings.databases),
                 static_credentials=settings.static_credentials,
+                taking_over=partial(self._taking_over, cluster),
             ),
             opts=opts,
         )
         if self._duties.takes_over:
             return {part: replace(access, ready=()) for part, access in identity.access.items()}
         return identity.access
+
+    def _taking_over(self, cluster: ClusterApi) -> bool:
+        """Whether the region is to serve and does not yet: in the `up` of a failover, and in the next if that one stopped."""
+        if not self._duties.takes_over:
+            return False
+        try:
+            return cluster.read_record(SERVING_RECORD) is None
+        except ClusterUnreachableError:
+            return True
 
     def _databases(self, cluster: ClusterApi, archive: Archive, access: Access) -> DatabasesArgs:
         settings, names = self._settings, self._names

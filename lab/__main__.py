@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import NoReturn
 
 from dnslib import DNSRecord
@@ -20,7 +21,7 @@ from lab.engine import EngineError
 from lab.ledger import LedgerError
 from lab.pulumi import CommandFailedError
 from lab.regions import namespaces, network, preflight
-from lab.regions.commands import RegionError
+from lab.regions.commands import RegionError, last_words
 from lab.regions.spec import REGIONS
 from lab.tools.go import ToolError
 from lab.tools.packages import PackagesError
@@ -38,13 +39,15 @@ _EXPECTED = (
     ToolError,
     PackagesError,
     TimedOutError,
+    subprocess.SubprocessError,
     OSError,
 )
+_AGAIN = "python -m lab"
 _REGIONS = [spec.name for spec in REGIONS]
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m lab", description="Two regions on one machine.")
+    parser = argparse.ArgumentParser(prog=_AGAIN, description="Two regions on one machine.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     shown = commands.add_parser("demo", help="two regions, one dies, the other takes over; the recovery report")
     shown.add_argument("--tier", choices=list(PRESETS), default=DEFAULT, help=f"what is kept in the other region ({DEFAULT})")
@@ -79,12 +82,22 @@ def main() -> int:
     lab = Lab(plan=_plan(options))
     try:
         return _run(options, lab)
+    except PermissionError as error:
+        warn(f"✗ {_not_permitted(error, lab)}")
+        return 1
     except _EXPECTED as error:
         warn(f"✗ {error}")
         return 1
     except KeyboardInterrupt:
         warn("interrupted")
         return 130
+
+
+def _not_permitted(error: PermissionError, lab: Lab) -> str:
+    """Who has run the lab as root, and now runs it as another user, meets root's files."""
+    if error.filename is None or not Path(error.filename).is_relative_to(lab.paths.root):
+        return str(error)
+    return f"{error.filename}: {error.strerror}; another user ran the lab here: run this as that one"
 
 
 def _plan(options: argparse.Namespace) -> databases.Plan:
@@ -110,7 +123,7 @@ def _run(options: argparse.Namespace, lab: Lab) -> int:
         case "down":
             lab.down()
         case "status":
-            say(json.dumps(lab.status(), indent=2))
+            say(json.dumps(lab.status(), indent=2, ensure_ascii=False))
         case "env":
             exports = {**lab.environment(), "PATH": f"{lab.paths.bin}:$PATH"}
             for key, value in exports.items():
@@ -120,7 +133,7 @@ def _run(options: argparse.Namespace, lab: Lab) -> int:
         case "heal":
             lab.heal(options.region)
         case "dig":
-            _dig(options.name)
+            _dig(lab, options.name)
         case "logs":
             _logs(lab, options.name)
     return 0
@@ -135,7 +148,7 @@ def _demo(lab: Lab) -> int:
 
 def _up(lab: Lab) -> int:
     lab.set_up()
-    fresh = not lab.cloud.running
+    fresh = not (lab.up_here and lab.cloud.running)  # a rehearsal that was killed may have left an AWS, and no regions
     if fresh:
         lab.down()
         lab.forget()
@@ -150,13 +163,15 @@ def _up(lab: Lab) -> int:
     return 0
 
 
-def _dig(name: str) -> None:
+def _dig(lab: Lab, name: str) -> None:
     """In the WAN's namespace, where users are and this process is not."""
-    if network.WAN not in namespaces.present():
-        raise LabError("the lab is not running; start it with: make lab")
+    lab.require_up()
     code = "import sys; from lab.__main__ import ask; print(ask(*sys.argv[1:]))"
     command = [*network.inside(namespaces.WAN), sys.executable, "-c", code, name, network.WAN_ADDRESS]
-    say(subprocess.run(command, capture_output=True, text=True, check=True).stdout.rstrip())
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ran.returncode:
+        raise LabError(f"the name server does not answer for {name}: {last_words(ran)}; see: {_AGAIN} logs name-server")
+    say(ran.stdout.rstrip())
 
 
 def ask(name: str, server: str) -> str:
@@ -174,7 +189,7 @@ def _logs(lab: Lab, name: str | None) -> None:
         return
     chosen = [file for label, file in files.items() if name in label]
     if not chosen:
-        raise LabError(f"no log is called {name}; there are: {', '.join(files)}")
+        raise LabError(f"no log is called {name}; there are: {', '.join(files) or 'none'}")
     for file in chosen:
         say(f"==> {file}")
         say("\n".join(file.read_text(errors="replace").splitlines()[-40:]))

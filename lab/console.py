@@ -5,15 +5,22 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import TextIO
 
 
 def say(text: str) -> None:
-    print(text, flush=True)
+    _print(text, sys.stdout)
 
 
 def warn(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    _print(text, sys.stderr)
+
+
+def _print(text: str, stream: TextIO) -> None:
+    """A reader who has gone, as `head` does or a terminal that was closed, is no fault: what was begun has to be ended."""
+    with suppress(OSError):
+        print(text, file=stream, flush=True)
 
 
 @contextmanager

@@ -39,8 +39,8 @@ STANDINS = "The Pulumi providers marked as stand-ins speak to the same APIs as t
 
 def run(lab: Lab) -> int:
     """From nothing to the report, and down again; the exit code."""
+    lab.set_up()
     try:
-        lab.set_up()
         if lab.cloud.running:
             say("A lab of this checkout is running; it is taken down first.")
         lab.down()

@@ -6,6 +6,7 @@ cannot get it; the program cannot tell, and the report names what ran.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import select
@@ -14,7 +15,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -114,11 +115,40 @@ def prepare(directory: Path, pulumi: Path, *, environ: Mapping[str, str] | None 
     """
     environ = os.environ if environ is None else environ
     cli, parts = f"real {_cli_version(pulumi)}", choose(pulumi, environ)
-    described = {name: f"real {part.version}" if part else "stand-in" for name, part in parts.items()}
     if all(parts.values()):
-        return Engine(pulumi=pulumi, cli=cli, home=None, **described)
-    _lay_out(directory, pulumi, parts)
-    return Engine(pulumi=directory / "bin" / "pulumi", cli=cli, home=directory / "home", **described)
+        chosen = Engine(pulumi=pulumi, cli=cli, home=None, **_described(parts))
+    else:
+        _lay_out(directory, pulumi, parts)
+        chosen = Engine(pulumi=directory / "bin" / "pulumi", cli=cli, home=directory / "home", **_described(parts))
+    record(directory).write_text(json.dumps(asdict(chosen), default=str))
+    return chosen
+
+
+def record(directory: Path) -> Path:
+    """Where `prepare` writes what it chose: beside its directory, for where every part is real there is none."""
+    return directory.with_name(f"{directory.name}.json")
+
+
+def prepared(directory: Path) -> Engine | None:
+    """What `prepare` chose last below `directory`, None if that is not there any more. Nothing is touched or asked."""
+    try:
+        chosen = json.loads(record(directory).read_text())
+    except FileNotFoundError:
+        return None
+    pulumi, home = Path(chosen["pulumi"]), chosen["home"]
+    return Engine(**{**chosen, "pulumi": pulumi, "home": Path(home) if home else None}) if pulumi.exists() else None
+
+
+def would_be(pulumi: Path | None, *, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What `prepare` would choose, as `Engine.describe` tells it; `pulumi` is None where there is no CLI yet."""
+    environ = os.environ if environ is None else environ
+    if pulumi is None:
+        return {"cli": "not built: make tools"}
+    return {"cli": f"real {_cli_version(pulumi)}", **_described(choose(pulumi, environ))}
+
+
+def _described(parts: Mapping[str, Part | None]) -> dict[str, str]:
+    return {name: f"real {part.version}" if part else "stand-in" for name, part in parts.items()}
 
 
 def choose(pulumi: Path, environ: Mapping[str, str]) -> dict[str, Part | None]:

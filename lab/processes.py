@@ -70,6 +70,8 @@ class Daemon:
                     break
                 except ProcessLookupError:
                     break
+                except PermissionError as error:
+                    raise PermissionError(error.errno, f"process {pid}: {error.strerror}", str(self._file)) from None
                 except TimedOutError:
                     continue
         self._file.unlink(missing_ok=True)

@@ -17,7 +17,7 @@ from dnslib import QTYPE, DNSRecord
 
 from lab import engine, project, stacks
 from lab.cloud.access_keys import ADMINISTRATOR
-from lab.cloud.cloud import Cloud
+from lab.cloud.cloud import Cloud, CloudError
 from lab.console import step
 from lab.failover import ALIVE, DEAD, Record, fail_over, note_dns_changes, publish, requests_by_region, steps_of
 from lab.paths import LabPaths
@@ -136,6 +136,8 @@ def deployed(paths: LabPaths) -> Iterator[Rehearsal]:
 
 def run(paths: LabPaths) -> int:
     """The whole rehearsal and its report; the exit code."""
+    if Cloud(paths).running:
+        raise CloudError("a lab or a rehearsal of this checkout is running, and this one would take its AWS away: make down")
     began = time.monotonic()
     toolbox.ensure(["pulumi"])
     setup_seconds = time.monotonic() - began

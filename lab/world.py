@@ -8,11 +8,12 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +25,35 @@ from lab.cloud.cloud import Cloud
 from lab.console import say, step
 from lab.paths import LabPaths
 from lab.pulumi import Pulumi
-from lab.regions import kubeconfig, layout, namespaces, network, preflight, teardown
+from lab.regions import kubeconfig, layout, namespaces, network, ownership, preflight, teardown
 from lab.regions.region import Region
 from lab.regions.spec import REGIONS, RegionSpec, named
 from lab.tools import images, packages, toolbox
+from lab.tools.groups import GROUPS
 from lab.waiting import until
 
-GROUPS = ("pulumi", "region", "velero", "images", "application")
+NEEDED = ("pulumi", "region", "velero", "images", "application")
 SCHEDULES = ("daily-full", "hourly-critical")
 
 
 class LabError(Exception):
     """The lab cannot do what it was asked; the message says why."""
+
+
+@dataclass(frozen=True)
+class OnDemand(Mapping[str, Path]):
+    """Programs that are looked for, and built, once one is asked for: to look at a region or to end it takes none."""
+
+    ask: Callable[[], toolbox.Toolbox]
+
+    def __getitem__(self, tool: str) -> Path:
+        return self.ask().path(tool)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(layout.TOOLS)
+
+    def __len__(self) -> int:
+        return len(layout.TOOLS)
 
 
 @dataclass(kw_only=True)
@@ -54,14 +72,31 @@ class Lab:
     @property
     def tools(self) -> toolbox.Toolbox:
         if self._tools is None:
-            self._tools = toolbox.ensure((*GROUPS, *(("cnpg",) if self.plan else ())))
+            self._tools = toolbox.ensure(self._groups)
         return self._tools
 
     @property
+    def _groups(self) -> tuple[str, ...]:
+        return (*NEEDED, *(("cnpg",) if self.plan else ()))
+
+    @cached_property
+    def _region_tools(self) -> toolbox.Toolbox:
+        return self._tools or toolbox.ensure(["region"])
+
+    @property
+    def _running_engine(self) -> engine.Engine | None:
+        return engine.prepared(self._engine_directory) if self.cloud.running else None
+
+    @property
     def engine(self) -> engine.Engine:
+        """Of a lab that runs, the one that it was started with: a `pulumi` may be running from there at this moment."""
         if self._engine is None:
-            self._engine = engine.prepare(self.paths.root / "engine", self.tools.path("pulumi"))
+            self._engine = self._running_engine or engine.prepare(self._engine_directory, self.tools.path("pulumi"))
         return self._engine
+
+    @property
+    def _engine_directory(self) -> Path:
+        return self.paths.root / "engine"
 
     @property
     def both_serve(self) -> bool:
@@ -83,7 +118,7 @@ class Lab:
         return stacks.cli(self.engine, self.paths.root, provider_log=self.provider_log, namespace=namespaces.OPS)
 
     def region(self, name: str) -> Region:
-        return Region(self.paths, named(name), {tool: self.tools.path(tool) for tool in layout.TOOLS})
+        return Region(self.paths, named(name), OnDemand(lambda: self._region_tools))
 
     # Up and down
 
@@ -162,19 +197,37 @@ class Lab:
         stacks.prepare(self.pulumi, files, self.cloud.create_user)
 
     def down(self) -> None:
-        """Stop everything that any command of this lab started, and say what could not be stopped."""
-        if preflight.obstacles():
-            return
+        """Stop everything that any command of this lab started, and say what could not be stopped.
+
+        It takes no tool and, for a rehearsal, no root: whoever could start it can stop it.
+        """
+        self._refuse_without_root()
         self.cloud.stop()
         teardown.down(self.paths)
         if left := teardown.leftovers(self.paths):
             raise LabError(f"still there after taking the lab down: {', '.join(left)}")
 
+    @property
+    def up_here(self) -> bool:
+        """Whether the regions' network is there and this checkout's."""
+        return bool(namespaces.present()) and ownership.owner() == self.paths.root
+
+    def require_up(self) -> None:
+        """LabError unless this checkout's lab is up and this user may enter it."""
+        if not self.up_here:
+            raise LabError("the lab of this checkout is not up; start it with: make lab")
+        self._refuse_without_root()
+
+    def _refuse_without_root(self) -> None:
+        if self.up_here and os.geteuid() != 0:
+            raise LabError(f"the lab of this checkout was started by root: {preflight.AS_ROOT}")
+
     def forget(self) -> None:
         """Delete what the last lab left on disk, so that the next one begins with nothing but the images."""
         for spec in REGIONS:
             self.region(spec.name).wipe()
-        for path in (self.paths.project, self.paths.state, self.paths.logs, self.paths.root / "engine"):
+        engine.record(self._engine_directory).unlink(missing_ok=True)
+        for path in (self.paths.project, self.paths.state, self.paths.logs, self._engine_directory):
             subprocess.run(["rm", "-rf", str(path)], check=True)
         self.paths.make()
 
@@ -258,11 +311,13 @@ class Lab:
 
     def kill(self, region: str) -> None:
         """The whole region, as if its data centre had lost power: cluster, network, and its part of AWS."""
+        self.require_up()
         self.cloud.black_hole(named(region).aws_region)
         self.region(region).kill()
 
     def heal(self, region: str) -> None:
         """The region comes back with its disk."""
+        self.require_up()
         network.heal(named(region))
         self.region(region).start()
         self.region(region).wait_ready()
@@ -304,7 +359,12 @@ class Lab:
     # For people
 
     def environment(self) -> Mapping[str, str]:
-        """What `make lab` asks a shell to export: the wrappers first, and the engine's own variables."""
+        """What `make lab` asks a shell to export: the wrappers first, and the engine's own variables.
+
+        LabError where no lab is up: a shell evaluates all that this prints, so nothing may be built meanwhile.
+        """
+        if not (self.up_here and self._running_engine):
+            raise LabError("the lab of this checkout is not up; start it with: make lab")
         wanted = ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_HOME", "PULUMI_SKIP_UPDATE_CHECK",
                   "PULUMI_IGNORE_AMBIENT_PLUGINS", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "AWS_ACCESS_KEY_ID",
                   "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED")  # fmt: skip
@@ -320,13 +380,23 @@ class Lab:
             wrapper.chmod(0o755)
 
     def status(self) -> dict[str, Any]:
+        """What is there and what is not. It takes no tool, and builds and changes nothing."""
         return {
-            "engine": self.engine.describe(),
+            "engine": self._engine_in_short(),
+            "tools": {group: toolbox.place(GROUPS[group]) for group in self._groups},
             "regions": {spec.name: "up" if self.region(spec.name).alive else "down" for spec in REGIONS},
             "aws": "up" if self.cloud.running else "down",
             "answers": self.cloud.route53() if self.cloud.running else {},
             "replication": self._replication_in_short() if self.cloud.running else {},
         }
+
+    def _engine_in_short(self) -> dict[str, str]:
+        if self._running_engine:
+            return self._running_engine.describe()
+        try:
+            return engine.would_be(toolbox.look(["pulumi"]).find("pulumi"))
+        except engine.EngineError as error:
+            return {"error": str(error)}
 
     def _replication_in_short(self) -> dict[str, Any]:
         whole = self.cloud.replication()

@@ -9,12 +9,14 @@ first. Run it with the program's environment, which has boto3: .venv/bin/python 
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlencode
 
@@ -25,6 +27,11 @@ try:
     from botocore.exceptions import BotoCoreError, ClientError
 except ImportError:
     sys.exit("recover_prefix: this Python has no boto3; use the program's: .venv/bin/python scripts/recover_prefix.py …")
+
+sys.path.append(str(Path(__file__).resolve().parent.parent))  # run by its path, it would only find its neighbours
+from components.iam import errors as aws_errors
+
+explain = functools.partial(aws_errors.explain, profile="--profile", region="--region")
 
 MARK = "recovered-version"
 """Tag of what was brought back, with the id of the version that it is a copy of: a second run knows it by that. Nothing else
@@ -125,9 +132,8 @@ class Bucket:
             for key, entries in self._histories(prefix):
                 plan.add(key, entries, at)
         except (BotoCoreError, ClientError) as error:
-            raise RecoveryError(
-                f"the versions of s3://{self.name}/{prefix} cannot be listed ({error}); it takes s3:ListBucketVersions"
-            ) from None
+            why = explain(error, f"s3:ListBucketVersions on s3://{self.name}")
+            raise RecoveryError(f"the versions of s3://{self.name}/{prefix} cannot be listed: {why}") from None
         overwritten = [copy for copy in plan.copies if copy.why == "overwritten"]
         done = set(self._in_parallel("looked at", overwritten, self._is_back, plan))
         plan.unchanged += len(done)
@@ -210,11 +216,12 @@ class Bucket:
         except ClientError as error:
             if error.response["Error"]["Code"] in ("NoSuchVersion", "NoSuchKey", "404", "405"):
                 raise _GoneError from None
-            raise RecoveryError(
-                f"s3://{self.name}/{copy.key}: {error}; docs/worst-day.md has the permissions that it takes"
-            ) from None
+            raise self._failed(copy, error) from None
         except BotoCoreError as error:
-            raise RecoveryError(f"s3://{self.name}/{copy.key}: {error}") from None
+            raise self._failed(copy, error) from None
+
+    def _failed(self, copy: Copy, error: Exception) -> RecoveryError:
+        return RecoveryError(f"s3://{self.name}/{copy.key}: {explain(error, 'what docs/worst-day.md lists')}")
 
 
 def moment(text: str) -> datetime:
@@ -281,7 +288,7 @@ def run(options: argparse.Namespace) -> Plan:
     try:
         s3 = client(options)
     except BotoCoreError as error:
-        raise RecoveryError(f"no connection to S3 can be made: {error}") from None
+        raise RecoveryError(f"no connection to S3 can be made: {explain(error, 's3:ListBucketVersions')}") from None
     bucket = Bucket(s3=s3, name=options.bucket, tell=lambda line: print(line, file=sys.stderr, flush=True))
     plan = bucket.plan(prefix, options.at)
     if plan.empty:

@@ -14,6 +14,7 @@ import boto3
 import botocore.config
 import botocore.exceptions
 
+from components.iam.errors import explain
 from settings.model import Aws
 from settings.names import ARCHIVE_PREFIX
 
@@ -65,7 +66,8 @@ class LiveArchive:
         try:
             yield from self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix, **options)
         except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-            raise ArchiveUnreadableError(f"s3://{self._bucket}/{prefix} cannot be listed: {error}") from None
+            why = explain(error, f"s3:ListBucket on s3://{self._bucket}")
+            raise ArchiveUnreadableError(f"s3://{self._bucket}/{prefix} cannot be listed: {why}") from None
 
     def _objects(self, prefix: str) -> dict[str, datetime]:
         return {entry["Key"]: entry["LastModified"] for page in self._pages(prefix) for entry in page.get("Contents", ())}
@@ -116,7 +118,8 @@ class LiveArchive:
         try:
             text = self._s3.get_object(Bucket=self._bucket, Key=label)["Body"].read().decode()
         except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-            raise ArchiveUnreadableError(f"s3://{self._bucket}/{label} cannot be read: {error}") from None
+            why = explain(error, f"s3:GetObject on s3://{self._bucket}/{label}")
+            raise ArchiveUnreadableError(f"s3://{self._bucket}/{label} cannot be read: {why}") from None
         return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 
     def backlog(self, server: str, follower: str) -> timedelta:

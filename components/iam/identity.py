@@ -6,7 +6,7 @@ depends on nothing that a failover changes, and is told to others as text that t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -32,8 +32,12 @@ from settings.parts import Part
 
 @dataclass(frozen=True, kw_only=True)
 class IdentityArgs:
-    """`parts` are those that this stack runs, `accounts` those that the pods of each part run under. `reads_peer_archive`: a
-    database follows the archive in the other region's bucket."""
+    """What this stack runs, and what its pods have to be told.
+
+    `parts` are those that this stack runs, `accounts` those that the pods of each part run under. `reads_peer_archive`: a
+    database follows the archive in the other region's bucket. `taking_over` tells whether this run makes the region serve:
+    whoever is on call then has no use for advice by day.
+    """
 
     names: Names
     mode: IdentityMode
@@ -42,6 +46,7 @@ class IdentityArgs:
     accounts: Mapping[Part, Sequence[ServiceAccount]]
     reads_peer_archive: bool
     static_credentials: StaticCredentials
+    taking_over: Callable[[], bool]
 
 
 class Identity(pulumi.ComponentResource):
@@ -57,7 +62,8 @@ class Identity(pulumi.ComponentResource):
     def __init__(self, name: str, args: IdentityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dr:iam:Identity", name, None, opts)
         self._stem, self._args = name, args
-        if args.mode == "static":
+        # Once a command: the engine runs the program for the preview of an `up` too. A pull request has the policy pack's word.
+        if args.mode == "static" and not pulumi.runtime.is_dry_run() and not args.taking_over():
             pulumi.log.warn(
                 f"k8s-dr:identity: static: the access keys of {', '.join(args.parts)} never expire, and whoever reads a Secret "
                 "that holds one can use it from anywhere; take pod-identity or irsa where the cluster can have it, else rotate "

@@ -11,6 +11,7 @@ import botocore.exceptions
 import pulumi
 import pulumi_aws as aws
 
+from components.iam.errors import explain
 from components.traffic.flag import Flag, FlagInvalidError, moves_users, parse
 from components.traffic.records import TrafficArgs, record
 from settings.model import Aws
@@ -90,8 +91,8 @@ def _address(names: Names) -> str:
 
 
 def _unreadable(names: Names, error: Exception) -> str:
-    needed = "allow s3:GetObject on it, and s3:ListBucket on its bucket"
-    return f"the traffic flag {_address(names)} cannot be read ({error}); {needed}"
+    why = explain(error, "s3:GetObject on it, and s3:ListBucket on its bucket")
+    return f"the traffic flag {_address(names)} cannot be read: {why}"
 
 
 def _invalid(names: Names, content: str, error: FlagInvalidError) -> str:

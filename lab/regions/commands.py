@@ -6,6 +6,8 @@ import os
 import subprocess
 from collections.abc import Sequence
 
+from lab.tools import packages
+
 # A root user's shell does not always have the administrator's directories on its PATH.
 PATH = os.pathsep.join(("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"))
 
@@ -24,7 +26,9 @@ def attempt(command: Sequence[str], *, text: str | None = None) -> subprocess.Co
     try:
         return subprocess.run(command, input=text or "", capture_output=True, text=True, check=False, env=environment())
     except FileNotFoundError as error:
-        raise RegionError(f"the program {command[0]} is not on this machine: install the package that brings it") from error
+        bringing = [package.name for package in packages.PACKAGES if command[0] in package.programs]
+        advice = f"install {bringing[0]} (make tools does, as root)" if bringing else "install the package that brings it"
+        raise RegionError(f"the program {command[0]} is not on this machine: {advice}") from error
 
 
 def run(command: Sequence[str], *, text: str | None = None) -> str:

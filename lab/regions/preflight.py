@@ -8,6 +8,7 @@ import platform
 from lab.regions import cgroups
 from lab.regions.commands import RegionError, attempt, last_words
 
+AS_ROOT = 'run it with sudo env PATH="$PATH"'
 ARCHITECTURES = ("x86_64", "amd64", "aarch64", "arm64")
 _NAMESPACES = ("unshare", "--net", "--pid", "--mount", "--uts", "--ipc", "--fork", "--kill-child", "--mount-proc")
 # In namespaces of its own, so nothing of it outlives the trial.
@@ -35,7 +36,7 @@ def _obstacles() -> list[str]:
         found.append(f"the lab needs an amd64 or arm64 processor, and this is {machine}")
     if os.geteuid() != 0:
         # Without it everything below fails too, and would only say the same again.
-        return [*found, 'the lab needs root, to make namespaces and cgroups: run it with sudo env PATH="$PATH"']
+        return [*found, f"the lab needs root, to make namespaces and cgroups: {AS_ROOT}"]
     return [*found, *_namespaces(), *_cgroups()]
 
 

@@ -50,7 +50,13 @@ def leftovers(paths: LabPaths) -> list[str]:
 
 def _possible() -> bool:
     """Whether a region can ever have run here for this user: who has only rehearsed has nothing to end."""
-    return platform.system() == "Linux" and os.geteuid() == 0
+    if platform.system() != "Linux" or os.geteuid() != 0:
+        return False
+    try:
+        cgroups.current()
+    except RegionError:
+        return False
+    return True
 
 
 def _mounts_below(directory: Path) -> list[str]:

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from lab.console import say, warn
 from lab.regions import preflight
-from lab.tools import images, installed, packages, toolbox
+from lab.tools import images, packages, toolbox
 from lab.tools.go import ToolError
-from lab.tools.groups import GROUPS, Group
+from lab.tools.groups import GROUPS
 from lab.tools.packages import PackagesError
 
 
@@ -21,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join(GROUPS)} (all, with images and packages)")
     parser.add_argument("--check", action="store_true", help="only say what is here and what is missing")
     options = parser.parse_args(arguments)
+    if unknown := [name for name in options.groups if name not in GROUPS]:
+        parser.error(f"no such group of tools: {', '.join(unknown)}; there are {', '.join(GROUPS)}")
     _say_what_is_here(options.groups or list(GROUPS))
     if options.check:
         return 0
@@ -28,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is half-made is taken away again, however it is ended
     try:
         _get(options.groups)
-    except (ToolError, PackagesError) as error:
+    except (ToolError, PackagesError, OSError) as error:
         warn(str(error))
         return 1
     except KeyboardInterrupt:
@@ -53,18 +55,9 @@ def _get(groups: Sequence[str]) -> None:
 
 def _say_what_is_here(names: Sequence[str]) -> None:
     for name in names:
-        if name in GROUPS:
-            say(f"{name}: {_place(GROUPS[name])}")
+        say(f"{name}: {toolbox.place(GROUPS[name])}")
     if sys.platform == "linux":
         say(f"system packages: {', '.join(packages.missing()) or 'none'} missing")
-
-
-def _place(group: Group) -> str:
-    on_path = {tool: path for tool in group.tools if (path := installed.find(tool))}
-    if len(on_path) == len(group.tools):
-        return ", ".join(map(str, on_path.values()))
-    directory = toolbox.directory(group)
-    return str(directory) if directory.is_dir() else f"to be built, about {group.cold_seconds} s from nothing on 2 cores"
 
 
 if __name__ == "__main__":

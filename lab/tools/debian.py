@@ -84,8 +84,10 @@ def run(command: Sequence[str], what: str) -> str:
     """Run a command that makes part of an image; its output, or ToolError with its last words."""
     try:
         ran = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    except OSError as error:
+    except FileNotFoundError as error:
         raise ToolError(f"{what} failed: {error}; `python -m lab.tools` installs what is missing") from error
+    except OSError as error:
+        raise ToolError(f"{what} failed: {error}") from error
     if ran.returncode != 0:
         why = (ran.stderr.strip() or ran.stdout.strip() or f"exit status {ran.returncode}").splitlines()[-1]
         raise ToolError(f"{what} failed: {why}; the command was {' '.join(command)}")

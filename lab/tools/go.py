@@ -25,20 +25,23 @@ class ToolError(Exception):
     """A tool could not be had: the message says which, why, and what to do."""
 
 
-def check() -> None:
-    """Raise ToolError unless a Go that can build the modules is on PATH."""
+def check(what: str) -> None:
+    """Raise ToolError unless a Go that can build the modules is on PATH; `what` is to be built with it."""
     wanted = ".".join(map(str, OLDEST))
     advice = f"install Go {wanted} or newer (https://go.dev/dl) and put its bin directory on PATH"
     if shutil.which("go") is None:
-        raise ToolError(f"Go is not on PATH, and the lab builds its tools with it: {advice}")
+        raise ToolError(f"Go is not on PATH, and these tools are still to be built with it: {what}; {advice}")
     # GOTOOLCHAIN=local: a newer Go is the user's to install, not ours to fetch behind their back.
     command = ["go", "env", "GOVERSION"]
     version = subprocess.run(
         command, env={**os.environ, "GOTOOLCHAIN": "local"}, cwd="/", capture_output=True, text=True, check=False
     )
     numbers = re.search(r"go(\d+)\.(\d+)", version.stdout)
-    if numbers is None or (int(numbers[1]), int(numbers[2])) < OLDEST:
-        raise ToolError(f"{shutil.which('go')} is {version.stdout.strip() or 'broken'}, too old for the pinned modules: {advice}")
+    if numbers is None:
+        why = (version.stderr.strip() or version.stdout.strip() or f"exit status {version.returncode}").splitlines()[-1]
+        raise ToolError(f"{shutil.which('go')} does not say its version: {why}; {advice}")
+    if (int(numbers[1]), int(numbers[2])) < OLDEST:
+        raise ToolError(f"{shutil.which('go')} is {version.stdout.strip()}, too old for the pinned modules: {advice}")
 
 
 def environment(scratch: Path) -> dict[str, str]:

@@ -69,18 +69,20 @@ def ensure() -> None:
         raise PackagesError(f"the lab needs system packages that are not installed: {', '.join(names)}; {advice}")
     with console.step(f"installing system packages: {', '.join(names)}"), _containerd_not_started(names):
         for action in (["apt-get", "update"], command):
-            _run(action, advice)
+            _run(action, names)
     if left := missing():
-        raise PackagesError(f"apt-get ended well, but these are still missing: {', '.join(left)}; {advice}")
+        raise PackagesError(f"apt-get ended well, but what these bring is not on PATH: {', '.join(left)}")
 
 
-def _run(command: list[str], advice: str) -> None:
+def _run(command: list[str], names: list[str]) -> None:
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     patient = [*command, "--option", f"DPkg::Lock::Timeout={LOCK_PATIENCE}"]
     done = subprocess.run(patient, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         why = (done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}").splitlines()[-1]
-        raise PackagesError(f"{' '.join(command)} failed: {why}; {advice}")
+        raise PackagesError(
+            f"{' '.join(command)} failed: {why}; see to it that apt-get works here, or install another way: {', '.join(names)}"
+        )
 
 
 @contextmanager

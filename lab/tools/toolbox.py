@@ -29,11 +29,15 @@ class Toolbox:
 
     def path(self, tool: str) -> Path:
         """The absolute path of `tool`; KeyError with the names it holds if that is none of them."""
-        found = self.on_path.get(tool) or self.built.get(tool)
+        found = self.find(tool)
         if found is None:
             known = ", ".join(sorted({*self.built, *self.on_path}))
             raise KeyError(f"no tool {tool!r} in this toolbox; it holds {known}")
         return found
+
+    def find(self, tool: str) -> Path | None:
+        """The absolute path of `tool`, None if it is not here."""
+        return self.on_path.get(tool) or self.built.get(tool)
 
     @property
     def search_path(self) -> str:
@@ -50,16 +54,33 @@ def ensure(
 
     Raises ToolError if Go is missing or too old, or a build fails. Interrupted, it leaves nothing half-made.
     """
+    wanted = _chosen(groups, table)
+    on_path = _on_path(wanted)
+    needed = [group for group in wanted if group.files or not on_path.keys() >= set(group.tools)]
+    if missing := [group for group in needed if not directory(group).is_dir()]:
+        _build(missing, say)
+    return _toolbox(needed, on_path)
+
+
+def look(groups: Sequence[str] = tuple(GROUPS), *, table: Mapping[str, Group] = GROUPS) -> Toolbox:
+    """Those tools of `groups` that are here. Nothing is built, so neither Go nor a network is asked for."""
+    wanted = _chosen(groups, table)
+    return _toolbox([group for group in wanted if directory(group).is_dir()], _on_path(wanted))
+
+
+def _chosen(groups: Sequence[str], table: Mapping[str, Group]) -> list[Group]:
     if unknown := [name for name in groups if name not in table]:
         raise ToolError(f"no such group of tools: {', '.join(unknown)}; there are {', '.join(table)}")
-    wanted = [group for name, group in table.items() if name in groups]
-    on_path = {tool: path for group in wanted for tool in group.tools if (path := installed.find(tool))}
-    needed = [group for group in wanted if group.files or not on_path.keys() >= set(group.tools)]
-    if not all(directory(group).is_dir() for group in needed):
-        _build(needed, say)
-    built = {tool: directory(group) / tool for group in needed for tool in group.tools}
-    files = {file.name: directory(group).parent / "share" / file.name for group in needed for file in group.files}
-    return Toolbox(built=built, on_path=on_path, files=files)
+    return [group for name, group in table.items() if name in groups]
+
+
+def _on_path(groups: Sequence[Group]) -> dict[str, Path]:
+    return {tool: path for group in groups for tool in group.tools if (path := installed.find(tool))}
+
+
+def _toolbox(built: Sequence[Group], on_path: Mapping[str, Path]) -> Toolbox:
+    files = {file.name: directory(group).parent / "share" / file.name for group in built for file in group.files}
+    return Toolbox(built={tool: directory(group) / tool for group in built for tool in group.tools}, on_path=on_path, files=files)
 
 
 def directory(group: Group) -> Path:
@@ -67,12 +88,22 @@ def directory(group: Group) -> Path:
     return _root() / f"{group.name}-{group.key}" / "bin"
 
 
+def place(group: Group) -> str:
+    """Where the group's programs are, in words; or what it takes to have them."""
+    found = _on_path([group])
+    if not group.files and len(found) == len(group.tools):
+        return ", ".join(map(str, found.values()))
+    if directory(group).is_dir():
+        return str(directory(group))
+    return f"to be built (make tools), about {group.cold_seconds} s from nothing on 2 cores"
+
+
 def _root() -> Path:
     return cache_directory() / "tools"
 
 
 def _build(groups: Sequence[Group], say: Callable[[str], None]) -> None:
-    go.check()
+    go.check(", ".join(group.name for group in groups))
     with workshop(_root(), "the tools", say) as scratch:  # Go's caches included: 13 GB
         missing = [group for group in groups if not directory(group).is_dir()]  # another checkout may have built them meanwhile
         env = go.environment(scratch)

@@ -15,8 +15,11 @@ import pytest
 import urllib3
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from urllib3.connection import HTTPSConnection
+from urllib3.connectionpool import HTTPSConnectionPool
 
 from lab.waiting import until
+from tests.contract.isolation import Place
 
 TOKEN = "of-this-test-alone"
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
@@ -37,10 +40,11 @@ class Answer:
 class ApiServer:
     """Applies objects as the provider does: server-side, with the strictest field validation."""
 
-    def __init__(self, port: int, certificate: Path) -> None:
+    def __init__(self, port: int, certificate: Path, place: Place) -> None:
         self.url = f"https://127.0.0.1:{port}"
-        self.certificate = certificate
+        self.certificate, self.place = certificate, place
         self._http = urllib3.PoolManager(ca_certs=str(certificate), headers=AUTHORIZED, retries=False)
+        self._http.pool_classes_by_scheme = {"https": _pool_at(place)}
         self._resources: dict[tuple[str, str], tuple[str, bool]] = {}
 
     def ready(self) -> bool:
@@ -123,9 +127,24 @@ class ApiServer:
         return self._resources[version, kind]
 
 
+def _pool_at(place: Place) -> type[HTTPSConnectionPool]:
+    """Connections that are made from `place`, wherever those who ask are."""
+
+    class Connection(HTTPSConnection):
+        def _new_conn(self) -> socket.socket:
+            with place.entered():
+                return super()._new_conn()
+
+    class Pool(HTTPSConnectionPool):
+        ConnectionCls = Connection
+
+    return Pool
+
+
 @contextmanager
-def running(etcd: Path, kube_apiserver: Path, directory: Path) -> Iterator[ApiServer]:
-    """An API server whose processes end with the block, and whose files lie in `directory`."""
+def running(etcd: Path, kube_apiserver: Path, directory: Path, place: Place | None = None) -> Iterator[ApiServer]:
+    """An API server whose processes end with the block, and whose files lie in `directory`; on loopback of `place`."""
+    place = place or Place()
     client, peer, secure = free_port(), free_port(), free_port()
     (directory / "tokens.csv").write_text(f'{TOKEN},tester,1,"system:masters"\n')
     (directory / "accounts.key").write_bytes(
@@ -134,6 +153,7 @@ def running(etcd: Path, kube_apiserver: Path, directory: Path) -> Iterator[ApiSe
         )
     )
     store: list[str | Path] = [
+        *place.prefix,
         etcd,
         f"--data-dir={directory}/etcd",
         f"--listen-client-urls=http://127.0.0.1:{client}",
@@ -144,6 +164,7 @@ def running(etcd: Path, kube_apiserver: Path, directory: Path) -> Iterator[ApiSe
         "--unsafe-no-fsync",
     ]
     serve: list[str | Path] = [
+        *place.prefix,
         kube_apiserver,
         f"--etcd-servers=http://127.0.0.1:{client}",
         "--bind-address=127.0.0.1",
@@ -161,7 +182,7 @@ def running(etcd: Path, kube_apiserver: Path, directory: Path) -> Iterator[ApiSe
     ]
     log = directory / "apiserver.log"
     with process(store, directory / "etcd.log"), process(serve, log) as serving:
-        server = ApiServer(secure, directory / "certificates" / "apiserver.crt")
+        server = ApiServer(secure, directory / "certificates" / "apiserver.crt", place)
         until("the API server to be ready", lambda: alive(serving, log) and server.ready(), timeout=60)
         yield server
 

@@ -59,8 +59,8 @@ def definitions(manifest: Path) -> list[dict[str, Any]]:
 def judging(manager: Path, release: Path, server: ApiServer, directory: Path) -> Iterator[None]:
     """The operator of `release` judges what `server` is given, until the block ends; its files lie in `directory`.
 
-    It watches a namespace in which nothing is, so it changes no object behind a test's back. Its webhook is on every address of
-    the machine, for it knows no option for that; all it answers there is whether an object is valid.
+    It watches a namespace in which nothing is, so it changes no object behind a test's back. Its webhook is on every address
+    there is, for it knows no option for that, so it runs where the server does: see `isolation.alone`.
     """
     port = free_port()
     config = directory / "kubeconfig"
@@ -74,7 +74,7 @@ def judging(manager: Path, release: Path, server: ApiServer, directory: Path) ->
         "PLUGIN_SOCKET_DIR": str(directory),
     }
     log = directory / "operator.log"
-    command = [manager, "controller", f"--webhook-port={port}", "--metrics-bind-address=0"]
+    command = [*server.place.prefix, manager, "controller", f"--webhook-port={port}", "--metrics-bind-address=0"]
     with process(command, log, environment) as operator:
         for item in documents(release):
             if item["kind"] in WEBHOOKS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
@@ -13,9 +14,10 @@ import pytest
 import yaml
 
 from settings.roles import Role
-from tests.contract import cnpg
+from tests.contract import cnpg, isolation
 from tests.contract.api_server import ApiServer, running
 from tests.contract.conftest import kubernetes_object, shared, tool
+from tests.contract.test_isolation import children, needs_root, open_to_others
 from tests.contract.test_real_api_server import lost
 from tests.examples import STATIC
 from tests.unit.recorder import deployed, run_program
@@ -110,7 +112,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     etcd, kube_apiserver, manager = tool("region", "etcd"), tool("region", "kube-apiserver"), tool("cnpg", "cnpg-manager")
     release, plugin = shared("cnpg", "cloudnative-pg.yaml"), shared("cnpg", "plugin-barman-cloud.yaml")
     directory = tmp_path_factory.mktemp("cnpg")
-    with running(etcd, kube_apiserver, directory) as server:
+    with isolation.alone("the database operator's webhook") as place, running(etcd, kube_apiserver, directory, place) as server:
         server.define([*cnpg.definitions(release), *cnpg.definitions(plugin)])
         for name in (cnpg.NAMESPACE, "databases"):
             namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
@@ -211,6 +213,14 @@ def test_what_was_recovered_can_be_what_was_promoted_and_the_operator_sees_no_ot
     assert recovered["spec"] == promoted["spec"]
     with stored([recovered], server):
         accept(promoted, server)
+
+
+@needs_root
+def test_while_the_operator_judges_nothing_of_it_listens_on_an_address_of_this_machine(server: ApiServer) -> None:
+    assert server.place.namespace
+    assert not open_to_others(os.getpid())
+    behind = [pid for pid in children(os.getpid()) if open_to_others(pid)]
+    assert behind, "the operator does listen on every address, of a network of its own"
 
 
 def test_the_first_backup_of_the_primary_is_among_what_is_judged() -> None:

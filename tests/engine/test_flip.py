@@ -50,6 +50,16 @@ def test_a_flip_does_what_its_plan_says_and_a_second_up_changes_nothing(pair: Pa
     pair.pulumi.up("secondary", "--expect-no-changes")
 
 
+def test_static_keys_are_warned_about_in_an_ordinary_up_and_not_in_the_night_of_a_failover(pair: Pair) -> None:
+    warning = "warning: k8s-dr:identity: static"
+    preview, _, update = pair.pulumi.run("up", "-s", "secondary", "--yes").output.partition("\nUpdating")
+    assert warning not in preview
+    assert update.partition("\nDiagnostics:")[2].count(warning) == 1
+    pair.pulumi.configure("secondary", "active", "secondary")
+    assert warning not in pair.pulumi.run("up", "-s", "secondary", "--yes").output
+    assert warning in pair.pulumi.run("up", "-s", "secondary", "--yes").output, "by day, while the secondary serves"
+
+
 def test_the_traffic_moves_after_the_workloads_were_verified_and_schedules_resume_last(pair: Pair) -> None:
     since = len(pair.calls())
     pair.pulumi.configure("secondary", "active", "secondary")

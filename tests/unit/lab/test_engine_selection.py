@@ -1,13 +1,14 @@
 """Which parts of the engine are real and which are stand-ins, with programs that only say their version."""
 
 import os
+import shutil
 import subprocess
 from importlib import metadata
 
 import pytest
 from packaging.version import Version
 
-from lab.engine import EngineError, compatible, prepare
+from lab.engine import EngineError, compatible, prepare, prepared, would_be
 
 AWS, KUBERNETES = metadata.version("pulumi_aws"), metadata.version("pulumi_kubernetes")
 STAND_INS = {"language_host": "stand-in", "kubernetes": "stand-in", "aws": "stand-in"}
@@ -147,3 +148,20 @@ def test_the_stand_ins_that_were_laid_out_start_and_say_their_port(chosen):
             child.terminate()
             assert child.wait(timeout=10) == 0
             child.stdout.close()
+
+
+def test_what_was_prepared_is_known_to_another_process_until_it_is_removed(tmp_path, chosen):
+    directory = tmp_path / "engine"
+    assert prepared(directory) is None
+    made = chosen()
+    assert prepared(directory) == made
+    shutil.rmtree(directory)
+    assert prepared(directory) is None
+
+
+def test_what_would_be_chosen_is_told_without_laying_anything_out(tmp_path, cli, environ):
+    install_everything(tmp_path)
+    said = would_be(cli, environ={**environ, "LAB_ENGINE": "standin"})
+    assert said == {"cli": "real v3.259.0", **STAND_INS}
+    assert would_be(None, environ=environ) == {"cli": "not built: make tools"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cli", "home"]

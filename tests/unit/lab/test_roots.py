@@ -147,6 +147,13 @@ def test_a_missing_program_is_named_with_what_installs_it(machine: Machine, monk
         debian.run(["mmdebstrap"], "unpacking")
 
 
+def test_a_program_that_is_there_and_does_not_start_is_not_called_missing(machine: Machine) -> None:
+    (machine.bin / "mmdebstrap").chmod(0o644)
+    with pytest.raises(ToolError, match=r"failed: .*Permission denied") as told:
+        debian.run([str(machine.bin / "mmdebstrap")], "unpacking")
+    assert "missing" not in str(told.value)
+
+
 def test_of_two_checkouts_the_second_waits_and_takes_what_the_first_made(machine: Machine) -> None:
     machine.store.mkdir(parents=True)
     made = machine.store / f"{HELLO.name}-{HELLO.key}"

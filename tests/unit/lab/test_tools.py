@@ -271,9 +271,15 @@ def test_a_go_that_is_too_old_is_named_with_what_to_do(hello: Group, machine: Ma
         machine.ensure(hello)
 
 
+def test_a_go_that_does_not_run_is_not_called_too_old(hello: Group, machine: Machine) -> None:
+    machine.put("go", "#!/bin/sh\necho 'go: cannot find GOROOT directory' >&2; exit 2\n")
+    with pytest.raises(ToolError, match=r"go does not say its version: go: cannot find GOROOT directory; install Go 1\.26"):
+        machine.ensure(hello)
+
+
 def test_a_missing_go_is_named_with_what_to_do(hello: Group, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(machine.bin))
-    with pytest.raises(ToolError, match=r"Go is not on PATH.*install Go 1\.26 or newer"):
+    with pytest.raises(ToolError, match=r"Go is not on PATH, .* still to be built with it: hello; install Go 1\.26 or newer"):
         machine.ensure(hello)
 
 
@@ -351,7 +357,16 @@ def test_a_missing_package_is_installed_as_root(one_package: Package, machine: M
 def test_an_installation_that_fails_says_why(one_package: Package, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     put_apt(machine, "echo 'E: Unable to locate package containerd' >&2; exit 100")
-    with pytest.raises(PackagesError, match="E: Unable to locate package containerd; run `sudo"):
+    with pytest.raises(PackagesError, match="E: Unable to locate package containerd; see to it that apt-get works here"):
+        packages.ensure()
+
+
+def test_an_installation_after_which_a_program_is_still_missing_does_not_advise_the_same_again(
+    one_package: Package, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    put_apt(machine, "true")
+    with pytest.raises(PackagesError, match=r"not on PATH: containerd$"):
         packages.ensure()
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -286,6 +287,7 @@ def test_a_run_that_was_stopped_is_run_again(
         assert store.recover(before, "--apply") == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"recover_prefix: s3://{BUCKET}/{PREFIX}/c: An error occurred (AccessDenied)")
+    assert line.endswith("; allow what docs/worst-day.md lists")
     existing = store.versions()
     assert store.recover(before, "--apply") == 0
     assert store.current() == {key: key for key in "abc"}
@@ -387,6 +389,20 @@ def test_a_time_that_is_none_or_has_not_come_is_refused(written: str, reason: st
 def test_a_time_without_an_offset_is_utc_and_one_with_an_offset_is_that_moment() -> None:
     assert recover_prefix.moment("2024-03-04T05:06:07") == datetime(2024, 3, 4, 5, 6, 7, tzinfo=UTC)
     assert recover_prefix.moment("2024-03-04T05:06:07Z") == recover_prefix.moment("2024-03-04T06:06:07+01:00")
+
+
+def test_an_unknown_profile_is_a_matter_of_logging_in(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--at", "2024-03-04T05:06:07Z", "--region", "us-west-2", "--profile", "nobody"]
+    assert recover_prefix.main([BUCKET, PREFIX, *options]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "nobody" in line
+    assert line.endswith("; log in (aws sso login), or name a profile with valid credentials (--profile, or AWS_PROFILE)")
+
+
+def test_it_runs_by_its_path_from_anywhere(tmp_path: Path) -> None:
+    script = ROOT / "scripts" / "recover_prefix.py"
+    ran = subprocess.run([sys.executable, str(script), "--help"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_a_python_without_boto3_is_told_which_one_has_it() -> None:

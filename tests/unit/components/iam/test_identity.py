@@ -10,6 +10,7 @@ import pytest
 from settings.roles import ROLES, Role
 from tests.examples import KEYS, STATIC
 from tests.unit.components.conftest import Program
+from tests.unit.fakes import FakeCluster
 from tests.unit.recorder import Recorder, run_program
 
 REGION = {"primary": "us-east-1", "secondary": "us-west-2"}
@@ -103,9 +104,15 @@ def test_static_keys_belong_to_users_that_are_called_as_the_policies(stack: Role
     assert not recorder.of("AccessKey"), "its secret would be in the state"
 
 
-def test_static_keys_are_warned_about_in_one_line_that_shows_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[str] = []
-    monkeypatch.setattr("pulumi.log.warn", lambda message, *_: told.append(message))
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every warning of the program."""
+    warnings: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", lambda message, *_: warnings.append(message))
+    return warnings
+
+
+def test_static_keys_are_warned_about_in_one_line_that_shows_none(told: list[str]) -> None:
     run_program("primary", IRSA)
     assert told == []
     run_program("primary", STATIC)
@@ -114,6 +121,41 @@ def test_static_keys_are_warned_about_in_one_line_that_shows_none(monkeypatch: p
     assert "docs/identity.md" in line
     assert "\n" not in line
     assert not [key for key in KEYS.values() if key in line]
+
+
+def test_the_preview_of_an_up_does_not_say_what_the_update_says(told: list[str]) -> None:
+    run_program("primary", STATIC, preview=True)
+    assert told == []
+
+
+SERVING = {"serving": {"region": "us-west-2"}}
+ORDINARY: list[tuple[Role, Role, dict[str, dict[str, str]]]] = [
+    ("primary", "primary", {}),
+    ("primary", "secondary", {}),
+    ("secondary", "primary", {}),
+    ("secondary", "secondary", SERVING),
+]
+"""Stack, the region that serves, and what the cluster remembers: every up but the one that takes over."""
+
+
+@pytest.mark.parametrize(("stack", "active", "records"), ORDINARY)
+def test_an_ordinary_up_warns_once_of_static_keys(
+    stack: Role, active: Role, records: dict[str, dict[str, str]], told: list[str]
+) -> None:
+    run_program(stack, {**STATIC, "active": active}, cluster=FakeCluster(records=dict(records)))
+    assert [line.partition(":")[0] for line in told] == ["k8s-dr"]
+
+
+@pytest.mark.parametrize("records", [{}, {"restore-attempts": {"daily-full": "1"}}], ids=["first", "again"])
+def test_an_up_that_takes_over_says_nothing_of_static_keys(records: dict[str, dict[str, str]], told: list[str]) -> None:
+    run_program("secondary", {**STATIC, "active": "secondary"}, cluster=FakeCluster(records=records))
+    assert told == []
+
+
+def test_with_roles_the_cluster_is_not_asked_whether_it_serves() -> None:
+    asked = FakeCluster()
+    run_program("secondary", {**IRSA, "active": "secondary"}, cluster=asked)
+    assert "record serving" not in asked.asked
 
 
 @pytest.mark.parametrize("mode", ["pod-identity", "irsa"])

@@ -124,23 +124,32 @@ def test_a_region_that_takes_the_question_and_never_answers_says_nothing(aws: Aw
 def test_an_operator_without_the_right_to_read_is_told_which(aws: Aws) -> None:
     with refusing("403 Forbidden", "AccessDenied") as endpoint, pytest.raises(FlagUnreadableError) as told:
         read_flag(NAMES, Aws(endpoint=endpoint))
-    assert str(told.value).startswith(f"the traffic flag s3://{NAMES.flag_bucket}/{FLAG_KEY} cannot be read (")
+    assert str(told.value).startswith(f"the traffic flag s3://{NAMES.flag_bucket}/{FLAG_KEY} cannot be read: ")
     assert "AccessDenied" in str(told.value)
     assert str(told.value).endswith("allow s3:GetObject on it, and s3:ListBucket on its bucket")
     assert "\n" not in str(told.value)
 
 
 def test_an_unknown_profile_is_no_answer(aws: Aws) -> None:
-    with pytest.raises(FlagUnreadableError, match="nobody"):
+    with pytest.raises(FlagUnreadableError, match=r"nobody.*; log in") as told:
         read_flag(NAMES, Aws(endpoint=aws.endpoint, profile="nobody"))
+    assert "allow" not in str(told.value)
 
 
 def test_missing_credentials_are_no_answer(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    with pytest.raises(FlagUnreadableError, match="credentials"):
+    with pytest.raises(FlagUnreadableError, match="Unable to locate credentials; log in") as told:
         read_flag(NAMES, aws)
+    assert "allow" not in str(told.value)
+
+
+@pytest.mark.parametrize("code", ["ExpiredToken", "InvalidAccessKeyId", "SignatureDoesNotMatch"])
+def test_credentials_that_are_not_taken_are_a_matter_of_logging_in_and_not_of_permissions(aws: Aws, code: str) -> None:
+    with refusing("403 Forbidden", code) as endpoint, pytest.raises(FlagUnreadableError, match="; log in") as told:
+        read_flag(NAMES, Aws(endpoint=endpoint))
+    assert "allow" not in str(told.value)
 
 
 @contextmanager
