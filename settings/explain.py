@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from settings.mistake import Mistake
 from settings.model import Settings
-from settings.rules import BrokenRulesError, Rule
+from settings.rules import Rule
 
 PROJECT = "k8s-dr"
 
@@ -87,9 +87,6 @@ class Explainer:
 
     def lines(self, error: ValidationError) -> list[str]:
         """One line for each mistake."""
-        cause = error.errors()[0].get("ctx", {}).get("error")
-        if isinstance(cause, BrokenRulesError):  # Rules are checked only once every field is valid, so there is no other error.
-            return [self._broken_rule(rule, mistake) for rule, mistake in cause.broken]
         details = [detail for detail in error.errors() if not self._is_about_the_form_not_written(detail)]
         lines: list[str] = []
         for shared in SHARED:
@@ -104,7 +101,7 @@ class Explainer:
                 details = [detail for detail in details if detail not in mine]
         return lines + [self._line(detail) for detail in details]
 
-    def _broken_rule(self, rule: Rule, mistake: Mistake) -> str:
+    def broken_rule(self, rule: Rule, mistake: Mistake) -> str:
         """A rule may repeat values of any key: its message hides them all once a key beyond SECRETS is stored as a secret."""
         text = _without_secrets(mistake) if self.secrets - {*SECRETS} else str(mistake)
         return f"{named(_path((rule.key, *mistake.at)))}: {text}"

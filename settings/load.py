@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from settings.explain import PROJECT, SECRETS, Explainer, did_you_mean, named, show, storing
 from settings.model import Settings
 from settings.roles import ROLES
+from settings.rules import broken_rules
 
 KEYS = [field.alias for name, field in Settings.model_fields.items() if field.alias and name != "role"]
 _PLAIN_TEXT = {"active", "tier", "identity", "backupEncryptionPassword"}
@@ -63,11 +64,14 @@ def load(stack: str, raw: Mapping[str, str], secrets: Collection[str] = ()) -> S
     ]
     if problems:
         raise ConfigurationError("\n".join(problems))
+    explainer = Explainer(stack=stack, values=values, secrets=frozenset({*SECRETS, *secrets}))
     try:
-        return Settings.model_validate({"role": stack, **values}, by_alias=True, by_name=False)
+        settings = Settings.model_validate({"role": stack, **values}, by_alias=True, by_name=False)
     except ValidationError as error:
-        explainer = Explainer(stack=stack, values=values, secrets=frozenset({*SECRETS, *secrets}))
         raise ConfigurationError("\n".join(explainer.lines(error))) from None
+    if broken := broken_rules(settings):
+        raise ConfigurationError("\n".join(explainer.broken_rule(rule, mistake) for rule, mistake in broken))
+    return settings
 
 
 def _parse(key: str, text: str) -> Any:

@@ -33,7 +33,6 @@ from settings.images import Images
 from settings.parts import PARTS, Part
 from settings.presets import DEFAULT, with_tier_values
 from settings.roles import Role, serving
-from settings.rules import check_rules
 from settings.storage import StorageSettings
 from settings.tiers import Objectives, Targets, Tier, objectives
 from settings.topology import Topology
@@ -265,11 +264,6 @@ class Settings(Model):
     @classmethod
     def _the_tier_sets_what_nobody_wrote(cls, raw: Any) -> Any:
         return with_tier_values(raw)
-
-    @model_validator(mode="after")
-    def _no_rule_is_broken(self) -> Settings:
-        check_rules(self)
-        return self
 
     @property
     def serving_role(self) -> Role:

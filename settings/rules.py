@@ -1,27 +1,24 @@
 """Rules that need more than one setting to see, as one ordered list: `RULES`.
 
-`Settings` checks the list itself, once every field is valid by itself. So nobody can hold settings that break a rule, and no
-rule depends on the order of the fields. All broken rules are told together, in the order of the list.
+`load` checks the list once every field is valid by itself, so no rule depends on the order of the fields. All broken rules are
+told together, in the order of the list. A test sees that nothing but `load` makes `Settings`.
 
 A check of the fields of one object alone, as of `storage.objectLock.days`, is a validator of that object instead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from settings.durations import parse_duration
 from settings.fields import LABEL_LENGTH
 from settings.mistake import Mistake
+from settings.model import Settings
 from settings.parts import PARTS
 from settings.presets import PRESETS
 from settings.roles import ROLES
-
-if TYPE_CHECKING:
-    from settings.model import Settings
 
 _Mistakes = Iterator[Mistake]
 
@@ -37,18 +34,9 @@ class Rule:
     mistakes: Callable[[Settings], _Mistakes]
 
 
-class BrokenRulesError(ValueError):
-    """The settings break these rules. pydantic wraps it into its ValidationError."""
-
-    def __init__(self, broken: Sequence[tuple[Rule, Mistake]]) -> None:
-        super().__init__("; ".join(f"{rule.key}: {mistake}" for rule, mistake in broken))
-        self.broken = broken
-
-
-def check_rules(settings: Settings) -> None:
-    """Raise BrokenRulesError with every mistake of every rule, if there is any."""
-    if broken := [(rule, mistake) for rule in RULES for mistake in rule.mistakes(settings)]:
-        raise BrokenRulesError(broken)
+def broken_rules(settings: Settings) -> list[tuple[Rule, Mistake]]:
+    """Every mistake of every rule, in the order of the list."""
+    return [(rule, mistake) for rule in RULES for mistake in rule.mistakes(settings)]
 
 
 def schedule_names_are_label_values(settings: Settings) -> _Mistakes:
