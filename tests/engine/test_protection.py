@@ -36,6 +36,26 @@ def test_moving_a_bucket_to_another_name_is_refused_in_the_preview(pair: Pair) -
     assert "unable to replace resource" in preview.output
 
 
+@pytest.mark.parametrize(
+    ("stray", "provider"),
+    [
+        ('import pulumi_aws; pulumi_aws.s3.Bucket("stray")', "aws"),
+        ('import pulumi_kubernetes; pulumi_kubernetes.core.v1.ConfigMap("stray")', "kubernetes"),
+    ],
+    ids=["aws", "kubernetes"],
+)
+def test_a_resource_without_a_provider_of_its_own_is_refused(pair: Pair, stray: str, provider: str) -> None:
+    program = pair.pulumi.directory / "__main__.py"
+    committed = program.read_text()
+    try:
+        program.write_text(f"{committed}\n{stray}\n")
+        preview = pair.pulumi.run("preview", "-s", "secondary", check=False)
+    finally:
+        program.write_text(committed)
+    assert preview.exit_code
+    assert f"Default provider for '{provider}' disabled" in preview.output
+
+
 # An operator that this program installed and then forgets. No stand-in covers Helm releases, so the state is given one, as the
 # program registers it.
 
