@@ -11,7 +11,7 @@ from settings.model import OperatorsSettings
 from tests.examples import KEYS, PASSWORD, STATIC
 from tests.unit.components.database.sides import STREAMING
 from tests.unit.components.operators.installed import installed
-from tests.unit.recorder import COMBINATIONS, Answers, Recorder, deployed, run_program
+from tests.unit.recorder import COMBINATIONS, Answers, Recorder, Seen, deployed, run_program
 
 ACCOUNT = "123456789012"
 KEY_ID = "1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -134,12 +134,6 @@ def every_program() -> dict[str, Recorder]:
     return {**programs, "operators": installed(settings)}
 
 
-def registered_as() -> set[str]:
-    """How the states of every configuration know what the program registers: by its own URN, or by an alias."""
-    return {
-        known
-        for program in every_program().values()
-        for seen in program.seen
-        for known in seen.known_as
-        if seen.type != "pulumi:pulumi:Stack"
-    }
+def registered() -> list[Seen]:
+    """Everything that the program registers in any configuration."""
+    return [seen for program in every_program().values() for seen in program.seen if seen.type != "pulumi:pulumi:Stack"]

@@ -75,6 +75,11 @@ class Seen:
     known_as: frozenset[str]
 
     @property
+    def identity(self) -> str:
+        """`<parent's type>$<type>::<name>`: what the engine knows it by, its stack and project apart."""
+        return _identity(self.parent, self.type, self.name)
+
+    @property
     def kind(self) -> str:
         """The last part of the type: `Job`, `Bucket`."""
         return self.type.rsplit(":", 1)[-1]
@@ -169,9 +174,14 @@ class Recorder(mocks.MockMonitor):
                 timeout=request.customTimeouts.create,
                 update_timeout=request.customTimeouts.update,
                 source=_source_of(request.stackTrace.frames),
-                known_as=frozenset(_known_as(request)),
+                known_as=frozenset(_known_as(request, self._types_of(request.parent))),
             )
         )
+
+    def _types_of(self, urn: str) -> set[str]:
+        """The types by which a state may know a resource: the engine looks for its children below each of them."""
+        found = next((seen for seen in self.seen if seen.urn == urn), None)
+        return {known.rpartition("::")[0].rpartition("$")[2] for known in found.known_as} if found else {""}
 
     def RegisterResourceHook(self, request: Any) -> Any:
         self.hooks[request.name] = next(
@@ -341,16 +351,19 @@ def _source_of(frames: Sequence[Any]) -> tuple[str, int]:
     return next(((frame.pc.uri, frame.pc.line) for frame in frames if "/site-packages/" not in frame.pc.uri), ("", 0))
 
 
-def _known_as(request: Any) -> Iterator[str]:
-    """Under which parent, type and name a state may have it: as it is registered, and by each of its aliases."""
-    yield _identity(request.parent, request.type, request.name)
+def _known_as(request: Any, parents: set[str]) -> Iterator[str]:
+    """Under which parent, type and name a state may have it: as registered, by each alias, and by those of its parent."""
+    yield from (f"{parent}${request.type}::{request.name}" for parent in parents)
     for alias in request.aliases:
         if alias.urn:
             kind, name = alias.urn.split("::")[2:4]
             yield f"{'$'.join(kind.split('$')[-2:])}::{name}"
+            continue
+        kind, name = alias.spec.type or request.type, alias.spec.name or request.name
+        if alias.spec.noParent or alias.spec.parentUrn:
+            yield _identity("" if alias.spec.noParent else alias.spec.parentUrn, kind, name)
         else:
-            parent = "" if alias.spec.noParent else alias.spec.parentUrn or request.parent
-            yield _identity(parent, alias.spec.type or request.type, alias.spec.name or request.name)
+            yield from (f"{parent}${kind}::{name}" for parent in parents)
 
 
 def _identity(parent: str, kind: str, name: str) -> str:

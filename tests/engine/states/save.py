@@ -14,7 +14,7 @@ from lab import stacks
 from lab.tools import toolbox
 from tests.engine.conftest import Pair
 from tests.engine.states.saved import STATES, configured_pair, file_of, scrubbed
-from tests.unit.configurations import registered_as
+from tests.unit.configurations import registered
 
 
 def save(pair: Pair, version: str, serving: str) -> None:
@@ -37,7 +37,7 @@ def main(version: str) -> None:
         pair.pulumi.run("config", "set", "active", "secondary", "-s", "primary")
         pair.pulumi.up("primary")
         save(pair, version, "secondary")
-    (folder / "registered.txt").write_text("".join(f"{known}\n" for known in sorted(registered_as())))
+    (folder / "registered.txt").write_text("".join(f"{known}\n" for known in sorted({seen.identity for seen in registered()})))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from packaging.version import Version
+
 from lab import stacks
 from lab.cloud.access_keys import AccessKey
 from lab.project import lab_database
@@ -39,8 +41,8 @@ def configured_pair(root: Path, pulumi: Path) -> Iterator[Pair]:
 
 
 def versions() -> list[str]:
-    """Every version whose states are here."""
-    return sorted(folder.name for folder in STATES.iterdir() if (folder / "registered.txt").exists())
+    """Every version whose states are here, the newest last."""
+    return sorted((folder.name for folder in STATES.iterdir() if (folder / "registered.txt").exists()), key=Version)
 
 
 def file_of(version: str, stack: str, serving: str) -> Path:

@@ -214,9 +214,9 @@ def test_a_session_outlasts_the_longest_step_of_a_failover(delivered: Recorder) 
 
 
 def test_a_failover_touches_no_role_of_a_pipeline() -> None:
-    def roles(active: str) -> list[dict[str, Any]]:
+    def roles(active: str) -> dict[tuple[str, str], dict[str, Any]]:
         seen = run_program("secondary", {**delivery("secondary"), "active": active})
-        return [each.inputs for each in seen.seen if each.name.startswith("delivery")]
+        return {(each.type, each.name): each.inputs for each in seen.seen if each.name.startswith("delivery")}
 
     assert roles("primary") == roles("secondary")
 
