@@ -1,5 +1,5 @@
-"""What the program provisions, a folder a purpose. `region` wires the folders and owns the order.
+"""What the program provisions. Each folder has one purpose; `region` wires the folders and owns the order.
 
-Imports point one way: `region` -> `failover` -> `database`, `velero`, `traffic` -> `storage` -> `kube`, `iam`; a test holds them
-to it. Components take settings as arguments and never read `pulumi.Config`; they ask `settings.roles` what a region does now.
+Imports point one way: `region` -> `failover` -> `database`, `velero`, `traffic` -> `storage` -> `kube`, `iam`. A test checks the
+direction. Components take settings as arguments and never read `pulumi.Config`; they ask `settings.roles` what a region does now.
 """
