@@ -61,9 +61,9 @@ class LiveArchive:
     @property
     def _s3(self) -> Any:
         if self._connected is None:
-            patience = botocore.config.Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 2})
+            timeouts = botocore.config.Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 2})
             session = boto3.session.Session(profile_name=self._settings.profile, region_name=self._region)
-            self._connected = session.client("s3", endpoint_url=self._settings.endpoint, config=patience)
+            self._connected = session.client("s3", endpoint_url=self._settings.endpoint, config=timeouts)
         return self._connected
 
     def _pages(self, prefix: str, **options: Any) -> Iterator[dict[str, Any]]:
