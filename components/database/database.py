@@ -226,7 +226,7 @@ class Database(pulumi.ComponentResource):
         return backup.status.apply(partial(judge_backup, settings, name))
 
     def _confirm(self, promoted: pulumi.Output[str]) -> k8s.batch.v1.Job:
-        """The Job that confirms a promotion or recovery. It starts once the Cluster is `promoted`."""
+        """The Job that confirms a promotion or recovery. It starts once `promoted`, the Cluster's own output, is known."""
         side = self._args.side
         confirmation = job(
             f"{self._stem}-promoted",

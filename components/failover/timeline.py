@@ -39,7 +39,7 @@ def job_step(name: str, status: Any, *, since: str | None = None) -> dict[str, A
 def summary(steps: Sequence[dict[str, Any]], since: str | None) -> dict[str, Any]:
     """The steps in the order in which they began, and the seconds from the first start to the last end.
 
-    `since` is when the region began to serve; it ends one more step, `traffic`.
+    `since` is when the region began to serve. One more step, `traffic`, leads from the last end to that moment.
     """
     finished = sorted(steps, key=lambda entry: str(entry["start"]))
     if finished and since and (traffic := step("traffic", max(str(entry["end"]) for entry in finished), since)):

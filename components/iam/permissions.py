@@ -26,7 +26,7 @@ class ServiceAccount(NamedTuple):
 
 
 def velero_policy(names: Names) -> Document:
-    """Velero's server and node agents. They write the own prefix of the region's bucket, and read the one of the peer's replica.
+    """Velero's server and node agents. In the region's bucket they write its own prefix, and read the replica of the peer's.
 
     No right in EC2: the EBS CSI driver takes snapshots, with a role of its own, and Velero moves their data into the bucket.
     """

@@ -24,7 +24,7 @@ _HANDOVER = "handover"
 
 
 class FlagInvalidError(Exception):
-    """The content is not a valid flag. The message says why, as in "has no field x": its subject, the flag, comes before it."""
+    """The content is not a valid flag. The message says why, without its subject, as in "is not a JSON object"."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,7 +62,7 @@ def restore_spec(backup: Backup, schedule: str, already: Sequence[str]) -> dict[
 
 
 def explain_failure(name: str, status: Mapping[str, Any]) -> str | None:
-    """Velero's own reason why a restore failed, in one line; None if it completed."""
+    """Why a restore failed, in one line with Velero's own reason; None if it completed."""
     phase = status.get("phase")
     if phase == "Completed":
         return None

@@ -88,4 +88,4 @@ def test_whoever_lacks_a_permission_is_told_so_in_one_line(
     assert recover(datetime.now(UTC)) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "AccessDenied" in line
-    assert line.endswith("it takes s3:ListBucketVersions")
+    assert line.endswith("allow s3:ListBucketVersions")
