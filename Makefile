@@ -1,11 +1,12 @@
-# Everything a newcomer types. Each target works alone, first, in a fresh clone.
+# Everything that a newcomer types. Each target works as the first command in a fresh clone.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PYTHON ?= python3
 PY := .venv/bin/python
 K ?=
 ARGS ?=
-# Two at a time, a file never divided: its tests share what they set up. The lab is one, and so are its tests.
+# Tests run in two processes. The tests of one file stay in one process, because they share what they set up. The lab exists once,
+# so its tests run in one process.
 TWO := -n 2 --dist loadfile
 
 .PHONY: help setup style tools check test test-lab demo rehearsal lab down requirements charts policy

@@ -1,4 +1,4 @@
-"""Entry point of `pulumi up`: read the settings, build this stack's region, export what people read back."""
+"""Entry point of `pulumi up`: reads the settings, builds this stack's region, and exports its outputs."""
 
 import pulumi
 

@@ -1,4 +1,4 @@
-"""Which chart archives the program installs, and whether the ones on disk are those."""
+"""Which chart archives the program installs, and whether those on disk are the pinned ones."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ LOCK = DIRECTORY / "charts.lock"
 
 
 class LockError(Exception):
-    """charts.lock cannot be read, or says something that no chart has."""
+    """charts.lock cannot be read, or one of its entries is not valid."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """One entry of charts.lock. `sha256` is 64 hexadecimal digits, or empty while nobody has pinned the version yet."""
+    """One entry of charts.lock. `sha256` has 64 hexadecimal digits, or is empty while nobody has pinned the version yet."""
 
     name: str
     version: str
@@ -36,7 +36,7 @@ class Chart:
 
 
 def read_lock(lock: Path = LOCK) -> dict[str, Chart]:
-    """Every chart of the lock by its name. Raises LockError."""
+    """Every chart of the lock file, by its name. Raises LockError."""
     try:
         charts = [Chart(**entry) for entry in tomllib.loads(lock.read_text())["chart"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -49,7 +49,7 @@ def digest(archive: bytes) -> str:
 
 
 def fault(chart: Chart, directory: Path) -> str | None:
-    """Why the archive in `directory` cannot be used; None where it is there and is the one that was pinned."""
+    """Why the archive in `directory` cannot be used; None if it is the pinned one."""
     if not chart.sha256:
         return "has no sha256 in charts.lock"
     try:

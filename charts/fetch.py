@@ -1,4 +1,4 @@
-"""`make charts`: bring the archives of charts.lock here, each checked before it is written. Run again, it does nothing."""
+"""`make charts`: downloads the archives of charts.lock, and checks each before it writes it. A second run does nothing."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path
 from charts.archives import DIRECTORY, LOCK, Chart, LockError, digest, fault, read_lock
 
 PATIENCE = 30.0
-"""Seconds without a byte before a server counts as silent."""
+"""Seconds without a byte after which a server counts as silent."""
 
 
 class FetchError(Exception):
-    """A chart could not be had; the message is one line with what to do."""
+    """A chart could not be fetched. The message is one line, with what to do."""
 
 
 def download(chart: Chart) -> bytes:
-    """The archive as its server sends it, whole or not at all. Raises FetchError."""
+    """The whole archive, as its server sends it. Raises FetchError."""
     by_hand = f"or download it where you can and put it here as {chart.file}"
     try:
         with urllib.request.urlopen(chart.url, timeout=PATIENCE) as answer:
@@ -34,7 +34,7 @@ def download(chart: Chart) -> bytes:
 
 
 def fetch(chart: Chart, directory: Path) -> bool:
-    """Make the chart's archive be in `directory`; False if it was there already. Raises FetchError, having changed nothing."""
+    """Put the chart's archive into `directory`; False if it was there already. Raises FetchError, and then changes nothing."""
     if fault(chart, directory) is None:
         return False
     if not chart.sha256:
@@ -45,15 +45,15 @@ def fetch(chart: Chart, directory: Path) -> bool:
     archive = download(chart)
     if (found := digest(archive)) != chart.sha256:
         raise FetchError(
-            f"{chart.url} has the sha256 {found}, charts.lock says {chart.sha256}; it was not kept, for it is not what was "
-            "pinned: find out which of the two is right before you change the lock"
+            f"{chart.url} has the sha256 {found}, charts.lock says {chart.sha256}; the archive was not kept: find out which of "
+            "the two is right before you change the lock"
         )
     _write(directory / chart.file, archive)
     return True
 
 
 def _write(target: Path, archive: bytes) -> None:
-    """Whole or not at all: whoever looks at `target` meanwhile finds what was there before."""
+    """Write the whole archive or nothing. Until it is whole, `target` keeps its old content. Raises FetchError."""
     part = target.with_name(f"{target.name}.part")
     try:
         part.write_bytes(archive)
@@ -64,7 +64,7 @@ def _write(target: Path, archive: bytes) -> None:
 
 
 def main(directory: Path = DIRECTORY, lock: Path = LOCK) -> int:
-    """Fetch every chart and say what became of each; 1 if one is missing in the end."""
+    """Fetch every chart and print what became of each. Returns the exit code: 1 if a chart is missing in the end."""
     try:
         charts = read_lock(lock)
     except LockError as error:

@@ -1,4 +1,4 @@
-"""What the program provisions, a folder a purpose. `region` wires the folders and owns the order.
+"""What the program provisions. Each folder has one purpose; `region` wires the folders and owns the order.
 
 Imports point one way: `region` -> `failover` -> `database`, `velero`, `traffic` -> `storage` -> `kube`, `iam`. `etcd` and
 `operators` stand beside them. tests/unit/test_structure.py has the order and holds the imports to it.

@@ -1,4 +1,4 @@
-"""What `pulumi up` prints at the end: who is active, where traffic goes, what protects what, and what to do next."""
+"""What `pulumi up` prints at the end: who is active, where traffic goes, what is backed up where, and what to do next."""
 
 from __future__ import annotations
 
@@ -38,29 +38,29 @@ def outputs(settings: Settings, names: Names, duties: Duties, failover: Failover
 
 
 def _serving(settings: Settings, names: Names, duties: Duties, since: str | None) -> dict[str, Any]:
-    """From which region users are served, and since when if it is this one."""
+    """The region that serves users and, if it is this one, since when."""
     endpoint = settings.endpoint if isinstance(settings.endpoint, str) else settings.endpoint.name
-    both = settings.dns.both_serve and settings.serving_role == "primary"
-    also = {"also": names.topology.regions.secondary} if both else {}
+    both_serve = settings.dns.both_serve and settings.serving_role == "primary"
+    second_region = {"also": names.topology.regions.secondary} if both_serve else {}
     if duties.serves:
-        return {"region": names.region, **also, "since": since, "names": settings.dns.names, "endpoint": endpoint}
-    return {"region": names.peer_region, **also, "names": settings.dns.names}
+        return {"region": names.region, **second_region, "since": since, "names": settings.dns.names, "endpoint": endpoint}
+    return {"region": names.peer_region, **second_region, "names": settings.dns.names}
 
 
 def _next(settings: Settings, names: Names) -> str:
     """What to do next, in one line."""
     role = settings.role
-    flip = "pulumi config set active secondary -s secondary && pulumi up -s secondary"
+    failover_command = "pulumi config set active secondary -s secondary && pulumi up -s secondary"
     if settings.force:
         return f"force is set, and the gate asks less: pulumi config rm force -s {role}"
     if not settings.peer_ready:
         return "no backup leaves this region: once the other stack is up set k8s-dr:peerReady to true, then pulumi up"
     if settings.serving_role == "primary":
-        return f"if {names.topology.regions.primary} is lost: {flip}"
+        return f"if {names.topology.regions.primary} is lost: {failover_command}"
     if role == "secondary":
-        wait = 30 + settings.dns.ttl
+        wait_seconds = 30 + settings.dns.ttl
         return (
-            f"users arrive within {wait} s (health checks 30 s, DNS {settings.dns.ttl} s); when the primary comes "
+            f"users arrive within {wait_seconds} s (health checks 30 s, DNS {settings.dns.ttl} s); when the primary comes "
             "back, before anything else: pulumi config set active secondary -s primary && pulumi up -s primary"
         )
     return "this region stands by; the secondary serves"

@@ -1,4 +1,4 @@
-"""What ends the program before anything is registered: a stale primary. What concerns the failover alone is its gate's."""
+"""The check that stops the program before it registers a resource: is this primary stale? The gate makes all other checks."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from settings.roles import refusal
 
 
 def refuse_stale_primary(settings: Settings, read_flag: Callable[[], Flag | None]) -> None:
-    """Stop a primary that comes back from the dead while its standby has taken over. Raises pulumi.RunError.
+    """Stop a primary that comes back after an outage while its standby has taken over. Raises pulumi.RunError.
 
-    Asked in every run, for nothing in its configuration has changed. A preview may run with a role that reads no flag.
+    Every run asks, because nothing in this stack's configuration has changed. A preview that cannot read the flag only warns:
+    it may run with a role that has no right to.
     """
     if settings.role != "primary" or settings.serving_role != "primary":
         return

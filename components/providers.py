@@ -1,4 +1,4 @@
-"""The two providers of a region: each names its cluster or its region, so that no ambient context is ever used by accident."""
+"""The two providers of a region. Each names its cluster or AWS region, so that the current one is never used by accident."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def make_providers(settings: Settings, names: Names, parent: pulumi.Resource) ->
             kubeconfig=cluster.kubeconfig,
             cluster_identifier=cluster.name,
             enable_server_side_apply=True,
-            # A rotated key or password else replaces a Secret that is kept when it is deleted: "already exists".
+            # Without this, a rotated key or password replaces its Secret. The old Secret is retained, so the new one fails with
+            # "already exists".
             enable_secret_mutable=True,
             opts=child,
         ),
@@ -40,7 +41,7 @@ def make_providers(settings: Settings, names: Names, parent: pulumi.Resource) ->
 
 
 def _custom_endpoint(settings: Aws) -> dict[str, Any]:
-    """An AWS-compatible endpoint in place of AWS: one URL for every service that the program uses."""
+    """Options for an AWS-compatible endpoint: one URL for every service that the program uses. None of them for AWS itself."""
     if not settings.endpoint:
         return {}
     services = ("eks", "iam", "kms", "route53", "s3", "sts")

@@ -1,4 +1,4 @@
-"""One region: its parts, and the order in which they may touch the world."""
+"""One region: its parts, and the order in which the program makes and changes them."""
 
 from __future__ import annotations
 
@@ -47,21 +47,21 @@ from settings.roles import DatabaseRole, duties
 class RegionArgs:
     settings: Settings
     cluster: ClusterApi | None = None
-    """Who is asked about the live cluster; by default the cluster that the settings name."""
+    """Answers questions about the live cluster; by default, the cluster that the settings name answers itself."""
 
     archive: Archive | None = None
-    """Who is asked about the databases' archive in this region; by default the bucket."""
+    """Answers questions about this region's database archive; by default, from the bucket."""
 
     flag: Callable[[], Flag | None] | None = None
-    """Who is asked what the traffic flag says; by default the object itself."""
+    """Reads the traffic flag; by default, from its object in S3. It returns None while there is no flag to read."""
 
 
 class Region(pulumi.ComponentResource):
-    """Everything of one region of the disaster-recovery system.
+    """Everything that one stack provisions: one region of the disaster-recovery system.
 
-    For the platform team, one stack a region, and for whoever is on call. Active: its schedules run, it serves. Standby: it
-    holds a copy of the other's backups and waits. Only what is below `Failover`, and the pause of the schedules, depends on
-    `active`; all else was made long before a failover and is not touched by one.
+    For the platform team, and for whoever is on call. The active region serves users, and its schedules run. The standby holds a
+    copy of the peer's backups and waits. Only what is below `Failover`, and the pause of the schedules, depends on `active`.
+    Everything else is made long before a failover, and a failover does not touch it.
     """
 
     def __init__(self, name: str, args: RegionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -141,25 +141,25 @@ class Region(pulumi.ComponentResource):
                     *velero.ready,
                     job_runner,
                     *traffic.ready,
-                    # A first backup needs replication to run. A failover must wait for no bucket configuration, whose control
-                    # plane may be what is dead: the secondary needs the buckets alone.
+                    # A database's first backup needs replication to run. A failover must not wait for bucket configuration,
+                    # whose control plane may be down: the secondary waits for the buckets alone.
                     *(storage.ready if settings.role == "primary" else storage.buckets.values()),
                     *operators.ready,
                     *storage_class.ready,
                 ]
             ),
         )
-        # Last: a schedule that resumes earlier would back up a region that is half restored.
+        # Schedules come last: one that resumes earlier would back up a region that is half restored.
         Schedules(
             "schedules",
             SchedulesArgs(names=names, backups=settings.backups, duties=self._duties),
             opts=child(depends_on=[self._failover]),
         )
-        # Read by the policy pack: where data may be, and whether a copy of them is to be expected.
+        # The policy pack reads these: in which regions data may be, and whether the peer must hold a copy of them.
         self.register_outputs({"region": names.region, "peerRegion": names.peer_region, "peerReady": settings.peer_ready})
 
     def _access(self, cluster: ClusterApi, opts: pulumi.ResourceOptions) -> dict[Part, Access]:
-        """How each part in use reaches AWS. A failover must wait for no IAM, whose control plane may be what is dead."""
+        """How each part in use reaches AWS. In a region that takes over, nothing waits for IAM: its control plane may be down."""
         settings = self._settings
         identity = Identity(
             "identity",
@@ -195,7 +195,8 @@ class Region(pulumi.ComponentResource):
     def _databases(self, cluster: ClusterApi, archive: Archive, access: Access) -> DatabasesArgs:
         settings, names = self._settings, self._names
 
-        def refuse(database: DatabaseSettings) -> None:
+        def check_creation(database: DatabaseSettings) -> None:
+            """Raises GateClosedError if this region's side of the database cannot be made now."""
             source: Archive | None = archive if self._role_of(database) != "absent" else None
             if names.role == "secondary" and database.source == "primary-bucket":
                 source = LiveArchive(names.peer_bucket("database"), names.peer_region, settings.aws)
@@ -221,7 +222,7 @@ class Region(pulumi.ComponentResource):
                     ),
                     password=settings.database_passwords[database.name],
                     peer_ready=settings.peer_ready,
-                    before_creation=partial(refuse, database),
+                    before_creation=partial(check_creation, database),
                 )
                 for database in settings.databases
             ],
@@ -233,5 +234,5 @@ class Region(pulumi.ComponentResource):
         return self._duties.database_role(standby=database.standby)
 
     def outputs(self) -> dict[str, pulumi.Input[Any]]:
-        """What people read back."""
+        """The stack's outputs: what people read after `pulumi up`."""
         return outputs(self._settings, self._names, self._duties, self._failover)

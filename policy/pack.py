@@ -1,4 +1,4 @@
-"""The policies as Pulumi's policy SDK takes them, and the engine's values as the plain data that the checks read."""
+"""Hands the policies to Pulumi's policy SDK, and turns the engine's values into the plain data that the checks read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from checks.model import UNKNOWN, Policy, Provider, Resource, Stack
 
 
 def start() -> None:
-    """Serve the pack to the engine, until that ends."""
+    """Serve the pack to the engine, until the engine ends."""
     sdk.PolicyPack(name="k8s-dr", enforcement_level=sdk.EnforcementLevel.MANDATORY, policies=[_policy(each) for each in POLICIES])
 
 
@@ -64,7 +64,7 @@ def _refers(found: Any) -> dict[str, frozenset[str]]:
 
 
 def _plain(value: Any) -> Any:
-    """The SDK's proxies, which raise where a value is unknown, as lists and dictionaries that hold UNKNOWN there."""
+    """Lists and dictionaries in place of the SDK's proxies. They hold UNKNOWN where a proxy raises for an unknown value."""
     if isinstance(value, Mapping):
         return {key: _known(value, key) for key in value}
     if isinstance(value, Sequence) and not isinstance(value, str):

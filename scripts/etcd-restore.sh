@@ -1,6 +1,6 @@
 #!/bin/bash
-# Make etcd's data directory anew from a snapshot. Run as root on a control-plane node whose etcd and API server are stopped; with
-# more than one control-plane node, on each of them, from the same snapshot. docs/etcd.md has the whole procedure.
+# Makes etcd's data directory anew from a snapshot. Run it as root on a control-plane node whose etcd and API server are stopped.
+# With several control-plane nodes, run it on each of them with the same snapshot. docs/etcd.md has the whole procedure.
 set -euo pipefail
 export LC_ALL=C
 
@@ -16,7 +16,7 @@ usage: etcd-restore.sh (--snapshot FILE | --snapshot s3://BUCKET/KEY | --latest 
   --initial-cluster  all members of the new cluster; by default this one alone
   --token            --initial-cluster-token, the same on every member; by default made from the snapshot's revision
   --data-dir         etcd's data directory; by default /var/lib/etcd
-  --move-aside       keep what is in the data directory beside the new data; without it, data that is there is never touched
+  --move-aside       keep the old data beside the new; without this option, a data directory that holds data is never touched
 
 Needs etcdutl, of the version of the etcd that will run, on PATH; for objects also the AWS CLI, with its usual configuration
 (AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL).
@@ -53,7 +53,7 @@ read_arguments() {
     shift 2
   done
   [[ $snapshot || $latest ]] || wrong_usage "say which snapshot: --snapshot or --latest"
-  [[ ! $snapshot || ! $latest ]] || wrong_usage "--snapshot and --latest are two answers to one question; keep one"
+  [[ ! $snapshot || ! $latest ]] || wrong_usage "--snapshot and --latest both choose a snapshot; keep one"
   [[ ! $latest || $latest == s3://?*/?* ]] || wrong_usage "--latest needs s3://BUCKET/PREFIX"
   [[ $name ]] || wrong_usage "--name is missing"
   [[ $peer_url ]] || wrong_usage "--peer-url is missing"
@@ -76,7 +76,7 @@ newest() {
   local bucket=${latest#s3://} keys
   keys=$(aws s3api list-objects-v2 --bucket "${bucket%%/*}" --prefix "${bucket#*/}" --query 'Contents[].[Key]' --output text) ||
     fail "$latest cannot be listed"
-  # A name begins with its time, so the last one is the newest.
+  # Names begin with the snapshot's time, so the last one is the newest.
   keys=$(grep '/etcd-snapshot-[0-9]\{8\}T[0-9]\{6\}Z-[^/]*\.db$' <<<"$keys" | sort | tail -n 1) || true
   [[ $keys ]] || fail "there is no snapshot below $latest"
   printf 's3://%s/%s' "${bucket%%/*}" "$keys"
@@ -96,28 +96,30 @@ fetch() {
   fi
 }
 
-# etcd appends the SHA-256 of a snapshot to it, so any copy of it can be checked, wherever it was kept.
+# etcd appends a snapshot's SHA-256 to the file, so this checks any copy of it, wherever it was kept.
 verify() {
-  local size said is
+  local size appended computed
   size=$(stat -c %s "$file")
-  ((size % 512 == 32)) || fail "$snapshot is truncated or no snapshot: $size bytes are no whole blocks and a digest"
-  said=$(tail -c 32 "$file" | od -An -v -tx1 | tr -d ' \n')
-  is=$(head -c -32 "$file" | sha256sum | cut -c 1-64)
-  [[ $said == "$is" ]] || fail "$snapshot is damaged: its SHA-256 is $is and etcd wrote $said"
+  ((size % 512 == 32)) ||
+    fail "$snapshot is truncated or no snapshot: $size bytes are not whole blocks of 512 bytes and a digest of 32"
+  appended=$(tail -c 32 "$file" | od -An -v -tx1 | tr -d ' \n')
+  computed=$(head -c -32 "$file" | sha256sum | cut -c 1-64)
+  [[ $appended == "$computed" ]] || fail "$snapshot is damaged: its SHA-256 is $computed and etcd wrote $appended"
   etcdutl snapshot status "$file" --write-out=table
   revision=$(etcdutl snapshot status "$file" --write-out=json | sed -n 's/.*"revision":\([0-9][0-9]*\).*/\1/p')
   [[ $revision ]] || fail "etcdutl finds no revision in $snapshot"
 }
 
-# The revision must never go back for those who watch: it is raised by more than any cluster writes between two snapshots, and all
-# before it counts as compacted, so that everybody reads everything anew.
+# Clients that watch must never see the revision go back. So it is raised by more than any cluster writes between two snapshots,
+# and everything before it counts as compacted, so that every client reads everything anew.
 restore() {
   etcdutl snapshot restore "$file" --data-dir "$work/data" --name "$name" --initial-cluster "$initial_cluster" \
     --initial-cluster-token "${token:-restored-r$revision}" --initial-advertise-peer-urls "$peer_url" \
     --bump-revision 1000000000 --mark-compacted || fail "etcdutl cannot restore $snapshot; $data_dir is as it was"
 }
 
-# Within the directory, which may be a file system of its own, and by renaming: there is the old data or the new, and no half.
+# Works within the data directory, which may be a file system of its own, and by renaming, so that it holds the old data or the
+# new, and never half of either.
 replace() {
   local aside=''
   chown -R --reference="$data_dir" "$work/data"
@@ -130,14 +132,14 @@ replace() {
   sync -f "$data_dir"
   echo
   echo "$data_dir now holds revision $revision of $snapshot, as member $name of $initial_cluster."
-  [[ ! $aside ]] || echo "What was there is in $aside; delete it when the cluster is well."
+  [[ ! $aside ]] || echo "The old data is in $aside; delete it once the cluster is healthy."
   cat <<'EOF'
 Next:
   1. On every other control-plane node: the same snapshot, with that node's --name and --peer-url.
   2. Start etcd on all of them (kubeadm: move etcd.yaml back into /etc/kubernetes/manifests), then kube-apiserver.
   3. etcdctl endpoint health --cluster; kubectl get --raw '/readyz?verbose'
   4. Restart what watches: kube-controller-manager, kube-scheduler, every kubelet, then operators and CNI agents.
-  5. Look for what was made after the snapshot and is not known any more: volumes, load balancers, nodes. See docs/etcd.md.
+  5. Look for what was made after the snapshot and is unknown to the cluster: volumes, load balancers, nodes. See docs/etcd.md.
 EOF
 }
 

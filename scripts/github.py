@@ -1,12 +1,12 @@
-"""What the workflows leave on GitHub, by `gh`: a comment for each preview, an issue for a stack that drifted, a failover's file.
+"""Writes to GitHub, by `gh`, what the workflows leave there: previews as comments, drift as issues, the stack file of a failover.
 
-    python3 scripts/github.py summary TITLE FILE    on the page of the run
-    python3 scripts/github.py comment TITLE FILE    on the pull request PULL_REQUEST: made once, then rewritten
-    python3 scripts/github.py issue TITLE FILE      opened, or rewritten while it is open
-    python3 scripts/github.py close TITLE           closed, if there is one
-    python3 scripts/github.py commit PATH MESSAGE   PATH in the branch GITHUB_REF_NAME, or where it is protected a pull request
+    python3 scripts/github.py summary TITLE FILE    adds FILE to the page of the run
+    python3 scripts/github.py comment TITLE FILE    comments on the pull request PULL_REQUEST; a later run rewrites the comment
+    python3 scripts/github.py issue TITLE FILE      opens an issue, or rewrites the one that is open
+    python3 scripts/github.py close TITLE           closes that issue, if there is one
+    python3 scripts/github.py commit PATH MESSAGE   commits PATH to the branch GITHUB_REF_NAME, or opens a pull request
 
-Beside those variables it needs the ones that GitHub sets, and GH_TOKEN.
+The script needs the variables that GitHub sets and GH_TOKEN; `comment` needs PULL_REQUEST too.
 """
 
 from __future__ import annotations
@@ -20,35 +20,36 @@ from pathlib import Path
 from typing import Any
 
 LIMIT = 65_536
-"""Characters of a comment or an issue; GitHub refuses more."""
+"""Most characters that GitHub takes in a comment or an issue."""
 
 TAIL = 4_000
-"""Characters of the end that are always shown: the engine sums up last."""
+"""Characters at the end of a text that are always shown: the engine's summary comes last."""
 
 _LEFT_OUT = "\n… {} characters are left out here; the log of the run has them …\n"
 
 
 class RefusedError(Exception):
-    """GitHub said no; the message has its words."""
+    """GitHub refused a call. The message has GitHub's own words."""
 
 
 def gh(*args: str, body: dict[str, Any] | None = None) -> Any:
-    """The answer of one call to GitHub's API; a body goes by standard input, for what is in it may be long."""
+    """The answer to one call of GitHub's API; None if it is empty. Raises RefusedError. A body may be long, so it goes by
+    standard input."""
     command = ["gh", "api", *args, *(["--input", "-"] if body is not None else [])]
-    told = json.dumps(body) if body is not None else ""
-    ran = subprocess.run(command, input=told, capture_output=True, text=True, check=False)
+    text = json.dumps(body) if body is not None else ""
+    ran = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     if ran.returncode:
         raise RefusedError(f"gh api {' '.join(args)}: {(ran.stderr or ran.stdout).strip()}")
     return json.loads(ran.stdout) if ran.stdout.strip() else None
 
 
 def listed(path: str) -> list[dict[str, Any]]:
-    """All pages of a list."""
+    """All entries of a list, from all its pages."""
     return [entry for page in gh(path, "--paginate", "--slurp") for entry in page]
 
 
 def report(title: str, text: str) -> str:
-    """Title and text as GitHub shows them, cut in the middle to what it takes. The first line marks whose report it is."""
+    """Title and text as GitHub shows them. Too long a text is cut in the middle. The first line marks whose report it is."""
     head, foot = f"{marker(title)}\n### {title}\n\n````diff\n", "\n````\n"
     room = LIMIT - len(head) - len(foot)
     if len(text) > room:
@@ -62,7 +63,7 @@ def marker(title: str) -> str:
 
 
 def comment(title: str, text: str) -> None:
-    """One comment a title: a pull request of thirty pushes has not thirty of them."""
+    """Keep one comment for each title: a pull request with thirty pushes does not get thirty."""
     repository, number = f"repos/{os.environ['GITHUB_REPOSITORY']}", os.environ["PULL_REQUEST"]
     body = {"body": report(title, text)}
     ours = [each for each in listed(f"{repository}/issues/{number}/comments") if each["body"].startswith(marker(title))]
@@ -73,14 +74,14 @@ def comment(title: str, text: str) -> None:
 
 
 def _open_issues(title: str) -> list[str]:
-    """Addresses of the open issues that this script has made for `title`."""
+    """API addresses of the open issues that this script has opened for `title`."""
     issues = f"repos/{os.environ['GITHUB_REPOSITORY']}/issues"
     found = listed(f"{issues}?state=open&per_page=100")
     return [f"{issues}/{each['number']}" for each in found if (each["body"] or "").startswith(marker(title))]
 
 
 def issue(title: str, text: str) -> None:
-    """One open issue a title."""
+    """Keep one open issue for each title."""
     body = {"title": title, "body": report(title, text)}
     if already := _open_issues(title):
         gh(already[0], "--method", "PATCH", body=body)
@@ -94,23 +95,23 @@ def close(title: str) -> None:
 
 
 def commit(path: str, message: str) -> None:
-    """The file as it is here, into the branch. Where the branch takes no direct commit: a pull request, which somebody merges."""
+    """Commit the file, as it is here, to the branch. If the branch takes no direct commit, open a pull request for it."""
     repository, branch = f"repos/{os.environ['GITHUB_REPOSITORY']}", os.environ["GITHUB_REF_NAME"]
     start, content = os.environ["GITHUB_SHA"], Path(path).read_bytes()
     if base64.b64decode(gh(f"{repository}/contents/{path}?ref={branch}")["content"]) == content:
-        print(f"{path} in {branch} is as it should be")
+        print(f"{path} in {branch} has this content already")
         return
-    # Of the file that the run began with: where the branch has another one by now, GitHub refuses instead of overwriting it.
+    # The id of the file with which the run began: if the branch has another one by now, GitHub refuses instead of overwriting it.
     blob = gh(f"{repository}/contents/{path}?ref={start}")["sha"]
     change = {"message": message, "content": base64.b64encode(content).decode(), "sha": blob}
     try:
         gh(f"{repository}/contents/{path}", "--method", "PUT", body={**change, "branch": branch})
     except RefusedError as refused:
-        print(f"{branch} took no direct commit, so there will be a pull request: {refused}")
+        print(f"{branch} took no direct commit, so this opens a pull request: {refused}")
         topic = f"failover-{os.environ['GITHUB_RUN_ID']}-{os.environ['GITHUB_RUN_ATTEMPT']}"
         gh(f"{repository}/git/refs", "--method", "POST", body={"ref": f"refs/heads/{topic}", "sha": start})
         gh(f"{repository}/contents/{path}", "--method", "PUT", body={**change, "branch": topic})
-        text = "This has happened already: merge it, so that the next deployment does not refuse."
+        text = "The failover has happened already: merge its stack file, or the next deployment refuses to run."
         pull = {"title": message, "head": topic, "base": branch, "body": text}
         print(gh(f"{repository}/pulls", "--method", "POST", body=pull)["html_url"])
 

@@ -2,7 +2,7 @@
 """Bring everything below a prefix of a versioned bucket back as it was at a time.
 
 For whoever has to undo what a compromised writer deleted or overwrote; docs/worst-day.md has the whole procedure. Without --apply
-it only says what it would do. It never deletes a version: what it brings back it copies over as a new one. Stop the writers
+it only says what it would do. It never deletes a version: it brings one back as a copy, which is a new version. Stop the writers
 first. Run it with the program's environment, which has boto3: .venv/bin/python scripts/recover_prefix.py …
 """
 
@@ -34,30 +34,30 @@ from components.iam import errors as aws_errors
 explain = functools.partial(aws_errors.explain, profile="--profile", region="--region")
 
 MARK = "recovered-version"
-"""Tag of what was brought back, with the id of the version that it is a copy of: a second run knows it by that. Nothing else
-tells, for an encrypted copy has an ETag of its own. Not metadata, which come with every PutObject: a writer knows the ids of what
-it wrote and could mark a forgery so. It may set no tags."""
+"""Tag of an object that was brought back, with the id of the version that it is a copy of, so that a second run recognises it.
+Nothing else tells: an encrypted copy has an ETag of its own. Metadata would not do, because they come with every PutObject: a
+writer knows the ids of what it wrote, and could mark a forgery with them. A writer may set no tags."""
 
 MOST_TAGS = 10
-"""That an object can have. One that has them all gets no mark, and a second run brings it back again."""
+"""Tags that an object can have. One that has them all gets no mark, and a second run brings it back again."""
 
 SINGLE_COPY = 5 * 1024**3
 """Bytes above which S3 copies an object in parts only."""
 
 _WORKERS = 16
 _PROGRESS_SECONDS = 5.0
-_NAMED = 20
-"""Keys that a message names."""
+_KEYS_NAMED = 20
+"""Keys that a message names; it counts the rest."""
 
-_KEPT = ("CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "ContentType", "StorageClass")
+_KEPT_HEADERS = ("CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "ContentType", "StorageClass")
 
 
 class RecoveryError(Exception):
-    """Why it stops, in one line. What was brought back stays, and the same command goes on from there."""
+    """Why the recovery stops, in one line. What was brought back stays, and the same command goes on from there."""
 
 
 class _GoneError(Exception):
-    """A version went between listing and copying."""
+    """A version disappeared between listing and copying."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +72,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Copy:
-    """A version that shall be current again, and what happened to it."""
+    """A version that shall be current again, and why it is not."""
 
     key: str
     version: str
@@ -82,8 +82,8 @@ class Copy:
 
 @dataclass(kw_only=True)
 class Plan:
-    """What has to be done. `newer`: keys that did not exist then and do now. `gone`: keys that existed then, of which no version
-    from then is left."""
+    """What has to be done. `newer` are keys that did not exist at the time and do now. `gone` are keys that existed then, and of
+    which no version from then is left."""
 
     copies: list[Copy] = field(default_factory=list)
     unchanged: int = 0
@@ -109,7 +109,7 @@ class Plan:
                 why: Literal["deleted", "overwritten"] = "deleted" if current.size is None else "overwritten"
                 self.copies.append(Copy(key=key, version=then.version, size=then.size, why=why))
         elif then is None and entries[-1].size is None:
-            # The oldest thing known is its deletion: what was deleted there is no more.
+            # The oldest entry left is a delete marker, so the version that it deleted is gone.
             self.gone.append(key)
         elif current.size is None:
             self.unchanged += 1
@@ -119,7 +119,7 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Bucket:
-    """The bucket, through a boto3 client of S3, and where its progress is told."""
+    """The bucket, through a boto3 client of S3. `tell` prints a line of progress."""
 
     s3: Any
     name: str
@@ -141,7 +141,7 @@ class Bucket:
         return plan
 
     def apply(self, plan: Plan, *, delete_newer: bool) -> None:
-        """Do it. Versions that went meanwhile are added to `plan.gone`. Raises RecoveryError."""
+        """Carry the plan out. Adds to `plan.gone` the keys whose version has disappeared meanwhile. Raises RecoveryError."""
         for _ in self._in_parallel("brought back", plan.copies, self._bring_back, plan):
             pass
         newer = [Copy(key=key, version="", size=0, why="deleted") for key in plan.newer if delete_newer]
@@ -159,12 +159,12 @@ class Bucket:
                 unfinished.setdefault(found["Key"], []).append(entry)
             goes_on = page.get("NextKeyMarker") if page.get("IsTruncated") else None
             for key in [key for key in unfinished if key != goes_on]:
-                # S3 tells seconds. Of a version and a marker of one second the version counts as the newer: to bring one back too
-                # many harms less than one too few.
+                # S3 gives times in seconds. If a version and a marker have the same second, the version counts as the newer: to
+                # bring back one object too many harms less than one too few.
                 yield key, sorted(unfinished.pop(key), key=lambda entry: (entry.latest, entry.when), reverse=True)
 
     def _is_back(self, copy: Copy) -> bool:
-        """Whether the current version is a copy of the right one already."""
+        """Whether the current version is a copy of the right version already."""
         current = self.s3.head_object(Bucket=self.name, Key=copy.key)["VersionId"]
         return self._tags({"Bucket": self.name, "Key": copy.key, "VersionId": current}).get(MARK) == copy.version
 
@@ -174,8 +174,8 @@ class Bucket:
     def _bring_back(self, copy: Copy) -> bool:
         source = {"Bucket": self.name, "Key": copy.key, "VersionId": copy.version}
         original = self.s3.head_object(**source)
-        # Said anew, for S3 copies in parts without them. Encryption is not among them: the bucket's own is right.
-        headers = {name: original[name] for name in _KEPT if name in original}
+        # The headers are set anew, because S3 copies in parts without them. Encryption is left out: the bucket's own is right.
+        headers = {name: original[name] for name in _KEPT_HEADERS if name in original}
         headers |= {"Metadata": original["Metadata"], "MetadataDirective": "REPLACE"}
         tags = self._tags(source) if original.get("TagCount") else {}
         if MARK in tags or len(tags) < MOST_TAGS:
@@ -193,7 +193,7 @@ class Bucket:
         return True
 
     def _in_parallel(self, done: str, copies: Sequence[Copy], work: Callable[[Copy], bool], plan: Plan) -> Iterator[Copy]:
-        """Those of which `work` says True. What is gone is noted in `plan`; anything else that fails ends it all."""
+        """The copies for which `work` returns True. Notes in `plan` those whose version is gone. Other failures end all work."""
         with ThreadPoolExecutor(_WORKERS) as pool:
             futures: dict[Future[bool], Copy] = {pool.submit(self._guarded, work, copy): copy for copy in copies}
             told = time.monotonic()
@@ -246,6 +246,7 @@ def human(size: int) -> str:
 
 
 def described(plan: Plan, *, delete_newer: bool) -> Iterator[str]:
+    """The lines that sum up a plan."""
     newer = "to be hidden by a delete marker" if delete_newer else "left as they are; --delete-newer hides them"
     yield f"  {len(plan.copies):>8}  to bring back, {human(plan.size)}"
     yield f"  {plan.unchanged:>8}  as they were"
@@ -253,10 +254,11 @@ def described(plan: Plan, *, delete_newer: bool) -> Iterator[str]:
     yield f"  {len(plan.gone):>8}  gone"
 
 
-def some(keys: Iterable[str]) -> str:
+def first_of(keys: Iterable[str]) -> str:
+    """The first of `keys` by name, and how many more there are."""
     names = sorted(keys)
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+    more = f" and {len(names) - _KEYS_NAMED} more" if len(names) > _KEYS_NAMED else ""
+    return ", ".join(names[:_KEYS_NAMED]) + more
 
 
 def client(options: argparse.Namespace) -> Any:
@@ -282,7 +284,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def run(options: argparse.Namespace) -> Plan:
-    """Plan, tell, and do it if that is asked for. Raises RecoveryError."""
+    """Plan the recovery, print the plan and, with --apply, carry it out. Raises RecoveryError."""
     prefix = f"{options.prefix.rstrip('/')}/" if options.prefix else ""
     where = f"s3://{options.bucket}/{prefix}"
     try:
@@ -319,9 +321,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("recover_prefix: interrupted; the same command goes on from here", file=sys.stderr)
         return 130
     if plan.gone:
-        why = "older than the bucket's noncurrentDays, or deleted by somebody who may delete versions"
+        reason = "older than the bucket's noncurrentDays, or deleted by somebody who may delete versions"
         print(
-            f"recover_prefix: {len(plan.gone)} keys have no version of that time any more ({why}): {some(plan.gone)}",
+            f"recover_prefix: {len(plan.gone)} keys have no version of that time any more ({reason}): {first_of(plan.gone)}",
             file=sys.stderr,
         )
     return 1 if plan.gone else 0

@@ -1,9 +1,9 @@
-"""What the second region of each tier costs a month, for one example and a list of prices: the block in docs/tiers.md.
+"""Computes what the second region of each tier costs a month, for one example workload and a list of prices.
 
-    .venv/bin/python -m scripts.tier_costs            # prints the block
-    .venv/bin/python -m scripts.tier_costs --write    # puts it into docs/tiers.md
+    .venv/bin/python -m scripts.tier_costs            # prints the block of docs/tiers.md
+    .venv/bin/python -m scripts.tier_costs --write    # writes it into docs/tiers.md
 
-For whoever has to choose a tier: an order of magnitude, and what makes it. Change `Example` to what is yours.
+For whoever has to choose a tier: it shows the order of magnitude, and what makes it. Change `Example` to your own workload.
 """
 
 from __future__ import annotations
@@ -31,28 +31,28 @@ Prices = Mapping[str, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """The workload that is reckoned with. Sizes in GB, traffic in GB a day."""
+    """The workload whose costs are computed. Sizes are in GB, traffic in GB a day."""
 
     replicas: int = 3
-    """Of the application, an m7g.large each."""
+    """Replicas of the application, each on an m7g.large."""
 
     platform_nodes: int = 2
-    """m7g.large for what runs in every tier: Velero, the operators, cluster services."""
+    """Nodes (m7g.large) for what runs in every tier: Velero, the operators, cluster services."""
 
     instances: int = 3
-    """Of PostgreSQL in each region, an m7g.xlarge (two m7g.large) each."""
+    """Instances of PostgreSQL in each region, each on an m7g.xlarge (two m7g.large)."""
 
     volume: int = 120
-    """Of each instance: storage 100Gi and walStorage 20Gi."""
+    """Volumes of each instance: storage 100Gi and walStorage 20Gi."""
 
     base_backup: int = 30
-    """One base backup, compressed: one a day, kept for `retention` days."""
+    """One base backup, compressed. One is made each day, and kept for `retention` days."""
 
     wal: int = 5
-    """Archived, compressed."""
+    """WAL that is archived, compressed."""
 
     wal_as_written: int = 15
-    """What a connection streams: not compressed."""
+    """WAL that a connection streams, not compressed."""
 
     retention: int = 30
     velero: int = 50
@@ -60,7 +60,7 @@ class Example:
 
     velero_changed: int = 2
     puts: int = 3000
-    """Objects a day that one archive writes: a segment a minute, base backups in parts, and Velero's."""
+    """Objects a day that one archive takes: a WAL segment a minute, base backups in parts, and Velero's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,28 +79,28 @@ def load_prices(path: Path = PRICES) -> dict[str, float]:
 
 
 def unread(path: Path = PRICES) -> list[str]:
-    """The prices that nobody has read in a source."""
+    """Names of the prices that nobody has read in a source."""
     return [name for name, entry in yaml.safe_load(path.read_text()).items() if entry["checked"] is None]
 
 
 def archives(tier: Tier) -> int:
-    """How many archives are written: a standby archives again what it has replayed, under its own name."""
+    """How many archives are written: a standby re-archives what it has replayed, under its own name."""
     return 2 if PRESETS[tier].standby else 1
 
 
 def replicated_gb(tier: Tier, example: Example) -> float:
-    """What S3 copies between the regions in a month, each archive to the other region."""
+    """GB that S3 copies between the regions in a month, each archive to the other region."""
     archive = example.base_backup + example.wal
     return DAYS * (archives(tier) * archive + example.velero_changed)
 
 
 def costs(tier: Tier, example: Example, prices: Prices) -> Costs:
-    """What a month of the second region costs, and what the first has only for its sake."""
+    """What a month of the second region costs, with what the first region has only for its sake."""
     preset = PRESETS[tier]
     databases = example.instances if preset.standby else 0
     application = {"none": 0, "one": 1, "all": example.replicas}[preset.workloads]
     kept = example.retention * (example.base_backup + example.wal)
-    # Of an archive there are two copies; the primary's own is there without a second region too.
+    # Each archive has two copies. The first copy of the primary's archive exists without a second region too.
     stored = (2 * archives(tier) - 1) * kept + example.velero
     moved = replicated_gb(tier, example) + (DAYS * example.wal_as_written if preset.streams else 0)
     written = DAYS / 1000 * example.puts * (2 * archives(tier) - 1)
@@ -123,15 +123,15 @@ def costs(tier: Tier, example: Example, prices: Prices) -> Costs:
 
 
 def _health_checks(both_regions: bool, prices: Prices) -> float:
-    """One of the traffic flag, with HTTPS, string matching and the short interval. Where both regions serve two of those, two of
-    the endpoints without string matching, and two that combine them."""
+    """Dollars a month for health checks. One checks the traffic flag, with three options: HTTPS, string matching, short interval.
+    If both regions serve, two check the flag, two the endpoints without string matching, and two combine these."""
     checks, options = (6, 2 * 3 + 2 * 2) if both_regions else (1, 3)
     return checks * prices["health_check_month"] + options * prices["health_check_option_month"]
 
 
 def block(example: Example, prices: Prices, not_read: list[str]) -> str:
-    """The part of docs/tiers.md that is reckoned."""
-    return "\n".join([BEGIN, "", *_table(example, prices), "", *_words(example, not_read), "", END])
+    """The part of docs/tiers.md that is computed."""
+    return "\n".join([BEGIN, "", *_table(example, prices), "", *_assumptions(example, not_read), "", END])
 
 
 def _table(example: Example, prices: Prices) -> Iterator[str]:
@@ -145,7 +145,7 @@ def _table(example: Example, prices: Prices) -> Iterator[str]:
     yield "| with `storage.replicationTimeControl`, more | " + " | ".join(map(_dollars, extra)) + " |"
 
 
-def _words(example: Example, not_read: list[str]) -> Iterator[str]:
+def _assumptions(example: Example, not_read: list[str]) -> Iterator[str]:
     e = example
     yield f"Reckoned with: {e.instances} instances of the database in each region, on an m7g.xlarge each, with {e.volume} GB of"
     yield f"gp3; a base backup of {e.base_backup} GB and {e.wal} GB of WAL a day, kept for {e.retention} days (compressed;"
@@ -162,7 +162,7 @@ def _dollars(amount: float) -> str:
 
 
 def replaced(page: str, new: str) -> str:
-    """The page with the block anew. Raises ValueError where it has none."""
+    """The page with `new` in place of its old block. Raises ValueError if it has none."""
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):

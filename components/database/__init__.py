@@ -1,1 +1,1 @@
-"""PostgreSQL by CloudNativePG: one side of each database in this region, its archive, and what stands against a promotion."""
+"""PostgreSQL by CloudNativePG: this region's side of each database, its archive, and the checks before a promotion."""

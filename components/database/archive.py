@@ -1,12 +1,12 @@
-"""What a database archive in S3 holds: whether a standby can be made from it, and how much of it one has not followed.
+"""What a database archive in S3 holds: whether a standby can be made from it, and how far a standby has followed it.
 
-Read from objects alone, as the Barman Cloud plugin writes them: `<prefix>/<server>/base/<id>/…` and `<prefix>/<server>/wals/…`.
+Read from objects alone, as the Barman Cloud plugin writes them: `<prefix>/<server>/base/<id>/…`, `<prefix>/<server>/wals/…`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -19,12 +19,17 @@ from settings.model import Aws
 from settings.names import ARCHIVE_PREFIX
 
 _SEGMENT = re.compile(r"/([0-9A-F]{24})(\.(?!partial)[a-z]\w*)?$")
-"""A WAL segment, compressed or not; not the label of a backup that began in it, nor one that is `.partial`."""
+"""The key of a WAL segment, compressed or not. A `.partial` segment or the label of a backup that began in one does not match."""
 
 
-def _number(segment: str) -> int:
-    """Place of a segment in the WAL, whatever its timeline: a new one goes on where it left the old, in segments of 16 MB."""
+def _position(segment: str) -> int:
+    """Position of a segment in the WAL, in segments of 16 MB. A new timeline goes on counting where it left the old one."""
     return int(segment[8:16], 16) * 256 + int(segment[16:], 16)
+
+
+def _span(times: Sequence[datetime]) -> timedelta:
+    """From the first of `times` to the last; zero if there are none."""
+    return max(times) - min(times) if times else timedelta(0)
 
 
 class ArchiveUnreadableError(Exception):
@@ -32,23 +37,23 @@ class ArchiveUnreadableError(Exception):
 
 
 class Archive(Protocol):
-    """What the program asks of an archive."""
+    """What the program asks of an archive. Each method raises ArchiveUnreadableError if the bucket does not answer or refuses."""
 
     def missing_for_a_standby(self, server: str) -> str | None:
-        """What a standby could not be made from this archive for; None if it could."""
+        """What the archive of `server` lacks for a standby to be made from it; None if it lacks nothing."""
 
     def used(self, server: str) -> bool:
-        """Whether anything was ever archived under this name."""
+        """Whether anything was ever archived under this server name."""
 
     def backlog(self, server: str, follower: str) -> timedelta:
-        """WAL of how long was archived by `server` and not by `follower`, which archives again what it has restored."""
+        """Time span of WAL that `server` archived and `follower`, which re-archives what it replays, has not yet re-archived."""
 
     def beyond_a_gap(self, server: str) -> timedelta:
-        """WAL of how long a recovery from `server`'s archive would not replay, for a segment before it is missing."""
+        """Time span of WAL after the first missing segment, which a recovery from `server`'s archive cannot reach."""
 
 
 class LiveArchive:
-    """`Archive` in one bucket. Connects when first asked; raises ArchiveUnreadableError."""
+    """`Archive` in one bucket. Connects at the first question."""
 
     def __init__(self, bucket: str, region: str, settings: Aws) -> None:
         self._bucket, self._region, self._settings = bucket, region, settings
@@ -57,9 +62,9 @@ class LiveArchive:
     @property
     def _s3(self) -> Any:
         if self._connected is None:
-            patience = botocore.config.Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 2})
+            timeouts = botocore.config.Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 2})
             session = boto3.session.Session(profile_name=self._settings.profile, region_name=self._region)
-            self._connected = session.client("s3", endpoint_url=self._settings.endpoint, config=patience)
+            self._connected = session.client("s3", endpoint_url=self._settings.endpoint, config=timeouts)
         return self._connected
 
     def _pages(self, prefix: str, **options: Any) -> Iterator[dict[str, Any]]:
@@ -84,8 +89,8 @@ class LiveArchive:
         return unfinished or f"there is no base backup of {server} in s3://{self._bucket}/{root}/"
 
     def _newest_backup(self, root: str) -> tuple[str | None, str | None]:
-        """The base backup that a recovery takes: the newest that is done, whether or not all of it has come. Else why the newest
-        is not done."""
+        """The directory of the newest base backup that is done, even if some of its data have not come yet: a recovery takes that
+        one. If none is done, None and why the newest is not."""
         reasons: list[str] = []
         for directory in reversed(self._directories(f"{root}/base/")):
             reason = self._unfinished(directory)
@@ -95,25 +100,27 @@ class LiveArchive:
         return None, reasons[0] if reasons else None
 
     def _unfinished(self, directory: str) -> str | None:
-        where = f"s3://{self._bucket}/{directory}"
+        """Why a base backup is not done; None if it is."""
+        address = f"s3://{self._bucket}/{directory}"
         if f"{directory}backup.info" not in self._objects(f"{directory}backup.info"):
-            return f"the base backup {where} has no backup.info yet"
+            return f"the base backup {address} has no backup.info yet"
         status = self._label(directory).get("status", "without a status")
-        return None if status == "DONE" else f"the base backup {where} is {status}, not DONE"
+        return None if status == "DONE" else f"the base backup {address} is {status}, not DONE"
 
     def _incomplete(self, root: str, directory: str) -> str | None:
-        """What a base backup that is done lacks here. S3 replicates objects in no order: its label may come before its data."""
-        where, entries = f"s3://{self._bucket}/{directory}", self._label(directory)
+        """What a base backup that is done lacks in this bucket; None if nothing. S3 replicates in no order, so a backup's label
+        may come before its data."""
+        address, label = f"s3://{self._bucket}/{directory}", self._label(directory)
         if not self._objects(f"{directory}data.tar"):
-            return f"the base backup {where} has no data.tar yet"
-        for segment in (entries["begin_wal"], entries["end_wal"]):
-            # Beside a segment there may be the label of a backup that began in it, under the same name and more.
+            return f"the base backup {address} has no data.tar yet"
+        for segment in (label["begin_wal"], label["end_wal"]):
+            # The label of a backup that began in a segment is beside it, and its key begins with the segment's key.
             if all(".backup" in key for key in self._objects(f"{root}/wals/{segment[:16]}/{segment}")):
-                return f"WAL segment {segment}, which the base backup {where} needs, is not there yet"
+                return f"WAL segment {segment}, which the base backup {address} needs, is not there yet"
         return None
 
     def _label(self, directory: str) -> dict[str, str]:
-        """What a base backup says of itself."""
+        """The entries of a base backup's label, `backup.info`."""
         label = f"{directory}backup.info"
         try:
             text = self._s3.get_object(Bucket=self._bucket, Key=label)["Body"].read().decode()
@@ -124,8 +131,7 @@ class LiveArchive:
 
     def backlog(self, server: str, follower: str) -> timedelta:
         newest = max(self._segments(follower), default="")
-        lacking = [archived for segment, archived in self._segments(server).items() if segment > newest]
-        return max(lacking) - min(lacking) if lacking else timedelta(0)
+        return _span([archived for segment, archived in self._segments(server).items() if segment > newest])
 
     def beyond_a_gap(self, server: str) -> timedelta:
         root = f"{ARCHIVE_PREFIX}/{server}"
@@ -133,21 +139,20 @@ class LiveArchive:
         if newest is None:
             return timedelta(0)
         begin = self._label(newest)["begin_wal"]
-        archived = {_number(segment): when for segment, when in self._segments(server, begin).items() if segment >= begin}
-        if not archived:
+        segments = {_position(name): archived for name, archived in self._segments(server, begin).items() if name >= begin}
+        if not segments:
             return timedelta(0)
-        gap = next((number for number in range(_number(begin), max(archived)) if number not in archived), None)
-        lost = [when for number, when in archived.items() if gap is not None and number > gap]
-        return max(lost) - min(lost) if lost else timedelta(0)
+        gap = next((position for position in range(_position(begin), max(segments)) if position not in segments), None)
+        return _span([archived for position, archived in segments.items() if gap is not None and position > gap])
 
     def _segments(self, server: str, since: str | None = None) -> dict[str, datetime]:
-        """WAL segments and when each was archived: those of the directories from the one of segment `since`; without it of the
-        last two, 256 to 512 segments or fewer."""
+        """WAL segments and when each was archived. With `since`, from the directory of that segment on; without it, from the last
+        two directories, which hold at most 512 segments."""
         root = f"{ARCHIVE_PREFIX}/{server}/wals/"
         directories = self._directories(root)
         chosen = directories[-2:] if since is None else [each for each in directories if each >= f"{root}{since[:16]}/"]
         objects = {key: archived for directory in chosen for key, archived in self._objects(directory).items()}
-        return {found[1]: archived for key, archived in objects.items() if (found := _SEGMENT.search(key))}
+        return {match[1]: archived for key, archived in objects.items() if (match := _SEGMENT.search(key))}
 
     def used(self, server: str) -> bool:
         return bool(self._directories(f"{ARCHIVE_PREFIX}/{server}/"))

@@ -1,7 +1,7 @@
-"""PostgreSQL in both regions: a CloudNativePG Cluster in distributed topology, its archive, its backups, its promotion.
+"""PostgreSQL in both regions: CloudNativePG Clusters in a distributed topology, their archives, backups and promotion.
 
-Each region archives to its own bucket under a server name of its own, and nobody ever writes the other's. The standby follows the
-primary's archive. Only what `replica.primary` says, hibernation, and the Job that confirms a promotion depend on `active`.
+Each region archives to its own bucket under its own server name, and never writes the peer's archive. The standby follows the
+primary's archive. Only `replica.primary`, hibernation, and the Job that confirms a promotion depend on `active`.
 """
 
 from __future__ import annotations
@@ -28,27 +28,29 @@ _BACKUP_ENDED = ("completed", "failed", "invalid backup definition")
 
 
 class DatabaseLostError(pulumi.RunError):
-    """A database is not what it should be, and waiting does not help; the message has the operator's own reason."""
+    """A database is not what it should be, and waiting does not help. The message has the operator's own reason."""
 
 
 def judge_cluster(side: DatabaseSide, status: Mapping[str, Any] | None) -> str:
-    """The Cluster's name, unless it is in a phase that says that something is wrong: then DatabaseLostError, with the operator's
-    reason. As the Cluster was when this program last looked, so that what has healed meanwhile needs a refresh."""
+    """The Cluster's name. Raises DatabaseLostError, with the operator's reason, in a phase that says that something is wrong.
+
+    `status` is from when the program last read the Cluster: one that has healed since needs a refresh.
+    """
     settings, status = side.settings, status or {}
     if status.get("phase") not in LOST:
         return settings.name
     reason = status.get("phaseReason") or "the operator gives no reason"
-    again = f"pulumi up --refresh -s {side.names.role}"
+    fix = f"pulumi up --refresh -s {side.names.role}"
     if side.role in ("replica", "recovered"):
-        never = "if the standby was never made" if side.role == "replica" else "if its recovery never ended, and only then"
-        way_on = f"{again}; {never}: kubectl delete cluster.postgresql.cnpg.io {settings.name} -n {settings.namespace} first"
+        condition = "if the standby was never made" if side.role == "replica" else "if its recovery never ended, and only then"
+        fix += f"; {condition}: kubectl delete cluster.postgresql.cnpg.io {settings.name} -n {settings.namespace} first"
     else:
-        way_on = f"{again}; do not delete the Cluster, its volumes would go with it"
-    raise DatabaseLostError(f"database {settings.name}: {status['phase']}: {reason}. Once the cause is gone: {way_on}")
+        fix += "; do not delete the Cluster, its volumes would go with it"
+    raise DatabaseLostError(f"database {settings.name}: {status['phase']}: {reason}. Once the cause is gone: {fix}")
 
 
 def judge_backup(settings: DatabaseSettings, name: str, status: Mapping[str, Any] | None) -> str:
-    """The Backup's name if it completed; DatabaseLostError otherwise, for no standby could be made from it."""
+    """The Backup's name if it completed. Raises DatabaseLostError otherwise: no standby could be made from it."""
     status = status or {}
     if status.get("phase", "completed") != "completed":
         raise DatabaseLostError(
@@ -61,8 +63,8 @@ def judge_backup(settings: DatabaseSettings, name: str, status: Mapping[str, Any
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseArgs:
-    """`password` is the owner's, the same in both regions: a promotion must not change it. `peer_ready`: the other region's
-    stack has been up; before that there is no backup to wait for and nothing to follow. `before_creation` refuses by raising."""
+    """`password` is the owner's, the same in both regions: a promotion must not change it. `peer_ready` says that the peer's
+    stack is deployed; before that there is no backup to wait for and nothing to follow. `before_creation` raises to refuse."""
 
     side: DatabaseSide
     password: SecretStr
@@ -71,30 +73,30 @@ class DatabaseArgs:
 
 
 class Database(pulumi.ComponentResource):
-    """One region's side of a database: ObjectStores of both archives, the Cluster, base backups, and its promotion.
+    """This region's side of a database: ObjectStores of both archives, the Cluster, base backups, and its promotion.
 
-    For the application, which writes to `<name>-rw` in whichever region serves. As `primary` it is written to; as `replica` it
-    follows, and is not made before there is a backup to make it from; as `promoted` it is written to, and a Job confirms it; as
-    `fenced` it sleeps on its old data. Without a standby it is `absent`, all but the Cluster made, until it is `recovered` from
-    the archive, and confirmed likewise. The Cluster is protected and kept whatever happens to the stack.
+    For the application, which writes to `<name>-rw` in the region that serves. A `primary` takes writes. A `replica` follows the
+    primary, and is made once there is a backup to make it from. A `promoted` side takes writes, and a Job confirms that. A
+    `fenced` side hibernates on its old data. A database without a standby is `absent` (all but the Cluster is made) until it is
+    `recovered` from the archive, which a Job confirms too. The Cluster is protected, and kept whatever happens to the stack.
     """
 
     side: str
-    """What it is, or why there is none yet."""
+    """The side's role, or why there is no side yet."""
 
     writable: list[pulumi.Output[str]]
-    """What must hold before anything that writes is started; each fails with the operator's reason."""
+    """Outputs that whatever writes must wait for. Each fails with the operator's reason."""
 
     confirmation: k8s.batch.v1.Job | None
-    """The Job that ends when a promoted or recovered database accepts writes and archives them."""
+    """The Job that succeeds when a promoted or recovered database accepts writes and archives them."""
 
-    made: pulumi.Output[dict[str, Any]] | None
-    """Metadata of the Cluster that a failover made; None where it was there before."""
+    recovered_metadata: pulumi.Output[dict[str, Any]] | None
+    """Metadata of the Cluster that a failover recovered; None for every other side, whose Cluster existed before."""
 
     def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dr:database:Database", name, None, opts)
         self._stem, self._args, self._settings = name, args, args.side.settings
-        self.writable, self.confirmation, self.made = [], None, None
+        self.writable, self.confirmation, self.recovered_metadata = [], None, None
         can_be_made = args.peer_ready or args.side.begins_by_itself
         self.side = args.side.role if can_be_made else "none yet: set k8s-dr:peerReady to true"
         prerequisites = self._prerequisites() if can_be_made else []
@@ -106,7 +108,7 @@ class Database(pulumi.ComponentResource):
                 self.writable.append(self._first_backup(cluster))
             if args.side.role in ("promoted", "recovered"):
                 self.confirmation = self._confirm(self.writable[0])
-                self.made = cluster.metadata if args.side.role == "recovered" else None
+                self.recovered_metadata = cluster.metadata if args.side.role == "recovered" else None
         self.register_outputs({})
 
     def _child(self, **options: Any) -> pulumi.ResourceOptions:
@@ -116,14 +118,16 @@ class Database(pulumi.ComponentResource):
         metadata = {"name": name, "namespace": self._settings.namespace, "labels": EXCLUDED_FROM_BACKUP}
         return {**metadata, "annotations": dict(annotations)} if annotations else metadata
 
-    def _creation_check(self, what: str) -> pulumi.ResourceHookBinding:
+    def _creation_check(self, resource: str) -> pulumi.ResourceHookBinding:
+        """Hooks that call `before_creation` before the engine creates one resource."""
+
         def check(_: pulumi.ResourceHookArgs) -> None:
             self._args.before_creation()
 
-        return pulumi.ResourceHookBinding(before_create=[pulumi.ResourceHook(f"{self._stem}-{what}-creation-check", check)])
+        return pulumi.ResourceHookBinding(before_create=[pulumi.ResourceHook(f"{self._stem}-{resource}-creation-check", check)])
 
     def _refuse_another_generation(self, hook: pulumi.ResourceHookArgs) -> None:
-        """A running Cluster that took another server name would archive WAL there without the base backup that it belongs to."""
+        """Raises DatabaseLostError if a running Cluster's server name changes: its WAL would go where no base backup is."""
         old, new = (
             inputs["spec"]["plugins"][0]["parameters"]["serverName"] for inputs in (hook.old_inputs, hook.new_inputs) if inputs
         )
@@ -134,7 +138,7 @@ class Database(pulumi.ComponentResource):
             )
 
     def _prerequisites(self) -> list[pulumi.Resource]:
-        """The owner and both archives: the plugin asks for every one that the Cluster mentions before it lets it begin."""
+        """The owner's Secret and both archives. The plugin asks for every archive that a Cluster names before that may start."""
         settings = self._settings
         owner = k8s.core.v1.Secret(
             f"{self._stem}-owner",
@@ -153,7 +157,7 @@ class Database(pulumi.ComponentResource):
                 kind="ObjectStore",
                 metadata=self._metadata(settings.member(role)),
                 spec=specs.object_store(self._args.side, role),
-                # After the owner: what is refused is refused once, and leaves nothing behind.
+                # The archives come after the owner, so that a refusal is told once and leaves nothing behind.
                 opts=self._child(depends_on=[owner], retain_on_delete=True, hooks=self._creation_check(f"archive-{role}")),
             )
             for role in ROLES
@@ -185,7 +189,7 @@ class Database(pulumi.ComponentResource):
         )
 
     def _backups_and_metrics(self, cluster: pulumi.Resource) -> None:
-        """Base backups by schedule, and where there is a Prometheus operator, metrics."""
+        """The schedule of base backups and, where the cluster has a Prometheus operator, metrics."""
         settings = self._settings
         k8s.apiextensions.CustomResource(
             f"{self._stem}-backups",
@@ -206,7 +210,7 @@ class Database(pulumi.ComponentResource):
             )
 
     def _first_backup(self, cluster: pulumi.Resource) -> pulumi.Output[str]:
-        """What the standby is made from. Not before replication runs: S3 copies nothing that was there before its rule."""
+        """The base backup that the standby is made from. Replication must run before: S3 copies nothing older than its rule."""
         settings = self._settings
         name = f"{settings.name}-first-g{settings.generations.primary}"
         backup = ObjectWithStatus(
@@ -215,13 +219,14 @@ class Database(pulumi.ComponentResource):
             kind="Backup",
             metadata=self._metadata(name, until_phase(_BACKUP_ENDED)),
             spec={**specs.backup_spec(settings), "target": "primary"},
-            # Not kept when it leaves the stack: a primary that serves again makes it anew, and one of its name must not be there.
-            # What it took stays in the archive.
+            # The Backup is not retained when it leaves the stack: a primary that serves again makes one of the same name. What it
+            # saved stays in the archive.
             opts=self._child(depends_on=[cluster], custom_timeouts=pulumi.CustomTimeouts(create="6h")),
         )
         return backup.status.apply(partial(judge_backup, settings, name))
 
     def _confirm(self, promoted: pulumi.Output[str]) -> k8s.batch.v1.Job:
+        """The Job that confirms a promotion or recovery. It starts once `promoted`, the Cluster's own output, is known."""
         side = self._args.side
         confirmation = job(
             f"{self._stem}-promoted",
@@ -237,7 +242,7 @@ class Database(pulumi.ComponentResource):
 
 @dataclass(frozen=True, kw_only=True)
 class DatabasesArgs:
-    """`databases` in the order of the settings; `access` is that to the archive."""
+    """`databases` are in the order of the settings. `access` is how their instances reach the archive."""
 
     databases: Sequence[DatabaseArgs]
     region: str
@@ -245,7 +250,7 @@ class DatabasesArgs:
 
 
 class Databases(pulumi.ComponentResource):
-    """Every database of one region, with the namespaces they live in and, where no role can be had, the keys of the archive."""
+    """Every database of one region, with their namespaces and, where pods can have no role, the archive's access keys."""
 
     by_name: dict[str, Database]
 
@@ -265,14 +270,14 @@ class Databases(pulumi.ComponentResource):
 
     def _namespace_and_credentials(self, name: str, namespace: str, args: DatabasesArgs) -> list[pulumi.Resource]:
         child = partial(pulumi.ResourceOptions, parent=self, retain_on_delete=True)
-        made: list[pulumi.Resource] = []
-        tenants = [each.side.settings for each in args.databases if each.side.settings.namespace == namespace]
-        if any(settings.create_namespace for settings in tenants):
-            made.append(
+        resources: list[pulumi.Resource] = []
+        databases = [each.side.settings for each in args.databases if each.side.settings.namespace == namespace]
+        if any(settings.create_namespace for settings in databases):
+            resources.append(
                 k8s.core.v1.Namespace(f"{name}-namespace-{namespace}", metadata={"name": namespace}, opts=child(protect=True))
             )
         if key := args.access.key:
-            made.append(
+            resources.append(
                 k8s.core.v1.Secret(
                     f"{name}-credentials-{namespace}",
                     metadata={"name": CREDENTIALS, "namespace": namespace, "labels": EXCLUDED_FROM_BACKUP},
@@ -280,7 +285,7 @@ class Databases(pulumi.ComponentResource):
                         **{field: pulumi.Output.secret(value) for field, value in key.secret_data().items()},
                         "region": args.region,
                     },
-                    opts=child(depends_on=made),
+                    opts=child(depends_on=resources),
                 )
             )
-        return made
+        return resources

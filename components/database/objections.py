@@ -1,6 +1,6 @@
-"""What must hold of a database before it is made here, before it is promoted, and before it would be given up again.
+"""What must hold of a database before it is made here, before it is promoted, and before it goes back to standing by.
 
-Pure decisions on what the region's own cluster and its own bucket say; `failover` hangs them on the engine's hooks.
+This module only decides, by what the region's cluster and bucket say; `region` and `failover` call it from the engine's hooks.
 """
 
 from __future__ import annotations
@@ -18,24 +18,26 @@ OPERATORS = {
     "postgresql.cnpg.io": "the operator CloudNativePG (k8s-dr:operators.cloudnativePg)",
     "barmancloud.cnpg.io": "its Barman Cloud plugin (k8s-dr:operators.barmanCloud)",
 }
+"""By API group, which operator serves it and which setting installs it."""
+
 FORCE = "to go on all the same: pulumi config set force true -s secondary"
 
 
 def missing_operators(cluster: ClusterApi) -> str | None:
-    """Which operator the cluster does not have; None if it has both."""
-    missing = [what for group, what in OPERATORS.items() if not cluster.serves(group)]
+    """Which operators the cluster lacks; None if it has both."""
+    missing = [operator for group, operator in OPERATORS.items() if not cluster.serves(group)]
     return f"{' and '.join(missing)} is not installed in this cluster" if missing else None
 
 
 def objection_to_creation(
     cluster: ClusterApi, archive: Archive, source: Archive | None, settings: DatabaseSettings, role: Role
 ) -> str | None:
-    """Why this region's side of a database cannot be made now, and what to run; None if it can. `archive` is where it will
-    write, `source` what the secondary's is made from: None while none is made."""
+    """Why this region's side of a database cannot be made now, and what to run; None if it can. `archive` is the archive that the
+    side will write, `source` the one that a secondary's side is made from, or None if no Cluster is made now."""
     if missing := missing_operators(cluster):
         return f"database {settings.name}: {missing}; install it, or set that key to true, then pulumi up -s {role}"
     if cluster.read_database(settings.namespace, settings.name) is not None:
-        return None  # it is there, and a part of it that was deleted by hand is made again
+        return None  # the Cluster exists: the program only makes a part again that somebody deleted by hand
     if archive.used(settings.server(role)):
         return (
             f"database {settings.name}: there is an archive of {settings.server(role)} already, and only the database that wrote "
@@ -58,8 +60,8 @@ def objection_to_creation(
 def objections(
     cluster: ClusterApi, archive: Archive, databases: Sequence[DatabaseSettings], rpo: timedelta, *, force: bool
 ) -> list[str]:
-    """Why the standbys in this cluster must not be promoted now, nor those recovered that have none; nothing if they may.
-    `archive`: this region's. `force` overrides what is a matter of judgement, and not what cannot work."""
+    """Why standbys must not be promoted now, or databases without a standby not be recovered; empty if nothing is against it.
+    `archive` is this region's. `force` overrides what is a matter of judgement, but not what cannot work."""
     if not databases:
         return []
     if missing := missing_operators(cluster):
@@ -75,54 +77,54 @@ def objections(
 
 
 def _not_ready(cluster: ClusterApi, settings: DatabaseSettings, *, force: bool) -> str | None:
-    found = cluster.read_database(settings.namespace, settings.name)
-    if found is None:
+    """Why the standby cannot be promoted; None if it can. With `force`, one ready instance is enough."""
+    standby = cluster.read_database(settings.namespace, settings.name)
+    if standby is None:
         return (
             f"database {settings.name} has no standby in this cluster; where its archive is in this region it can still be made, "
             "without the primary: docs/recovery.md, Without a standby"
         )
-    status = found.get("status") or {}
+    status = standby.get("status") or {}
     if status.get("phase") == HEALTHY or (force and status.get("readyInstances")):
         return None
     reason = f": {status['phaseReason']}" if status.get("phaseReason") else ""
-    way_on = f"; {FORCE}" if status.get("readyInstances") else ""  # one instance is enough to be promoted
-    return f"database {settings.name} is not healthy here: {status.get('phase', 'without a phase')}{reason}{way_on}"
+    fix = f"; {FORCE}" if status.get("readyInstances") else ""
+    return f"database {settings.name} is not healthy here: {status.get('phase', 'without a phase')}{reason}{fix}"
 
 
 def _too_far_behind(archive: Archive, settings: DatabaseSettings, rpo: timedelta) -> str | None:
-    """WAL of how long has come into the standby's archive, and not been replayed: a gap in it, or more than it can follow.
+    """Why the standby has replayed too little of the WAL in its source archive: a segment is missing, or it still catches up.
 
-    Not behind the clock: what was committed long before the primary died is old, and complete all the same.
+    Not compared with the wall clock: an idle primary is not lagging.
     """
     if settings.source != "replica-bucket":
-        return None  # the archive it follows may be in the dead region, and must not be asked
+        return None  # the source archive may be in the dead region, and must not be asked
     behind = archive.backlog(settings.server("primary"), settings.server("secondary"))
     if behind <= rpo:
         return None
     return (
         f"database {settings.name}: WAL of {spoken(behind)} has come into the archive that the standby has not replayed, and the "
-        f"RPO is {spoken(rpo)}; is a segment missing in between, or does it still catch up? {FORCE}"
+        f"RPO is {spoken(rpo)}; wait if the standby still catches up; if not, a WAL segment is missing; {FORCE}"
     )
 
 
 def _beyond_a_gap(archive: Archive, settings: DatabaseSettings, rpo: timedelta) -> str | None:
-    """WAL of how long a recovery would not reach. S3 replicates objects in no order, and replay ends at the first that is not
-    there."""
+    """Why a recovery would lose more than the RPO. S3 replicates in no order, and replay ends at the first missing segment."""
     lost = archive.beyond_a_gap(settings.server("primary"))
     if lost <= rpo:
         return None
     return (
-        f"database {settings.name}: a WAL segment is missing in this region's archive, and {spoken(lost)} of WAL behind it would "
-        f"not be recovered, and the RPO is {spoken(rpo)}; it may still come while the primary's S3 answers; {FORCE}"
+        f"database {settings.name}: a WAL segment is missing in this region's archive, so {spoken(lost)} of WAL after it cannot "
+        f"be recovered, and the RPO is {spoken(rpo)}; the segment may still come while the primary's S3 answers; {FORCE}"
     )
 
 
 def refusal_to_stand_by(cluster: ClusterApi, databases: Sequence[DatabaseSettings]) -> str | None:
-    """Why this secondary must not be sent back to standing by: its databases have taken writes that exist nowhere else, and on a
-    timeline of its own a database cannot follow the old one again."""
+    """Why this secondary must not go back to standing by; None if it may. A promoted database has taken writes that exist nowhere
+    else, and from its own timeline it cannot follow the primary again."""
     for database in databases:
-        found = cluster.read_database(database.namespace, database.name) or {}
-        replica = (found.get("spec") or {}).get("replica") or {}
+        cluster_object = cluster.read_database(database.namespace, database.name) or {}
+        replica = (cluster_object.get("spec") or {}).get("replica") or {}
         if replica.get("primary") == database.member("secondary"):
             return (
                 f"database {database.name} was promoted here and has taken writes that the primary region does not have; it "
@@ -132,5 +134,6 @@ def refusal_to_stand_by(cluster: ClusterApi, databases: Sequence[DatabaseSetting
 
 
 def spoken(span: timedelta) -> str:
+    """A time span in words: 90 s, 5 min 0 s."""
     seconds = int(span.total_seconds())
     return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min {seconds % 60} s"

@@ -1,7 +1,7 @@
-"""The Kubernetes objects of one region's side of a database, as plain data.
+"""The Kubernetes objects of this region's side of a database, as plain data.
 
-Pure functions: what is registered, tested and shown to the operator's own webhook is made here. The shapes, and why they are so,
-are CloudNativePG's "distributed topology" with its Barman Cloud plugin.
+The functions are pure: the program registers what they return, and tests show it to the operator's own webhook. The shapes are
+those of CloudNativePG's "distributed topology" with its Barman Cloud plugin.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from settings.roles import ROLES, DatabaseRole, Role, peer_of
 PLUGIN = "barman-cloud.cloudnative-pg.io"
 HEALTHY = "Cluster in healthy state"
 RECOVERED = (HEALTHY, "Waiting for the instances to become active", "Creating a new replica")
-"""Phases that a Cluster is first in when its recovery has ended: its first instance starts, or has."""
+"""Phases that a Cluster enters first when its recovery has ended: its first instance is starting, or has started."""
 
 LOST = (
     "Cluster is unrecoverable and needs manual intervention",
@@ -28,7 +28,7 @@ LOST = (
     "Cluster cannot proceed to reconciliation due to an unknown plugin being required",
     "Cluster has incomplete or invalid image catalog",
 )
-"""Phases that say at once that something is wrong, whether or not it heals by itself."""
+"""Phases that say that something is wrong, whether or not it heals by itself."""
 
 CREDENTIALS = "database-credentials"
 _POSTGRES_USER = 26
@@ -38,7 +38,7 @@ _SCRIPT = Path(__file__).parent / "confirm-promotion.sh"
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseSide:
-    """One region's side of a database, as its objects are made from it."""
+    """What the objects of this region's side of a database are made from."""
 
     names: Names
     settings: DatabaseSettings
@@ -51,20 +51,20 @@ class DatabaseSide:
 
     @property
     def begins_by_itself(self) -> bool:
-        """Whether the database is made here without anything that a running primary would bring first."""
+        """Whether this side can be made without a running primary, whose backup a standby would be made from."""
         return self.names.role == "primary" or self.role == "recovered"
 
 
 def _seconds(duration: str) -> str:
-    """A duration as PostgreSQL reads it."""
+    """A duration in seconds, as PostgreSQL reads it: 300s."""
     return f"{int(parse_duration(duration).total_seconds())}s"
 
 
 def object_store(side: DatabaseSide, role: Role) -> dict[str, Any]:
     """Spec of the ObjectStore of region `role`'s archive, as this region reaches it.
 
-    No encryption here: a request that names aws:kms without a key is encrypted with AWS's own key, one that names nothing with
-    the bucket's. Retention only where it is written: nobody deletes from the other's archive.
+    It names no encryption: S3 encrypts a request that names nothing with the bucket's key, but one that names aws:kms without a
+    key with AWS's own key. Only the archive that this region writes has a retention: no region deletes from the peer's archive.
     """
     settings, names = side.settings, side.names
     own = role == names.role
@@ -72,7 +72,7 @@ def object_store(side: DatabaseSide, role: Role) -> dict[str, Any]:
     s3: dict[str, Any] = {"inheritFromIAMRole": True}
     if side.static_credentials:
         s3 = {key: {"name": CREDENTIALS, "key": key} for key in ("accessKeyId", "secretAccessKey", "region")}
-    # A source that is silent must not hold a promotion: few tries, and none of them long.
+    # A source that does not answer must not delay a promotion, so attempts to fetch WAL are few and short.
     wal: dict[str, Any] = {"maxParallel": 4, "restoreAdditionalCommandArgs": ["--read-timeout=3"]}
     data = {"compression": "lz4", "jobs": 4, "immediateCheckpoint": True}
     return {
@@ -86,10 +86,10 @@ def object_store(side: DatabaseSide, role: Role) -> dict[str, Any]:
         },
         "instanceSidecarConfiguration": {
             "env": [
-                # Of the whole sidecar, base backups too: so few only where a source may be in the region that is dead.
+                # This holds for the whole sidecar, base backups too: so few only where the source may be in a dead region.
                 {"name": "AWS_MAX_ATTEMPTS", "value": "2" if settings.source == "primary-bucket" else "5"},
                 {"name": "AWS_RETRY_MODE", "value": "standard"},
-                # Connects within 3 s or gives up; without it botocore tries for a minute.
+                # botocore then gives up a connection after 3 s; without this, it tries for a minute.
                 {"name": "AWS_DEFAULTS_MODE", "value": "standard"},
             ],
             "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
@@ -98,7 +98,7 @@ def object_store(side: DatabaseSide, role: Role) -> dict[str, Any]:
 
 
 def external_cluster(settings: DatabaseSettings, role: Role) -> dict[str, Any]:
-    """Where region `role`'s side is found by the other: its archive and, for streaming, its connection."""
+    """Where the peer finds region `role`'s side: its archive and, for streaming, its connection."""
     member = settings.member(role)
     plugin = {"name": PLUGIN, "parameters": {"barmanObjectName": member, "serverName": settings.server(role)}}
     if settings.streaming is None:
@@ -121,9 +121,10 @@ def external_cluster(settings: DatabaseSettings, role: Role) -> dict[str, Any]:
 
 
 def bootstrap(settings: DatabaseSettings, role: Role) -> dict[str, Any]:
-    """The primary region's side begins empty, the secondary's from the other's backup. Read once, when a Cluster is made.
+    """How a side begins: the primary region's empty, the secondary's from the primary's backup. The operator reads this once,
+    when it makes the Cluster.
 
-    The owner's right to switch the WAL is what the confirmation of a promotion needs, and no more than that.
+    The owner may switch the WAL, because the confirmation of a promotion does so as the owner.
     """
     owner = {"database": settings.database, "owner": settings.owner, "secret": {"name": owner_secret(settings)}}
     if role == "secondary":
@@ -148,7 +149,7 @@ def _postgresql(settings: DatabaseSettings) -> dict[str, Any]:
     streaming = {"wal_sender_timeout": "30s", "wal_receiver_timeout": "30s"} if settings.streaming else {}
     return {
         "parameters": {
-            # A quarter of the memory, as PostgreSQL advises; its own default is of another age.
+            # A quarter of the memory, as PostgreSQL advises; its default of 128 MB is for small machines.
             "shared_buffers": f"{settings.resources.mebibytes // 4}MB",
             **streaming,
             **settings.parameters,
@@ -156,8 +157,8 @@ def _postgresql(settings: DatabaseSettings) -> dict[str, Any]:
             "checkpoint_timeout": _seconds(settings.checkpoint_timeout),
             "wal_retrieve_retry_interval": _seconds(settings.wal_retrieve_retry_interval),
         },
-        # Within the region only. Without it the other region can be ahead of this region's own replicas, and part ways with them
-        # when one of those takes over here.
+        # Synchronous within the region only. Without it the peer can be ahead of this region's own replicas, and its timeline
+        # diverges from theirs when one of them takes over here.
         **({"synchronous": {"method": "any", "number": 1, "dataDurability": "preferred"}} if several else {}),
     }
 
@@ -185,7 +186,7 @@ def _placement(settings: DatabaseSettings) -> dict[str, Any]:
 
 
 def _streaming(settings: DatabaseSettings) -> dict[str, Any]:
-    """What the other region streams from: certificates that it knows, and a way in."""
+    """What the peer needs to stream from this side: certificates that it knows, and a load balancer to connect to."""
     if settings.streaming is None:
         return {}
     certificates = settings.streaming.certificates
@@ -205,11 +206,11 @@ def _streaming(settings: DatabaseSettings) -> dict[str, Any]:
 
 
 def cluster_spec(side: DatabaseSide) -> dict[str, Any]:
-    """Spec of the Cluster. Whom `replica.primary` names is all that a promotion changes. One that is recovered is made as if it
-    had been promoted: it restores from the archive of the side that is dead, and follows nobody.
+    """Spec of the Cluster. A promotion changes `replica.primary` and nothing else. A recovered Cluster is made as if it had been
+    promoted: it restores from the dead side's archive, and follows nobody.
 
-    A fenced side keeps saying that it is the primary: it is hibernated, and so that its data stays what it was, nothing of it is
-    made to follow the other side.
+    Fencing hibernates the Cluster and leaves `replica.primary` alone; changing that would make its old data follow the new
+    primary.
     """
     settings, role = side.settings, side.names.role
     primary: Role = "secondary" if side.role in ("promoted", "recovered") else "primary"
@@ -255,17 +256,17 @@ def cluster_spec(side: DatabaseSide) -> dict[str, Any]:
 
 
 def cluster_annotations(role: DatabaseRole) -> dict[str, str]:
-    """What the engine waits for, and whether the Cluster sleeps.
+    """Annotations: what the engine waits for, and whether the Cluster hibernates.
 
-    patchForce: without it a promotion whose field somebody else has touched would be a conflict, and the standby stay one.
+    Without patchForce a promotion would end in a conflict if somebody else had changed the field, and the standby would stay one.
     """
     if role == "fenced":
         hibernated = "jsonpath={.status.conditions[?@.type == 'cnpg.io/hibernation' && @.status == 'True']}"
         return {"cnpg.io/hibernation": "on", "pulumi.com/patchForce": "true", "pulumi.com/waitFor": hibernated}
     if role == "promoted":
-        # Not waited for: its Job waits for what matters, and a replica that is missing must not hold a failover.
+        # The engine does not wait: the confirmation Job waits for what matters, and a missing replica must not delay a failover.
         return {"pulumi.com/patchForce": "true"}
-    # Of what is recovered, the first instance: the others are copied from it, and must not hold a failover.
+    # A recovered Cluster is ready with its first instance: the others are copied from it, and must not delay a failover.
     ended = (*RECOVERED, *LOST) if role == "recovered" else (HEALTHY, *LOST)
     return {"pulumi.com/patchForce": "true", **until_phase(ended)}
 
@@ -282,9 +283,10 @@ def pod_monitor_spec(settings: DatabaseSettings) -> dict[str, Any]:
 
 
 def scheduled_backup_spec(side: DatabaseSide) -> dict[str, Any]:
-    """Both regions take base backups of their own side, so that each can be recovered to a point in time, and the other re-made.
+    """Spec of the schedule of base backups. Both regions back up their own side, so that each side can be recovered to a point in
+    time, and the other side be made anew from it.
 
-    At once in the secondary, whose archive has no backup yet; the primary's first one is made and waited for by `Database`.
+    The secondary's first backup is immediate. `Database` makes the primary's first backup and waits for it.
     """
     return {
         "schedule": side.settings.backup_cron,
@@ -296,7 +298,7 @@ def scheduled_backup_spec(side: DatabaseSide) -> dict[str, Any]:
 
 
 def confirmation_job(side: DatabaseSide) -> dict[str, Any]:
-    """Spec of the Job that ends when the promoted database accepts writes and archives them."""
+    """Spec of the Job that succeeds when the promoted database accepts writes and archives them."""
     settings, secret = side.settings, owner_secret(side.settings)
     environment = {
         "PGHOST": f"{settings.name}-rw",

@@ -1,11 +1,11 @@
 """Snapshots of a self-managed control plane's etcd, in the region's bucket.
 
-A CronJob of three official images' own programs: `etcdctl` takes the snapshot, `etcdutl` verifies it, the AWS CLI uploads it.
-etcd's image holds its programs and nothing else, no shell and no `cp`, so neither the file's name nor a result can be passed on
-there. The snapshot therefore has a fixed name until it is uploaded, and the last step asks the API server what `etcdutl` said
-of its revision, by an account that may read logs in its namespace and nothing else. The other ways were worse: asking etcd, which
-answers with a later revision; a volume of the kubelet's logs, whose place and format are each cluster's own; an image of our own
-with a shell in it, which somebody would have to keep up to date.
+A CronJob runs the programs of official images: `etcdctl` takes the snapshot, `etcdutl` verifies it, the AWS CLI uploads it.
+etcd's image holds its programs and nothing else, no shell and no `cp`, so its steps can pass on neither a file's name nor a
+result. The snapshot therefore has a fixed name until it is uploaded, and the last step asks the API server for the log of
+`etcdutl`, which tells the revision. Its account may read logs in its namespace and nothing else. Other ways were worse. etcd
+itself answers with a later revision. A volume of the kubelet's logs has a place and format that differ by cluster. An image of
+our own, with a shell in it, would have to be kept up to date.
 """
 
 from __future__ import annotations
@@ -33,16 +33,17 @@ SERVICE_ACCOUNT = ServiceAccount(namespace=ETCD_NAMESPACE, name=NAME)
 CREDENTIALS = "etcd-backup-credentials"
 UPLOAD = (Path(__file__).parent / "etcd-upload.sh").read_text()
 SINGLE_PUT = 5 * 1024**3
-"""Bytes from which S3 takes an object in parts only; etcd's own limit is 8 GiB."""
+"""Bytes from which S3 takes an object in parts only. etcd's own limit is 8 GiB."""
 
-_PART = 64 * 1024**2
-_ROLE = "node-role.kubernetes.io/control-plane"
+_SCRIPT_PATH = "/scripts/etcd-upload.sh"
+_PART_BYTES = 64 * 1024**2
+_CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 _LABELS = {"app.kubernetes.io/part-of": PROGRAM_NAMESPACE, "app.kubernetes.io/name": NAME, **EXCLUDED_FROM_BACKUP}
 
 
 @dataclass(frozen=True, kw_only=True)
 class EtcdBackupArgs:
-    """Without a static key in `access`, the AWS CLI takes the service account's role, or else the node's."""
+    """Without a static key in `access`, the AWS CLI uses the service account's role or, if there is none, the node's."""
 
     names: Names
     settings: EtcdSettings
@@ -58,12 +59,13 @@ def metadata(name: str = NAME) -> dict[str, Any]:
 
 
 def account(role_arn: str | None) -> dict[str, Any]:
-    """Metadata of the account of the Jobs."""
+    """Metadata of the Jobs' service account."""
     return metadata() | ({"annotations": {"eks.amazonaws.com/role-arn": role_arn}} if role_arn else {})
 
 
 def rules() -> list[dict[str, Any]]:
-    """What that account may do. RBAC knows no "its own Pod", whose name is new each time."""
+    """What that account may do. It may read the logs of all Pods in its namespace: RBAC cannot name the Job's own Pod, whose
+    name is new each time."""
     return [{"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]}]
 
 
@@ -75,7 +77,7 @@ def binding() -> dict[str, Any]:
 
 
 def cron_job(args: EtcdBackupArgs) -> dict[str, Any]:
-    """Spec of the CronJob. A step that fails ends its Pod, and after three Pods the Job; each Pod tells its error."""
+    """Spec of the CronJob. A step that fails ends its Pod, whose status has the error. The Job fails after three Pods."""
     settings = args.settings
     seconds = int(parse_duration(settings.timeout).total_seconds())
     return {
@@ -96,9 +98,6 @@ def cron_job(args: EtcdBackupArgs) -> dict[str, Any]:
     }
 
 
-_UPLOAD = "/scripts/etcd-upload.sh"
-
-
 def _pod(args: EtcdBackupArgs, seconds: int) -> dict[str, Any]:
     etcd, directory = args.images.etcd, {"name": "backups", "mountPath": args.settings.directory}
     snapshot = f"{args.settings.directory}/incoming.db"
@@ -106,7 +105,7 @@ def _pod(args: EtcdBackupArgs, seconds: int) -> dict[str, Any]:
     certificates = {"name": "certificates", "mountPath": args.settings.certificates, "readOnly": True}
     # etcd's client retries for ever and buries the cause, so a first step checks that etcd can be reached.
     reach = _etcdctl(args.settings, "10s", "endpoint", "health")
-    # Half of the time for all, so that a snapshot that takes too long is an error that is told, before the Job's own end.
+    # The snapshot may take half of the Job's time, so that one that takes too long fails with an error before the Job ends.
     save = _etcdctl(args.settings, f"{seconds // 2}s", "snapshot", "save", snapshot)
     verify = ["etcdutl", "snapshot", "status", snapshot, "--write-out=json"]
     return {
@@ -114,16 +113,19 @@ def _pod(args: EtcdBackupArgs, seconds: int) -> dict[str, Any]:
         "automountServiceAccountToken": False,
         "restartPolicy": "Never",
         "hostNetwork": True,
-        "nodeSelector": {_ROLE: ""},
-        "tolerations": [{"key": _ROLE, "operator": "Exists", "effect": "NoSchedule"}],
-        "affinity": {"podAntiAffinity": _never_two()},
-        # Keys and snapshots are root's alone; without a capability root is no more than their owner.
+        "nodeSelector": {_CONTROL_PLANE: ""},
+        "tolerations": [{"key": _CONTROL_PLANE, "operator": "Exists", "effect": "NoSchedule"}],
+        "affinity": {"podAntiAffinity": _one_at_a_time()},
+        # Only root may read the keys and the snapshots. Without capabilities root has the rights of their owner and no more.
         "securityContext": {"runAsUser": 0, "runAsGroup": 0, "seccompProfile": {"type": "RuntimeDefault"}},
         "initContainers": [
             _step("reach", etcd, reach, [certificates]),
             {
-                **_step("clean", args.images.aws_cli, ["/bin/bash", _UPLOAD, "clean"], [directory, script]),
-                "env": [{"name": "DIRECTORY", "value": args.settings.directory}, {"name": "KEEP_SECONDS", "value": _keep(args)}],
+                **_step("clean", args.images.aws_cli, ["/bin/bash", _SCRIPT_PATH, "clean"], [directory, script]),
+                "env": [
+                    {"name": "DIRECTORY", "value": args.settings.directory},
+                    {"name": "KEEP_SECONDS", "value": _keep_seconds(args)},
+                ],
             },
             _step("save", etcd, save, [certificates, directory]),
             _step("verify", etcd, verify, [{**directory, "readOnly": True}]),
@@ -133,7 +135,7 @@ def _pod(args: EtcdBackupArgs, seconds: int) -> dict[str, Any]:
                 **_step(
                     "upload",
                     args.images.aws_cli,
-                    ["/bin/bash", _UPLOAD],
+                    ["/bin/bash", _SCRIPT_PATH],
                     [
                         directory,
                         script,
@@ -154,8 +156,9 @@ def _pod(args: EtcdBackupArgs, seconds: int) -> dict[str, Any]:
     }
 
 
-def _never_two() -> dict[str, Any]:
-    """A Pod of these waits until no other one runs, on whichever node: `Forbid` knows nothing of a Job made by hand."""
+def _one_at_a_time() -> dict[str, Any]:
+    """Anti-affinity by which a Pod waits until no other Pod of the backup runs, on whichever node. `Forbid` does not count a Job
+    that somebody made by hand."""
     term = {"labelSelector": {"matchLabels": {"app.kubernetes.io/name": NAME}}, "topologyKey": "kubernetes.io/os"}
     return {"requiredDuringSchedulingIgnoredDuringExecution": [term]}
 
@@ -173,7 +176,7 @@ def _etcdctl(settings: EtcdSettings, timeout: str, *command: str) -> list[str]:
 
 
 def _step(name: str, image: str, command: Sequence[str], mounts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """One container. Its error is what its Pod's status tells."""
+    """One container. If it fails, its Pod's status has its error."""
     return {
         "name": name,
         "image": image,
@@ -190,7 +193,7 @@ def _step(name: str, image: str, command: Sequence[str], mounts: Sequence[dict[s
     }
 
 
-def _keep(args: EtcdBackupArgs) -> str:
+def _keep_seconds(args: EtcdBackupArgs) -> str:
     return str(int(parse_duration(args.settings.keep_local).total_seconds()))
 
 
@@ -200,26 +203,26 @@ def _environment(args: EtcdBackupArgs) -> list[dict[str, Any]]:
         "BUCKET": args.bucket,
         "PREFIX": args.names.etcd_prefix,
         "DIRECTORY": args.settings.directory,
-        "KEEP_SECONDS": _keep(args),
+        "KEEP_SECONDS": _keep_seconds(args),
         "SINGLE_PUT": str(SINGLE_PUT),
-        "PART": str(_PART),
+        "PART": str(_PART_BYTES),
         "HOME": "/tmp",  # noqa: S108 - a path in a container
         "AWS_REGION": args.names.region,
         "AWS_DEFAULT_REGION": args.names.region,  # the older name, which version 1 of the AWS CLI knows
     }
     if args.endpoint:
         plain["AWS_ENDPOINT_URL"] = args.endpoint
-    own = {"POD_NAME": "metadata.name", "POD_NAMESPACE": "metadata.namespace"}
-    keys = {"AWS_ACCESS_KEY_ID": "accessKeyId", "AWS_SECRET_ACCESS_KEY": "secretAccessKey"} if credentials(args) else {}
+    pod_fields = {"POD_NAME": "metadata.name", "POD_NAMESPACE": "metadata.namespace"}
+    secret_keys = {"AWS_ACCESS_KEY_ID": "accessKeyId", "AWS_SECRET_ACCESS_KEY": "secretAccessKey"} if credentials(args) else {}
     return [
         *({"name": name, "value": value} for name, value in plain.items()),
-        *({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in own.items()),
-        *({"name": name, "valueFrom": {"secretKeyRef": {"name": CREDENTIALS, "key": key}}} for name, key in keys.items()),
+        *({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in pod_fields.items()),
+        *({"name": name, "valueFrom": {"secretKeyRef": {"name": CREDENTIALS, "key": key}}} for name, key in secret_keys.items()),
     ]
 
 
 def _api_access() -> list[dict[str, Any]]:
-    """What a Pod ordinarily has, for the one step that needs it."""
+    """Volume sources of the API server's token and CA. A Pod has them by default; here only the step that needs them does."""
     return [
         {"serviceAccountToken": {"path": "token", "expirationSeconds": 3600}},
         {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
@@ -227,15 +230,15 @@ def _api_access() -> list[dict[str, Any]]:
 
 
 def credentials(args: EtcdBackupArgs) -> dict[str, str] | None:
-    """Data of the Secret with static credentials, where there are any."""
+    """Data of the Secret with the static access key; None if there is no such key."""
     return args.access.key.secret_data() if args.access.key else None
 
 
 class EtcdBackup(pulumi.ComponentResource):
     """The CronJob that backs up etcd, and what it needs.
 
-    For whoever has to rebuild a control plane: docs/etcd.md. Both regions back up their own etcd, whoever is active: nothing
-    here depends on `active`.
+    For whoever has to rebuild a control plane: docs/etcd.md. Each region backs up its own etcd, whichever region is active:
+    nothing here depends on `active`.
     """
 
     def __init__(self, name: str, args: EtcdBackupArgs, opts: pulumi.ResourceOptions | None = None) -> None:

@@ -1,16 +1,16 @@
 #!/bin/bash
-# The last step of an etcd backup: the verified snapshot goes to the bucket under its name, is checked there, and stays on this
-# node for some days under the same name. Runs in the AWS CLI's image, which has bash, coreutils, curl and sed, and no jq.
+# The last step of an etcd backup. It uploads the verified snapshot under its final name, checks what arrived, and keeps a copy on
+# this node for some days. It runs in the AWS CLI's image, which has bash, coreutils, curl and sed, but no jq.
 #
 #   CLUSTER, BUCKET, PREFIX   whose snapshot it is, and where it goes: s3://BUCKET/PREFIX/etcd-snapshot-TIME-CLUSTER-rREVISION.db
 #   DIRECTORY                 where incoming.db is, and where copies stay
-#   KEEP_SECONDS              for how long
-#   SINGLE_PUT, PART          bytes up to which an upload is one request, and of each part of a larger one
-#   POD_NAMESPACE, POD_NAME   this Pod, whose step "verify" said the snapshot's revision
+#   KEEP_SECONDS              how long copies stay
+#   SINGLE_PUT, PART          bytes from which an upload is made in parts, and bytes of each part
+#   POD_NAMESPACE, POD_NAME   this Pod, in whose log the step "verify" told the snapshot's revision
 #
-# A file that is not complete never bears a final name, neither here (rename) nor there (S3 shows whole objects only). A run that
-# fails leaves its own incoming.db, which the next one overwrites: so the node's disk, which is etcd's too, never holds more than
-# one that was not uploaded.
+# An incomplete file never has a final name, neither on this node (it is renamed last) nor in S3 (which shows whole objects only).
+# A run that fails leaves its incoming.db, which the next run overwrites. So the node's disk, which etcd uses too, never holds
+# more than one snapshot that was not uploaded.
 set -euo pipefail
 export LC_ALL=C
 
@@ -22,17 +22,17 @@ fail() {
   exit 1
 }
 
-# etcd appends the SHA-256 of a snapshot to it. `etcdutl snapshot status` passes over it, and over pages that are missing at the
-# end of the file as long as none of them holds a key; `etcdutl snapshot restore` refuses both.
+# etcd appends a snapshot's SHA-256 to the file. `etcdutl snapshot status` does not check it, and does not notice pages that are
+# missing at the end as long as none of them holds a key. `etcdutl snapshot restore` refuses both.
 check_own_digest() {
-  local size=$1 said is
-  ((size % 512 == 32)) || fail "the snapshot is truncated: $size bytes are no whole blocks and a digest"
-  said=$(tail -c 32 "$SNAPSHOT" | od -An -v -tx1 | tr -d ' \n')
-  is=$(head -c -32 "$SNAPSHOT" | sha256sum | cut -c 1-64)
-  [[ $said == "$is" ]] || fail "the snapshot is damaged: its SHA-256 is $is and etcd wrote $said"
+  local size=$1 appended computed
+  ((size % 512 == 32)) || fail "the snapshot is truncated: $size bytes are not whole blocks of 512 bytes and a digest of 32"
+  appended=$(tail -c 32 "$SNAPSHOT" | od -An -v -tx1 | tr -d ' \n')
+  computed=$(head -c -32 "$SNAPSHOT" | sha256sum | cut -c 1-64)
+  [[ $appended == "$computed" ]] || fail "the snapshot is damaged: its SHA-256 is $computed and etcd wrote $appended"
 }
 
-# etcd's image has no shell that could pass a result on, so the API server is asked what the step before this one said.
+# etcd's image has no shell that could pass a result on, so this asks the API server for the log of the step "verify".
 revision() {
   local host=$KUBERNETES_SERVICE_HOST
   [[ $host != *:* ]] || host="[$host]"
@@ -42,12 +42,12 @@ revision() {
     sed -n 's/.*"revision":\([0-9][0-9]*\).*/\1/p'
 }
 
-# Hexadecimal SHA-256 of a line of sha256sum, as bytes.
+# Reads a line of sha256sum and writes its hexadecimal SHA-256 as bytes.
 bytes() {
   printf '%b' "$(cut -c 1-64 | sed 's/../\\x&/g')"
 }
 
-# What S3 must answer: the SHA-256 or, for an upload in parts, that of the parts' SHA-256 one after the other; in base64.
+# The checksum that S3 must answer, in base64: the SHA-256 or, for an upload in parts, the SHA-256 of all parts' SHA-256 in order.
 checksum() {
   local size=$1 offset
   if ((size < SINGLE_PUT)); then
@@ -80,7 +80,7 @@ delete_old_copies() {
   done
 }
 
-# Before the snapshot is taken too: on a full disk nothing would ever get as far as the end of this script.
+# Old copies are deleted before the snapshot is taken, too: on a full disk no run would ever reach the end of this script.
 if [[ ${1:-} == clean ]]; then
   delete_old_copies
   exit
@@ -99,7 +99,7 @@ aws s3 cp "$SNAPSHOT" "s3://$BUCKET/$key" --checksum-algorithm SHA256 --only-sho
 expected=$size$'\t'$(checksum "$size")
 found=$(aws s3api head-object --bucket "$BUCKET" --key "$key" --checksum-mode ENABLED --cli-connect-timeout 10 \
   --query '[ContentLength, ChecksumSHA256]' --output text) || fail "s3://$BUCKET/$key cannot be checked"
-# The number of parts, as in …=-3, which not every store appends.
+# S3 appends the number of parts, as in …=-3. Not every store does, so it is not compared.
 [[ ${found%-*} == "$expected" ]] ||
   fail "s3://$BUCKET/$key is not what was uploaded: size and checksum are $found instead of $expected"
 

@@ -1,1 +1,1 @@
-"""The failover: its gate, the workloads that it scales and checks, and how long each step took."""
+"""The failover: its gate, the workloads that it scales and checks, and the record of how long each step took."""

@@ -1,6 +1,6 @@
-"""The failover itself: a gate, then promote and restore, scale, verify, and the traffic last.
+"""The failover itself. It asks a gate, promotes and restores, scales, verifies, and moves the traffic last.
 
-Everything that a failover changes is below this one component, so that at 3 a.m., with half of the stack unreachable,
+Everything that a failover changes is below this one component. So at 3 a.m., with half of the stack unreachable,
 `pulumi up --target '**dr:failover:Failover$**'` does exactly this and nothing else.
 """
 
@@ -47,15 +47,19 @@ class FailoverArgs:
 class Failover(pulumi.ComponentResource):
     """Moves users to this region, or away from it, when `active` changes.
 
-    For whoever is on call. Its input is `active`, so the gate is asked exactly once for each change, in previews too, and
-    nothing below it is touched unless the gate opens. In a region that takes over: restores, scales, verifies, then rewrites
-    the traffic flag and records that it serves. In a primary that was replaced: scales to standby. Nothing is destroyed.
+    For whoever is on call. Its input is `active`: each change asks the gate exactly once, in previews too, and nothing below it
+    is touched unless the gate opens. In a region that takes over, it promotes, restores, scales and verifies, then rewrites the
+    traffic flag and records that the region serves. In a primary that was replaced, it scales to standby. It destroys nothing.
     """
 
     timeline: pulumi.Output[dict[str, Any]]
+    """The steps of the takeover and their seconds, as `timeline.summary` returns them."""
+
     since: pulumi.Output[str | None]
+    """When this region began to serve, in RFC 3339; None while it stands by."""
+
     databases: dict[str, pulumi.Output[str]]
-    """What this region's side of each database is; fails with the operator's reason where one is lost."""
+    """The role of this region's side of each database, by the database's name. Fails with the operator's reason if it is lost."""
 
     def __init__(self, name: str, args: FailoverArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         self._args = args
@@ -79,15 +83,15 @@ class Failover(pulumi.ComponentResource):
         )
         databases = Databases(f"{name}-databases", args.databases, opts=pulumi.ResourceOptions(parent=self))
         self.databases = {
-            database: pulumi.Output.all(*made.writable).apply(partial(self._side, made))
-            for database, made in databases.by_name.items()
+            database_name: pulumi.Output.all(*database.writable).apply(partial(self._side, database))
+            for database_name, database in databases.by_name.items()
         }
-        self._writable = [each for database in databases.by_name.values() for each in database.writable]
+        self._writable = [output for database in databases.by_name.values() for output in database.writable]
         if args.duties.takes_over:
             workloads = self._workloads(name, restores)
             flag = self._flag(name, after=[restores, databases, workloads])
         else:
-            # Standing by it is the other way round: users are sent away before what serves them is scaled down.
+            # A region that stands by goes the other way round: users leave before the workloads that serve them are scaled down.
             flag = self._flag(name)
             workloads = self._workloads(name, restores, after=[flag])
         steps = self._steps(restores, databases, workloads)
@@ -98,9 +102,9 @@ class Failover(pulumi.ComponentResource):
         self.register_outputs({})
 
     @staticmethod
-    def _side(made: Database, _: object) -> str:
-        """What this region's side of a database is, once it is that."""
-        return made.side
+    def _side(database: Database, _: object) -> str:
+        """The role of this region's side. The second argument is ignored: waiting for it is what matters."""
+        return database.side
 
     def _workloads(self, name: str, restores: Restores, after: Sequence[pulumi.Resource] = ()) -> Workloads:
         return Workloads(
@@ -110,7 +114,7 @@ class Failover(pulumi.ComponentResource):
                 duties=self._args.duties,
                 image=self._args.settings.images.kubectl,
                 timeouts=self._args.settings.failover,
-                # What is to write waits for its database; what is to stop must never.
+                # Workloads that start to write wait for their database. Workloads that stop must not wait for anything.
                 after=[*restores.completed, *(self._writable if self._args.duties.serves else [])],
             ),
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(after)),
@@ -123,15 +127,15 @@ class Failover(pulumi.ComponentResource):
     def _record_serving(
         self, name: str, flag: TrafficFlag, steps: pulumi.Output[list[dict[str, Any]]]
     ) -> pulumi.Output[str | None]:
-        """A ConfigMap that exists exactly while the region serves: since when, as the API server's clock has it."""
+        """Keeps a ConfigMap that exists exactly while the region serves. Returns since when, by the API server's clock."""
         if not self._args.duties.serves:
             return pulumi.Output.from_input(None)
 
         async def write_report(hook: pulumi.ResourceHookArgs) -> None:
-            # The record is made after every step, so nothing is waited for here. Not in an `apply`, which runs in every `up`.
+            # The ConfigMap is made after every step, so all steps are known by now. An `apply` would write in every `up`.
             since = (hook.new_outputs or {})["metadata"]["creationTimestamp"]
-            done = await steps.future()
-            self._report.write(timeline.summary(done or [], since)["steps"])
+            finished = await steps.future()
+            self._report.write(timeline.summary(finished or [], since)["steps"])
 
         hooks = pulumi.ResourceHookBinding(after_create=[pulumi.ResourceHook(f"{name}-report", write_report)])
         serving = k8s.core.v1.ConfigMap(
@@ -144,14 +148,16 @@ class Failover(pulumi.ComponentResource):
         return since
 
     def _steps(self, restores: Restores, databases: Databases, workloads: Workloads) -> pulumi.Output[list[dict[str, Any]]]:
-        """What a region that takes over does before the traffic moves, each step as the cluster's own objects recorded it."""
+        """The steps before the traffic moves, in a region that takes over, as the cluster's own objects recorded them."""
         if not self._args.duties.takes_over:
             return pulumi.Output.from_input([])
         restored = {name: restore.status for name, restore in restores.by_backup.items()}
         confirmed = [(name, each, each.confirmation.status) for name, each in databases.by_name.items() if each.confirmation]
-        jobs = {f"promote {name}": status for name, each, status in confirmed if each.made is None}
+        jobs = {f"promote {name}": status for name, each, status in confirmed if each.recovered_metadata is None}
         recovered = {
-            f"recover {name}": {"made": each.made, "status": status} for name, each, status in confirmed if each.made is not None
+            f"recover {name}": {"cluster": each.recovered_metadata, "status": status}
+            for name, each, status in confirmed
+            if each.recovered_metadata is not None
         }
         jobs |= {f"scale {name}": job.status for name, job in workloads.scaled.items()}
         jobs |= {f"verify {name}": job.status for name, job in workloads.verified.items()}
@@ -160,15 +166,15 @@ class Failover(pulumi.ComponentResource):
             steps = [timeline.restore_step(name, status or {}) for name, status in seen["restored"].items()]
             steps += [timeline.job_step(name, status or {}) for name, status in seen["jobs"].items()]
             steps += [
-                timeline.job_step(name, one["status"] or {}, since=one["made"].get("creationTimestamp"))
-                for name, one in seen["recovered"].items()
+                timeline.job_step(name, recovery["status"] or {}, since=recovery["cluster"].get("creationTimestamp"))
+                for name, recovery in seen["recovered"].items()
             ]
             return [step for step in steps if step]
 
         return pulumi.Output.all(restored=restored, jobs=jobs, recovered=recovered).apply(read)
 
     def _attempts(self) -> Mapping[str, str]:
-        """How often each restore was tried before. A preview without a reachable cluster supposes: never."""
+        """The number of each restore's next attempt, if one has failed. A preview that cannot reach the cluster assumes none."""
         if not self._args.duties.takes_over:
             return {}
         try:
@@ -179,7 +185,7 @@ class Failover(pulumi.ComponentResource):
             return {}
 
     def _ask_gate(self, _: pulumi.ResourceHookArgs) -> None:
-        """Raises GateClosedError; a preview without a reachable cluster warns instead, for it could not have known."""
+        """Raises GateClosedError if the gate stays closed. A preview that cannot reach the cluster only warns."""
         args = self._args
         started = datetime.now(UTC)
         try:
@@ -201,20 +207,24 @@ class Failover(pulumi.ComponentResource):
         self._report.preflight = timeline.step("preflight", started.isoformat(), datetime.now(UTC).isoformat())
 
     def _refuse_while_the_primary_answers(self) -> None:
-        """Two regions that write are worse than none that does. Not in a preview: asking takes a Pod."""
+        """Raises GateClosedError if the primary still answers: two regions that write are worse than none that does.
+
+        A preview does not ask, because asking takes a Pod.
+        """
         settings = self._args.settings
         if not settings.databases or settings.force or pulumi.runtime.is_dry_run():
             return
-        answers = self._args.cluster.reaches(settings.probe)
-        if answers is None:
+        primary_answers = self._args.cluster.reaches(settings.probe)
+        if primary_answers is None:
             pulumi.log.warn(f"whether the primary region still answers at {settings.probe} could not be asked; going on")
-        if answers:
+        if primary_answers:
             raise gate.GateClosedError(
                 f"the primary region still answers at {settings.probe}, and two regions must never write at once; if it is to be "
                 f"given up all the same, stop it first; {database_objections.FORCE}"
             )
 
     def _wait_until_ready(self) -> None:
+        """Raises GateClosedError if backups or databases are not ready after the `preflight` timeout. A preview does not wait."""
         args, settings = self._args, self._args.settings
         schedules = [args.names.schedule(backup.name, peer_of(args.names.role)) for backup in in_order(settings.backups)]
         rpo = timedelta(seconds=settings.objectives.rpo_seconds)

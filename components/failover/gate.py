@@ -1,6 +1,6 @@
-"""What must hold before a region takes over, asked before anything is touched, and asked in a preview too.
+"""What must hold before a region takes over. The gate asks before anything is touched, and in a preview too.
 
-Pure decisions on what the cluster says; `failover` hangs them on the engine's hooks.
+This module only decides, by what the cluster says; `failover` calls it from the engine's hooks.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 from components.kube.cluster_api import ClusterApi
 from components.velero.specs import PEER
 
-FIRST = "deploy the standby first: pulumi config rm active -s secondary && pulumi up -s secondary"
+DEPLOY_FIRST = "deploy the standby first: pulumi config rm active -s secondary && pulumi up -s secondary"
 
 STALE = timedelta(minutes=10)
-"""Velero reads a location once a minute; one that it has not read for so long is not looked after."""
+"""Velero reads a location once a minute. If the last time is longer ago than this, Velero does not work."""
 
 
 class GateClosedError(Exception):
@@ -23,13 +23,13 @@ class GateClosedError(Exception):
 
 
 def objections(cluster: ClusterApi, schedules: Sequence[str]) -> list[str]:
-    """Why the newest Backups of `schedules` could not be restored here now; nothing if they could."""
+    """Why the newest Backups of `schedules` cannot be restored here now; empty if they can."""
     locations = cluster.list_velero("backupstoragelocations")
     if locations is None:
-        return [f"Velero is not installed in this cluster; {FIRST}"]
-    peer = next((place for place in locations if place["metadata"]["name"] == PEER), None)
+        return [f"Velero is not installed in this cluster; {DEPLOY_FIRST}"]
+    peer = next((location for location in locations if location["metadata"]["name"] == PEER), None)
     if peer is None:
-        return [f"there is no location of the peer's backups; {FIRST}"]
+        return [f"there is no location of the peer's backups; {DEPLOY_FIRST}"]
     status = peer.get("status") or {}
     if status.get("phase") != "Available":
         reason = status.get("message") or "Velero has not looked yet"
@@ -43,6 +43,7 @@ def objections(cluster: ClusterApi, schedules: Sequence[str]) -> list[str]:
 
 
 def _no_backup(cluster: ClusterApi, schedule: str) -> str | None:
+    """Why there is nothing of `schedule` to restore; None if it has a Completed Backup here."""
     backups = cluster.list_velero("backups", f"velero.io/schedule-name={schedule}") or []
     phases = sorted({(backup.get("status") or {}).get("phase", "New") for backup in backups})
     if "Completed" in phases:
@@ -57,9 +58,9 @@ def _no_backup(cluster: ClusterApi, schedule: str) -> str | None:
 
 
 def wait_until_open(probe: Callable[[], list[str]], *, seconds: float, interval: float = 5.0) -> None:
-    """Ask until nothing stands against it. Raises GateClosedError with what still does after `seconds`.
+    """Ask `probe` every `interval` seconds until it has no objection. After `seconds`, raise GateClosedError with those it has.
 
-    Velero reads the peer's location once a minute, so the first answer need not be the last.
+    Velero reads the peer's location once a minute, so an objection may go away by itself.
     """
     deadline = time.monotonic() + seconds
     while problems := probe():

@@ -12,23 +12,23 @@ import pulumi
 from settings.roles import Role
 
 REPORTS = Path(".failover")
-"""Local reports, one a stack, in the directory of the program."""
+"""The directory of local reports, one file for each stack, in the directory of the program."""
 
 
 class LocalReport:
-    """What the failover that ends in this `up` did: the steps of the stack's output `failover`, and the pre-flight before them,
-    which no object in the cluster remembers."""
+    """Writes what the failover of this `up` did: the steps of the stack's output `failover` and, before them, the gate's own step
+    `preflight`, which no object in the cluster remembers."""
 
     def __init__(self, role: Role, region: str, active: Role) -> None:
         self._file = REPORTS / f"{role}.json"
         self._region, self._active = region, active
         self.preflight: dict[str, Any] | None = None
-        """The step of the gate; None in an `up` that goes on with a failover that an earlier one began."""
+        """The gate's step; None in an `up` that goes on with a failover that an earlier `up` began."""
 
     def write(self, steps: Sequence[dict[str, Any]]) -> None:
-        """Replace the report of the failover before. A disk that cannot be written must not fail a failover."""
-        told = [*([self.preflight] if self.preflight else []), *steps]
-        report = {"region": self._region, "active": self._active, "steps": told}
+        """Replace the report of the last failover. If the disk cannot be written, warn: that must not fail a failover."""
+        all_steps = [*([self.preflight] if self.preflight else []), *steps]
+        report = {"region": self._region, "active": self._active, "steps": all_steps}
         try:
             self._file.parent.mkdir(exist_ok=True)
             self._file.write_text(json.dumps(report, indent=2) + "\n")

@@ -1,6 +1,6 @@
-"""How long a failover took, step by step, read from what the cluster itself recorded.
+"""How long a failover took, step by step.
 
-From the objects' own timestamps and no clock of the program's, so that a later `up` says the same.
+The times are the timestamps of the cluster's own objects, not the program's clock, so that a later `up` says the same.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ def _time(text: str) -> datetime:
 
 
 def step(name: str, start: str | None, end: str | None) -> dict[str, Any] | None:
-    """One step as people and reports read it: start and end in RFC 3339, seconds between; None if it has not ended."""
+    """One step as people and reports read it: name, start and end in RFC 3339, seconds between. None if it has not ended."""
     if not start or not end:
         return None
     return {"name": name, "start": start, "end": end, "seconds": (_time(end) - _time(start)).total_seconds()}
@@ -26,7 +26,8 @@ def restore_step(backup: str, status: Mapping[str, Any]) -> dict[str, Any] | Non
 
 
 def job_step(name: str, status: Any, *, since: str | None = None) -> dict[str, Any] | None:
-    """`status` of a Job as the provider gives it: a mapping, or its typed form. The step began with the Job, or at `since`."""
+    """The step of a Job, from its `status` as the provider gives it: a mapping, or its typed form. It began with the Job, or at
+    `since`."""
 
     def field(*names: str) -> str | None:
         values = (status.get(key) if isinstance(status, Mapping) else getattr(status, key, None) for key in names)
@@ -36,11 +37,14 @@ def job_step(name: str, status: Any, *, since: str | None = None) -> dict[str, A
 
 
 def summary(steps: Sequence[dict[str, Any]], since: str | None) -> dict[str, Any]:
-    """The steps in the order they began, the moment the traffic moved, and the seconds from the first start to the last end."""
-    done = sorted(steps, key=lambda entry: str(entry["start"]))
-    if done and since and (moved := step("traffic", max(str(entry["end"]) for entry in done), since)):
-        done.append(moved)
-    if not done:
+    """The steps in the order in which they began, and the seconds from the first start to the last end.
+
+    `since` is when the region began to serve. One more step, `traffic`, leads from the last end to that moment.
+    """
+    finished = sorted(steps, key=lambda entry: str(entry["start"]))
+    if finished and since and (traffic := step("traffic", max(str(entry["end"]) for entry in finished), since)):
+        finished.append(traffic)
+    if not finished:
         return {"steps": [], "seconds": None}
-    last = max(_time(str(entry["end"])) for entry in done)
-    return {"steps": done, "seconds": (last - _time(str(done[0]["start"]))).total_seconds()}
+    last_end = max(_time(str(entry["end"])) for entry in finished)
+    return {"steps": finished, "seconds": (last_end - _time(str(finished[0]["start"]))).total_seconds()}

@@ -1,4 +1,4 @@
-"""Workloads scaled to what the region's role asks for, and checked before users are sent to them."""
+"""Scales workloads to what the region's role asks for, and checks them before users are sent to them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from settings.workloads import Workload
 
 @dataclass(frozen=True, kw_only=True)
 class WorkloadsArgs:
-    """`after` names what must be restored before anything is scaled: outputs that fail when it was not."""
+    """`after` are outputs of restores and databases. Scaling waits for all of them, and fails if one of them fails."""
 
     workloads: Sequence[Workload]
     duties: Duties
@@ -28,10 +28,10 @@ class WorkloadsArgs:
 
 
 def scale_job(workload: Workload, replicas: int, args: WorkloadsArgs) -> dict[str, Any]:
-    """Scale, then wait until what was scaled is available."""
+    """Spec of a Job that scales a workload to `replicas`, then waits until it is available."""
     seconds = args.timeouts.seconds("scale")
-    what = workload.names or ["deployment,statefulset", "--all"]
-    scale = kubectl("scale", args.image, "scale", f"--namespace={workload.namespace}", f"--replicas={replicas}", *what)
+    selection = workload.names or ["deployment,statefulset", "--all"]
+    scale = kubectl("scale", args.image, "scale", f"--namespace={workload.namespace}", f"--replicas={replicas}", *selection)
     targets = workload.names or ["deployment,statefulset"]
     waits = [
         kubectl(
@@ -49,7 +49,7 @@ def scale_job(workload: Workload, replicas: int, args: WorkloadsArgs) -> dict[st
 
 
 def verify_job(workload: Workload, args: WorkloadsArgs) -> dict[str, Any]:
-    """Ask the Service through the API server: whatever is not a success fails the Job."""
+    """Spec of a Job that calls the workload's Service through the API server, and fails unless the answer is a success."""
     check = workload.check
     assert check is not None
     path = f"/api/v1/namespaces/{workload.namespace}/services/http:{check.service}:{check.port}/proxy{check.path}"
@@ -59,12 +59,16 @@ def verify_job(workload: Workload, args: WorkloadsArgs) -> dict[str, Any]:
 class Workloads(pulumi.ComponentResource):
     """Scales the configured workloads to the region's role and, in a region that takes over, checks that they answer.
 
-    For users, who must not land on nothing. In a region that takes over: `replicas`, wait, verify. In one that stands by:
-    `standbyReplicas`. Until somebody has set `active`, which the first failover does, nothing is scaled in either region.
+    For users, who must not be sent to a region where nothing runs. A region that takes over scales to `replicas`, waits, then
+    verifies; a region that stands by scales to `standbyReplicas`. Until somebody has set `active`, which the first failover
+    does, nothing is scaled in either region.
     """
 
     scaled: dict[str, k8s.batch.v1.Job]
+    """By namespace, the Job that scales its workloads."""
+
     verified: dict[str, k8s.batch.v1.Job]
+    """By namespace, the Job that checks its workloads."""
 
     def __init__(self, name: str, args: WorkloadsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dr:failover:Workloads", name, None, opts)

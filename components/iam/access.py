@@ -1,4 +1,4 @@
-"""How one part reaches AWS, as its Kubernetes objects have to say it."""
+"""How one part (Velero, the databases, the etcd backup) reaches AWS, as its Kubernetes objects have to say it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from settings.identity import AccessKey
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """A role in an annotation, a static key, or neither: then EKS or the node gives the pods what they need.
+    """A role for an annotation, a static access key, or neither: then EKS or the node gives the pods their credentials.
 
-    `ready` is what must be there before pods start: EKS gives credentials to pods that are created after their association.
+    `ready` must exist before the pods start: EKS gives credentials only to pods that are created after their association.
     """
 
     role_arn: str | None = None

@@ -1,4 +1,4 @@
-"""The roles of the pipelines that preview, check and deploy this program from GitHub, without a key that could be stolen."""
+"""The roles of the pipelines that preview, check and deploy this program from GitHub. No pipeline has a key to be stolen."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from settings.names import Names
 from settings.parts import PARTS
 
 LONGEST_SESSION = 6 * 3600
-"""Seconds that a role lasts, as long as GitHub lets a job run: a failover must not lose its credentials half-way."""
+"""Seconds that a deployment's credentials last: as long as GitHub lets a job run, so that no failover loses them half-way."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,23 +46,23 @@ class DeliveryArgs:
             hosts=settings.dns.names,
             cluster=cluster.name if cluster.distribution == "eks" else None,
             node_role=cluster.node_role if settings.identity_mode == "instance-profile" else None,
-            given_roles=[arn for part in PARTS if (arn := cluster.role_arn(part)) is not None],
+            existing_roles=[arn for part in PARTS if (arn := cluster.role_arn(part)) is not None],
             static_users=settings.identity_mode == "static",
         )
 
 
 class Delivery(pulumi.ComponentResource):
-    """One role a pipeline, of this stack and its region; and in the primary the identity provider that vouches for workflows.
+    """One role for each pipeline of this stack; in the primary also the identity provider that vouches for GitHub's workflows.
 
-    For the platform team's GitHub repository. Nothing here depends on `active`. A pipeline cannot make its own role: the first
-    deployment is made from a laptop, and so is each later change of these roles.
+    For the platform team's GitHub repository. Nothing here depends on `active`. A pipeline can neither make nor change its own
+    role: the first deployment, and each later change of these roles, runs from a laptop.
     """
 
     def __init__(self, name: str, args: DeliveryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dr:iam:Delivery", name, None, opts)
         child = partial(pulumi.ResourceOptions, parent=self)
         scope = args.scope
-        # Without a thumbprint: AWS trusts the authority of GitHub's certificate by itself.
+        # No thumbprint: AWS trusts the authority of GitHub's certificate by itself.
         providers = (
             [
                 aws.iam.OpenIdConnectProvider(
@@ -92,16 +92,16 @@ class Delivery(pulumi.ComponentResource):
                 policy=text(permissions(pipeline, scope)),
                 opts=child(),
             )
-        reads = aws.iam.Policy(
+        reading = aws.iam.Policy(
             f"{name}-deploy-reads", name=reads_name(args.names), policy=text(permissions("drift", scope)), opts=child()
         )
-        aws.iam.RolePolicyAttachment(f"{name}-deploy-reads", role=roles["deploy"].name, policy_arn=reads.arn, opts=child())
+        aws.iam.RolePolicyAttachment(f"{name}-deploy-reads", role=roles["deploy"].name, policy_arn=reading.arn, opts=child())
         if scope.cluster and args.delivery.cluster_access:
-            self._administer(name, scope.cluster, roles["deploy"])
+            self._make_administrator(name, scope.cluster, roles["deploy"])
         self.register_outputs({"provider": provider_arn(args.names)})
 
-    def _administer(self, name: str, cluster: str, role: aws.iam.Role) -> None:
-        """The program installs operators with CRDs and ClusterRoles: nothing less than an administrator can."""
+    def _make_administrator(self, name: str, cluster: str, role: aws.iam.Role) -> None:
+        """Makes `role` an administrator of the cluster: the program installs operators with CRDs and ClusterRoles."""
         entry = aws.eks.AccessEntry(
             f"{name}-cluster",
             cluster_name=cluster,

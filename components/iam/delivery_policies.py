@@ -1,9 +1,9 @@
-"""What the pipelines' roles may do at AWS, and which workflows may take them: IAM policies as plain data, made from names alone.
+"""What the pipelines' roles may do at AWS, and which workflows may assume them: IAM policies as plain data, computed from names.
 
-A preview runs the code of a pull request, so it may read this stack's state and nothing else. A drift check runs what was
-merged, and may read how things are configured. A deployment may change what this program makes, by name. It is given no object
-of a backup, can delete no bucket and no key, and cannot change a pipeline's role, its own included. But who may write bucket
-policies and the roles of the pods can give himself more: it is the reviewers of the environment who stand between.
+A preview runs the code of a pull request, so it may read this stack's state and the traffic flag, and nothing else. A drift
+check runs merged code, and may read how things are configured. A deployment may change what this program makes, by name. It may
+read no data of a backup, delete no bucket and no key, and change no pipeline's role, not even its own. But whoever may write
+bucket policies and the pods' roles can give himself more rights: only the reviewers of the GitHub environment prevent that.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from settings.parts import PARTS
 from settings.topology import Purpose
 
 ISSUER = "token.actions.githubusercontent.com"
-"""Who vouches for a workflow."""
+"""The OIDC issuer that vouches for GitHub's workflows."""
 
 AUDIENCE = "sts.amazonaws.com"
 
 Pipeline = Literal["preview", "drift", "deploy"]
 PIPELINES: tuple[Pipeline, ...] = ("preview", "drift", "deploy")
 
-# What the provider reads to compare a bucket with what it should be; `s3:GetBucket*` is its configuration, never an object.
+# The AWS provider reads this to compare a bucket with what it should be; `s3:GetBucket*` is configuration, never an object.
 _READ_BUCKET = [
     "s3:GetAccelerateConfiguration",
     "s3:GetBucket*",
@@ -130,13 +130,13 @@ class Scope:
     """The names whose records this program writes."""
 
     cluster: str | None
-    """The EKS cluster's name; None where it is self-managed, and AWS knows nothing of it."""
+    """The EKS cluster's name; None for a self-managed cluster, which AWS does not know."""
 
     node_role: str | None = None
     """The nodes' role, where the policies of the pods are attached to it (identity: instance-profile)."""
 
-    given_roles: Sequence[str] = ()
-    """ARNs of roles of the person's own, which pods get by an association of this program."""
+    existing_roles: Sequence[str] = ()
+    """ARNs of roles that this program did not make, and that its Pod Identity associations give to pods."""
 
     static_users: bool = False
     """Whether the policies of the pods are attached to users (identity: static)."""
@@ -149,17 +149,17 @@ class Scope:
 
 
 def role_name(pipeline: Pipeline, names: Names) -> str:
-    """IAM is global, so the region is in the name."""
+    """Name of a pipeline's role. IAM is global, so the name has the region in it."""
     return f"{names.topology.organization}-{pipeline}-{names.region}"
 
 
 def provider_arn(names: Names) -> str:
-    """The account's one identity provider for GitHub, whoever made it."""
+    """ARN of the account's one identity provider for GitHub, whoever made it."""
     return iam_arn(names, "oidc-provider", ISSUER)
 
 
 def subjects(pipeline: Pipeline, delivery: DeliverySettings) -> list[str]:
-    """The workflows that may take the role, as GitHub names them in the token's `sub`, exactly and without a wildcard."""
+    """The workflows that may assume the role, as GitHub names them in the token's claim `sub`: exactly, without a wildcard."""
     repository = f"repo:{delivery.repository}"
     match pipeline:
         case "preview":
@@ -172,19 +172,19 @@ def subjects(pipeline: Pipeline, delivery: DeliverySettings) -> list[str]:
 
 
 def trust(pipeline: Pipeline, scope: Scope) -> Document:
-    """Who may take the role."""
+    """The role's trust policy: which workflows may assume it."""
     claims = {f"{ISSUER}:aud": AUDIENCE, f"{ISSUER}:sub": subjects(pipeline, scope.delivery)}
     return trust_policy({"Federated": provider_arn(scope.names)}, ["sts:AssumeRoleWithWebIdentity"], {"StringEquals": claims})
 
 
 def reads_name(names: Names) -> str:
-    """Of the policy with which a deployment reads what a drift check reads."""
+    """Name of the policy by which a deployment may read what a drift check reads."""
     return f"{role_name('deploy', names)}-reads"
 
 
 def permissions(pipeline: Pipeline, scope: Scope) -> Document:
-    """What the role's own policy allows. A deployment is allowed what a drift check is, too, by a policy beside it: IAM counts
-    10,240 characters within a role, and both together can be more."""
+    """What the role's own policy allows. A second policy allows a deployment what a drift check may do: IAM takes 10,240
+    characters within a role, and both together can be more."""
     match pipeline:
         case "preview":
             return document(*_read_state(scope))
@@ -195,12 +195,12 @@ def permissions(pipeline: Pipeline, scope: Scope) -> Document:
 
 
 def _read_state(scope: Scope) -> list[Statement]:
-    """The stack's state; and the traffic flag, by which a primary knows whether it may still serve."""
-    state, flag = scope.delivery.state_bucket, scope.names.flag_bucket
+    """Reading the stack's state, and the traffic flag, which tells a primary whether it may still serve."""
+    state_bucket, flag_bucket = scope.delivery.state_bucket, scope.names.flag_bucket
     statements = [
-        # Of the flag's bucket too: without it S3 does not tell a flag that is missing from one that may not be read.
-        allow("ListState", ["s3:ListBucket"], bucket_arn(state), bucket_arn(flag)),
-        allow("ReadState", ["s3:GetObject"], objects_arn(state), objects_arn(flag, FLAG_KEY)),
+        # The flag's bucket must be listed too: without that right S3 answers alike for a missing flag and a forbidden one.
+        allow("ListState", ["s3:ListBucket"], bucket_arn(state_bucket), bucket_arn(flag_bucket)),
+        allow("ReadState", ["s3:GetObject"], objects_arn(state_bucket), objects_arn(flag_bucket, FLAG_KEY)),
     ]
     if scope.delivery.state_key_arn:
         statements.append(allow("DecryptState", ["kms:Decrypt"], scope.delivery.state_key_arn))
@@ -208,7 +208,7 @@ def _read_state(scope: Scope) -> list[Statement]:
 
 
 def _write_state(scope: Scope) -> list[Statement]:
-    """The state is written, and its lock taken and let go."""
+    """Writing the state, and taking and releasing its lock."""
     statements = [allow("WriteState", ["s3:PutObject", "s3:DeleteObject"], objects_arn(scope.delivery.state_bucket))]
     if scope.delivery.state_key_arn:
         statements.append(allow("EncryptState", ["kms:Encrypt", "kms:GenerateDataKey"], scope.delivery.state_key_arn))
@@ -220,12 +220,12 @@ def _iam(scope: Scope, kind: Literal["role", "policy", "user"], *names: str) -> 
 
 
 def _principals(scope: Scope) -> list[str]:
-    """Of the pods: each has a policy of the same name."""
+    """Names of the pods' roles or users, one for each part; the policy of each has the same name."""
     return [scope.names.principal(part) for part in PARTS]
 
 
-def _bearers(scope: Scope) -> list[str]:
-    """To whom those policies are attached, in every form of identity, so that one may be changed into another."""
+def _attachment_targets(scope: Scope) -> list[str]:
+    """ARNs of what those policies may be attached to: the pods' roles and, if the settings say so, the nodes' role or users."""
     nodes = [scope.node_role] if scope.node_role else []
     users = _iam(scope, "user", *_principals(scope)) if scope.static_users else []
     return [*_iam(scope, "role", *_principals(scope), *nodes), *users]
@@ -238,8 +238,8 @@ def _eks(scope: Scope) -> list[str]:
 
 
 def _read(scope: Scope) -> list[Statement]:
-    """How everything that this program makes is configured; no content of a bucket but the flag."""
-    key, the_backups = keys_arn(scope.names, scope.names.region), by_alias(scope.names)
+    """Reading how everything that this program makes is configured. Of the buckets' content it may read the flag alone."""
+    any_key, of_backups = keys_arn(scope.names, scope.names.region), by_alias(scope.names)
     zone = f"arn:aws:route53:::hostedzone/{scope.zone_id}"
     pipelines = [role_name(pipeline, scope.names) for pipeline in PIPELINES]
     nodes = [scope.node_role] if scope.node_role else []
@@ -250,7 +250,7 @@ def _read(scope: Scope) -> list[Statement]:
         allow("ReadRoles", _READ_ROLE, *_iam(scope, "role", *roles)),
         allow("ReadPolicies", _READ_POLICY, *_iam(scope, "policy", *_principals(scope), reads_name(scope.names))),
         allow("ReadProvider", ["iam:GetOpenIDConnectProvider"], provider_arn(scope.names)),
-        allow("ReadKey", _READ_KEY, key, condition=the_backups),
+        allow("ReadKey", _READ_KEY, any_key, condition=of_backups),
         allow("ListAliases", ["kms:ListAliases"], "*"),
         allow("ReadRecords", ["route53:GetHostedZone", "route53:ListResourceRecordSets", "route53:ListTagsForResource"], zone),
         allow("ReadHealthChecks", ["route53:GetHealthCheck", "route53:ListTagsForResource"], "arn:aws:route53:::healthcheck/*"),
@@ -264,31 +264,31 @@ def _read(scope: Scope) -> list[Statement]:
 
 
 def _change(scope: Scope) -> list[Statement]:
-    """What `pulumi up` does. Buckets, keys and the identity provider that exist are never deleted, and a key is never made:
-    the first deployment of a stack, from a laptop, has made it."""
+    """Changing what `pulumi up` changes. It may delete no bucket, key or identity provider, and make no key: the first deployment
+    of a stack, from a laptop, has made it."""
     names = scope.names
-    key, the_backups = keys_arn(scope.names, scope.names.region), by_alias(scope.names)
+    any_key, of_backups = keys_arn(scope.names, scope.names.region), by_alias(scope.names)
     own_roles = _iam(scope, "role", *_principals(scope), names.replication_role)
     policies = _iam(scope, "policy", *_principals(scope))
     kinds = ("Role", "User") if scope.static_users else ("Role",)
     archives = [names.bucket("database"), *([names.peer_bucket("database")] if names.role == "secondary" else [])]
     statements = [
         allow("ChangeBuckets", _CHANGE_BUCKET, *scope.bucket_arns()),
-        # Whether a standby can be made of an archive, and how far behind one is: labels and listings, no data.
+        # The program asks whether a standby can be made from an archive, and how far one is behind: labels and lists, no data.
         allow("ListArchives", ["s3:ListBucket"], *(bucket_arn(bucket) for bucket in archives)),
         allow("ReadLabels", ["s3:GetObject"], *(objects_arn(bucket, f"{ARCHIVE_PREFIX}/*/backup.info") for bucket in archives)),
         allow(
             "DecryptLabels",
             ["kms:Decrypt"],
             *(keys_arn(names, region) for region in (names.region, names.peer_region)),
-            condition={"StringLike": {"kms:ViaService": "s3.*.amazonaws.com"}, **the_backups},
+            condition={"StringLike": {"kms:ViaService": "s3.*.amazonaws.com"}, **of_backups},
         ),
         allow("ChangeRoles", _CHANGE_ROLE, *own_roles),
         allow(
             "PassRoles",
             ["iam:PassRole"],
             *own_roles,
-            *scope.given_roles,
+            *scope.existing_roles,
             condition={"StringEquals": {"iam:PassedToService": ["s3.amazonaws.com", "pods.eks.amazonaws.com"]}},
         ),
         allow("ChangeReplication", ["iam:DeleteRolePolicy", "iam:PutRolePolicy"], own_roles[-1]),
@@ -296,10 +296,10 @@ def _change(scope: Scope) -> list[Statement]:
         allow(
             "AttachPolicies",
             [f"iam:{verb}{kind}Policy" for verb in ("Attach", "Detach") for kind in kinds],
-            *_bearers(scope),
+            *_attachment_targets(scope),
             condition={"ArnEquals": {"iam:PolicyARN": policies}},
         ),
-        allow("ChangeKey", _CHANGE_KEY, key, condition=the_backups),
+        allow("ChangeKey", _CHANGE_KEY, any_key, condition=of_backups),
         allow(
             "ChangeRecords",
             ["route53:ChangeResourceRecordSets"],
@@ -309,7 +309,7 @@ def _change(scope: Scope) -> list[Statement]:
             },
         ),
         allow("WaitForRecords", ["route53:GetChange"], "arn:aws:route53:::change/*"),
-        # The secondary's too, in dns.mode both-regions. Route 53 gives each check a random id.
+        # In dns.mode both-regions the secondary has health checks too. Route 53 gives each a random id, which no ARN can name.
         allow("CreateHealthCheck", ["route53:CreateHealthCheck"], "*"),
         allow(
             "ChangeHealthChecks",

@@ -1,7 +1,7 @@
-"""Who the pods are to AWS: a policy for each part, and the role, user or nodes that have it.
+"""Who the pods are to AWS: a policy for each part, and the role, user or nodes that it is attached to.
 
-IAM's control plane is in us-east-1, which may be the region that is dead: everything here is made long before a failover,
-depends on nothing that a failover changes, and is told to others as text that they could have computed themselves.
+IAM's control plane is in us-east-1, which may be the region that is down. So everything here is made long before a failover and
+depends on nothing that a failover changes. Other components get role ARNs as text that is computed from names.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from settings.parts import Part
 class IdentityArgs:
     """What this stack runs, and what its pods have to be told.
 
-    `parts` are those that this stack runs, `accounts` those that the pods of each part run under. `reads_peer_archive`: a
-    database follows the archive in the other region's bucket. `taking_over` tells whether this run makes the region serve:
+    `parts` are the parts that this stack runs, `accounts` the service accounts of each part's pods. `reads_peer_archive` says
+    that a database follows the archive in the peer's bucket. `taking_over` tells whether this run makes the region serve:
     whoever is on call then has no use for advice by day.
     """
 
@@ -52,12 +52,12 @@ class IdentityArgs:
 class Identity(pulumi.ComponentResource):
     """What AWS lets this region's backup writers do, and how their pods prove who they are.
 
-    For Velero, the databases and the etcd backup, each with permissions of its own. A role of the person's own, where the
-    cluster names one, takes the place of the one made here, with whatever permissions it has. Nothing depends on `active`.
+    For Velero, the databases and the etcd backup, each with permissions of its own. Where the cluster's settings name an
+    existing role, the part uses that role with its permissions, and none is made here. Nothing here depends on `active`.
     """
 
     access: dict[Part, Access]
-    """Of each part in use: what its objects say, and what must be there before its pods start."""
+    """For each part in use: what its Kubernetes objects say, and what must exist before its pods start."""
 
     def __init__(self, name: str, args: IdentityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dr:iam:Identity", name, None, opts)
@@ -71,14 +71,14 @@ class Identity(pulumi.ComponentResource):
                 self,
             )
         agent = self._agent()
-        self.access = {part: self._admit(part, agent) for part in args.parts}
+        self.access = {part: self._access_of(part, agent) for part in args.parts}
         self.register_outputs({})
 
     def _child(self, **options: Any) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self, **options)
 
     def _agent(self) -> list[pulumi.Resource]:
-        """What hands credentials out to pods, on every node."""
+        """The EKS add-on that hands credentials to pods on every node; nothing where it is not needed or there already."""
         if self._args.mode != "pod-identity" or not self._args.cluster.pod_identity_agent:
             return []
         agent = aws.eks.Addon(
@@ -89,28 +89,28 @@ class Identity(pulumi.ComponentResource):
         )
         return [agent]
 
-    def _admit(self, part: Part, agent: Sequence[pulumi.Resource]) -> Access:
+    def _access_of(self, part: Part, agent: Sequence[pulumi.Resource]) -> Access:
         args = self._args
-        own = args.cluster.role_arn(part)
-        given = [] if own else self._grant(part)
+        existing_role = args.cluster.role_arn(part)
+        role = existing_role or args.names.principal_arn(part)
+        grant = [] if existing_role else self._grant(part)
         match args.mode:
             case "irsa":
-                return Access(role_arn=own or args.names.principal_arn(part), ready=given)
+                return Access(role_arn=role, ready=grant)
             case "pod-identity":
-                role = own or args.names.principal_arn(part)
-                return Access(ready=[*agent, *given, *self._associate(part, role, given)])
+                return Access(ready=[*agent, *grant, *self._associate(part, role, grant)])
             case "static":
-                return Access(key=args.static_credentials.of(part), ready=given)
+                return Access(key=args.static_credentials.of(part), ready=grant)
             case "instance-profile":
-                return Access(ready=given)
+                return Access(ready=grant)
 
     def _grant(self, part: Part) -> list[pulumi.Resource]:
-        """The policy, and its attachment to whoever acts for the part."""
+        """The part's policy, and its attachment to the role, user or nodes that act for the part."""
         name, args = f"{self._stem}-{part}", self._args
         principal = args.names.principal(part)
         policy = aws.iam.Policy(f"{name}-policy", name=principal, policy=text(self._policy(part)), opts=self._child())
         if args.mode == "static":
-            # The person's own user: a key made here would be in the state.
+            # Somebody else makes the user and its key: a key that is made here would be in Pulumi's state.
             return [
                 policy,
                 aws.iam.UserPolicyAttachment(f"{name}-attachment", user=principal, policy_arn=policy.arn, opts=self._child()),

@@ -1,7 +1,7 @@
-"""What each part may do at AWS, and who may be it: IAM policies as plain data, made from names alone.
+"""What each part may do at AWS, and which pods may act as it: IAM policies as plain data, computed from names alone.
 
-A writer of backups may never delete a version, change a bucket, lift a lock or move the traffic: whoever takes a pod over can
-spoil what is current, and a version brings it back. Nothing here is `*`, and nothing depends on `active`.
+A writer of backups may never delete a version, change a bucket, lift a lock or move the traffic. Whoever takes a pod over can
+spoil what is current, but its earlier versions remain. No statement is for `*`, and nothing depends on `active`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from settings.names import ARCHIVE_PREFIX, Names
 from settings.roles import peer_of
 
 _WRITE = ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
-# DeleteObject leaves a delete marker. What it hides is kept as a version, which only DeleteObjectVersion could remove.
+# DeleteObject adds a delete marker. The version below the marker remains: only DeleteObjectVersion could remove it.
 _DELETE_CURRENT = ["s3:DeleteObject"]
 
 
@@ -26,16 +26,16 @@ class ServiceAccount(NamedTuple):
 
 
 def velero_policy(names: Names) -> Document:
-    """Velero's server and node agents: both prefixes of the region's own bucket.
+    """Velero's server and node agents. In the region's bucket they write its own prefix, and read the replica of the peer's.
 
-    Nothing of EC2: snapshots are taken by the EBS CSI driver with a role of its own, and their data is moved into the bucket.
+    No right in EC2: the EBS CSI driver takes snapshots, with a role of its own, and Velero moves their data into the bucket.
     """
     bucket = names.bucket("velero")
     own, peer = f"{names.velero_prefix(names.role)}/*", f"{names.velero_prefix(peer_of(names.role))}/*"
     return document(
         # S3 applies this condition before answering 404 rather than 403, and a new kopia repository needs that 404.
         allow("List", ["s3:ListBucket"], bucket_arn(bucket), condition={"StringLike": {"s3:prefix": [own, peer]}}),
-        # kopia's repositories are below it too, and both delete what has expired.
+        # kopia's repositories are below this prefix too. Velero and kopia both delete what has expired.
         allow("Own", ["s3:GetObject", *_WRITE, *_DELETE_CURRENT], objects_arn(bucket, own)),
         allow("ReadPeer", ["s3:GetObject"], objects_arn(bucket, peer)),
         # A restore writes its log and results next to the backup it restores, in a read-only location too.
@@ -45,16 +45,16 @@ def velero_policy(names: Names) -> Document:
 
 
 def database_policy(names: Names, *, reads_peer: bool) -> Document:
-    """Barman in every instance: all archives of the region's own bucket, of which it writes its own region's; with `reads_peer`
-    it fetches from the peer's bucket too.
+    """Barman in every instance. It reads all archives in the region's own bucket and writes its own region's archives alone. With
+    `reads_peer` it reads those in the peer's bucket too.
 
     No s3:GetObjectRetention, on purpose: Barman would see the locks, and give up instead of hiding what has expired.
     """
     own, peer = names.bucket("database"), names.peer_bucket("database")
-    # Every server name has the role of its region in it: the replica of the peer's archive is below the same prefix.
+    # The replica of the peer's archive is below the same prefix, so the pattern asks for this region's role in the server name.
     written = objects_arn(own, f"{ARCHIVE_PREFIX}/*-{names.role}-g*/*")
     statements = [
-        # No condition on the prefix: Barman begins with HeadBucket, which has none, and nothing else is in this bucket.
+        # No condition on the prefix: Barman begins with HeadBucket, which names no prefix, and this bucket holds nothing else.
         allow("List", ["s3:ListBucket"], bucket_arn(own)),
         allow("Read", ["s3:GetObject"], objects_arn(own, f"{ARCHIVE_PREFIX}/*")),
         allow("Own", [*_WRITE, *_DELETE_CURRENT], written),
@@ -70,21 +70,21 @@ def database_policy(names: Names, *, reads_peer: bool) -> Document:
 
 
 def etcd_policy(names: Names) -> Document:
-    """The etcd backup: writes its own snapshots and checks what arrived. It deletes nothing, and lists nothing."""
+    """The etcd backup. It writes its own snapshots and checks what arrived; it may neither delete nor list."""
     return document(
-        # GetObject is what HeadObject asks for; Decrypt what S3 needs to put parts together, and to tell a checksum.
+        # HeadObject takes the right GetObject. S3 takes Decrypt to put the parts of an upload together and to return a checksum.
         allow("Own", ["s3:GetObject", *_WRITE], objects_arn(names.bucket("etcd"), f"{names.etcd_prefix}/*")),
         use_key("Key", ["kms:Decrypt", "kms:GenerateDataKey"], names, names.region),
     )
 
 
 def pod_identity_trust(names: Names, cluster: str, accounts: Sequence[ServiceAccount]) -> Document:
-    """Pods of `accounts` in the EKS cluster called `cluster`, by the session tags that EKS sets: without them every
-    association in the account could take the role. The cluster's ARN holds account and region."""
+    """Trusts pods of `accounts` in the EKS cluster called `cluster`. EKS sets the session tags that the policy asks for; without
+    them every association in the account could assume the role. The cluster's ARN holds account and region."""
     tags = {
         "eks-cluster-arn": f"arn:aws:eks:{names.region}:{names.topology.account_id}:cluster/{cluster}",
-        "kubernetes-namespace": _several(namespace for namespace, _ in accounts),
-        "kubernetes-service-account": _several(account for _, account in accounts),
+        "kubernetes-namespace": _distinct(namespace for namespace, _ in accounts),
+        "kubernetes-service-account": _distinct(account for _, account in accounts),
     }
     return trust(
         {"Service": "pods.eks.amazonaws.com"},
@@ -94,14 +94,15 @@ def pod_identity_trust(names: Names, cluster: str, accounts: Sequence[ServiceAcc
 
 
 def irsa_trust(names: Names, issuer: str, accounts: Sequence[ServiceAccount]) -> Document:
-    """Pods of `accounts` in the cluster whose OIDC issuer is `issuer`, without https://; IAM must know it as a provider."""
+    """Trusts pods of `accounts` in the cluster whose OIDC issuer is `issuer`, without https://. IAM must know the issuer as an
+    identity provider."""
     claims = {
         f"{issuer}:aud": "sts.amazonaws.com",
-        f"{issuer}:sub": _several(f"system:serviceaccount:{namespace}:{account}" for namespace, account in accounts),
+        f"{issuer}:sub": _distinct(f"system:serviceaccount:{namespace}:{account}" for namespace, account in accounts),
     }
     provider = iam_arn(names, "oidc-provider", issuer)
     return trust({"Federated": provider}, ["sts:AssumeRoleWithWebIdentity"], {"StringEquals": claims})
 
 
-def _several(values: Iterable[str]) -> list[str]:
+def _distinct(values: Iterable[str]) -> list[str]:
     return sorted(set(values))

@@ -1,4 +1,4 @@
-"""The one vocabulary of IAM policies, for roles, users, buckets and trust: statements, documents and ARNs as plain data."""
+"""The vocabulary of all IAM policies, for roles, users, buckets and trust: statements, documents and ARNs as plain data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def allow(
     principal: Mapping[str, str] | Literal["*"] | None = None,
     condition: Mapping[str, Any] | None = None,
 ) -> Statement:
-    """Actions that are allowed on resources; `principal` in the policy of a bucket alone."""
+    """A statement that allows `actions` on `resources`. Only the policy of a bucket names a `principal`."""
     return _statement(sid, "Allow", actions, resources, principal, condition)
 
 
@@ -30,12 +30,12 @@ def deny(
     principal: Mapping[str, str] | Literal["*"] | None = None,
     condition: Mapping[str, Any] | None = None,
 ) -> Statement:
-    """Actions that are refused, whatever else allows them."""
+    """A statement that refuses `actions` on `resources`, whatever else allows them."""
     return _statement(sid, "Deny", actions, resources, principal, condition)
 
 
 def trust(principal: Mapping[str, str], actions: Sequence[str], condition: Mapping[str, Any] | None = None) -> Document:
-    """A role's trust policy: who may take the role. It names no resource, for it is about the role that it belongs to."""
+    """A role's trust policy: who may assume the role. It names no resource, because it belongs to the role."""
     return document(_statement("Trust", "Allow", actions, (), principal, condition))
 
 
@@ -44,7 +44,7 @@ def document(*statements: Statement) -> Document:
 
 
 def text(policy: Document) -> str:
-    """A policy as AWS takes it."""
+    """A policy as JSON, the form that AWS takes."""
     return json.dumps(policy)
 
 
@@ -53,7 +53,7 @@ def bucket_arn(bucket: str) -> str:
 
 
 def objects_arn(bucket: str, keys: str = "*") -> str:
-    """Objects of a bucket; `keys` is a key, or a pattern of keys with `*`."""
+    """ARN of objects in a bucket; `keys` is a key, or a pattern of keys with `*`."""
     return f"{bucket_arn(bucket)}/{keys}"
 
 
@@ -62,17 +62,17 @@ def iam_arn(names: Names, kind: Literal["role", "policy", "user", "oidc-provider
 
 
 def keys_arn(names: Names, region: str) -> str:
-    """Every key of the account in a region. Nobody knows a key's id beforehand, so `by_alias` says which of them is meant."""
+    """ARN of every KMS key of the account in a region. A key's id is not known beforehand: `by_alias` says which key is meant."""
     return f"arn:aws:kms:{region}:{names.topology.account_id}:key/*"
 
 
 def by_alias(names: Names) -> dict[str, Any]:
-    """The condition that only the backups' key fulfils, in either region: both know its alias without asking."""
+    """The condition that only the backups' key fulfils, in either region: its alias is the same in both and known beforehand."""
     return {"ForAnyValue:StringEquals": {"kms:ResourceAliases": names.key_alias}}
 
 
 def use_key(sid: str, actions: Sequence[str], names: Names, region: str) -> Statement:
-    """The backups' key in `region`, through S3 alone."""
+    """A statement that allows `actions` on the backups' key in `region`, through S3 alone."""
     through_s3 = {"StringEquals": {"kms:ViaService": f"s3.{region}.amazonaws.com"}}
     return allow(sid, actions, keys_arn(names, region), condition={**through_s3, **by_alias(names)})
 

@@ -1,4 +1,4 @@
-"""The namespace of the program's own Jobs in a cluster, and the account that they run under."""
+"""The namespace of the program's own Jobs, and the service account that they run under."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _RULES = [
     {"apiGroups": ["apps"], "resources": ["deployments/scale", "statefulsets/scale"], "verbs": ["get", "patch", "update"]},
     {"apiGroups": [""], "resources": ["services/proxy"], "verbs": ["get"]},
 ]
-_ASKED_FOR = (("patch", "deployments.apps", "scale"), ("patch", "statefulsets.apps", "scale"), ("get", "services", "proxy"))
-"""Verb, kind and subresource of the rights that a failover uses."""
+_NEEDED_RIGHTS = (("patch", "deployments.apps", "scale"), ("patch", "statefulsets.apps", "scale"), ("get", "services", "proxy"))
+"""The rights that a failover uses, each as verb, kind and subresource."""
 
 _READY_SECONDS = 300
 
 
 class JobRunner(pulumi.ComponentResource):
-    """The namespace and the account of the program's own Jobs. The account may scale workloads and ask Services, and no more.
+    """The namespace and the account of the program's own Jobs. The account may scale workloads and call Services, and no more.
 
-    A failover's Jobs need both, so they are made long before one, the same in either role. Each change of image or rights runs a
+    A failover's Jobs need both, so both are made long before one, in both regions alike. Each change of image or rights runs a
     Job that checks its own permissions, so faults show at deployment: an image that cannot be pulled, or a right that is missing.
     """
 
@@ -51,8 +51,8 @@ class JobRunner(pulumi.ComponentResource):
             opts=child(depends_on=[namespace, role]),
         )
         questions = [
-            kubectl(f"may-{number}", image, "auth", "can-i", verb, kind, f"--subresource={part}", "--all-namespaces")
-            for number, (verb, kind, part) in enumerate(_ASKED_FOR)
+            kubectl(f"may-{number}", image, "auth", "can-i", verb, kind, f"--subresource={subresource}", "--all-namespaces")
+            for number, (verb, kind, subresource) in enumerate(_NEEDED_RIGHTS)
         ]
         job(
             f"{name}-ready",

@@ -1,7 +1,7 @@
-"""Jobs of the program's own: what a failover does inside a cluster.
+"""The program's own Jobs: what a failover does inside a cluster.
 
-Each container runs one command of an official image and no shell: a reviewer reads what it does in the plan, and it works with
-any Deployment or StatefulSet, whoever deployed it.
+Each container runs one command of an official image, without a shell. So a reviewer reads in the plan what it does, and it works
+with any Deployment or StatefulSet, whoever deployed it.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from components.kube.pods import CONTAINER_SECURITY, pod_security
 from settings.names import EXCLUDED_FROM_BACKUP, PROGRAM_NAMESPACE, fitting
 
 ACCOUNT = "job-runner"
-"""The ServiceAccount of the Jobs of kubectl, in the program's namespace."""
+"""The ServiceAccount of the Jobs that run kubectl, in the program's namespace."""
 
 LABELS = {"app.kubernetes.io/part-of": PROGRAM_NAMESPACE, **EXCLUDED_FROM_BACKUP}
 
 _KUBECTL_USER = 65532
 _NAME_LENGTH = 54
-"""Pulumi adds nine characters to a Job's name, and a Pod carries that name in a label, which holds 63."""
+"""Characters that a Job's name may have here. Pulumi adds nine, and a Pod carries the whole name in a label, which holds 63."""
 
 
 def kubectl(name: str, image: str, *args: str) -> dict[str, Any]:
-    """A container that runs one kubectl command. A Job that fails tells this command's error."""
+    """A container that runs one kubectl command. If the command fails, the status of its Pod has its error."""
     return {
         "name": name,
         "image": image,
@@ -40,8 +40,8 @@ def kubectl(name: str, image: str, *args: str) -> dict[str, Any]:
 
 
 def kubectl_job(containers: Sequence[dict[str, Any]], seconds: int) -> dict[str, Any]:
-    """Spec of a Job that runs `containers` one after the other, and that has failed after `seconds`."""
-    *first, last = containers
+    """Spec of a Job that runs `containers` one after the other and fails if they take longer than `seconds`."""
+    *earlier, last = containers
     return {
         "backoffLimit": 5,
         "activeDeadlineSeconds": seconds,
@@ -51,7 +51,7 @@ def kubectl_job(containers: Sequence[dict[str, Any]], seconds: int) -> dict[str,
                 "serviceAccountName": ACCOUNT,
                 "restartPolicy": "Never",
                 "securityContext": pod_security(_KUBECTL_USER),
-                **({"initContainers": first} if first else {}),
+                **({"initContainers": earlier} if earlier else {}),
                 "containers": [last],
             },
         },
@@ -67,11 +67,11 @@ def job(
     after: Sequence[pulumi.Input[str]] = (),
     namespace: str = PROGRAM_NAMESPACE,
 ) -> k8s.batch.v1.Job:
-    """A Job that the engine waits for a little longer than the Job may take. It starts when all of `after` are known.
+    """A Job that may take `seconds`; the engine waits for it 60 s longer. It starts when all outputs `after` are known.
 
-    Pulumi gives it a new name each time: a Job that an interrupted `up` left behind must not stand in the way of the next.
+    Pulumi gives the Job a new name each time, so that one that an interrupted `up` left behind does not block the next.
     """
-    # Without it a failed Job would stay what it is: with it the next `up` replaces the Job and tries again.
+    # With `replaceUnready` the next `up` replaces a failed Job, and so tries again. Without it the failed Job would stay.
     annotations: dict[str, pulumi.Input[str]] = {"pulumi.com/replaceUnready": "true", **after_annotation(after)}
     timeout = f"{seconds + 60}s"
     return k8s.batch.v1.Job(

@@ -1,4 +1,4 @@
-"""Custom Kubernetes objects whose status the program reads, and what they wait for."""
+"""Custom Kubernetes objects whose status the program reads, and the annotations that make objects wait."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pulumi
 
 
 class ObjectWithStatus(pulumi.CustomResource):
-    """A custom object with its status as an output, which the SDK's generic CustomResource does not have."""
+    """A custom object whose status is an output. The SDK's generic CustomResource has no such output."""
 
     metadata: pulumi.Output[dict[str, Any]]
     status: pulumi.Output[dict[str, Any]]
@@ -31,16 +31,16 @@ class ObjectWithStatus(pulumi.CustomResource):
 def until_phase(phases: Iterable[str]) -> dict[str, str]:
     """The annotation that makes the engine wait until the object's status has one of `phases`.
 
-    Name every phase in which the object ends, the bad ones too: a wait for the good one alone hides a failure until its timeout.
+    Name every phase in which the object ends, the failures too: a wait for success alone hides a failure until the timeout.
     """
-    ended = " || ".join(f"@ == '{phase}'" for phase in phases)
-    return {"pulumi.com/waitFor": f"jsonpath={{.status[?{ended}]}}"}
+    any_phase = " || ".join(f"@ == '{phase}'" for phase in phases)
+    return {"pulumi.com/waitFor": f"jsonpath={{.status[?{any_phase}]}}"}
 
 
 def after(outputs: Sequence[pulumi.Input[str]]) -> dict[str, pulumi.Input[str]]:
-    """The annotation that makes an object wait for all of `outputs`, and fail with any of them. No annotation if there are none.
+    """The annotation that makes an object wait for all of `outputs`, and fail if one of them fails. Empty if there are none.
 
-    Not `depends_on`: an output may fail by what it says of a resource that was made without an error.
+    `depends_on` would not do: an output can fail because of a status, although the engine made the resource without an error.
     """
     if not outputs:
         return {}

@@ -1,4 +1,4 @@
-"""The security context of the program's own Pods: what Pod Security admission at its level `restricted` asks for."""
+"""The security contexts of the program's own Pods, as Pod Security admission demands them at its level `restricted`."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ CONTAINER_SECURITY: dict[str, Any] = {"allowPrivilegeEscalation": False, "capabi
 
 
 def pod_security(user: int) -> dict[str, Any]:
-    """The Pod's own part; `user` is the user id that the image's program runs as."""
+    """The Pod's security context; `user` is the id of the user that the image's program runs as."""
     return {"runAsNonRoot": True, "runAsUser": user, "seccompProfile": {"type": "RuntimeDefault"}}

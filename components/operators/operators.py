@@ -1,12 +1,13 @@
-"""CloudNativePG, its Barman Cloud plugin and cert-manager on one cluster, for those that do not have them already.
+"""CloudNativePG, its Barman Cloud plugin and cert-manager, for a cluster that does not have them already.
 
-By their charts, from archives on disk that charts/charts.lock pins: no chart repository is asked for anything, in no `up`.
+They are installed by their charts, from archives on disk that charts/charts.lock pins. No `up` asks a chart repository.
 
-CustomResourceDefinitions are left to the charts. All three have them among their templates, so that an upgrade of the release
-upgrades them (what lies in a chart's directory `crds` Helm installs once and never again), and mark them as what stays when the
-release goes: to delete one would be to delete every database of the cluster. Each release is retained besides, so that no
-command of Pulumi's uninstalls it. A copy of the definitions in here would be a second owner to fall behind the operator.
-Contract tests hold the pinned charts to it, and show on a real API server that Helm does keep what is marked.
+The charts own the CustomResourceDefinitions. All three have them among their templates, so that an upgrade of the release
+upgrades them; Helm installs what lies in a chart's directory `crds` once and never again. The charts also mark them to stay when
+the release goes, because deleting one deletes every object of its kind, each database of the cluster too. Each release is
+retained besides, so that no Pulumi command uninstalls it. A copy of the definitions in this program would be a second owner, and
+would fall behind the operator. Contract tests check this of the pinned charts, and show on a real API server that Helm keeps what
+is marked.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ from settings.images import Images
 from settings.model import OperatorsSettings
 
 CNPG_NAMESPACE = "cnpg-system"
-"""Of the operator and of the plugin: the operator finds plugins in its own namespace alone."""
+"""The namespace of the operator and of its plugin: the operator finds plugins in its own namespace only."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Installation:
-    """One chart that is installed. Only `planned` makes one, so its archive was checked. `chart` is the release's name too."""
+    """One chart to install. Only `planned` makes one, and it checks the archive. `chart` is the release's name too."""
 
     chart: str
     archive: Path
-    """Relative to the project: it is in the state, and a checkout elsewhere must change nothing."""
+    """Path relative to the project. It is stored in the state, and a checkout in another directory must change nothing."""
 
     namespace: str
     makes_namespace: bool
@@ -58,8 +59,8 @@ class _Chart:
 
 
 def _image(key: str, image: str) -> dict[str, str]:
-    """The image `k8s-dr:images.<key>` as charts want it. The tag may carry a digest, as in `1.30.0@sha256:…`. Raises ValueError
-    if it has no tag, for the chart would put in its own."""
+    """The image `k8s-dr:images.<key>` in the parts that charts ask for. The tag may carry a digest, as in `1.30.0@sha256:…`.
+    Raises ValueError for an image without a tag, because the chart would put in its own."""
     path, _, digest = image.partition("@")
     repository, _, tag = path.rpartition(":")
     if not repository or "/" in tag:
@@ -74,12 +75,12 @@ def _image(key: str, image: str) -> dict[str, str]:
 
 
 def _cert_manager(_: Images) -> dict[str, Any]:
-    """The one chart that has to be told about its CRDs. Images are its own."""
+    """Values of cert-manager: this chart keeps its CRDs only if it is told to. Its images are its own."""
     return {"crds": {"enabled": True, "keep": True}}
 
 
 def _cloudnative_pg(images: Images) -> dict[str, Any]:
-    """The operator puts its own image into every instance, too."""
+    """Values of CloudNativePG. The operator also puts its own image into every database instance."""
     image = _image("cloudnativePg", images.cloudnative_pg)
     return {
         "crds": {"create": True},
@@ -88,7 +89,7 @@ def _cloudnative_pg(images: Images) -> dict[str, Any]:
 
 
 def _barman_cloud(images: Images) -> dict[str, Any]:
-    """Both images are newer than what the chart says; charts/charts.lock tells why."""
+    """Values of the Barman Cloud plugin. Both images are newer than the chart's; charts/charts.lock says why."""
     return {
         "crds": {"create": True},
         "image": _image("barmanCloudPlugin", images.barman_cloud_plugin),
@@ -111,7 +112,7 @@ _CHARTS = (
         namespace=CNPG_NAMESPACE,
         values=_cloudnative_pg,
     ),
-    # After both: cert-manager issues its certificates. The namespace is the operator's, or of whoever installed that.
+    # The plugin comes last: cert-manager issues its certificates, and the operator, or whoever installed it, made the namespace.
     _Chart(
         key="barmanCloud",
         wanted=lambda settings: settings.barman_cloud,
@@ -124,10 +125,10 @@ _CHARTS = (
 
 
 def planned(settings: OperatorsSettings, images: Images, charts: Path = Path("charts")) -> list[Installation]:
-    """What is to be installed, from the archives in `charts`, in order. Raises pulumi.RunError where it cannot be.
+    """The charts to install, in order, from the archives in the directory `charts`. Raises pulumi.RunError if one cannot be.
 
-    An archive that is missing or not the pinned one, or an image without a tag, so ends the program before anything is
-    registered: the provider would say so too, of one chart, after half of the rest.
+    So a missing or wrong archive, or an image without a tag, ends the program before it registers a resource. The provider would
+    name one chart only, after half of the deployment.
     """
     wanted = [chart for chart in _CHARTS if chart.wanted(settings)]
     try:
@@ -155,13 +156,13 @@ def planned(settings: OperatorsSettings, images: Images, charts: Path = Path("ch
 
 
 class Operators(pulumi.ComponentResource):
-    """What databases need of a cluster, each part as the settings say: installed here, or the cluster's own already.
+    """The operators that databases need. The settings say of each whether it is installed here or the cluster has it already.
 
     For both regions alike, long before a failover: no value depends on `active`, so that a failover changes no release.
     """
 
     ready: list[pulumi.Resource]
-    """What databases wait for: the releases of this program, each awaited until it serves."""
+    """What databases wait for: the releases of this program. The engine awaits each until it serves."""
 
     def __init__(self, name: str, args: OperatorsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dr:operators:Operators", name, None, opts)
@@ -178,7 +179,7 @@ class Operators(pulumi.ComponentResource):
         namespace: pulumi.Resource = k8s.core.v1.Namespace(
             f"{self._stem}-{installation.chart}-namespace",
             metadata={"name": installation.namespace},
-            # Not protected: that would refuse to forget it, when a switch goes back to false.
+            # Not protected: the engine would then refuse to drop the namespace from the stack when a switch goes back to false.
             opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
         )
         return namespace
@@ -188,19 +189,19 @@ class Operators(pulumi.ComponentResource):
         release: pulumi.Resource = k8s.helm.v3.Release(
             f"{self._stem}-{installation.chart}",
             name=installation.chart,
-            # With a dot in front it can only be a path, never a chart to look up in a repository.
+            # With a dot in front this can only be a path, never a chart to look up in a repository.
             chart=str(archive) if archive.is_absolute() else f"./{archive.as_posix()}",
             namespace=installation.namespace,
             create_namespace=False,
             values=installation.values,
-            # Awaited, for what comes next calls their webhooks. Not atomic: a roll-back that is interrupted locks the
-            # release, while a failed upgrade is there to be looked at and the next `up` repeats it.
+            # Awaited, because what comes next calls the operator's webhooks. Not atomic: an interrupted roll-back locks the
+            # release, while a failed upgrade can be looked at, and the next `up` repeats it.
             skip_await=False,
             atomic=False,
             timeout=600,
             max_history=3,
-            # Retained: to set a switch to false says that the cluster has the operator, not that it goes from a cluster
-            # with databases.
+            # Retained: a switch that is set to false says that the cluster has the operator already. It must not uninstall
+            # the operator of a cluster with databases.
             opts=pulumi.ResourceOptions(parent=self, depends_on=after, retain_on_delete=True),
         )
         return release

@@ -1,1 +1,1 @@
-"""The backup buckets of one region and what hardens, copies and logs them; and the class of the databases' volumes."""
+"""The backup buckets of one region, their hardening, replication and access logs; and the class of the databases' volumes."""

@@ -16,7 +16,7 @@ from settings.storage import StorageSettings
 from settings.topology import Purpose
 
 PREFIX = "access/"
-"""Below it S3 writes <account>/<region>/<bucket>/<year>/<month>/<day>/…, so that one night of one bucket is one prefix."""
+"""Prefix of all logs. S3 adds <account>/<region>/<bucket>/<year>/<month>/<day>/…, so one night of one bucket is one prefix."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +30,11 @@ class AccessLogsArgs:
 
 
 class AccessLogs(pulumi.ComponentResource):
-    """The bucket of the logs, and what makes S3 write them.
+    """The bucket of the access logs, and what makes S3 write them.
 
-    For whoever has to find out what a stolen key did, and when. Nobody of the program writes or reads here. Never locked, and
-    encrypted by S3's own key: S3 delivers its logs to no other bucket. Not replicated: they are of this region's requests.
+    For whoever has to find out what a stolen key did, and when. No part of the program reads or writes these logs. The bucket is
+    never locked, and is encrypted with S3's own key, because S3 delivers its logs to no other bucket. It is not replicated,
+    because the logs are of this region's requests.
     """
 
     def __init__(self, name: str, args: AccessLogsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -57,9 +58,12 @@ class AccessLogs(pulumi.ComponentResource):
             ],
             opts=child(depends_on=guards),
         )
-        demand = [] if args.plain_http else [tls_only(bucket_name)]
+        tls_rule = [] if args.plain_http else [tls_only(bucket_name)]
         writable = aws.s3.BucketPolicy(
-            f"{name}-policy", bucket=bucket.id, policy=text(document(_delivery(args.names, args.buckets), *demand)), opts=child()
+            f"{name}-policy",
+            bucket=bucket.id,
+            policy=text(document(_delivery(args.names, args.buckets), *tls_rule)),
+            opts=child(),
         )
         for purpose, source in args.buckets.items():
             aws.s3.BucketLogging(
@@ -74,7 +78,7 @@ class AccessLogs(pulumi.ComponentResource):
 
 
 def _delivery(names: Names, purposes: Mapping[Purpose, object]) -> Statement:
-    """S3's own service writes here, for these buckets of this account alone."""
+    """The statement that lets S3's logging service write here, for these buckets of this account alone."""
     return allow(
         "Delivery",
         ["s3:PutObject"],

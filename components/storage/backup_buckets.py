@@ -1,4 +1,4 @@
-"""The backup buckets of one region, hardened, with a key of the region's own and a copy of every object in the other region."""
+"""The backup buckets of one region: hardened, encrypted with the region's own key, and replicated to the peer region."""
 
 from __future__ import annotations
 
@@ -21,28 +21,30 @@ PURPOSES: tuple[Purpose, ...] = ("velero", "etcd", "database")
 
 @dataclass(frozen=True, kw_only=True)
 class BackupBucketsArgs:
-    """`peer_ready` is set once, when the other region's buckets exist, and never touched by a failover: S3's bucket
-    configuration has its control plane in us-east-1, which may be the region that is dead."""
+    """`peer_ready` is set once, when the peer's buckets exist. A failover never touches it: the control plane of S3's bucket
+    configuration is in us-east-1, which may be the region that is dead."""
 
     names: Names
     settings: StorageSettings
     peer_ready: bool
     plain_http: bool = False
-    """The endpoint is an S3-compatible one without TLS: a policy that demands it would lock everybody out."""
+    """The endpoint is an S3-compatible store without TLS: a policy that demands TLS would lock everybody out."""
 
 
 class BackupBuckets(pulumi.ComponentResource):
     """Three buckets of one region: for Velero, etcd snapshots and database archives.
 
-    For the region's own backup writers, and through replication for the other region's restores. Does the same whether
-    its region is active or standby: nothing here depends on `active`. Everything is protected from deletion.
+    For the region's own backup writers and, through replication, for the peer's restores. Nothing here depends on `active`. The
+    buckets and their key are protected from deletion.
     """
 
     buckets: dict[Purpose, aws.s3.Bucket]
     key_arn: pulumi.Output[str]
+    """ARN of the region's KMS key."""
+
     ready: list[pulumi.Resource]
-    """What writers need: buckets that have versions, lock them if they shall and, once the peer is ready, replicate what is
-    written from then on."""
+    """What writers wait for: buckets keep versions, have their Object Lock if the settings want one and, once the peer is ready,
+    replicate what is written from then on."""
 
     def __init__(self, name: str, args: BackupBucketsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dr:storage:BackupBuckets", name, None, opts)
@@ -78,7 +80,7 @@ class BackupBuckets(pulumi.ComponentResource):
         child = partial(pulumi.ResourceOptions, parent=self)
         name, settings = f"{self._stem}-{purpose}", self._args.settings
         bucket_name = self._args.names.bucket(purpose)
-        # Whether it has Object Lock is not said here: said of a bucket that exists, it would replace it.
+        # Object Lock is not an input of the bucket: on a bucket that exists, it would replace the bucket.
         bucket = aws.s3.Bucket(name, bucket=bucket_name, force_destroy=False, opts=child(protect=True))
         parts = guard_bucket(name, bucket, child())
         if not self._args.plain_http:
@@ -106,8 +108,8 @@ class BackupBuckets(pulumi.ComponentResource):
         return bucket, parts
 
     def _lifecycle(self, purpose: Purpose) -> list[dict[str, object]]:
-        """Current versions never expire by age: kopia's packs and WAL files are needed for as long as any backup that refers to
-        them, and only their writers know how long that is. Of etcd's snapshots none needs another."""
+        """The bucket's lifecycle rules. Current versions never expire by age: kopia's packs and WAL files are needed as long as
+        any backup refers to them, and only their writers know how long that is. etcd's snapshots may: none needs another."""
         settings = self._args.settings
         rules = [expire_noncurrent(settings.noncurrent_days)]
         if purpose == "etcd" and settings.etcd_snapshot_days is not None:

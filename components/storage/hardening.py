@@ -1,4 +1,4 @@
-"""What every bucket of the program has, whatever is in it."""
+"""What every bucket of the program has, whatever it holds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from components.iam.statements import Statement, bucket_arn, deny, objects_arn
 
 
 def tls_only(bucket: str) -> Statement:
-    """The statement that refuses every request that is not encrypted on its way."""
+    """The statement that refuses every request without TLS."""
     return deny(
         "TlsOnly",
         ["s3:*"],
@@ -21,7 +21,7 @@ def tls_only(bucket: str) -> Statement:
 
 
 def guard_bucket(name: str, bucket: aws.s3.Bucket, opts: pulumi.ResourceOptions) -> list[pulumi.Resource]:
-    """No public access, no ACLs, versions."""
+    """Makes a bucket block public access, ignore ACLs and keep versions. Returns the resources that do so."""
     return [
         aws.s3.BucketPublicAccessBlock(
             f"{name}-public-access",
@@ -42,8 +42,8 @@ def guard_bucket(name: str, bucket: aws.s3.Bucket, opts: pulumi.ResourceOptions)
 
 
 def expire_noncurrent(days: int) -> dict[str, object]:
-    """The lifecycle rule of every bucket: what was deleted or overwritten can be brought back for `days`, however often it was
-    overwritten since."""
+    """The lifecycle rule of every bucket: a deleted or overwritten version can be brought back for `days`, however often its
+    object was overwritten since."""
     return {
         "id": "noncurrent-versions",
         "status": "Enabled",
@@ -55,6 +55,6 @@ def expire_noncurrent(days: int) -> dict[str, object]:
 
 
 def expire_by_age(identifier: str, prefix: str, days: int) -> dict[str, object]:
-    """A lifecycle rule that deletes objects below `prefix` when they are `days` old. For what nothing else refers to: it asks
-    neither whether there is a newer one nor whether anybody needs it."""
+    """A lifecycle rule that deletes objects below `prefix` when they are `days` old. Use it only for objects that nothing refers
+    to: it asks neither whether there is a newer one nor whether anybody needs it."""
     return {"id": identifier, "status": "Enabled", "filter": {"prefix": prefix}, "expiration": {"days": days}}

@@ -1,4 +1,4 @@
-"""What a region writes, copied to the other region's bucket of the computed name."""
+"""S3 replication of what a region writes, to the peer's buckets, whose names are computed."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _READ_VERSIONS = [
     "s3:GetObjectRetention",
     "s3:GetObjectLegalHold",
 ]
-_MINUTES = {"minutes": 15}
-"""The only threshold that S3 has."""
+_THRESHOLD = {"minutes": 15}
+"""The only threshold that S3 knows."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReplicationArgs:
-    """`ready` is what S3 demands of a bucket before it replicates: versions, and the lock if there is one."""
+    """`ready` is what S3 demands of a bucket before it replicates: versioning, and its Object Lock if there is one."""
 
     names: Names
     settings: StorageSettings
@@ -38,8 +38,8 @@ class ReplicationArgs:
 
 
 def replicate(name: str, args: ReplicationArgs, *, parent: pulumi.Resource) -> list[pulumi.Resource]:
-    """A rule for each bucket, and the role that S3 has for it. S3 does not copy a copy, so two rules in opposite directions make
-    no circle."""
+    """A replication rule for each bucket, and the role by which S3 follows it. Returns the rules. S3 does not copy a copy, so
+    rules in opposite directions make no circle."""
     child = partial(pulumi.ResourceOptions, parent=parent)
     role = aws.iam.Role(
         f"{name}-replication",
@@ -78,24 +78,24 @@ def _rule(args: ReplicationArgs, purpose: Purpose) -> dict[str, Any]:
             "bucket": bucket_arn(names.peer_bucket(purpose)),
             "storage_class": "STANDARD",
             "encryption_configuration": {"replica_kms_key_id": names.peer_key_alias_arn},
-            **_measured(args.settings),
+            **_metrics(args.settings),
         },
     }
 
 
-def _measured(settings: StorageSettings) -> dict[str, Any]:
-    """With time control S3 demands the metrics, and their threshold; without it the metrics alone have none."""
+def _metrics(settings: StorageSettings) -> dict[str, Any]:
+    """The metrics of a rule. With time control S3 demands metrics and their threshold; without it, metrics have no threshold."""
     if settings.replication_time_control:
         return {
-            "replication_time": {"status": "Enabled", "time": _MINUTES},
-            "metrics": {"status": "Enabled", "event_threshold": _MINUTES},
+            "replication_time": {"status": "Enabled", "time": _THRESHOLD},
+            "metrics": {"status": "Enabled", "event_threshold": _THRESHOLD},
         }
     return {"metrics": {"status": "Enabled"}} if settings.replication_metrics else {}
 
 
 def role_policy(names: Names, purposes: Sequence[Purpose], key_arn: str) -> Document:
-    """What S3 needs to read here and to write there, of locked versions too: a version takes its lock along, and for a role that
-    may not see the lock S3 copies nothing from a locked bucket. With bucket keys the encryption context is the bucket's ARN."""
+    """What S3 needs to read here and to write in the peer region. A version takes its lock along: if the role may not read locks,
+    S3 copies nothing from a locked bucket. With bucket keys the encryption context is the bucket's ARN."""
     own, peer = [names.bucket(purpose) for purpose in purposes], [names.peer_bucket(purpose) for purpose in purposes]
     through_s3 = {"StringEquals": {"kms:ViaService": f"s3.{names.region}.amazonaws.com"}}
     return document(

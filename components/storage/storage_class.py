@@ -19,9 +19,9 @@ class StorageClassArgs:
 
 
 class StorageClass(pulumi.ComponentResource):
-    """A StorageClass on encrypted gp3 volumes, for databases in either region, or nothing where the cluster has one already.
+    """A StorageClass of encrypted gp3 volumes, for the databases; nothing where the cluster has one already.
 
-    One name for both regions, so that a database is written alike in both. Nothing here depends on `active`.
+    Its name is the same in both regions, so that a database is configured alike in both. Nothing here depends on `active`.
     """
 
     ready: list[pulumi.Resource]
@@ -32,16 +32,16 @@ class StorageClass(pulumi.ComponentResource):
         self.ready = []
         if args.settings.managed:
             # Retain: after a failover only the old primary's volumes hold the transactions that never reached the archive.
-            # Its database is deleted to be cloned anew, its claims go with it, and whoever wants those transactions must
-            # still find them. The price is to delete released volumes by hand.
-            # None of this can be changed in place, and a replacement would be a moment without the class: protected.
+            # Whoever clones that database anew deletes it, and its volume claims go with it. Whoever wants those transactions
+            # must still find them. The price: released volumes are deleted by hand.
+            # Protected: none of this can be changed in place, and a replacement would be a moment without the class.
             self.ready = [
                 k8s.storage.v1.StorageClass(
                     f"{name}-gp3",
                     metadata={"name": args.settings.name},
                     provisioner="ebs.csi.aws.com",
                     parameters={"type": "gp3", "encrypted": "true", "kmsKeyId": args.key_arn},
-                    # Only where its pod will run: an EBS volume cannot leave its availability zone.
+                    # A volume is made where its Pod will run, because an EBS volume cannot leave its availability zone.
                     volume_binding_mode="WaitForFirstConsumer",
                     allow_volume_expansion=True,
                     reclaim_policy="Retain",

@@ -1,8 +1,8 @@
-"""What the traffic flag says: how it is written, what a health check looks for in it, how it is read, and what is refused.
+"""The content of the traffic flag: how it is written, what a health check looks for in it, how it is read, and what is refused.
 
-The flag is one S3 object that the secondary region owns, and the most critical one of all: its content decides where users go.
-Route 53 only searches it for a text, and the program parses it. This module keeps both of one mind, also about a flag that
-somebody wrote by hand.
+The flag is one S3 object that the secondary region owns. It is the most critical object of all: its content decides where users
+go. Route 53 only searches it for a text, while the program parses it. This module makes both come to the same answer, even for a
+flag that somebody wrote by hand.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from typing import Any
 from settings.roles import ROLES, Role
 
 SEARCHED = '"secondary"'
-"""What Route 53 looks for. Not the key with it: a person may write a space after the colon, and users would stay where they are.
-The value stands in a flag only if the secondary serves; `Flag` allows it nowhere else."""
+"""The text that Route 53 searches for. It is the value without its key: a person may write a space after the colon, and users
+would then stay where they are. A flag has this value only if the secondary serves; `Flag` allows it nowhere else."""
 
 LONGEST = 5120
-"""Bytes of a body that Route 53 searches; what stands behind them it does not see."""
+"""Bytes of a body that Route 53 searches. It does not see what comes after them."""
 
 _HANDOVER = "handover"
 
 
 class FlagInvalidError(Exception):
-    """The flag's content is not a flag; the message says why, and ends where "write it anew" may follow."""
+    """The content is not a valid flag. The message says why, without its subject, as in "is not a JSON object"."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Flag:
-    """The region that serves; and, while the secondary still serves and a planned move back has begun, whom it hands over to.
+    """The region that serves. `handover` is the region that takes its place, once a planned move back has begun.
 
-    Raises ValueError for a handover that is none: only the secondary hands over by the flag, for the flag is its own.
+    Raises ValueError for an impossible handover: only the secondary can hand over by the flag, because it owns the flag.
     """
 
     active: Role
@@ -39,32 +39,32 @@ class Flag:
 
     def __post_init__(self) -> None:
         if self.handover is not None and (self.active, self.handover) != ("secondary", "primary"):
-            raise ValueError(f"a handover from {self.active} to {self.handover} is not told by the flag")
+            raise ValueError(f"the flag cannot tell a handover from {self.active} to {self.handover}")
 
     def content(self) -> str:
-        """The object's content. It names nothing that changes by itself: its age is the object's own Last-Modified."""
-        told = {"active": self.active, **({_HANDOVER: self.handover} if self.handover else {})}
-        return json.dumps(told, separators=(",", ":"))
+        """The object's content. It holds no time, so it changes only with the flag: its age is the object's Last-Modified."""
+        fields = {"active": self.active, **({_HANDOVER: self.handover} if self.handover else {})}
+        return json.dumps(fields, separators=(",", ":"))
 
 
 def moves_users(content: str) -> bool:
-    """Whether a health check finds what it searches, and users are sent to the secondary."""
+    """Whether a health check finds the text that it searches for, so that users are sent to the secondary."""
     return SEARCHED.encode() in content.encode()[:LONGEST]
 
 
 def parse(content: str) -> Flag:
-    """What `content` says. Raises FlagInvalidError with the reason where that is not certain."""
+    """The flag that `content` holds. Raises FlagInvalidError, with the reason, if that is not certain."""
     if len(content.encode()) > LONGEST:
         raise FlagInvalidError(f"is longer than the {LONGEST} bytes that Route 53 searches: {_shown(content)}")
     try:
-        told = json.loads(content, object_pairs_hook=_each_key_once)
+        fields = json.loads(content, object_pairs_hook=_each_key_once)
     except (ValueError, RecursionError) as error:
         raise FlagInvalidError(f"says {_shown(content)}, which is not JSON that can be read ({error})") from None
-    if not isinstance(told, dict):
+    if not isinstance(fields, dict):
         raise FlagInvalidError(f"says {_shown(content)}, which is not a JSON object")
-    if unknown := sorted(told.keys() - {"active", _HANDOVER}):
+    if unknown := sorted(fields.keys() - {"active", _HANDOVER}):
         raise FlagInvalidError(f"has an unknown field {unknown[0]!r}: {_shown(content)}")
-    active, handover = (_role(told, field, content) for field in ("active", _HANDOVER))
+    active, handover = (_role(fields, field, content) for field in ("active", _HANDOVER))
     if active is None:
         raise FlagInvalidError(f'has no "active": {_shown(content)}')
     try:
@@ -72,7 +72,7 @@ def parse(content: str) -> Flag:
     except ValueError as error:
         raise FlagInvalidError(f"says {_shown(content)}, and {error}") from None
     if moves_users(content) != (active == "secondary"):
-        # Written with escapes: the program would stop a primary that users are still sent to.
+        # The value is written with JSON escapes: the program would stop a primary to which users are still sent.
         raise FlagInvalidError(f"says {active} in a form that Route 53's health check does not recognise: {_shown(content)}")
     return flag
 
@@ -84,14 +84,14 @@ def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _role(told: dict[str, Any], field: str, content: str) -> Role | None:
-    value = told.get(field)
-    if field in told and value not in ROLES:
+def _role(fields: dict[str, Any], field: str, content: str) -> Role | None:
+    value = fields.get(field)
+    if field in fields and value not in ROLES:
         raise FlagInvalidError(f"has {field} {value!r}, which is neither primary nor secondary: {_shown(content)}")
     return value
 
 
 def _shown(content: str) -> str:
-    """Enough of a content to recognise it, in one line."""
+    """The beginning of `content` in one line, enough to recognise it."""
     line = " ".join(content.split())
     return repr(line if len(line) <= 80 else f"{line[:77]}…")

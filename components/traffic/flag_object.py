@@ -1,4 +1,4 @@
-"""The traffic flag as an object in S3: the component that writes it, and the reading of it by a primary that wants to serve."""
+"""The traffic flag as an object in S3: the component that writes it, and the function by which a primary reads it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from settings.roles import Duties, Role
 
 
 class FlagUnreadableError(Exception):
-    """Whether the other region has taken over cannot be known; the message says why, and what to do."""
+    """The program cannot know whether the other region has taken over. The message says why, and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +31,11 @@ class TrafficFlagArgs:
 
 
 class TrafficFlag(pulumi.ComponentResource):
-    """What moves the traffic: the last thing a failover does.
+    """Moves the traffic, which is the last thing that a failover does.
 
-    Only the secondary region has one. Modes `standby-takes-over` and `both-regions`: one object that names the active region,
-    rewritten by a failover. Mode `record`: a weighted record for each name that exists while this region is active.
+    Only the secondary region has a flag. In the modes `standby-takes-over` and `both-regions` it is one object that names the
+    active region, and a failover rewrites it. In mode `record` a weighted record for each name takes its place, which exists
+    while this region is active.
     """
 
     def __init__(self, name: str, args: TrafficFlagArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -48,7 +49,7 @@ class TrafficFlag(pulumi.ComponentResource):
                 content=Flag(active=args.duties.flag).content(),
                 content_type="application/json",
                 cache_control="no-store",
-                # No tags: a failover needs the right to put this object, and no other.
+                # No tags, so that a failover needs the right to put this object and no other right.
                 override_provider={"default_tags": {"tags": {}}},
                 opts=child(),
             )
@@ -59,14 +60,15 @@ class TrafficFlag(pulumi.ComponentResource):
 
 
 def read_flag(names: Names, settings: Aws) -> Flag | None:
-    """What the traffic flag says. None where there is none yet, and where its region does not answer, for a dead region must not
-    block this one. Raises FlagUnreadableError where the region answers and the flag still cannot be known.
+    """The traffic flag. None while there is no flag, or if its region does not answer: a dead region must not block this one.
+
+    Raises FlagUnreadableError if the region answers and the flag still cannot be known.
     """
     region = names.topology.regions.secondary
-    patience = botocore.config.Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 1})
+    timeouts = botocore.config.Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 1})
     try:
         session = boto3.session.Session(profile_name=settings.profile, region_name=region)
-        client = session.client("s3", endpoint_url=settings.endpoint, config=patience)
+        client = session.client("s3", endpoint_url=settings.endpoint, config=timeouts)
         content = client.get_object(Bucket=names.flag_bucket, Key=FLAG_KEY)["Body"].read().decode(errors="replace")
     except (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError):
         return None
@@ -96,7 +98,7 @@ def _unreadable(names: Names, error: Exception) -> str:
 
 
 def _invalid(names: Names, content: str, error: FlagInvalidError) -> str:
-    """Where users go by such a flag, and the command that writes it as the program would."""
+    """The message for an invalid flag: where it sends users now, and the command that writes the flag as the program would."""
     role: Role = "secondary" if moves_users(content) else "primary"
     return (
         f"the traffic flag {_address(names)} {error}; by what Route 53 finds in it users are sent to the {role}, "

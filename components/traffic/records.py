@@ -1,12 +1,12 @@
-"""The names users call, and what moves them from one region to the other.
+"""The DNS names that users call, and the health checks that send users to one region or the other.
 
 `standby-takes-over`: the primary's failover record is healthy unless an S3 object that the *secondary* region owns says
-"secondary". Moving the traffic is then one PUT in the region that is alive; nothing asks Route 53's control plane, which
-lives in us-east-1. Each region owns one record for each name, and nobody ever swaps PRIMARY and SECONDARY.
+"secondary". So moving the traffic is one PUT in the region that is alive, and nothing asks Route 53's control plane, which is in
+us-east-1. Each region owns one record for each name, and nobody ever swaps PRIMARY and SECONDARY.
 
-`both-regions`: two weighted records, each healthy while its region answers, and the primary's only until that same object says
-"secondary". A dead region drops out by itself; what a failover does to the traffic is the same PUT, so that the old primary is
-asked no more when it comes back. docs/traffic.md has the truth tables.
+`both-regions`: two weighted records. Each is healthy while its region answers, and the primary's only until the same object says
+"secondary". A dead region drops out by itself. A failover makes the same PUT, so that the old primary gets no users when it comes
+back. docs/traffic.md has the truth tables.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from components.traffic import flag
 from settings.dns import Alias, Dns
 from settings.names import FLAG_KEY, Names
 
-# The addresses Route 53's health checkers ask from: service ROUTE53_HEALTHCHECKS of AWS's ip-ranges.json, IPv4, without
-# China. Pinned, because a look-up could force a bucket policy (control plane in us-east-1) into a failover's plan.
+# The addresses from which Route 53's health checkers ask: service ROUTE53_HEALTHCHECKS of AWS's ip-ranges.json, IPv4, without
+# China. They are pinned, because a look-up could bring a bucket policy (control plane in us-east-1) into a failover's plan.
 HEALTH_CHECKERS = (
     "15.177.0.0/18",
     "54.183.255.128/26",
@@ -53,20 +53,21 @@ class TrafficArgs:
     dns: Dns
     endpoint: str | Alias
     plain_http: bool = False
-    """As for the backup buckets: the endpoint has no TLS to demand."""
+    """The endpoint is an S3-compatible store without TLS, as in BackupBucketsArgs."""
 
 
 class Traffic(pulumi.ComponentResource):
-    """This region's records, and in the secondary the bucket of the traffic flag.
+    """This region's records and, in the secondary, the bucket of the traffic flag.
 
-    For users, who find the active region by name. Nothing here depends on `active`; the flag itself is written by `Flag`, last
-    of all.
+    For users, who find the active region by name. Nothing here depends on `active`. `TrafficFlag` writes the flag itself, as the
+    last thing of a failover.
     """
 
     ready: list[pulumi.Resource]
-    """What the flag needs before it can be written."""
+    """What must exist before the flag can be written."""
 
     flag_bucket: aws.s3.Bucket | None
+    """The bucket of the traffic flag; None in the primary, and in mode `record`, which has no flag."""
 
     def __init__(self, name: str, args: TrafficArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dr:traffic:Traffic", name, None, opts)
@@ -76,10 +77,11 @@ class Traffic(pulumi.ComponentResource):
         if role == "secondary" and mode != "record":
             self.flag_bucket = self._flag_bucket()
         if mode == "both-regions":
-            check = self._first_choice() if role == "primary" else self._last_resort()
+            check = self._primary_check() if role == "primary" else self._secondary_check()
             self._records(health_check_id=check.id, weighted_routing_policies=[{"weight": 1}])
         elif mode == "standby-takes-over" and role == "primary":
-            # Healthy, so served, unless the standby says that it took over: missing, forbidden or dead says nothing.
+            # Healthy, and so served, unless the standby's flag says that it took over. A flag that is missing, forbidden or in a
+            # dead region does not say so.
             check = self._flag_check("standby-took-over", invert_healthcheck=True)
             self._records(health_check_id=check.id, failover_routing_policies=[{"type": "PRIMARY"}])
         elif mode == "standby-takes-over":
@@ -96,14 +98,15 @@ class Traffic(pulumi.ComponentResource):
         for host in self._args.dns.names:
             record(f"{self._stem}-{host}", host, self._args, opts=self._child(), **routing)
 
-    def _first_choice(self) -> aws.route53.HealthCheck:
-        """Of the primary's record in mode both-regions: healthy while its endpoint answers and nobody has taken over from it."""
+    def _primary_check(self) -> aws.route53.HealthCheck:
+        """The check of the primary's record in mode both-regions: healthy while its endpoint answers and nobody took over."""
         children = [self._flag_check("standby-took-over", invert_healthcheck=True), self._endpoint_check()]
         return self._combined("primary-answers-and-was-not-replaced", children, threshold=2)
 
-    def _last_resort(self) -> aws.route53.HealthCheck:
-        """Of the secondary's: healthy while its endpoint answers, and whatever that says once it has taken over. Were both
-        records unhealthy then, Route 53 would answer with both, and half of the users would write to a primary come back."""
+    def _secondary_check(self) -> aws.route53.HealthCheck:
+        """The check of the secondary's record in mode both-regions: healthy while its endpoint answers, and always once it has
+        taken over. If both records were unhealthy then, Route 53 would answer with both, and half of the users would write to a
+        primary that came back."""
         return self._combined(
             "secondary-answers-or-took-over", [self._flag_check("secondary-took-over"), self._endpoint_check()], threshold=1
         )
@@ -125,20 +128,20 @@ class Traffic(pulumi.ComponentResource):
 
     def _endpoint_check(self) -> aws.route53.HealthCheck:
         """Whether this region's own load balancer answers, as `dns.check` says."""
-        asked, endpoint = self._args.dns.endpoint_check, self._args.endpoint
+        check, endpoint = self._args.dns.endpoint_check, self._args.endpoint
         return self._check(
             f"{self._args.names.role}-answers",
-            type=asked.protocol.upper(),
+            type=check.protocol.upper(),
             fqdn=endpoint.name if isinstance(endpoint, Alias) else endpoint,
-            port=asked.asked_port,
-            resource_path=asked.path,
+            port=check.asked_port,
+            resource_path=check.path,
             request_interval=10,
             failure_threshold=3,
-            **({"enable_sni": True} if asked.protocol == "https" else {}),
+            **({"enable_sni": True} if check.protocol == "https" else {}),
         )
 
     def _combined(self, name: str, children: Sequence[aws.route53.HealthCheck], *, threshold: int) -> aws.route53.HealthCheck:
-        """Healthy while at least `threshold` of the others are."""
+        """A check that is healthy while at least `threshold` of `children` are."""
         ids = [child.id for child in children]
         return self._check(name, type="CALCULATED", child_healthchecks=ids, child_health_threshold=threshold)
 
@@ -150,7 +153,7 @@ class Traffic(pulumi.ComponentResource):
         name, names = f"{self._stem}-flag", self._args.names
         bucket = aws.s3.Bucket(name, bucket=names.flag_bucket, force_destroy=False, opts=self._child(protect=True))
         guards = guard_bucket(name, bucket, self._child())
-        # Fixed source addresses make the policy "not public", so public access stays blocked.
+        # The policy names fixed source addresses, so S3 does not count it as public, and public access stays blocked.
         read = allow(
             "HealthCheckers",
             ["s3:GetObject"],
@@ -158,11 +161,11 @@ class Traffic(pulumi.ComponentResource):
             principal="*",
             condition={"IpAddress": {"aws:SourceIp": list(HEALTH_CHECKERS)}},
         )
-        demand = [] if self._args.plain_http else [tls_only(names.flag_bucket)]
+        tls_rule = [] if self._args.plain_http else [tls_only(names.flag_bucket)]
         readable = aws.s3.BucketPolicy(
-            f"{name}-policy", bucket=bucket.id, policy=text(document(read, *demand)), opts=self._child()
+            f"{name}-policy", bucket=bucket.id, policy=text(document(read, *tls_rule)), opts=self._child()
         )
-        # Not KMS: a health checker has no identity that could decrypt.
+        # Not with KMS: a health checker has no identity that could decrypt.
         encrypted = aws.s3.BucketServerSideEncryptionConfiguration(
             f"{name}-encryption",
             bucket=bucket.id,
@@ -174,10 +177,11 @@ class Traffic(pulumi.ComponentResource):
 
 
 def record(name: str, host: str, args: TrafficArgs, *, opts: pulumi.ResourceOptions, **routing: Any) -> aws.route53.Record:
-    """This region's record of `host`; the set identifier says whose it is, and for which name."""
+    """This region's record of `host`. Its set identifier names the region's role and the host."""
     if isinstance(args.endpoint, Alias):
-        # Route 53 demands it of failover records. Elsewhere the load balancer's own health must not count: in mode `record` users
-        # would be sent to the other's, whose weight is 0, and in `both-regions` a check asks through the load balancer anyway.
+        # Route 53 demands `evaluate_target_health` of failover records. In other modes the load balancer's own health must not
+        # count: in `record` an unhealthy one would send users to the peer's, whose weight is 0, and in `both-regions` a health
+        # check asks through the load balancer anyway.
         evaluated = "failover_routing_policies" in routing
         alias = {"name": args.endpoint.name, "zone_id": args.endpoint.zone_id, "evaluate_target_health": evaluated}
         target: dict[str, Any] = {"type": "A", "aliases": [alias]}

@@ -1,4 +1,4 @@
-"""The peer's newest backups, brought back here: once for each time the region takes over, and never twice."""
+"""Restores of the peer's newest backups: once for each time that the region takes over, and never twice."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ _ENDED = ("Completed", "PartiallyFailed", "Failed", "FailedValidation")
 
 
 class RestoreFailedError(pulumi.RunError):
-    """A restore ended otherwise than Completed; the message has Velero's reason and the way on."""
+    """A restore did not end Completed, or must not run. The message has the reason and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RestoresArgs:
+    """`attempts` has the number of a restore's next attempt, by `restore-<backup>`, if an earlier one failed."""
+
     names: Names
     backups: Sequence[Backup]
     duties: Duties
@@ -36,7 +38,7 @@ class RestoresArgs:
 
 
 def in_order(backups: Sequence[Backup]) -> list[Backup]:
-    """Named namespaces first, for those backups are the most frequent and the most urgent; then the rest."""
+    """The backups to restore. Those that name namespaces come first: they are the most frequent and the most urgent."""
     wanted = [backup for backup in backups if backup.restore]
     return [backup for backup in wanted if backup.include] + [backup for backup in wanted if not backup.include]
 
@@ -44,8 +46,8 @@ def in_order(backups: Sequence[Backup]) -> list[Backup]:
 def restore_spec(backup: Backup, schedule: str, already: Sequence[str]) -> dict[str, Any]:
     """Spec of a Restore of the schedule's newest Completed backup, without the namespaces that are `already` restored.
 
-    No excludedResources: Velero's server adds to that list by itself, and every later `up` would fight it for the field.
-    What must not come back (databases) is not in the backups.
+    It sets no excludedResources: Velero's server adds to that list by itself, and every later `up` would fight it for the field.
+    Databases must not come back, but they are not in the backups.
     """
     if backup.include:
         choice = {"includedNamespaces": [namespace for namespace in backup.include if namespace not in already]}
@@ -60,7 +62,7 @@ def restore_spec(backup: Backup, schedule: str, already: Sequence[str]) -> dict[
 
 
 def explain_failure(name: str, status: Mapping[str, Any]) -> str | None:
-    """Velero's own reason, in one line; None for a restore that completed."""
+    """Why a restore failed, in one line with Velero's own reason; None if it completed."""
     phase = status.get("phase")
     if phase == "Completed":
         return None
@@ -71,7 +73,7 @@ def explain_failure(name: str, status: Mapping[str, Any]) -> str | None:
 
 
 def restored(name: str, status: Mapping[str, Any] | None) -> str:
-    """The Restore's name if it completed; RestoreFailedError otherwise, which fails everything that waits for it."""
+    """The Restore's name if it completed. Raises RestoreFailedError otherwise, which fails everything that waits for it."""
     if failure := explain_failure(name, status or {}):
         raise RestoreFailedError(failure)
     return name
@@ -80,12 +82,14 @@ def restored(name: str, status: Mapping[str, Any] | None) -> str:
 class Restores(pulumi.ComponentResource):
     """Restores of the peer's newest backups, in a region that takes over; none in any other role.
 
-    For users, whose workloads live nowhere else any more. First the namespaces that a backup names, then the rest. Declared
-    only while the region stands in, retained (not deleted) afterwards, and refused while the region already serves: what a
-    second run would bring back is older than what is there.
+    For users, whose workloads live nowhere else any more. Namespaces that a backup names are restored first, then the rest. The
+    Restores are declared only while the region takes over, and are retained (not deleted) afterwards. While the region already
+    serves they are refused: what a second run would bring back is older than what is there.
     """
 
     by_backup: dict[str, ObjectWithStatus]
+    """The Restore of each backup, by the backup's name."""
+
     completed: list[pulumi.Output[str]]
     """One output for each restore, which fails with Velero's reason if it did not complete."""
 
@@ -101,7 +105,7 @@ class Restores(pulumi.ComponentResource):
                 f"{name}-{backup.name}",
                 api_version="velero.io/v1",
                 kind="Restore",
-                # No name: Pulumi makes one, a new one each time, for Velero restores under one name only once.
+                # Pulumi makes the name, a new one each time: Velero restores under one name only once.
                 metadata={
                     "namespace": VELERO_NAMESPACE,
                     "annotations": {**until_phase(_ENDED), **after(self.completed)},
@@ -124,13 +128,15 @@ class Restores(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _hooks(self, key: str) -> pulumi.ResourceHookBinding:
+        """Hooks that refuse a second run before a Restore is made, and judge the Restore afterwards."""
+
         def refuse_second_run(_: pulumi.ResourceHookArgs) -> None:
             refuse_if_serving(self._args.cluster)
 
         def judge(hook: pulumi.ResourceHookArgs) -> None:
             judge_restore(self._args.cluster, key, hook.new_outputs or {})
 
-        # An update too: a Restore that was still running when an `up` was interrupted is waited for by the next one.
+        # Updates are judged too: the next `up` waits for a Restore that was still running when an `up` was interrupted.
         judged = pulumi.ResourceHook(f"{key}-judge", judge)
         return pulumi.ResourceHookBinding(
             before_create=[pulumi.ResourceHook(f"{key}-once", refuse_second_run)],
@@ -140,7 +146,7 @@ class Restores(pulumi.ComponentResource):
 
 
 def refuse_if_serving(cluster: ClusterApi) -> None:
-    """A Restore that is made while its region serves is a second one: somebody deleted the first behind Pulumi's back."""
+    """Raises RestoreFailedError if the region serves: the Restore is then a second one, or of a backup that was added since."""
     if cluster.read_record(SERVING_RECORD) is not None:
         raise RestoreFailedError(
             "this region serves already, and a restore now would run over live data (was a Restore deleted by hand, or a backup "
@@ -150,7 +156,8 @@ def refuse_if_serving(cluster: ClusterApi) -> None:
 
 
 def judge_restore(cluster: ClusterApi, key: str, outputs: Mapping[str, Any]) -> None:
-    """Fail the `up` with Velero's reason, and note the attempt, so that the next `up` makes a new Restore."""
+    """Raises RestoreFailedError with Velero's reason if the Restore failed, and counts the attempt, so that the next `up` makes a
+    new Restore."""
     name = (outputs.get("metadata") or {}).get("name", key)
     if failure := explain_failure(name, outputs.get("status") or {}):
         attempts = cluster.read_record(ATTEMPTS_RECORD) or {}

@@ -15,8 +15,8 @@ from settings.model import Backup
 from settings.names import EXCLUDED_FROM_BACKUP, Names
 from settings.roles import Duties
 
-# CloudNativePG backs its databases up itself, and a Cluster or a volume that Velero brings back breaks the one that runs. Its
-# kinds in full: `backups` alone would be Velero's own.
+# CloudNativePG backs up its databases itself, and a Cluster or a volume that Velero brings back breaks the one that runs. The
+# kinds have their full names, because `backups` alone would be Velero's own.
 CNPG_KINDS = sorted(
     [
         *(
@@ -41,10 +41,10 @@ CNPG_KINDS = sorted(
 BACKUP_SELECTOR = {
     "matchExpressions": [
         {"key": "cnpg.io/cluster", "operator": "DoesNotExist"},
-        # The Secrets of its own authority carry no other label than this.
+        # The Secrets of CloudNativePG's own certificate authority carry no label but this.
         {"key": "app.kubernetes.io/managed-by", "operator": "NotIn", "values": ["cloudnative-pg"]},
-        # Addresses of a Service's Pods, which every cluster makes anew. Where that Service serves already, restored ones would
-        # send users to Pods of the dead region until the controller has noticed.
+        # EndpointSlices hold the addresses of a Service's Pods, and every cluster makes them anew. If that Service serves here
+        # already, restored ones would send users to Pods of the dead region until the controller notices.
         {
             "key": "endpointslice.kubernetes.io/managed-by",
             "operator": "NotIn",
@@ -52,10 +52,10 @@ BACKUP_SELECTOR = {
         },
     ]
 }
-"""Labels of what is backed up, and of what is restored."""
+"""Selects what is backed up and what is restored, by labels."""
 
 VOLUME_POLICY = "volume-policy"
-"""ConfigMap that keeps the volumes' data out too, should a volume ever be chosen."""
+"""ConfigMap that keeps the data of databases' volumes out too, should such a volume ever be selected."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ class SchedulesArgs:
 
 
 def backup_template(backup: Backup) -> dict[str, Any]:
-    """Spec of every Backup that the schedule makes. Volumes are copied to S3: a snapshot cannot leave its region."""
+    """Spec of every Backup that the schedule makes. Velero copies volumes to S3: a snapshot cannot leave its region."""
     choice: dict[str, Any] = {"includedNamespaces": backup.include} if backup.include else {}
     if backup.exclude:
         choice = {"excludedNamespaces": backup.exclude}
@@ -84,10 +84,10 @@ def backup_template(backup: Backup) -> dict[str, Any]:
 
 
 class Schedules(pulumi.ComponentResource):
-    """One Velero Schedule for each configured backup, named with the region.
+    """One Velero Schedule for each configured backup, with the region in its name.
 
-    For the auditor who asks what is protected. Runs while its region serves, is paused while it stands by; resuming never
-    fires at once, which would back up a region that is half restored.
+    For the auditor who asks what is backed up. A schedule runs while its region serves, and pauses while the region stands by.
+    When it resumes it never fires at once, because that would back up a region that is half restored.
     """
 
     def __init__(self, name: str, args: SchedulesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -107,7 +107,7 @@ class Schedules(pulumi.ComponentResource):
                 metadata={
                     "name": args.names.schedule(backup.name, args.names.role),
                     "namespace": VELERO_NAMESPACE,
-                    # Velero takes skipImmediately back to false by itself; the next change must win it again.
+                    # Velero sets skipImmediately back to false by itself; the next change must win the field back.
                     "annotations": {"pulumi.com/patchForce": "true"},
                 },
                 spec={

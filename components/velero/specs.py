@@ -1,7 +1,7 @@
 """The Kubernetes objects of a Velero installation, as plain data.
 
-What stands here is what `velero install` of the pinned version creates; a contract test holds it against that binary's own
-`--dry-run` output and lists each difference with its reason.
+They are what `velero install` of the pinned version creates. A contract test compares them with that binary's own `--dry-run`
+output and lists each difference with its reason.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from settings.roles import Role
 VELERO_NAMESPACE = "velero"
 SERVICE_ACCOUNT = ServiceAccount(namespace=VELERO_NAMESPACE, name="velero")
 OWN, PEER = "own", "peer"
-"""Names of the two locations: the region's own backups, and the replica of the peer's."""
+"""Names of the two backup locations: that of the region's own backups, and that of the peer's, which S3 replicates."""
 
 COMPONENT = {"component": "velero"}
 _LINUX = {
@@ -31,7 +31,7 @@ _NAMESPACE_OF_POD = {"name": "VELERO_NAMESPACE", "valueFrom": {"fieldRef": {"fie
 
 
 def namespace_labels() -> dict[str, str]:
-    """Velero's node agent needs host paths: the namespace says so to Pod Security admission."""
+    """Labels that make Pod Security admission allow host paths in the namespace, which Velero's node agent needs."""
     levels = {f"pod-security.kubernetes.io/{mode}": "privileged" for mode in ("enforce", "audit", "warn")}
     return {**COMPONENT, **levels, **{f"{label}-version": "latest" for label in levels}}
 
@@ -42,7 +42,7 @@ def service_account(role_arn: str | None) -> dict[str, Any]:
 
 
 def binding() -> dict[str, Any]:
-    """Velero restores anything, so it may do anything."""
+    """Velero's role: it restores anything, so it may do anything."""
     return {
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
         "subjects": [{"kind": "ServiceAccount", "name": SERVICE_ACCOUNT.name, "namespace": VELERO_NAMESPACE}],
@@ -50,7 +50,7 @@ def binding() -> dict[str, Any]:
 
 
 def _static_credentials(static: bool) -> tuple[list[Any], list[Any], list[Any]]:
-    """Environment, mounts and volumes of a credentials file; only where it is needed, for it would switch roles off."""
+    """Environment, mounts and volumes of a credentials file. Empty where none is needed: the file would override a role."""
     if not static:
         return [], [], []
     return (
@@ -172,13 +172,14 @@ def node_agent(images: Images, kubelet_root: str, *, static_credentials: bool) -
 
 
 def crd_job_name(image: str) -> str:
-    """The CRD installer's Job carries the version, so that an upgrade runs it again. No dots: its pods take it as a host name."""
+    """Name of the CRD installer's Job. It has the image's version in it, so that an upgrade runs the Job again. It has no dots,
+    because the Job's Pods take it as their host name."""
     tag = image.partition("@")[0].rpartition(":")[2]
     return fitting(f"velero-crds-{re.sub(r'[^a-z0-9]+', '-', tag.lower()).strip('-')}")
 
 
 def crd_job(image: str) -> dict[str, Any]:
-    """Spec of the Job that installs and upgrades Velero's CRDs as the pinned image brings them. They are nobody's to delete."""
+    """Spec of the Job that installs and upgrades Velero's CRDs as the pinned image has them. No Pulumi command deletes them."""
     installer = {
         "name": "crds",
         "image": image,
@@ -197,15 +198,15 @@ def crd_job(image: str) -> dict[str, Any]:
 
 
 def location(names: Names, role: Role, bucket: Any, *, endpoint: str | None = None, locked: bool = False) -> dict[str, Any]:
-    """Spec of the place where region `role`'s backups are, in the *local* bucket: its own, or the replica of the peer's.
+    """Spec of the location of region `role`'s backups in the *local* bucket: its own backups, or the peer's replicated ones.
 
-    `endpoint` is the URL of an S3-compatible store; `locked`: the bucket has Object Lock.
+    `endpoint` is the URL of an S3-compatible store. `locked` says that the bucket has Object Lock.
     """
     config = {"region": names.region}
     if endpoint:
-        # An S3-compatible store is found by URL and path.
+        # Velero finds an S3-compatible store by URL and path.
         config |= {"s3Url": endpoint, "s3ForcePathStyle": "true"}
-        # Not every one knows AWS's newer checksums; one that locks takes nothing without.
+        # Not every store knows AWS's newer checksums, but a bucket with Object Lock takes nothing without them.
         config |= {} if locked else {"checksumAlgorithm": ""}
     own = role == names.role
     return {

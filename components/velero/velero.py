@@ -1,7 +1,7 @@
-"""Velero on one cluster, by plain resources, and the two places it reads backups from.
+"""Velero on one cluster, as plain resources, and the two locations from which it reads backups.
 
-Not by its chart: a chart is resolved on every preview and every `up`, so its repository would be needed at 3 a.m., and a
-reviewer should see every object.
+It is not installed by its chart. Every preview and every `up` resolves a chart, so its repository would be needed at 3 a.m.; and
+a reviewer should see every object.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from settings.roles import peer_of
 
 @dataclass(frozen=True, kw_only=True)
 class VeleroArgs:
-    """`repository_password` must be the same in both regions, or neither can read the other's volume backups."""
+    """`repository_password` must be the same in both regions. Otherwise neither can read the other's volume backups."""
 
     names: Names
     settings: VeleroSettings
@@ -42,9 +42,9 @@ class VeleroArgs:
 class Velero(pulumi.ComponentResource):
     """Velero's server, node agent and CRDs in one cluster, and the locations `own` and `peer` on the region's own bucket.
 
-    For both regions alike and whoever is active: the serving region backs up to `own`, the other reads what S3 replication
-    brought to `peer`, which is read-only. Both locations are in the region itself, so a restore asks nothing of a region
-    that is dead. `managed: false` leaves the installation to whoever did it and adds the locations alone.
+    For both regions alike, whichever is active. The region that serves backs up to `own`; the other reads what S3 replication
+    brought to `peer`, which is read-only. Both locations are in the region itself, so a restore asks nothing of a dead region.
+    With `managed: false` somebody else has installed Velero, and only the locations are added.
     """
 
     ready: list[pulumi.Resource]
@@ -92,8 +92,8 @@ class Velero(pulumi.ComponentResource):
             subjects=specs.binding()["subjects"],
             opts=inside(),
         )
-        # Before the server's first start, which else creates it with a password that everybody knows. Losing it would
-        # be losing every volume backup, and it cannot be changed afterwards.
+        # The Secret must exist before the server first starts, which otherwise makes it with a password that everybody knows.
+        # Retained: without it no volume backup can be read, and the password cannot be changed afterwards.
         password = k8s.core.v1.Secret(
             f"{name}-repository-password",
             metadata={"name": "velero-repo-credentials", "namespace": VELERO_NAMESPACE},

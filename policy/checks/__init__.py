@@ -1,1 +1,1 @@
-"""What must hold of a stack: one file a concern, over plain data, so that each check is a function that a test can call."""
+"""What must hold of a stack, one file for each concern. Each check is a function over plain data, which a test can call."""

@@ -1,4 +1,4 @@
-"""A bucket keeps what it was given, from nobody but its owner, and a backup bucket has a second one in the other region."""
+"""A bucket keeps its objects, and only for its owner; a backup bucket is also copied to the other region."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class _Parts:
         return [part for part in self._parts if part.type.endswith((f":{kind}", f":{kind}V2"))]
 
     def rules(self, kind: str) -> list[Any]:
-        """Rules that are not switched off."""
+        """The rules of one kind that are not switched off."""
         found = [rule for part in self.of(kind) for rule in items(part.get("rules"))]
         return [rule for rule in found if dig(rule, "status") != "Disabled"]
 
@@ -44,16 +44,16 @@ def check(stack: Stack, config: Config) -> Iterator[Violation]:
     backup = re.compile(config["backupBuckets"])
     for bucket in stack.of(*_BUCKETS):
         parts = _Parts(stack, bucket)
-        objections = list(_of_any(bucket, parts))
+        objections = list(_of_every_bucket(bucket, parts))
         if backup.search(str(bucket.get("bucket"))):
-            objections += _of_backups(parts, config["recoveryDays"], replicated=stack.region.get("peerReady") is not False)
+            objections += _of_backup_bucket(parts, config["recoveryDays"], replicated=stack.region.get("peerReady") is not False)
         for objection in objections:
             yield Violation(resource=bucket, message=objection)
 
 
-def _of_any(bucket: Resource, parts: _Parts) -> Iterator[str]:
+def _of_every_bucket(bucket: Resource, parts: _Parts) -> Iterator[str]:
     if bucket.get("forceDestroy") is True:
-        yield "force_destroy deletes the bucket with all that is in it: set it to False"
+        yield "force_destroy deletes the bucket with everything in it: set it to False"
     if not any(part.get("versioningConfiguration", "status") in ("Enabled", UNKNOWN) for part in parts.of("BucketVersioning")):
         yield "keeps no versions: add a BucketVersioning with status Enabled"
     if not any(all(part.get(block) in (True, UNKNOWN) for block in _BLOCKS) for part in parts.of("BucketPublicAccessBlock")):
@@ -67,7 +67,7 @@ def _of_any(bucket: Resource, parts: _Parts) -> Iterator[str]:
 
 
 def _plain_http(bucket: Resource) -> bool:
-    """Whether the endpoint is not AWS and has no TLS that a policy could demand."""
+    """Whether the endpoint is an S3-compatible store without TLS, which no policy can demand there."""
     endpoints = items(bucket.provider.structured("endpoints") if bucket.provider else None)
     return any(str(dig(endpoint, "s3")).startswith("http://") for endpoint in endpoints)
 
@@ -83,7 +83,7 @@ def _demands_tls(policy: Any) -> bool:
     return False
 
 
-def _of_backups(parts: _Parts, recovery_days: float, *, replicated: bool) -> Iterator[str]:
+def _of_backup_bucket(parts: _Parts, recovery_days: float, *, replicated: bool) -> Iterator[str]:
     lifecycle = parts.rules("BucketLifecycleConfiguration")
     if not lifecycle:
         yield "keeps deleted versions for ever: add a BucketLifecycleConfiguration that expires noncurrent versions"
@@ -91,7 +91,7 @@ def _of_backups(parts: _Parts, recovery_days: float, *, replicated: bool) -> Ite
         days = dig(rule, "noncurrentVersionExpiration", "noncurrentDays")
         if isinstance(days, (int, float)) and days < recovery_days:
             yield f"what is deleted can be brought back for {days:g} days only: keep noncurrent versions {recovery_days:g} days"
-        # Of etcd's snapshots alone none needs another.
+        # Only etcd's snapshots may expire by age: none of them needs another.
         if isinstance(dig(rule, "expiration", "days"), (int, float)) and dig(rule, "filter", "prefix") != "etcd/":
             yield "expires objects by age, while newer backups still refer to them: let their writers delete them"
     if replicated and not parts.rules("BucketReplicationConfig"):

@@ -14,7 +14,7 @@ _ROLE = "use a role: identity pod-identity, irsa or instance-profile"
 _KEY_ID = re.compile(r"(?<![A-Za-z0-9/+])(AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9/+])")
 _FILE = re.compile(r"aws_secret_access_key\s*=", re.IGNORECASE)
 _SECRET_KEYS = {"accesskeyid", "secretaccesskey", "awsaccesskeyid", "awssecretaccesskey"}
-"""Keys of a Secret, in small letters and without separators, that hold the halves of an access key."""
+"""Keys of a Secret, in small letters and without separators, that hold an access key's id or its secret."""
 
 
 def check(resource: Resource, config: Config) -> Iterator[str]:
@@ -43,7 +43,7 @@ def _holds_key(secret: Resource) -> bool:
 
 
 def _decoded(value: str) -> str:
-    """What a Secret's data are; the value itself where it is not base64."""
+    """A value of a Secret's `data`, decoded; the value itself if it is not base64."""
     try:
         return base64.b64decode(value, validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
@@ -51,7 +51,7 @@ def _decoded(value: str) -> str:
 
 
 def _environment(value: Any, path: str = "") -> Iterator[str]:
-    """Where a container's environment has half of an access key written into it."""
+    """Paths at which a container's environment has an access key's id or secret as plain text."""
     if isinstance(value, dict):
         if value.get("name") in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") and "value" in value:
             yield path

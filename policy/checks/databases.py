@@ -1,4 +1,4 @@
-"""A database survives the loss of a node by itself, and of its region by its archive."""
+"""A database survives the loss of a node by its instances, and the loss of its region by its archive."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def check(stack: Stack, config: Config) -> Iterator[Violation]:
         if stack.serves and isinstance(instances, (int, float)) and instances < minimum:
             objections.append(f"has {instances:g} instances in the region that serves: set {minimum:g} or more")
         if stack.active is not None and not stack.serves and not database.get("spec", "replica", "source"):
-            objections.append("follows nobody in the region that stands by: set replica.source to the other half")
+            objections.append("follows no other side in the region that stands by: set replica.source to the peer's side")
         if (database.get("metadata", "namespace"), database.get("metadata", "name")) not in backed_up:
             objections.append("has no base backups to be recovered from: add a ScheduledBackup of it")
         for objection in objections:

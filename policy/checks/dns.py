@@ -1,4 +1,4 @@
-"""Users find the region that serves, soon enough."""
+"""Users find the region that serves, and find it soon enough."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from .model import UNKNOWN, Config, Policy, Resource, Stack, Violation, dig, items
 
 _OWN = {"primary": ["PRIMARY"], "secondary": ["SECONDARY"]}
-"""Which half of a pair is whose, where each region has a stack of its own."""
+"""Which record of a failover pair each stack owns, if each region has a stack of its own."""
 
 
 def check(stack: Stack, config: Config) -> Iterator[Violation]:
@@ -22,7 +22,7 @@ def check(stack: Stack, config: Config) -> Iterator[Violation]:
         if role := _role(record):
             pairs[str(record.get("name"))].append(record)
             if role == "PRIMARY" and not record.get("healthCheckId"):
-                message = "is PRIMARY and is always taken for healthy: attach a health check"
+                message = "is PRIMARY, and without a health check Route 53 always takes it for healthy: attach one"
                 yield Violation(resource=record, message=message)
     wanted = _OWN.get(stack.name, ["PRIMARY", "SECONDARY"])
     for name, records in pairs.items():
@@ -36,6 +36,7 @@ def check(stack: Stack, config: Config) -> Iterator[Violation]:
 
 
 def _role(record: Resource) -> str | None:
+    """PRIMARY or SECONDARY; None if the record is no failover record, or if that is not known."""
     policies = record.get("failoverRoutingPolicies")
     role = dig(items(policies)[0], "type") if items(policies) else None
     return role if role is not UNKNOWN else None

@@ -1,4 +1,4 @@
-"""A stack as the checks see it: its resources as plain data, and what a check is."""
+"""A stack as the checks see it, with its resources as plain data; and what a check is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Level = Literal["mandatory", "advisory"]
 
 
 class Unknown:
-    """A value that only the `up` will know. No check objects to it, for the `up` asks again."""
+    """A value that only the `up` will know. No check objects to it, because the `up` asks again."""
 
     def __repr__(self) -> str:
         return "UNKNOWN"
@@ -34,8 +34,8 @@ class Provider:
 
 @dataclass(frozen=True, kw_only=True)
 class Resource:
-    """One resource. `props` are its inputs, or its outputs where a whole stack is checked; `refers` says which resources (by URN)
-    a property was made from, for in the preview of a new stack the property itself is unknown."""
+    """One resource. `props` are its inputs or, when a whole stack is checked, its outputs. `refers` has, by property, the URNs of
+    the resources that it was made from: in the preview of a new stack the property itself is unknown."""
 
     type: str
     name: str = "it"
@@ -52,7 +52,7 @@ class Resource:
 
 @dataclass(frozen=True, kw_only=True)
 class Stack:
-    """All resources of a stack. Its name is the region's role where the program is this repository's."""
+    """All resources of a stack. In a stack of this repository's program, `name` is the region's role."""
 
     name: str
     resources: Sequence[Resource]
@@ -77,7 +77,7 @@ class Stack:
 
 @dataclass(frozen=True, kw_only=True)
 class Violation:
-    """What is wrong with which resource, and how to put it right. Never a property's value that may be secret."""
+    """What is wrong with which resource, and how to fix it. The message never has a property's value that may be secret."""
 
     resource: Resource
     message: str
@@ -92,7 +92,7 @@ StackCheck = Callable[[Stack, Config], Iterator[Violation]]
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """One rule. A check of a resource is asked before the resource is touched; one of the stack after everything is planned."""
+    """One rule. The engine runs a resource's check before it touches the resource, and a stack's once everything is planned."""
 
     name: str
     description: str
@@ -102,12 +102,12 @@ class Policy:
     schema: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """JSON schemas of what can be configured, each with its default."""
 
-    def config(self, given: Mapping[str, Any] | None) -> Config:
-        return {**{key: schema["default"] for key, schema in self.schema.items()}, **(given or {})}
+    def config(self, configured: Mapping[str, Any] | None) -> Config:
+        return {**{key: schema["default"] for key, schema in self.schema.items()}, **(configured or {})}
 
 
 def dig(value: Any, *path: str) -> Any:
-    """What is at `path` inside nested objects; None where there is nothing, UNKNOWN where that cannot be known."""
+    """The value at `path` inside nested objects; None if there is none, UNKNOWN if that cannot be known."""
     for key in path:
         if value is UNKNOWN:
             return UNKNOWN
@@ -116,12 +116,12 @@ def dig(value: Any, *path: str) -> Any:
 
 
 def items(value: Any) -> list[Any]:
-    """The elements of a list that may be missing or unknown."""
+    """The elements of a list; empty if the list is missing or unknown."""
     return list(value) if isinstance(value, list) else []
 
 
 def structured(value: Any) -> Any:
-    """An object or a list that may have been written as a JSON text; None where it is neither."""
+    """An object or a list, which may be written as a JSON text; None if the value is neither."""
     if isinstance(value, str):
         try:
             value = json.loads(value)

@@ -20,9 +20,9 @@ _STATEFUL = {
 
 def check(resource: Resource, config: Config) -> Iterator[str]:
     del config
-    what = _STATEFUL.get(resource.type)
-    if what and not resource.protect:
-        yield f"{resource.name} is {what}, and is not protected: give it ResourceOptions(protect=True), or its component"
+    description = _STATEFUL.get(resource.type)
+    if description and not resource.protect:
+        yield f"{resource.name} is {description}, and is not protected: give it, or its component, ResourceOptions(protect=True)"
 
 
 POLICY = Policy(

@@ -1,4 +1,4 @@
-"""Every resource says which cluster and which account it is in; the context that happens to be current decides nothing."""
+"""Every resource has a provider that names its cluster or its region; whatever context is current decides nothing."""
 
 from __future__ import annotations
 

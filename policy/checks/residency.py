@@ -1,4 +1,4 @@
-"""Data stay in the two regions that were chosen for them."""
+"""Data stay in the two regions that somebody has chosen for them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def check(stack: Stack, config: Config) -> Iterator[Violation]:
     }
     for resource in stack.resources:
         if resource.type.startswith(_CHECKED):
-            for path, region in sorted(_strangers(resource, allowed)):
+            for path, region in sorted(_foreign_regions(resource, allowed)):
                 yield Violation(resource=resource, message=_message(resource, path, region, allowed))
 
 
@@ -35,7 +35,8 @@ def _message(resource: Resource, path: str, region: str, allowed: set[str]) -> s
     )
 
 
-def _strangers(resource: Resource, allowed: set[str]) -> Iterator[tuple[str, str]]:
+def _foreign_regions(resource: Resource, allowed: set[str]) -> Iterator[tuple[str, str]]:
+    """Each region in the resource that is not allowed, with the path of the property that names it."""
     for path, text in texts(_without_copies(resource)):
         if path.rpartition(".")[2] == "region" and _REGION.fullmatch(text) and text not in allowed:
             yield path, text

@@ -1,6 +1,6 @@
-"""Whoever finds a resource in the account knows whose it is.
+"""Whoever finds a resource in the AWS account knows whose it is.
 
-AWS only. Labels of Kubernetes objects are left alone: a restore would carry those of one region into the other.
+Kubernetes objects are not checked: a restore would carry the labels of one region into the other.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TAGGED = {
     "aws:s3/bucket:Bucket",
     "aws:s3/bucketV2:BucketV2",
 }
-"""Types that can be tagged. An object in S3 can too, but is its bucket's, and has ten tags at most."""
+"""Types that must be tagged. An S3 object could be too, but it belongs to its bucket, and can have ten tags at most."""
 
 
 def check(resource: Resource, config: Config) -> Iterator[str]:

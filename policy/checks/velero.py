@@ -1,4 +1,4 @@
-"""Backups run where the application runs, end some day, miss no database's namespace, and are never written by the standby."""
+"""Backups run where the application runs, expire, and include every database's namespace; no region writes the peer's backups."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _of_schedule(schedule: Resource, *, serves: bool) -> Iterator[str]:
 
 
 def _own(location: Resource, stack: str) -> bool:
-    """Whether the location is the stack's own by its prefix; one that has no prefix is its bucket's only one."""
+    """Whether the location's prefix is the stack's own. A location without a prefix is alone in its bucket, so it is own too."""
     prefix: Any = location.get("spec", "objectStorage", "prefix")
     return prefix in (None, "", UNKNOWN) or str(prefix).rstrip("/").rpartition("/")[2] == stack
 

@@ -1,4 +1,4 @@
-"""What runs is what was reviewed, has its share of the node, and can be reached by whom it should."""
+"""Workloads run the images that were reviewed, ask for their share of a node, and are not open to the whole cluster."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _of_pod(spec: Any) -> Iterator[str]:
     containers = [*items(dig(spec, "initContainers")), *items(dig(spec, "containers"))]
     images = sorted({image for container in containers if isinstance(image := dig(container, "image"), str)})
     if floating := [image for image in images if _tag(image) in ("", "latest")]:
-        yield f"{', '.join(floating)} is whatever that is today: pin a version and its digest"
+        yield f"{', '.join(floating)}: no fixed version, so it may be another image every day: pin a version and its digest"
     if tagged := [image for image in images if "@" not in image and image not in floating]:
         yield f"{', '.join(tagged)}: a registry may change what a tag means: add the digest (@sha256:…)"
     for share in _SHARES:

@@ -30,8 +30,8 @@ def test_a_pinned_image_with_its_share_is_good():
     ("image", "said"),
     [
         ("registry.k8s.io/kubectl:v1.37.2", "add the digest"),
-        ("registry.example.com:5000/kubectl", "whatever that is today"),
-        ("kubectl:latest", "whatever that is today"),
+        ("registry.example.com:5000/kubectl", "no fixed version"),
+        ("kubectl:latest", "no fixed version"),
     ],
 )
 def test_an_image_is_pinned_by_its_digest(image, said):

@@ -110,7 +110,7 @@ def test_a_standby_that_is_not_healthy_but_has_a_ready_instance_is_promoted_with
 def test_a_standby_behind_the_rpo_is_told_with_the_figures_and_force_overrides_it() -> None:
     assert against(standby(), behind(390)) == [
         "database app-database: WAL of 6 min 30 s has come into the archive that the standby has not replayed, and the RPO is "
-        f"5 min 0 s; is a segment missing in between, or does it still catch up? {FORCE}"
+        f"5 min 0 s; wait if the standby still catches up; if not, a WAL segment is missing; {FORCE}"
     ]
     assert against(standby(), behind(390), force=True) == []
 
@@ -192,8 +192,8 @@ def test_a_name_that_was_archived_to_is_told_before_anything_is_recovered_under_
 
 def test_a_gap_in_the_archive_that_loses_more_than_the_rpo_is_told_and_force_takes_the_loss() -> None:
     assert without_a_standby(FakeArchive(gap=timedelta(seconds=390))) == [
-        "database app-database: a WAL segment is missing in this region's archive, and 6 min 30 s of WAL behind it would not be "
-        f"recovered, and the RPO is 5 min 0 s; it may still come while the primary's S3 answers; {FORCE}"
+        "database app-database: a WAL segment is missing in this region's archive, so 6 min 30 s of WAL after it cannot be "
+        f"recovered, and the RPO is 5 min 0 s; the segment may still come while the primary's S3 answers; {FORCE}"
     ]
     assert without_a_standby(FakeArchive(gap=timedelta(seconds=390)), force=True) == []
     assert without_a_standby(FakeArchive(gap=RPO)) == []

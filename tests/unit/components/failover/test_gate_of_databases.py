@@ -167,7 +167,7 @@ def test_a_standby_that_becomes_healthy_in_time_is_waited_for(clock: Clock, monk
 def test_a_standby_behind_the_rpo_of_the_tier_is_told_with_the_figure_and_force_takes_the_loss() -> None:
     assert ask(*behind()) == (
         "database app-database: WAL of 60 min 0 s has come into the archive that the standby has not replayed, and the RPO is "
-        f"5 min 0 s; is a segment missing in between, or does it still catch up? {FORCE}"
+        f"5 min 0 s; wait if the standby still catches up; if not, a WAL segment is missing; {FORCE}"
     )
     assert ask(*behind(), force=True) == ""
 

@@ -173,7 +173,7 @@ def test_the_longest_policies_are_not_too_long_for_iam(role: Role, pipeline: Pip
         hosts=[f"{'h' * 40}-{number}.example.com" for number in range(30)],
         cluster="c" * 100,
         node_role="n" * 64,
-        given_roles=[f"arn:aws:iam::123456789012:role/{'r' * 64}"] * 3,
+        existing_roles=[f"arn:aws:iam::123456789012:role/{'r' * 64}"] * 3,
         static_users=True,
     )
     text = json.dumps(permissions(pipeline, scope), separators=(",", ":"))
