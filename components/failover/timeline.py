@@ -25,15 +25,13 @@ def restore_step(backup: str, status: Mapping[str, Any]) -> dict[str, Any] | Non
     return step(f"restore {backup}", status.get("startTimestamp"), status.get("completionTimestamp"))
 
 
-def job_step(name: str, status: Any, *, since: str | None = None) -> dict[str, Any] | None:
-    """The step of a Job, from its `status` as the provider gives it: a mapping, or its typed form. It began with the Job, or at
-    `since`."""
+def job_step(name: str, status: Mapping[str, Any], *, since: str | None = None) -> dict[str, Any] | None:
+    """The step of a Job, from its `status`. It began with the Job, or at `since`.
 
-    def field(*names: str) -> str | None:
-        values = (status.get(key) if isinstance(status, Mapping) else getattr(status, key, None) for key in names)
-        return next((value for value in values if value), None)
-
-    return step(name, since or field("start_time", "startTime"), field("completion_time", "completionTime"))
+    A status from the provider has the API's keys; the SDK's typed one, which is a mapping too, has Python's.
+    """
+    start = since or status.get("start_time") or status.get("startTime")
+    return step(name, start, status.get("completion_time") or status.get("completionTime"))
 
 
 def summary(steps: Sequence[dict[str, Any]], since: str | None) -> dict[str, Any]:

@@ -35,7 +35,7 @@ ISSUER = "token.actions.githubusercontent.com"
 AUDIENCE = "sts.amazonaws.com"
 
 Pipeline = Literal["preview", "drift", "deploy"]
-PIPELINES: tuple[Pipeline, ...] = ("preview", "drift", "deploy")
+PIPELINES: tuple[Pipeline, ...] = get_args(Pipeline)
 
 # The AWS provider reads this to compare a bucket with what it should be; `s3:GetBucket*` is configuration, never an object.
 _READ_BUCKET = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pulumi_kubernetes.batch.v1.outputs import JobStatus
 
 from components.failover.timeline import job_step, restore_step, step, summary
 
@@ -33,16 +34,12 @@ def test_a_restore_is_read_from_veleros_timestamps() -> None:
     assert restore_step("daily-full", {}) is None
 
 
-class Typed:
-    start_time, completion_time = T(0, 10), T(0, 25)
-
-
 @pytest.mark.parametrize(
     "status",
     [
         {"startTime": T(0, 10), "completionTime": T(0, 25)},
         {"start_time": T(0, 10), "completion_time": T(0, 25)},
-        Typed(),
+        JobStatus(start_time=T(0, 10), completion_time=T(0, 25)),
     ],
     ids=["kubernetes", "python", "typed"],
 )
