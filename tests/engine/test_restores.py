@@ -80,7 +80,7 @@ def test_a_restore_deleted_behind_the_engines_back_does_not_run_over_live_data(s
 
 def test_a_failed_job_is_replaced_by_the_next_up(pair: Pair) -> None:
     pair.secondary.outcomes.order(
-        {"kind": "Job", "name": "failover-workloads-verify", "phase": "Failed", "reason": "503 from shop"}
+        {"kind": "Job", "name": "failover-workloads-verify", "phase": "Failed", "message": "503 from shop"}
     )
     failed = pair.flip(check=False)
     assert failed.exit_code
