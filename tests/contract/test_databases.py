@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from settings.roles import Role
+from tests.api_server import ApiServer, running
 from tests.contract import cnpg
-from tests.contract.api_server import ApiServer, running
 from tests.contract.conftest import kubernetes_object, shared, tool
 from tests.contract.test_real_api_server import lost
 from tests.examples import STATIC
