@@ -43,7 +43,7 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         made.start()
         created(made, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "velero"}})
         created(made, job("velero-crds", "install", "--crds-only", "--apply"))
-        until("Velero's kinds to be there", lambda: created(made, an("velero.io/v1", "Backup", "first")), timeout=30)
+        until("Velero's kinds to be installed", lambda: "Complete" in conditions(made, "velero-crds"), timeout=30)
         yield made
     finally:
         made.close()
@@ -67,6 +67,10 @@ def status(cluster: Cluster, kind: str, name: str) -> dict[str, Any]:
     return dict(one(cluster, kind, name).get("status") or {})
 
 
+def conditions(cluster: Cluster, job: str) -> set[str]:
+    return {each["type"] for each in status(cluster, "Job", job).get("conditions") or () if each["status"] == "True"}
+
+
 def ends(cluster: Cluster, kind: str, name: str, phase: str) -> dict[str, Any]:
     until(f"{name} to be {phase}", lambda: status(cluster, kind, name).get("phase") == phase, timeout=30)
     return status(cluster, kind, name)
@@ -85,15 +89,23 @@ def test_a_job_fails_with_a_pod_that_says_why_and_is_not_judged_twice(cluster: C
     cluster.outcomes.order({"kind": "Job", "name": "bad", "phase": "Failed", "message": "no endpoints"})
     created(cluster, job("bad"))
     created(cluster, job("good"))
+    until("one to fail", lambda: "Failed" in conditions(cluster, "bad"), timeout=30)
+    until("the other to complete", lambda: "Complete" in conditions(cluster, "good"), timeout=30)
     cluster.outcomes.ordered.clear()
-
-    def ended(name: str) -> set[str]:
-        conditions = status(cluster, "Job", name).get("conditions") or []
-        return {condition["type"] for condition in conditions if condition["status"] == "True"}
-
-    until("both to end", lambda: "Failed" in ended("bad") and "Complete" in ended("good"), timeout=30)
+    cluster.amend("Job", "velero", "bad", {"metadata": {"labels": {"seen": "again"}}})
+    until("it to be seen again", lambda: one(cluster, "Job", "bad")["metadata"]["labels"].get("seen"), timeout=30)
+    assert "Complete" not in conditions(cluster, "bad")
     [pod] = [each for each in cluster.objects("Pod") if each["metadata"].get("labels", {}).get("job-name") == "bad"]
     assert pod["status"]["containerStatuses"][0]["state"]["terminated"]["message"] == "no endpoints"
+
+
+def test_a_pod_ends_as_ordered_and_else_badly(cluster: Cluster) -> None:
+    cluster.outcomes.order({"kind": "Pod", "name": "answers", "phase": "Succeeded"})
+    for name, phase in (("answers", "Succeeded"), ("asks-in-vain", "Failed")):
+        containers = [{"name": "only", "image": "example.com/image:1"}]
+        created(cluster, an("v1", "Pod", name, containers=containers))
+        ends(cluster, "Pod", name, phase)
+    cluster.outcomes.ordered.clear()
 
 
 def test_a_database_is_healthy_and_can_be_reported_ill_and_well_again(cluster: Cluster) -> None:
