@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pwd
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,10 @@ def cache_directory() -> Path:
     """Built tools and images, keyed by version: shared by every checkout of this user, so a second clone builds nothing."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "k8s-dr"
+
+
+class ForeignLabError(PermissionError):
+    """The lab's directory is somebody else's; the message names it, its owner, and the command that hands it over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +67,35 @@ class LabPaths:
     def report_html(self) -> Path:
         return self.root / "report.html"
 
+    def refuse_if_foreign(self) -> None:
+        """Raises ForeignLabError where another user, as a rule root, has run a lab in this checkout."""
+        mine = os.geteuid()
+        if mine == 0 or not self.root.exists():
+            return
+        for place in self._places():
+            if (owner := _owner_of(place)) != mine:
+                raise ForeignLabError(
+                    f"{place} belongs to {_name_of(owner)}, as sudo make demo leaves it; hand it over with: "
+                    f"sudo make down && sudo chown -R {_name_of(mine)} {self.root}; or remove it with: sudo rm -r {self.root}"
+                )
+
+    def _places(self) -> Iterator[Path]:
+        """The directory, and what lies in it: a lab of root's in a directory of ours has made those."""
+        yield self.root
+        yield from sorted(self.root.iterdir())
+
     def make(self) -> None:
+        self.refuse_if_foreign()
         for directory in (self.logs, self.run, self.regions, self.state, self.bin):
             directory.mkdir(parents=True, exist_ok=True)
+
+
+def _owner_of(place: Path) -> int:
+    return place.lstat().st_uid
+
+
+def _name_of(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:  # a user of a container that no file knows
+        return str(user)

@@ -103,6 +103,7 @@ class Rehearsal:
 @contextmanager
 def deployed(paths: LabPaths) -> Iterator[Rehearsal]:
     """Set up, deploy both stacks, and stop everything at the end, whatever happens."""
+    paths.refuse_if_foreign()
     hosts = {project.load_balancer(role): address for role, address in ADDRESSES.items()}
     cloud = Cloud(paths, hosts=hosts)
     clusters: dict[str, RecordedCluster] = {role: RecordedCluster(operators_installed=True) for role in stacks.ROLES}
@@ -136,6 +137,7 @@ def deployed(paths: LabPaths) -> Iterator[Rehearsal]:
 
 def run(paths: LabPaths) -> int:
     """The whole rehearsal and its report; the exit code."""
+    paths.refuse_if_foreign()  # before minutes are spent on tools
     if Cloud(paths).running:
         raise CloudError("a lab or a rehearsal of this checkout is running, and this one would take its AWS away: make down")
     began = time.monotonic()

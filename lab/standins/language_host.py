@@ -1,39 +1,36 @@
 """A Pulumi language host for Python, written in Python: it runs the program that Pulumi.yaml names under the real engine.
 
 The engine starts `pulumi-language-python [flags] <engine-address>` and speaks pulumirpc.LanguageRuntime to it. The program
-itself runs in a process of its own each time: one `up` asks twice, for the preview and for the update, and a module that
-stays loaded would carry state from the first to the second.
+itself runs in a process of its own each time (`language_exec.py`): one `up` asks twice, for the preview and for the update, and a
+module that stays loaded would carry state from the first to the second.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
-import runpy
 import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Any
 
-# Run as a file, by the program's interpreter, it must not find this directory's modules in place of others.
-if sys.argv[1:2] == ["--program"]:
-    sys.path.pop(0)
-
 from google.protobuf import empty_pb2, json_format
-from pulumi import log
 from pulumi.automation._server import LanguageServer
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
-_INLINE = re.compile(r"^python inline source runtime error: .*?\n(?=Traceback )", re.DOTALL)
-"""What the SDK's server puts before a traceback; the real host has no such words."""
+from lab.standins import language_exec
+from lab.standins.serving import serve
+
+EXECUTOR = language_exec.__file__
+_INTERRUPT_SECONDS = 0.5
+"""How long a program has between two interrupts."""
 
 
 def interpreter(info: Any) -> str:
@@ -66,6 +63,7 @@ class LanguageHost(LanguageServer):
     def __init__(self, engine_address: str) -> None:
         super().__init__(program=lambda: None)
         self._engine_address = engine_address
+        self._program: subprocess.Popen[bytes] | None = None
 
     def Handshake(self, request: Any, context: Any) -> Any:  # noqa: ARG002
         self._engine_address = request.engine_address
@@ -95,25 +93,47 @@ class LanguageHost(LanguageServer):
         return language_pb2.GetProgramDependenciesResponse(dependencies=installed)
 
     def Run(self, request: Any, context: Any) -> Any:
-        del request.args[:]
-        request.args.append(self._engine_address)  # where the SDK's server looks for it
-        answer_end, child_end = os.pipe()
-        child = subprocess.Popen(
-            [interpreter(request.info), __file__, "--program", str(child_end)],
-            cwd=request.info.program_directory or request.pwd,
-            stdin=subprocess.PIPE,
-            pass_fds=(child_end,),
-        )
-        os.close(child_end)
-        context.add_callback(child.terminate)
-        assert child.stdin is not None
-        child.stdin.write(request.SerializeToString())
-        child.stdin.close()
-        with os.fdopen(answer_end, "rb") as pipe:
-            answer = pipe.read()
-        if code := child.wait():
-            return language_pb2.RunResponse(error=f"Program exited with non-zero exit code: {code}")
-        return language_pb2.RunResponse.FromString(answer)
+        """The program in a process of its own; of one that failed, the words that pulumi-language-python 3.259 has for it."""
+        environment = os.environ | {
+            "PULUMI_CONFIG": json.dumps(dict(request.config)),
+            "PULUMI_CONFIG_SECRET_KEYS": json.dumps(list(request.configSecretKeys)),
+        }
+        self._program = subprocess.Popen(self._command(request), env=environment, stdin=subprocess.DEVNULL)
+        context.add_callback(self.end_program)
+        match self._program.wait():
+            case 0:
+                return language_pb2.RunResponse()
+            case language_exec.EXPLAINED:
+                return language_pb2.RunResponse(bail=True)
+            case code:
+                return language_pb2.RunResponse(error=f"program exited with non-zero exit code: {max(code, -1)}")
+
+    def _command(self, request: Any) -> list[str]:
+        options = {
+            "monitor": request.monitor_address,
+            "engine": self._engine_address,
+            "project": request.project,
+            "root_directory": request.info.root_directory,
+            "stack": request.stack,
+            "pwd": request.pwd,
+            "dry_run": str(request.dryRun).lower(),
+            "parallel": str(request.parallel),
+            "organization": request.organization,
+        }
+        given = [part for name, value in options.items() if value for part in (f"--{name}", value)]
+        return [interpreter(request.info), "-u", EXECUTOR, *given, request.info.entry_point]
+
+    def end_program(self) -> None:
+        """Interrupt the program, interrupt it again where it hangs, kill it at last. The engine interrupts it too, with every
+        process of a plugin that it ends. So a program that leaves interrupts to Python ends with a traceback, as it does with the
+        real host."""
+        child = self._program
+        for number in (signal.SIGINT, signal.SIGINT, signal.SIGKILL):
+            if child is None or child.poll() is not None:
+                return
+            child.send_signal(number)
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(_INTERRUPT_SECONDS)
 
     def RunPlugin(self, request: Any, context: Any) -> Iterator[Any]:
         """Start a plugin written in Python: a policy pack (`kind` is "analyzer"), or a directory with a `__main__.py`."""
@@ -151,54 +171,9 @@ def _output_of(child: subprocess.Popen[bytes]) -> Iterator[Any]:
             yield piece
 
 
-def run_program(answer_to: int) -> None:
-    """In the program's own process: read the RunRequest from stdin, run, write the RunResponse to the open file `answer_to`."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for the host, which ends this process in its own way
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    request = language_pb2.RunRequest.FromString(sys.stdin.buffer.read())
-    os.environ["PULUMI_CONFIG"] = json.dumps(dict(request.config))
-    os.environ["PULUMI_CONFIG_SECRET_KEYS"] = json.dumps(list(request.configSecretKeys))
-    directory = os.path.normpath(os.path.join(request.info.program_directory, request.info.entry_point))
-    _report_as_the_real_host()
-
-    def program() -> None:
-        runpy.run_path(directory, run_name="__main__")
-
-    server: Any = LanguageServer(program)
-    response = server.Run(request, None)
-    if response.error:
-        # The engine has the message by now; without this it would print it a second time.
-        response = language_pb2.RunResponse(error=response.error, bail=True)
-    with os.fdopen(answer_to, "wb") as pipe:
-        pipe.write(response.SerializeToString())
-
-
-def _end_with(parent: int) -> None:
-    """A program must not go on when its host is gone."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
-
-
-def _report_as_the_real_host() -> None:
-    """Other words than the SDK's server of inline programs has for a program that failed."""
-    say = log.error
-
-    def error(message: str, *args: Any, **options: Any) -> None:
-        say(_INLINE.sub("Program failed with an unhandled exception:\n", message), *args, **options)
-
-    log.error = error  # type: ignore[assignment] # the same call, with fewer words about it
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-
-
 def main() -> None:
-    if sys.argv[1:2] == ["--program"]:
-        run_program(int(sys.argv[2]))
-        return
-    from lab.standins.serving import serve  # the program's interpreter need not know the lab
-
     host = LanguageHost(sys.argv[-1])
-    serve(lambda server: language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server))
+    serve(lambda server: language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server), at_the_end=host.end_program)
 
 
 if __name__ == "__main__":

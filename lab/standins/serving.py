@@ -15,8 +15,9 @@ from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
 _ORPHAN_CHECK_SECONDS = 0.5
 
 
-def serve(register: Callable[[Any], None]) -> None:
-    """Serve what `register` adds to the server, until a signal comes or the process that started this one has ended."""
+def serve(register: Callable[[Any], None], *, at_the_end: Callable[[], None] = lambda: None) -> None:
+    """Serve what `register` adds to the server, until a signal comes or the process that started this one has ended; then
+    `at_the_end` is called."""
     # Taken before anything else, so that a parent that dies while we start is noticed too.
     parent = os.getppid()
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=32), options=_GRPC_CHANNEL_OPTIONS)
@@ -31,4 +32,5 @@ def serve(register: Callable[[Any], None]) -> None:
     # An engine that was killed sends no signal: its plugins must not outlive it.
     while not ended.wait(_ORPHAN_CHECK_SECONDS) and os.getppid() == parent:
         pass
+    at_the_end()
     os._exit(0)  # calls still under way would keep the process for as long as they wait

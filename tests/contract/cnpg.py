@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from lab.waiting import until
-from tests.contract.api_server import ApiServer, alive, free_port, process
+from tests.api_server import ApiServer, alive, free_port, process
 
 WEBHOOKS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
 NAMESPACE = "cnpg-system"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.contract.api_server import ApiServer, running
+from tests.api_server import ApiServer, running
 from tests.contract.charts import run
 from tests.contract.conftest import tool
 from tests.contract.small_chart import CRD, archive, definition, templated

@@ -14,8 +14,9 @@ import pytest
 import yaml
 
 from settings.roles import Role
-from tests.contract import cnpg, isolation
-from tests.contract.api_server import ApiServer, running
+from tests import isolation
+from tests.api_server import ApiServer, running
+from tests.contract import cnpg
 from tests.contract.conftest import kubernetes_object, shared, tool
 from tests.contract.test_isolation import children, needs_root, open_to_others
 from tests.contract.test_real_api_server import lost

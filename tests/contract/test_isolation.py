@@ -17,16 +17,16 @@ from lab.processes import start_time
 from lab.regions.commands import RegionError
 from lab.regions.namespaces import DIRECTORY
 from lab.waiting import until
-from tests.contract import isolation
-from tests.contract.isolation import Place, alone
+from tests import isolation
 from tests.examples import ROOT
+from tests.isolation import Place, alone
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="a network of its own takes root")
 
 SERVER = "import socket, signal; s = socket.create_server(('0.0.0.0', 0)); print(s.getsockname()[1], flush=True); signal.pause()"
 OTHER = """
 import subprocess, sys
-from tests.contract.isolation import alone
+from tests.isolation import alone
 with alone("it") as place:
     there = "import signal; print(flush=True); signal.pause()"
     child = subprocess.Popen([*place.prefix, sys.executable, "-c", there], stdout=subprocess.PIPE)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from lab.waiting import until
+from tests.api_server import ApiServer, running
 from tests.contract import cnpg
-from tests.contract.api_server import ApiServer, running
 from tests.contract.conftest import kubernetes_object, shared, tool
 from tests.unit.recorder import run_program
 

@@ -1,15 +1,20 @@
-"""Both stacks under the real Pulumi CLI, with recorded clusters and moto: every command takes seconds, on any machine."""
+"""Both stacks under the real Pulumi CLI, with moto and small clusters: every command takes seconds, on any machine.
+
+The engine is chosen as the lab chooses it, by LAB_ENGINE; the clusters are those that its Kubernetes provider takes (`clusters`).
+What only a stand-in can answer is marked `only_with_standin`, and skipped with its reason where the real part runs.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +28,10 @@ from lab.processes import Daemon
 from lab.pulumi import Pulumi, Ran, touched
 from lab.rehearsal import backup
 from lab.standins.archive import put_base_backup
-from lab.standins.recorded_cluster import RecordedCluster, write_kubeconfig
 from lab.tools import toolbox
 from lab.waiting import until
+from tests.engine import clusters, provider_calls
+from tests.engine.clusters import Cluster
 from tests.examples import ROOT
 
 SCHEDULES = ("daily-full-us-east-1", "hourly-critical-us-east-1")
@@ -33,18 +39,18 @@ SCHEDULES = ("daily-full-us-east-1", "hourly-critical-us-east-1")
 
 @dataclass(kw_only=True)
 class Pair:
-    """Two deployed stacks, their recorded clusters, and what the providers were asked."""
+    """Two deployed stacks, their clusters, and what the providers were asked."""
 
     pulumi: Pulumi
-    clusters: dict[str, RecordedCluster]
+    clusters: dict[str, Cluster]
     endpoint: str
     zone_id: str
-    provider_log: Path
+    call_log: Path
     root: Path
     files: project.ProjectFiles
 
     @property
-    def secondary(self) -> RecordedCluster:
+    def secondary(self) -> Cluster:
         return self.clusters["secondary"]
 
     def s3(self) -> Any:
@@ -61,7 +67,7 @@ class Pair:
 
     def calls(self, since: int = 0) -> list[dict[str, Any]]:
         """What the providers were asked after the first `since` calls."""
-        return [json.loads(line) for line in self.provider_log.read_text().splitlines()[since:]]
+        return provider_calls.read(self.call_log)[since:]
 
     def have_backups(self, phase: str = "Completed") -> None:
         """What Velero would have synced from the peer's prefix by now."""
@@ -128,9 +134,51 @@ def create_user(endpoint: str, name: str) -> AccessKey:
     return AccessKey(identifier=key["AccessKeyId"], secret=key["SecretAccessKey"])
 
 
+@cache
+def _pulumi() -> Path:
+    return toolbox.ensure(["pulumi"]).path("pulumi")
+
+
 @pytest.fixture(scope="session")
 def pulumi_binary() -> Path:
-    return toolbox.ensure(["pulumi"]).path("pulumi")
+    return _pulumi()
+
+
+@cache
+def _parts() -> dict[str, engine.Part | None]:
+    """The real parts that the tests run with; None where a stand-in takes the place."""
+    return engine.choose(_pulumi(), os.environ)
+
+
+def chosen_engine(root: Path, pulumi_binary: Path) -> engine.Engine:
+    """The engine of every test here, laid out below `root`."""
+    return engine.prepare(root / "engine", pulumi_binary)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "only_with_standin(part, reason): what only the stand-in for that part of the engine can answer"
+    )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("only_with_standin"):
+        (part,), reason = mark.args, mark.kwargs["reason"]
+        if _parts()[part]:
+            pytest.skip(f"{_ONLY_STANDIN} for {part}: {reason}")
+
+
+_ONLY_STANDIN = "needs the stand-in"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Which engine ran, and how much of the tests had to be left out for it."""
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    if not any("tests/engine/" in str(getattr(report, "nodeid", "")) for report in reports):
+        return
+    left_out = [report for report in terminalreporter.stats.get("skipped", ()) if _ONLY_STANDIN in str(report.longrepr)]
+    parts = ", ".join(f"{name} {f'real {part.version}' if part else 'stand-in'}" for name, part in _parts().items())
+    terminalreporter.write_line(f"engine: {parts}; skipped because only a stand-in can answer: {len(left_out)}")
 
 
 @pytest.fixture(scope="session")
@@ -141,30 +189,35 @@ def policy_environment() -> None:
 
 @contextmanager
 def undeployed_pair(root: Path, pulumi_binary: Path, **settings: Any) -> Iterator[Pair]:
-    """moto with a zone, two recorded clusters with the operators, the CLI, and `settings` of ProjectFiles; no stack yet."""
+    """moto with a zone, two clusters with the operators, the CLI, and `settings` of ProjectFiles; no stack yet."""
+    chosen = chosen_engine(root, pulumi_binary)
     moto, endpoint = start_moto(root)
-    clusters = {role: RecordedCluster(operators_installed=True) for role in stacks.ROLES}
+    pair = {role: clusters.make(chosen, root / role) for role in stacks.ROLES}
     try:
-        for cluster in clusters.values():
+        for cluster in pair.values():
             cluster.start()
         kubeconfig = root / "kubeconfig"
-        write_kubeconfig(kubeconfig, {f"lab-{role}": cluster.url for role, cluster in clusters.items()})
+        clusters.write_kubeconfig(kubeconfig, {f"lab-{role}": cluster for role, cluster in pair.items()})
         route53 = boto3.client("route53", endpoint_url=endpoint, region_name="us-east-1", **ADMINISTRATOR.client)
         zone = route53.create_hosted_zone(Name=project.ZONE, CallerReference="lab")["HostedZone"]["Id"].rpartition("/")[2]
-        chosen = engine.prepare(root / "engine", pulumi_binary, environ={"LAB_ENGINE": "standin"})
         yield Pair(
-            pulumi=stacks.cli(chosen, root, provider_log=root / "providers.jsonl"),
-            clusters=clusters,
+            pulumi=logged(stacks.cli(chosen, root, provider_log=root / "providers.jsonl"), root / "calls.jsonl"),
+            clusters=pair,
             endpoint=endpoint,
             zone_id=zone,
-            provider_log=root / "providers.jsonl",
+            call_log=root / "calls.jsonl",
             root=root,
             files=project.ProjectFiles(endpoint=endpoint, zone_id=zone, kubeconfig=kubeconfig, **settings),
         )
     finally:
-        for cluster in clusters.values():
+        for cluster in pair.values():
             cluster.close()
         moto.stop()
+
+
+def logged(pulumi: Pulumi, file: Path) -> Pulumi:
+    """The CLI as it is, appending every call between its processes to `file`."""
+    return replace(pulumi, environment={**pulumi.environment, provider_calls.VARIABLE: str(file)})
 
 
 @contextmanager
@@ -177,6 +230,14 @@ def configured(pair: Pair, key: str, value: str, role: str = "secondary") -> Ite
         pair.pulumi.run("config", "rm", key.partition(".")[0], "-s", role)
 
 
+def told_plainly(ran: Ran, *words: str) -> bool:
+    """Whether a command failed, all of `words` stand in one line of what it said, and nothing in it is a traceback: neither the
+    program's own nor that of an interrupt, which the engine sends to a program whose hook has refused."""
+    in_one_line = any(all(word in line for word in words) for line in ran.output.splitlines())
+    traced = any(sign in ran.output for sign in ("Traceback", "KeyboardInterrupt", '  File "'))
+    return bool(ran.exit_code) and in_one_line and not traced
+
+
 def refused_flip(pair: Pair) -> str:
     """What a flip says that the gate refuses; and that it touched nothing."""
 
@@ -186,7 +247,7 @@ def refused_flip(pair: Pair) -> str:
     before, were, calls = pair.pulumi.resources("secondary"), databases(), len(pair.calls())
     with configured(pair, "failover.preflight", "1s"):
         refused = pair.flip(check=False)
-    assert refused.exit_code
+    assert told_plainly(refused), refused.output
     assert touched(before, pair.pulumi.resources("secondary")) == []
     assert not [call for call in pair.calls(calls) if call["method"] in ("Create", "Update", "Delete")]
     assert pair.flag() == "primary"

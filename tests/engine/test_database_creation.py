@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -16,13 +14,22 @@ from lab.project import lab_database
 from lab.pulumi import touched
 from lab.standins.archive import put_base_backup
 from lab.standins.recorded_cluster.kinds import OPERATORS
+from lab.waiting import until
 from tests.engine.conftest import Pair, create_user
 from tests.examples import ROOT
+
+CLUSTER, HEALTHY = "Cluster.postgresql.cnpg.io", "Cluster in healthy state"
 
 
 def names(pair: Pair, role: str) -> set[str]:
     """The databases of which the region has a Cluster."""
-    return {found["metadata"]["name"] for found in pair.clusters[role].objects("Cluster.postgresql.cnpg.io")}
+    return {found["metadata"]["name"] for found in pair.clusters[role].objects(CLUSTER)}
+
+
+def phase(pair: Pair, name: str) -> str:
+    """What the primary's operator says of a database."""
+    [found] = [each for each in pair.clusters["primary"].objects(CLUSTER) if each["metadata"]["name"] == name]
+    return str(found["status"]["phase"])
 
 
 def add(pair: Pair, name: str) -> None:
@@ -61,12 +68,12 @@ def refused_up(pair: Pair, role: str, name: str) -> str:
 
 def test_without_the_operators_no_database_is_made(pair: Pair) -> None:
     cluster = pair.clusters["primary"]
-    cluster.store.uninstall(OPERATORS)
+    cluster.uninstall(OPERATORS)
     try:
         with added_for_once(pair, "early-database"):
             said = refused_up(pair, "primary", "early-database")
     finally:
-        cluster.store.install(OPERATORS)
+        cluster.install(OPERATORS)
     assert "database early-database: the operator CloudNativePG (k8s-dr:operators.cloudnativePg)" in said
     assert "then pulumi up -s primary" in said
 
@@ -124,8 +131,7 @@ def test_a_standby_that_is_lost_fails_the_up_at_once_and_is_made_anew_as_the_mes
     assert f"pulumi up --refresh -s secondary; if the standby was never made: {delete}" in failed.output
 
     pair.secondary.outcomes.ordered.clear()
-    url = f"{pair.secondary.url}/apis/postgresql.cnpg.io/v1/namespaces/databases/clusters/lost-database"
-    urllib.request.urlopen(urllib.request.Request(url, method="DELETE")).close()
+    pair.secondary.remove(CLUSTER, "databases", "lost-database")
     pair.pulumi.up("secondary", "--refresh")
     assert "lost-database" in names(pair, "secondary")
     assert pair.pulumi.outputs("secondary")["databases"]["lost-database"] == "replica"
@@ -143,10 +149,8 @@ def test_a_database_that_is_written_to_is_never_said_to_be_deleted_and_is_taken_
     assert "kubectl delete" not in failed.output
 
     pair.clusters["primary"].outcomes.ordered.clear()
-    url = f"{pair.clusters['primary'].url}/apis/postgresql.cnpg.io/v1/namespaces/databases/clusters/ill-database"
-    healthy = json.dumps({"metadata": {"labels": {"seen": "again"}}}).encode()
-    content = {"Content-Type": "application/merge-patch+json"}
-    urllib.request.urlopen(urllib.request.Request(url, data=healthy, headers=content, method="PATCH")).close()
+    pair.clusters["primary"].amend(CLUSTER, "databases", "ill-database", {"metadata": {"labels": {"seen": "again"}}})
+    until("the operator to have looked again", lambda: phase(pair, "ill-database") == HEALTHY, timeout=30)
     pair.pulumi.up("primary", "--refresh")
     assert pair.pulumi.outputs("primary")["databases"]["ill-database"] == "primary"
     pair.bring_first_backup("ill-database")
@@ -164,8 +168,7 @@ def test_a_first_backup_that_fails_fails_the_up_with_its_reason(pair: Pair, phas
     assert failed.exit_code
     assert f"database {name}: its first backup ended {phase}: AccessDenied on PutObject" in failed.output
     pair.clusters["primary"].outcomes.ordered.clear()
-    url = f"{pair.clusters['primary'].url}/apis/postgresql.cnpg.io/v1/namespaces/databases/backups/{name}-first-g1"
-    urllib.request.urlopen(urllib.request.Request(url, method="DELETE")).close()
+    pair.clusters["primary"].remove("Backup.postgresql.cnpg.io", "databases", f"{name}-first-g1")
     pair.pulumi.up("primary", "--refresh")
     pair.bring_first_backup(name)
     pair.pulumi.up("secondary")

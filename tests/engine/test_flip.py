@@ -85,7 +85,7 @@ def test_a_flip_asks_only_the_live_region_and_looks_nothing_up(pair: Pair) -> No
     pair.flip()
     calls = pair.calls(since)
     assert not [call for call in calls if call["method"] in ("Invoke", "Call", "Read")], "nothing may be looked up"
-    places = {call.get("region") or call.get("context") for call in calls} - {None, ""}
+    places = {place for call in calls for place in call["places"]}
     assert places == {"us-west-2", "lab-secondary"}, f"somebody else was asked: {places}"
 
 

@@ -10,12 +10,16 @@ from typing import Any
 import pytest
 import yaml
 
-from lab import engine, project, stacks
+from lab import project, stacks
 from lab.pulumi import Pulumi
 from lab.standins.recorded_cluster import write_kubeconfig
 from settings.roles import ROLES, Role
+from tests.engine.conftest import chosen_engine
 from tests.examples import ROOT
 
+pytestmark = pytest.mark.only_with_standin(
+    "aws", reason="the real provider asks STS whose keys it has, and here is no AWS to ask"
+)
 ACCOUNT = "123456789012"
 REGION = {"primary": "us-east-1", "secondary": "us-west-2"}
 ISSUER = "oidc.eks.us-east-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE"
@@ -27,8 +31,7 @@ def committed(tmp_path_factory: pytest.TempPathFactory, pulumi_binary: Path) -> 
     root = tmp_path_factory.mktemp("committed")
     kubeconfig = root / "kubeconfig"
     write_kubeconfig(kubeconfig, dict.fromkeys(("prod-use1", "prod-usw2"), "http://127.0.0.1:9"))
-    chosen = engine.prepare(root / "engine", pulumi_binary, environ={"LAB_ENGINE": "standin"})
-    pulumi = stacks.cli(chosen, root, provider_log=root / "providers.jsonl")
+    pulumi = stacks.cli(chosen_engine(root, pulumi_binary), root, provider_log=root / "providers.jsonl")
     pulumi = Pulumi(directory=pulumi.directory, environment={**pulumi.environment, "KUBECONFIG": str(kubeconfig)})
     project.create(pulumi.directory, project.ProjectFiles(endpoint="", zone_id="", kubeconfig=kubeconfig))
     shared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())

@@ -20,16 +20,16 @@ import pytest
 import yaml
 
 from components.iam.delivery_policies import PIPELINES, Pipeline
-from lab import engine, project, stacks
+from lab import project, stacks
 from lab.cloud.access_keys import ADMINISTRATOR
 from lab.cloud.lines import read_state
 from lab.paths import LabPaths
 from lab.processes import Daemon
 from lab.pulumi import Pulumi
 from lab.rehearsal import backup
-from lab.standins.recorded_cluster import RecordedCluster, write_kubeconfig
 from lab.waiting import until
-from tests.engine.conftest import SCHEDULES, create_user
+from tests.engine import clusters
+from tests.engine.conftest import SCHEDULES, chosen_engine, create_user
 
 STATE = "acme-pulumi-us-west-2"
 REGION = "us-west-2"
@@ -67,7 +67,8 @@ class Secondary:
 @pytest.fixture(scope="module")
 def secondary(tmp_path_factory: pytest.TempPathFactory, pulumi_binary: Path) -> Iterator[Secondary]:
     root = tmp_path_factory.mktemp("roles")
-    aws, cluster, where = Daemon(LabPaths(root=root), "aws"), RecordedCluster(operators_installed=True), root / "endpoint.json"
+    chosen = chosen_engine(root, pulumi_binary)
+    aws, cluster, where = Daemon(LabPaths(root=root), "aws"), clusters.make(chosen, root / "cluster"), root / "endpoint.json"
     aws.start(
         [sys.executable, "-m", "lab.cloud.endpoint", "--listen", "127.0.0.1:0", "--log", str(root / "log"), "--state", str(where)]
     )
@@ -76,10 +77,8 @@ def secondary(tmp_path_factory: pytest.TempPathFactory, pulumi_binary: Path) -> 
         until("the lab's AWS to answer", where.exists, timeout=60)
         endpoint = str((read_state(where) or {})["url"])
         kubeconfig = root / "kubeconfig"
-        write_kubeconfig(kubeconfig, {f"lab-{role}": cluster.url for role in stacks.ROLES})
-        pulumi = stacks.cli(
-            engine.prepare(root / "engine", pulumi_binary, environ={"LAB_ENGINE": "standin"}), root, provider_log=root / "calls"
-        )
+        clusters.write_kubeconfig(kubeconfig, {f"lab-{role}": cluster for role in stacks.ROLES})
+        pulumi = stacks.cli(chosen, root, provider_log=root / "calls")
         backend = f"s3://{STATE}?region={REGION}&endpoint={endpoint}&s3ForcePathStyle=true"
         pulumi = dataclasses.replace(pulumi, environment={**pulumi.environment, "PULUMI_BACKEND_URL": backend})
         found = Secondary(pulumi=pulumi, endpoint=endpoint, keys={})

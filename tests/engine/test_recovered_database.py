@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import urllib.request
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,8 +108,7 @@ def failover(deployed: Pair) -> Failover:
 
 def delete(pair: Pair) -> None:
     """kubectl delete cluster.postgresql.cnpg.io app-database -n databases"""
-    url = f"{pair.secondary.url}/apis/postgresql.cnpg.io/v1/namespaces/databases/clusters/app-database"
-    urllib.request.urlopen(urllib.request.Request(url, method="DELETE")).close()
+    pair.secondary.remove("Cluster.postgresql.cnpg.io", "databases", "app-database")
 
 
 class TestAFailover:

@@ -89,11 +89,15 @@ def _stateful_set(obj: Object) -> Verdict:
     return READY
 
 
+_JOB_IS_OVER = ("BackoffLimitExceeded", "DeadlineExceeded")
+"""The reasons for which the real provider takes a Job for failed (provider/pkg/await/checker/job); for any other it waits on."""
+
+
 def _job(obj: Object) -> Verdict:
     conditions = _conditions(obj)
     failed = conditions.get("Failed", {})
-    if failed.get("status") == "True":
-        return Verdict(state="failed", reason=f"[{failed.get('reason', 'Failed')}] {failed.get('message', '')}")
+    if failed.get("status") == "True" and failed.get("reason") in _JOB_IS_OVER:
+        return Verdict(state="failed", reason=f"[{failed['reason']}] {failed.get('message', '')}")
     if _status(obj).get("startTime") and conditions.get("Complete", {}).get("status") == "True":
         return READY
     status = _status(obj)

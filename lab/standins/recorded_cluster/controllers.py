@@ -83,14 +83,14 @@ def _job(store: Store, obj: Object, outcome: Mapping[str, Any]) -> None:
     if outcome.get("phase") == "Failed":
         reason, message = outcome.get("reason", "BackoffLimitExceeded"), outcome.get("message", "")
         _failed_pod(store, obj, message)
-        failed = _condition("Failed", reason, "Job has reached the specified backoff limit")
-        _status(store, obj, {"startTime": now(), "failed": 1, "conditions": [failed]})
+        failed = [_condition(kind, reason, "Job has reached the specified backoff limit") for kind in ("Failed", "FailureTarget")]
+        _status(store, obj, {"startTime": now(), "failed": 1, "conditions": failed})
         return
-    complete = _condition("Complete", "CompletionsReached")
-    _status(store, obj, {"startTime": now(), "completionTime": now(), "succeeded": 1, "conditions": [complete]})
     containers = obj["spec"]["template"]["spec"]["containers"]
     if any("--crds-only" in (container.get("args") or []) for container in containers):
         store.install(VELERO)
+    complete = [_condition(kind, "CompletionsReached") for kind in ("Complete", "SuccessCriteriaMet")]
+    _status(store, obj, {"startTime": now(), "completionTime": now(), "succeeded": 1, "conditions": complete})
 
 
 def _failed_pod(store: Store, job: Object, message: str) -> None:
@@ -104,7 +104,11 @@ def _failed_pod(store: Store, job: Object, message: str) -> None:
             "ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": meta["name"], "uid": meta["uid"]}],
         },
         "spec": job["spec"]["template"]["spec"],
-        "status": {"phase": "Failed", "containerStatuses": [_failed_container(job["spec"]["template"]["spec"], message)]},
+        "status": {
+            "phase": "Failed",
+            "conditions": [_condition(kind, "PodFailed", status=False) for kind in ("ContainersReady", "Ready")],
+            "containerStatuses": [_failed_container(job["spec"]["template"]["spec"], message)],
+        },
     }
     store.create(store.kind("v1", "pods"), meta["namespace"], pod)
 
@@ -157,7 +161,7 @@ def _restore(store: Store, obj: Object, outcome: Mapping[str, Any]) -> None:
 
 def _pod(store: Store, obj: Object, outcome: Mapping[str, Any]) -> None:
     """What a Pod asks for is not there: it ends badly, unless another end was ordered, or other last words (`message`)."""
-    if (obj.get("status") or {}).get("phase"):
+    if (obj.get("status") or {}).get("phase", "Pending") != "Pending":
         return
     said = [_failed_container(obj["spec"], outcome["message"])] if "message" in outcome else []
     _status(store, obj, {"phase": outcome.get("phase", "Failed"), "containerStatuses": said})

@@ -52,19 +52,23 @@ class RecordedCluster:
         self.outcomes = Outcomes()
         self._server = ThreadingHTTPServer(listen, type("Handler", (_Handler,), {"cluster": self}))
         self._server.daemon_threads = True
+        self._serves = False
         host, port = self._server.server_address[:2]
         self.url = f"http://{host!s}:{port}"
 
     def serve(self) -> None:
         """Answer until `close`."""
+        self._serves = True
         self._server.serve_forever(poll_interval=0.1)
 
     def start(self) -> None:
+        self._serves = True
         threading.Thread(target=self.serve, daemon=True).start()
 
     def close(self) -> None:
-        """From now on nobody answers there: the region is dead."""
-        self._server.shutdown()
+        """From now on nobody answers there: the region is dead. Also where it never lived."""
+        if self._serves:
+            self._server.shutdown()  # waits for the end of serving, and where nobody served for ever
         self._server.server_close()
 
     def __enter__(self) -> RecordedCluster:

@@ -29,7 +29,7 @@ def test_it_defines_and_decides_nothing() -> None:
 
 
 def test_it_makes_one_region_and_no_resource_of_its_own() -> None:
-    assert imported([PROGRAM]) == {"pulumi", "components.region", "settings"}
+    assert imported([PROGRAM]) == {"signal", "pulumi", "components.region", "settings"}
 
 
 def test_settings_register_no_resource() -> None:

@@ -1,12 +1,17 @@
-"""How the language host starts plugins that are written in Python: policy packs, and directories with a `__main__.py`."""
+"""How the language host runs programs and reports of them as the real one does, and starts plugins that are written in Python:
+policy packs, and directories with a `__main__.py`."""
 
+import subprocess
 import sys
+import threading
 
 import pytest
 from google.protobuf import struct_pb2
 from pulumi.runtime.proto import language_pb2
 
 from lab.standins.language_host import LanguageHost, interpreter
+from lab.waiting import until
+from tests.examples import ROOT
 
 PLUGIN = """
 import os, sys
@@ -54,3 +59,73 @@ def test_another_plugin_runs_where_the_engine_says_with_its_arguments(tmp_path):
 @pytest.mark.parametrize(("options", "found"), [({}, sys.executable), ({"virtualenv": ".venv"}, "{root}/.venv/bin/python")])
 def test_a_pack_has_the_interpreter_of_its_own_environment(tmp_path, options, found):
     assert interpreter(info(tmp_path, **options)) == found.format(root=tmp_path)
+
+
+EXECUTE = """
+import sys
+from lab.standins import language_exec
+
+async def without_an_engine(program):
+    program()
+
+language_exec.runtime.run_in_stack = without_an_engine
+sys.exit(language_exec.run(sys.argv[1], 1))
+"""
+
+
+def executed(directory, program):
+    """Exit code and last words of a program that `language_exec` runs, without an engine to tell."""
+    (directory / "__main__.py").write_text(program)
+    ran = subprocess.run(
+        [sys.executable, "-c", EXECUTE, str(directory)], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    return ran.returncode, ran.stderr
+
+
+def test_what_a_program_refuses_is_its_message_alone(tmp_path):
+    assert executed(tmp_path, "import pulumi\nraise pulumi.RunError('set active first')") == (1, "error: set active first\n")
+
+
+def test_what_a_program_did_not_foresee_is_a_traceback_that_begins_in_it(tmp_path):
+    code, said = executed(tmp_path, "open('/nowhere/at/all')")
+    assert code == 32
+    assert said.startswith("error: Program failed with an unhandled exception:\nTraceback (most recent call last):\n")
+    assert said.splitlines()[2] == f'  File "{tmp_path}/__main__.py", line 1, in <module>'
+    assert said.rstrip().endswith("No such file or directory: '/nowhere/at/all'")
+
+
+def request(directory, script):
+    """To run a program whose interpreter is `script`."""
+    python = directory / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o755)
+    return language_pb2.RunRequest(project="p", stack="s", pwd=str(directory), info=info(directory, virtualenv=".venv"))
+
+
+@pytest.mark.parametrize(
+    ("script", "error", "bail"),
+    [
+        ("exit 0", "", False),
+        ("exit 1", "program exited with non-zero exit code: 1", False),
+        ("exit 32", "", True),
+        ("kill -9 $$", "program exited with non-zero exit code: -1", False),
+    ],
+)
+def test_the_host_adds_what_the_real_one_adds(tmp_path, script, error, bail):
+    answer = LanguageHost("127.0.0.1:1").Run(request(tmp_path, script), Context())
+    assert (answer.error, answer.bail) == (error, bail)
+
+
+def test_a_program_that_hangs_is_interrupted_twice_and_then_killed(tmp_path):
+    host, seen = LanguageHost("127.0.0.1:1"), tmp_path / "seen"
+    script = f'exec {sys.executable} -c \'import signal, time; seen = open("{seen}", "a", 1); '
+    script += 'signal.signal(2, lambda *_: seen.write("interrupted\\n")); seen.write("runs\\n"); time.sleep(60)\''
+    running = threading.Thread(target=host.Run, args=(request(tmp_path, script), Context()))
+    running.start()
+    until("the program to run", seen.exists, timeout=30)
+    until("the program to listen", lambda: "runs" in seen.read_text(), timeout=30)
+    host.end_program()
+    running.join(timeout=30)
+    assert not running.is_alive()
+    assert seen.read_text().splitlines() == ["runs", "interrupted", "interrupted"]

@@ -63,9 +63,15 @@ def test_a_job_that_runs_is_waited_for_and_its_pods_are_counted():
     assert (verdict.state, verdict.reason) == ("waiting", "waiting for the Job to succeed (Active: 1 | Succeeded: 0 | Failed: 0)")
 
 
-def test_a_job_that_failed_has_failed_at_once_with_its_reason():
-    verdict = judge(job(("Failed", "DeadlineExceeded"), startTime="t"))
-    assert (verdict.state, verdict.reason) == ("failed", "[DeadlineExceeded] m")
+@pytest.mark.parametrize("reason", ["BackoffLimitExceeded", "DeadlineExceeded"])
+def test_a_job_that_ran_out_of_attempts_or_time_has_failed_at_once_with_its_reason(reason):
+    verdict = judge(job(("Failed", reason), startTime="t"))
+    assert (verdict.state, verdict.reason) == ("failed", f"[{reason}] m")
+
+
+@pytest.mark.parametrize("reason", ["PodFailurePolicy", "MaxFailedIndexesExceeded", "FailedIndexes"])
+def test_a_job_that_failed_for_another_reason_is_waited_for_as_by_the_real_provider(reason):
+    assert judge(job(("Failed", reason), startTime="t", failed=1)).state == "waiting"
 
 
 @pytest.mark.parametrize(

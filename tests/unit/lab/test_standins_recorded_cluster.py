@@ -1,6 +1,7 @@
 """The recorded cluster, asked as the Kubernetes client and the provider ask it."""
 
 import json
+import threading
 import urllib.request
 
 import pytest
@@ -46,6 +47,19 @@ def kubeconfig(recorded, tmp_path):
 @pytest.fixture
 def cluster(kubeconfig):
     return Cluster(connect(kubeconfig, "lab-primary"))
+
+
+@pytest.mark.parametrize("started", [False, True], ids=["never started", "started"])
+def test_a_cluster_can_be_closed_whether_it_was_started_or_not_and_twice(started):
+    cluster = RecordedCluster()
+    if started:
+        cluster.start()
+    closing = threading.Thread(target=lambda: (cluster.close(), cluster.close()), daemon=True)
+    closing.start()
+    closing.join(timeout=10)
+    assert not closing.is_alive()
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(cluster.url, timeout=5)
 
 
 def order(recorded, **outcome):

@@ -19,7 +19,7 @@ from urllib3.connection import HTTPSConnection
 from urllib3.connectionpool import HTTPSConnectionPool
 
 from lab.waiting import until
-from tests.contract.isolation import Place
+from tests.isolation import Place
 
 TOKEN = "of-this-test-alone"
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
@@ -43,7 +43,7 @@ class ApiServer:
     def __init__(self, port: int, certificate: Path, place: Place) -> None:
         self.url = f"https://127.0.0.1:{port}"
         self.certificate, self.place = certificate, place
-        self._http = urllib3.PoolManager(ca_certs=str(certificate), headers=AUTHORIZED, retries=False)
+        self._http = urllib3.PoolManager(ca_certs=str(certificate), headers=AUTHORIZED, retries=False, maxsize=16)
         self._http.pool_classes_by_scheme = {"https": _pool_at(place)}
         self._resources: dict[tuple[str, str], tuple[str, bool]] = {}
 
@@ -73,6 +73,31 @@ class ApiServer:
         """Gone afterwards, whether or not it was there."""
         answer = self._http.request("DELETE", f"{self.url}{self._path(item)}", timeout=20)
         assert answer.status in (200, 404), answer.data
+
+    def ask(
+        self, method: str, path: str, *, body: Any = None, content: str = "application/json", query: str = ""
+    ) -> tuple[int, dict[str, Any]]:
+        """Any request: its HTTP status and the answer's object."""
+        answer = self._http.request(
+            method,
+            f"{self.url}{path}?{query}",
+            body=None if body is None else json.dumps(body),
+            headers={**AUTHORIZED, "Content-Type": content},
+            timeout=20,
+        )
+        if "json" not in answer.headers.get("Content-Type", ""):
+            return answer.status, {"message": answer.data.decode(errors="replace")}  # of a path that it does not know
+        return answer.status, dict(json.loads(answer.data))
+
+    def watch(self, path: str, version: str, *, seconds: int) -> Iterator[dict[str, Any]]:
+        """Events of what is in the list at `path` after its resource version, for at most `seconds`."""
+        query = f"watch=true&resourceVersion={version}&timeoutSeconds={seconds}"
+        url, timeout = f"{self.url}{path}?{query}", urllib3.Timeout(connect=5, read=seconds + 5)
+        with self._http.request("GET", url, preload_content=False, timeout=timeout) as answer:
+            rest = b""
+            for piece in answer.stream(None) if answer.status == 200 else ():
+                *lines, rest = (rest + piece).split(b"\n")
+                yield from map(json.loads, lines)
 
     def define(self, crds: Sequence[dict[str, Any]]) -> None:
         """Install CustomResourceDefinitions, and wait until their kinds are served."""
@@ -142,8 +167,13 @@ def _pool_at(place: Place) -> type[HTTPSConnectionPool]:
 
 
 @contextmanager
-def running(etcd: Path, kube_apiserver: Path, directory: Path, place: Place | None = None) -> Iterator[ApiServer]:
-    """An API server whose processes end with the block, and whose files lie in `directory`; on loopback of `place`."""
+def running(
+    etcd: Path, kube_apiserver: Path, directory: Path, place: Place | None = None, *, options: Sequence[str] = ()
+) -> Iterator[ApiServer]:
+    """An API server whose processes end with the block, and whose files lie in `directory`; on loopback of `place`.
+
+    `options`: more of the server's own.
+    """
     place = place or Place()
     client, peer, secure = free_port(), free_port(), free_port()
     (directory / "tokens.csv").write_text(f'{TOKEN},tester,1,"system:masters"\n')
@@ -179,6 +209,7 @@ def running(etcd: Path, kube_apiserver: Path, directory: Path, place: Place | No
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={directory}/accounts.key",
         f"--service-account-signing-key-file={directory}/accounts.key",
+        *options,
     ]
     log = directory / "apiserver.log"
     with process(store, directory / "etcd.log"), process(serve, log) as serving:

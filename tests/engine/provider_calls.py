@@ -1,0 +1,35 @@
+"""What the engine asked providers for, from its own log: the same whether they are real or stand-ins."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+VARIABLE = "PULUMI_DEBUG_GRPC"
+"""Environment variable of the CLI: the file to which it appends every call between its processes."""
+
+_PROVIDER = "/pulumirpc.ResourceProvider/"
+
+
+def read(log: Path) -> list[dict[str, Any]]:
+    """Every call in the order in which they began: `method`, `urn`, `type`, `preview`, and for Configure the `places` that the
+    provider is told to work in, a region or a context."""
+    return list(_calls(log)) if log.exists() else []
+
+
+def _calls(log: Path) -> Iterator[dict[str, Any]]:
+    for line in log.read_text().splitlines():
+        entry = json.loads(line)
+        if not entry["method"].startswith(_PROVIDER) or entry.get("progress") != "request_started":
+            continue
+        asked = entry.get("request") or {}
+        urn = asked.get("urn", "")
+        yield {
+            "method": entry["method"].removeprefix(_PROVIDER),
+            "urn": urn,
+            "type": urn.split("::")[2].rpartition("$")[2] if urn else "",
+            "preview": bool(asked.get("preview")),
+            "places": {value for key, value in (asked.get("args") or {}).items() if key in ("region", "context")},
+        }
