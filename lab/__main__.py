@@ -19,12 +19,12 @@ from lab.cloud.cloud import CloudError
 from lab.console import say, warn
 from lab.engine import EngineError
 from lab.ledger import LedgerError
+from lab.packages import PackagesError
 from lab.pulumi import CommandFailedError
 from lab.regions import namespaces, network, preflight
 from lab.regions.commands import RegionError, last_words
 from lab.regions.spec import REGIONS
 from lab.tools.go import ToolError
-from lab.tools.packages import PackagesError
 from lab.waiting import TimedOutError
 from lab.world import Lab, LabError
 from settings.presets import DEFAULT, PRESETS

@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from lab import databases, engine, operators, project, stacks
+from lab import databases, engine, operators, packages, project, stacks
 from lab.application import manifests
 from lab.cloud.cloud import Cloud
 from lab.console import say, step
@@ -28,7 +28,7 @@ from lab.pulumi import Pulumi
 from lab.regions import kubeconfig, layout, namespaces, network, ownership, preflight, teardown
 from lab.regions.region import Region
 from lab.regions.spec import REGIONS, RegionSpec, named
-from lab.tools import images, packages, toolbox
+from lab.tools import images, toolbox
 from lab.tools.groups import GROUPS
 from lab.waiting import until
 

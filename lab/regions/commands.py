@@ -6,7 +6,7 @@ import os
 import subprocess
 from collections.abc import Sequence
 
-from lab.tools import packages
+from lab import packages
 
 # A root user's shell does not always have the administrator's directories on its PATH.
 PATH = os.pathsep.join(("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"))

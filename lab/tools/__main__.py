@@ -8,12 +8,13 @@ import sys
 import time
 from collections.abc import Sequence
 
+from lab import packages
 from lab.console import say, warn
+from lab.packages import PackagesError
 from lab.regions import preflight
-from lab.tools import images, packages, toolbox
+from lab.tools import images, toolbox
 from lab.tools.go import ToolError
 from lab.tools.groups import GROUPS
-from lab.tools.packages import PackagesError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

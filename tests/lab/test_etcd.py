@@ -18,11 +18,11 @@ import pytest
 import yaml
 
 from components.etcd import backup as component
-from lab import etcd
+from lab import etcd, packages
 from lab.regions import kubeconfig, layout, network, pki
 from lab.regions.region import Region
 from lab.regions.spec import PRIMARY, SECONDARY
-from lab.tools import images, packages
+from lab.tools import images
 from lab.waiting import until
 from lab.world import Lab
 from settings.names import Names

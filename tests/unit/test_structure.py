@@ -100,3 +100,21 @@ def test_stand_ins_are_imported_by_the_lab_alone() -> None:
     for folder in (*PROGRAM, "scripts"):
         for file, tree in sources(folder):
             assert not [module for module in imported(tree) if module.startswith("lab.standins")], file
+
+
+def test_no_two_rooms_of_the_whole_house_import_each_other() -> None:
+    """A room is a folder, or a file beside folders."""
+    rooms: dict[str, set[str]] = {}
+    for folder in ("lab", *PROGRAM, "scripts"):
+        for file, tree in sources(folder):
+            names = {room_of(Path(*module.split("."))) for module in imported(tree)}
+            rooms.setdefault(room_of(file.with_suffix("")), set()).update(names - {room_of(file.with_suffix(""))})
+    left = {room: {name for name in below if name in rooms} for room, below in rooms.items()}
+    while ready := {room for room, below in left.items() if not below & left.keys()}:
+        left = {room: below for room, below in left.items() if room not in ready}
+    assert not left
+
+
+def room_of(path: Path) -> str:
+    """`lab/tools` of lab/tools/go.py, `lab/world` of lab/world.py, `settings` of everything in it."""
+    return path.parts[0] if path.parts[0] in ("settings", "charts", "scripts") else "/".join(path.parts[:2])

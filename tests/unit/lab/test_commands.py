@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from lab import __main__ as command_line
-from lab import engine, rehearsal, world
+from lab import engine, packages, rehearsal, world
 from lab.cloud.cloud import Cloud
 from lab.engine import Engine
 from lab.paths import LabPaths
@@ -24,7 +24,7 @@ from lab.regions import cgroups, commands, namespaces, network, ownership, prefl
 from lab.regions.commands import RegionError
 from lab.regions.region import Region
 from lab.tools import __main__ as tools_command
-from lab.tools import packages, toolbox
+from lab.tools import toolbox
 from lab.world import Lab
 from tests.examples import ROOT
 

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from lab import packages
+from lab.packages import Package, PackagesError
 from lab.processes import start_time
-from lab.tools import go, installed, packages, toolbox
+from lab.tools import go, installed, toolbox
 from lab.tools.go import ToolError
 from lab.tools.groups import Group, Program, SharedFile
 from lab.tools.installed import Probe
-from lab.tools.packages import Package, PackagesError
 
 GO = shutil.which("go")
 
