@@ -9,25 +9,24 @@ from typing import Any
 
 import pulumi
 
-from components.database.archive import Archive, ArchiveUnreadableError, LiveArchive
+from components.database.archive import Archive, LiveArchive
+from components.database.creation import refuse_creation
 from components.database.database import DatabaseArgs, DatabasesArgs
-from components.database.objections import objection_to_creation
 from components.database.specs import DatabaseSide
 from components.etcd import backup as etcd
 from components.etcd.backup import EtcdBackup, EtcdBackupArgs
 from components.failover.failover import Failover, FailoverArgs
-from components.failover.gate import GateClosedError
+from components.failover.gate import begins_to_serve
 from components.iam.access import Access
 from components.iam.delivery import Delivery, DeliveryArgs
 from components.iam.identity import Identity, IdentityArgs
 from components.iam.permissions import ServiceAccount
-from components.kube.cluster_api import ClusterApi, ClusterUnreachableError, LiveCluster
+from components.kube.cluster_api import ClusterApi, LiveCluster
 from components.kube.job_runner import JobRunner
-from components.kube.records import SERVING_RECORD
 from components.operators.operators import Operators, OperatorsArgs, planned
 from components.outputs import outputs
-from components.preflight import refuse_stale_primary
 from components.providers import make_providers
+from components.stale_primary import refuse_stale_primary
 from components.storage.backup_buckets import BackupBuckets, BackupBucketsArgs
 from components.storage.storage_class import StorageClass, StorageClassArgs
 from components.traffic.flag import Flag
@@ -175,7 +174,7 @@ class Region(pulumi.ComponentResource):
                 },
                 reads_peer_archive=any(database.source == "primary-bucket" for database in settings.databases),
                 static_credentials=settings.static_credentials,
-                taking_over=partial(self._taking_over, cluster),
+                taking_over=partial(begins_to_serve, cluster, self._duties),
             ),
             opts=opts,
         )
@@ -183,37 +182,15 @@ class Region(pulumi.ComponentResource):
             return {part: replace(access, ready=()) for part, access in identity.access.items()}
         return identity.access
 
-    def _taking_over(self, cluster: ClusterApi) -> bool:
-        """Whether the region is to serve and does not yet: in the `up` of a failover, and in the next if that one stopped."""
-        if not self._duties.takes_over:
-            return False
-        try:
-            return cluster.read_record(SERVING_RECORD) is None
-        except ClusterUnreachableError:
-            return True
-
     def _databases(self, cluster: ClusterApi, archive: Archive, access: Access) -> DatabasesArgs:
         settings, names = self._settings, self._names
-
-        def check_creation(database: DatabaseSettings) -> None:
-            """Raises GateClosedError if this region's side of the database cannot be made now."""
-            source: Archive | None = archive if self._role_of(database) != "absent" else None
-            if names.role == "secondary" and database.source == "primary-bucket":
-                source = LiveArchive(names.peer_bucket("database"), names.peer_region, settings.aws)
-            try:
-                reason = objection_to_creation(cluster, archive, source, database, names.role)
-            except (ArchiveUnreadableError, ClusterUnreachableError) as error:
-                reason = f"database {database.name} cannot be made: {error}"
-            if reason:
-                raise GateClosedError(reason)
-
         return DatabasesArgs(
             databases=[
                 DatabaseArgs(
                     side=DatabaseSide(
                         names=names,
                         settings=database,
-                        role=self._role_of(database),
+                        database_role=self._role_of(database),
                         endpoint=settings.aws.endpoint,
                         role_arn=access.role_arn,
                         static_credentials=access.key is not None,
@@ -222,7 +199,9 @@ class Region(pulumi.ComponentResource):
                     ),
                     password=settings.database_passwords[database.name],
                     peer_ready=settings.peer_ready,
-                    before_creation=partial(check_creation, database),
+                    before_creation=partial(
+                        refuse_creation, database, self._role_of(database), names, cluster, archive, settings.aws
+                    ),
                 )
                 for database in settings.databases
             ],

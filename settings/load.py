@@ -39,7 +39,7 @@ def load(stack: str, raw: Mapping[str, str], secrets: Collection[str] = ()) -> S
     """Validate one stack's configuration, before anything is registered. Raise ConfigurationError if it cannot be used.
 
     `raw` maps keys, without the project's name, to their text as Pulumi stores it. `secrets` are the keys that are stored with
-    --secret: nothing of their values is ever in a message. `Settings` itself checks every field and then every rule.
+    --secret: nothing of their values is ever in a message. `Settings` checks every field, and then this function every rule.
     """
     if stack not in ROLES:
         raise ConfigurationError(

@@ -168,7 +168,7 @@ class Aws(Model):
 
 
 class Settings(Model):
-    """The whole configuration of one stack. Whoever holds one knows that every field is valid and every rule is kept."""
+    """The whole configuration of one stack. Every field is valid; `load`, which alone makes one, has checked every rule too."""
 
     role: Role
     """The stack's name, not a key of the configuration."""

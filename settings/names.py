@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Literal
 
 from settings.fields import LABEL_LENGTH
 from settings.parts import Part
@@ -93,8 +94,12 @@ class Names:
         return f"{self.topology.organization}-{part}-{self.region}"
 
     def principal_arn(self, part: Part) -> str:
-        """The ARN of the IAM role of `part`."""
-        return f"arn:aws:iam::{self.topology.account_id}:role/{self.principal(part)}"
+        """ARN of the role of `part`."""
+        return self.iam_arn("role", self.principal(part))
+
+    def iam_arn(self, kind: Literal["role", "policy", "user", "oidc-provider"], name: str) -> str:
+        """ARN of something in IAM, which has no region."""
+        return f"arn:aws:iam::{self.topology.account_id}:{kind}/{name}"
 
     def velero_prefix(self, role: Role) -> str:
         """The prefix below which region `role` writes Velero's backups. S3 replicates it to the peer's bucket unchanged."""

@@ -41,8 +41,10 @@ def judge_cluster(side: DatabaseSide, status: Mapping[str, Any] | None) -> str:
         return settings.name
     reason = status.get("phaseReason") or "the operator gives no reason"
     fix = f"pulumi up --refresh -s {side.names.role}"
-    if side.role in ("replica", "recovered"):
-        condition = "if the standby was never made" if side.role == "replica" else "if its recovery never ended, and only then"
+    if side.database_role in ("replica", "recovered"):
+        condition = (
+            "if the standby was never made" if side.database_role == "replica" else "if its recovery never ended, and only then"
+        )
         fix += f"; {condition}: kubectl delete cluster.postgresql.cnpg.io {settings.name} -n {settings.namespace} first"
     else:
         fix += "; do not delete the Cluster, its volumes would go with it"
@@ -98,17 +100,17 @@ class Database(pulumi.ComponentResource):
         self._stem, self._args, self._settings = name, args, args.side.settings
         self.writable, self.confirmation, self.recovered_metadata = [], None, None
         can_be_made = args.peer_ready or args.side.begins_by_itself
-        self.side = args.side.role if can_be_made else "none yet: set k8s-dr:peerReady to true"
+        self.side = args.side.database_role if can_be_made else "none yet: set k8s-dr:peerReady to true"
         prerequisites = self._prerequisites() if can_be_made else []
-        if can_be_made and args.side.role != "absent":
+        if can_be_made and args.side.database_role != "absent":
             cluster = self._cluster(prerequisites)
             self._backups_and_metrics(cluster)
             self.writable.append(cluster.status.apply(partial(judge_cluster, self._args.side)))
-            if args.side.role == "primary" and args.peer_ready:
+            if args.side.database_role == "primary" and args.peer_ready:
                 self.writable.append(self._first_backup(cluster))
-            if args.side.role in ("promoted", "recovered"):
+            if args.side.database_role in ("promoted", "recovered"):
                 self.confirmation = self._confirm(self.writable[0])
-                self.recovered_metadata = cluster.metadata if args.side.role == "recovered" else None
+                self.recovered_metadata = cluster.metadata if args.side.database_role == "recovered" else None
         self.register_outputs({})
 
     def _child(self, **options: Any) -> pulumi.ResourceOptions:
@@ -173,7 +175,7 @@ class Database(pulumi.ComponentResource):
             self._stem,
             api_version="postgresql.cnpg.io/v1",
             kind="Cluster",
-            metadata=self._metadata(self._settings.name, specs.cluster_annotations(side.role)),
+            metadata=self._metadata(self._settings.name, specs.cluster_annotations(side.database_role)),
             spec=specs.cluster_spec(side),
             opts=self._child(
                 depends_on=list(prerequisites),
@@ -183,7 +185,7 @@ class Database(pulumi.ComponentResource):
                     before_create=self._creation_check("cluster").before_create, before_update=[same_server]
                 ),
                 custom_timeouts=pulumi.CustomTimeouts(
-                    create=f"{side.recover_seconds}s" if side.role == "recovered" else "60m", update="15m"
+                    create=f"{side.recover_seconds}s" if side.database_role == "recovered" else "60m", update="15m"
                 ),
             ),
         )

@@ -42,7 +42,7 @@ class DatabaseSide:
 
     names: Names
     settings: DatabaseSettings
-    role: DatabaseRole
+    database_role: DatabaseRole
     endpoint: str | None = None
     role_arn: str | None = None
     static_credentials: bool = False
@@ -52,7 +52,7 @@ class DatabaseSide:
     @property
     def begins_by_itself(self) -> bool:
         """Whether this side can be made without a running primary, whose backup a standby would be made from."""
-        return self.names.role == "primary" or self.role == "recovered"
+        return self.names.role == "primary" or self.database_role == "recovered"
 
 
 def _seconds(duration: str) -> str:
@@ -213,7 +213,7 @@ def cluster_spec(side: DatabaseSide) -> dict[str, Any]:
     primary.
     """
     settings, role = side.settings, side.names.role
-    primary: Role = "secondary" if side.role in ("promoted", "recovered") else "primary"
+    primary: Role = "secondary" if side.database_role in ("promoted", "recovered") else "primary"
     volume = {"storageClass": settings.storage_class}
     memory, cpu = settings.resources.memory, settings.resources.cpu
     return {
@@ -292,7 +292,7 @@ def scheduled_backup_spec(side: DatabaseSide) -> dict[str, Any]:
         "schedule": side.settings.backup_cron,
         "backupOwnerReference": "self",
         "immediate": side.names.role == "secondary",
-        "suspend": side.role == "fenced",
+        "suspend": side.database_role == "fenced",
         **backup_spec(side.settings),
     }
 

@@ -1,6 +1,7 @@
 """What must hold before a region takes over. The gate asks before anything is touched, and in a preview too.
 
-This module only decides, by what the cluster says; `failover` calls it from the engine's hooks.
+It judges what the live cluster says, waits while that may still change, and touches nothing. `failover` calls it from the
+engine's hooks.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from components.kube.cluster_api import ClusterApi
+from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
+from components.kube.records import SERVING_RECORD
 from components.velero.specs import PEER
+from settings.roles import Duties
 
 DEPLOY_FIRST = "deploy the standby first: pulumi config rm active -s secondary && pulumi up -s secondary"
 
@@ -67,3 +70,13 @@ def wait_until_open(probe: Callable[[], list[str]], *, seconds: float, interval:
         if time.monotonic() >= deadline:
             raise GateClosedError("; ".join(problems))
         time.sleep(interval)
+
+
+def begins_to_serve(cluster: ClusterApi, duties: Duties) -> bool:
+    """Whether this region takes over and does not serve yet: in the `up` of a failover, and in the next if that one stopped."""
+    if not duties.takes_over:
+        return False
+    try:
+        return cluster.read_record(SERVING_RECORD) is None
+    except ClusterUnreachableError:
+        return True

@@ -15,10 +15,10 @@ from components.iam.delivery_policies import (
     Pipeline,
     Scope,
     permissions,
+    pipeline_trust,
     provider_arn,
     reads_name,
     role_name,
-    trust,
 )
 from components.iam.statements import text
 from settings.delivery import DeliverySettings
@@ -80,7 +80,7 @@ class Delivery(pulumi.ComponentResource):
             roles[pipeline] = aws.iam.Role(
                 f"{name}-{pipeline}",
                 name=role_name(pipeline, args.names),
-                assume_role_policy=text(trust(pipeline, scope)),
+                assume_role_policy=text(pipeline_trust(pipeline, scope)),
                 max_session_duration=LONGEST_SESSION if pipeline == "deploy" else None,
                 # IAM refuses a role that trusts a provider which does not exist.
                 opts=child(depends_on=providers),

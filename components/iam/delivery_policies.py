@@ -13,17 +13,20 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from components.iam.statements import (
+    HEALTH_CHECKS_ARN,
     Document,
     Statement,
     allow,
     bucket_arn,
     by_alias,
     document,
-    iam_arn,
+    eks_arn,
     keys_arn,
     objects_arn,
+    through_s3,
+    trust,
+    zone_arn,
 )
-from components.iam.statements import trust as trust_policy
 from settings.delivery import DeliverySettings
 from settings.names import ARCHIVE_PREFIX, FLAG_KEY, Names
 from settings.parts import PARTS
@@ -155,7 +158,7 @@ def role_name(pipeline: Pipeline, names: Names) -> str:
 
 def provider_arn(names: Names) -> str:
     """ARN of the account's one identity provider for GitHub, whoever made it."""
-    return iam_arn(names, "oidc-provider", ISSUER)
+    return names.iam_arn("oidc-provider", ISSUER)
 
 
 def subjects(pipeline: Pipeline, delivery: DeliverySettings) -> list[str]:
@@ -171,10 +174,10 @@ def subjects(pipeline: Pipeline, delivery: DeliverySettings) -> list[str]:
             return [f"{repository}:environment:{environment}" for environment in environments]
 
 
-def trust(pipeline: Pipeline, scope: Scope) -> Document:
+def pipeline_trust(pipeline: Pipeline, scope: Scope) -> Document:
     """The role's trust policy: which workflows may assume it."""
     claims = {f"{ISSUER}:aud": AUDIENCE, f"{ISSUER}:sub": subjects(pipeline, scope.delivery)}
-    return trust_policy({"Federated": provider_arn(scope.names)}, ["sts:AssumeRoleWithWebIdentity"], {"StringEquals": claims})
+    return trust({"Federated": provider_arn(scope.names)}, ["sts:AssumeRoleWithWebIdentity"], {"StringEquals": claims})
 
 
 def reads_name(names: Names) -> str:
@@ -216,7 +219,7 @@ def _write_state(scope: Scope) -> list[Statement]:
 
 
 def _iam(scope: Scope, kind: Literal["role", "policy", "user"], *names: str) -> list[str]:
-    return [iam_arn(scope.names, kind, name) for name in names]
+    return [scope.names.iam_arn(kind, name) for name in names]
 
 
 def _principals(scope: Scope) -> list[str]:
@@ -232,15 +235,15 @@ def _attachment_targets(scope: Scope) -> list[str]:
 
 
 def _eks(scope: Scope) -> list[str]:
-    prefix = f"arn:aws:eks:{scope.names.region}:{scope.names.topology.account_id}"
     kinds = ("access-entry", "addon", "podidentityassociation")
-    return [f"{prefix}:cluster/{scope.cluster}", *(f"{prefix}:{kind}/{scope.cluster}/*" for kind in kinds)]
+    within = [eks_arn(scope.names, kind, f"{scope.cluster}/*") for kind in kinds]
+    return [eks_arn(scope.names, "cluster", str(scope.cluster)), *within]
 
 
 def _read(scope: Scope) -> list[Statement]:
     """Reading how everything that this program makes is configured. Of the buckets' content it may read the flag alone."""
     any_key, of_backups = keys_arn(scope.names, scope.names.region), by_alias(scope.names)
-    zone = f"arn:aws:route53:::hostedzone/{scope.zone_id}"
+    zone = zone_arn(scope.zone_id)
     pipelines = [role_name(pipeline, scope.names) for pipeline in PIPELINES]
     nodes = [scope.node_role] if scope.node_role else []
     roles = [*_principals(scope), scope.names.replication_role, *pipelines, *nodes]
@@ -253,7 +256,7 @@ def _read(scope: Scope) -> list[Statement]:
         allow("ReadKey", _READ_KEY, any_key, condition=of_backups),
         allow("ListAliases", ["kms:ListAliases"], "*"),
         allow("ReadRecords", ["route53:GetHostedZone", "route53:ListResourceRecordSets", "route53:ListTagsForResource"], zone),
-        allow("ReadHealthChecks", ["route53:GetHealthCheck", "route53:ListTagsForResource"], "arn:aws:route53:::healthcheck/*"),
+        allow("ReadHealthChecks", ["route53:GetHealthCheck", "route53:ListTagsForResource"], HEALTH_CHECKS_ARN),
     ]
     if scope.static_users:
         users = _iam(scope, "user", *_principals(scope))
@@ -281,7 +284,7 @@ def _change(scope: Scope) -> list[Statement]:
             "DecryptLabels",
             ["kms:Decrypt"],
             *(keys_arn(names, region) for region in (names.region, names.peer_region)),
-            condition={"StringLike": {"kms:ViaService": "s3.*.amazonaws.com"}, **of_backups},
+            condition={**through_s3(names.region, names.peer_region), **of_backups},
         ),
         allow("ChangeRoles", _CHANGE_ROLE, *own_roles),
         allow(
@@ -303,7 +306,7 @@ def _change(scope: Scope) -> list[Statement]:
         allow(
             "ChangeRecords",
             ["route53:ChangeResourceRecordSets"],
-            f"arn:aws:route53:::hostedzone/{scope.zone_id}",
+            zone_arn(scope.zone_id),
             condition={
                 "ForAllValues:StringEquals": {"route53:ChangeResourceRecordSetsNormalizedRecordNames": list(scope.hosts)},
             },
@@ -314,7 +317,7 @@ def _change(scope: Scope) -> list[Statement]:
         allow(
             "ChangeHealthChecks",
             ["route53:ChangeTagsForResource", "route53:UpdateHealthCheck"],
-            "arn:aws:route53:::healthcheck/*",
+            HEALTH_CHECKS_ARN,
         ),
     ]
     if names.role == "secondary":

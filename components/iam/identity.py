@@ -62,7 +62,7 @@ class Identity(pulumi.ComponentResource):
     def __init__(self, name: str, args: IdentityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dr:iam:Identity", name, None, opts)
         self._stem, self._args = name, args
-        # Once a command: the engine runs the program for the preview of an `up` too. A pull request has the policy pack's word.
+        # Only in the update, for the engine runs the program for the preview too. In a pull request the policy pack reports it.
         if args.mode == "static" and not pulumi.runtime.is_dry_run() and not args.taking_over():
             pulumi.log.warn(
                 f"k8s-dr:identity: static: the access keys of {', '.join(args.parts)} never expire, and whoever reads a Secret "

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from components.iam.statements import Document, allow, bucket_arn, document, iam_arn, objects_arn, trust, use_key
+from components.iam.statements import Document, allow, bucket_arn, document, eks_arn, objects_arn, trust, use_key
 from settings.names import ARCHIVE_PREFIX, Names
 from settings.roles import peer_of
 
@@ -82,7 +82,7 @@ def pod_identity_trust(names: Names, cluster: str, accounts: Sequence[ServiceAcc
     """Trusts pods of `accounts` in the EKS cluster called `cluster`. EKS sets the session tags that the policy asks for; without
     them every association in the account could assume the role. The cluster's ARN holds account and region."""
     tags = {
-        "eks-cluster-arn": f"arn:aws:eks:{names.region}:{names.topology.account_id}:cluster/{cluster}",
+        "eks-cluster-arn": eks_arn(names, "cluster", cluster),
         "kubernetes-namespace": _distinct(namespace for namespace, _ in accounts),
         "kubernetes-service-account": _distinct(account for _, account in accounts),
     }
@@ -100,7 +100,7 @@ def irsa_trust(names: Names, issuer: str, accounts: Sequence[ServiceAccount]) ->
         f"{issuer}:aud": "sts.amazonaws.com",
         f"{issuer}:sub": _distinct(f"system:serviceaccount:{namespace}:{account}" for namespace, account in accounts),
     }
-    provider = iam_arn(names, "oidc-provider", issuer)
+    provider = names.iam_arn("oidc-provider", issuer)
     return trust({"Federated": provider}, ["sts:AssumeRoleWithWebIdentity"], {"StringEquals": claims})
 
 

@@ -57,8 +57,18 @@ def objects_arn(bucket: str, keys: str = "*") -> str:
     return f"{bucket_arn(bucket)}/{keys}"
 
 
-def iam_arn(names: Names, kind: Literal["role", "policy", "user", "oidc-provider"], name: str) -> str:
-    return f"arn:aws:iam::{names.topology.account_id}:{kind}/{name}"
+def eks_arn(names: Names, kind: str, name: str) -> str:
+    """Something of EKS in the region of `names`, as in `cluster` and its name."""
+    return f"arn:aws:eks:{names.region}:{names.topology.account_id}:{kind}/{name}"
+
+
+def zone_arn(zone_id: str) -> str:
+    """A hosted zone of Route 53, which is global and names no account."""
+    return f"arn:aws:route53:::hostedzone/{zone_id}"
+
+
+HEALTH_CHECKS_ARN = "arn:aws:route53:::healthcheck/*"
+"""Every health check of the account: Route 53 gives each a random id."""
 
 
 def keys_arn(names: Names, region: str) -> str:
@@ -71,10 +81,15 @@ def by_alias(names: Names) -> dict[str, Any]:
     return {"ForAnyValue:StringEquals": {"kms:ResourceAliases": names.key_alias}}
 
 
+def through_s3(*regions: str) -> dict[str, Any]:
+    """The condition that a key is used by S3 in one of `regions`, for an object, and never by a direct call to KMS."""
+    services = [f"s3.{region}.amazonaws.com" for region in regions]
+    return {"StringEquals": {"kms:ViaService": services if len(services) > 1 else services[0]}}
+
+
 def use_key(sid: str, actions: Sequence[str], names: Names, region: str) -> Statement:
-    """A statement that allows `actions` on the backups' key in `region`, through S3 alone."""
-    through_s3 = {"StringEquals": {"kms:ViaService": f"s3.{region}.amazonaws.com"}}
-    return allow(sid, actions, keys_arn(names, region), condition={**through_s3, **by_alias(names)})
+    """Allow actions with the key of the backups in `region`, through S3 alone."""
+    return allow(sid, actions, keys_arn(names, region), condition={**through_s3(region), **by_alias(names)})
 
 
 def _statement(

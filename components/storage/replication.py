@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from components.iam.statements import Document, allow, bucket_arn, document, objects_arn, text, trust, use_key
+from components.iam.statements import Document, allow, bucket_arn, document, objects_arn, text, through_s3, trust, use_key
 from settings.names import Names
 from settings.storage import StorageSettings
 from settings.topology import Purpose
@@ -97,11 +97,10 @@ def role_policy(names: Names, purposes: Sequence[Purpose], key_arn: str) -> Docu
     """What S3 needs to read here and to write in the peer region. A version takes its lock along: if the role may not read locks,
     S3 copies nothing from a locked bucket. With bucket keys the encryption context is the bucket's ARN."""
     own, peer = [names.bucket(purpose) for purpose in purposes], [names.peer_bucket(purpose) for purpose in purposes]
-    through_s3 = {"StringEquals": {"kms:ViaService": f"s3.{names.region}.amazonaws.com"}}
     return document(
         allow("ReadRules", ["s3:GetReplicationConfiguration", "s3:ListBucket"], *map(bucket_arn, own)),
         allow("ReadVersions", _READ_VERSIONS, *map(objects_arn, own)),
         allow("WriteReplicas", ["s3:ReplicateObject", "s3:ReplicateDelete", "s3:ReplicateTags"], *map(objects_arn, peer)),
-        allow("DecryptHere", ["kms:Decrypt"], key_arn, condition=through_s3),
+        allow("DecryptHere", ["kms:Decrypt"], key_arn, condition=through_s3(names.region)),
         use_key("EncryptThere", ["kms:Encrypt", "kms:GenerateDataKey"], names, names.peer_region),
     )

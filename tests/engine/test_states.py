@@ -20,7 +20,8 @@ from lab import stacks
 from lab.pulumi import Ran
 from settings.roles import Role
 from tests.engine.conftest import Pair
-from tests.engine.states.saved import NOT_A_SECRET, SECRET, configured_pair, file_of, restored, scrubbed, versions
+from tests.engine.states.saved import NOT_A_SECRET, SECRET, configured_pair, restored, scrubbed
+from tests.releases import state_file, versions
 from tests.unit.recorder import COMBINATIONS
 
 SAVED = [(version, *combination) for version in versions() for combination in COMBINATIONS]
@@ -72,7 +73,7 @@ def destroyed(plan: list[tuple[str, str]]) -> set[str]:
 def test_nothing_that_holds_data_access_or_traffic_is_replaced_or_deleted(
     empty: Pair, version: str, stack: Role, serving: Role
 ) -> None:
-    import_state(empty, stack, serving, restored(empty, file_of(version, stack, serving).read_text()))
+    import_state(empty, stack, serving, restored(empty, state_file(version, stack, serving).read_text()))
     preview, plan = planned(empty, stack)
     assert preview.exit_code == 0, preview.output[-3000:]
     gone = {urn.rsplit("::", 1)[-1]: urn.rsplit("::", 2)[-2].rsplit("$", 1)[-1] for urn in destroyed(plan)}
@@ -81,14 +82,14 @@ def test_nothing_that_holds_data_access_or_traffic_is_replaced_or_deleted(
 
 
 def test_a_renamed_record_is_seen_to_be_replaced(empty: Pair) -> None:
-    text = file_of(versions()[-1], "primary", "primary").read_text()
+    text = state_file(versions()[-1], "primary", "primary").read_text()
     import_state(empty, "primary", "primary", restored(empty, text.replace("::traffic-app.", "::traffic-once-app.")))
     _, plan = planned(empty, "primary")
     assert {urn.rsplit("::", 1)[-1] for urn in destroyed(plan)} == {"traffic-once-app.example.com"}
 
 
 def test_a_renamed_component_of_what_is_protected_fails_the_preview(empty: Pair) -> None:
-    text = file_of(versions()[-1], "primary", "primary").read_text()
+    text = state_file(versions()[-1], "primary", "primary").read_text()
     import_state(empty, "primary", "primary", restored(empty, text.replace("dr:storage:BackupBuckets", "dr:storage:Old")))
     preview, plan = planned(empty, "primary")
     assert preview.exit_code
@@ -97,7 +98,7 @@ def test_a_renamed_component_of_what_is_protected_fails_the_preview(empty: Pair)
 
 @pytest.mark.parametrize(("version", "stack", "serving"), SAVED)
 def test_a_saved_state_has_no_secret_and_nothing_of_a_machine(version: str, stack: Role, serving: Role) -> None:
-    text = file_of(version, stack, serving).read_text()
+    text = state_file(version, stack, serving).read_text()
     assert not [
         word
         for word in ("ciphertext", stacks.PASSWORD, "/tmp/pytest", "/tmp/tmp", "/home/", "/root/", "127.0.0.1")

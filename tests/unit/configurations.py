@@ -134,6 +134,28 @@ def every_program() -> dict[str, Recorder]:
     return {**programs, "operators": installed(settings)}
 
 
-def registered() -> list[Seen]:
-    """Everything that the program registers in any configuration."""
-    return [seen for program in every_program().values() for seen in program.seen if seen.type != "pulumi:pulumi:Stack"]
+_NAMES = ("name", "bucket", "clusterName", "namespace", "serviceAccount", "addonName", "setIdentifier", "url")
+"""Inputs that are a resource's name outside the state: the provider replaces a resource in which one of them changes."""
+
+
+def ledger_of_today(*, aliases: bool) -> set[str]:
+    """What the program registers in any configuration: how a state knows it, and what it is called outside the state.
+
+    One line each: `<parent's type>$<type>::<name>`, then the names outside the state. A Job has none, for it is made anew by
+    design. With `aliases` a resource has a line for each name that a state may know it by; a release saves those without.
+    """
+    everything = [seen for program in every_program().values() for seen in program.seen if seen.type != "pulumi:pulumi:Stack"]
+    return {
+        " ".join([known, *_outside(seen)]) for seen in everything for known in (seen.known_as if aliases else (seen.identity,))
+    }
+
+
+def _outside(seen: Seen) -> list[str]:
+    if not seen.custom or seen.kind == "Job":
+        return []
+    metadata = seen.inputs.get("metadata") or {}
+    names = {
+        **{key: seen.inputs[key] for key in _NAMES if isinstance(seen.inputs.get(key), str)},
+        **{f"metadata.{key}": metadata[key] for key in ("name", "namespace") if key in metadata},
+    }
+    return [f"{key}={value}" for key, value in sorted(names.items())]

@@ -13,14 +13,15 @@ from pathlib import Path
 from lab import stacks
 from lab.tools import toolbox
 from tests.engine.conftest import Pair
-from tests.engine.states.saved import STATES, configured_pair, file_of, scrubbed
-from tests.unit.configurations import registered
+from tests.engine.states.saved import configured_pair, scrubbed
+from tests.releases import LEDGER, STATES, state_file
+from tests.unit.configurations import ledger_of_today
 
 
 def save(pair: Pair, version: str, serving: str) -> None:
     for stack in stacks.ROLES:
         exported = json.loads(pair.pulumi.run("stack", "export", "--show-secrets", "-s", stack).output)
-        file_of(version, stack, serving).write_text(scrubbed(pair, exported["deployment"]))
+        state_file(version, stack, serving).write_text(scrubbed(pair, exported["deployment"]))
 
 
 def main(version: str) -> None:
@@ -37,7 +38,7 @@ def main(version: str) -> None:
         pair.pulumi.run("config", "set", "active", "secondary", "-s", "primary")
         pair.pulumi.up("primary")
         save(pair, version, "secondary")
-    (folder / "registered.txt").write_text("".join(f"{known}\n" for known in sorted({seen.identity for seen in registered()})))
+    (folder / LEDGER).write_text("".join(f"{line}\n" for line in sorted(ledger_of_today(aliases=False))))
 
 
 if __name__ == "__main__":

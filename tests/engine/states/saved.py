@@ -8,14 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from packaging.version import Version
-
 from lab import stacks
 from lab.cloud.access_keys import AccessKey
 from lab.project import lab_database
 from tests.engine.conftest import Pair, create_user, undeployed_pair
 
-STATES = Path(__file__).parent
 SECRET = "4dabf18193072939515e22adb298388d"  # how Pulumi marks a secret
 NOT_A_SECRET = "not-a-secret-of-anybody"
 """Every secret of a pair whose state is saved. A state with other ones would differ from its own program."""
@@ -38,15 +35,6 @@ def configured_pair(root: Path, pulumi: Path) -> Iterator[Pair]:
             for database in pair.files.databases:
                 stacks.give_secret(pair.pulumi, role, f'databasePasswords["{database["name"]}"]', NOT_A_SECRET)
         yield pair
-
-
-def versions() -> list[str]:
-    """Every version whose states are here, the newest last."""
-    return sorted((folder.name for folder in STATES.iterdir() if (folder / "registered.txt").exists()), key=Version)
-
-
-def file_of(version: str, stack: str, serving: str) -> Path:
-    return STATES / version / f"{stack}-while-{serving}-serves.json"
 
 
 def scrubbed(pair: Pair, deployment: dict[str, Any]) -> str:

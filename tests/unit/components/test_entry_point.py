@@ -7,8 +7,10 @@ import ast
 from tests.examples import ROOT
 
 PROGRAM = ast.parse((ROOT / "__main__.py").read_text())
-SETTINGS = [ast.parse(path.read_text()) for path in sorted((ROOT / "settings").glob("*.py"))]
-COMPONENTS = [ast.parse(path.read_text()) for path in sorted((ROOT / "components").glob("*.py"))]
+COMPONENTS = {
+    file.relative_to(ROOT / "components").as_posix(): ast.parse(file.read_text())
+    for file in sorted((ROOT / "components").rglob("*.py"))
+}
 
 
 def imported(trees: list[ast.Module]) -> set[str]:
@@ -32,20 +34,10 @@ def test_it_makes_one_region_and_no_resource_of_its_own() -> None:
     assert imported([PROGRAM]) == {"signal", "pulumi", "components.region", "settings"}
 
 
-def test_settings_register_no_resource() -> None:
-    assert not [name for name in imported(SETTINGS) if name.startswith(("pulumi_", "components", "lab"))]
-
-
-def test_components_take_their_settings_as_arguments_and_know_no_lab() -> None:
-    assert not [name for name in imported(COMPONENTS) if name.startswith(("lab", "tests", "settings.load"))]
-    for tree in COMPONENTS:
-        attributes = [node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
-        assert "Config" not in [name for name in attributes if name != "config"] or "botocore" in ast.unparse(tree)
-
-
 def test_components_look_nothing_up() -> None:
-    for tree in COMPONENTS:
+    assert len(COMPONENTS) > 40, "every folder is looked at"
+    for file, tree in COMPONENTS.items():
         calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
-        looked_up = [call.attr for call in calls if isinstance(call, ast.Attribute) and call.attr.startswith("get_")]
-        assert set(looked_up) <= {"get_secret_value", "get_object", "get_paginator"}
-        assert "StackReference" not in ast.unparse(tree)
+        looked_up = {call.attr for call in calls if isinstance(call, ast.Attribute) and call.attr.startswith("get_")}
+        assert looked_up <= {"get_secret_value", "get_object", "get_paginator"}, file
+        assert "StackReference" not in ast.unparse(tree), file

@@ -42,6 +42,6 @@ def side(stack: Role, active: Role = "primary", *, endpoint: str | None = None, 
     return DatabaseSide(
         names=Names(topology=TOPOLOGY, role=stack),
         settings=settings(**changes),
-        role=duties(stack, active).database_role(standby=changes.get("standby", True)),
+        database_role=duties(stack, active).database_role(standby=changes.get("standby", True)),
         endpoint=endpoint,
     )

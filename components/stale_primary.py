@@ -1,4 +1,4 @@
-"""The check that stops the program before it registers a resource: is this primary stale? The gate makes all other checks."""
+"""The check for a stale primary. It stops the program before anything is registered."""
 
 from __future__ import annotations
 
