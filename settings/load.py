@@ -51,7 +51,7 @@ def load(stack: str, raw: Mapping[str, str], secrets: Collection[str] = ()) -> S
         if key in KEYS and not (key == "active" and not text):  # Pulumi.yaml's default: nobody has set it
             try:
                 values[key] = _parse(key, text)
-            except ValueError:
+            except (ValueError, RecursionError):
                 shown = show(text, secret=key in secrets or key in SECRETS)
                 fix = f"write it as YAML in Pulumi.yaml or Pulumi.{stack}.yaml"
                 if key in SECRETS:
@@ -83,18 +83,30 @@ def _parse(key: str, text: str) -> Any:
     return json.loads(text)
 
 
+def _in_quotes(text: str) -> str:
+    """`text` as one word of a shell, in quotes even where it needs none."""
+    quoted = shlex.quote(text)
+    return quoted if quoted != text else f"'{text}'"
+
+
 def _misplaced_assignments(stack: str, raw: Mapping[str, str], secrets: Collection[str]) -> list[str]:
     """Mistakes like `pulumi config set active=secondary`, which stores a key of the name `active=secondary` and no value."""
     problems = []
     for key in (key for key in raw if "=" in key):
         name, _, value = key.partition("=")
-        secret = _top_level_key(name) in SECRETS or key in secrets
-        path = "" if name == _top_level_key(name) else "--path "
-        shown, again = ("…", f"--secret {path}{shlex.quote(name)}") if secret else (value, f"{path}{shlex.quote(name)} {value}")
-        problems.append(
-            f"{named(name)}={shown}: 'pulumi config set {name}={shown}' stored a key of that name and changed nothing; run: "
-            f"pulumi config rm '{name}={shown}' -s {stack} && pulumi config set {again} -s {stack}"
-        )
+        top, path = _top_level_key(name), "" if name == _top_level_key(name) else "--path "
+        if key in secrets or top in SECRETS:
+            shown, again = "…", f"--secret {path}{shlex.quote(name)}"
+        elif top in KEYS:
+            shown, again = value, f"{path}{shlex.quote(name)} {shlex.quote(value)}"
+        else:  # misspelt, it may be the key of a secret
+            shown, again = "…", ""
+        happened = f"'pulumi config set {name}={shown}' stored a key of that name and changed nothing"
+        if not again:
+            happened += f", and {top} is an unknown key{did_you_mean(top, KEYS)}"
+        fix = f"pulumi config rm {_in_quotes(f'{name}={shown}')} -s {stack}"
+        fix += f" && pulumi config set {again} -s {stack}" if again else ""
+        problems.append(f"{named(name)}={shown}: {happened}; run: {fix}")
     return problems
 
 

@@ -31,6 +31,9 @@ from settings.model import Settings
 from settings.names import EXCLUDED_FROM_BACKUP, PROGRAM_NAMESPACE, Names
 from settings.roles import Duties, peer_of, refusal
 
+_MUST_NOT_FAIL = pulumi.ResourceHookOptions(ignore_errors=True)
+"""For a hook that only tells: whatever happens in it, the failover goes on."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FailoverArgs:
@@ -137,7 +140,7 @@ class Failover(pulumi.ComponentResource):
             finished = await steps.future()
             self._report.write(timeline.summary(finished or [], since)["steps"])
 
-        hooks = pulumi.ResourceHookBinding(after_create=[pulumi.ResourceHook(f"{name}-report", write_report)])
+        hooks = pulumi.ResourceHookBinding(after_create=[pulumi.ResourceHook(f"{name}-report", write_report, _MUST_NOT_FAIL)])
         serving = k8s.core.v1.ConfigMap(
             f"{name}-serving",
             metadata={"name": SERVING_RECORD, "namespace": PROGRAM_NAMESPACE, "labels": EXCLUDED_FROM_BACKUP},

@@ -31,6 +31,8 @@ class LocalReport:
         report = {"region": self._region, "active": self._active, "steps": all_steps}
         try:
             self._file.parent.mkdir(exist_ok=True)
-            self._file.write_text(json.dumps(report, indent=2) + "\n")
+            written = self._file.with_suffix(".part")  # a full disk must not take the last report with it
+            written.write_text(json.dumps(report, indent=2) + "\n")
+            written.replace(self._file)
         except OSError as error:
             pulumi.log.warn(f"the local report was not written: {error}; the stack output failover has the steps")

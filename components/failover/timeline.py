@@ -11,14 +11,25 @@ from typing import Any
 
 
 def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    """The moment that an RFC 3339 text names. Raises ValueError or TypeError if it is none, or names no time zone."""
+    moment = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+    if moment.tzinfo is None:
+        raise ValueError(f"{text} has no time zone")
+    return moment
 
 
 def step(name: str, start: str | None, end: str | None) -> dict[str, Any] | None:
-    """One step as people and reports read it: name, start and end in RFC 3339, seconds between. None if it has not ended."""
+    """One step as people and reports read it: name, start and end in RFC 3339, seconds between. None if it has not ended.
+
+    None too for times that cannot be read: the figures of a failover must not stop it.
+    """
     if not start or not end:
         return None
-    return {"name": name, "start": start, "end": end, "seconds": (_time(end) - _time(start)).total_seconds()}
+    try:
+        seconds = (_time(end) - _time(start)).total_seconds()
+    except (TypeError, ValueError):
+        return None
+    return {"name": name, "start": start, "end": end, "seconds": seconds}
 
 
 def restore_step(backup: str, status: Mapping[str, Any]) -> dict[str, Any] | None:

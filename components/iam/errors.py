@@ -43,18 +43,21 @@ _NO_REGION = (aws.InvalidRegionError, aws.NoRegionError, aws.UnknownRegionError)
 _WRONG_REGION = frozenset(
     {
         "301",
-        "307",
         "AuthorizationHeaderMalformed",
         "IllegalLocationConstraintException",
         "IncorrectEndpoint",
         "PermanentRedirect",
-        "TemporaryRedirect",
     }
 )
+_MOVING = frozenset({"307", "TemporaryRedirect"})
 _WRONG_CLOCK = frozenset({"RequestExpired", "RequestTimeTooSkewed"})
 _ACTION = re.compile(r"[\w-]+:\w+")
 _LACKS = re.compile(r"not authorized to perform:? ([\w-]+:\w+)", re.IGNORECASE)
 """How AWS names the one action that was refused; it need not be the one that was asked for, as kms:Decrypt in a GetObject."""
+
+
+_LIMIT = re.compile(r"because no ((?!identity-based|resource-based)[\w-][\w -]* (?:policy|boundary)) allows", re.IGNORECASE)
+"""How AWS names what caps a permission that an identity's own policy grants."""
 
 
 def explain(error: Exception, needs: str, *, profile: str = "k8s-dr:aws.profile", region: str = "k8s-dr:topology.regions") -> str:
@@ -72,17 +75,23 @@ def _advice(error: Exception, needs: str, profile: str, region: str) -> str | No
     response = error.response if isinstance(error, aws.ClientError) else {}
     details = response.get("Error", {})
     code = str(details.get("Code", ""))
-    if isinstance(error, _NO_CREDENTIALS) or code in _REJECTED_CREDENTIALS:
+    message = str(details.get("Message", ""))
+    where = details.get("Region") or response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("x-amz-bucket-region")
+    if code in _WRONG_CLOCK or (code == "SignatureDoesNotMatch" and "expired" in message.lower()):
+        return "set this machine's clock"
+    # S3 answers an access key that is empty or malformed with the code of a wrong region too; only the latter names one.
+    malformed = code == "AuthorizationHeaderMalformed" and not where
+    if isinstance(error, _NO_CREDENTIALS) or code in _REJECTED_CREDENTIALS or malformed:
         return f"log in (aws sso login), or name a profile with valid credentials ({profile}, or AWS_PROFILE)"
     if isinstance(error, _NO_REGION):
         return f"correct {region}"
+    if code in _MOVING:
+        return "a bucket that was made minutes ago is not known everywhere yet: try again in some minutes"
     if code in _WRONG_REGION:
-        where = details.get("Region") or response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("x-amz-bucket-region")
-        return f"the bucket is in {where or 'another region'}: correct {region}"
-    if code in _WRONG_CLOCK:
-        return "set this machine's clock"
+        # Not "correct it": a region is part of every bucket's name, so a change of it would mean other buckets.
+        return f"the bucket is in {where or 'another region'}: is it this program's, and does {region} name that region?"
     if code in _REFUSED:
-        return _permission(str(details.get("Message", "")), needs)
+        return _permission(message, needs)
     return None
 
 
@@ -91,6 +100,8 @@ def _permission(message: str, needs: str) -> str:
     action = named[1] if named else None
     if "explicit deny" in message:
         return f"a policy denies {action or needs}, and no other policy can allow it: change that one"
+    if limit := _LIMIT.search(message):
+        return f"the {limit[1]} allows no {action or needs}: change that one"
     if action is None or action in _ACTION.findall(needs):
         return f"allow {needs}"
     if action.startswith("sts:AssumeRole"):

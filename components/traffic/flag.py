@@ -47,17 +47,19 @@ class Flag:
         return json.dumps(fields, separators=(",", ":"))
 
 
-def moves_users(content: str) -> bool:
-    """Whether a health check finds the text that it searches for, so that users are sent to the secondary."""
-    return SEARCHED.encode() in content.encode()[:LONGEST]
+def moves_users(body: str | bytes) -> bool:
+    """Whether a health check finds in the object what it searches for, and Route 53 sends users to the secondary."""
+    return SEARCHED.encode() in _bytes(body)[:LONGEST]
 
 
-def parse(content: str) -> Flag:
-    """The flag that `content` holds. Raises FlagInvalidError, with the reason, if that is not certain."""
-    if len(content.encode()) > LONGEST:
+def parse(body: str | bytes) -> Flag:
+    """The flag that the object's body holds. Raises FlagInvalidError, with the reason, if that is not certain."""
+    raw = _bytes(body)
+    content = raw.decode(errors="replace")
+    if len(raw) > LONGEST:
         raise FlagInvalidError(f"is longer than the {LONGEST} bytes that Route 53 searches: {_shown(content)}")
     try:
-        fields = json.loads(content, object_pairs_hook=_each_key_once)
+        fields = json.loads(raw.decode(), object_pairs_hook=_each_key_once)
     except (ValueError, RecursionError) as error:
         raise FlagInvalidError(f"says {_shown(content)}, which is not JSON that can be read ({error})") from None
     if not isinstance(fields, dict):
@@ -71,10 +73,14 @@ def parse(content: str) -> Flag:
         flag = Flag(active=active, handover=handover)
     except ValueError as error:
         raise FlagInvalidError(f"says {_shown(content)}, and {error}") from None
-    if moves_users(content) != (active == "secondary"):
+    if moves_users(raw) != (active == "secondary"):
         # The value is written with JSON escapes: the program would stop a primary to which users are still sent.
         raise FlagInvalidError(f"says {active} in a form that Route 53's health check does not recognise: {_shown(content)}")
     return flag
+
+
+def _bytes(body: str | bytes) -> bytes:
+    return body if isinstance(body, bytes) else body.encode(errors="surrogatepass")
 
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

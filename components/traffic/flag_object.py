@@ -12,11 +12,11 @@ import pulumi
 import pulumi_aws as aws
 
 from components.iam.errors import explain
-from components.traffic.flag import Flag, FlagInvalidError, moves_users, parse
+from components.traffic.flag import LONGEST, Flag, FlagInvalidError, moves_users, parse
 from components.traffic.records import TrafficArgs, record
 from settings.model import Aws
 from settings.names import FLAG_KEY, Names
-from settings.roles import Duties, Role
+from settings.roles import ROLES, Duties, Role
 
 
 class FlagUnreadableError(Exception):
@@ -69,7 +69,7 @@ def read_flag(names: Names, settings: Aws) -> Flag | None:
     try:
         session = boto3.session.Session(profile_name=settings.profile, region_name=region)
         client = session.client("s3", endpoint_url=settings.endpoint, config=timeouts)
-        content = client.get_object(Bucket=names.flag_bucket, Key=FLAG_KEY)["Body"].read().decode(errors="replace")
+        body = client.get_object(Bucket=names.flag_bucket, Key=FLAG_KEY)["Body"].read(LONGEST + 1)
     except (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError):
         return None
     except botocore.exceptions.ClientError as error:
@@ -83,9 +83,9 @@ def read_flag(names: Names, settings: Aws) -> Flag | None:
     except botocore.exceptions.BotoCoreError as error:
         raise FlagUnreadableError(_unreadable(names, error)) from None
     try:
-        return parse(content)
+        return parse(body)
     except FlagInvalidError as error:
-        raise FlagUnreadableError(_invalid(names, content, error)) from None
+        raise FlagUnreadableError(_invalid(names, body, error)) from None
 
 
 def _address(names: Names) -> str:
@@ -97,11 +97,19 @@ def _unreadable(names: Names, error: Exception) -> str:
     return f"the traffic flag {_address(names)} cannot be read: {why}"
 
 
-def _invalid(names: Names, content: str, error: FlagInvalidError) -> str:
-    """The message for an invalid flag: where it sends users now, and the command that writes the flag as the program would."""
-    role: Role = "secondary" if moves_users(content) else "primary"
-    return (
-        f"the traffic flag {_address(names)} {error}; by what Route 53 finds in it users are sent to the {role}, "
-        f"{names.topology.region(role)}; if that is right, write it anew: printf '{Flag(active=role).content()}' | aws s3 cp - "
+def _invalid(names: Names, body: bytes, error: FlagInvalidError) -> str:
+    """Where users go by such a flag, and the commands that write it by hand.
+
+    The person has to choose: what Route 53 finds in a spoilt flag need not be what serves. No `pulumi up` writes it anew, because
+    the state of the secondary says that it is written.
+    """
+    sent_to: Role = "secondary" if moves_users(body) else "primary"
+    commands = [
+        f"if the {role}, {names.topology.region(role)}, serves: printf '{Flag(active=role).content()}' | aws s3 cp - "
         f"{_address(names)} --region {names.topology.regions.secondary} --content-type application/json --cache-control no-store"
+        for role in ROLES
+    ]
+    return (
+        f"the traffic flag {_address(names)} {error}; by what Route 53 finds in it users are sent to the {sent_to}, "
+        f"{names.topology.region(sent_to)}; no pulumi up repairs it, so write it by hand; {'; '.join(commands)}"
     )

@@ -292,3 +292,15 @@ json_values = st.recursive(
 def test_a_value_of_any_shape_is_settings_or_a_configuration_error(key: str, value: Any) -> None:
     told = complaint("primary", {**example("primary"), key: json.dumps(value)})
     assert told == "" or told.startswith("k8s-dr:")
+
+
+def test_a_command_that_is_printed_is_safe_to_copy() -> None:
+    (line,) = complaint("primary", example("primary", {"active=secondary; rm -rf ~": ""})).splitlines()
+    assert line.endswith(
+        "pulumi config rm 'active=secondary; rm -rf ~' -s primary && pulumi config set active 'secondary; rm -rf ~' -s primary"
+    )
+
+
+def test_a_value_that_is_nested_too_deeply_is_one_line() -> None:
+    (line,) = complaint("primary", {**example("primary"), "workloads": "[" * 200_000}).splitlines()
+    assert line.startswith("k8s-dr:workloads: [[")

@@ -102,3 +102,12 @@ def test_no_message_ever_shows_a_static_key_whatever_way_it_was_stored(
     }[shape]
     told = complaint("secondary", example("secondary", {**mistake, **stored}), SECRETS if marked else ())
     assert secret not in told
+
+
+@pytest.mark.parametrize(
+    "key", ["backupEncryptionPasword", "backup-encryption-password", "staticCredential.velero.secretAccessKey"]
+)
+def test_a_misspelt_key_before_an_equals_sign_shows_nothing_of_its_value(key: str) -> None:
+    told = complaint("secondary", example("secondary", {f"{key}=hunter2hunter2": ""}))
+    assert "hunter2" not in told
+    assert "is an unknown key, did you mean " in told

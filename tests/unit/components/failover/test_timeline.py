@@ -76,3 +76,10 @@ def test_the_total_spans_steps_that_ran_side_by_side() -> None:
     long = {"name": "restore a", "start": T(0, 0), "end": T(2, 0), "seconds": 120.0}
     short = {"name": "restore b", "start": T(0, 1), "end": T(0, 30), "seconds": 29.0}
     assert summary([long, short], None)["seconds"] == 120.0
+
+
+@pytest.mark.parametrize("odd", ["yesterday", "2026-01-01T03:00:00", "25:61", 7], ids=str)
+def test_a_time_that_cannot_be_read_is_no_step_and_stops_nothing(odd: Any) -> None:
+    assert step("restore", odd, T(0, 8)) is None
+    assert step("restore", T(0, 0), odd) is None
+    assert summary([RESTORE], odd)["seconds"] == 8.0

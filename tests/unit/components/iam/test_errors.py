@@ -43,6 +43,7 @@ WITHOUT_CREDENTIALS = [
             "InvalidClientTokenId",
             "SignatureDoesNotMatch",
             "UnrecognizedClientException",
+            "AuthorizationHeaderMalformed",  # without a region S3 means an access key that is empty or malformed
         )
     ),
 ]
@@ -64,11 +65,27 @@ ALLOW = [
     ),
 ]
 ELSEWHERE = [
-    (refused("PermanentRedirect"), "the bucket is in another region: correct k8s-dr:topology.regions"),
-    (refused("AuthorizationHeaderMalformed", Region="eu-west-1"), "the bucket is in eu-west-1: correct k8s-dr:topology.regions"),
+    (
+        refused("PermanentRedirect"),
+        "the bucket is in another region: is it this program's, and does k8s-dr:topology.regions name that region?",
+    ),
+    (
+        refused("AuthorizationHeaderMalformed", Region="eu-west-1"),
+        "the bucket is in eu-west-1: is it this program's, and does k8s-dr:topology.regions name that region?",
+    ),
+    (refused("SignatureDoesNotMatch", "Signature expired: 20261129T000000Z is now earlier than"), "set this machine's clock"),
+    (refused("TemporaryRedirect"), "a bucket that was made minutes ago is not known everywhere yet: try again in some minutes"),
+    (
+        refused("AccessDenied", "not authorized to perform: s3:GetObject because no VPC endpoint policy allows the s3:GetObject"),
+        "the VPC endpoint policy allows no s3:GetObject: change that one",
+    ),
+    (
+        refused("AccessDenied", "not authorized to perform: s3:GetObject because no identity-based policy allows the action"),
+        f"allow {NEEDS}",
+    ),
     (
         refused("301", headers={"x-amz-bucket-region": "eu-west-1"}),
-        "the bucket is in eu-west-1: correct k8s-dr:topology.regions",
+        "the bucket is in eu-west-1: is it this program's, and does k8s-dr:topology.regions name that region?",
     ),
     (exceptions.NoRegionError(), "correct k8s-dr:topology.regions"),
     (refused("RequestTimeTooSkewed"), "set this machine's clock"),
@@ -111,7 +128,7 @@ def test_an_error_whose_cause_is_not_known_stands_alone_in_one_line(error: Excep
 def test_a_program_with_options_of_its_own_names_those() -> None:
     missing, elsewhere = exceptions.NoCredentialsError(), refused("PermanentRedirect")
     assert "(--profile, or AWS_PROFILE)" in explain(missing, NEEDS, profile="--profile")
-    assert explain(elsewhere, NEEDS, region="--region").endswith("correct --region")
+    assert explain(elsewhere, NEEDS, region="--region").endswith("does --region name that region?")
 
 
 def test_only_a_refusal_is_answered_with_permissions() -> None:

@@ -68,9 +68,11 @@ def test_a_handover_leaves_users_where_they_are() -> None:
         ('{"active":"\\u0073econdary"}', "in a form that Route 53's health check does not recognise"),
         ('{"active":' + " " * LONGEST + '"secondary"}', "is longer than the 5120 bytes that Route 53 searches"),
         ("[" * LONGEST, "is not JSON"),
+        (b"\xff{}", "is not JSON"),
+        ("\ud800", "is not JSON"),
     ],
 )
-def test_what_is_not_certain_is_refused_with_its_reason(content: str, reason: str) -> None:
+def test_what_is_not_certain_is_refused_with_its_reason(content: str | bytes, reason: str) -> None:
     with pytest.raises(FlagInvalidError) as refused:
         parse(content)
     assert reason in str(refused.value)
@@ -78,8 +80,8 @@ def test_what_is_not_certain_is_refused_with_its_reason(content: str, reason: st
     assert len(str(refused.value)) < 300
 
 
-@given(st.text() | st.recursive(st.none() | st.sampled_from([*ROLES, "active"]), st.lists).map(json.dumps))
-def test_whatever_stands_in_it_program_and_health_check_agree_or_it_is_refused(content: str) -> None:
+@given(st.text() | st.binary() | st.recursive(st.none() | st.sampled_from([*ROLES, "active"]), st.lists).map(json.dumps))
+def test_whatever_stands_in_it_program_and_health_check_agree_or_it_is_refused(content: str | bytes) -> None:
     try:
         told = parse(content)
     except FlagInvalidError:

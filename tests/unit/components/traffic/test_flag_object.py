@@ -19,7 +19,7 @@ from components.traffic.flag import Flag, parse
 from components.traffic.flag_object import FlagUnreadableError, read_flag
 from settings.model import Aws
 from settings.names import FLAG_KEY, Names
-from settings.roles import Role
+from settings.roles import ROLES, Role
 from settings.topology import Regions, Topology
 
 TOPOLOGY = Topology(organization="acme", account_id="123456789012", regions=Regions(primary="us-east-1", secondary="us-west-2"))
@@ -82,7 +82,7 @@ def test_a_flag_that_a_person_wrote_with_a_space_says_what_it_means(aws: Aws) ->
         ("", "is not JSON", "primary"),
     ],
 )
-def test_a_flag_that_says_something_else_is_refused_with_the_command_that_mends_it(
+def test_a_flag_that_says_something_else_is_refused_with_the_commands_that_mend_it(
     aws: Aws, content: str, reason: str, serves: Role
 ) -> None:
     write(aws, content)
@@ -92,18 +92,26 @@ def test_a_flag_that_says_something_else_is_refused_with_the_command_that_mends_
     assert told.startswith(f"the traffic flag s3://{NAMES.flag_bucket}/{FLAG_KEY} ")
     assert reason in told
     assert f"users are sent to the {serves}" in told
-    mended = re.search(r"printf '(.*?)' \| aws s3 cp - s3://(\S+) --region us-west-2", told)
-    assert mended
-    assert parse(mended[1]) == Flag(active=serves)
-    assert mended[2] == f"{NAMES.flag_bucket}/{FLAG_KEY}"
+    mended = re.findall(r"if the (\w+), \S+, serves: printf '(.*?)' \| aws s3 cp - s3://(\S+) --region us-west-2", told)
+    assert [(role, parse(content)) for role, content, _ in mended] == [(role, Flag(active=role)) for role in ROLES]
+    assert {address for *_, address in mended} == {f"{NAMES.flag_bucket}/{FLAG_KEY}"}
     assert "\n" not in told
 
 
-def test_a_flag_that_is_not_text_is_refused(aws: Aws) -> None:
-    boto3.client("s3", endpoint_url=aws.endpoint, region_name="us-west-2").put_object(
-        Bucket=NAMES.flag_bucket, Key=FLAG_KEY, Body=b"\xff\xfe"
-    )
-    with pytest.raises(FlagUnreadableError, match="is not JSON"):
+@pytest.mark.parametrize(
+    ("body", "sent_to"),
+    [
+        (b"\xff\xfe", "primary"),
+        (b"\xb6" * 1730 + b'{"active":"secondary"}', "secondary"),  # Route 53 counts bytes as they are
+        (b" " * 6000 + b'{"active":"secondary"}', "primary"),
+    ],
+    ids=["nothing", "found-behind-it", "too-far-behind"],
+)
+def test_a_flag_that_is_not_text_is_refused_and_told_by_what_route_53_finds(aws: Aws, body: bytes, sent_to: Role) -> None:
+    write(aws, "")
+    s3 = boto3.client("s3", endpoint_url=aws.endpoint, region_name="us-west-2")
+    s3.put_object(Bucket=NAMES.flag_bucket, Key=FLAG_KEY, Body=body)
+    with pytest.raises(FlagUnreadableError, match=f"users are sent to the {sent_to}"):
         read_flag(NAMES, aws)
 
 
