@@ -18,6 +18,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from components.traffic.flag import Flag
 from settings.names import ARCHIVE_PREFIX, ETCD_PREFIX, FLAG_KEY, Names
 from settings.parts import Part
 from settings.roles import Role, peer_of
@@ -160,7 +161,7 @@ def _of_others(part: Part, names: Names) -> Iterator[Call]:
         yield from _everything(names.peer_region, names.peer_bucket(purpose), own(other, peer_of(names.role)))
     flag = names.flag_bucket
     secondary = names.topology.regions.secondary
-    yield _s3(secondary, "put_object", flag, Key=FLAG_KEY, Body=json.dumps({"active": "secondary"}))
+    yield _s3(secondary, "put_object", flag, Key=FLAG_KEY, Body=Flag(active="secondary").content())
     yield _s3(secondary, "delete_object", flag, Key=FLAG_KEY)
     yield _s3(secondary, "put_bucket_policy", flag, Policy=json.dumps({"Version": "2012-10-17", "Statement": []}))
 

@@ -6,7 +6,6 @@ What only a stand-in can answer is marked `only_with_standin`, and skipped with 
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
@@ -21,6 +20,7 @@ from typing import Any
 import boto3
 import pytest
 
+from components.traffic.flag import parse
 from lab import engine, project, stacks
 from lab.cloud.access_keys import ADMINISTRATOR, AccessKey
 from lab.paths import LabPaths
@@ -30,6 +30,8 @@ from lab.rehearsal import backup
 from lab.standins.archive import put_base_backup
 from lab.tools import toolbox
 from lab.waiting import until
+from settings.names import FLAG_KEY
+from settings.roles import Role
 from tests.engine import clusters, provider_calls
 from tests.engine.clusters import Cluster
 from tests.examples import ROOT
@@ -61,9 +63,9 @@ class Pair:
             service, endpoint_url=self.endpoint, region_name="us-west-2", aws_access_key_id="lab", aws_secret_access_key="lab"
         )
 
-    def flag(self) -> str:
-        body = self.s3().get_object(Bucket="acme-dr-flag-us-west-2-123456789012", Key="dr/active.json")["Body"].read()
-        return str(json.loads(body)["active"])
+    def flag(self) -> Role:
+        body = self.s3().get_object(Bucket="acme-dr-flag-us-west-2-123456789012", Key=FLAG_KEY)["Body"].read()
+        return parse(body.decode()).active
 
     def calls(self, since: int = 0) -> list[dict[str, Any]]:
         """What the providers were asked after the first `since` calls."""
@@ -238,8 +240,8 @@ def told_plainly(ran: Ran, *words: str) -> bool:
     return bool(ran.exit_code) and in_one_line and not traced
 
 
-def refused_flip(pair: Pair) -> str:
-    """What a flip says that the gate refuses; and that it touched nothing."""
+def refused_flip(pair: Pair, *words: str) -> None:
+    """A flip that the gate refuses: it says `words` in one line, and it touches nothing."""
 
     def databases() -> list[Any]:
         return [found["spec"] for found in pair.secondary.objects("Cluster.postgresql.cnpg.io")]
@@ -247,13 +249,12 @@ def refused_flip(pair: Pair) -> str:
     before, were, calls = pair.pulumi.resources("secondary"), databases(), len(pair.calls())
     with configured(pair, "failover.preflight", "1s"):
         refused = pair.flip(check=False)
-    assert told_plainly(refused), refused.output
+    assert told_plainly(refused, *words), refused.output
     assert touched(before, pair.pulumi.resources("secondary")) == []
     assert not [call for call in pair.calls(calls) if call["method"] in ("Create", "Update", "Delete")]
     assert pair.flag() == "primary"
     assert databases() == were
     pair.pulumi.run("config", "rm", "active", "-s", "secondary")
-    return refused.output
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
-"""The documentation's own commands, taken from its pages and run as they stand: real CLI, state in S3 (moto), recorded clusters.
+"""The documentation's own commands, taken from its pages, run as they stand: with the real CLI, and with state in S3 (moto).
 
-What a person would answer is answered (`up` asks for a yes, a secret for its value), and the AWS that is asked is moto. Nothing
-else of a block is changed; one that cannot run here says so, to its reader too.
+The engine and the clusters are those of all tests here (`conftest`, `clusters`). The test answers what a person would: yes to
+`up`, and the value of a secret. AWS is moto. Nothing else of a block is changed. A block that cannot run here tells its reader
+why.
 """
 
 from __future__ import annotations

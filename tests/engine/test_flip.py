@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from lab.pulumi import touched
-from tests.engine.conftest import Pair
+from tests.engine.conftest import Pair, told_plainly
 
 TOUCHED_BY_A_FLIP = {
     ("dr:failover:Failover", "failover", "update"),
@@ -125,8 +125,7 @@ def test_an_up_that_has_not_heard_of_the_failover_does_not_send_users_back(servi
     pulumi.run("config", "rm", "active", "-s", "secondary")
     refused = pulumi.up("secondary", check=False)
     pulumi.configure("secondary", "active", "secondary")
-    assert refused.exit_code
-    assert "active is not set in Pulumi.secondary.yaml" in refused.output
+    assert told_plainly(refused, "active is not set in Pulumi.secondary.yaml"), refused.output
     assert touched(before, pulumi.resources("secondary")) == []
     assert serving_secondary.flag() == "secondary"
 

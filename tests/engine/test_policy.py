@@ -18,7 +18,7 @@ from lab import stacks
 from lab.paths import CHECKOUT
 from lab.project import PROGRAM
 from lab.pulumi import Pulumi
-from tests.engine.conftest import Pair, chosen_engine
+from tests.engine.conftest import Pair, chosen_engine, told_plainly
 
 PACK = CHECKOUT / "policy"
 pytestmark = pytest.mark.usefixtures("policy_environment")
@@ -115,7 +115,7 @@ def test_a_setting_that_breaks_a_rule_is_refused_by_name(program: Pulumi) -> Non
         ran = program.run("preview", "-s", "primary", "--policy-pack", str(PACK), check=False)
     finally:
         file.write_text(good)
-    assert ran.exit_code
+    assert told_plainly(ran, "mandatory", "dns-failover"), ran.output
     assert mandatory(ran.output) == {"dns-failover", "bucket-safety"}
 
 
@@ -157,7 +157,7 @@ def test_it_is_the_mandatory_policies_that_refuse_and_a_configuration_can_say_ot
 
 def test_deployed_regions_with_static_credentials_pass_with_the_configuration_for_them(pair: Pair) -> None:
     refused = pair.pulumi.run("preview", "-s", "secondary", "--policy-pack", str(PACK), check=False)
-    assert refused.exit_code
+    assert told_plainly(refused, "mandatory", "static-credentials"), refused.output
     assert mandatory(refused.output) == {"static-credentials"}, refused.output
     config = ("--policy-pack-config", str(PACK / "static-identity.json"))
     for stack in stacks.ROLES:

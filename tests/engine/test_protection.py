@@ -11,7 +11,7 @@ import pytest
 
 from lab.pulumi import touched
 from settings.model import OperatorsSettings
-from tests.engine.conftest import Pair
+from tests.engine.conftest import Pair, told_plainly
 from tests.unit.components.operators import installed as operators
 from tests.unit.recorder import Seen
 
@@ -19,8 +19,7 @@ from tests.unit.recorder import Seen
 def test_destroy_refuses_what_is_protected(pair: Pair) -> None:
     before = pair.pulumi.resources("secondary")
     refused = pair.pulumi.run("destroy", "-s", "secondary", "--yes", check=False)
-    assert refused.exit_code
-    assert "protect" in refused.output
+    assert told_plainly(refused, "protect"), refused.output
     assert touched(before, pair.pulumi.resources("secondary")) == []
 
 
@@ -32,8 +31,7 @@ def test_moving_a_bucket_to_another_name_is_refused_in_the_preview(pair: Pair) -
         preview = pair.pulumi.run("preview", "-s", "secondary", check=False)
     finally:
         (directory / "Pulumi.yaml").write_text(committed)
-    assert preview.exit_code
-    assert "unable to replace resource" in preview.output
+    assert told_plainly(preview, "unable to replace resource"), preview.output
 
 
 @pytest.mark.parametrize(
@@ -52,8 +50,7 @@ def test_a_resource_without_a_provider_of_its_own_is_refused(pair: Pair, stray: 
         preview = pair.pulumi.run("preview", "-s", "secondary", check=False)
     finally:
         program.write_text(committed)
-    assert preview.exit_code
-    assert f"Default provider for '{provider}' disabled" in preview.output
+    assert told_plainly(preview, f"Default provider for '{provider}' disabled"), preview.output
 
 
 # An operator that this program installed and then forgets. No stand-in covers Helm releases, so the state is given one, as the
