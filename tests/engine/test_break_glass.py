@@ -1,4 +1,4 @@
-"""The runbook's commands for the worst night, as they stand in it."""
+"""Runs the runbook's break-glass commands exactly as they are printed there."""
 
 from __future__ import annotations
 

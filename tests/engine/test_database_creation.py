@@ -1,4 +1,4 @@
-"""A database that is added to two deployed stacks: what must be there first, and how its sides come to be."""
+"""A database is added to two deployed stacks. These tests say what it needs first, and how each of its sides is made."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def names(pair: Pair, role: str) -> set[str]:
 
 
 def phase(pair: Pair, name: str) -> str:
-    """What the primary's operator says of a database."""
+    """The phase that the primary's operator reports for a database."""
     [found] = [each for each in pair.clusters["primary"].objects(CLUSTER) if each["metadata"]["name"] == name]
     return str(found["status"]["phase"])
 
@@ -44,7 +44,7 @@ def add(pair: Pair, name: str) -> None:
 
 @contextmanager
 def added_for_once(pair: Pair, name: str) -> Iterator[None]:
-    """For what is refused, so that nothing of it has to be taken away again."""
+    """Add a database until the block ends. For an `up` that is refused: it leaves nothing to clean up but configuration."""
     files = [pair.pulumi.directory / name for name in ("Pulumi.yaml", *(f"Pulumi.{role}.yaml" for role in stacks.ROLES))]
     contents = [file.read_text() for file in files]
     try:
@@ -56,7 +56,7 @@ def added_for_once(pair: Pair, name: str) -> Iterator[None]:
 
 
 def refused_up(pair: Pair, role: str, name: str, *words: str) -> None:
-    """An `up` that is refused: it says `words` in one line, and it makes nothing of the database."""
+    """Run `up`, and expect a refusal: it says `words` in one line, and it makes nothing of the database."""
     before = pair.pulumi.resources(role)
     refused = pair.pulumi.up(role, check=False)
     assert told_plainly(refused, *words), refused.output
@@ -153,7 +153,7 @@ def test_a_database_that_is_written_to_is_never_said_to_be_deleted_and_is_taken_
 
 @pytest.mark.parametrize("phase", ["failed", "invalid backup definition"])
 def test_a_first_backup_that_fails_fails_the_up_with_its_reason(pair: Pair, phase: str) -> None:
-    """`phase` ends the name, for what one case leaves is the other's too."""
+    """Each case has a database of its own, named after `phase`, because both cases share the stacks."""
     name = f"backup-{phase[:6]}-database".replace(" ", "")
     add(pair, name)
     order = {"kind": "Backup", "name": name, "phase": phase, "error": "AccessDenied on PutObject"}

@@ -1,4 +1,4 @@
-"""A failover of a pair with a database, under the real engine: what the flip does to it, and what does not let it happen."""
+"""A failover with a database, under the real engine: how a flip promotes the standby, and what stops the promotion."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lab.waiting import until
 from tests.engine.conftest import Pair, configured, refused_flip, told_plainly
 from tests.engine.test_flip import TOUCHED_BY_A_FLIP, planned
 
-# Archived often enough for the RPO of a second that a test sets.
+# WAL is archived often enough for the RPO of one second that a test sets.
 DATABASES = (lab_database(archiveTimeout="1s"),)
 TOUCHED_WITH_A_DATABASE = TOUCHED_BY_A_FLIP | {
     ("kubernetes:postgresql.cnpg.io/v1:Cluster", "failover-databases-app-database", "update"),
@@ -35,12 +35,12 @@ def cluster(pair: Pair, role: str = "secondary") -> dict[str, Any]:
 
 
 def written_to(pair: Pair) -> str:
-    """The half that the secondary's Cluster takes for the one that is written to."""
+    """The side of the database that takes writes, as the secondary's Cluster has it."""
     return str(cluster(pair)["spec"]["replica"]["primary"])
 
 
 def archived(pair: Pair, server: str, segment: int) -> dict[str, str]:
-    """A WAL segment in the secondary's bucket, and where."""
+    """Put a WAL segment into the secondary's bucket; returns its bucket and key."""
     name = f"0000000100000000{segment:08X}"
     place = {"Bucket": "acme-database-us-west-2-123456789012", "Key": f"cnpg/{server}/wals/{name[:16]}/{name}.zst"}
     pair.s3().put_object(**place, Body=b"")
@@ -49,12 +49,11 @@ def archived(pair: Pair, server: str, segment: int) -> dict[str, str]:
 
 @contextmanager
 def behind(pair: Pair) -> Iterator[None]:
-    """More WAL of the primary came into the secondary's bucket than an RPO of a second allows, and none of it was replayed."""
-
+    """Let the standby be farther behind than an RPO of one second: the primary's WAL has arrived, and none of it was replayed."""
     places = [archived(pair, SERVER, 3)]
 
     def later() -> bool:
-        """A segment two seconds after the one before it, for S3's times are whole seconds."""
+        """Archive a segment again, until it is two seconds newer than the one before it: S3 tells only whole seconds."""
         places[1:] = [archived(pair, SERVER, 4)]
         one, other = (pair.s3().head_object(**place)["LastModified"] for place in places)
         return bool(other - one >= timedelta(seconds=2))

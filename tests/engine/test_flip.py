@@ -1,4 +1,4 @@
-"""The failover's plan, and what it does, under the real engine."""
+"""A failover under the real engine: it plans exactly the expected steps, and it does what it has planned."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_the_way_back_scales_the_standby_down(pair: Pair) -> None:
 
 
 def replicas_asked_for(pair: Pair) -> str:
-    """What the one Job that scales tells kubectl."""
+    """The option --replicas that the Job for scaling gives to kubectl."""
     jobs = [job for job in pair.secondary.objects("Job") if job["metadata"]["name"].startswith("failover-workloads-scale")]
     assert len(jobs) == 1
     return next(arg for arg in jobs[0]["spec"]["template"]["spec"]["initContainers"][0]["args"] if arg.startswith("--replicas"))

@@ -1,4 +1,5 @@
-"""A failover of tier backup-restore, under the real engine: the database itself is made, from its archive."""
+"""A failover of tier backup-restore, under the real engine. There is no standby: the failover makes the database from its
+archive."""
 
 from __future__ import annotations
 
@@ -39,9 +40,9 @@ class TestBeforeAFailover:
         assert stores == {"app-database-primary", "app-database-secondary"}
         [primary] = clusters(pair, "primary")
         assert primary["spec"]["replica"]["primary"] == "app-database-primary"
-        for role, half in (("primary", "primary"), ("secondary", "absent")):
+        for role, side in (("primary", "primary"), ("secondary", "absent")):
             pair.pulumi.up(role, "--expect-no-changes")
-            assert pair.pulumi.outputs(role)["databases"] == {"app-database": half}
+            assert pair.pulumi.outputs(role)["databases"] == {"app-database": side}
 
     def test_without_a_base_backup_here_nothing_is_begun_and_no_force_makes_one(self, pair: Pair) -> None:
         keys = put_base_backup(pair.s3(), BUCKET, SERVER)
@@ -58,7 +59,7 @@ class TestBeforeAFailover:
         try:
             refused_flip(pair, "k8s-dr:databases[].generations.secondary: 2, in Pulumi.yaml")
         finally:
-            # Every version: moto lists the directories of objects that have been deleted.
+            # Delete every version: moto still lists the directory of a deleted object.
             for version in pair.s3().list_object_versions(Bucket=BUCKET, Prefix=f"cnpg/{OWN}/")["Versions"]:
                 pair.s3().delete_object(Bucket=BUCKET, Key=version["Key"], VersionId=version["VersionId"])
 
@@ -69,7 +70,7 @@ class TestBeforeAFailover:
 
 @dataclass(kw_only=True)
 class Failover:
-    """One that failed first, for its archive could not be read, and was begun again as the message says."""
+    """A failover that failed at first, because the archive could not be read. It was then repeated as the message says."""
 
     planned: set[tuple[str, str, str]]
     failed: Ran
@@ -81,7 +82,7 @@ class Failover:
 
 @pytest.fixture(scope="module")
 def failover(deployed: Pair) -> Failover:
-    """There is no way back from it: what uses it comes last."""
+    """The pair cannot return to its ordinary state after this, so the tests that use it come last."""
     deployed.have_backups()
     pulumi, secondary = deployed.pulumi, deployed.secondary
     secondary.outcomes.order({"kind": "Cluster", "name": "app-database", "phase": UNRECOVERABLE, "phaseReason": REASON})
@@ -105,7 +106,7 @@ def failover(deployed: Pair) -> Failover:
 
 
 def delete(pair: Pair) -> None:
-    """kubectl delete cluster.postgresql.cnpg.io app-database -n databases"""
+    """Do what `kubectl delete cluster.postgresql.cnpg.io app-database -n databases` does."""
     pair.secondary.remove("Cluster.postgresql.cnpg.io", "databases", "app-database")
 
 

@@ -1,4 +1,5 @@
-"""Restores under the real engine: they fail at once and with Velero's reason, run again, and never run twice."""
+"""Restores under the real engine. A failed restore ends the `up` at once, with Velero's reason. The next `up` tries it again. A
+restore that succeeded never runs twice."""
 
 from __future__ import annotations
 
@@ -87,7 +88,7 @@ def test_a_failed_job_is_replaced_by_the_next_up(pair: Pair) -> None:
 
 
 def test_a_restore_that_outlived_an_up_is_judged_by_the_next_one_and_tried_anew_by_the_third(pair: Pair) -> None:
-    """It is in the state already, so the next `up` waits for it in an update and not in a create."""
+    """The Restore is in the state already, so the next `up` waits for it in an update and not in a create."""
     before = pair.restore_names()
     pair.pulumi.run("config", "set", "--path", "failover.restore", "3s", "-s", "secondary")
     try:

@@ -1,4 +1,4 @@
-"""The name server answers as Route 53 does: by failover, weight and health, and health as its checkers would judge it."""
+"""The name server answers as Route 53 does, by failover, weight and health. It judges health as Route 53's checkers do."""
 
 from __future__ import annotations
 
@@ -384,7 +384,7 @@ def test_the_flag_in_the_standby_s_bucket_moves_the_answer_there_and_its_silence
     server.refresh(clock[0])
 
     def answer_becomes(address: str) -> None:
-        """Let the clock run, a second at a time, until the answer is this; the checks' intervals are the clock's."""
+        """Move the clock, second by second, until this is the answer. The checks' intervals follow the clock."""
 
         def second() -> bool:
             clock[0] += 1

@@ -1,4 +1,4 @@
-"""The name server where both regions serve: weighted records, each with a check that combines the flag and an endpoint."""
+"""The name server where both regions serve. Each region has a weighted record, whose check combines the flag and its endpoint."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Site(BaseHTTPRequestHandler):
 
 @contextmanager
 def region(role: str, port: int = 0) -> Iterator[int]:
-    """What a load balancer would lead to, while it lives; the port."""
+    """A region's application behind its load balancer, until the block ends; yields its port."""
     server = ThreadingHTTPServer((ADDRESSES[role], port), Site)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
@@ -136,7 +136,7 @@ def test_both_are_answered_a_dead_one_drops_out_and_a_replaced_one_never_comes_b
             return {resolve(NAME, "127.0.0.1", port)[0] for _ in range(4)}
 
         def answers_become(*roles: str) -> None:
-            """Let the clock run, a second at a time; the checks' intervals are the clock's."""
+            """Move the clock, second by second, until these are the answers. The checks' intervals follow the clock."""
             wanted = {ADDRESSES[role] for role in roles}
             until(f"{roles} to be answered", lambda: answered() == wanted, timeout=20, interval=0.01)
 
