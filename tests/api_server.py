@@ -1,4 +1,4 @@
-"""A real API server on loopback, with an etcd behind it and nothing else: it validates, admits and stores, and runs no pod."""
+"""A real API server on loopback, with only an etcd behind it. It validates, admits and stores objects, and it runs no pod."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What the API server says of one object: its HTTP status, its warnings, and its message or the object itself."""
+    """The API server's answer about one object: the HTTP status, the warnings, and a message or the object itself."""
 
     status: int
     warnings: tuple[str, ...]
@@ -38,7 +38,7 @@ class Answer:
 
 
 class ApiServer:
-    """Applies objects as the provider does: server-side, with the strictest field validation."""
+    """A client of the API server. It applies objects as the provider does: server-side, with strict field validation."""
 
     def __init__(self, port: int, certificate: Path, place: Place) -> None:
         self.url = f"https://127.0.0.1:{port}"
@@ -64,20 +64,20 @@ class ApiServer:
         )
 
     def read(self, item: dict[str, Any]) -> dict[str, Any] | None:
-        """The object as it is stored; None where there is none, or no such kind."""
+        """The object as it is stored; None if the object or its kind does not exist."""
         answer = self._http.request("GET", f"{self.url}{self._path(item)}", timeout=20)
         assert answer.status in (200, 404), answer.data
         return dict(json.loads(answer.data)) if answer.status == 200 else None
 
     def delete(self, item: dict[str, Any]) -> None:
-        """Gone afterwards, whether or not it was there."""
+        """Delete the object. It need not exist."""
         answer = self._http.request("DELETE", f"{self.url}{self._path(item)}", timeout=20)
         assert answer.status in (200, 404), answer.data
 
     def ask(
         self, method: str, path: str, *, body: Any = None, content: str = "application/json", query: str = ""
     ) -> tuple[int, dict[str, Any]]:
-        """Any request: its HTTP status and the answer's object."""
+        """Send any request; returns the HTTP status and the object of the answer."""
         answer = self._http.request(
             method,
             f"{self.url}{path}?{query}",
@@ -86,11 +86,11 @@ class ApiServer:
             timeout=20,
         )
         if "json" not in answer.headers.get("Content-Type", ""):
-            return answer.status, {"message": answer.data.decode(errors="replace")}  # of a path that it does not know
+            return answer.status, {"message": answer.data.decode(errors="replace")}  # the server does not know the path
         return answer.status, dict(json.loads(answer.data))
 
     def watch(self, path: str, version: str, *, seconds: int) -> Iterator[dict[str, Any]]:
-        """Events of what is in the list at `path` after its resource version, for at most `seconds`."""
+        """Events of the objects at `path` after this resource version, for at most `seconds`."""
         query = f"watch=true&resourceVersion={version}&timeoutSeconds={seconds}"
         url, timeout = f"{self.url}{path}?{query}", urllib3.Timeout(connect=5, read=seconds + 5)
         with self._http.request("GET", url, preload_content=False, timeout=timeout) as answer:
@@ -110,7 +110,7 @@ class ApiServer:
             until(f"{kind} to be served", lambda v=version, k=kind: self.resource(v, k), timeout=30)
 
     def kubeconfig(self) -> dict[str, Any]:
-        """How a program reaches this server, with every right."""
+        """A kubeconfig that reaches this server with every right."""
         return {
             "apiVersion": "v1",
             "kind": "Config",
@@ -121,7 +121,7 @@ class ApiServer:
         }
 
     def allowed(self, user: str, verb: str, what: str) -> bool:
-        """Whether `user` may do `verb` in every namespace with `what`: group/resource or group/resource/subresource."""
+        """Whether `user` may do `verb` on `what` in every namespace. `what` is group/resource or group/resource/subresource."""
         group, resource, *subresource = what.split("/")
         attributes = {"verb": verb, "group": group, "resource": resource, "subresource": "".join(subresource)}
         review = {
@@ -142,7 +142,7 @@ class ApiServer:
         return f"{root}{namespace}/{plural}/{item['metadata']['name']}"
 
     def resource(self, version: str, kind: str) -> tuple[str, bool]:
-        """Plural of a kind, and whether it is in a namespace, as the server itself says."""
+        """A kind's plural, and whether it is namespaced. The server itself says so."""
         if (version, kind) not in self._resources:
             root = f"/apis/{version}" if "/" in version else f"/api/{version}"
             listed = json.loads(self._http.request("GET", f"{self.url}{root}", timeout=5).data)
@@ -153,7 +153,7 @@ class ApiServer:
 
 
 def _pool_at(place: Place) -> type[HTTPSConnectionPool]:
-    """Connections that are made from `place`, wherever those who ask are."""
+    """A pool that makes its connections from `place`, whatever network its caller is in."""
 
     class Connection(HTTPSConnection):
         def _new_conn(self) -> socket.socket:
@@ -170,9 +170,9 @@ def _pool_at(place: Place) -> type[HTTPSConnectionPool]:
 def running(
     etcd: Path, kube_apiserver: Path, directory: Path, place: Place | None = None, *, options: Sequence[str] = ()
 ) -> Iterator[ApiServer]:
-    """An API server whose processes end with the block, and whose files lie in `directory`; on loopback of `place`.
+    """An API server on the loopback of `place`. Its processes end with the block, and its files are in `directory`.
 
-    `options`: more of the server's own.
+    `options` are further options of kube-apiserver.
     """
     place = place or Place()
     client, peer, secure = free_port(), free_port(), free_port()
@@ -222,7 +222,7 @@ def running(
 def process(
     command: Sequence[str | Path], log: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that ends with the block; what it prints goes to `log`."""
+    """A process that ends with the block. Its output goes to `log`."""
     with (
         log.open("wb") as output,
         subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment) as process,
@@ -238,7 +238,7 @@ def process(
 
 
 def alive(process: subprocess.Popen[bytes], log: Path) -> bool:
-    """True while it runs. What ended is not waited for: the test fails, with its last words."""
+    """True while the process runs. If it has ended, the test fails at once, with the end of its log."""
     if process.poll() is not None:
         words = " ".join(log.read_text().splitlines()[-3:])
         pytest.fail(f"{log.stem} ended with {process.returncode}: {words}")

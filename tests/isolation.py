@@ -1,6 +1,6 @@
-"""A network of a fixture's own: what listens on every address there is on no address of this machine.
+"""Gives a fixture a network namespace of its own. A server that listens on every address in it is not reachable from outside.
 
-It takes root. Without it the fixture runs on the machine's own network, and a warning says what listens there.
+Only root can make one. Without root the fixture runs in the machine's own network, and a warning names the server.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from lab.regions.namespaces import DIRECTORY, inside
 from lab.waiting import until
 
 PREFIX = "k8s-dr-test-"
-"""Of the namespaces' names; the process that made one and when that started are the rest: pids come again."""
+"""Each namespace's name starts with this. The pid of its process and the process's start time follow: pids are reused."""
 
 _CLONE_NEWNET = 0x40000000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """A network, `namespace` or this process's own."""
+    """Where a command runs: in the network `namespace`, or in this process's own network if that is None."""
 
     namespace: str | None = None
 
     @property
     def prefix(self) -> list[str]:
-        """What goes before a command so that it runs there."""
+        """The words before a command that make it run in this network."""
         return inside(self.namespace) if self.namespace else []
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """This thread is there meanwhile. A socket stays where it was made, so to connect is all that needs this."""
+        """Moves this thread into the network until the block ends. A socket stays in it, so only `connect` needs this."""
         if not self.namespace:
             yield
             return
@@ -59,9 +59,9 @@ def _enter(namespace: int) -> None:
 
 @contextmanager
 def alone(what: str) -> Iterator[Place]:
-    """A network with loopback and nothing else, gone with the block and whatever still runs in it.
+    """Makes a network that has only loopback. At the end of the block it is removed, and every process in it is killed.
 
-    Where this process may make none the block is on the machine's own, and a warning says that `what` listens there.
+    If this process may not make one, the block runs in the machine's own network, and a warning says that `what` listens there.
     """
     try:
         namespace = _made()
@@ -93,7 +93,7 @@ def _made() -> str:
 
 
 def stale() -> list[str]:
-    """The namespaces of processes that ended without taking theirs away."""
+    """Namespaces that are left over: their processes ended without removing them."""
     return [path.name for path in DIRECTORY.glob(f"{PREFIX}*") if not _lives(path.name)]
 
 
@@ -103,7 +103,7 @@ def _lives(name: str) -> bool:
 
 
 def _remove(name: str) -> None:
-    """With what still runs there. Another process may do the same at the same time."""
+    """Kills every process in the namespace and removes it. Another process may do the same at the same time."""
 
     def empty() -> bool:
         found = _inhabitants(name)
@@ -117,6 +117,6 @@ def _remove(name: str) -> None:
 
 
 def _inhabitants(name: str) -> set[int]:
-    """What runs there, but what has ended and waits for its parent to hear of it."""
+    """Pids of the processes that run in the namespace, without zombies and without this process."""
     pids = {int(pid) for pid in attempt(["ip", "netns", "pids", name]).stdout.split()}
     return {pid for pid in pids if start_time(pid) is not None} - {os.getpid()}

@@ -1,6 +1,6 @@
-"""What each part does at AWS, and what none of them may do: calls as boto3 makes them, and what came of them.
+"""The calls that each part makes to AWS, the calls that no part may make, and the outcome of each. boto3 makes the calls.
 
-For the lab's AWS in the test's own process, and for the one of a running lab, where another process makes the calls:
+The lab's AWS may run in the test's own process. In a running lab another process makes the calls:
 
     python -m tests.permissions ENDPOINT < calls.json      # made with the access key in the environment; prints the outcomes
 """
@@ -18,6 +18,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from components.traffic.flag import Flag
 from settings.names import ARCHIVE_PREFIX, ETCD_PREFIX, FLAG_KEY, Names
 from settings.parts import Part
 from settings.roles import Role, peer_of
@@ -29,7 +30,7 @@ PURPOSES: dict[Part, Purpose] = {"velero": "velero", "database": "database", "et
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """One call. `arguments` are JSON, a body as text."""
+    """One call. `arguments` can be written as JSON: a body is text."""
 
     service: str
     region: str
@@ -41,7 +42,7 @@ class Call:
 
 
 def outcome(call: Call, endpoint: str, **key: str) -> str:
-    """`done`, `denied`, or the error's code. Without `key` the access key is the environment's."""
+    """The call's outcome: `done`, `denied`, or the error's code. Without `key` it uses the environment's access key."""
     client = _client(call.service, call.region, endpoint, *key.items())
     try:
         answer = getattr(client, call.operation)(**call.arguments)
@@ -78,7 +79,7 @@ def lists(part: Part) -> bool:
 
 
 def allowed(part: Part, names: Names) -> Iterator[tuple[Call, str]]:
-    """What the part lives on, in an order that works from an empty bucket; and what comes of it."""
+    """The calls that the part needs, each with its outcome, in an order that works from an empty bucket."""
     bucket, prefix, peer = names.bucket(PURPOSES[part]), own(part, names.role), own(part, peer_of(names.role))
 
     def s3(operation: str, **arguments: Any) -> Call:
@@ -97,18 +98,18 @@ def allowed(part: Part, names: Names) -> Iterator[tuple[Call, str]]:
     if lists(part):
         yield s3("list_objects_v2", Prefix=prefix, Delimiter="/"), "done"
         yield s3("list_objects_v2", Prefix=peer), "done"
-        # Whoever may list is told that nothing is there, in the peer's part too.
+        # A part that may list gets "not found" for a missing key, in the peer's prefix too.
         yield s3("head_object", Key=f"{prefix}none"), "404"
         yield s3("get_object", Key=f"{peer}none"), "NoSuchKey"
 
 
 def forbidden(part: Part, names: Names) -> list[Call]:
-    """What nobody may do who has taken a pod of the part over."""
+    """The calls that an attacker in a pod of the part must not be able to make."""
     return [*_of_versions(part, names), *_of_buckets(part, names), *_of_others(part, names), *_of_services(part, names)]
 
 
 def _of_versions(part: Part, names: Names) -> Iterator[Call]:
-    """What is kept cannot be removed, and no lock be set or lifted."""
+    """The part cannot remove a version that is kept, and it can neither set nor lift a lock."""
     bucket, key = names.bucket(PURPOSES[part]), f"{own(part, names.role)}a"
     retention = {"Mode": "GOVERNANCE", "RetainUntilDate": "2026-01-01T00:00:00Z"}
     for operation, arguments in (
@@ -125,7 +126,7 @@ def _of_versions(part: Part, names: Names) -> Iterator[Call]:
 
 
 def _of_buckets(part: Part, names: Names) -> Iterator[Call]:
-    """A bucket's configuration is the engine's."""
+    """Only the engine may change how a bucket is configured."""
     rule = {"ID": "x", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}
     encryption = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
     open_to_all = {"BlockPublicAcls": False, "BlockPublicPolicy": False}
@@ -151,7 +152,7 @@ def _of_buckets(part: Part, names: Names) -> Iterator[Call]:
 
 
 def _of_others(part: Part, names: Names) -> Iterator[Call]:
-    """Nobody reads or writes for another part, in the other region, or what the other region wrote; nobody moves the traffic."""
+    """The part reads and writes neither another part's objects nor the other region's, and it does not move the traffic."""
     peer = own(part, peer_of(names.role))
     yield from _writes(names.region, names.bucket(PURPOSES[part]), peer)
     for other, purpose in PURPOSES.items():
@@ -160,7 +161,7 @@ def _of_others(part: Part, names: Names) -> Iterator[Call]:
         yield from _everything(names.peer_region, names.peer_bucket(purpose), own(other, peer_of(names.role)))
     flag = names.flag_bucket
     secondary = names.topology.regions.secondary
-    yield _s3(secondary, "put_object", flag, Key=FLAG_KEY, Body=json.dumps({"active": "secondary"}))
+    yield _s3(secondary, "put_object", flag, Key=FLAG_KEY, Body=Flag(active="secondary").content())
     yield _s3(secondary, "delete_object", flag, Key=FLAG_KEY)
     yield _s3(secondary, "put_bucket_policy", flag, Policy=json.dumps({"Version": "2012-10-17", "Statement": []}))
 
@@ -178,7 +179,7 @@ def _writes(region: str, bucket: str, prefix: str) -> Iterator[Call]:
 
 
 def _of_services(part: Part, names: Names) -> Iterator[Call]:
-    """Keys serve through S3 alone and are nobody's to end; users, zones and new buckets are the engine's."""
+    """The part uses KMS keys only through S3, and it cannot delete them. Only the engine manages users, zones and buckets."""
     user = names.principal(part)
     arn = f"arn:aws:iam::{names.topology.account_id}:policy/{user}"
     document = json.dumps({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
@@ -213,7 +214,7 @@ def dump(calls: Sequence[Call]) -> str:
 
 
 def main(endpoint: str) -> None:
-    """The outcome of each call that stands in standard input, in order."""
+    """Print the outcome of each call in standard input, in their order."""
     print(json.dumps([outcome(Call(**fields), endpoint) for fields in json.load(sys.stdin)]))
 
 

@@ -1,4 +1,4 @@
-"""What a chart's own archive says of the values that the program gives it, by its defaults, its schema and its templates."""
+"""Checks the values that the program gives to a chart against the chart's archive: its defaults, its schema and its templates."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Values = Mapping[str, Any]
 
 
 class RefusedError(Exception):
-    """Helm does not take it; the message is what it says."""
+    """Helm refuses the chart or its values. The message is Helm's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """One release as the program registers it, and what it must come to.
+    """One release as the program registers it, and what it must contain.
 
-    `definitions`: names of CustomResourceDefinitions that are among it. `references`: images that must be in what is rendered.
+    `definitions` are names of CustomResourceDefinitions. `references` are images that must be among the rendered objects.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Release:
 
 
 def faults(helm: Path, archive: Path, release: Release) -> list[str]:
-    """Each reason why the release would not be what the program means it to be; one line each."""
+    """Each reason why the release would not be as the program intends, in one line each."""
     found = [
         f"{key} is not in the chart's values.yaml: it would be ignored" for key in unknown(release.values, defaults(archive))
     ]
@@ -49,7 +49,7 @@ def faults(helm: Path, archive: Path, release: Release) -> list[str]:
 
 
 def _faults_of_definitions(archive: Path, rendered: Sequence[dict[str, Any]], wanted: frozenset[str]) -> Iterator[str]:
-    """CRDs upgrade with a release where they are among its templates, and outlive it where they are marked."""
+    """A CRD is upgraded with its release only if it is a template. It outlives the release only if it is marked."""
     templated = {item["metadata"]["name"]: item for item in rendered if item["kind"] == "CustomResourceDefinition"}
     for name in sorted(wanted - set(templated)):
         yield f"{name} is not among the templates: no upgrade of the release would upgrade it"
@@ -69,7 +69,7 @@ def _faults_of_images(rendered: Sequence[dict[str, Any]], release: Release) -> I
 
 
 def unknown(values: Values, known: Any, path: str = "") -> Iterator[str]:
-    """Paths of values that the defaults do not have. Helm says nothing of them; an empty default takes anything."""
+    """Paths of values that the chart's defaults do not have. Helm ignores them silently. An empty default accepts any value."""
     for key, value in values.items():
         here = f"{path}.{key}" if path else key
         if not isinstance(known, Mapping) or key not in known:

@@ -1,4 +1,4 @@
-"""The real CloudNativePG operator as a process beside the API server: its webhooks judge what is applied, and no pod runs."""
+"""The real CloudNativePG operator, as a process beside the API server. Its webhooks judge each object. No pod runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PROBE: dict[str, Any] = {
     "metadata": {"name": "p" * 51, "namespace": "default"},  # one character more than the operator allows
     "spec": {"instances": 1, "storage": {"size": "1Gi"}},
 }
-"""What the CRD admits and only the operator refuses."""
+"""The CRD admits this Cluster, and only the operator refuses it."""
 
 POD_MONITORS: dict[str, Any] = {
     "apiVersion": "apiextensions.k8s.io/v1",
@@ -42,7 +42,7 @@ POD_MONITORS: dict[str, Any] = {
         ],
     },
 }
-"""The name of the Prometheus operator's kind and no more: it takes a PodMonitor of any shape, so it judges none."""
+"""A CRD with only the name of the Prometheus operator's kind. It admits a PodMonitor of any shape."""
 
 
 def documents(manifest: Path) -> list[dict[str, Any]]:
@@ -57,10 +57,10 @@ def definitions(manifest: Path) -> list[dict[str, Any]]:
 
 @contextmanager
 def judging(manager: Path, release: Path, server: ApiServer, directory: Path) -> Iterator[None]:
-    """The operator of `release` judges what `server` is given, until the block ends; its files lie in `directory`.
+    """The operator of `release` judges every object that `server` gets, until the block ends. Its files are in `directory`.
 
-    It watches a namespace in which nothing is, so it changes no object behind a test's back. Its webhook is on every address
-    there is, for it knows no option for that, so it runs where the server does: see `isolation.alone`.
+    The operator watches an empty namespace, so it changes none of a test's objects. Its webhook listens on every address, and no
+    option changes that, so the operator runs in the server's own network: see `isolation.alone`.
     """
     port = free_port()
     config = directory / "kubeconfig"
@@ -69,7 +69,7 @@ def judging(manager: Path, release: Path, server: ApiServer, directory: Path) ->
         **os.environ,
         "KUBECONFIG": str(config),
         "WATCH_NAMESPACE": NAMESPACE,
-        # The operator looks for apiserver.crt and apiserver.key, which is what the API server calls its own.
+        # The operator reads apiserver.crt and apiserver.key. The API server names its own files so.
         "WEBHOOK_CERT_DIR": str(server.certificate.parent),
         "PLUGIN_SOCKET_DIR": str(directory),
     }
@@ -90,7 +90,7 @@ def judging(manager: Path, release: Path, server: ApiServer, directory: Path) ->
 
 
 def reached_by_url(item: dict[str, Any], port: int, authority: bytes) -> dict[str, Any]:
-    """A webhook configuration of the release, whose operator is a process on this machine instead of a Service."""
+    """The release's webhook configuration, changed to call the operator's process on this machine instead of a Service."""
     config = {key: value for key, value in item.items() if key != "webhooks"}
     config["webhooks"] = [
         webhook

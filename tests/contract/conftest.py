@@ -1,4 +1,4 @@
-"""What the program registers, as Kubernetes objects, and the pinned tools that judge them."""
+"""Fixtures: the program's Kubernetes objects, and the pinned tools that judge them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EVERYTHING: dict[str, Any] = {
         {"namespace": "a-long-name-" * 5 + "xyz", "replicas": 1},
     ],
 }
-"""Settings under which every kind of object and every optional field is there, the longest name too."""
+"""With these settings the program registers every kind of object, every optional field, and the longest name."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -44,7 +44,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="module")
 def recorder(combination: tuple[Role, Role, dict[str, Any]]) -> Recorder:
     stack, serving, changes = combination
-    # As deployed `active` is not set while the primary serves; where it is set, every role scales.
+    # Until the first failover `active` is not set, and no role scales. Once it is set, every role scales.
     return run_program(stack, {**({"active": serving} if changes else deployed(serving)), **changes})
 
 
@@ -62,8 +62,8 @@ def objects(recorder: Recorder) -> list[dict[str, Any]]:
 
 
 def tool(group: str, name: str) -> Path:
-    """A pinned tool from the machine or the lab's cache. What was not built yet is not built now: `make check` is the fast part,
-    and `make test` builds every tool before it comes here."""
+    """A pinned tool, from the machine or the lab's cache. If it is not built yet, the test is skipped: `make check` must be fast.
+    `make test` builds every tool first."""
     found = installed.find(name) or toolbox.directory(GROUPS[group]) / name
     if not found.exists():
         pytest.skip(f"{name} is not built yet: make tools")
@@ -71,7 +71,7 @@ def tool(group: str, name: str) -> Path:
 
 
 def shared(group: str, name: str) -> Path:
-    """A file that the lab keeps of a pinned module, as a release's manifest; skipped as `tool` is."""
+    """A file of a pinned module, such as a release's manifest. If it is not fetched yet, the test is skipped, as in `tool`."""
     found = toolbox.directory(GROUPS[group]).parent / "share" / name
     if not found.exists():
         pytest.skip(f"{name} is not there yet: make tools")
@@ -84,7 +84,7 @@ def velero() -> Path:
 
 
 def printed(velero: Path, *options: str) -> list[dict[str, Any]]:
-    """The objects that `velero install --dry-run` would create. It wants a kubeconfig, and contacts nothing."""
+    """The objects that `velero install --dry-run` would create. Velero needs a kubeconfig, but contacts no cluster."""
     command: list[str | Path] = [velero, "install", *options, "--dry-run", "--output=json"]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert answer.returncode == 0, answer.stderr
@@ -93,13 +93,13 @@ def printed(velero: Path, *options: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def crds(velero: Path) -> list[dict[str, Any]]:
-    """Velero's CustomResourceDefinitions as the pinned binary brings them."""
+    """Velero's CustomResourceDefinitions, from the pinned binary."""
     return printed(velero, "--crds-only")
 
 
 @pytest.fixture(scope="session")
 def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A kubeconfig of no cluster."""
+    """A kubeconfig without a cluster."""
     path = tmp_path_factory.mktemp("kubeconfig") / "kubeconfig"
     config = {
         "apiVersion": "v1",

@@ -1,4 +1,4 @@
-"""A chart of one operator that a test makes for itself, in the manner of those that the program installs."""
+"""A small chart of one operator. Tests make it, and it is built like the charts that the program installs."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ spec:
 
 
 def templated(text: str) -> str:
-    """As the charts do it: with a switch around it."""
+    """The text as a template with a switch around it, as in those charts."""
     return "{{- if .Values.crds.create }}" + text + "{{- end }}\n"
 
 
 def archive(directory: Path, version: str = "1.0.0", changes: Mapping[str, str | None] | None = None) -> Path:
-    """The chart's archive; `changes` are files that are other than usual, or with None are not there."""
+    """The chart's archive. `changes` replace files of it, or remove a file if the content is None."""
     files: dict[str, str | None] = {
         "Chart.yaml": CHART.format(version=version),
         "values.yaml": VALUES,

@@ -1,4 +1,4 @@
-"""The demo application as it runs: its ledger on a real PostgreSQL that dies, comes back, stands by and is promoted."""
+"""The demo application with its ledger on a real PostgreSQL, which dies, comes back, stands by and is promoted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.unit.lab.test_ledger import BEFORE, DIED
 SHOP = toolbox.directory(GROUPS["application"]) / "shop"
 POSTGRES = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
 PATIENCE = 2.9
-"""Seconds within which every request must end: less than lab.client waits."""
+"""Every request must end within these seconds. lab.client waits longer."""
 
 needs_shop = pytest.mark.skipif(not SHOP.exists(), reason="the application is not built: python -m lab.tools application")
 needs_postgres = pytest.mark.skipif(POSTGRES is None, reason="no PostgreSQL server is installed here")
@@ -38,7 +38,7 @@ def free_port() -> int:
 
 
 class Postgres:
-    """One server on loopback. It refuses to be root's, so that it runs as nobody where the tests are."""
+    """One PostgreSQL server on loopback. PostgreSQL refuses to run as root, so tests of root run it as the user nobody."""
 
     def __init__(self, directory: Path) -> None:
         self.directory, self.data, self.port = directory, directory / "data", free_port()
@@ -56,7 +56,7 @@ class Postgres:
         return ran.stdout
 
     def control(self, *arguments: str) -> None:
-        # Its output to a file: the server inherits it, and would keep a pipe open.
+        # Output goes to a file: the server inherits it, and would keep a pipe open.
         with (self.directory / "pg_ctl.log").open("a") as log:
             command = [POSTGRES / "pg_ctl", "-D", self.data, "-l", self.directory / "server.log", "-w", *arguments]
             subprocess.run(command, **self.as_user, cwd="/", check=True, stdout=log, stderr=log)
@@ -65,7 +65,7 @@ class Postgres:
         self.control("start")
 
     def crash(self) -> None:
-        """Nothing is flushed and nobody is told goodbye: what was committed is in the log only."""
+        """Kill the server. It flushes nothing and closes no connection, so a commit is in the WAL only."""
         self.control("stop", "-m", "immediate")
 
     def stand_by(self) -> None:
@@ -79,7 +79,7 @@ class Postgres:
 
 @contextmanager
 def a_server() -> Iterator[Postgres]:
-    directory = Path(tempfile.mkdtemp(prefix="postgres-"))  # not below tmp_path, which is closed to nobody
+    directory = Path(tempfile.mkdtemp(prefix="postgres-"))  # the user nobody cannot enter tmp_path
     postgres = None
     try:
         postgres = Postgres(directory)
@@ -107,7 +107,7 @@ def postgres(server) -> Postgres:
 
 
 class Shop:
-    """A pod of the application; `ask` gives status and body, and fails the test where an answer takes too long."""
+    """A pod of the application. `ask` returns status and body, and fails the test if an answer takes too long."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -253,7 +253,7 @@ def test_a_server_that_freezes_is_given_up_in_time_and_found_again(postgres, tmp
 def test_an_application_that_stands_by_writes_at_the_other_region_and_at_its_own_once_that_is_promoted(postgres, tmp_path):
     with a_server() as writer:
         with shop(tmp_path, postgres.port) as before:
-            assert before.write(1)[0] == 201  # what a standby would have from its primary
+            assert before.write(1)[0] == 201  # a standby would get this from its primary
         postgres.stand_by()
         with shop(tmp_path, postgres.port, writer.port) as running:
             assert running.write(2)[0] == 201
@@ -278,7 +278,7 @@ def test_an_application_that_stands_by_writes_at_the_other_region_and_at_its_own
 
 @contextmanager
 def frozen(postgres: Postgres) -> Iterator[None]:
-    """As if its region were dead: the machine takes connections, and nothing is ever answered."""
+    """A server as in a dead region: it accepts connections and never answers."""
     clients = "select pid from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
     processes = [int(pid) for pid in postgres.query(clients).split()]
     processes.append(int((postgres.data / "postmaster.pid").read_text().split()[0]))

@@ -1,6 +1,6 @@
-"""Helm and a real API server: CRDs among a chart's templates upgrade with it, and those that are marked outlive it.
+"""Helm with a real API server. Helm upgrades the CRDs among a chart's templates. A CRD that is marked outlives the release.
 
-This is why the program leaves the CRDs of its operators to their charts: charts.py holds the pinned ones to both conditions.
+So the program leaves its operators' CRDs to their charts. charts.py checks both conditions for the pinned charts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 
 
 class Helm:
-    """Helm on that server, with a chart that a test makes."""
+    """Helm, which installs a chart of the test's own on that server."""
 
     def __init__(self, server: ApiServer, directory: Path) -> None:
         self._server, self._directory, self._program = server, directory, tool("helm", "helm")
@@ -37,7 +37,7 @@ class Helm:
         self._kubeconfig.write_text(yaml.safe_dump(server.kubeconfig()))
 
     def upgrade(self, version: str, *fields: str, **options: str) -> None:
-        """Install or upgrade the release, whose CRD then has these fields."""
+        """Install or upgrade the release. Its CRD then has these fields."""
         changes = {"templates/crds/crds.yaml": templated(definition(*fields, **options))}
         self._run("upgrade", "--install", "operator", str(archive(self._directory, version, changes)))
 
@@ -61,7 +61,7 @@ def helm(server: ApiServer, tmp_path: Path) -> Iterator[Helm]:
 
 
 def identity(server: ApiServer, item: dict[str, Any]) -> str | None:
-    """The UID of an object; None where there is no such object."""
+    """The UID of an object; None if there is no such object."""
     found = server.read(item)
     return str(found["metadata"]["uid"]) if found else None
 

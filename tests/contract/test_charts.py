@@ -1,6 +1,6 @@
-"""The values that the program gives to the charts are ones that the charts have, and come to what the program means.
+"""Each chart knows the values that the program gives it, and renders with them what the program intends.
 
-Against each pinned archive where `make charts` has brought it; the check itself against a chart that is made here.
+The tests check each pinned archive that `make charts` has fetched. They check the check itself with a chart of their own.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DEFINITIONS = {
     "cloudnative-pg": {f"{name}.postgresql.cnpg.io" for name in ("backups", "clusters", "scheduledbackups")},
     "plugin-barman-cloud": {"objectstores.barmancloud.cnpg.io"},
 }
-"""Of the kinds that databases need; whatever else a chart defines is held to the same."""
+"""CRDs that databases need. Any other CRD of a chart must meet the same conditions."""
 
 REFERENCES = {
     "cert-manager": set[str](),  # its images are the chart's own

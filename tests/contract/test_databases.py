@@ -1,4 +1,4 @@
-"""Every database object of every role passes the real CRDs and the real operator's webhook; the guide's own YAML does not."""
+"""The real CRDs and the real operator's webhook accept every database object of every role. They refuse the guide's own YAML."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ ROLES: dict[str, tuple[Role, Role]] = {
     "promoted": ("secondary", "secondary"),
     "fenced": ("primary", "secondary"),
 }
-"""Stack, and the region that serves."""
+"""By role of the database, the stack and the region that serves."""
 WITHOUT_A_STANDBY: dict[str, tuple[Role, Role]] = {"absent": ("secondary", "primary"), "recovered": ("secondary", "secondary")}
-"""The same, of a database that is recovered at a failover."""
+"""The same for tier backup-restore, where a failover recovers the database."""
 WAYS = list(itertools.product(("replica-bucket", "primary-bucket"), ("archive", "streaming")))
-"""Where the standby reads the archive, and whether it has a connection too."""
+"""Where the standby reads the archive, and whether it also streams from the primary."""
 GROUPS = ("postgresql.cnpg.io/", "barmancloud.cnpg.io/")
 Objects = list[dict[str, Any]]
 
@@ -109,7 +109,7 @@ IN_TREE = (
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """An API server with the CRDs of the operator and of the plugin, and the operator judging what it is given."""
+    """An API server with the CRDs of the operator and of the plugin. The operator judges every object that it gets."""
     etcd, kube_apiserver, manager = tool("region", "etcd"), tool("region", "kube-apiserver"), tool("cnpg", "cnpg-manager")
     release, plugin = shared("cnpg", "cloudnative-pg.yaml"), shared("cnpg", "plugin-barman-cloud.yaml")
     directory = tmp_path_factory.mktemp("cnpg")
@@ -124,7 +124,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 
 @cache
 def registered(role: str, source: str = "replica-bucket", replication: str = "archive", *, smallest: bool = False) -> Objects:
-    """What the program registers in one role for the operator and its plugin; `smallest` as in a cluster outside of AWS."""
+    """The objects that the program registers in one role, for the operator and its plugin. `smallest` has the fewest fields, as
+    for a small cluster outside of AWS."""
     stack, active = {**ROLES, **WITHOUT_A_STANDBY}[role]
     database: dict[str, Any] = {"name": "app-database", "namespace": "databases", "source": source, "replication": replication}
     if replication == "streaming":
@@ -147,7 +148,7 @@ def first(items: Objects, kind: str) -> dict[str, Any]:
 
 
 def changed(item: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
-    """A copy of `item` with `value` at `path`; what lies above it is made where it is missing."""
+    """A copy of `item` with `value` at `path`. Missing levels above it are added."""
     item = copy.deepcopy(item)
     *above, last = path.split(".")
     place = item
@@ -162,12 +163,12 @@ def called(item: dict[str, Any]) -> str:
 
 
 def lasting(items: Objects) -> set[str]:
-    """What a region has in every role. Its first Backup is registered only while it is written to, and kept in the cluster."""
+    """The objects that a region has in every role. The first Backup is not among them: only a side that takes writes has it."""
     return {called(item) for item in items} - {"Backup app-database-first-g1"}
 
 
 def accept(item: dict[str, Any], server: ApiServer, *, dry_run: bool = True) -> None:
-    """Taken without a warning, and with every field that was sent."""
+    """The server takes the object without a warning, and it keeps every field."""
     answer = server.apply(item, dry_run=dry_run)
     assert answer.status in (200, 201), f"{called(item)}: {answer}"
     assert not answer.warnings, f"{called(item)}: {answer}"
@@ -176,7 +177,7 @@ def accept(item: dict[str, Any], server: ApiServer, *, dry_run: bool = True) -> 
 
 @contextmanager
 def stored(items: Objects, server: ApiServer) -> Iterator[None]:
-    """Objects that exist until the block ends."""
+    """Store these objects until the block ends."""
     with ExitStack() as gone:
         for item in items:
             gone.callback(server.delete, item)
@@ -260,7 +261,7 @@ WRONG: list[tuple[str, str, Any, str]] = [
     ("ObjectStore", "spec.retentionPolicy", "30 days", "spec.retentionPolicy in body should match"),
     ("ScheduledBackup", "spec.schedule", "daily", "spec.schedule: Invalid value"),
 ]
-"""Kind, path, value, and what the refusal says."""
+"""Kind, path, value, and words of the refusal."""
 
 
 @pytest.mark.parametrize(("kind", "path", "value", "says"), WRONG, ids=[f"{case[0]}.{case[1]}" for case in WRONG])
@@ -274,7 +275,7 @@ QUESTIONABLE: list[tuple[str, str, Any, str]] = [
     ("ScheduledBackup", "spec.schedule", "0 3 * * *", "Schedule parameter may not have the right number of arguments"),
     ("Cluster", "spec.monitoring.enablePodMonitor", True, "spec.monitoring.enablePodMonitor is deprecated"),
 ]
-"""Kind, path, value, and what the warning says."""
+"""Kind, path, value, and words of the warning."""
 
 
 @pytest.mark.parametrize(("kind", "path", "value", "says"), QUESTIONABLE, ids=[f"{c[0]}.{c[1]}" for c in QUESTIONABLE])

@@ -1,4 +1,4 @@
-"""A network of a fixture's own: nobody but its test reaches what listens there, and it ends with it, however that ends."""
+"""A fixture's own network. Only its test reaches a server in it, and the network is removed however the test ends."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ with alone("it") as place:
     print(place.namespace, child.pid, flush=True)
     sys.stdin.read()
 """
-"""A test process that has such a network until its input ends."""
+"""The program of a test process that has such a network until its standard input ends."""
 
 PAUSE = (sys.executable, "-c", "import signal; signal.pause()")
 LISTENS, LOOPBACK = "0A", "7F"
@@ -42,7 +42,7 @@ LOOPBACK_6 = "00000000000000000000000001000000"
 
 
 def children(pid: int) -> list[int]:
-    """Processes that `pid` has started and that run."""
+    """Running processes that `pid` has started."""
     parents: dict[int, int] = {}
     for file in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -55,7 +55,7 @@ def children(pid: int) -> list[int]:
 
 
 def open_to_others(pid: int) -> set[str]:
-    """Sockets of this process and its children that listen in `pid`'s network on another address than loopback."""
+    """Sockets of this process and its children in `pid`'s network that listen on more than loopback."""
     ours = {os.readlink(fd) for each in (os.getpid(), *children(os.getpid())) for fd in _descriptors(each)}
     return {name for name in _listening(pid) if name in ours}
 
@@ -77,7 +77,7 @@ def _listening(pid: int) -> Iterator[str]:
 
 @contextmanager
 def listening(place: Place) -> Iterator[tuple[int, int]]:
-    """A server on every address of `place`: its process and its port."""
+    """A server on every address of `place`. Yields its pid and its port."""
     command = [*place.prefix, sys.executable, "-c", SERVER]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
@@ -89,7 +89,7 @@ def listening(place: Place) -> Iterator[tuple[int, int]]:
 
 @contextmanager
 def another() -> Iterator[tuple[subprocess.Popen[str], str, int]]:
-    """Another test process with a network of its own, its namespace, and what runs in it."""
+    """Another test process with a network of its own. Yields the process, the namespace, and the pid of a process in it."""
     command = [sys.executable, "-c", OTHER]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""A real API server takes every Kubernetes object of every combination, without a complaint and without dropping a field."""
+"""A real API server accepts every Kubernetes object of every combination. It warns about none, and it drops no field."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.unit.recorder import run_program
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, crds: list[dict[str, Any]]) -> Iterator[ApiServer]:
-    """An API server that knows the CRDs of every operator and has the namespaces that objects are in."""
+    """An API server with the CRDs of every operator and the namespaces of all objects."""
     etcd, kube_apiserver = tool("region", "etcd"), tool("region", "kube-apiserver")
     release, plugin = shared("cnpg", "cloudnative-pg.yaml"), shared("cnpg", "plugin-barman-cloud.yaml")
     with running(etcd, kube_apiserver, tmp_path_factory.mktemp("api-server")) as server:
@@ -44,12 +44,12 @@ def test_the_server_keeps_every_field_that_it_is_given(objects: list[dict[str, A
 
 
 def sent(item: dict[str, Any]) -> dict[str, Any]:
-    """What of an object comes back as it was: of a Secret's text only what it is turned into."""
+    """The fields that the server returns unchanged. It turns a Secret's `stringData` into `data`."""
     return {key: value for key, value in item.items() if key != "stringData"}
 
 
 def lost(given: Any, kept: Any, path: str = "") -> Iterator[str]:
-    """Paths of `given` that are not in `kept`, or are something else there."""
+    """Paths of `given` that `kept` does not have, or has with another value."""
     if isinstance(given, dict) and isinstance(kept, dict):
         for key, value in given.items():
             yield from lost(value, kept.get(key), f"{path}.{key}")
@@ -115,17 +115,18 @@ RIGHTS: list[tuple[str, str, bool]] = [
     ("create", "/services/proxy", False),
     ("get", "/secrets", False),
 ]
-"""Verb, group/resource/subresource, and whether the Jobs of a failover may: what `kubectl` asks for in scale, rollout status
-and get --raw, and what it must not be able to do."""
+"""Verb, group/resource/subresource, and whether a failover's Jobs may do it. kubectl asks for the allowed ones in `scale`, in
+`rollout status` and in `get --raw`."""
 
 
 @pytest.fixture(scope="module")
 def account(takeover: dict[tuple[str, str], dict[str, Any]], server: ApiServer) -> str:
-    """The job runner's ServiceAccount as a user, with its rights in force."""
+    """The user name of the job runner's ServiceAccount, once its rights are in force."""
     items = {kind: item for (kind, name), item in takeover.items() if name in ("k8s-dr-job-runner", "job-runner")}
     for kind in ("ServiceAccount", "ClusterRole", "ClusterRoleBinding"):
         assert server.apply(items[kind]).status in (200, 201)
-    user = f"system:serviceaccount:{items['ServiceAccount']['metadata']['namespace']}:workloads"
+    metadata = items["ServiceAccount"]["metadata"]
+    user = f"system:serviceaccount:{metadata['namespace']}:{metadata['name']}"
     until("the binding to be in force", lambda: server.allowed(user, "get", "apps/deployments"), timeout=30)
     return user
 

@@ -1,4 +1,4 @@
-"""Velero's objects are what the pinned version's own CRDs say, without a field that it would silently drop."""
+"""The program's Velero objects match the pinned version's own CRDs. They have no field that an API server would silently drop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Schemas = dict[str, dict[str, Any]]
 
 
 def strict(schema: dict[str, Any]) -> dict[str, Any]:
-    """The same schema, but what it does not know is refused. An API server prunes it, and the program would never learn."""
+    """The same schema, but it refuses unknown fields. An API server would prune them, and the program would never learn of it."""
     closed = dict(schema)
     if "properties" in schema:
         closed["properties"] = {name: strict(inner) for name, inner in schema["properties"].items()}
@@ -33,7 +33,7 @@ def strict(schema: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def schemas(crds: list[dict[str, Any]]) -> Schemas:
-    """Schema of each kind, as it is served."""
+    """By kind, the schema of the served version."""
     found: Schemas = {}
     for crd in crds:
         (version,) = [version for version in crd["spec"]["versions"] if version["served"]]
@@ -102,7 +102,7 @@ def test_the_phases_of_a_restore_that_the_program_waits_for_are_veleros(schemas:
     wait = next(item for item in takeover if item["kind"] == "Restore")["metadata"]["annotations"]["pulumi.com/waitFor"]
     ended = {phase for phase in phases if f"'{phase}'" in wait}
     assert ended == {"Completed", "PartiallyFailed", "Failed", "FailedValidation"}
-    # What is not waited for is on its way to one of these.
+    # Every other phase leads to one of these.
     assert set(phases) - ended <= {
         "New",
         "InProgress",

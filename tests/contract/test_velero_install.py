@@ -1,4 +1,4 @@
-"""Velero by plain resources is Velero as the pinned binary installs it, but for the differences that are listed here."""
+"""The program's plain resources install Velero as the pinned binary does, with the differences that are listed here."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ DELIBERATE: dict[str, tuple[Any, Any, str]] = {
     "Deployment spec.replicas": (
         NOT_THERE,
         1,
-        "one server, said aloud: a count that is absent is nobody's and survives a scaling",
+        "one server, set explicitly: without a count, a manual scaling would stay",
     ),
     f"{SERVER}.containers[velero].args": (
         ["server", "--features=EnableCSI", "--default-snapshot-move-data=true", "--uploader-type=kopia"],
@@ -70,12 +70,12 @@ DELIBERATE: dict[str, tuple[Any, Any, str]] = {
         }.items()
     },
 }
-"""Path to what theirs is, what ours is, and why. A difference that is gone must go from here too."""
+"""By path, the binary's value, the program's value, and the reason. A difference that is gone must be removed here."""
 
 
 def flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Each leaf of an object with its path. Entries of a list are told apart by name where they have one; what is null, or
-    empty where it means nothing, is left out."""
+    """Each leaf of an object with its path. In a path, a list's entry has its name if it has one. Null values, and empty values
+    that mean nothing, are left out."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from flat(inner, f"{path}.{key}" if path else key)
@@ -99,7 +99,7 @@ COMPARED = ("Namespace", "ServiceAccount", "ClusterRoleBinding", "Deployment", "
 def theirs(velero: Path, kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KUBECONFIG", str(kubeconfig))
-        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))  # where a client's own configuration would be
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))  # Velero's client reads its configuration from here
         return leaves(printed(velero, *OPTIONS))
 
 

@@ -1,4 +1,4 @@
-"""The workflows, as actionlint reads them; zizmor reads them in `make style`."""
+"""actionlint accepts the workflows. `make style` runs zizmor over them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from tests.workflows import NAMES, WORKFLOWS
 
 def test_the_workflows_are_what_github_understands() -> None:
     files = [WORKFLOWS / f"{name}.yml" for name in NAMES]
-    # Where shellcheck is installed actionlint runs it over the scripts too.
+    # If shellcheck is installed, actionlint runs it over the scripts too.
     ran = subprocess.run([tool("actionlint", "actionlint"), "-no-color", *files], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout

@@ -1,7 +1,7 @@
-"""The clusters of the engine's tests, of two kinds and one interface: recorded ones, and real API servers.
+"""The clusters of the engine's tests. There are two kinds with one interface: recorded clusters, and real API servers.
 
-A real Kubernetes provider refuses a recorded cluster, whose server publishes no OpenAPI. Where it runs the clusters are real API
-servers, for which the recorded cluster's controllers play. LAB_ENGINE_CLUSTERS=real takes those with the stand-in too.
+The real Kubernetes provider refuses a recorded cluster, because that publishes no OpenAPI. So the tests run it against real API
+servers, and the recorded cluster's controllers act on those. LAB_ENGINE_CLUSTERS=real chooses them for the stand-in too.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from tests.contract import cnpg
 from tests.contract.conftest import printed
 
 VARIABLE = "LAB_ENGINE_CLUSTERS"
-"""Environment variable: `real` or `recorded`; unset, real where the Kubernetes provider is."""
+"""Environment variable: `real` or `recorded`. If it is not set, the clusters are real if the Kubernetes provider is."""
 
 Object = dict[str, Any]
 
 
 class Cluster(Protocol):
-    """What a test does with a cluster, beside the program."""
+    """What a test itself can do with a cluster."""
 
     url: str
     outcomes: Outcomes
@@ -45,31 +45,31 @@ class Cluster(Protocol):
     def start(self) -> None: ...
 
     def close(self) -> None:
-        """From now on nobody answers there."""
+        """Stop the cluster. It does not answer any more."""
 
     def put(self, obj: Mapping[str, Any], *, manager: str = "recorded") -> Any:
-        """Have an object there, as if `manager` had applied it by force; a status that comes with it stays."""
+        """Apply an object by force, as the field manager `manager`. The cluster keeps a status that the object brings."""
 
     def objects(self, kind: str) -> list[Object]:
-        """Every object of a kind, by the kind's name; `Backup.velero.io` where there are others of that name."""
+        """Every object of a kind. If two groups have a kind of that name, add the group, as in `Backup.velero.io`."""
 
     def remove(self, kind: str, namespace: str, name: str) -> None:
-        """As kubectl delete."""
+        """Delete an object, as kubectl delete does."""
 
     def amend(self, kind: str, namespace: str, name: str, patch: Mapping[str, Any]) -> None:
-        """As kubectl patch."""
+        """Change an object, as kubectl patch does."""
 
     def report(self, kind: str, namespace: str, name: str, **status: Any) -> None:
-        """Change an object's status behind its controller's back."""
+        """Change an object's status. Its controller does not take part."""
 
     def install(self, kinds: Sequence[Kind]) -> None:
-        """Serve these kinds again, with the objects that there were."""
+        """Serve these kinds again. Their earlier objects are still there."""
 
     def uninstall(self, kinds: Sequence[Kind]) -> None:
-        """Do not serve these kinds any more."""
+        """Stop serving these kinds."""
 
     def access(self) -> tuple[Object, Object]:
-        """The cluster and the user of a kubeconfig."""
+        """The entries `cluster` and `user` of a kubeconfig for this cluster."""
 
 
 def which(chosen: engine.Engine) -> str:
@@ -82,7 +82,7 @@ def which(chosen: engine.Engine) -> str:
 
 
 def make(chosen: engine.Engine, directory: Path) -> Cluster:
-    """A cluster with the operators' kinds and not yet Velero's, for a provider of that engine; its files lie in `directory`."""
+    """A cluster for the engine's provider. It serves the operators' kinds, not yet Velero's. Its files are in `directory`."""
     return Served(directory) if which(chosen) == "real" else Recorded(operators_installed=True)
 
 
@@ -101,7 +101,7 @@ def write_kubeconfig(path: Path, contexts: Mapping[str, Cluster]) -> None:
 
 
 def named(kind: str) -> list[Kind]:
-    """Every kind of that name, or the one of `Name.group`."""
+    """Every kind of that name. `Name.group` gives the one kind of that group."""
     name, _, group = kind.partition(".")
     return [each for each in (*BUILT_IN, *VELERO, *OPERATORS) if each.kind == name and group in ("", each.group)]
 
@@ -113,10 +113,10 @@ def path_of(kind: Kind, namespace: str = "", name: str = "") -> str:
 
 
 class Recorded(RecordedCluster):
-    """The recorded cluster; what is done to it by hand goes the way that kubectl goes."""
+    """The recorded cluster. A test changes it through its API, as kubectl would."""
 
     def create(self, obj: Mapping[str, Any]) -> None:
-        """As kubectl create, so that the controllers have their turn, which `put` does not give them."""
+        """Create an object, as kubectl create does. Here the controllers act on it; after `put` they do not."""
         [kind] = [each for each in named(obj["kind"]) if each.api_version == obj["apiVersion"]]
         self._send("POST", path_of(kind, obj["metadata"].get("namespace", "")), obj)
 
@@ -160,7 +160,7 @@ class _Programs:
     controller_manager: Path
     velero: list[Object]
     operators: list[Object]
-    """CustomResourceDefinitions, as the pinned releases bring them."""
+    """The operators' CustomResourceDefinitions, from the pinned releases."""
 
 
 @cache
@@ -184,25 +184,27 @@ _CONTROLLERS = (
     "namespace-controller",
     "serviceaccount-controller",
 )
-"""Kubernetes' own, of which no test wants another outcome than theirs. There are no Nodes: a DaemonSet wants no Pods."""
+"""Kubernetes' own controllers that run here. No test orders another outcome for their kinds. There are no Nodes, so a DaemonSet
+is complete without Pods."""
 
 _PLAYED = tuple(
     kind
     for name in ("Pod", "Job", "BackupStorageLocation", "Schedule", "Restore", "Cluster", "Backup.postgresql.cnpg.io")
     for kind in named(name)
 )
-"""What the recorded cluster's controllers answer for."""
+"""The kinds for which the recorded cluster's controllers act."""
 
 _LOOK_SECONDS = 0.1
 _SYNC_SECONDS = 20.0
-"""How often a location is read again. Velero does so once a minute."""
+"""Seconds after which a location is read again. Velero does so once a minute."""
 _JOB_SECONDS = 1.5
-"""How long after its Pod a Job has failed. Kubernetes' own controller looks once a second: watchers see the Pod's end first."""
+"""Seconds between the failure of a Pod and that of its Job. Kubernetes' own controller looks once a second, so whoever watches
+sees the Pod fail first."""
 
 
 class Served:
-    """A real API server with Kubernetes' own controllers, but for Jobs: for those, Pods, Velero's and CloudNativePG's objects the
-    recorded cluster's controllers play, with the outcomes that a test has ordered."""
+    """A real API server with some of Kubernetes' own controllers (`_CONTROLLERS`). For Jobs, Pods, and the objects of Velero and
+    CloudNativePG, the recorded cluster's controllers act. They give each object the outcome that a test has ordered."""
 
     def __init__(self, directory: Path) -> None:
         self.outcomes = Outcomes()
@@ -212,7 +214,7 @@ class Served:
     def start(self) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
         programs = _programs()
-        # Whether an account's token is there is nobody's concern where no Pod runs.
+        # No Pod runs here, so the server need not check that a Pod's ServiceAccount exists.
         options = ["--disable-admission-plugins=ServiceAccount"]
         self._api = self._stack.enter_context(running(programs.etcd, programs.api_server, self._directory, options=options))
         self.url = self._api.url
@@ -266,11 +268,11 @@ class Served:
         self._serve(kinds, served=True)
 
     def uninstall(self, kinds: Sequence[Kind]) -> None:
-        """A definition that was deleted would take its objects along; one that is not served keeps them."""
+        """Stop serving the definitions. Deleting them would delete their objects too."""
         self._serve(kinds, served=False)
 
     def _serve(self, kinds: Sequence[Kind], *, served: bool) -> None:
-        """Every kind of those groups, for a release defines more than the tests know of."""
+        """Switch every kind of these groups on or off: a release defines more kinds than the tests know."""
         path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
         groups = {kind.group for kind in kinds}
         for definition in self._done("GET", path)["items"]:
@@ -289,7 +291,7 @@ class Served:
 
 
 def _until_listed(api: ApiServer, kind: Kind, *, served: bool) -> None:
-    """The kind itself, and what discovery says of its group, which comes a little later."""
+    """Wait for the kind itself, and then for its group's discovery document, which changes a little later."""
     for path in (path_of(kind), f"/apis/{kind.api_version}"):
         until(
             f"{path} to be {'there' if served else 'gone'}",
@@ -319,7 +321,7 @@ def _controller_manager(program: Path, api: ApiServer, directory: Path) -> Itera
 
 
 class _Store:
-    """What the recorded cluster's controllers ask of its store, asked of an API server."""
+    """Does on an API server what the recorded cluster's controllers ask of their store."""
 
     def __init__(self, api: ApiServer) -> None:
         self._api = api
@@ -335,7 +337,7 @@ class _Store:
         self.patch(kind, meta.get("namespace", ""), meta["name"], {"status": status})
 
     def patch(self, kind: Kind, namespace: str, name: str, patch: Object) -> None:
-        """A status has a path of its own where the kind has one; what is gone meanwhile is nobody's concern any more."""
+        """Patch an object. If its kind has a status subresource, the status goes there. An object that is gone is ignored."""
         path = path_of(kind, namespace, name)
         apart = "status" in patch and _has_status_of_its_own(kind)
         parts = [(f"{path}/status", {"status": patch["status"]})] if apart else []
@@ -357,7 +359,7 @@ class _Store:
 
 
 class _PatientStore(_Store):
-    """A store whose Jobs fail a little later than their Pods."""
+    """A store in which a Job fails a little later than its Pod."""
 
     def __init__(self, api: ApiServer) -> None:
         super().__init__(api)
@@ -370,7 +372,7 @@ class _PatientStore(_Store):
             super().set_status(kind, obj, status)
 
     def fail_jobs(self) -> None:
-        """Those whose time has come; in the order in which they came."""
+        """Fail the Jobs whose time has come, in the order in which they were reported."""
         while self._failing and self._failing[0][0] <= time.monotonic():
             _, kind, obj, status = self._failing.pop(0)
             super().set_status(kind, obj, status)
@@ -378,7 +380,7 @@ class _PatientStore(_Store):
 
 @cache
 def _statuses_of_their_own() -> frozenset[str]:
-    """Plurals of the custom kinds that have a status subresource; all of Kubernetes' own that are played for have one."""
+    """Plurals of the custom kinds that have a status subresource. Each of Kubernetes' own kinds in `_PLAYED` has one."""
     definitions = [*_programs().velero, *_programs().operators]
     return frozenset(
         definition["spec"]["names"]["plural"] + "." + definition["spec"]["group"]
@@ -392,7 +394,7 @@ def _has_status_of_its_own(kind: Kind) -> bool:
 
 
 class _Controllers:
-    """Each kind is watched by a thread of its own, and each change of an object's spec, labels or annotations answered once."""
+    """One thread watches each kind. It acts once on each change of an object's spec, labels or annotations."""
 
     def __init__(self, api: ApiServer, outcomes: Outcomes) -> None:
         self._api, self._outcomes, self._store = api, outcomes, _PatientStore(api)
@@ -415,20 +417,20 @@ class _Controllers:
         assert not self._complaints, self._complaints
 
     def _guarded(self, work: Callable[..., None], args: tuple[Any, ...]) -> None:
-        """What a controller could not do fails the test, at its end; a server that does not answer does not."""
+        """Run one controller until the end. An error in it fails the test at its end; a server that does not answer does not."""
         while not self._ended.is_set():
             try:
                 work(*args)
             except (urllib3.exceptions.HTTPError, OSError, ValueError):
-                pass  # a watch that was cut off
-            except Exception as error:  # noqa: BLE001 - what ends a thread would otherwise end it unseen
+                pass  # the server ended the watch
+            except Exception as error:  # noqa: BLE001 - otherwise the error would end the thread, and no test would fail
                 self._complaints.append(repr(error))
             self._ended.wait(_LOOK_SECONDS)
 
     def _follow(self, kind: Kind) -> None:
         status, listed = self._api.ask("GET", path_of(kind))
         if status != 200:
-            return  # not served, or not yet
+            return  # the server does not serve this kind, or not yet
         for item in listed["items"]:
             self._see(kind, item)
         for event in self._api.watch(path_of(kind), listed["metadata"]["resourceVersion"], seconds=2):
@@ -459,7 +461,7 @@ class _Controllers:
             reconcile(self._store, obj, self._outcomes)  # type: ignore[arg-type] # as much of a store as it asks for
 
     def _look_again(self) -> None:
-        """What nobody was to look at is looked at once that order is withdrawn."""
+        """Act on the objects that a test ordered to stay Pending, once it has withdrawn that order."""
         for kind, obj in list(self._unseen.values()):
             meta = obj["metadata"]
             status, found = self._api.ask("GET", path_of(kind, meta.get("namespace", ""), meta["name"]))

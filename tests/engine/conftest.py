@@ -1,12 +1,12 @@
-"""Both stacks under the real Pulumi CLI, with moto and small clusters: every command takes seconds, on any machine.
+"""Runs both stacks under the real Pulumi CLI, with moto and small clusters, so a command takes seconds.
 
-The engine is chosen as the lab chooses it, by LAB_ENGINE; the clusters are those that its Kubernetes provider takes (`clusters`).
-What only a stand-in can answer is marked `only_with_standin`, and skipped with its reason where the real part runs.
+LAB_ENGINE chooses the engine, as in the lab. The clusters are of the kind that its Kubernetes provider accepts (`clusters`).
+The mark `only_with_standin` is for a test that only a stand-in can pass. Where the real part runs, that test is skipped, and its
+reason is told.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
@@ -21,6 +21,7 @@ from typing import Any
 import boto3
 import pytest
 
+from components.traffic.flag import parse
 from lab import engine, project, stacks
 from lab.cloud.access_keys import ADMINISTRATOR, AccessKey
 from lab.paths import LabPaths
@@ -30,6 +31,8 @@ from lab.rehearsal import backup
 from lab.standins.archive import put_base_backup
 from lab.tools import toolbox
 from lab.waiting import until
+from settings.names import FLAG_KEY
+from settings.roles import Role
 from tests.engine import clusters, provider_calls
 from tests.engine.clusters import Cluster
 from tests.examples import ROOT
@@ -39,7 +42,7 @@ SCHEDULES = ("daily-full-us-east-1", "hourly-critical-us-east-1")
 
 @dataclass(kw_only=True)
 class Pair:
-    """Two deployed stacks, their clusters, and what the providers were asked."""
+    """Two deployed stacks, their clusters, and a log of what the engine asked the providers for."""
 
     pulumi: Pulumi
     clusters: dict[str, Cluster]
@@ -61,21 +64,21 @@ class Pair:
             service, endpoint_url=self.endpoint, region_name="us-west-2", aws_access_key_id="lab", aws_secret_access_key="lab"
         )
 
-    def flag(self) -> str:
-        body = self.s3().get_object(Bucket="acme-dr-flag-us-west-2-123456789012", Key="dr/active.json")["Body"].read()
-        return str(json.loads(body)["active"])
+    def flag(self) -> Role:
+        body = self.s3().get_object(Bucket="acme-dr-flag-us-west-2-123456789012", Key=FLAG_KEY)["Body"].read()
+        return parse(body.decode()).active
 
     def calls(self, since: int = 0) -> list[dict[str, Any]]:
-        """What the providers were asked after the first `since` calls."""
+        """The engine's calls to the providers, without the first `since`."""
         return provider_calls.read(self.call_log)[since:]
 
     def have_backups(self, phase: str = "Completed") -> None:
-        """What Velero would have synced from the peer's prefix by now."""
+        """Put the peer's backups into the secondary's cluster, as Velero's sync would."""
         for schedule in SCHEDULES:
             self.secondary.put(backup(schedule, phase))
 
     def bring_first_backup(self, database: str) -> None:
-        """What S3 would have copied from the primary's bucket by now, had a database taken it."""
+        """Put a database's first base backup into the secondary's bucket, as S3 replication would."""
         put_base_backup(self.s3(), "acme-database-us-west-2-123456789012", f"{database}-primary-g1")
 
     def bring_first_backups(self) -> None:
@@ -87,7 +90,7 @@ class Pair:
         return self.pulumi.up("secondary", *args, check=check)
 
     def remake_databases(self) -> None:
-        """What somebody does by hand before a secondary whose databases were promoted may stand by: its Clusters follow again."""
+        """Make each promoted Cluster follow again. A person does this by hand before the secondary may stand by."""
         for found in self.secondary.objects("Cluster.postgresql.cnpg.io"):
             metadata = {key: found["metadata"][key] for key in ("name", "namespace")}
             replica = {"primary": f"{metadata['name']}-primary"}
@@ -95,7 +98,7 @@ class Pair:
             self.secondary.put(remade, manager="by-hand")
 
     def stand_by(self) -> None:
-        """The way back, with databases made anew; then as if there had never been a failover: nothing is scaled."""
+        """Move back, with databases made anew. Then remove `active`, so that no workload is scaled, as before any failover."""
         if "active:" in (self.pulumi.directory / "Pulumi.secondary.yaml").read_text():
             self.remake_databases()
             self.pulumi.run("config", "set", "active", "primary", "-s", "secondary")
@@ -124,7 +127,7 @@ def start_moto(directory: Path) -> tuple[Daemon, str]:
 
 
 def create_user(endpoint: str, name: str) -> AccessKey:
-    """A new access key of an IAM user, in place of those it had. moto looks at no permissions here: the lab's AWS does."""
+    """Replace an IAM user's access keys with a new one. moto checks no permissions here; the lab's AWS does."""
     iam = boto3.client("iam", endpoint_url=endpoint, region_name="us-east-1", **ADMINISTRATOR.client)
     with suppress(iam.exceptions.EntityAlreadyExistsException):
         iam.create_user(UserName=name)
@@ -146,12 +149,12 @@ def pulumi_binary() -> Path:
 
 @cache
 def _parts() -> dict[str, engine.Part | None]:
-    """The real parts that the tests run with; None where a stand-in takes the place."""
+    """Each part of the engine that has a stand-in: the real part, or None if the stand-in runs."""
     return engine.choose(_pulumi(), os.environ)
 
 
 def chosen_engine(root: Path, pulumi_binary: Path) -> engine.Engine:
-    """The engine of every test here, laid out below `root`."""
+    """The engine of every test here. Its files are below `root`."""
     return engine.prepare(root / "engine", pulumi_binary)
 
 
@@ -172,7 +175,7 @@ _ONLY_STANDIN = "needs the stand-in"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Which engine ran, and how much of the tests had to be left out for it."""
+    """Say which engine ran, and how many tests were skipped because of it."""
     reports = [report for reports in terminalreporter.stats.values() for report in reports]
     if not any("tests/engine/" in str(getattr(report, "nodeid", "")) for report in reports):
         return
@@ -189,7 +192,7 @@ def policy_environment() -> None:
 
 @contextmanager
 def undeployed_pair(root: Path, pulumi_binary: Path, **settings: Any) -> Iterator[Pair]:
-    """moto with a zone, two clusters with the operators, the CLI, and `settings` of ProjectFiles; no stack yet."""
+    """A pair without stacks: moto with a zone, two clusters with the operators, and the CLI. `settings` go to ProjectFiles."""
     chosen = chosen_engine(root, pulumi_binary)
     moto, endpoint = start_moto(root)
     pair = {role: clusters.make(chosen, root / role) for role in stacks.ROLES}
@@ -216,13 +219,13 @@ def undeployed_pair(root: Path, pulumi_binary: Path, **settings: Any) -> Iterato
 
 
 def logged(pulumi: Pulumi, file: Path) -> Pulumi:
-    """The CLI as it is, appending every call between its processes to `file`."""
+    """The same CLI, but it appends every call between its processes to `file`."""
     return replace(pulumi, environment={**pulumi.environment, provider_calls.VARIABLE: str(file)})
 
 
 @contextmanager
 def configured(pair: Pair, key: str, value: str, role: str = "secondary") -> Iterator[None]:
-    """A key of one stack, for a while."""
+    """Set a key of one stack until the block ends."""
     pair.pulumi.run("config", "set", "--path", key, value, "-s", role)
     try:
         yield
@@ -231,15 +234,15 @@ def configured(pair: Pair, key: str, value: str, role: str = "secondary") -> Ite
 
 
 def told_plainly(ran: Ran, *words: str) -> bool:
-    """Whether a command failed, all of `words` stand in one line of what it said, and nothing in it is a traceback: neither the
-    program's own nor that of an interrupt, which the engine sends to a program whose hook has refused."""
+    """Whether a command failed, one line of its output has all of `words`, and the output has no traceback. The traceback could
+    be the program's own. It could also come from the interrupt that the engine sends to a program whose hook has refused."""
     in_one_line = any(all(word in line for word in words) for line in ran.output.splitlines())
     traced = any(sign in ran.output for sign in ("Traceback", "KeyboardInterrupt", '  File "'))
     return bool(ran.exit_code) and in_one_line and not traced
 
 
-def refused_flip(pair: Pair) -> str:
-    """What a flip says that the gate refuses; and that it touched nothing."""
+def refused_flip(pair: Pair, *words: str) -> None:
+    """Flip, and expect a refusal of the gate: the flip says `words` in one line, and it touches nothing."""
 
     def databases() -> list[Any]:
         return [found["spec"] for found in pair.secondary.objects("Cluster.postgresql.cnpg.io")]
@@ -247,20 +250,19 @@ def refused_flip(pair: Pair) -> str:
     before, were, calls = pair.pulumi.resources("secondary"), databases(), len(pair.calls())
     with configured(pair, "failover.preflight", "1s"):
         refused = pair.flip(check=False)
-    assert told_plainly(refused), refused.output
+    assert told_plainly(refused, *words), refused.output
     assert touched(before, pair.pulumi.resources("secondary")) == []
     assert not [call for call in pair.calls(calls) if call["method"] in ("Create", "Update", "Delete")]
     assert pair.flag() == "primary"
     assert databases() == were
     pair.pulumi.run("config", "rm", "active", "-s", "secondary")
-    return refused.output
 
 
 @pytest.fixture(scope="module")
 def deployed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, pulumi_binary: Path) -> Iterator[Pair]:
-    """Both stacks after the README's four ups; once a module, for it takes a quarter of a minute.
+    """Both stacks after the README's four ups. It is made once for each module, because it takes long.
 
-    A module that sets TIER is of that tier; MODE, its traffic is moved that way; DATABASES, it has those.
+    A module may set TIER (the tier), MODE (how the traffic moves) and DATABASES.
     """
     mode, tier = (getattr(request.module, name, None) for name in ("MODE", "TIER"))
     databases = getattr(request.module, "DATABASES", ())
@@ -272,7 +274,7 @@ def deployed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture
 def pair(deployed: Pair) -> Iterator[Pair]:
-    """The pair in its ordinary state: primary serves, secondary stands by and has the primary's backups."""
+    """The pair in its ordinary state: the primary serves; the secondary stands by and has the primary's backups."""
     deployed.have_backups()
     yield deployed
     deployed.secondary.outcomes.ordered.clear()
@@ -281,6 +283,6 @@ def pair(deployed: Pair) -> Iterator[Pair]:
 
 @pytest.fixture
 def serving_secondary(pair: Pair) -> Pair:
-    """After a failover that went well."""
+    """The pair after a failover that succeeded."""
     pair.flip()
     return pair

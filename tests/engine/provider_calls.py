@@ -1,4 +1,4 @@
-"""What the engine asked providers for, from its own log: the same whether they are real or stand-ins."""
+"""Reads from the engine's own log what it asked providers for. The log is the same for real providers and stand-ins."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _PROVIDER = "/pulumirpc.ResourceProvider/"
 
 
 def read(log: Path) -> list[dict[str, Any]]:
-    """Every call in the order in which they began: `method`, `urn`, `type`, `preview`, and for Configure the `places` that the
-    provider is told to work in, a region or a context."""
+    """Every call, in the order in which they began: `method`, `urn`, `type`, `preview` and `places`. A Configure tells the
+    provider its `places`: a region or a context."""
     return list(_calls(log)) if log.exists() else []
 
 

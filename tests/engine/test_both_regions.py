@@ -1,4 +1,4 @@
-"""Both regions serve users: what is in Route 53 for that, and that a failover touches no more than where one serves."""
+"""Both regions serve users. Route 53 has a record of each, and a failover touches the same resources as where one serves."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def test_a_flip_plans_and_touches_exactly_what_it_does_where_one_region_serves(p
 
 
 def test_the_mode_is_changed_with_the_secondarys_records_away_and_the_primarys_always_there(pair: Pair) -> None:
-    """As docs/traffic.md has it, for Route 53 takes no record of one routing policy beside one of another. Last: it leaves both
-    stacks in the other mode."""
+    """docs/traffic.md has these steps: Route 53 refuses two routing policies for one name. This test comes last, because it
+    leaves both stacks in the other mode."""
     pair.pulumi.run("destroy", "-s", "secondary", "--yes", "--target", "**aws:route53/record:Record::**")
     assert [*records(pair)] == ["dr-primary-app.example.com"]
     _set_tier(pair, "pilot-light")

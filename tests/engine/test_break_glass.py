@@ -1,10 +1,10 @@
-"""The runbook's commands for the worst night, as they stand in it."""
+"""Runs the runbook's break-glass commands exactly as they are printed there."""
 
 from __future__ import annotations
 
 import re
 
-from tests.engine.conftest import Pair
+from tests.engine.conftest import Pair, told_plainly
 from tests.examples import ROOT
 
 TARGETS = ["--target", "**dr:failover:Failover$**", "--target", "**dr:failover:Failover::**"]
@@ -31,7 +31,6 @@ def test_a_lock_left_by_a_killed_job_is_named_and_cancel_frees_it(pair: Pair) ->
         '{"pid":1,"username":"ci","hostname":"runner","timestamp":"2026-01-01T00:00:00Z"}'
     )
     locked = pair.pulumi.up("secondary", check=False)
-    assert locked.exit_code
-    assert "the stack is currently locked" in locked.output
+    assert told_plainly(locked, "the stack is currently locked"), locked.output
     pair.pulumi.run("cancel", "-s", "secondary", "--yes")
     pair.pulumi.up("secondary", "--expect-no-changes")

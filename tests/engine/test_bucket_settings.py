@@ -1,4 +1,4 @@
-"""Object Lock, metrics and access logs are switched on for buckets that are in use, and replace nothing."""
+"""Object Lock, metrics and access logs can be switched on for buckets in use. No resource is replaced for that."""
 
 from __future__ import annotations
 

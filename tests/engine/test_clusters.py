@@ -1,4 +1,4 @@
-"""The two kinds of clusters do the same for a test: what holds on one is what the tests suppose of the other."""
+"""Both kinds of clusters behave alike for a test. Each test here runs against both."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def created(cluster: Cluster, obj: dict[str, Any]) -> bool:
-    """As the provider creates, so that controllers have their turn."""
+    """Create an object as the provider does, so that controllers act on it."""
     if isinstance(cluster, Recorded):
         cluster.create(obj)
     else:

@@ -1,4 +1,4 @@
-"""A database that is added to two deployed stacks: what must be there first, and how its sides come to be."""
+"""A database is added to two deployed stacks. These tests say what it needs first, and how each of its sides is made."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lab.pulumi import touched
 from lab.standins.archive import put_base_backup
 from lab.standins.recorded_cluster.kinds import OPERATORS
 from lab.waiting import until
-from tests.engine.conftest import Pair, create_user
+from tests.engine.conftest import Pair, create_user, told_plainly
 from tests.examples import ROOT
 
 CLUSTER, HEALTHY = "Cluster.postgresql.cnpg.io", "Cluster in healthy state"
@@ -27,7 +27,7 @@ def names(pair: Pair, role: str) -> set[str]:
 
 
 def phase(pair: Pair, name: str) -> str:
-    """What the primary's operator says of a database."""
+    """The phase that the primary's operator reports for a database."""
     [found] = [each for each in pair.clusters["primary"].objects(CLUSTER) if each["metadata"]["name"] == name]
     return str(found["status"]["phase"])
 
@@ -44,7 +44,7 @@ def add(pair: Pair, name: str) -> None:
 
 @contextmanager
 def added_for_once(pair: Pair, name: str) -> Iterator[None]:
-    """For what is refused, so that nothing of it has to be taken away again."""
+    """Add a database until the block ends. For an `up` that is refused: it leaves nothing to clean up but configuration."""
     files = [pair.pulumi.directory / name for name in ("Pulumi.yaml", *(f"Pulumi.{role}.yaml" for role in stacks.ROLES))]
     contents = [file.read_text() for file in files]
     try:
@@ -55,15 +55,14 @@ def added_for_once(pair: Pair, name: str) -> Iterator[None]:
             file.write_text(content)
 
 
-def refused_up(pair: Pair, role: str, name: str) -> str:
-    """What an `up` says that is refused; and that it made nothing of the database."""
+def refused_up(pair: Pair, role: str, name: str, *words: str) -> None:
+    """Run `up`, and expect a refusal: it says `words` in one line, and it makes nothing of the database."""
     before = pair.pulumi.resources(role)
     refused = pair.pulumi.up(role, check=False)
-    assert refused.exit_code
+    assert told_plainly(refused, *words), refused.output
     made = touched(before, pair.pulumi.resources(role))
     assert not [entry for entry in made if name in entry["name"] and not entry["type"].startswith("dr:")]
     assert name not in names(pair, role)
-    return refused.output
 
 
 def test_without_the_operators_no_database_is_made(pair: Pair) -> None:
@@ -71,19 +70,17 @@ def test_without_the_operators_no_database_is_made(pair: Pair) -> None:
     cluster.uninstall(OPERATORS)
     try:
         with added_for_once(pair, "early-database"):
-            said = refused_up(pair, "primary", "early-database")
+            missing = "database early-database: the operator CloudNativePG (k8s-dr:operators.cloudnativePg)"
+            refused_up(pair, "primary", "early-database", missing, "then pulumi up -s primary")
     finally:
         cluster.install(OPERATORS)
-    assert "database early-database: the operator CloudNativePG (k8s-dr:operators.cloudnativePg)" in said
-    assert "then pulumi up -s primary" in said
 
 
 def test_a_server_name_that_was_used_before_is_refused_with_the_generation_to_raise(pair: Pair) -> None:
     put_base_backup(pair.s3(), "acme-database-us-east-1-123456789012", "second-database-primary-g1")
     with added_for_once(pair, "second-database"):
-        said = refused_up(pair, "primary", "second-database")
-    assert "there is an archive of second-database-primary-g1 already" in said, said
-    assert "k8s-dr:databases[].generations.primary: 2, in Pulumi.yaml" in said
+        used = "there is an archive of second-database-primary-g1 already"
+        refused_up(pair, "primary", "second-database", used, "k8s-dr:databases[].generations.primary: 2, in Pulumi.yaml")
 
 
 def test_a_standby_waits_for_the_primarys_first_backup(pair: Pair) -> None:
@@ -95,9 +92,8 @@ def test_a_standby_waits_for_the_primarys_first_backup(pair: Pair) -> None:
         if backup["spec"]["cluster"]["name"] == "orders-database"
     ]
     assert first["status"]["phase"] == "completed"
-    said = refused_up(pair, "secondary", "orders-database")
-    assert "there is no base backup of orders-database-primary-g1 in s3://acme-database-us-west-2-123456789012/" in said
-    assert "pulumi up -s primary" in said
+    missing = "there is no base backup of orders-database-primary-g1 in s3://acme-database-us-west-2-123456789012/"
+    refused_up(pair, "secondary", "orders-database", missing, "pulumi up -s primary")
     pair.bring_first_backup("orders-database")
     pair.pulumi.up("secondary")
     assert "orders-database" in names(pair, "secondary")
@@ -124,11 +120,10 @@ def test_a_standby_that_is_lost_fails_the_up_at_once_and_is_made_anew_as_the_mes
     phase = "Cluster is unrecoverable and needs manual intervention"
     pair.secondary.outcomes.order({"kind": "Cluster", "name": "lost-database", "phase": phase, "phaseReason": reason})
     failed = pair.pulumi.up("secondary", check=False)
-    assert failed.exit_code
-    assert failed.seconds < 300, "the Cluster's own timeout is an hour"
-    assert f"database lost-database: {phase}: {reason}" in failed.output
     delete = "kubectl delete cluster.postgresql.cnpg.io lost-database -n databases first"
-    assert f"pulumi up --refresh -s secondary; if the standby was never made: {delete}" in failed.output
+    way_on = f"pulumi up --refresh -s secondary; if the standby was never made: {delete}"
+    assert told_plainly(failed, f"database lost-database: {phase}: {reason}", way_on), failed.output
+    assert failed.seconds < 300, "the Cluster's own timeout is an hour"
 
     pair.secondary.outcomes.ordered.clear()
     pair.secondary.remove(CLUSTER, "databases", "lost-database")
@@ -143,9 +138,8 @@ def test_a_database_that_is_written_to_is_never_said_to_be_deleted_and_is_taken_
     order = {"kind": "Cluster", "name": "ill-database", "phase": "Cluster has incomplete or invalid image catalog"}
     pair.clusters["primary"].outcomes.order({**order, "phaseReason": reason})
     failed = pair.pulumi.up("primary", check=False)
-    assert failed.exit_code
-    assert f"database ill-database: {order['phase']}: {reason}" in failed.output
-    assert "pulumi up --refresh -s primary; do not delete the Cluster, its volumes would go with it" in failed.output
+    way_on = "pulumi up --refresh -s primary; do not delete the Cluster, its volumes would go with it"
+    assert told_plainly(failed, f"database ill-database: {order['phase']}: {reason}", way_on), failed.output
     assert "kubectl delete" not in failed.output
 
     pair.clusters["primary"].outcomes.ordered.clear()
@@ -159,14 +153,14 @@ def test_a_database_that_is_written_to_is_never_said_to_be_deleted_and_is_taken_
 
 @pytest.mark.parametrize("phase", ["failed", "invalid backup definition"])
 def test_a_first_backup_that_fails_fails_the_up_with_its_reason(pair: Pair, phase: str) -> None:
-    """`phase` ends the name, for what one case leaves is the other's too."""
+    """Each case has a database of its own, named after `phase`, because both cases share the stacks."""
     name = f"backup-{phase[:6]}-database".replace(" ", "")
     add(pair, name)
     order = {"kind": "Backup", "name": name, "phase": phase, "error": "AccessDenied on PutObject"}
     pair.clusters["primary"].outcomes.order(order)
     failed = pair.pulumi.up("primary", check=False)
-    assert failed.exit_code
-    assert f"database {name}: its first backup ended {phase}: AccessDenied on PutObject" in failed.output
+    ended = f"database {name}: its first backup ended {phase}: AccessDenied on PutObject"
+    assert told_plainly(failed, ended), failed.output
     pair.clusters["primary"].outcomes.ordered.clear()
     pair.clusters["primary"].remove("Backup.postgresql.cnpg.io", "databases", f"{name}-first-g1")
     pair.pulumi.up("primary", "--refresh")

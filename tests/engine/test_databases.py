@@ -1,4 +1,4 @@
-"""A failover of a pair with a database, under the real engine: what the flip does to it, and what does not let it happen."""
+"""A failover with a database, under the real engine: how a flip promotes the standby, and what stops the promotion."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lab.waiting import until
 from tests.engine.conftest import Pair, configured, refused_flip, told_plainly
 from tests.engine.test_flip import TOUCHED_BY_A_FLIP, planned
 
-# Archived often enough for the RPO of a second that a test sets.
+# WAL is archived often enough for the RPO of one second that a test sets.
 DATABASES = (lab_database(archiveTimeout="1s"),)
 TOUCHED_WITH_A_DATABASE = TOUCHED_BY_A_FLIP | {
     ("kubernetes:postgresql.cnpg.io/v1:Cluster", "failover-databases-app-database", "update"),
@@ -35,12 +35,12 @@ def cluster(pair: Pair, role: str = "secondary") -> dict[str, Any]:
 
 
 def written_to(pair: Pair) -> str:
-    """The half that the secondary's Cluster takes for the one that is written to."""
+    """The side of the database that takes writes, as the secondary's Cluster has it."""
     return str(cluster(pair)["spec"]["replica"]["primary"])
 
 
 def archived(pair: Pair, server: str, segment: int) -> dict[str, str]:
-    """A WAL segment in the secondary's bucket, and where."""
+    """Put a WAL segment into the secondary's bucket; returns its bucket and key."""
     name = f"0000000100000000{segment:08X}"
     place = {"Bucket": "acme-database-us-west-2-123456789012", "Key": f"cnpg/{server}/wals/{name[:16]}/{name}.zst"}
     pair.s3().put_object(**place, Body=b"")
@@ -49,12 +49,11 @@ def archived(pair: Pair, server: str, segment: int) -> dict[str, str]:
 
 @contextmanager
 def behind(pair: Pair) -> Iterator[None]:
-    """More WAL of the primary came into the secondary's bucket than an RPO of a second allows, and none of it was replayed."""
-
+    """Let the standby be farther behind than an RPO of one second: the primary's WAL has arrived, and none of it was replayed."""
     places = [archived(pair, SERVER, 3)]
 
     def later() -> bool:
-        """A segment two seconds after the one before it, for S3's times are whole seconds."""
+        """Archive a segment again, until it is two seconds newer than the one before it: S3 tells only whole seconds."""
         places[1:] = [archived(pair, SERVER, 4)]
         one, other = (pair.s3().head_object(**place)["LastModified"] for place in places)
         return bool(other - one >= timedelta(seconds=2))
@@ -131,7 +130,7 @@ def test_a_field_that_somebody_else_has_taken_does_not_keep_a_standby_from_being
 )
 def test_a_standby_is_not_promoted_while_the_primary_answers_unless_forced(pair: Pair, end: dict[str, str]) -> None:
     pair.secondary.outcomes.order({"kind": "Pod", "name": "primary-answers-", **end})
-    assert "the primary region still answers at https://app.example.com/" in refused_flip(pair)
+    refused_flip(pair, "the primary region still answers at https://app.example.com/")
     assert not [pod for pod in pair.secondary.objects("Pod") if pod["metadata"]["name"].startswith("primary-answers-")]
     with configured(pair, "force", "true"):
         pair.flip()
@@ -142,9 +141,8 @@ def test_a_standby_is_not_promoted_while_the_primary_answers_unless_forced(pair:
 
 def test_a_standby_that_is_farther_behind_than_the_rpo_is_not_promoted_unless_forced(pair: Pair) -> None:
     with behind(pair):
-        said = refused_flip(pair)
-        assert "has come into the archive that the standby has not replayed, and the RPO is 1 s" in said
-        assert "pulumi config set force true -s secondary" in said
+        lost = "has come into the archive that the standby has not replayed, and the RPO is 1 s"
+        refused_flip(pair, lost, "pulumi config set force true -s secondary")
         with configured(pair, "force", "true"):
             pair.flip()
     assert pair.flag() == "secondary"
@@ -171,9 +169,10 @@ def test_a_promotion_does_not_wait_for_a_replica_that_is_missing(pair: Pair) -> 
 def test_a_standby_that_is_lost_is_not_promoted(pair: Pair) -> None:
     well, reason = cluster(pair)["status"]["phase"], "one of the WAL files is missing"
     pair.secondary.report(CLUSTER, "databases", "app-database", phase=UNRECOVERABLE, phaseReason=reason)
-    said = refused_flip(pair)
-    pair.secondary.report(CLUSTER, "databases", "app-database", phase=well, phaseReason=None)
-    assert f"database app-database is not healthy here: {UNRECOVERABLE}: {reason}" in said
+    try:
+        refused_flip(pair, f"database app-database is not healthy here: {UNRECOVERABLE}: {reason}")
+    finally:
+        pair.secondary.report(CLUSTER, "databases", "app-database", phase=well, phaseReason=None)
 
 
 def test_without_its_operator_no_standby_is_promoted(pair: Pair) -> None:
@@ -182,9 +181,7 @@ def test_without_its_operator_no_standby_is_promoted(pair: Pair) -> None:
     preview = pair.pulumi.run("preview", "-s", "secondary", check=False)
     pair.pulumi.run("config", "rm", "active", "-s", "secondary")
     pair.secondary.install(OPERATORS)
-    assert preview.exit_code
-    assert "CloudNativePG" in preview.output
-    assert "not installed in this cluster" in preview.output
+    assert told_plainly(preview, "CloudNativePG", "not installed in this cluster"), preview.output
 
 
 @pytest.mark.parametrize("force", ["false", "true"])
@@ -196,9 +193,8 @@ def test_a_promoted_database_cannot_be_sent_back_to_follow_the_old_one(serving_s
         preview = pulumi.run("preview", "-s", "secondary", check=False)
         refused = pulumi.up("secondary", check=False)
     for ran in (preview, refused):
-        assert ran.exit_code
-        assert "was promoted here and has taken writes that the primary region does not have" in ran.output
-        assert "pulumi config set active secondary -s secondary" in ran.output
+        written = "was promoted here and has taken writes that the primary region does not have"
+        assert told_plainly(ran, written, "pulumi config set active secondary -s secondary"), ran.output
     assert "set force" not in refused.output
     assert touched(before, pulumi.resources("secondary")) == []
     assert serving_secondary.flag() == "secondary"
@@ -242,8 +238,7 @@ def test_a_promotion_that_fails_moves_no_traffic_says_why_and_is_tried_again_by_
         {"kind": "Job", "name": job, "phase": "Failed", "message": "timed out waiting for the first write"}
     )
     failed = pair.flip(check=False)
-    assert failed.exit_code
-    assert "timed out waiting for the first write" in failed.output
+    assert told_plainly(failed, job, "timed out waiting for the first write"), failed.output
     assert pair.flag() == "primary"
     assert "failover-workloads-scale" not in str(pair.secondary.objects("Job"))
     restored = pair.restore_names()

@@ -1,7 +1,8 @@
-"""The documentation's own commands, taken from its pages and run as they stand: real CLI, state in S3 (moto), recorded clusters.
+"""The documentation's own commands, taken from its pages, run as they stand: with the real CLI, and with state in S3 (moto).
 
-What a person would answer is answered (`up` asks for a yes, a secret for its value), and the AWS that is asked is moto. Nothing
-else of a block is changed; one that cannot run here says so, to its reader too.
+The engine and the clusters are those of all tests here (`conftest`, `clusters`). The test answers what a person would: yes to
+`up`, and the value of a secret. AWS is moto. Nothing else of a block is changed. A block that cannot run here tells its reader
+why.
 """
 
 from __future__ import annotations
@@ -35,22 +36,22 @@ pulumi() {{
 
 
 def page(name: str) -> list[Block]:
-    """The blocks of a page that run here; there must be some, or a page that lost its fences would pass."""
+    """The blocks of a page that run here. A page without any fails, because it may have lost its fences."""
     found = [block for block in blocks(ROOT / "docs" / name) if block.excuse is None]
     assert found, f"{name} has no commands"
     return found
 
 
 class Reader:
-    """Somebody at a shell, in the project's directory, with the pages open: what one block exports the next has."""
+    """A person at a shell in the project's directory. Each block sees the variables that earlier blocks exported."""
 
     def __init__(self, pair: Pair) -> None:
         self._pair, self._state = pair, pair.root / "exported"
         self._state.touch()
 
     def does(self, block: Block) -> str:
-        """Run one block; what it printed. Fails with its place in the documentation."""
-        # How a store that is only compatible with S3 is named to the CLI; on AWS this is not needed.
+        """Run one block and return what it printed. A failure names the block's place in the documentation."""
+        # moto takes only path-style addresses, and the CLI must be told so. On AWS this is not needed.
         commands = re.sub(r"(s3://[^?'\"]+\?)", r"\1s3ForcePathStyle=true&", block.commands)
         script = f"source {self._state}\n{PRELUDE}\n{commands}\nexport -p > {self._state}\n"
         ran = subprocess.run(
@@ -68,11 +69,11 @@ class Reader:
 
 @pytest.fixture(scope="module")
 def undeployed(tmp_path_factory: pytest.TempPathFactory, pulumi_binary: Path) -> Iterator[Pair]:
-    """What a person has who opens the first page: an account, two clusters with the operators, a zone, a fork of this project."""
+    """What a person starts with: an account, two clusters with the operators, a zone, and a copy of this project."""
     with undeployed_pair(tmp_path_factory.mktemp("documented"), pulumi_binary, databases=(project.lab_database(),)) as pair:
         path = os.pathsep.join([str(Path(sys.prefix) / "bin"), pair.pulumi.environment["PATH"]])
         environment = {**pair.pulumi.environment, "PATH": path, "AWS_ENDPOINT_URL": pair.endpoint}
-        for chosen in ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE"):  # the pages say which
+        for chosen in ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE"):  # the pages set these
             environment.pop(chosen)
         project.create(pair.pulumi.directory, pair.files)
         yield replace(pair, pulumi=replace(pair.pulumi, environment=environment))
@@ -83,7 +84,7 @@ def test_the_first_deployment_and_the_failover_go_as_their_pages_say(undeployed:
     make, choose, cancel, save, versions = page("state.md")
     for block in (make, choose):
         reader.does(block)
-    for block in page("identity.md"):  # its clusters are nowhere near AWS
+    for block in page("identity.md"):  # the clusters here are not on AWS
         reader.does(block)
     first, *rest = page("first-deployment.md")
     for block in (first, *rest):

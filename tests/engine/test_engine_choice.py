@@ -1,4 +1,4 @@
-"""Where a real part is installed it is what the tests run with: what only its stand-in can answer is skipped and counted."""
+"""The tests run with a real part wherever it is installed. They skip what only its stand-in can answer, and count it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.examples import ROOT
 
 
 def outcome_of(file: str, **environment: str) -> str:
-    """What pytest says of one file of these tests."""
+    """Pytest's output for one file of these tests."""
     command = [sys.executable, "-m", "pytest", f"tests/engine/{file}", "-q", "-p", "no:cacheprovider"]
     outside = {key: value for key, value in os.environ.items() if key != MODE_VARIABLE}
     ran = subprocess.run(command, cwd=ROOT, env=outside | environment, capture_output=True, text=True, timeout=300, check=False)

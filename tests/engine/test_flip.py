@@ -1,11 +1,11 @@
-"""The failover's plan, and what it does, under the real engine."""
+"""A failover under the real engine: it plans exactly the expected steps, and it does what it has planned."""
 
 from __future__ import annotations
 
 import json
 
 from lab.pulumi import touched
-from tests.engine.conftest import Pair
+from tests.engine.conftest import Pair, told_plainly
 
 TOUCHED_BY_A_FLIP = {
     ("dr:failover:Failover", "failover", "update"),
@@ -113,7 +113,7 @@ def test_the_way_back_scales_the_standby_down(pair: Pair) -> None:
 
 
 def replicas_asked_for(pair: Pair) -> str:
-    """What the one Job that scales tells kubectl."""
+    """The option --replicas that the Job for scaling gives to kubectl."""
     jobs = [job for job in pair.secondary.objects("Job") if job["metadata"]["name"].startswith("failover-workloads-scale")]
     assert len(jobs) == 1
     return next(arg for arg in jobs[0]["spec"]["template"]["spec"]["initContainers"][0]["args"] if arg.startswith("--replicas"))
@@ -125,8 +125,7 @@ def test_an_up_that_has_not_heard_of_the_failover_does_not_send_users_back(servi
     pulumi.run("config", "rm", "active", "-s", "secondary")
     refused = pulumi.up("secondary", check=False)
     pulumi.configure("secondary", "active", "secondary")
-    assert refused.exit_code
-    assert "active is not set in Pulumi.secondary.yaml" in refused.output
+    assert told_plainly(refused, "active is not set in Pulumi.secondary.yaml"), refused.output
     assert touched(before, pulumi.resources("secondary")) == []
     assert serving_secondary.flag() == "secondary"
 

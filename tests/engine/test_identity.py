@@ -1,4 +1,4 @@
-"""Who the pods are to AWS on EKS, as a reviewer sees it: previews of the committed configuration, with no cluster and no AWS."""
+"""The identities of pods on EKS. A preview of the committed configuration shows them, without a cluster and without AWS."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ISSUER = "oidc.eks.us-east-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE"
 
 @pytest.fixture(scope="module")
 def committed(tmp_path_factory: pytest.TempPathFactory, pulumi_binary: Path) -> Pulumi:
-    """The program with the stack files as they are committed; its clusters answer nobody."""
+    """The program with the committed stack files. Its clusters do not answer."""
     root = tmp_path_factory.mktemp("committed")
     kubeconfig = root / "kubeconfig"
     write_kubeconfig(kubeconfig, dict.fromkeys(("prod-use1", "prod-usw2"), "http://127.0.0.1:9"))
@@ -46,7 +46,7 @@ def committed(tmp_path_factory: pytest.TempPathFactory, pulumi_binary: Path) -> 
 
 
 def plan(pulumi: Pulumi, role: Role) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Name to type and inputs of everything that a first `pulumi up` would create."""
+    """Everything that a first `pulumi up` would create: by name, the type and the inputs."""
     output = pulumi.run("preview", "-s", role, "--json").output
     steps = json.loads(output[output.index("{") :])["steps"]
     return {

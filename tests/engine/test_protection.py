@@ -1,4 +1,4 @@
-"""Nothing that holds data is deleted by a command, and nothing that whatever holds data depends on."""
+"""No command deletes a resource that holds data, or a resource that one of those depends on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from lab.pulumi import touched
 from settings.model import OperatorsSettings
-from tests.engine.conftest import Pair
+from tests.engine.conftest import Pair, told_plainly
 from tests.unit.components.operators import installed as operators
 from tests.unit.recorder import Seen
 
@@ -19,8 +19,7 @@ from tests.unit.recorder import Seen
 def test_destroy_refuses_what_is_protected(pair: Pair) -> None:
     before = pair.pulumi.resources("secondary")
     refused = pair.pulumi.run("destroy", "-s", "secondary", "--yes", check=False)
-    assert refused.exit_code
-    assert "protect" in refused.output
+    assert told_plainly(refused, "protect"), refused.output
     assert touched(before, pair.pulumi.resources("secondary")) == []
 
 
@@ -32,8 +31,7 @@ def test_moving_a_bucket_to_another_name_is_refused_in_the_preview(pair: Pair) -
         preview = pair.pulumi.run("preview", "-s", "secondary", check=False)
     finally:
         (directory / "Pulumi.yaml").write_text(committed)
-    assert preview.exit_code
-    assert "unable to replace resource" in preview.output
+    assert told_plainly(preview, "unable to replace resource"), preview.output
 
 
 @pytest.mark.parametrize(
@@ -52,12 +50,11 @@ def test_a_resource_without_a_provider_of_its_own_is_refused(pair: Pair, stray: 
         preview = pair.pulumi.run("preview", "-s", "secondary", check=False)
     finally:
         program.write_text(committed)
-    assert preview.exit_code
-    assert f"Default provider for '{provider}' disabled" in preview.output
+    assert told_plainly(preview, f"Default provider for '{provider}' disabled"), preview.output
 
 
-# An operator that this program installed and then forgets. No stand-in covers Helm releases, so the state is given one, as the
-# program registers it.
+# The program installed an operator and then forgets it. No stand-in covers Helm releases, so the tests write one into the state,
+# as the program registers it.
 
 
 def installed() -> list[Seen]:
@@ -66,7 +63,7 @@ def installed() -> list[Seen]:
 
 
 def with_operator(state: dict[str, Any], *, retained: bool | None = None) -> dict[str, Any]:
-    """The exported state, and in it the operator as if an `up` had installed it; `retained` other than the program says."""
+    """The exported state, with the operator in it as if an `up` had installed it. `retained` overrides the program's option."""
     changed = copy.deepcopy(state)
     resources = changed["deployment"]["resources"]
     (parent,) = [resource for resource in resources if resource["type"] == "dr:operators:Operators"]
@@ -92,7 +89,7 @@ def with_operator(state: dict[str, Any], *, retained: bool | None = None) -> dic
 
 @pytest.fixture
 def state(pair: Pair) -> Iterator[dict[str, Any]]:
-    """The stack's state, which is put back afterwards."""
+    """The stack's state. The fixture puts it back afterwards."""
     exported: dict[str, Any] = json.loads(pair.pulumi.run("stack", "export", "-s", "secondary").output)
     yield exported
     pair.pulumi.run("stack", "import", "-s", "secondary", stdin=json.dumps(exported))
@@ -121,5 +118,5 @@ def test_without_that_the_provider_would_be_told_to_uninstall_it(pair: Pair, sta
 
 
 def asked_to_delete(pair: Pair, known: int) -> set[str]:
-    """Types of what providers were told to delete after the first `known` calls."""
+    """Types of the resources that the engine told providers to delete, after the first `known` calls."""
     return {str(call["type"]) for call in pair.calls(known) if call["method"].lower() == "delete"}

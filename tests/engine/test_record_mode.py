@@ -1,4 +1,4 @@
-"""The fallback for private zones: a weighted record appears in place of a flag. It needs Route 53 on that night, and says so."""
+"""The mode for private zones: a failover adds a weighted record instead of writing a flag. So a failover needs Route 53."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A failover of tier backup-restore, under the real engine: the database itself is made, from its archive."""
+"""A failover of tier backup-restore, under the real engine. There is no standby: the failover makes the database from its
+archive."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import pytest
 from lab.project import lab_database
 from lab.pulumi import Ran, touched
 from lab.standins.archive import put_base_backup
-from tests.engine.conftest import Pair, configured, refused_flip
+from tests.engine.conftest import Pair, configured, refused_flip, told_plainly
 from tests.engine.test_flip import TOUCHED_BY_A_FLIP, planned
 
 TIER = "backup-restore"
@@ -39,39 +40,37 @@ class TestBeforeAFailover:
         assert stores == {"app-database-primary", "app-database-secondary"}
         [primary] = clusters(pair, "primary")
         assert primary["spec"]["replica"]["primary"] == "app-database-primary"
-        for role, half in (("primary", "primary"), ("secondary", "absent")):
+        for role, side in (("primary", "primary"), ("secondary", "absent")):
             pair.pulumi.up(role, "--expect-no-changes")
-            assert pair.pulumi.outputs(role)["databases"] == {"app-database": half}
+            assert pair.pulumi.outputs(role)["databases"] == {"app-database": side}
 
     def test_without_a_base_backup_here_nothing_is_begun_and_no_force_makes_one(self, pair: Pair) -> None:
         keys = put_base_backup(pair.s3(), BUCKET, SERVER)
         pair.s3().delete_object(Bucket=BUCKET, Key=keys[0])
         try:
             with configured(pair, "force", "true"):
-                said = refused_flip(pair)
+                archive = "database app-database is recovered from the primary's archive in this region, and the base backup"
+                refused_flip(pair, archive, "has no data.tar yet")
         finally:
             pair.bring_first_backup("app-database")
-        assert "database app-database is recovered from the primary's archive in this region, and the base backup" in said
-        assert "has no data.tar yet" in said
 
     def test_a_name_that_was_archived_to_before_is_refused_with_the_generation_to_raise(self, pair: Pair) -> None:
         put_base_backup(pair.s3(), BUCKET, OWN)
         try:
-            said = refused_flip(pair)
+            refused_flip(pair, "k8s-dr:databases[].generations.secondary: 2, in Pulumi.yaml")
         finally:
-            # Every version: moto lists the directories of objects that have been deleted.
+            # Delete every version: moto still lists the directory of a deleted object.
             for version in pair.s3().list_object_versions(Bucket=BUCKET, Prefix=f"cnpg/{OWN}/")["Versions"]:
                 pair.s3().delete_object(Bucket=BUCKET, Key=version["Key"], VersionId=version["VersionId"])
-        assert "k8s-dr:databases[].generations.secondary: 2, in Pulumi.yaml" in said
 
     def test_nothing_is_recovered_while_the_primary_answers(self, pair: Pair) -> None:
         pair.secondary.outcomes.order({"kind": "Pod", "name": "primary-answers-", "phase": "Succeeded"})
-        assert "the primary region still answers at https://app.example.com/" in refused_flip(pair)
+        refused_flip(pair, "the primary region still answers at https://app.example.com/")
 
 
 @dataclass(kw_only=True)
 class Failover:
-    """One that failed first, for its archive could not be read, and was begun again as the message says."""
+    """A failover that failed at first, because the archive could not be read. It was then repeated as the message says."""
 
     planned: set[tuple[str, str, str]]
     failed: Ran
@@ -83,7 +82,7 @@ class Failover:
 
 @pytest.fixture(scope="module")
 def failover(deployed: Pair) -> Failover:
-    """There is no way back from it: what uses it comes last."""
+    """The pair cannot return to its ordinary state after this, so the tests that use it come last."""
     deployed.have_backups()
     pulumi, secondary = deployed.pulumi, deployed.secondary
     secondary.outcomes.order({"kind": "Cluster", "name": "app-database", "phase": UNRECOVERABLE, "phaseReason": REASON})
@@ -107,7 +106,7 @@ def failover(deployed: Pair) -> Failover:
 
 
 def delete(pair: Pair) -> None:
-    """kubectl delete cluster.postgresql.cnpg.io app-database -n databases"""
+    """Do what `kubectl delete cluster.postgresql.cnpg.io app-database -n databases` does."""
     pair.secondary.remove("Cluster.postgresql.cnpg.io", "databases", "app-database")
 
 
@@ -118,11 +117,11 @@ class TestAFailover:
     def test_a_recovery_that_fails_ends_the_up_at_once_with_the_operators_reason_and_moves_no_traffic(
         self, failover: Failover
     ) -> None:
-        assert failover.failed.exit_code
+        ended = f"database app-database: {UNRECOVERABLE}: {REASON}. Once the cause is gone: "
+        delete = "kubectl delete cluster.postgresql.cnpg.io app-database -n databases first"
+        way_on = f"pulumi up --refresh -s secondary; if its recovery never ended, and only then: {delete}"
+        assert told_plainly(failover.failed, ended, way_on), failover.failed.output
         assert failover.failed.seconds < 600, "the recovery's own timeout is hours"
-        assert f"database app-database: {UNRECOVERABLE}: {REASON}. Once the cause is gone: " in failover.failed.output
-        way_on = "kubectl delete cluster.postgresql.cnpg.io app-database -n databases first"
-        assert f"pulumi up --refresh -s secondary; if its recovery never ended, and only then: {way_on}" in failover.failed.output
         assert failover.flag_after_failure == "primary"
         assert "failover-workloads-scale" not in failover.jobs_after_failure
 
@@ -155,8 +154,8 @@ class TestAFailover:
         deployed.pulumi.configure("secondary", "active", "primary")
         refused = deployed.pulumi.up("secondary", check=False)
         deployed.pulumi.configure("secondary", "active", "secondary")
-        assert refused.exit_code
-        assert "was promoted here and has taken writes that the primary region does not have" in refused.output
+        written = "was promoted here and has taken writes that the primary region does not have"
+        assert told_plainly(refused, written), refused.output
         assert touched(before, deployed.pulumi.resources("secondary")) == []
 
     @pytest.mark.usefixtures("failover")

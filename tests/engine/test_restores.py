@@ -1,4 +1,5 @@
-"""Restores under the real engine: they fail at once and with Velero's reason, run again, and never run twice."""
+"""Restores under the real engine. A failed restore ends the `up` at once, with Velero's reason. The next `up` tries it again. A
+restore that succeeded never runs twice."""
 
 from __future__ import annotations
 
@@ -32,8 +33,8 @@ def test_a_failed_restore_fails_the_up_with_veleros_reason_and_the_next_up_resto
 def test_a_restore_that_fails_twice_is_tried_a_third_time(pair: Pair) -> None:
     before = pair.restore_names()
     fail_restores(pair, "failover-restores-daily-full")
-    assert pair.flip(check=False).exit_code
-    assert pair.pulumi.up("secondary", check=False).exit_code
+    for failed in (pair.flip(check=False), pair.pulumi.up("secondary", check=False)):
+        assert told_plainly(failed, "Restore failover-restores-daily-full", " ended FailedValidation: ", REASON), failed.output
     pair.secondary.outcomes.order({"kind": "Restore", "name": "failover-restores-daily-full"})
     pair.pulumi.up("secondary")
     made = pair.restore_names() - before
@@ -77,7 +78,9 @@ def test_a_failed_job_is_replaced_by_the_next_up(pair: Pair) -> None:
         {"kind": "Job", "name": "failover-workloads-verify", "phase": "Failed", "message": "503 from shop"}
     )
     failed = pair.flip(check=False)
-    assert failed.exit_code
+    [job] = [each for each in pair.secondary.objects("Job") if each["metadata"]["name"].startswith("failover-workloads-verify")]
+    assert told_plainly(failed, job["metadata"]["name"], "503 from shop"), failed.output
+    assert failed.seconds < job["spec"]["activeDeadlineSeconds"], "it did not wait until the Job's own timeout"
     assert pair.flag() == "primary"
     pair.secondary.outcomes.order({"kind": "Job", "name": "failover-workloads-verify"})
     pair.pulumi.up("secondary")
@@ -85,7 +88,7 @@ def test_a_failed_job_is_replaced_by_the_next_up(pair: Pair) -> None:
 
 
 def test_a_restore_that_outlived_an_up_is_judged_by_the_next_one_and_tried_anew_by_the_third(pair: Pair) -> None:
-    """It is in the state already, so the next `up` waits for it in an update and not in a create."""
+    """The Restore is in the state already, so the next `up` waits for it in an update and not in a create."""
     before = pair.restore_names()
     pair.pulumi.run("config", "set", "--path", "failover.restore", "3s", "-s", "secondary")
     try:
@@ -93,8 +96,7 @@ def test_a_restore_that_outlived_an_up_is_judged_by_the_next_one_and_tried_anew_
         assert pair.flip(check=False).exit_code
         fail_restores(pair)
         judged = pair.pulumi.up("secondary", check=False)
-        assert judged.exit_code
-        assert REASON in judged.output
+        assert told_plainly(judged, "Restore failover-restores-", " ended FailedValidation: ", REASON), judged.output
         assert len(pair.restore_names() - before) == 1, "nothing new while the first one was not judged"
         pair.secondary.outcomes.order({"kind": "Restore"})
         pair.pulumi.up("secondary")

@@ -1,6 +1,6 @@
-"""Nothing that was given as a secret is in plain text anywhere that the engine keeps, plans or prints.
+"""No secret is in plain text anywhere in what the engine keeps, plans or prints.
 
-All four combinations of stack and active, in the order of a failover: both stacks are deployed once.
+The tests go through all four combinations of stack and active, in the order of a failover, so each stack is deployed only once.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ DATABASES = (project.lab_database(),)
 EXPECTED = {
     "backupEncryptionPassword",
     "databasePasswords.app-database",
-    *(f"staticCredentials.{part}.{half}" for part in ("velero", "database") for half in ("accessKeyId", "secretAccessKey")),
+    *(f"staticCredentials.{part}.{field}" for part in ("velero", "database") for field in ("accessKeyId", "secretAccessKey")),
 }
-"""Every secret that the lab's stacks are given."""
+"""Keys of every secret in the lab's stacks."""
 
 
 def given(pair: Pair, role: Role) -> dict[str, str]:
-    """Every secret that the stack was given, by its key, as the CLI that holds the passphrase reads it."""
+    """Every secret of the stack, by its key. The CLI decrypts them with the passphrase."""
     stored = json.loads(pair.pulumi.run("config", "--json", "--show-secrets", "-s", role).output)
     return {path: text for key, entry in stored.items() if entry["secret"] for path, text in _texts(key, entry)}
 
@@ -43,7 +43,7 @@ def _texts(key: str, entry: dict[str, object]) -> Iterator[tuple[str, str]]:
 
 
 def shown(text: str, secrets: dict[str, str]) -> list[str]:
-    """Which of the secrets stand in a text, plain, in JSON or in base64."""
+    """Keys of the secrets that a text contains: plain, in JSON, or in base64."""
     return [
         key
         for key, secret in secrets.items()
@@ -66,7 +66,7 @@ def _emptied(exported: str) -> str:
 
 
 def test_the_look_that_is_taken_sees_what_is_plain(deployed: Pair) -> None:
-    """With secrets shown, each of them is found: in the state, and in its base64 form too."""
+    """The check finds every secret in a state that shows them, and it finds a secret in base64."""
     secrets = given(deployed, "secondary")
     plain = deployed.pulumi.run("stack", "export", "--show-secrets", "-s", "secondary").output
     assert set(shown(plain, secrets)) == secrets.keys()
@@ -74,7 +74,7 @@ def test_the_look_that_is_taken_sees_what_is_plain(deployed: Pair) -> None:
 
 
 def test_a_first_deployment_plans_and_prints_no_secret(deployed: Pair) -> None:
-    """Every object is new in it, with all that it is made of."""
+    """A first deployment's plan has every object with all of its fields."""
     pulumi, secrets = deployed.pulumi, given(deployed, "secondary")
     exported = pulumi.run("stack", "export", "-s", "secondary").output
     try:
@@ -88,7 +88,7 @@ def test_a_first_deployment_plans_and_prints_no_secret(deployed: Pair) -> None:
 
 
 def test_no_secret_is_plain_in_state_plan_or_log_of_any_stack_whoever_is_active(deployed: Pair) -> None:
-    """The last of this module, for both stacks end as after a failover."""
+    """This test comes late, because it leaves both stacks as after a failover."""
     deployed.have_backups()
     for active, stack in itertools.product(ROLES, ("secondary", "primary")):
         secrets = given(deployed, stack)

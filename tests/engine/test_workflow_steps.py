@@ -1,6 +1,6 @@
-"""The shell steps of the workflows, run as they stand in them, with the real CLI and a GitHub that remembers what it was told.
+"""Runs the workflows' shell steps exactly as they are written, with the real CLI and a fake GitHub that records every call.
 
-What a step `uses` (checkout, installing, credentials) is left out: those need GitHub and AWS.
+Steps with `uses` (checkout, installation, credentials) are left out, because they need GitHub and AWS.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BUCKET = "acme-velero-us-west-2-123456789012"
 
 @dataclass(kw_only=True)
 class Runner:
-    """A machine of GitHub's with the project checked out; `knows` are the expressions that it can tell."""
+    """A GitHub runner with the project checked out. `knows` has the values of the workflow's expressions."""
 
     pair: Pair
     hub: FakeGitHub
@@ -41,7 +41,7 @@ class Runner:
 
     @property
     def base(self) -> dict[str, str]:
-        """The machine's environment; the backend and the passphrase are the workflow's to tell."""
+        """The runner's environment. The workflow itself must set the backend and the passphrase."""
         inherited = dict(self.pair.pulumi.environment)
         for name in ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE"):
             del inherited[name]
@@ -49,7 +49,7 @@ class Runner:
         return {**inherited, **self.hub.environment, "PATH": path, "HOME": str(self.temp)}
 
     def run(self, name: str, job: str, **knows: str) -> Job:
-        """One job of a workflow."""
+        """Run one job of a workflow."""
         self.runs += 1
         body = workflow(name)["jobs"][job]
         known = {**self._settings(), **self.knows, **{key.replace("__", "."): value for key, value in knows.items()}}
@@ -86,17 +86,17 @@ class Runner:
         return self.run("failover", "failover", **told, inputs__unlock=str(unlock).lower())
 
     def record(self, stack: str, active: str, of: Job) -> Job:
-        """The second job of a failover, with what the first has told it."""
+        """Run the second job of a failover, with the outputs of the first."""
         self.knows["needs.failover.outputs.stack-file"] = of.outputs["steps.failover.outputs.stack-file"]
         return self.run("failover", "record", inputs__stack=stack, inputs__active=active)
 
     def check_out(self, stack: str) -> None:
-        """The stack file as main has it."""
+        """Check out a stack file from the main branch."""
         name = f"Pulumi.{stack}.yaml"
         (self.project / name).write_bytes(self.hub.content("main", name))
 
     def comments(self) -> dict[str, str]:
-        """Title and text of each comment on the pull request."""
+        """The pull request's comments: by title, the text."""
         return {comment["body"].split("\n")[1].removeprefix("### "): comment["body"] for comment in self.hub.state["comments"]}
 
 
@@ -116,7 +116,7 @@ def runner(pair: Pair, tmp_path: Path) -> Iterator[Runner]:
 
 @contextmanager
 def without_clusters(pair: Pair, *, kubeconfig: bool = True) -> Iterator[None]:
-    """As on GitHub's machines: nothing listens where the clusters were, or there is no kubeconfig at all."""
+    """As on GitHub's runners, the clusters do not answer until the block ends. Or there is no kubeconfig at all."""
     file = pair.files.kubeconfig
     good = file.read_text()
     try:
@@ -194,7 +194,7 @@ def test_the_button_moves_users_and_no_deployment_undoes_it(runner: Runner) -> N
     assert not moved.failed, moved.log
     assert pair.flag() == "secondary"
 
-    runner.check_out("secondary")  # main has not heard of it yet
+    runner.check_out("secondary")  # the main branch does not have the change yet
     before = pair.pulumi.resources("secondary")
     refused = runner.run("deploy", "secondary")
     assert refused.failed

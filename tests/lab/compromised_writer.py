@@ -1,4 +1,4 @@
-"""A lab whose backup writer has been taken over, and the recovery of docs/worst-day.md, word for word."""
+"""An attack on a lab's backups with a writer's own key, and the recovery exactly as docs/worst-day.md has it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BREAK_GLASS = "break-glass"
 
 @dataclass(frozen=True, kw_only=True)
 class Attack:
-    """Against the lab's buckets of one purpose, by the primary's writer `part`, below `prefix`."""
+    """An attack on the lab's buckets of one purpose. The attacker has the key of the primary's `part`; `prefix` limits it."""
 
     lab: Lab
     purpose: Purpose
@@ -36,14 +36,14 @@ class Attack:
 
     @property
     def writer(self) -> AccessKey:
-        """The very key that the primary's pods have."""
+        """An access key of the user that the primary's pods are."""
         return self.lab.cloud.create_user(project.names("primary").principal(self.part))
 
     def bucket(self, region: Role) -> str:
         return project.names(region).bucket(self.purpose)
 
     def ask(self, region: Role, command: str, *arguments: str, key: AccessKey = ADMINISTRATOR) -> Any:
-        """A command of `intruder`, of the region's bucket."""
+        """Run a command of `intruder` on the region's bucket."""
         program = [sys.executable, "-m", "tests.lab.intruder", command, self.bucket(region), *arguments]
         return json.loads(run(self.lab, region, program, key=key).stdout)
 
@@ -54,16 +54,16 @@ class Attack:
         return set(self.ask(region, "versions", f"{self.prefix}/"))
 
     def attempts(self) -> dict[str, str]:
-        """What the writer's key is answered when it tries to make a deletion final."""
+        """Try to make a deletion final with the writer's key; returns AWS's answers."""
         return dict(self.ask("primary", "attempts", f"{self.prefix}/", key=self.writer))
 
     def spoil(self, deleted: str) -> None:
-        """Overwrite everything, and delete what is below `deleted`; until the other region has the same."""
+        """Overwrite everything, delete what is below `deleted`, and wait until the other region has the same."""
         keys = set(self.ask("primary", "spoil", f"{self.prefix}/", deleted, key=self.writer))
         self.wait_same(keys)
 
     def wait_same(self, keys: set[str]) -> None:
-        """Until both regions hold the same under these keys, or both nothing."""
+        """Wait until both regions have the same object under each of these keys, or neither has one."""
 
         def same() -> bool:
             primary, secondary = (self.contents(region) for region in ROLES)
@@ -72,7 +72,7 @@ class Attack:
         until("both regions to hold the same", same, timeout=120)
 
     def recover(self, region: Role, at: datetime, *options: str) -> str:
-        """What the documented command prints, run by somebody who may do what the documentation says and nothing else."""
+        """Run the documented command, with only the documented permissions; returns its output."""
         program = [sys.executable, "scripts/recover_prefix.py", self.bucket(region), self.prefix, "--at", at.isoformat()]
         where = ["--region", named(region).aws_region, "--endpoint-url", self.lab.cloud.endpoint_url]
         ran = run(self.lab, region, [*program, *where, *options], key=self._break_glass())
@@ -86,7 +86,7 @@ class Attack:
 
 
 def moment() -> datetime:
-    """Now, once it is over: S3 tells seconds, and what happens in the same one cannot be told from what was before."""
+    """The current time. Waits until its second is over, because S3's times have whole seconds and could not order two events."""
     at = datetime.now(UTC)
     until("the next second", lambda: datetime.now(UTC) >= at + timedelta(seconds=1), timeout=5)
     return at
@@ -100,7 +100,7 @@ def documented_policy() -> str:
 
 
 def run(lab: Lab, region: Role, program: list[str], *, key: AccessKey) -> subprocess.CompletedProcess[str]:
-    """From where the lab's AWS can be reached, as the user of `key`."""
+    """Run a program as the user of `key`, in the network that reaches the lab's AWS."""
     environment = {**os.environ, **key.environment, "AWS_REGION": named(region).aws_region, "AWS_EC2_METADATA_DISABLED": "true"}
     environment |= {"AWS_DEFAULT_REGION": named(region).aws_region, "AWS_ENDPOINT_URL": lab.cloud.endpoint_url}
     command = [*network.inside(namespaces.WAN), *program]

@@ -1,4 +1,4 @@
-"""Labs for tests: two regions, both stacks, the application and its backups."""
+"""Fixtures that set up labs: two regions, both stacks, the application and its backups."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OBSTACLES = preflight.obstacles()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where the machine cannot hold the lab, its tests say why they did not run."""
+    """Skip the lab's tests if this machine cannot run the lab, and say why."""
     if OBSTACLES:
         for item in items:
             if "tests/lab" in str(item.path):
@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @contextmanager
 def deployed(lab: Lab) -> Iterator[Lab]:
-    """From nothing to both stacks and the application; down at the end, also after a failure or Ctrl-C."""
+    """Set up the lab from nothing, with both stacks and the application. It always goes down at the end, even after Ctrl-C."""
     lab.set_up()
     lab.down()
     lab.forget()
@@ -41,21 +41,21 @@ def deployed(lab: Lab) -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def running_lab() -> Iterator[Lab]:
-    """A lab without a database, up once a module: a machine holds one lab at a time."""
+    """A lab without a database. It is set up once for each module, because a machine can run only one lab at a time."""
     with deployed(Lab()) as lab:
         yield lab
 
 
 @pytest.fixture
 def lab(running_lab: Lab) -> Iterator[Lab]:
-    """The lab in its ordinary state: the primary serves, the standby holds its backups and nothing else."""
+    """The lab in its ordinary state: the primary serves; the standby has its backups and nothing else."""
     until("the name to point to the primary", lambda: answer(running_lab) == project.load_balancer("primary"), timeout=120)
     yield running_lab
     back_to_normal(running_lab)
 
 
 def answer(lab: Lab) -> str | None:
-    """Where the name server sends users now."""
+    """The load balancer to which the name server sends users now."""
     try:
         return str(lab.cloud.route53()["names"][f"{project.NAME} CNAME"]["is"])
     except (CloudError, KeyError):

@@ -1,6 +1,6 @@
-"""What somebody does to a bucket with a writer's access key; run where the lab's AWS can be reached, as `python -m`.
+"""Attacks a bucket with a writer's access key. `compromised_writer` runs it in the network that reaches the lab's AWS.
 
-Prints JSON. Endpoint, region and key are those of the environment.
+It prints JSON. Endpoint, region and key come from the environment.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def _keys(bucket: str, prefix: str) -> Iterator[str]:
 
 
 def contents(bucket: str, prefix: str) -> dict[str, str]:
-    """Every current object below the prefix and the digest of what is in it."""
+    """The current objects below the prefix: by key, the digest of the content."""
     s3 = _s3()
     objects = {key: s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in _keys(bucket, prefix)}
     return {key: hashlib.sha256(content).hexdigest() for key, content in objects.items()}
@@ -42,7 +42,7 @@ def versions(bucket: str, prefix: str) -> list[str]:
 
 
 def spoil(bucket: str, prefix: str, deleted: str) -> list[str]:
-    """Overwrite everything below the prefix, and delete what is below `deleted` then."""
+    """Overwrite everything below the prefix. Then delete what is below `deleted`."""
     s3 = _s3()
     keys = list(_keys(bucket, prefix))
     for key in keys:
@@ -54,7 +54,7 @@ def spoil(bucket: str, prefix: str, deleted: str) -> list[str]:
 
 
 def attempts(bucket: str, prefix: str) -> dict[str, str]:
-    """What would make it final, and what S3 answered: an error's code, or "done"."""
+    """Try each call that would make a deletion final. Returns S3's answers: an error's code, or "done"."""
     s3 = _s3()
     key = next(_keys(bucket, prefix))
     version = s3.head_object(Bucket=bucket, Key=key)["VersionId"]
@@ -82,17 +82,17 @@ def _answer(call: Callable[[], Any]) -> str:
         answer = call()
     except ClientError as error:
         return str(error.response["Error"]["Code"])
-    # A batch is answered key by key.
+    # S3 answers a batch key by key.
     return next((error["Code"] for error in answer.get("Errors", ())), "done")
 
 
 def allow(user: str, policy: str) -> None:
-    """Let an IAM user do what the policy says."""
+    """Give the policy to an IAM user."""
     boto3.client("iam").put_user_policy(UserName=user, PolicyName="allowed", PolicyDocument=policy)
 
 
 def missing(bucket: str, server: str) -> str | None:
-    """What a standby could not be made from this archive for, as the program's own gate sees it."""
+    """The reason why no standby can be made from this archive, by the program's own gate. None if one can."""
     region = os.environ["AWS_REGION"]
     return LiveArchive(bucket, region, Aws(endpoint=os.environ["AWS_ENDPOINT_URL"])).missing_for_a_standby(server)
 

@@ -1,4 +1,4 @@
-"""The access keys that pods of the lab hold, and what AWS answers to them."""
+"""Reads the access keys of the lab's pods, and tries calls to AWS with them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.permissions import Call, dump
 
 
 def key_of(lab: Lab, role: Role, part: Part) -> AccessKey:
-    """Out of the Secret that the part's pods read in the region `role`."""
+    """The access key in the Secret that the part's pods read in the region `role`."""
     match part:
         case "velero":
             profile = configparser.ConfigParser()
@@ -43,7 +43,7 @@ def _secret(lab: Lab, role: Role, namespace: str, name: str) -> dict[str, str]:
 
 
 def outcomes(lab: Lab, calls: Sequence[Call], key: AccessKey) -> dict[str, str]:
-    """What came of each call, made with `key` from where the lab's AWS can be reached."""
+    """The outcome of each call, made with `key` in the network that reaches the lab's AWS."""
     command = [*namespaces.inside(namespaces.WAN), sys.executable, "-m", "tests.permissions", lab.cloud.endpoint_url]
     environment = {**os.environ, **key.environment}
     ran = subprocess.run(command, input=dump(calls), capture_output=True, text=True, check=False, env=environment, cwd=CHECKOUT)

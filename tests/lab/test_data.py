@@ -1,4 +1,5 @@
-"""A region dies under a client that never stops writing: real PostgreSQL and operator, every acknowledged row counted."""
+"""A region dies while a client writes without a pause, to a real PostgreSQL of the real operator. The tests count every
+acknowledged row."""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ def items(lab: Lab, region: str, *what: str) -> list[dict[str, Any]]:
 
 
 def kinds_in(description: str, namespace: str) -> dict[str, set[str]]:
-    """What a Backup holds of a namespace, names by kind: the resource list that `velero backup describe --details` prints."""
+    """A Backup's objects of one namespace, as names by kind. `velero backup describe --details` prints them."""
     listed = yaml.safe_load(description.partition("Resource List:")[2].partition("Backup Volumes:")[0])
     held = {
         kind: {name.partition("/")[2] for name in names if name.startswith(f"{namespace}/")} for kind, names in listed.items()
@@ -41,7 +42,7 @@ def kinds_in(description: str, namespace: str) -> dict[str, set[str]]:
 
 
 class TestByArchive:
-    """The default: WAL through S3, read by the standby from the replicated bucket of its own region."""
+    """The default: WAL goes through S3, and the standby reads it from the replicated bucket of its own region."""
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -107,10 +108,10 @@ class TestByArchive:
     def test_velero_brings_back_what_is_ordinary_and_nothing_of_the_database(self, failed_over: tuple[Lab, Report]) -> None:
         lab, _ = failed_over
         backup = max(name for name in lab.completed_backups("secondary") if name.startswith("hourly-critical"))
-        # A restore skips what exists: only the backup itself shows what it leaves out.
+        # A restore skips existing objects, so only the backup itself shows what it leaves out.
         held = kinds_in(lab.velero("secondary", "backup", "describe", backup, "--details"), "databases")
         assert "ordinary" in held["v1/ConfigMap"]
-        # The plugin's own right to read its ObjectStores has no label; it makes that anew wherever it is missing.
+        # The plugin's Role to read its ObjectStores has no label that excludes it. The plugin makes a missing one anew.
         assert held.keys() <= {"v1/ConfigMap", "v1/Event", "v1/ServiceAccount", f"{RBAC}/Role", f"{RBAC}/RoleBinding"}
         assert held.get("v1/ServiceAccount", set()) <= {"default"}
         restored = ["-n", "databases", "-l", "velero.io/restore-name"]
@@ -149,7 +150,7 @@ class TestByArchive:
         backup = max(name for name in pair.completed_backups("secondary") if name.startswith("hourly-critical"))
 
         attack.spoil(deleted=f"{attack.prefix}/backups/{backup}/")
-        # Velero forgets a backup whose directory is gone. moto lists directories of which all is deleted, so it is told to.
+        # Velero forgets a backup whose directory is gone. moto still lists an emptied directory, so the test deletes the Backup.
         pair.kubectl("secondary", "delete", "backup.velero.io", backup, "-n", "velero")
 
         planned = attack.recover("secondary", at)
@@ -178,12 +179,12 @@ class TestByArchive:
     def test_a_database_archive_that_its_own_writer_destroyed_is_brought_back(self, pair: Lab) -> None:
         server = "app-database-primary-g1"
         attack = Attack(lab=pair, purpose="database", part="database", prefix=f"cnpg/{server}")
-        before = attack.contents("secondary")  # less than the primary has: S3 copied nothing from before its rule
+        before = attack.contents("secondary")  # less than in the primary: S3 replicates nothing older than its rule
         at = moment()
         assert attack.ask("secondary", "missing", server) is None
 
         attack.spoil(deleted=f"{attack.prefix}/base/")
-        # S3 would list no base backup. moto still lists the directory of one that is deleted, in which its label is missing.
+        # S3 would list no base backup. moto still lists the emptied directory, without its label file.
         assert "base backup" in attack.ask("secondary", "missing", server)
 
         attack.recover("secondary", at, "--apply")
@@ -192,7 +193,7 @@ class TestByArchive:
 
 
 class TestByStreaming:
-    """A connection, and as its fallback an archive that is in the dead region."""
+    """The standby streams from the primary. Its fallback is the archive in the region that dies."""
 
     @pytest.fixture(scope="class")
     @classmethod

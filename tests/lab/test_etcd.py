@@ -1,6 +1,6 @@
-"""etcd of a real cluster, backed up by the program's own CronJob, lost, and restored from the bucket.
+"""The program's own CronJob backs up the etcd of a real cluster. The cluster loses it, and it is restored from the bucket.
 
-In the order of the file: what is lost at its end is restored from what was backed up at its beginning.
+The tests run in the order of the file: the last ones restore the backup that the first ones made.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ Change = Callable[[dict[str, Any]], None]
 
 
 class Setting:
-    """One region, the lab's AWS, and the CronJob in place."""
+    """One region with the CronJob, and the lab's AWS."""
 
     def __init__(self, lab: Lab, region: Region, restorer: etcd.Restorer, aws_cli: str) -> None:
         self.lab, self.region, self.restorer, self.aws_cli = lab, region, restorer, aws_cli
@@ -63,11 +63,11 @@ class Setting:
         return {found["Key"]: found for found in json.loads(listed or "{}").get("Contents", [])}
 
     def copies(self) -> set[str]:
-        """What is in the node's directory under a final name."""
+        """Names of the finished copies in the node's directory."""
         return {path.name for path in self.directory.glob("etcd-snapshot-*")}
 
     def start_job(self, name: str, change: Change | None = None) -> None:
-        """A Job of the CronJob, with a fault in it; one attempt, for a fault does not go away."""
+        """Start a Job of the CronJob, changed to have a fault. It has one attempt, because the fault does not go away."""
         spec = copy.deepcopy(self.template)
         spec["spec"]["backoffLimit"] = 0
         if change:
@@ -76,7 +76,7 @@ class Setting:
         self.kubectl("create", "-f", "-", stdin=json.dumps(job))
 
     def ended(self, name: str) -> str:
-        """`Complete` or `Failed`."""
+        """Wait for the Job's end: `Complete` or `Failed`."""
 
         def condition() -> str:
             job = json.loads(self.kubectl("get", "job", name, "-n", component.ETCD_NAMESPACE, "-o", "json"))
@@ -91,13 +91,13 @@ class Setting:
         return pods[0] if pods else {}
 
     def steps(self, job: str) -> dict[str, dict[str, Any]]:
-        """How each of the pod's steps ended: `exitCode`, `message`, `startedAt`, `finishedAt`; empty if it was not reached."""
+        """The end of each step of the pod: `exitCode`, `message`, `startedAt`, `finishedAt`. Empty for a step that never ran."""
         status = self.pod(job)["status"]
         every = (*status["initContainerStatuses"], *status["containerStatuses"])
         return {step["name"]: step["state"].get("terminated", {}) for step in every}
 
     def back_up(self, name: str) -> tuple[str, dict[str, Any]]:
-        """Key and listing of the one object that a backup adds."""
+        """Make a backup; returns the key and the listing of the one object that it adds."""
         before = self.objects()
         self.kubectl("create", "job", name, f"--from=cronjob/{component.NAME}", "-n", component.ETCD_NAMESPACE)
         assert self.ended(name) == "Complete", self.steps(name)
@@ -136,7 +136,7 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting]:
 
 @pytest.fixture(scope="module")
 def snapshot(setting: Setting) -> tuple[str, dict[str, Any]]:
-    """A first backup, with one object in it, on a node that has older copies."""
+    """The first backup. The cluster has one ConfigMap to find again, and the node has older copies."""
     setting.kubectl("create", "configmap", "before", "--from-literal=made=before")
     setting.directory.mkdir()
     for name in (OLD_COPY, RECENT_COPY, "notes.txt"):
@@ -146,7 +146,7 @@ def snapshot(setting: Setting) -> tuple[str, dict[str, Any]]:
 
 def test_the_key_of_its_pods_does_nothing_that_would_lose_a_backup_or_move_the_traffic(setting) -> None:
     answers = outcomes(setting.lab, forbidden("etcd", NAMES), key_of(setting.lab, "primary", "etcd"))
-    # The other buckets of a region are not in this lab.
+    # This lab does not have a region's other buckets.
     assert {call: came for call, came in answers.items() if came not in (DENIED, "NoSuchBucket")} == {}
     assert list(answers.values()).count(DENIED) > 20
 
@@ -192,7 +192,7 @@ def test_two_backups_never_run_at_once_not_even_when_somebody_starts_another_by_
 
 
 def between_save_and_verify(setting: Setting, command: str) -> Change:
-    """Something happens to the snapshot on the node's disk once it is saved."""
+    """A change to the pod: the command runs after the snapshot is saved and before it is verified."""
 
     def change(pod: dict[str, Any]) -> None:
         steps = pod["initContainers"]
@@ -206,7 +206,7 @@ def between_save_and_verify(setting: Setting, command: str) -> Change:
 @pytest.mark.parametrize(
     ("name", "size", "step", "reason"),
     [
-        # etcdutl, in whichever way it comes across what is missing. It does not look for the digest that etcd appends.
+        # etcdutl fails in one of several ways. It does not check the digest that etcd appends.
         ("half", "20000", "verify", "integrity check failed|panic|freepages|file size|fault|goroutine"),
         ("digest", "-32", "upload", "etcd backup: the snapshot is truncated"),
     ],
@@ -225,7 +225,7 @@ def test_a_wrong_certificate_fails_and_earlier_snapshots_stand(setting, snapshot
         for step in pod["initContainers"]:
             step["command"] = [part.replace("healthcheck-client", "stranger") for part in step["command"]]
 
-    # With TLS 1.3 the refusal comes after the handshake: where the connection breaks first, that is all that a client is told.
+    # With TLS 1.3 the server refuses after the handshake. If the connection breaks first, the client learns only that.
     reason = "unhealthy: failed to commit"
     told = "unknown certificate authority|broken pipe|connection reset by peer"
     assert_fails(setting, "stranger", change, "reach", f"({told})(.|\n)*{reason}")
@@ -288,7 +288,7 @@ def instant(text: str) -> datetime:
 
 
 def assert_fails(setting: Setting, name: str, change: Change | None, step: str, reason: str) -> None:
-    """The Job fails in that step, its status says why, and every earlier snapshot is where it was."""
+    """The Job fails in that step, its status has the reason, and every earlier snapshot is still there."""
     objects, copies = setting.objects(), setting.copies()
     setting.start_job(name, change)
     assert setting.ended(name) == "Failed"

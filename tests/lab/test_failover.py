@@ -1,4 +1,4 @@
-"""A region dies, and the other takes over: real clusters, real Velero, the real engine, the README's own commands."""
+"""A region dies, and the other takes over. Clusters, Velero and engine are real, and the commands are the README's."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_secondary_takes_over_from_a_dead_primary(lab: Lab) -> None:
     changes = report.witnesses.api_server_changes
     assert set(changes) == {"create restores", "create jobs", "create configmaps", "patch schedules"}
 
-    # What is served is what was backed up: the ConfigMap's greeting and the Secret's token.
+    # The application serves what was backed up: the ConfigMap's greeting and the Secret's token.
     secret = json.loads(lab.kubectl("secondary", "get", "secret", manifests.NAME, "-n", manifests.NAMESPACE, "-o", "json"))
     assert base64.b64decode(secret["data"]["token"]).decode() == manifests.TOKEN
     deployment = json.loads(

@@ -1,6 +1,6 @@
-"""Velero raised by one patch in a region that is in use: what was backed up before is there, and restores, afterwards.
+"""Upgrades Velero by one patch version in a region that is in use. The earlier backups stay, and the newer Velero restores them.
 
-In the order of the file, on one region; its peer would do the same, by itself.
+The tests run in the order of the file, on one region. The peer would be upgraded in the same way, on its own.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ OF_SCHEDULES = tuple(f"{name}-{PRIMARY.aws_region}" for name in SCHEDULES)
 
 @dataclass(kw_only=True)
 class Upgrade:
-    """One region with the older Velero, and what there was before and after the `up` that brought the newer one."""
+    """One region that starts with the older Velero, and its state before and after the `up` that installs the newer one."""
 
     lab: Lab
     old: str
     new: str
     crds: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """CustomResourceDefinitions of Velero before, by name; so `backups`."""
+    """Velero's CustomResourceDefinitions before the upgrade, by name. `backups` are from the same time."""
     backups: dict[str, dict[str, Any]] = field(default_factory=dict)
     changes: list[dict[str, str]] = field(default_factory=list)
 
@@ -49,7 +49,7 @@ class Upgrade:
         return {name: crd for name, crd in found.items() if crd["spec"]["group"] == "velero.io"}
 
     def say_image(self, reference: str) -> None:
-        """What somebody does who upgrades: the tag in Pulumi.yaml."""
+        """Set Velero's image in Pulumi.yaml. Whoever upgrades changes only this."""
         file = self.lab.paths.project / "Pulumi.yaml"
         project = yaml.safe_load(file.read_text())
         project["config"]["images"]["value"]["velero"] = reference
@@ -63,7 +63,7 @@ def restore_fields(crds: dict[str, dict[str, Any]]) -> set[str]:
 
 @pytest.fixture(scope="module")
 def older() -> Iterator[Upgrade]:
-    """The region with the older Velero, the application in it, and a backup from each schedule."""
+    """The region with the older Velero, the application, and a backup of each schedule."""
     lab = Lab()
     lab.set_up()
     made = images.ensure(lab.tools) | images.ensure(toolbox.ensure(["velero-previous"]), images.UPGRADES)
@@ -171,14 +171,14 @@ def test_a_second_up_changes_nothing(upgraded: Upgrade) -> None:
 def test_the_schedules_go_on_by_themselves(upgraded: Upgrade) -> None:
     (schedule,) = [name for name in OF_SCHEDULES if name.startswith("hourly")]
     known = set(upgraded.listed("backups.velero.io"))
-    # As if an hour had passed since the server last looked at it: the schedule is due, and it looks once a minute.
+    # Make the schedule due, as if its last backup were long ago. The server looks once a minute.
     due = json.dumps({"status": dict.fromkeys(("lastBackup", "lastSkipped"), "2026-01-01T00:00:00Z")})
     upgraded.kubectl("patch", "schedules.velero.io", schedule, "-n", VELERO_NAMESPACE, "--type=merge", f"--patch={due}")
 
     def phase() -> str:
         found = upgraded.listed("backups.velero.io").items()
         made = {name: backup for name, backup in found if name not in known and name.startswith(schedule)}
-        backup = made[min(made)]  # another one comes by itself where an hour begins meanwhile
+        backup = made[min(made)]  # if a new hour begins meanwhile, there is a second one
         assert backup["metadata"]["labels"]["velero.io/schedule-name"] == schedule
         return str(backup.get("status", {}).get("phase", ""))
 

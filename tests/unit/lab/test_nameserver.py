@@ -1,4 +1,4 @@
-"""The name server answers as Route 53 does: by failover, weight and health, and health as its checkers would judge it."""
+"""The name server answers as Route 53 does, by failover, weight and health. It judges health as Route 53's checkers do."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from dnslib import QTYPE, DNSRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.traffic.flag import SEARCHED, Flag
 from lab.cloud import probe
 from lab.cloud.answers import Answers
 from lab.cloud.health import CHECKERS, Monitor, Observation
@@ -26,6 +27,7 @@ from lab.cloud.probe import Prober
 from lab.cloud.records import Alias, HealthCheck, Record, Route53, Zone
 from lab.cloud.routing import choose, eligible
 from lab.waiting import until
+from settings.names import FLAG_KEY
 from tests.unit.lab.aws import client, serving
 
 HOSTS = {"lb-primary.lab.internal": "172.30.0.11", "lb-secondary.lab.internal": "172.30.0.12"}
@@ -329,16 +331,19 @@ def endpoint(tmp_path: Path) -> Iterator[str]:
         yield url
 
 
+@pytest.mark.parametrize(
+    "content", [Flag(active="secondary").content(), '{"active": "secondary"}'], ids=["by the program", "by hand, with a space"]
+)
 def test_the_flag_in_the_standby_s_bucket_moves_the_answer_there_and_its_silence_moves_it_back(
-    endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
 ) -> None:
     monkeypatch.setattr(probe, "ANSWER_TIMEOUT", 0.3)
 
     bucket, s3, route53 = "acme-traffic-flag", client(endpoint, "s3", "us-west-2"), client(endpoint, "route53", "us-east-1")
     zone = control(endpoint, "zone/flag.example", method="PUT")["id"]
 
-    def flag(active: str) -> None:
-        s3.put_object(Bucket=bucket, Key="dr/active.json", Body=f'{{"active":"{active}"}}'.encode())
+    def flag(content: str) -> None:
+        s3.put_object(Bucket=bucket, Key=FLAG_KEY, Body=content.encode())
 
     def create(role: str, **extra: str) -> None:
         record = {
@@ -356,15 +361,15 @@ def test_the_flag_in_the_standby_s_bucket_moves_the_answer_there_and_its_silence
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
     statement = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
-    flag("primary")
+    flag(Flag(active="primary").content())
     check = route53.create_health_check(
         CallerReference="flag",
         HealthCheckConfig={
             "Type": "HTTPS_STR_MATCH",
             "FullyQualifiedDomainName": f"{bucket}.s3.us-west-2.amazonaws.com",
             "Port": 443,
-            "ResourcePath": "/dr/active.json",
-            "SearchString": '"active":"secondary"',
+            "ResourcePath": f"/{FLAG_KEY}",
+            "SearchString": SEARCHED,
             "Inverted": True,
             "RequestInterval": 10,
             "FailureThreshold": 3,
@@ -379,7 +384,7 @@ def test_the_flag_in_the_standby_s_bucket_moves_the_answer_there_and_its_silence
     server.refresh(clock[0])
 
     def answer_becomes(address: str) -> None:
-        """Let the clock run, a second at a time, until the answer is this; the checks' intervals are the clock's."""
+        """Move the clock, second by second, until this is the answer. The checks' intervals follow the clock."""
 
         def second() -> bool:
             clock[0] += 1
@@ -390,7 +395,7 @@ def test_the_flag_in_the_standby_s_bucket_moves_the_answer_there_and_its_silence
 
     assert resolve("app.flag.example", "127.0.0.1", port)[0] == "172.30.0.12"  # new and inverted: unhealthy until there is data
     answer_becomes("172.30.0.11")
-    flag("secondary")
+    flag(content)
     flipped = clock[0]
     answer_becomes("172.30.0.12")
     assert clock[0] - flipped >= 20  # three observations, ten seconds apart

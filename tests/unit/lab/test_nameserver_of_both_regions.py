@@ -1,4 +1,4 @@
-"""The name server where both regions serve: weighted records, each with a check that combines the flag and an endpoint."""
+"""The name server where both regions serve. Each region has a weighted record, whose check combines the flag and its endpoint."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from components.traffic.flag import SEARCHED, Flag
 from lab.cloud import probe
 from lab.cloud.answers import Answers
 from lab.cloud.lines import read_lines
@@ -20,6 +21,7 @@ from lab.cloud.nameserver import NameServer, serve
 from lab.cloud.network import control, resolve
 from lab.cloud.records import Record, Route53, Zone
 from lab.waiting import until
+from settings.names import FLAG_KEY
 from tests.unit.lab.aws import client, serving
 
 ADDRESSES = {"primary": "127.0.0.2", "secondary": "127.0.0.3"}
@@ -39,7 +41,7 @@ class Site(BaseHTTPRequestHandler):
 
 @contextmanager
 def region(role: str, port: int = 0) -> Iterator[int]:
-    """What a load balancer would lead to, while it lives; the port."""
+    """A region's application behind its load balancer, until the block ends; yields its port."""
     server = ThreadingHTTPServer((ADDRESSES[role], port), Site)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
@@ -65,12 +67,12 @@ class Aws:
         self._s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
         statement = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{BUCKET}/*"}
         self._s3.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
-        self.flag("primary")
+        self.flag(Flag(active="primary").content())
         for role, port in ports.items():
             self._record(role, port)
 
-    def flag(self, active: str) -> None:
-        self._s3.put_object(Bucket=BUCKET, Key="dr/active.json", Body=f'{{"active":"{active}"}}'.encode())
+    def flag(self, content: str) -> None:
+        self._s3.put_object(Bucket=BUCKET, Key=FLAG_KEY, Body=content.encode())
 
     def _check(self, name: str, **config: Any) -> str:
         made = self._route53.create_health_check(CallerReference=name, HealthCheckConfig=config)
@@ -82,8 +84,8 @@ class Aws:
             Type="HTTPS_STR_MATCH",
             FullyQualifiedDomainName=f"{BUCKET}.s3.us-west-2.amazonaws.com",
             Port=443,
-            ResourcePath="/dr/active.json",
-            SearchString='"active":"secondary"',
+            ResourcePath=f"/{FLAG_KEY}",
+            SearchString=SEARCHED,
             Inverted=role == "primary",
             RequestInterval=10,
             FailureThreshold=3,
@@ -111,7 +113,12 @@ class Aws:
         self._route53.change_resource_record_sets(HostedZoneId=self._zone, ChangeBatch=batch)
 
 
-def test_both_are_answered_a_dead_one_drops_out_and_a_replaced_one_never_comes_back(endpoint: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "content", [Flag(active="secondary").content(), '{"active": "secondary"}'], ids=["by the program", "by hand, with a space"]
+)
+def test_both_are_answered_a_dead_one_drops_out_and_a_replaced_one_never_comes_back(
+    endpoint: str, tmp_path: Path, content: str
+) -> None:
     with ExitStack() as living:
         dying = living.enter_context(ExitStack())
         ports = {"primary": dying.enter_context(region("primary")), "secondary": living.enter_context(region("secondary"))}
@@ -129,7 +136,7 @@ def test_both_are_answered_a_dead_one_drops_out_and_a_replaced_one_never_comes_b
             return {resolve(NAME, "127.0.0.1", port)[0] for _ in range(4)}
 
         def answers_become(*roles: str) -> None:
-            """Let the clock run, a second at a time; the checks' intervals are the clock's."""
+            """Move the clock, second by second, until these are the answers. The checks' intervals follow the clock."""
             wanted = {ADDRESSES[role] for role in roles}
             until(f"{roles} to be answered", lambda: answered() == wanted, timeout=20, interval=0.01)
 
@@ -141,7 +148,7 @@ def test_both_are_answered_a_dead_one_drops_out_and_a_replaced_one_never_comes_b
         dying.close()
         answers_become("secondary")
         assert clock[0] - died >= 20  # three observations, ten seconds apart
-        aws.flag("secondary")
+        aws.flag(content)
         assert stays("secondary")
         with region("primary", ports["primary"]):
             assert stays("secondary"), "a primary that comes back gets nobody"
