@@ -1,8 +1,8 @@
 """Makes one observation for a health check over the network, with Route 53's time limits.
 
 Checks of S3 hosts (`*.amazonaws.com`) go to the lab's AWS endpoint, with their real host name. A silent region therefore affects
-them, and they are in the access log. The endpoint has no TLS, so an HTTPS check of such a host uses plain HTTP. HTTPS checks of all other
-hosts use TLS and, like Route 53, do not verify the certificate.
+them, and they are in the access log. The endpoint has no TLS, so an HTTPS check of such a host uses plain HTTP. HTTPS checks of
+all other hosts use TLS and, like Route 53, do not verify the certificate.
 """
 
 from __future__ import annotations

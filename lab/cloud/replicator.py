@@ -3,8 +3,8 @@
     python -m lab.cloud.replicator --endpoint http://172.30.0.1:5555 --state FILE [--lag SECONDS]
 
 The replicator reads the endpoint's journal. It copies each new version with its key, metadata, content type and tags, `lag`
-seconds after it was written. It replicates delete markers if the rule says so. It does not replicate objects from before the rule,
-replicas, or deletions of single versions. While the region of the source or the destination is silent, objects wait in order.
+seconds after it was written. It replicates delete markers if the rule says so. It does not replicate objects from before the
+rule, replicas, or deletions of single versions. While the region of the source or the destination is silent, objects wait in order.
 The state file lists what waits and what was copied last. It also says where to continue after a restart; without it, the
 replicator reads the journal from its beginning.
 """
