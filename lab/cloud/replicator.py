@@ -4,8 +4,8 @@
 
 The replicator reads the endpoint's journal. It copies each new version with its key, metadata, content type and tags, `lag`
 seconds after it was written. It replicates delete markers if the rule says so. It does not replicate objects from before the
-rule, replicas, or deletions of single versions. While the region of the source or the destination is silent, objects wait in order.
-The state file lists what waits and what was copied last. It also says where to continue after a restart; without it, the
+rule, replicas, or deletions of single versions. While the region of the source or the destination is silent, objects wait in
+order. The state file lists what waits and what was copied last. It also says where to continue after a restart; without it, the
 replicator reads the journal from its beginning.
 """
 
