@@ -29,7 +29,7 @@ from lab.waiting import TimedOutError
 from lab.world import Lab, LabError
 from settings.presets import DEFAULT, PRESETS
 
-_EXPECTED = (
+_REPORTED_WITHOUT_TRACEBACK = (
     LabError,
     LedgerError,
     CloudError,
@@ -42,40 +42,48 @@ _EXPECTED = (
     subprocess.SubprocessError,
     OSError,
 )
-_AGAIN = "python -m lab"
+_PROGRAM = "python -m lab"
 _REGIONS = [spec.name for spec in REGIONS]
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=_AGAIN, description="Two regions on one machine.")
+    parser = argparse.ArgumentParser(prog=_PROGRAM, description="Two Kubernetes regions on one machine.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    shown = commands.add_parser("demo", help="two regions, one dies, the other takes over; the recovery report")
-    shown.add_argument("--tier", choices=list(PRESETS), default=DEFAULT, help=f"what is kept in the other region ({DEFAULT})")
-    shown.add_argument("--replication", choices=["archive", "streaming"], help="how rows reach the standby (the tier's)")
+    shown = commands.add_parser("demo", help="kill one region, fail over to the other, and write a recovery report")
+    shown.add_argument("--tier", choices=list(PRESETS), default=DEFAULT, help=f"what the other region keeps (default: {DEFAULT})")
+    shown.add_argument(
+        "--replication", choices=["archive", "streaming"], help="how rows reach the standby (default: what the tier uses)"
+    )
     shown.add_argument(
         "--source", choices=["replica-bucket", "primary-bucket"], default="replica-bucket", help="which archive the standby reads"
     )
     shown.add_argument(
-        "--instances", type=int, choices=range(1, 10), default=1, metavar="N", help="PostgreSQL instances in each region (1)"
+        "--instances",
+        type=int,
+        choices=range(1, 10),
+        default=1,
+        metavar="N",
+        help="PostgreSQL instances in each region (default: 1)",
     )
     for name, text in (
-        ("rehearsal", "the failover without clusters: any machine"),
-        ("up", "both regions, both stacks and the application, kept running"),
-        ("status", "what runs, and with which engine"),
-        ("env", "shell exports for pulumi and kubectl against the lab"),
-        ("down", "stop everything the lab started"),
+        ("rehearsal", "run the failover without clusters, on any machine"),
+        ("up", "start both regions, deploy both stacks and the application, and keep them running"),
+        ("status", "show what runs, and with which engine"),
+        ("env", "print shell exports for using pulumi and kubectl with the lab"),
+        ("down", "stop everything that the lab started"),
     ):
         commands.add_parser(name, help=text)
-    for name, text in (("kill", "a region loses power"), ("heal", "it comes back with its disk")):
+    for name, text in (("kill", "cut the power of a region"), ("heal", "start a killed region again, with its old disk")):
         commands.add_parser(name, help=text).add_argument("region", choices=_REGIONS)
-    commands.add_parser("dig", help="whom the name server answers with").add_argument("name", nargs="?", default=project.NAME)
-    logs = commands.add_parser("logs", help="the last lines of a log, or which logs there are")
+    dig = commands.add_parser("dig", help="ask the lab's name server for a name")
+    dig.add_argument("name", nargs="?", default=project.NAME)
+    logs = commands.add_parser("logs", help="show the last lines of a log; without a name, list the logs")
     logs.add_argument("name", nargs="?")
     return parser
 
 
 def main() -> int:
-    # An interrupted or ended lab takes down what it started, like a finished one.
+    # These signals end the lab like Ctrl-C does, so that its `finally` blocks stop what it started.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     options = _parser().parse_args()
@@ -83,9 +91,9 @@ def main() -> int:
     try:
         return _run(options, lab)
     except PermissionError as error:
-        warn(f"✗ {_not_permitted(error, lab)}")
+        warn(f"✗ {_explain_permission_error(error, lab)}")
         return 1
-    except _EXPECTED as error:
+    except _REPORTED_WITHOUT_TRACEBACK as error:
         warn(f"✗ {error}")
         return 1
     except KeyboardInterrupt:
@@ -93,18 +101,19 @@ def main() -> int:
         return 130
 
 
-def _not_permitted(error: PermissionError, lab: Lab) -> str:
-    """Who has run the lab as root, and now runs it as another user, meets root's files."""
+def _explain_permission_error(error: PermissionError, lab: Lab) -> str:
+    """A message for the user. The usual cause: root ran the lab here before, and its files still belong to root."""
     if error.filename is None or not Path(error.filename).is_relative_to(lab.paths.root):
         return str(error)
-    return f"{error.filename}: {error.strerror}; another user ran the lab here: run this as that one"
+    return f"{error.filename}: {error.strerror}; another user ran the lab here: run this command as that user"
 
 
 def _plan(options: argparse.Namespace) -> databases.Plan:
     if options.command != "demo":
         return databases.Plan()
-    several = {"instances": options.instances, "antiAffinity": "preferred"} if options.instances > 1 else {}
-    plan = databases.Plan(tier=options.tier, source=options.source, changes=several)
+    # Each lab cluster has one node, so several instances have to share it.
+    changes = {"instances": options.instances, "antiAffinity": "preferred"} if options.instances > 1 else {}
+    plan = databases.Plan(tier=options.tier, source=options.source, changes=changes)
     return replace(plan, replication=options.replication or ("streaming" if plan.preset.streams else "archive"))
 
 
@@ -141,14 +150,15 @@ def _run(options: argparse.Namespace, lab: Lab) -> int:
 
 def _demo(lab: Lab) -> int:
     if obstacles := preflight.obstacles():
-        say(f"The lab cannot run here: {'; '.join(obstacles)}. Running the rehearsal instead, whatever options were given.")
+        say(f"The lab cannot run here: {'; '.join(obstacles)}. Running the rehearsal instead; it ignores the demo's options.")
         return rehearsal.run(lab.paths)
     return demo.run(lab)
 
 
 def _up(lab: Lab) -> int:
     lab.set_up()
-    fresh = not (lab.up_here and lab.cloud.running)  # a rehearsal that was killed may have left an AWS, and no regions
+    # Both must run: a killed rehearsal can leave the AWS endpoint running without any region.
+    fresh = not (lab.up_here and lab.cloud.running)
     if fresh:
         lab.down()
         lab.forget()
@@ -164,13 +174,13 @@ def _up(lab: Lab) -> int:
 
 
 def _dig(lab: Lab, name: str) -> None:
-    """In the WAN's namespace, where users are and this process is not."""
+    """Ask from inside the WAN's network namespace, like the lab's users do. This process cannot reach the name server itself."""
     lab.require_up()
     code = "import sys; from lab.__main__ import ask; print(ask(*sys.argv[1:]))"
     command = [*network.inside(namespaces.WAN), sys.executable, "-c", code, name, network.WAN_ADDRESS]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     if ran.returncode:
-        raise LabError(f"the name server does not answer for {name}: {last_words(ran)}; see: {_AGAIN} logs name-server")
+        raise LabError(f"the name server does not answer for {name}: {last_words(ran)}; see: {_PROGRAM} logs name-server")
     say(ran.stdout.rstrip())
 
 

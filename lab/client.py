@@ -1,10 +1,10 @@
-"""A user of the application: asks the name server for its address and calls it several times a second, whatever happens.
+"""A user of the application: it resolves the application's name and calls it several times a second, whatever happens.
 
     python -m lab.client --name app.example.com --server 172.30.0.1:53 --port 80 --log FILE --interval 0.2 --write
 
-Runs as a process of its own, on the users' side of the network, and appends one line of JSON a request to its log. What the
-recovery report says about the service is read from that log and from nothing else (`lab.samples`). With --write it never stops
-writing to the ledger and reading from it, beside those requests, and logs either to a file of its own.
+It runs as a separate process in the WAN's network namespace, and appends one line of JSON to its log for each request. The
+recovery report takes the time without service from that log only (`lab.samples`). With --write, the client also writes to the
+ledger and reads from it at the same rate, and logs writes and reads to separate files.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from lab.samples import Sample, Write, reads_log, rfc3339, writes_log
 from lab.waiting import until
 
 TIMEOUT = 1.0
-"""Seconds that a name query, a connection and an answer may each take; then the request has failed and the next is made."""
+"""Seconds that a name query, a connection and an answer may each take. After that the request counts as failed."""
 
 DATABASE_TIMEOUT = 3.0
-"""Seconds that an answer of the ledger may take: the application itself gives up after two, and says why."""
+"""Seconds that an answer of the ledger may take. The application gives up after two and says why; the client waits for that."""
 
 
 class ResolveError(Exception):
-    """The name server gave no address; the message says what it said."""
+    """The name server gave no address; the message has its answer."""
 
 
 class Resolver:
-    """Asks one name server for one name over UDP, and keeps the answer for its TTL as a resolver does.
+    """Asks one name server for one name over UDP, and caches the answer for its TTL like a real resolver.
 
-    Threads may share it: at worst two of them ask at the same time.
+    Threads may share a resolver. At worst, two of them ask at the same time.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Resolver:
         self._address, self._expires = "", float("-inf")
 
     def address(self) -> str:
-        """The IPv4 address. Raises ResolveError or OSError; an address whose TTL is over is not used for want of a better."""
+        """The IPv4 address. Raises ResolveError or OSError, even if the cache still has an expired address."""
         if self._cache and self._clock() < self._expires:
             return self._address
         host, port = self._server
@@ -63,39 +63,39 @@ class Resolver:
         records = {kind: [record for record in reply.rr if QTYPE.get(record.rtype) == kind] for kind in ("A", "CNAME")}
         if code != "NOERROR" or not records["A"]:
             raise ResolveError(f"{host}:{port} has no address for {self._name}: {code}")
-        # The answer holds as long as its shortest-lived part: the CNAME is what a failover changes.
+        # The shortest TTL counts. A failover changes the CNAME, whose TTL can be shorter than that of the address.
         lifetime = min(record.ttl for record in [*records["CNAME"], *records["A"]])
         self._address, self._expires = str(records["A"][0].rdata), self._clock() + lifetime
         return self._address
 
 
 def resolver_at(address: str, make: Callable[[], Resolver]) -> Resolver:
-    """A resolver that was just told `address`: where several regions answer, the one of a user whom that region serves.
+    """A resolver that has just got `address` as its answer. If both regions serve, this decides which one serves the user.
 
-    Raises TimedOutError if the name server does not name it within a minute.
+    Raises TimedOutError if the name server does not answer with `address` within a minute.
     """
 
-    def told() -> Resolver | None:
+    def resolver_with_address() -> Resolver | None:
         resolver = make()
         return resolver if resolver.address() == address else None
 
-    found = until(f"the name server to answer with {address}", told, timeout=60, interval=0.05)
+    found = until(f"the name server to answer with {address}", resolver_with_address, timeout=60, interval=0.05)
     assert found is not None
     return found
 
 
 def request(resolver: Resolver, name: str, port: int) -> Sample:
-    """Make one request; whatever goes wrong is an answer too."""
+    """Make one request. A failure becomes a Sample too, and is never raised."""
     return _call(resolver, name, port, "/")
 
 
 def read_ledger(resolver: Resolver, name: str, port: int) -> Sample:
-    """Ask for the newest row of the ledger."""
+    """Read the newest row of the ledger."""
     return _call(resolver, name, port, "/orders/latest", patience=DATABASE_TIMEOUT)
 
 
 def write_ledger(resolver: Resolver, name: str, port: int, sequence: int) -> Write:
-    """Ask for one row to be recorded. It is acknowledged by 201 and by nothing else, and is never sent twice."""
+    """Write one row to the ledger. Only status 201 acknowledges it. The client never sends a row twice."""
     sent = datetime.now(UTC)
     body = json.dumps({"sequence": sequence, "client_time": rfc3339(sent)})
     answer = _call(resolver, name, port, "/orders", body=body, expected=http.HTTPStatus.CREATED, patience=DATABASE_TIMEOUT)
@@ -112,7 +112,7 @@ def _call(
     expected: int = http.HTTPStatus.OK,
     patience: float | None = None,
 ) -> Sample:
-    """GET, or POST of `body`. `patience`: seconds that the answer may take once there is a connection."""
+    """Send a GET, or a POST if there is a `body`. `patience` is how many seconds the answer may take once connected."""
     address = status = None
     patience = patience or TIMEOUT
     try:
@@ -131,12 +131,12 @@ def _call(
             return Sample(time=datetime.now(UTC), ok=False, status=status, address=address, error=_refusal(status, content))
         region = str(json.loads(content)["region"])
         return Sample(time=datetime.now(UTC), ok=True, status=status, region=region, address=address)
-    except Exception as error:  # noqa: BLE001 - a user sees any failure, and goes on
+    except Exception as error:  # noqa: BLE001 - for a user every kind of failure is a failed request; the next one follows
         return Sample(time=datetime.now(UTC), ok=False, status=status, address=address, error=_why(error, patience))
 
 
 def _refusal(status: int, content: bytes) -> str:
-    """What the application gave as its reason, if it did."""
+    """The status, and the reason that the application gave, if any."""
     try:
         return f"HTTP {status}: {json.loads(content)['reason']}"
     except (ValueError, KeyError, TypeError):
@@ -152,7 +152,7 @@ def _why(error: Exception, patience: float) -> str:
 
 
 def call_until(stopped: Callable[[], bool], ask: Callable[[], Sample], log: TextIO, interval: float) -> None:
-    """One request every `interval` seconds, or as soon as the one before has ended if that took longer."""
+    """Make one request every `interval` seconds. If a request takes longer, the next one follows at once."""
     due = time.monotonic()
     while not stopped():
         sample = ask()
@@ -160,7 +160,7 @@ def call_until(stopped: Callable[[], bool], ask: Callable[[], Sample], log: Text
             log.write(sample.to_json() + "\n")
             log.flush()
         except OSError as error:
-            print(f"this request is missing from the log: {error}", file=sys.stderr, flush=True)
+            print(f"could not write this request to the log: {error}", file=sys.stderr, flush=True)
         due = max(due + interval, time.monotonic())
         time.sleep(max(0.0, due - time.monotonic()))
 
@@ -174,18 +174,18 @@ def _server(text: str) -> tuple[str, int]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="lab.client", description="A user of the application: one request after the other.")
-    parser.add_argument("--name", required=True, help="the name that users know, app.example.com")
+    parser.add_argument("--name", required=True, help="the DNS name of the application, for example app.example.com")
     parser.add_argument("--server", required=True, type=_server, help="the name server, HOST:PORT")
-    parser.add_argument("--port", type=int, default=80, help="the application's port (80)")
-    parser.add_argument("--log", required=True, type=Path, help="one line of JSON a request is appended to this file")
-    parser.add_argument("--interval", type=float, default=0.2, help="seconds from one request to the next (0.2)")
+    parser.add_argument("--port", type=int, default=80, help="the application's port (default: 80)")
+    parser.add_argument("--log", required=True, type=Path, help="the file to which each request appends one line of JSON")
+    parser.add_argument("--interval", type=float, default=0.2, help="seconds from one request to the next (default: 0.2)")
     parser.add_argument("--no-cache", action="store_true", help="ask the name server before every request, whatever the TTL")
-    parser.add_argument("--first-row", type=int, default=1, help="number of the first row that is recorded (1)")
-    parser.add_argument("--begin-at", metavar="ADDRESS", help="begin once the name server has answered with this address")
+    parser.add_argument("--first-row", type=int, default=1, help="number of the first row to write (default: 1)")
+    parser.add_argument("--begin-at", metavar="ADDRESS", help="wait until the name server answers with this address, then begin")
     parser.add_argument(
         "--write",
         action="store_true",
-        help="also record a row in the ledger, and read it, as often; logs beside the other, its name with -writes and -reads",
+        help="also write rows to the ledger and read them, at the same rate; the names of those logs end in -writes and -reads",
     )
     options = parser.parse_args(arguments)
     ended = threading.Event()
@@ -200,7 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         calls[reads_log(options.log)] = lambda: read_ledger(*user)
     options.log.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as logs:
-        # A thread each: a database that keeps a write waiting must not delay the requests that the outage is read from.
+        # Each kind of request has its own thread: a slow database must not delay the requests that the outage is measured by.
         threads = [
             threading.Thread(target=call_until, args=(ended.is_set, call, logs.enter_context(path.open("a")), options.interval))
             for path, call in calls.items()

@@ -1,4 +1,4 @@
-"""What a person sees while something takes long: one line a step, with the seconds it took."""
+"""Progress output: one line for each step, with the seconds that it took."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def warn(text: str) -> None:
 
 
 def _print(text: str, stream: TextIO) -> None:
-    """A reader who has gone, as `head` does or a terminal that was closed, is no fault: what was begun has to be ended."""
+    """Print, and ignore a closed output: `head` may have ended, or the terminal may be gone. The lab must still clean up."""
     with suppress(OSError):
         print(text, file=stream, flush=True)
 
 
 @contextmanager
 def step(text: str) -> Iterator[None]:
-    """Announce a step, and say how long it took or that it failed."""
+    """Announce a step, and print at its end how long it took, or that it failed."""
     started = time.monotonic()
     say(f"  … {text}")
     try:

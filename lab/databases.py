@@ -1,4 +1,4 @@
-"""The lab's database: how it is configured, how it is asked, and what only the lab must bring for it (certificates)."""
+"""The lab's database: its configuration, queries to it, and the certificates that the lab makes for it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ from settings.presets import DEFAULT, PRESETS, Preset
 from settings.tiers import Tier
 
 NAME = "app-database"
-NAMESPACE = "databases"
+DATABASE_NAMESPACE = "databases"
 OWNER = "app"
-ADDRESS = f"{NAME}-rw.{NAMESPACE}.svc"
-"""Of the region's own primary instance, as its pods call it."""
+ADDRESS = f"{NAME}-rw.{DATABASE_NAMESPACE}.svc"
+"""The address at which a region's pods reach the primary instance of their own region."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The tier, and how the lab's database is replicated; `changes` are further keys of its configuration, as a person writes
-    them."""
+    """The tier, and how the lab's database is replicated. `changes` override keys of the database's entry in Pulumi.yaml."""
 
     tier: Tier = DEFAULT
     replication: Literal["archive", "streaming"] = "archive"
@@ -34,14 +33,14 @@ class Plan:
 
     @property
     def preset(self) -> Preset:
-        """What the tier keeps in the region that stands by."""
+        """What the tier keeps in the standby region."""
         return PRESETS[self.tier]
 
     def configuration(self, image: str) -> dict[str, Any]:
-        """Its entry in `databases`: the product's defaults but for its size."""
+        """The database's entry in `databases`: the defaults of the program, but a smaller instance."""
         streaming = {"streaming": _connection()} if self.replication == "streaming" else {}
         modes = {"replication": self.replication, "source": self.source, **streaming}
-        # The namespace is there already where the lab has put certificates into it.
+        # For streaming, the lab has already created the namespace, with the certificates in it.
         return project.lab_database(image=image, createNamespace=not streaming, **modes, **self.changes)
 
 
@@ -57,26 +56,49 @@ def _connection() -> dict[str, Any]:
 
 
 def query(kubectl: Kubectl, region: str, sql: str, *, check: bool = True) -> str:
-    """What PostgreSQL's superuser is answered in a region's primary instance, a row a line, columns separated by |."""
+    """Run `sql` as superuser on the primary instance of a region. Returns one line for each row, with | between columns."""
     instance = kubectl(
-        region, "get", "cluster.postgresql.cnpg.io", NAME, "-n", NAMESPACE, "-o", "jsonpath={.status.currentPrimary}", check=check
+        region,
+        "get",
+        "cluster.postgresql.cnpg.io",
+        NAME,
+        "-n",
+        DATABASE_NAMESPACE,
+        "-o",
+        "jsonpath={.status.currentPrimary}",
+        check=check,
     )
-    ask = ["exec", "-n", NAMESPACE, instance, "-c", "postgres", "--", "psql", "-d", "app", "-v", "ON_ERROR_STOP=1", "-Atqc", sql]
+    ask = [
+        "exec",
+        "-n",
+        DATABASE_NAMESPACE,
+        instance,
+        "-c",
+        "postgres",
+        "--",
+        "psql",
+        "-d",
+        "app",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "-Atqc",
+        sql,
+    ]
     return kubectl(region, *ask, check=check).strip()
 
 
 def status(kubectl: Kubectl, region: str) -> dict[str, Any]:
-    """Status of the region's Cluster; empty where there is none."""
-    get = ["get", "cluster.postgresql.cnpg.io", NAME, "-n", NAMESPACE, "-o", "yaml", "--ignore-not-found"]
+    """The status of the region's Cluster object. Empty if there is no Cluster."""
+    get = ["get", "cluster.postgresql.cnpg.io", NAME, "-n", DATABASE_NAMESPACE, "-o", "yaml", "--ignore-not-found"]
     text = kubectl(region, *get, check=False)
     found = yaml.safe_load(text) or {}
     return dict(found.get("status") or {})
 
 
 def bring_certificates(kubectl: Kubectl) -> None:
-    """What streaming needs before either half is made: one authority for both regions, in their Secrets.
+    """Put certificates of one common authority into both regions. Streaming needs them before either side is created.
 
-    On AWS cert-manager would issue them, from an issuer that both clusters have.
+    On AWS, cert-manager would issue them, from an issuer that both clusters have.
     """
     names = [*(project.load_balancer(role) for role in ("primary", "secondary")), ADDRESS]
     bundle = pki.bundle(names, "streaming_replica")
@@ -90,19 +112,19 @@ def bring_certificates(kubectl: Kubectl) -> None:
             "stringData": {"ca.crt": bundle.authority},
         },
     ]
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": DATABASE_NAMESPACE}}
     for region in ("primary", "secondary"):
         kubectl(region, "apply", "-f", "-", stdin=yaml.safe_dump_all([namespace, *secrets]))
 
 
 def authority(kubectl: Kubectl, region: str) -> str:
-    """Certificate of who signed the servers' in both regions, in PEM."""
-    encoded = kubectl(region, "get", "secret", f"{NAME}-ca", "-n", NAMESPACE, "-o", r"jsonpath={.data.ca\.crt}")
+    """The certificate of the authority that signed the database servers' certificates in both regions, in PEM."""
+    encoded = kubectl(region, "get", "secret", f"{NAME}-ca", "-n", DATABASE_NAMESPACE, "-o", r"jsonpath={.data.ca\.crt}")
     return base64.b64decode(encoded).decode()
 
 
 def _metadata(name: str) -> dict[str, Any]:
-    return {"name": name, "namespace": NAMESPACE, "labels": {"velero.io/exclude-from-backup": "true"}}
+    return {"name": name, "namespace": DATABASE_NAMESPACE, "labels": {"velero.io/exclude-from-backup": "true"}}
 
 
 def _secret(name: str, pair: tuple[str, str]) -> dict[str, Any]:

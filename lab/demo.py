@@ -1,4 +1,4 @@
-"""The demo: two regions, one of them killed under a client that never stops asking, the other taking over."""
+"""The demo: a client sends requests without a pause, the lab kills the primary region, and the secondary takes over."""
 
 from __future__ import annotations
 
@@ -22,23 +22,27 @@ from lab.world import Lab
 
 NOT_PROVEN = (
     "The regions are two clusters on one machine: real control planes, pods and Velero, but one kernel, one disk and one clock.",
-    "AWS is moto: S3, Route 53, KMS and IAM answer. IAM and bucket policies count as the lab reads them; roles, key policies "
-    "and TLS are not there.",
-    "The health check is made by the lab's name server, as Route 53 describes it, not by Route 53.",
-    "No volume is restored: the lab has no storage that takes snapshots, and a database comes from its archive.",
-    "All disks are the machine's own; a region dies with its processes, and its disk stays.",
+    "AWS is moto: it answers for S3, Route 53, KMS and IAM. The lab enforces IAM and bucket policies by its own reading of them; "
+    "it has no roles, key policies or TLS.",
+    "The lab's name server makes the health checks, as Route 53 describes them; Route 53 does not.",
+    "No volume is restored: the lab has no storage that takes snapshots, and a database is restored from its archive.",
+    "All disks are the machine's own; when a region dies, its processes end and its disk stays.",
 )
 ARCHIVE_IS_OLD = "select now() - last_archived_time > 0.9 * current_setting('archive_timeout')::interval from pg_stat_archiver"
-"""The worst moment for a region to die, if rows reach the other by its archive: what is measured is not luck."""
+"""Whether the primary is about to archive its next WAL segment.
+
+With archive replication, this is the worst moment for the region to die: the most rows exist in no other region. The demo
+waits for this moment, so that the RPO that it measures does not depend on luck.
+"""
 
 SHOWN_BEFORE = timedelta(seconds=15)
-"""Of the time before the region's death, what the report draws."""
+"""How much of the time before the region's death the report draws."""
 
-STANDINS = "The Pulumi providers marked as stand-ins speak to the same APIs as the real ones, and are not the real ones."
+STANDINS = "The Pulumi providers marked as stand-ins call the same APIs as the real ones, but they are not the real ones."
 
 
 def run(lab: Lab) -> int:
-    """From nothing to the report, and down again; the exit code."""
+    """Start a new lab, fail over, write the report and stop the lab. Returns the exit code."""
     lab.set_up()
     try:
         if lab.cloud.running:
@@ -55,7 +59,7 @@ def run(lab: Lab) -> int:
 
 
 def fail(lab: Lab, *, cache: bool = True) -> Report:
-    """Kill the primary under a client, fail over with the README's commands, and report what everybody saw."""
+    """Kill the primary while a client calls it, fail over with the README's commands, and report what client and lab saw."""
     log = lab.paths.logs / "client.jsonl"
     if lab.both_serve:
         users.see_both_serve(lab)
@@ -66,12 +70,12 @@ def fail(lab: Lab, *, cache: bool = True) -> Report:
         if lab.plan:
             _bring_a_row(lab, lab.plan)
             if lab.plan.replication == "archive":
-                with step("the primary is about to archive its next segment: as much as ever is in no other region"):
+                with step("the primary is about to archive its next segment: the most rows are in no other region"):
                     until("the archive to be old", lambda: lab.query(ARCHIVE_IS_OLD, "primary") == "t", timeout=240)
         until("the client to be served by the primary", lambda: _served(read_log(log), "primary", at_least=15), timeout=120)
         before = lab.pulumi.resources("secondary")
         record = Record()
-        say("\nRegion A dies: its cluster, its network, its part of AWS.")
+        say("\nThe primary region dies: its cluster, its network, its part of AWS.")
         killed = record.happened("region primary killed")
         lab.kill("primary")
         wan.reset_wan_packets()
@@ -83,7 +87,7 @@ def fail(lab: Lab, *, cache: bool = True) -> Report:
                 "the client to be served by the secondary", lambda: _served(read_log(log), "secondary"), timeout=60 + 3 * lab.ttl
             )
             served = next(sample for sample in read_log(log) if sample.region == "secondary")
-            # Long enough to see it flap, if it does.
+            # 25 answers in a row take long enough to notice a service that flaps.
             until("service to last", lambda: _served(read_log(log), "secondary", at_least=25), timeout=60)
             if lab.plan:
                 until("writing to last", lambda: _served(read_writes(writes_log(log)), "secondary", at_least=25), timeout=60)
@@ -102,12 +106,12 @@ def fail(lab: Lab, *, cache: bool = True) -> Report:
 
 
 def _bring_a_row(lab: Lab, plan: databases.Plan) -> None:
-    """Until a row that the client wrote is in reach of the other region: in its standby, or in the archive alone."""
+    """Wait until the other region has a row that the client wrote: in its standby or, if the tier has none, in its archive."""
     if plan.preset.standby:
-        with step("a row that the client wrote has come to the standby"):
-            until("a row to come to the standby", lambda: lab.query("select count(*) from ledger") not in ("", "0"), timeout=240)
+        with step("a row that the client wrote has reached the standby"):
+            until("a row to reach the standby", lambda: lab.query("select count(*) from ledger") not in ("", "0"), timeout=240)
         return
-    with step("a row that the client wrote has come into the secondary's bucket, and no database runs there"):
+    with step("a row that the client wrote has reached the secondary's bucket, and no database runs there"):
         segment = lab.query("select pg_walfile_name(pg_current_wal_lsn())", "primary")
         archived = f"select last_archived_wal collate \"C\" >= '{segment}' from pg_stat_archiver"  # noqa: S608 - PostgreSQL's own name
         until("its segment to be archived", lambda: lab.query(archived, "primary") == "t", timeout=240)
@@ -115,7 +119,7 @@ def _bring_a_row(lab: Lab, plan: databases.Plan) -> None:
 
 
 def _served(samples: Sequence[Sample], region: str, *, at_least: int = 1) -> bool:
-    """The last `at_least` requests were answered by `region`."""
+    """Whether `region` answered the last `at_least` requests."""
     last = samples[-at_least:]
     return len(last) == at_least and all(sample.ok and sample.region == region for sample in last)
 
@@ -165,10 +169,10 @@ def _report(
 
 
 def _with_ledger(lab: Lab, plan: databases.Plan, report: Report, log: Path, killed: datetime, relayed: Sequence[Write]) -> Report:
-    """The report with what became of the rows that the client was promised, and the proof that they were counted."""
+    """Add to the report what became of the acknowledged rows, and the proof that the counting notices a wrong row."""
     writes, reads = read_writes(writes_log(log)), read_log(reads_log(log))
     targets = lab.pulumi.outputs("secondary")["targets"]
-    with step("every acknowledged row looked for, and the counting put to the test"):
+    with step("every acknowledged row looked up, and the counting itself tested"):
         counted = ledger.count(writes, reads, ledger.read_rows(lab.query), killed, relayed=relayed)
         proof = ledger.prove_counting(lab.query, writes, reads, killed, relayed=relayed)
     since = killed - SHOWN_BEFORE

@@ -1,7 +1,7 @@
 """The Pulumi engine of the lab: which of its parts are real, which are stand-ins, and the environment that the CLI runs in.
 
-Real parts come first. A stand-in takes the place of a part that is not installed, so that the lab runs on machines that
-cannot get it; the program cannot tell, and the report names what ran.
+The lab prefers real parts. A stand-in replaces a part that is not installed, so that the lab also runs on machines that cannot
+install it. The Pulumi program sees no difference; the report names the parts that ran.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ from pulumi.runtime.proto import language_pb2_grpc, provider_pb2_grpc
 from lab.paths import CHECKOUT
 
 MODE_VARIABLE = "LAB_ENGINE"
-"""Environment variable: `real` or `standin` forces all parts that have a stand-in; unset, each is real where it is installed."""
+"""Environment variable. `real` or `standin` forces that kind for every part that has a stand-in. If it is not set, each
+installed part is real."""
 
 LANGUAGE_HOST = "pulumi-language-python"
 PROVIDERS = {"kubernetes": "pulumi_kubernetes", "aws": "pulumi_aws"}
-"""Provider by provider, the SDK that says which version is wanted."""
+"""For each provider, the Python SDK whose version says which provider version the lab needs."""
 
 _MODULES = {
     LANGUAGE_HOST: "lab.standins.language_host",
@@ -40,12 +41,12 @@ _MODULES = {
     "aws": "lab.standins.aws_provider",
 }
 _MARK = "# a stand-in, see lab/standins/README.md"
-_PATIENCE = 10.0
-"""Seconds for a plugin to say which version it is."""
+_ANSWER_TIMEOUT = 10.0
+"""Seconds that a plugin may take to tell its version."""
 
 
 class EngineError(Exception):
-    """A part of the engine that is asked for is not there; the message names it and what to do."""
+    """A requested part of the engine is missing; the message names the part and says what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,7 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """What `pulumi` will run with. Each part is `real VERSION` or `stand-in`; `pulumi` is the CLI to call."""
+    """The parts that a Pulumi command runs with. Each is `real VERSION` or `stand-in`; `pulumi` is the CLI to call."""
 
     pulumi: Path
     cli: str
@@ -66,11 +67,11 @@ class Engine:
     kubernetes: str
     aws: str
     home: Path | None
-    """PULUMI_HOME of its own; None where every part is real and the user's own home has them."""
+    """The lab's own PULUMI_HOME. None if every part is real: then the user's own home has them."""
 
     def describe(self) -> dict[str, str]:
-        """For `lab status` and the report."""
-        return {part: getattr(self, part) for part in ("cli", "language_host", "kubernetes", "aws")}
+        """The kind of each part, for `lab status` and the report."""
+        return {"cli": self.cli, "language_host": self.language_host, "kubernetes": self.kubernetes, "aws": self.aws}
 
     def environment(
         self,
@@ -80,9 +81,11 @@ class Engine:
         provider_log: Path | None = None,
         base: Mapping[str, str] | None = None,
     ) -> dict[str, str]:
-        """The whole environment of a `pulumi` command: `base` (the process's own) without what would lead it elsewhere.
+        """The whole environment of a `pulumi` command.
 
-        `backend` is a URL (`file:///…`). `provider_log` gets one JSON line for each call that a stand-in answers.
+        It is `base` (default: this process's environment) without the variables that point to another backend, AWS account or
+        cluster. `backend` is a URL (`file:///…`). A stand-in writes one JSON line for each call that it answers to
+        `provider_log`.
         """
         outside = os.environ if base is None else base
         kept = {key: value for key, value in outside.items() if not key.startswith(("PULUMI_", "AWS_")) and key != "KUBECONFIG"}
@@ -99,7 +102,7 @@ class Engine:
         if self.home is not None:
             answer |= {
                 "PULUMI_HOME": str(self.home),
-                # What was chosen is in that home; a plugin that happens to be on PATH must not come before it.
+                # That home has the chosen plugins. A plugin that happens to be on PATH must not take precedence.
                 "PULUMI_IGNORE_AMBIENT_PLUGINS": "true",
                 "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             }
@@ -109,9 +112,10 @@ class Engine:
 
 
 def prepare(directory: Path, pulumi: Path, *, environ: Mapping[str, str] | None = None) -> Engine:
-    """Choose the parts and lay them out below `directory`, which is this function's own; not while a `pulumi` runs from there.
+    """Choose the parts, and put them into `directory`. `pulumi` is the CLI to use.
 
-    `pulumi` is the CLI. Raises EngineError if LAB_ENGINE asks for what is not installed, or is neither `real` nor `standin`.
+    This function deletes what `directory` had before, so no `pulumi` may be running from there. Raises EngineError if LAB_ENGINE
+    asks for a part that is not installed, or is neither `real` nor `standin`.
     """
     environ = os.environ if environ is None else environ
     cli, parts = f"real {_cli_version(pulumi)}", choose(pulumi, environ)
@@ -125,12 +129,12 @@ def prepare(directory: Path, pulumi: Path, *, environ: Mapping[str, str] | None 
 
 
 def record(directory: Path) -> Path:
-    """Where `prepare` writes what it chose: beside its directory, for where every part is real there is none."""
+    """The file in which `prepare` records its choice. It is beside `directory`, which does not exist if every part is real."""
     return directory.with_name(f"{directory.name}.json")
 
 
 def prepared(directory: Path) -> Engine | None:
-    """What `prepare` chose last below `directory`, None if that is not there any more. Nothing is touched or asked."""
+    """The last choice of `prepare` for `directory`, as recorded. None if there is no record or its CLI no longer exists."""
     try:
         chosen = json.loads(record(directory).read_text())
     except FileNotFoundError:
@@ -140,7 +144,7 @@ def prepared(directory: Path) -> Engine | None:
 
 
 def would_be(pulumi: Path | None, *, environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What `prepare` would choose, as `Engine.describe` tells it; `pulumi` is None where there is no CLI yet."""
+    """What `prepare` would choose, in the form of `Engine.describe`. `pulumi` is None if no CLI has been built yet."""
     environ = os.environ if environ is None else environ
     if pulumi is None:
         return {"cli": "not built: make tools"}
@@ -152,7 +156,7 @@ def _described(parts: Mapping[str, Part | None]) -> dict[str, str]:
 
 
 def choose(pulumi: Path, environ: Mapping[str, str]) -> dict[str, Part | None]:
-    """The real parts by name (`language_host`, `kubernetes`, `aws`); None where a stand-in takes the place."""
+    """The real parts by name (`language_host`, `kubernetes`, `aws`). The value is None if a stand-in replaces the part."""
     mode = _mode(environ)
     if mode == "standin":
         return dict.fromkeys(("language_host", *PROVIDERS))
@@ -199,7 +203,7 @@ def _cli_version(pulumi: Path) -> str:
 
 
 def find_language_host(pulumi: Path, environ: Mapping[str, str]) -> Part | None:
-    """A language host that is not ours, beside the CLI or on PATH."""
+    """The real language host, if it is beside the CLI or on PATH."""
     for executable in _executables(LANGUAGE_HOST, pulumi, environ):
         if found := version_of(executable, language_pb2_grpc.LanguageRuntimeStub):
             return Part(executable=executable, version=found)
@@ -207,14 +211,17 @@ def find_language_host(pulumi: Path, environ: Mapping[str, str]) -> Part | None:
 
 
 def find_provider(name: str, pulumi: Path, environ: Mapping[str, str]) -> Part | None:
-    """A provider that the SDK can work with (same major version, no older): in the plugin cache, beside the CLI, on PATH."""
+    """A real provider that works with the SDK: same major version, and not older.
+
+    It may be in the plugin cache, beside the CLI or on PATH.
+    """
     wanted = Version(_wanted(name))
     program = f"pulumi-resource-{name}"
     home = Path(environ.get("PULUMI_HOME") or Path(environ.get("HOME", "~")).expanduser() / ".pulumi")
     cached = [
         Part(executable=plugin / program, version=plugin.name.rpartition("-v")[2])
         for plugin in home.glob(f"plugins/resource-{name}-v*")
-        if os.access(plugin / program, os.X_OK) and not _is_ours(plugin / program)
+        if os.access(plugin / program, os.X_OK) and not _is_stand_in(plugin / program)
     ]
     fitting = [part for part in cached if compatible(part.version, wanted)]
     if fitting:
@@ -235,32 +242,32 @@ def compatible(found: str, wanted: Version) -> bool:
 
 
 def _executables(program: str, pulumi: Path, environ: Mapping[str, str]) -> list[Path]:
-    """The programs of that name beside the CLI and on PATH, less the stand-ins."""
+    """The programs of that name beside the CLI and on PATH, without the stand-ins."""
     path = os.pathsep.join([str(pulumi.resolve().parent), environ.get("PATH", "")])
     places = [Path(place) / program for place in dict.fromkeys(path.split(os.pathsep)) if place]
-    return [file for file in places if file.is_file() and os.access(file, os.X_OK) and not _is_ours(file)]
+    return [file for file in places if file.is_file() and os.access(file, os.X_OK) and not _is_stand_in(file)]
 
 
-def _is_ours(file: Path) -> bool:
+def _is_stand_in(file: Path) -> bool:
     with file.open("rb") as content:
         return _MARK.encode() in content.read(200)
 
 
 def version_of(executable: Path, stub: Callable[[Any], Any]) -> str | None:
-    """The version that a plugin says it is, asked as the engine would ask it; None if it does not answer."""
+    """Start a plugin as the engine would, and ask for its version. None if it does not answer."""
     try:
         child = subprocess.Popen([executable, "127.0.0.1:1"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     except OSError:
         return None
     try:
         assert child.stdout is not None
-        if not select.select([child.stdout], [], [], _PATIENCE)[0]:
+        if not select.select([child.stdout], [], [], _ANSWER_TIMEOUT)[0]:
             return None
         line = child.stdout.readline()
         if version := re.fullmatch(r"v?(\d+\.\d+\.\d+\S*)", line.strip()):
             return version[1]
         with grpc.insecure_channel(f"127.0.0.1:{int(line)}") as channel:
-            return str(stub(channel).GetPluginInfo(empty_pb2.Empty(), timeout=_PATIENCE).version).removeprefix("v") or None
+            return str(stub(channel).GetPluginInfo(empty_pb2.Empty(), timeout=_ANSWER_TIMEOUT).version).removeprefix("v") or None
     except (ValueError, grpc.RpcError):
         return None
     finally:
@@ -268,7 +275,8 @@ def version_of(executable: Path, stub: Callable[[Any], Any]) -> str | None:
         child.wait()
 
 
-# The layout: `bin` holds the CLI with the language host beside it, where it looks first; `home` the providers, as if installed.
+# The layout: `bin` holds the CLI and beside it, where the CLI looks first, the language host. `home` holds the providers as if
+# Pulumi had installed them.
 
 
 def _lay_out(directory: Path, pulumi: Path, parts: Mapping[str, Part | None]) -> None:
@@ -298,7 +306,10 @@ def _lay_out(directory: Path, pulumi: Path, parts: Mapping[str, Part | None]) ->
 
 
 def _write_stand_in(file: Path, module: str) -> None:
-    """A program that runs one of the lab's modules with this interpreter, and puts nothing into its children's environment."""
+    """Write a program that runs one of the lab's modules with this Python interpreter.
+
+    It sets no environment variable, because the Pulumi program would inherit it.
+    """
     code = (
         f"import runpy, sys; sys.path.insert(0, {str(CHECKOUT)!r}); "
         f"runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"

@@ -1,4 +1,4 @@
-"""etcd of one region: lost, and restored by its script; and the objects that its backup consists of, without the program."""
+"""The etcd of one region, for tests: how it is lost, how the script restores it, and the objects of its backup."""
 
 from __future__ import annotations
 
@@ -36,16 +36,18 @@ _ALLOW = (
     "import boto3, sys; "
     "boto3.client('iam').put_user_policy(UserName=sys.argv[1], PolicyName=sys.argv[1], PolicyDocument=sys.argv[2])"
 )
-"""The image's AWS CLI has the commands that a backup and a restore need, and none of IAM's."""
+"""boto3 makes this call, because the AWS CLI of the image has only the commands of backup and restore, and no IAM."""
 
 
 class EtcdError(Exception):
-    """A command ended with an error, which is the message."""
+    """A command failed; the message has the command and its error."""
 
 
 def arguments(names: Names, images: Mapping[str, str], endpoint: str, key: AccessKey) -> EtcdBackupArgs:
-    """The backup of one region as its stack would make it. `images` maps `etcd` and `aws-cli` to references; `key` is of the
-    user that the job is to AWS."""
+    """The arguments of one region's backup, as its stack would set them.
+
+    `images` maps `etcd` and `aws-cli` to image references. `key` belongs to the IAM user that the backup job uses.
+    """
     return EtcdBackupArgs(
         names=names,
         settings=SETTINGS,
@@ -58,7 +60,7 @@ def arguments(names: Names, images: Mapping[str, str], endpoint: str, key: Acces
 
 
 def manifests(args: EtcdBackupArgs) -> list[dict[str, Any]]:
-    """Everything of the component, as kubectl takes it."""
+    """All objects of the backup component, for kubectl."""
     rbac = "rbac.authorization.k8s.io/v1"
     return [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": etcd.account(args.access.role_arn)},
@@ -71,15 +73,15 @@ def manifests(args: EtcdBackupArgs) -> list[dict[str, Any]]:
 
 
 def lose(region: Region) -> None:
-    """The control plane's disk is lost: the region dies, and its etcd's data with it."""
+    """Lose the disk of the control plane: kill the region, and delete its etcd's data."""
     region.kill()
     shutil.rmtree(layout.on_disk(region.disk, layout.ETCD))
 
 
 class Restorer:
-    """The machine of whoever restores: `etcdutl`, the AWS CLI, and the lab's AWS, in the lab's WAN.
+    """The machine of the operator who restores etcd. It has `etcdutl` and the AWS CLI, and reaches the lab's AWS from the WAN.
 
-    `directory` is for its tools; `etcdutl` a program of the lab; `endpoint` the URL of the lab's AWS.
+    `directory` is where its tools go. `etcdutl` is the path of that program. `endpoint` is the URL of the lab's AWS.
     """
 
     def __init__(self, directory: Path, etcdutl: Path, endpoint: str) -> None:
@@ -95,7 +97,7 @@ class Restorer:
         self._install_aws_cli(directory)
 
     def _install_aws_cli(self, directory: Path) -> None:
-        """The very one that the image has."""
+        """Install the same AWS CLI that the backup's image has."""
         layer = roots.ensure([roots.CLOUD_TOOLS])[roots.CLOUD_TOOLS.name].tar
         subprocess.run(["tar", "--extract", f"--file={layer}", f"--directory={directory}", "./usr/local/lib"], check=True)
         (packages,) = (directory / "usr/local/lib").glob("python3*/dist-packages")
@@ -105,7 +107,7 @@ class Restorer:
         wrapper.chmod(0o755)
 
     def run(self, *command: str) -> str:
-        """What the command says, run as the administrator of the lab's AWS; EtcdError if it fails."""
+        """Run a command as the administrator of the lab's AWS, and return its output. Raises EtcdError if it fails."""
         inside = [*namespaces.inside(namespaces.WAN), *command]
         ran = subprocess.run(inside, env=self._environment, capture_output=True, text=True, check=False)
         if ran.returncode:
@@ -113,7 +115,7 @@ class Restorer:
         return ran.stdout
 
     def make_bucket(self, names: Names) -> None:
-        """The bucket and its key, and what the user of the backup may do: as the program's stack would have made them."""
+        """Create the bucket, its KMS key and the backup user's policy, as the program's stack would."""
         bucket, user = names.bucket("etcd"), names.principal("etcd")
         key = json.loads(self.run("aws", "kms", "create-key", "--output", "json"))["KeyMetadata"]["KeyId"]
         self.run("aws", "kms", "create-alias", "--alias-name", names.key_alias, "--target-key-id", key)
@@ -125,7 +127,7 @@ class Restorer:
         self.run(sys.executable, "-c", _ALLOW, user, json.dumps(etcd_policy(names)))
 
     def restore(self, region: Region, *source: str) -> str:
-        """Run the script for a region that is down; `source` are its options that say from what."""
+        """Run the restore script for a region that is down. `source` are the script's options that name the snapshot."""
         data = layout.on_disk(region.disk, layout.ETCD)
         member = (f"--name={region.spec.name}", f"--peer-url={daemons.ETCD_PEERS}", f"--data-dir={data}")
         return self.run(str(SCRIPT), *source, *(part for option in member for part in option.split("=", 1)))

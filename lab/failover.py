@@ -1,4 +1,4 @@
-"""One failover as an observer records it, in lab and rehearsal alike: what was typed, what happened when, who was asked."""
+"""What an observer records of one failover, in the lab and in the rehearsal: commands, events, and requests to AWS."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from lab.report import page, terminal
 from lab.report.model import Command, Event, Report, Step, verdict, write
 
 DEAD, ALIVE = "us-east-1", "us-west-2"
+"""The AWS regions of the primary, which the lab kills, and of the secondary, which takes over."""
 
 
 @dataclass(kw_only=True)
@@ -39,7 +40,7 @@ class Record:
 
 
 def fail_over(pulumi: Pulumi, record: Record) -> None:
-    """The two commands of the README, as they stand there."""
+    """Run the README's two failover commands, exactly as written there."""
     for command in (
         ("config", "set", "active", "secondary", "-s", "secondary"),
         ("up", "-s", "secondary", "--yes"),
@@ -62,7 +63,10 @@ def steps_of(outputs: Mapping[str, Any]) -> tuple[Step, ...]:
 
 
 def note_dns_changes(record: Record, changes: Iterable[Mapping[str, Any]], since: datetime) -> None:
-    """What Route 53's health checks and the name did after `since`. Of checks that combine others, the name tells enough."""
+    """Record when Route 53's health checks and the DNS name changed after `since`.
+
+    Checks that combine others (CALCULATED) are left out: the DNS name changes together with them.
+    """
     for change in changes:
         time = datetime.fromisoformat(change["time"])
         if time >= since and change.get("type") != "CALCULATED":
@@ -71,14 +75,17 @@ def note_dns_changes(record: Record, changes: Iterable[Mapping[str, Any]], since
 
 
 def _checked(change: Mapping[str, Any]) -> str:
-    """What a health check asks, as a person calls it."""
+    """The target of a health check, in words for the report."""
     if not str(change["target"]).endswith(".amazonaws.com"):
         return str(change["target"])
     return "the traffic flag, inverted" if change["inverted"] else "the traffic flag"
 
 
 def requests_by_region(log: Iterable[Request], since: datetime) -> dict[str, int]:
-    """How many requests each AWS region got after `since`. Route 53 and IAM count where their control planes are."""
+    """How many requests each AWS region got after `since`.
+
+    Route 53 and IAM are global services, but their control planes run in us-east-1: their requests count there.
+    """
     counts: dict[str, int] = {}
     for request in log:
         region = DEAD if request.service in ("iam", "route53") else request.region
@@ -88,7 +95,7 @@ def requests_by_region(log: Iterable[Request], since: datetime) -> dict[str, int
 
 
 def publish(paths: LabPaths, report: Report) -> int:
-    """Write the report in its three forms, and judge it: the exit code."""
+    """Write the report as JSON, HTML and text. Returns exit code 1 if the report shows a failed failover, else 0."""
     write(report, paths.report_json)
     page.write(report, paths.report_html)
     say("\n" + terminal.render(report))

@@ -1,6 +1,7 @@
-"""How much was lost: the rows that the application acknowledged, held against the rows that the survivor's database has.
+"""How much data a failover lost: compares the rows that the application acknowledged with those in the survivor's database.
 
-Counting is pure. What reads and changes the table takes a `query`: SQL in, psql's unaligned output (`psql -At`) out.
+The survivor is the region that takes over. Counting is a pure function. Functions that read or change the table take a `query`,
+which takes SQL and returns psql's unaligned output (`psql -At`).
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ ROWS = "select row_to_json(ledger) from ledger order by sequence"
 
 
 class LedgerError(Exception):
-    """The table could not be read; the message has what was read in its place."""
+    """The table could not be read; the message shows what the database answered instead."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One row that is in the database."""
+    """One row in the database."""
 
     sequence: int
     client_time: datetime
@@ -33,7 +34,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One row with its age when the region died. `time`: when it was acknowledged; for a row that never was, when it was sent."""
+    """One row with its age when the region died. `time` is when the application acknowledged it, or else when it was sent."""
 
     sequence: int
     time: datetime
@@ -42,44 +43,49 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Ledger:
-    """What became of the rows of one client in one failover; `count` makes it. Ages and durations are seconds."""
+    """What became of the client's rows in one failover. `count` computes it. Ages and durations are in seconds."""
 
     rows_acknowledged: int
-    """All of the log, by either region."""
+    """All rows that either region acknowledged."""
 
     rows_acknowledged_before_death: int
     rows_lost: int
-    """Acknowledged, and not in the survivor's database."""
+    """Acknowledged rows that are not in the survivor's database."""
 
     rows_lost_by_survivor: int
-    """Those of them that the survivor itself acknowledged: no failover excuses one."""
+    """Lost rows that the survivor itself acknowledged. A failover must never lose one of these."""
 
     rows_unacknowledged_present: int
-    """In the database, though the client never heard so: the answer was lost on its way, or came too late. No error."""
+    """Rows in the database whose acknowledgement never reached the client, or came too late. This is not an error."""
 
     newest_lost: Entry | None
-    """Like the next one, of the rows from before the death."""
+    """The newest lost row from before the region died."""
 
     newest_surviving: Entry | None
+    """The newest row from before the region died that is in the survivor's database."""
+
     rpo_seconds: float
-    """Age of the oldest lost row when the region died: how far back the loss reaches. 0 if none was lost."""
+    """The measured RPO: the age of the oldest lost row when the region died. 0 if no row was lost."""
 
     rto_seconds: float | None
-    """From the death until the survivor served this client's reads and writes, both, and went on to do so. None: it never did."""
+    """The measured RTO: from the region's death until the survivor served this client's reads and writes without a further
+    failure. None if it never did."""
 
     seconds_without_writes: float | None
-    """By the definition of `lab.samples.outage`, as for the service itself."""
+    """Measured as `lab.samples.outage` defines it, like the outage of the service itself."""
 
     seconds_without_reads: float | None
 
 
 def read_rows(query: Query) -> list[Row]:
-    """All rows of the database that `query` asks. Raises LedgerError if the answer is something else."""
+    """All rows of the table. Raises LedgerError if the database answers with anything else."""
     lines = query(ROWS).splitlines()
     try:
         return [_row(json.loads(line)) for line in lines if line]
     except (ValueError, KeyError, TypeError) as error:
-        raise LedgerError(f"the ledger's rows were expected as JSON, one a line, not {lines[0]!r}: {error!r}") from error
+        raise LedgerError(
+            f"the ledger's rows must come as JSON, one row a line, but the answer was {lines[0]!r}: {error!r}"
+        ) from error
 
 
 def _row(fields: dict[str, str]) -> Row:
@@ -99,22 +105,23 @@ def count(
     survivor: str = "secondary",
     relayed: Sequence[Write] = (),
 ) -> Ledger:
-    """Hold what clients were promised against what is there.
+    """Compare the rows that the application acknowledged with the rows that the survivor's database has.
 
-    `writes` and `reads` are the client's logs up to its end, `rows` all that the survivor's database had after that, `died` the
-    moment at which the other region began to die. That region may have acknowledged rows for a moment longer: ages are counted
-    from its last acknowledgement if that is later, so that the loss never looks smaller than it is.
+    `writes` and `reads` are the client's complete logs. `rows` are the rows of the survivor's database after the client ended.
+    `died` is when the other region began to die. That region may acknowledge rows a moment longer. Ages then count from its last
+    acknowledgement, so that the loss never looks smaller than it is.
 
-    `relayed` is the log of a second client, whom the survivor served all along: its rows are counted too, and durations are
-    the first client's. Until the first failure after `died` they went to the dead region's database, whoever acknowledged them.
+    `relayed` is the log of a second client, which the survivor's application served from the start. That application relayed the
+    client's writes to the dead region's database until the first write failed after `died`: rows up to then count as
+    acknowledged by the dead region. Durations are those of the first client only.
     """
-    promised = {write.sequence: write for write in (*writes, *relayed) if write.ok}
+    acknowledged = {write.sequence: write for write in (*writes, *relayed) if write.ok}
     present = {row.sequence: row for row in rows}
-    silent = min((write.time for write in relayed if not write.ok and write.time >= died), default=died)
+    relay_ended = min((write.time for write in relayed if not write.ok and write.time >= died), default=died)
     by_dead = {write.sequence for write in writes if write.region != survivor} | {
-        write.sequence for write in relayed if write.time <= silent
+        write.sequence for write in relayed if write.time <= relay_ended
     }
-    death = max([died, *(write.time for write in promised.values() if write.sequence in by_dead)])
+    death = max([died, *(write.time for write in acknowledged.values() if write.sequence in by_dead)])
 
     def entry(sequence: int, time: datetime) -> Entry:
         return Entry(sequence=sequence, time=time, age_seconds=round((death - time).total_seconds(), 3))
@@ -123,16 +130,17 @@ def count(
         before = [entry(sequence, time) for sequence, time in times.items() if time <= death]
         return max(before, key=lambda found: (found.time, found.sequence), default=None)
 
-    lost = {sequence: write.time for sequence, write in promised.items() if sequence not in present}
+    lost = {sequence: write.time for sequence, write in acknowledged.items() if sequence not in present}
     surviving = {
-        sequence: promised[sequence].time if sequence in promised else row.client_time for sequence, row in present.items()
+        sequence: acknowledged[sequence].time if sequence in acknowledged else row.client_time
+        for sequence, row in present.items()
     }
     return Ledger(
-        rows_acknowledged=len(promised),
-        rows_acknowledged_before_death=sum(write.time <= death for write in promised.values()),
+        rows_acknowledged=len(acknowledged),
+        rows_acknowledged_before_death=sum(write.time <= death for write in acknowledged.values()),
         rows_lost=len(lost),
         rows_lost_by_survivor=len(lost.keys() - by_dead),
-        rows_unacknowledged_present=len(present.keys() - promised.keys()),
+        rows_unacknowledged_present=len(present.keys() - acknowledged.keys()),
         newest_lost=newest(lost),
         newest_surviving=newest(surviving),
         rpo_seconds=max([0.0, *(entry(sequence, time).age_seconds for sequence, time in lost.items())]),
@@ -150,13 +158,13 @@ def _rto(writes: Sequence[Write], reads: Sequence[Sample], died: datetime, survi
 
 @dataclass(frozen=True, kw_only=True)
 class CountingProof:
-    """What the counter saw of one row that was slipped in and one that was taken out."""
+    """Whether the counting notices one row that was added to the table, and one that was removed from it."""
 
     phantom_rows_seen: int
-    """By how much `rows_unacknowledged_present` grew when a row was added that nobody had acknowledged."""
+    """By how much `rows_unacknowledged_present` grew after the lab added a row that nobody had acknowledged."""
 
     removed_rows_seen: int
-    """By how much `rows_lost` grew when an acknowledged row was removed."""
+    """By how much `rows_lost` grew after the lab removed an acknowledged row."""
 
     @property
     def holds(self) -> bool:
@@ -172,9 +180,9 @@ def prove_counting(
     survivor: str = "secondary",
     relayed: Sequence[Write] = (),
 ) -> CountingProof:
-    """Falsify the survivor's real table, count again as before, and put the table back as it was.
+    """Falsify the survivor's real table, count again, and restore the table.
 
-    `query` must reach a database that takes writes, and the client must have ended. Where no acknowledged row survived there is
+    `query` must reach a database that accepts writes, and the client must have ended. If no acknowledged row survived, there is
     none to remove, and the proof does not hold.
     """
 
@@ -195,7 +203,7 @@ def prove_counting(
 
 @contextmanager
 def _falsified(query: Query, phantom: int, removable: int | None) -> Iterator[None]:
-    """The table with one row more and, unless there is none to spare, another one less."""
+    """Add row `phantom` to the table and remove row `removable`, if there is one. Both changes are undone at the end."""
     saved = query(f"select row_to_json(ledger) from ledger where sequence = {removable}").strip() if removable else ""  # noqa: S608
     try:
         query(f"insert into ledger (sequence, client_time, region, pod) values ({phantom}, now(), 'nowhere', 'nobody')")  # noqa: S608

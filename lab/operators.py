@@ -1,6 +1,7 @@
-"""The database operators in a region of the lab: CloudNativePG and its Barman Cloud plugin, from the projects' own manifests.
+"""Installs the database operators in a region of the lab: CloudNativePG and its Barman Cloud plugin.
 
-What is changed of these is what a region without registry and certificate manager asks for; `components/` knows nothing of it.
+Their official manifests are changed only where a region without an image registry and without cert-manager requires it. The
+program in `components/` knows nothing of these changes.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from lab.tools.images import Image
 from lab.waiting import until
 
-NAMESPACE = "cnpg-system"
+CNPG_NAMESPACE = "cnpg-system"
 DEPLOYMENTS = ("cnpg-controller-manager", "barman-cloud")
 MANIFESTS = ("cloudnative-pg.yaml", "plugin-barman-cloud.yaml")
 _PLUGIN_SERVICE = "barman-cloud"
@@ -36,36 +37,36 @@ _TRIAL = {
 _PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 
 Document = dict[str, Any]
-Kubectl = Callable[..., str]  # as Lab.kubectl: the region, arguments, and `stdin`
+Kubectl = Callable[..., str]  # like Lab.kubectl: takes the region, arguments, and `stdin`
 
 
 def install(kubectl: Kubectl, region: str, images: Mapping[str, Image], files: Mapping[str, Path]) -> None:
-    """Apply both operators to a region that has their images. Safe to repeat; it does not wait.
+    """Apply both operators' manifests to a region that has their images. Safe to repeat. Does not wait until they run.
 
-    `files`: where each of MANIFESTS is, as `Toolbox.files` has them.
+    `files` has the path of each of MANIFESTS, as `Toolbox.files` does.
     """
     operator, plugin = (_read(files[name]) for name in MANIFESTS)
     documents = [
         *cloudnative_pg(operator, images["cloudnative-pg"].reference),
         *plugin_barman_cloud(plugin, images["plugin-barman-cloud"].reference),
     ]
-    there = kubectl(region, "get", "secrets", "-n", NAMESPACE, "-o", "name").split()
-    # Once made, they stay: the plugin reads them when it starts, and would go on with the old ones.
-    documents += [secret(name, host) for name, host in _CERTIFICATES.items() if f"secret/{name}" not in there]
+    existing = kubectl(region, "get", "secrets", "-n", CNPG_NAMESPACE, "-o", "name").split()
+    # Existing certificates stay: a running plugin read them at its start and would not notice new ones.
+    documents += [secret(name, host) for name, host in _CERTIFICATES.items() if f"secret/{name}" not in existing]
     apply = ("apply", "--server-side", "--force-conflicts", "--field-manager=k8s-dr-lab", "-f", "-")
     kubectl(region, *apply, stdin=yaml.safe_dump_all(documents))
 
 
 def wait_ready(kubectl: Kubectl, region: str, timeout: float = 120) -> None:
-    """Wait until both operators run and a Cluster passes through the webhooks, which answer a moment later than that."""
+    """Wait until both operators run, and until their webhooks, which start a moment later, admit a Cluster."""
     for name in DEPLOYMENTS:
-        kubectl(region, "rollout", "status", "-n", NAMESPACE, f"deployment/{name}", f"--timeout={timeout:g}s")
-    apply = ("apply", "--dry-run=server", "-n", NAMESPACE, "-f", "-")
+        kubectl(region, "rollout", "status", "-n", CNPG_NAMESPACE, f"deployment/{name}", f"--timeout={timeout:g}s")
+    apply = ("apply", "--dry-run=server", "-n", CNPG_NAMESPACE, "-f", "-")
     until(f"{region} to admit a Cluster", lambda: kubectl(region, *apply, stdin=yaml.safe_dump(_TRIAL)), timeout=timeout)
 
 
 def cloudnative_pg(documents: Iterable[Document], image: str) -> list[Document]:
-    """The operator's manifest with the lab's image, which the operator also puts into each PostgreSQL pod."""
+    """The operator's manifest with the lab's image. The operator also uses that image in each PostgreSQL pod."""
     changed = deepcopy(list(documents))
     for container in _containers(changed):
         container.update(image=image, imagePullPolicy="IfNotPresent", resources={"requests": {"cpu": "10m", "memory": "64Mi"}})
@@ -77,7 +78,7 @@ def cloudnative_pg(documents: Iterable[Document], image: str) -> list[Document]:
 
 
 def plugin_barman_cloud(documents: Iterable[Document], image: str) -> list[Document]:
-    """The plugin's manifest with the lab's image for it and its sidecars, without what asks cert-manager for certificates."""
+    """The plugin's manifest with the lab's image for the plugin and its sidecars, and without the cert-manager objects."""
     changed = [deepcopy(document) for document in documents if not document["apiVersion"].startswith("cert-manager.io/")]
     for container in _containers(changed):
         container.update(image=image, imagePullPolicy="IfNotPresent")
@@ -89,7 +90,7 @@ def plugin_barman_cloud(documents: Iterable[Document], image: str) -> list[Docum
 
 
 def secret(name: str, host: str) -> Document:
-    """A TLS secret with a new certificate for `host` that signs itself: each side of the plugin trusts the other's by itself."""
+    """A TLS secret with a new self-signed certificate for `host`. The operator and the plugin trust each other's directly."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
     now = datetime.now(UTC)
@@ -113,13 +114,13 @@ def secret(name: str, host: str) -> Document:
         "apiVersion": "v1",
         "kind": "Secret",
         "type": "kubernetes.io/tls",
-        "metadata": {"name": name, "namespace": NAMESPACE},
+        "metadata": {"name": name, "namespace": CNPG_NAMESPACE},
         "data": {entry: base64.b64encode(content).decode() for entry, content in data.items()},
     }
 
 
 def _read(path: Path) -> list[Document]:
-    # The C loader reads the megabyte of CloudNativePG's definitions ten times as fast.
+    # The C loader reads CloudNativePG's CRDs, a megabyte of YAML, ten times as fast.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     return [document for document in yaml.load_all(path.read_text(), Loader=loader) if document]
 
@@ -130,7 +131,7 @@ def _containers(documents: Iterable[Document]) -> list[Document]:
 
 
 def _probe_often(container: Document) -> None:
-    """Ask each second from the start, but as patiently as before: a lab that waits ten seconds for nothing is a slow lab."""
+    """Probe every second, so that the lab notices a ready pod at once. A pod may still take as long to start as before."""
     for probe in (container[name] for name in _PROBES if name in container):
         patience = probe.get("periodSeconds", 10) * probe.get("failureThreshold", 3) + probe.get("initialDelaySeconds", 0)
         probe.update(periodSeconds=1, initialDelaySeconds=0, failureThreshold=patience)

@@ -1,4 +1,4 @@
-"""System packages of the lab: what the machine must bring along because it is part of its operating system."""
+"""System packages of the lab: programs that come from the machine's operating system."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _CONTAINERD_SERVICE = "containerd.service"
 
 
 class PackagesError(Exception):
-    """A system package is missing and could not be installed: the message names it and the command."""
+    """A system package is missing and could not be installed; the message names it and the command that installs it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """A Debian package and the files that show that it, or another distribution's own, is there.
+    """A Debian package, and how to see that it, or another distribution's version of it, is installed.
 
-    `programs` must all be on PATH; of `files`, if any are named, one must exist.
+    All `programs` must be on PATH. If there are `files`, at least one of them must exist.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Package:
     files: tuple[Path, ...] = ()
 
     def present(self) -> bool:
-        path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])  # not every shell of a root user has these
+        path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])  # root's PATH does not always have these
         programs = all(shutil.which(program, path=path) for program in self.programs)
         return programs and (not self.files or any(file.exists() for file in self.files))
 
@@ -47,7 +47,7 @@ PACKAGES = (
     Package(name="conntrack", programs=("conntrack",)),  # kube-proxy
     Package(name="iproute2", programs=("ip",)),
     Package(name="util-linux", programs=("unshare", "nsenter")),
-    # Who signs Debian's packages; a relative of Debian does not bring it along.
+    # The keys that sign Debian's packages. Distributions derived from Debian do not install them by default.
     Package(name="debian-archive-keyring", files=(Path("/usr/share/keyrings/debian-archive-keyring.gpg"),)),
     Package(name="mmdebstrap", programs=("mmdebstrap",)),  # images with PostgreSQL, Barman or the AWS CLI
     Package(name="mount", programs=("mount", "umount")),
@@ -55,12 +55,12 @@ PACKAGES = (
 
 
 def missing() -> list[str]:
-    """The names of the Debian packages whose content is not on this machine."""
+    """The names of the Debian packages that are not installed."""
     return [package.name for package in PACKAGES if not package.present()]
 
 
 def ensure() -> None:
-    """Install what is missing, as root on a machine with apt-get; elsewhere raise PackagesError with the command to run."""
+    """Install missing packages if this is root on a machine with apt-get. Otherwise raise PackagesError with the command."""
     if not (names := missing()):
         return
     command = ["apt-get", "install", "--yes", "--no-install-recommends", *names]
@@ -71,7 +71,7 @@ def ensure() -> None:
         for action in (["apt-get", "update"], command):
             _run(action, names)
     if left := missing():
-        raise PackagesError(f"apt-get ended well, but what these bring is not on PATH: {', '.join(left)}")
+        raise PackagesError(f"apt-get succeeded, but the programs or files of these packages are missing: {', '.join(left)}")
 
 
 def _run(command: list[str], names: list[str]) -> None:
@@ -81,17 +81,17 @@ def _run(command: list[str], names: list[str]) -> None:
     if done.returncode != 0:
         why = (done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}").splitlines()[-1]
         raise PackagesError(
-            f"{' '.join(command)} failed: {why}; see to it that apt-get works here, or install another way: {', '.join(names)}"
+            f"{' '.join(command)} failed: {why}; repair apt-get on this machine, or install these another way: {', '.join(names)}"
         )
 
 
 @contextmanager
 def _containerd_not_started(names: list[str]) -> Iterator[None]:
-    """Keep Debian from starting a container runtime of the system's own: the lab runs one in each region and needs no other.
+    """Keep Debian from starting a containerd for the whole system. The lab runs one in each region and needs no other.
 
-    A package's scripts start only units that are enabled, so a mask that lives in /run (a reboot forgets it) while they run is
-    enough, and disabling the unit afterwards keeps it off at the next boot. A containerd that was there before is left alone, and
-    so is a machine without systemd, where nothing would be started.
+    The package's scripts do not start a masked unit. The mask is in /run, so it would not survive a reboot. Disabling the unit
+    afterwards keeps it off at the next boot. This does nothing if containerd was installed before, or on a machine without
+    systemd, where nothing would start it.
     """
     if "containerd" not in names or not SYSTEMD.is_dir():
         yield

@@ -1,4 +1,4 @@
-"""Where the lab keeps things: what one checkout's lab leaves behind, and what every checkout of this user shares."""
+"""The lab's directories: one in each checkout, and a cache that all checkouts of one user share."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 def cache_directory() -> Path:
-    """Built tools and images, keyed by version: shared by every checkout of this user, so a second clone builds nothing."""
+    """Built tools and images, by version. All checkouts of one user share it, so a second clone builds nothing."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "k8s-dr"
 
 
 class ForeignLabError(PermissionError):
-    """The lab's directory is somebody else's; the message names it, its owner, and the command that hands it over."""
+    """The lab's directory belongs to another user; the message names it, its owner, and the commands that solve this."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabPaths:
-    """Everything one lab writes, below one directory that git ignores."""
+    """Where one checkout's lab writes: everything is below one directory that git ignores."""
 
     root: Path = CHECKOUT / ".lab"
 
@@ -33,7 +33,7 @@ class LabPaths:
 
     @property
     def run(self) -> Path:
-        """One file a background process: its pid."""
+        """One file for each background process, with its process id."""
         return self.root / "run"
 
     @property
@@ -42,7 +42,7 @@ class LabPaths:
 
     @property
     def project(self) -> Path:
-        """The copy of the Pulumi program that the lab runs, with stack files of its own."""
+        """The lab's copy of the Pulumi project, with its own stack files."""
         return self.root / "project"
 
     @property
@@ -56,7 +56,7 @@ class LabPaths:
 
     @property
     def bin(self) -> Path:
-        """Wrappers that run pulumi, kubectl and dig inside the lab's operations namespace."""
+        """Wrappers that run pulumi, kubectl and velero inside the lab's operations network namespace."""
         return self.root / "bin"
 
     @property
@@ -68,7 +68,7 @@ class LabPaths:
         return self.root / "report.html"
 
     def refuse_if_foreign(self) -> None:
-        """Raises ForeignLabError where another user, as a rule root, has run a lab in this checkout."""
+        """Raise ForeignLabError if another user, usually root, ran a lab in this checkout."""
         mine = os.geteuid()
         if mine == 0 or not self.root.exists():
             return
@@ -80,7 +80,7 @@ class LabPaths:
                 )
 
     def _places(self) -> Iterator[Path]:
-        """The directory, and what lies in it: a lab of root's in a directory of ours has made those."""
+        """The directory and its entries: root may own the entries even if this user owns the directory."""
         yield self.root
         yield from sorted(self.root.iterdir())
 
@@ -97,5 +97,5 @@ def _owner_of(place: Path) -> int:
 def _name_of(user: int) -> str:
     try:
         return pwd.getpwuid(user).pw_name
-    except KeyError:  # a user of a container that no file knows
+    except KeyError:  # inside a container, a user may have an id but no name
         return str(user)

@@ -1,4 +1,4 @@
-"""Background processes of the lab, known by their process id and nothing else."""
+"""Background processes of the lab. The lab finds and stops them only by their process id."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from lab.waiting import TimedOutError, until
 
 
 def start_time(pid: int) -> str | None:
-    """When process `pid` started, in the kernel's own words: tells a process from a later one that got the same number.
+    """When process `pid` started, as the kernel reports it. It tells a process from a later one with the same id.
 
-    None if it is gone, or ended and not yet collected by its parent.
+    None if the process is gone, or has ended and its parent has not collected it yet.
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -26,7 +26,7 @@ def start_time(pid: int) -> str | None:
 
 
 class Daemon:
-    """One background process: started at most once, stopped by process id, its output in `logs/<name>.log`."""
+    """One background process. `start` starts it at most once; its output goes to `logs/<name>.log`."""
 
     def __init__(self, paths: LabPaths, name: str) -> None:
         self.name = name
@@ -35,7 +35,7 @@ class Daemon:
 
     @property
     def pid(self) -> int | None:
-        """The process id if it still is the process that was started, else None."""
+        """The process id, or None if the process that was started no longer runs."""
         try:
             pid, started = self._file.read_text().split()
         except (OSError, ValueError):
@@ -61,7 +61,7 @@ class Daemon:
         return child.pid
 
     def stop(self, *, timeout: float = 10) -> None:
-        """End the process: asked first, killed when it does not listen within `timeout` seconds."""
+        """Ask the process to end, and kill it if it has not ended after `timeout` seconds."""
         if (pid := self.pid) is not None:
             for number, patience in ((signal.SIGTERM, timeout), (signal.SIGKILL, timeout)):
                 try:
@@ -78,5 +78,5 @@ class Daemon:
 
     def _ended(self, pid: int) -> bool:
         with suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)  # a child of ours stays in the table until somebody asks
+            os.waitpid(pid, os.WNOHANG)  # our own child stays a zombie until we wait for it
         return self.pid is None

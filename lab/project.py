@@ -1,7 +1,7 @@
-"""The lab's own copy of the Pulumi program, with stack files of its own: a committed file is never changed.
+"""The lab's own copy of the Pulumi project, with its own stack files. The lab never changes a committed file.
 
-Only the configuration differs from what a person would deploy: contexts of the lab's clusters, images that the lab made, and
-an AWS-compatible endpoint. The program, byte for byte, is the one in the checkout.
+The program in the copy is byte for byte the one in the checkout. Only the configuration differs from a real deployment: it names
+the contexts of the lab's clusters, images that the lab built, and an AWS-compatible endpoint.
 """
 
 from __future__ import annotations
@@ -27,58 +27,58 @@ ZONE = "example.com"
 
 
 def load_balancer(role: str) -> str:
-    """The DNS name of a region's load balancer, which the lab's name server knows by itself."""
+    """The DNS name of a region's load balancer. The lab's name server answers for it without a Route 53 record."""
     return f"lb-{role}.lab.internal"
 
 
 def names(role: Role) -> Names:
-    """Of the committed topology, which the copy keeps."""
+    """The resource names of a region, from the committed topology: the copy keeps that topology."""
     project = yaml.safe_load((CHECKOUT / "Pulumi.yaml").read_text())
     return Names(topology=Topology.model_validate(project["config"]["topology"]["value"]), role=role)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProjectFiles:
-    """What the copy is configured with."""
+    """The configuration of the copy."""
 
     endpoint: str
-    """URL of the AWS-compatible endpoint, for the engine and for pods alike."""
+    """URL of the AWS-compatible endpoint. The engine and the pods both use it."""
 
     zone_id: str
     kubeconfig: Path
     images: Mapping[str, str] | None = None
-    """The settings' image keys and references; None keeps the official ones (where nothing pulls them)."""
+    """Image references by their key in the settings. None keeps the official images, for clusters that pull nothing."""
 
     kubelet_roots: Mapping[str, str] | None = None
     ttl: int = 60
     mode: str | None = None
-    """How the traffic moves: `dns.mode` of the settings; None leaves it to the tier."""
+    """`dns.mode` of the settings: how traffic moves to the other region. None leaves it to the tier."""
 
     check: Mapping[str, Any] | None = None
-    """What a region's endpoint is asked: `dns.check` of the settings."""
+    """`dns.check` of the settings: the health check of a region's endpoint."""
 
     databases: tuple[Mapping[str, Any], ...] = ()
-    """In place of the committed ones; see `lab_database`."""
+    """The databases that replace the committed ones; see `lab_database`."""
 
     tier: str | None = None
     targets: Mapping[str, str] | None = None
     probe: str | None = None
-    """`failover.probe` of the settings: what answers while the primary region serves."""
+    """`failover.probe` of the settings: a URL that answers as long as the primary region serves."""
 
     etcd: Mapping[str, Any] = field(default_factory=lambda: {"enabled": False})
-    """Off by itself: the images that take snapshots, and an etcd to take them of, are only where real clusters run."""
+    """Off by default: only real clusters have an etcd, and the images that take its snapshots."""
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """What asks AWS for something from within the clusters."""
+        """The parts that call AWS from inside the clusters. Each needs an access key."""
         used: dict[Part, bool] = {"velero": True, "database": bool(self.databases), "etcd": self.etcd.get("enabled") is not False}
         return tuple(part for part, wanted in used.items() if wanted)
 
 
 def lab_database(**changes: Any) -> dict[str, Any]:
-    """The database of the lab as Pulumi.yaml would have it: one small instance, `changes` over that.
+    """The lab's database, as an entry of `databases` in Pulumi.yaml: one small instance. `changes` override its keys.
 
-    Without a PodMonitor, for the lab's clusters have no Prometheus operator.
+    It has no PodMonitor, because the lab's clusters have no Prometheus operator.
     """
     return {
         "name": "app-database",
@@ -95,7 +95,7 @@ def lab_database(**changes: Any) -> dict[str, Any]:
 
 
 def create(directory: Path, files: ProjectFiles) -> None:
-    """Make the copy anew. Stacks, state and secrets live in the backend and in the stack files, so it may be repeated."""
+    """Write the copy into `directory`, and replace an older one. The stack files are replaced too, without their secrets."""
     directory.mkdir(parents=True, exist_ok=True)
     for name in PROGRAM:
         source, target = CHECKOUT / name, directory / name
@@ -111,13 +111,13 @@ def create(directory: Path, files: ProjectFiles) -> None:
 
 def _project_file(files: ProjectFiles) -> dict[str, Any]:
     project: dict[str, Any] = yaml.safe_load((CHECKOUT / "Pulumi.yaml").read_text())
-    # The environment that runs the lab has the program's requirements too, at the same pinned versions.
+    # The Python environment that runs the lab also has the program's requirements, at the same pinned versions.
     project["runtime"]["options"]["virtualenv"] = sys.prefix
     config = project["config"]
     own = {"mode": files.mode, "check": files.check}
     config["dns"]["value"] |= {"zoneId": files.zone_id, "ttl": files.ttl, **{key: value for key, value in own.items() if value}}
     for workload in config["workloads"]["value"]:
-        # Ready is what can write; healthy what runs.
+        # With a database, a workload passes its check once it can write (/readyz); without one, as soon as it runs (/healthz).
         workload["check"] = {"service": "shop", "path": "/readyz" if files.databases else "/healthz"}
     config["databases"]["value"] = [dict(database) for database in files.databases]
     config["etcd"] = {"value": dict(files.etcd)}
@@ -135,7 +135,7 @@ def _project_file(files: ProjectFiles) -> dict[str, Any]:
 def _stack_file(role: str, files: ProjectFiles) -> dict[str, Any]:
     committed = yaml.safe_load((CHECKOUT / f"Pulumi.{role}.yaml").read_text())["config"]
     own: dict[str, Any] = {
-        # What is Pulumi's own holds here as it does for users.
+        # Pulumi's own settings of the committed stack file apply in the lab as well.
         **{key: value for key, value in committed.items() if key.startswith("pulumi:")},
         "k8s-dr:cluster": {
             "context": f"lab-{role}",
@@ -145,9 +145,9 @@ def _stack_file(role: str, files: ProjectFiles) -> dict[str, Any]:
         },
         "k8s-dr:endpoint": load_balancer(role),
         "k8s-dr:peerReady": False,
-        # Clusters that are nowhere near AWS have no roles: their pods bring access keys of IAM users.
+        # Pods can assume IAM roles only on AWS. In the lab's clusters, they use access keys of IAM users.
         "k8s-dr:identity": "static",
-        # How an S3-compatible, AWS-compatible endpoint is configured: this one key, for the engine and for Velero.
+        # This one key configures an AWS-compatible endpoint for the engine and for Velero.
         "k8s-dr:aws": {"endpoint": files.endpoint},
     }
     if files.kubelet_roots:

@@ -1,4 +1,4 @@
-"""The Pulumi CLI, run as a person would type it, in the lab's copy of the project."""
+"""Runs the Pulumi CLI in the lab's copy of the project, with the commands that a person would type."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from lab import console
 
 
 class CommandFailedError(Exception):
-    """A command did not do what it was asked; the message has the command and the end of what it said."""
+    """A command failed; the message has the command and the end of its output."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ran:
-    """One command that was run: what it was, when it began, how long it took, and what it said."""
+    """One command that ran: when it started, how long it took, and what it printed."""
 
     command: str
     start: datetime
@@ -32,7 +32,7 @@ class Ran:
 
 @dataclass(frozen=True, kw_only=True)
 class Pulumi:
-    """`pulumi` in `directory`. `prefix` puts it where it may run (the lab's operations namespace)."""
+    """`pulumi` in `directory`. `prefix` is a command that runs it elsewhere (the lab's operations network namespace)."""
 
     directory: Path
     environment: Mapping[str, str]
@@ -40,7 +40,7 @@ class Pulumi:
     history: list[Ran] = field(default_factory=list)
 
     def start(self, *args: str) -> subprocess.Popen[bytes]:
-        """Start without waiting, output thrown away: for a test that kills it in the middle."""
+        """Start a command without waiting, and discard its output. Tests use this to kill a command while it runs."""
         return subprocess.Popen(
             [*self.prefix, "pulumi", *args],
             cwd=self.directory,
@@ -51,7 +51,7 @@ class Pulumi:
         )
 
     def run(self, *args: str, check: bool = True, show: bool = False, stdin: str | None = None) -> Ran:
-        """Run to the end. `show` prints the output as it comes. Raises CommandFailedError unless `check` is off."""
+        """Run a command to its end. `show` prints its output meanwhile. With `check`, a failure raises CommandFailedError."""
         command, start, began = shlex.join(["pulumi", *args]), datetime.now(UTC), time.monotonic()
         child = subprocess.Popen(
             [*self.prefix, "pulumi", *args],
@@ -90,23 +90,23 @@ class Pulumi:
         return self.run("config", "set", key, value, "-s", stack)
 
     def secret(self, stack: str, key: str, value: str) -> None:
-        """Set a secret by standard input: it must not stand in a process list."""
+        """Set a secret. The value goes through standard input, so that no process list shows it."""
         self.run("config", "set", "--secret", key, "-s", stack, stdin=value)
 
     def outputs(self, stack: str) -> dict[str, Any]:
         return dict(json.loads(self.run("stack", "output", "--json", "-s", stack).output))
 
     def resources(self, stack: str) -> list[dict[str, Any]]:
-        """Every resource of the stack's state, with its secrets, for an encrypted one looks different after each `up`."""
+        """All resources of the stack's state. Secrets are decrypted, because each `up` encrypts the same value differently."""
         exported = json.loads(self.run("stack", "export", "--show-secrets", "-s", stack).output)
         return list(exported["deployment"].get("resources") or [])
 
 
 def touched(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """What differs between two states of a stack: type, name and operation of each resource.
+    """The resources that differ between two states of a stack: type, name and operation of each.
 
-    Read from the engine's own state, so it says what was done, whichever providers did it. Outputs of the stack itself and of
-    components are results, not changes.
+    It compares the engine's own states, so it works with real providers and stand-ins. Outputs of the stack and of components
+    are results, not changes, and do not count.
     """
     old = {str(resource["urn"]): resource for resource in before}
     new = {str(resource["urn"]): resource for resource in after}

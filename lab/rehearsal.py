@@ -1,5 +1,7 @@
-"""The failover without clusters, for machines that cannot hold the lab: the same stacks, the same commands, the real CLI, moto
-and the name server; recorded clusters in place of real ones. Its report says on its face what that does not prove.
+"""The failover without clusters, for machines that cannot run the lab.
+
+The rehearsal uses the same stacks and commands, the real Pulumi CLI, moto and the name server. Recorded clusters take the place
+of real ones. Its report states what that does not prove.
 """
 
 from __future__ import annotations
@@ -31,14 +33,14 @@ from lab.tools import toolbox
 from lab.waiting import until
 
 ADDRESSES = {"primary": "192.0.2.11", "secondary": "192.0.2.12"}
-"""Documentation addresses: the rehearsal only asks whom the name points to, and calls nobody."""
+"""Addresses reserved for documentation: the rehearsal only checks which one the name points to, and never calls it."""
 
 NOT_PROVEN = (
-    "No Kubernetes cluster ran: the API servers were recordings that accept everything and play their controllers at once.",
+    "No Kubernetes cluster ran: the API servers were recordings that accept everything and imitate their controllers at once.",
     "Velero did not run, so nothing was backed up or restored, and no application answered.",
     "PostgreSQL did not run: the promotion is a field of a recorded object, and no row was written, replicated, lost or counted.",
-    "The seconds are those until the name pointed to the secondary; nobody was served, and restores take no time here.",
-    "AWS is moto, and the health check is made by the lab's name server, not by Route 53.",
+    "The seconds count until the name pointed to the secondary; nobody was served, and restores take no time here.",
+    "AWS is moto, and the lab's name server makes the health checks; Route 53 does not.",
     "The Kubernetes provider is a stand-in, and so is every other part of the engine that is marked so.",
 )
 TTL = 60
@@ -46,7 +48,7 @@ DATABASE = project.lab_database()
 
 
 def backup(schedule: str, phase: str = "Completed") -> dict[str, Any]:
-    """A Backup of the peer's schedule, as Velero's sync would have put it into this cluster."""
+    """A Backup of the peer region's schedule, as Velero would have synced it into this cluster."""
     return {
         "apiVersion": "velero.io/v1",
         "kind": "Backup",
@@ -71,12 +73,12 @@ class Rehearsal:
     pulumi: Pulumi
 
     def have_backups(self) -> None:
-        """What the secondary's Velero would have read from the replica of the primary's bucket by now."""
+        """Put the Backups into the secondary that a real Velero would have synced from the replica of the primary's bucket."""
         for name in ("daily-full", "hourly-critical"):
             self.clusters["secondary"].put(backup(f"{name}-{PRIMARY.aws_region}"))
 
     def bring_first_backup(self) -> None:
-        """What the primary's database would have archived, and the replicator's copy of it."""
+        """Put the base backup into the primary's bucket that a real database would have taken, and wait for its replica."""
         s3 = boto3.client(
             "s3",
             endpoint_url=self.cloud.endpoint_url,
@@ -93,7 +95,7 @@ class Rehearsal:
             until("the first backup to be replicated", copied, timeout=60)
 
     def answer(self) -> str | None:
-        """Whom the name server answers with now: a region."""
+        """The region whose address the name server gives now, if any."""
         host, port = self.cloud.name_server
         reply = DNSRecord.parse(DNSRecord.question(project.NAME, "A").send(host, port, timeout=2))
         found = {str(record.rdata) for record in reply.rr if QTYPE.get(record.rtype) == "A"}
@@ -102,7 +104,7 @@ class Rehearsal:
 
 @contextmanager
 def deployed(paths: LabPaths) -> Iterator[Rehearsal]:
-    """Set up, deploy both stacks, and stop everything at the end, whatever happens."""
+    """Set up and deploy both stacks. Everything stops at the end, also after an error."""
     paths.refuse_if_foreign()
     hosts = {project.load_balancer(role): address for role, address in ADDRESSES.items()}
     cloud = Cloud(paths, hosts=hosts)
@@ -136,10 +138,10 @@ def deployed(paths: LabPaths) -> Iterator[Rehearsal]:
 
 
 def run(paths: LabPaths) -> int:
-    """The whole rehearsal and its report; the exit code."""
-    paths.refuse_if_foreign()  # before minutes are spent on tools
+    """Run the whole rehearsal and write its report. Returns the exit code."""
+    paths.refuse_if_foreign()  # fail now, not after minutes of building tools
     if Cloud(paths).running:
-        raise CloudError("a lab or a rehearsal of this checkout is running, and this one would take its AWS away: make down")
+        raise CloudError("a lab or a rehearsal of this checkout is running, and a new one would stop its AWS; run: make down")
     began = time.monotonic()
     toolbox.ensure(["pulumi"])
     setup_seconds = time.monotonic() - began

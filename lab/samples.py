@@ -1,4 +1,4 @@
-"""What a client of the application logged, and the one definition of the time without service that is read from it."""
+"""The log of a client of the application, and the one definition of the time without service, which is computed from it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Self
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One request. `time` is when the client had its answer or gave up; `error` says why it is not `ok`."""
+    """One request. `time` is when the client got its answer or gave up. `error` says why the request failed (`ok` is false)."""
 
     time: datetime
     ok: bool
@@ -34,10 +34,10 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Write(Sample):
-    """One row that the client asked the application to record.
+    """One row that the client asked the application to write.
 
-    `ok` is the acknowledgement, `time` the moment of it: from then on the row must not be lost. A row that is not `ok` may be in
-    the database all the same: its answer got lost. `sent` is the client's time in the row.
+    `ok` means that the application acknowledged the row, at `time`: from then on the row must not be lost. If `ok` is false, the
+    row may still be in the database, because only the answer got lost. `sent` is the client's time in the row.
     """
 
     sequence: int
@@ -46,7 +46,7 @@ class Write(Sample):
 
 @dataclass(frozen=True, kw_only=True)
 class Outage:
-    """How long users were without service, as one of them saw it; `outage` defines each field."""
+    """How long one user was without service. `outage` defines each field."""
 
     start: datetime | None
     end: datetime | None
@@ -57,7 +57,7 @@ class Outage:
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """Requests in a row with the same fate: all answered by one region, or all failed (`region` None)."""
+    """Consecutive requests with the same result: one region answered all of them, or all failed (`region` is None)."""
 
     start: datetime
     end: datetime
@@ -67,27 +67,27 @@ class Interval:
 
 
 def rfc3339(time: datetime) -> str:
-    """UTC, with milliseconds."""
+    """The time in UTC, with milliseconds."""
     return time.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def read_log(path: Path) -> list[Sample]:
-    """Every request that has been logged so far, oldest first; a line still being written is left for later."""
+    """All requests logged so far, oldest first, without a line that the client is still writing."""
     return [Sample.from_json(line) for line in _lines(path)]
 
 
 def read_writes(path: Path) -> list[Write]:
-    """The same, of a log of writes."""
+    """Like `read_log`, for a log of writes."""
     return [Write.from_json(line) for line in _lines(path)]
 
 
 def writes_log(log: Path) -> Path:
-    """Where a client that logs to `log` logs what it writes to the ledger."""
+    """The file for writes to the ledger of a client that logs to `log`."""
     return log.with_stem(f"{log.stem}-writes")
 
 
 def reads_log(log: Path) -> Path:
-    """Where a client that logs to `log` logs what it reads from the ledger."""
+    """The file for reads from the ledger of a client that logs to `log`."""
     return log.with_stem(f"{log.stem}-reads")
 
 
@@ -103,13 +103,13 @@ def outage(samples: Sequence[Sample], since: datetime) -> Outage:
     """The time without service that began after `since` (the moment the region died).
 
     It begins with the last success before the first request that failed at or after `since` (that success may be older than
-    `since`; if there is none, it begins with `since`). It ends with the first success after the *last* failure: a success
-    that is followed by failures is flapping, not service. `failed_requests` are the failures in between, `served_by` is the
-    region that gave the newest answer.
+    `since`; if there is none, it begins with `since`). It ends with the first success after the *last* failure, because a success
+    before further failures is flapping, not service. `failed_requests` counts the failures in between. `served_by` is the region
+    that gave the newest answer.
 
     - Nothing failed: 0 seconds, and neither start nor end.
-    - It never came back, or no request was logged after `since` at all: `end`, `seconds` and `served_by` are None, because
-      silence must not read as service.
+    - The service never came back, or the client logged no request after `since`: `end`, `seconds` and `served_by` are None. A
+      log without requests must not count as service.
     """
     failures = [index for index, sample in enumerate(samples) if not sample.ok and sample.time >= since]
     if not failures:
@@ -129,9 +129,9 @@ def outage(samples: Sequence[Sample], since: datetime) -> Outage:
 
 
 def intervals(samples: Sequence[Sample]) -> list[Interval]:
-    """The same log as stretches of service and of failure, without a gap, to be drawn.
+    """The log as intervals of service and of failure without gaps between them, for the report's drawing.
 
-    A stretch of failure reaches from the last success to the next one: exactly what `outage` measures.
+    An interval of failure lasts from the last success to the next one, which is exactly what `outage` measures.
     """
     groups: list[list[Sample]] = []
     for sample in samples:
@@ -157,7 +157,7 @@ def intervals(samples: Sequence[Sample]) -> list[Interval]:
 
 
 def served_since(samples: Sequence[Sample], region: str, since: datetime) -> datetime | None:
-    """From which moment on, not before `since`, `region` has answered every request.
+    """Since when `region` has answered every request; never earlier than `since`.
 
     None if the newest request failed, was answered by another region, or is older than `since`.
     """

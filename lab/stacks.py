@@ -1,4 +1,4 @@
-"""The two stacks of the lab, deployed as the README says: four ups, then the commands of a failover."""
+"""The two stacks of the lab. The lab deploys them with the four `pulumi up` commands of the README."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from settings.parts import Part
 from settings.roles import Role
 
 ROLES: tuple[Role, ...] = ("primary", "secondary")
-PASSWORD = "correct horse battery staple"  # noqa: S105 - the lab's own, and the same on every machine
+PASSWORD = "correct horse battery staple"  # noqa: S105 - only the lab uses it, and it is the same on every machine
 PASSPHRASE = "lab"  # noqa: S105 - the lab's state holds nothing worth hiding
 
 
 def cli(chosen: engine.Engine, root: Path, *, provider_log: Path, namespace: str | None = None) -> Pulumi:
-    """The CLI on the lab's copy of the project below `root`, in a network namespace if one is named."""
+    """The Pulumi CLI for the lab's copy of the project below `root`. It runs in network namespace `namespace`, if given."""
     (root / "state").mkdir(parents=True, exist_ok=True)
     environment = chosen.environment(backend=f"file://{root / 'state'}", passphrase=PASSPHRASE, provider_log=provider_log)
     environment |= {**ADMINISTRATOR.environment, "AWS_EC2_METADATA_DISABLED": "true"}
@@ -27,9 +27,9 @@ def cli(chosen: engine.Engine, root: Path, *, provider_log: Path, namespace: str
 
 
 def prepare(pulumi: Pulumi, files: project.ProjectFiles, create_user: Callable[[str], AccessKey]) -> None:
-    """The copy of the project, both stacks, their secrets.
+    """Write the copy of the project, create both stacks, and set their secrets.
 
-    `create_user` makes an IAM user and gives an access key of it: what a person does who takes `identity: static`.
+    `create_user` makes an IAM user and returns an access key, as an operator has to do with `identity: static`.
     """
     project.create(pulumi.directory, files)
     for role in ROLES:
@@ -42,27 +42,29 @@ def prepare(pulumi: Pulumi, files: project.ProjectFiles, create_user: Callable[[
 
 
 def give_key(pulumi: Pulumi, role: Role, part: Part, create_user: Callable[[str], AccessKey]) -> None:
-    """The access key of a part's user, which is made if it is not there."""
+    """Set the access key of a part's IAM user. `create_user` makes the user if it does not exist."""
     key = create_user(project.names(role).principal(part))
     give_secret(pulumi, role, f"staticCredentials.{part}.accessKeyId", key.identifier)
     give_secret(pulumi, role, f"staticCredentials.{part}.secretAccessKey", key.secret)
 
 
 def give_password(pulumi: Pulumi, role: str, database: str) -> None:
-    """The password of a database's owner."""
+    """Set the password of a database's owner."""
     give_secret(pulumi, role, f'databasePasswords["{database}"]', PASSWORD)
 
 
 def give_secret(pulumi: Pulumi, role: str, path: str, value: str) -> None:
-    """A part of a secret object, by standard input: it must not stand in a process list."""
+    """Set one key of a secret object. The value goes through standard input, so that no process list shows it."""
     pulumi.run("config", "set", "--secret", "--path", path, "-s", role, stdin=value)
 
 
 def deploy(pulumi: Pulumi, *, bring_first_backups: Callable[[], None] = lambda: None) -> None:
-    """Both regions from nothing. The third `up` starts the copying towards the region that did not exist at the first, and takes
-    the databases' first backups; the fourth makes the standbys of those, and starts the copying back.
+    """Deploy both regions for the first time, with four `pulumi up` commands.
 
-    `bring_first_backups` returns once those backups are in the secondary's bucket.
+    The first two create the regions. The third starts replication from the primary to the secondary, and takes the databases'
+    first backups. The fourth creates the standbys from those backups, and starts replication in the other direction.
+
+    `bring_first_backups` must return only after those backups are in the secondary's bucket.
     """
     with step("pulumi up -s primary"):
         pulumi.up("primary")

@@ -1,4 +1,4 @@
-"""Users of the lab's application, each a process of its own on the users' side of the network; what they saw is in their logs."""
+"""Users of the lab's application. Each is a process in the WAN's network namespace, and logs what it saw."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from lab.world import Lab
 NAMESERVER = f"{network.WAN_ADDRESS}:53"
 
 SECOND_USERS_ROWS = 1_000_001
-"""Its first: the first user's end long before."""
+"""Number of the second user's first row. It is high enough that the first user never reaches it."""
 
-_LAST = 30
-"""Requests in a row that must have been answered, by both regions, to say that both serve."""
+_REQUESTS_TO_SEE_BOTH = 30
+"""Both regions serve if they answered all of this many requests in a row, and each answered at least one."""
 
 
 def start(
@@ -38,10 +38,11 @@ def start(
     served_by: str | None = None,
     first_row: int = 1,
 ) -> Callable[[], None]:
-    """A user who writes too where there is a database, and logs to `log` and beside it; call what is returned to end it.
+    """Start a user that logs to `log`. Call the returned function to stop it.
 
-    Two at a time have names of their own, and rows of their own from `first_row` on. Where both regions answer, `served_by`
-    makes it a user whose resolver was just told that one.
+    If the lab has a database, the user also writes and reads rows, and logs that to files beside `log`. Two users at the same
+    time need different names and different `first_row`s. If both regions answer, `served_by` says which one serves this user:
+    the user starts once its resolver has got that region's address.
     """
     for file in (log, writes_log(log), reads_log(log)):
         file.unlink(missing_ok=True)
@@ -71,7 +72,10 @@ def start(
 
 @dataclass(frozen=True, kw_only=True)
 class SecondUser:
-    """One whom the secondary serves all along, while the first is served by the region that dies; only where both serve."""
+    """A user that the secondary serves from the start, while the region that dies serves the first user.
+
+    The demo has one only if both regions serve.
+    """
 
     log: Path
     stop: Callable[[], None]
@@ -93,7 +97,7 @@ def start_second(lab: Lab) -> SecondUser:
 
 
 def see_both_serve(lab: Lab) -> None:
-    """Wait until every region's endpoint is healthy, and somebody who asks for the name each time anew is answered by all."""
+    """Wait until both regions' endpoints are healthy, and a user without a DNS cache gets answers from both."""
     roles = {spec.name for spec in REGIONS}
     endpoints = {project.load_balancer(role) for role in roles}
 
@@ -104,10 +108,11 @@ def see_both_serve(lab: Lab) -> None:
     log = lab.paths.logs / "client-both.jsonl"
 
     def all_answer() -> bool:
-        last = read_log(log)[-_LAST:]
-        return len(last) == _LAST and all(sample.ok for sample in last) and {sample.region for sample in last} == roles
+        last = read_log(log)[-_REQUESTS_TO_SEE_BOTH:]
+        answered = len(last) == _REQUESTS_TO_SEE_BOTH and all(sample.ok for sample in last)
+        return answered and {sample.region for sample in last} == roles
 
-    with step("users are served by both regions, whose endpoints are healthy"):
+    with step("both regions serve users, and both endpoints are healthy"):
         until("both endpoints to be healthy", healthy, timeout=120)
         stop = start(lab, log, name="client-both", cache=False, writes=False)
         try:

@@ -1,4 +1,4 @@
-"""Wait for a condition, never for a time."""
+"""Wait for a condition instead of sleeping for a fixed time."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ T = TypeVar("T")
 
 
 class TimedOutError(Exception):
-    """The condition did not come true in time; the message says which and what was last seen."""
+    """The condition did not become true in time; the message names it and the last answer of its probe."""
 
 
 def until(what: str, probe: Callable[[], T], *, timeout: float, interval: float = 0.2) -> T:
-    """Call `probe` until it answers something true and return that answer.
+    """Call `probe` until it returns something true, and return that.
 
-    `timeout` and `interval` are seconds. An exception that `probe` raises counts as "not yet" and is named when time is up.
+    `timeout` and `interval` are seconds. An exception of `probe` counts as "not yet"; TimedOutError shows the last one.
     """
     deadline = time.monotonic() + timeout
     last: object = None
@@ -25,7 +25,7 @@ def until(what: str, probe: Callable[[], T], *, timeout: float, interval: float 
             last = answer = probe()
             if answer:
                 return answer
-        except Exception as error:  # noqa: BLE001 - what is not up yet may fail in any way
+        except Exception as error:  # noqa: BLE001 - something that is still starting can fail in any way
             last = error
         if time.monotonic() > deadline:
             raise TimedOutError(f"waited {timeout:g} s for {what}; last seen: {last!r}")

@@ -1,4 +1,4 @@
-"""The lab as one thing: two regions, AWS, the engine, both stacks and the application; brought up, damaged, and taken down."""
+"""The whole lab: two regions, AWS, the engine, both stacks and the application. It starts, damages and stops them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class LabError(Exception):
 
 @dataclass(frozen=True)
 class OnDemand(Mapping[str, Path]):
-    """Programs that are looked for, and built, once one is asked for: to look at a region or to end it takes none."""
+    """The lab's programs. They are found or built when the first one is used, because showing or stopping a region needs none."""
 
     ask: Callable[[], toolbox.Toolbox]
 
@@ -58,13 +58,13 @@ class OnDemand(Mapping[str, Path]):
 
 @dataclass(kw_only=True)
 class Lab:
-    """One checkout's lab."""
+    """The lab of one checkout."""
 
     paths: LabPaths = field(default_factory=LabPaths)
     setup_seconds: float = 0.0
     ttl: int = 60
     plan: databases.Plan | None = None
-    """How the database is replicated; None for a lab without one."""
+    """How the database is replicated. None for a lab without a database."""
 
     _tools: toolbox.Toolbox | None = None
     _engine: engine.Engine | None = None
@@ -89,7 +89,7 @@ class Lab:
 
     @property
     def engine(self) -> engine.Engine:
-        """Of a lab that runs, the one that it was started with: a `pulumi` may be running from there at this moment."""
+        """A running lab keeps the engine that it was started with, because a `pulumi` may be using its files right now."""
         if self._engine is None:
             self._engine = self._running_engine or engine.prepare(self._engine_directory, self.tools.path("pulumi"))
         return self._engine
@@ -100,7 +100,7 @@ class Lab:
 
     @property
     def both_serve(self) -> bool:
-        """Whether users are sent to both regions."""
+        """Whether DNS sends users to both regions."""
         return self.plan is not None and self.plan.preset.both_regions
 
     @property
@@ -123,7 +123,7 @@ class Lab:
     # Up and down
 
     def set_up(self) -> None:
-        """Everything that is built or installed once. Raises LabError where the machine cannot hold the lab."""
+        """Build and install what a machine needs once. Raises LabError if the machine cannot run the lab."""
         if obstacles := preflight.obstacles():
             raise LabError("; ".join(obstacles))
         began = time.monotonic()
@@ -134,17 +134,17 @@ class Lab:
         self.setup_seconds = time.monotonic() - began
 
     def up(self) -> None:
-        """Both regions Ready, AWS and the name server answering. Safe to repeat."""
+        """Start both regions, AWS and the name server, and wait until they are ready. Safe to repeat."""
         network.up(self.paths)
         with step("AWS endpoint, replication, name server"):
             self.cloud.start()
-        with step("two Kubernetes clusters"), ThreadPoolExecutor() as pool:
+        with step("two Kubernetes clusters, one for each region"), ThreadPoolExecutor() as pool:
             list(pool.map(self._start, REGIONS))
         certificates = {spec: self.region(spec.name).certificates for spec in REGIONS}
         kubeconfig.write(self.paths.kubeconfig, kubeconfig.for_people(certificates))
         self._write_wrappers()
         if self.plan:
-            with step("CloudNativePG and its Barman Cloud plugin in both"), ThreadPoolExecutor() as pool:
+            with step("CloudNativePG and its Barman Cloud plugin in both regions"), ThreadPoolExecutor() as pool:
                 list(pool.map(self._install_operators, REGIONS))
 
     def _install_operators(self, spec: RegionSpec) -> None:
@@ -158,21 +158,21 @@ class Lab:
         region.wait_ready()
 
     def deploy(self) -> None:
-        """Both stacks, the application in the primary, and its backups in both regions."""
+        """Deploy both stacks and the application, then make backups and wait until both regions have them."""
         self.prepare_project()
         if self.plan and self.plan.replication == "streaming":
             databases.bring_certificates(self.kubectl)
         stacks.deploy(self.pulumi, bring_first_backups=self.wait_replicated)
         self._install_applications()
-        with step("backups from both schedules, replicated and seen by the secondary's Velero"):
+        with step("a backup from each schedule, replicated and seen by the secondary's Velero"):
             self.back_up()
 
     def _install_applications(self) -> None:
         standby = {"none": 0, "one": 1, "all": manifests.REPLICAS}[self.plan.preset.workloads] if self.plan else 0
-        with step(f"the application, in the primary region{'' if standby else ' and nowhere else'}"):
+        with step(f"the application in the primary region{'' if standby else ' only'}"):
             self.install_application()
         if standby:
-            with step(f"the application in the secondary region too, {standby} of {manifests.REPLICAS}"):
+            with step(f"the application in the secondary region too, {standby} of {manifests.REPLICAS} replicas"):
                 self.install_application("secondary", standby)
 
     def prepare_project(self) -> None:
@@ -191,15 +191,16 @@ class Lab:
             databases=(self.plan.configuration(references["postgresql"]),) if self.plan else (),
             tier=self.plan.tier if self.plan else None,
             probe=f"http://{project.load_balancer('primary') if self.both_serve else project.NAME}/",
-            # Whether the application runs, not whether it can write: when the writer's region is dead, nobody can.
+            # /healthz says whether the application runs; /readyz would ask whether it can write. After the writer's region
+            # died, no region can write, and DNS would find both regions unhealthy.
             check={"protocol": "http", "path": "/healthz"} if self.both_serve else None,
         )
         stacks.prepare(self.pulumi, files, self.cloud.create_user)
 
     def down(self) -> None:
-        """Stop everything that any command of this lab started, and say what could not be stopped.
+        """Stop everything that any command of this lab started. Raises LabError with a list of what is still there.
 
-        It takes no tool and, for a rehearsal, no root: whoever could start it can stop it.
+        Stopping needs none of the lab's tools. Stopping a rehearsal needs no root, because starting one needs none.
         """
         self._refuse_without_root()
         self.cloud.stop()
@@ -209,11 +210,11 @@ class Lab:
 
     @property
     def up_here(self) -> bool:
-        """Whether the regions' network is there and this checkout's."""
+        """Whether the regions' network exists and belongs to this checkout."""
         return bool(namespaces.present()) and ownership.owner() == self.paths.root
 
     def require_up(self) -> None:
-        """LabError unless this checkout's lab is up and this user may enter it."""
+        """Raise LabError unless this checkout's lab is up and this user may enter its namespaces."""
         if not self.up_here:
             raise LabError("the lab of this checkout is not up; start it with: make lab")
         self._refuse_without_root()
@@ -223,7 +224,7 @@ class Lab:
             raise LabError(f"the lab of this checkout was started by root: {preflight.AS_ROOT}")
 
     def forget(self) -> None:
-        """Delete what the last lab left on disk, so that the next one begins with nothing but the images."""
+        """Delete what the last lab left on disk. Only the tools and images stay for the next lab."""
         for spec in REGIONS:
             self.region(spec.name).wipe()
         engine.record(self._engine_directory).unlink(missing_ok=True)
@@ -234,7 +235,7 @@ class Lab:
     # The application and its backups
 
     def kubectl(self, region: str, *args: str, stdin: str | None = None, check: bool = True) -> str:
-        """kubectl against one region, from the operations namespace; its output."""
+        """Run kubectl against one region, from the operations network namespace, and return its output."""
         command = [
             *network.inside(namespaces.OPS),
             str(self.tools.path("kubectl")),
@@ -252,10 +253,15 @@ class Lab:
         database = self._application_database(region, self.plan) if self.plan else None
         documents = manifests.documents(self._images["shop"].reference, replicas, database=database)
         self.kubectl(region, "apply", "-f", "-", stdin=yaml.safe_dump_all(documents))
-        self.kubectl(region, "rollout", "status", "-n", manifests.NAMESPACE, f"deployment/{manifests.NAME}", "--timeout=120s")
+        self.kubectl(
+            region, "rollout", "status", "-n", manifests.APPLICATION_NAMESPACE, f"deployment/{manifests.NAME}", "--timeout=120s"
+        )
 
     def _application_database(self, region: str, plan: databases.Plan) -> manifests.Database:
-        """The region's own; and, where applications of both regions run and can reach it, the other's."""
+        """The region's own database. With streaming and an application in both regions, also the other region's database.
+
+        The application relays writes to that one while its own database is a standby.
+        """
         own = manifests.Database(username=databases.OWNER, password=stacks.PASSWORD, host=databases.ADDRESS)
         if plan.preset.workloads == "none" or plan.replication != "streaming":
             return own
@@ -263,21 +269,21 @@ class Lab:
         return replace(own, peer=peer, authority=databases.authority(self.kubectl, region))
 
     def back_up(self) -> None:
-        """A Backup from each of the primary's schedules, at once, and the wait until the other region could restore it."""
+        """Make a Backup from each of the primary's schedules now, and wait until the secondary could restore it."""
         for name in SCHEDULES:
             self.velero("primary", "backup", "create", "--from-schedule", f"{name}-{named('primary').aws_region}", "--wait")
         until("the backups to be seen by the secondary's Velero", self._synced, timeout=240, interval=1)
 
     def wait_replicated(self) -> None:
-        """Until S3's replication has nothing left to copy."""
+        """Wait until S3 replication has nothing left to copy."""
         until("replication to have nothing left to copy", lambda: self.cloud.replication()["pending"] == 0, timeout=120)
 
     def query(self, sql: str, region: str = "secondary") -> str:
-        """What the region's database answers, as `psql -At` prints it."""
+        """The answer of a region's database to `sql`, as `psql -At` prints it."""
         return databases.query(self.kubectl, region, sql)
 
     def _synced(self) -> bool:
-        """The newest backup of each schedule is completed here and known there."""
+        """Whether the secondary's Velero knows the primary's newest completed backup of each schedule."""
         made, seen = (self.completed_backups(region) for region in ("primary", "secondary"))
         newest = {max((name for name in made if name.startswith(schedule)), default="") for schedule in SCHEDULES}
         return newest <= seen
@@ -285,11 +291,11 @@ class Lab:
     def completed_backups(self, region: str) -> set[str]:
         """Names of the primary's backups that a region's Velero knows as Completed."""
         found = json.loads(self.kubectl(region, "get", "backups.velero.io", "-n", "velero", "-o", "json"))["items"]
-        ours = f"-{named('primary').aws_region}-"
+        of_the_primary = f"-{named('primary').aws_region}-"
         return {
             item["metadata"]["name"]
             for item in found
-            if item.get("status", {}).get("phase") == "Completed" and ours in item["metadata"]["name"]
+            if item.get("status", {}).get("phase") == "Completed" and of_the_primary in item["metadata"]["name"]
         }
 
     def velero(self, region: str, *args: str) -> str:
@@ -310,13 +316,13 @@ class Lab:
     # Damage
 
     def kill(self, region: str) -> None:
-        """The whole region, as if its data centre had lost power: cluster, network, and its part of AWS."""
+        """Stop a region's cluster, its network and its part of AWS at once, as if its data centre had lost power."""
         self.require_up()
         self.cloud.black_hole(named(region).aws_region)
         self.region(region).kill()
 
     def heal(self, region: str) -> None:
-        """The region comes back with its disk."""
+        """Start a killed region again, with the disk that it had."""
         self.require_up()
         network.heal(named(region))
         self.region(region).start()
@@ -325,7 +331,7 @@ class Lab:
 
     @contextmanager
     def object_missing(self, bucket: str, key: str) -> Iterator[None]:
-        """An object that has not been replicated yet, or was lost: gone from a bucket, and back at the end."""
+        """Remove an object from a bucket and put it back at the end, as if it were lost or not replicated yet."""
         self._s3(f"s3.copy_object(Bucket={bucket!r}, Key='set-aside', CopySource={{'Bucket': {bucket!r}, 'Key': {key!r}}})")
         self._s3(f"s3.delete_object(Bucket={bucket!r}, Key={key!r})")
         try:
@@ -335,7 +341,7 @@ class Lab:
             self._s3(f"s3.delete_object(Bucket={bucket!r}, Key='set-aside')")
 
     def _s3(self, statement: str) -> None:
-        """One call to S3 from where it can be reached."""
+        """Make one call to S3 from the WAN's network namespace: the AWS endpoint can only be reached from the lab's network."""
         program = f"import boto3, sys; s3 = boto3.client('s3', endpoint_url=sys.argv[1], region_name='us-west-2'); {statement}"
         command = [*network.inside(namespaces.WAN), sys.executable, "-c", program]
         subprocess.run([*command, self.cloud.endpoint_url], check=True, capture_output=True, env=dict(self.pulumi.environment))
@@ -343,13 +349,18 @@ class Lab:
     # What an observer sees
 
     def api_server_changes(self, region: str, since: datetime) -> dict[str, int]:
-        """What the engine and its hooks changed in a cluster, as its own audit log has it: `verb resource` and how often."""
+        """What the Pulumi engine and its hooks changed in a cluster: how often for each `verb resource` in its audit log."""
         counts: dict[str, int] = {}
         for line in self.region(region).audit_log.read_text().splitlines():
             event = json.loads(line)
             when = datetime.fromisoformat(event["requestReceivedTimestamp"].replace("Z", "+00:00"))
-            ours = network.OPS_ADDRESS in event.get("sourceIPs", [])
-            if ours and when >= since and event["verb"] in ("create", "update", "patch", "delete") and "objectRef" in event:
+            from_engine = network.OPS_ADDRESS in event.get("sourceIPs", [])
+            if (
+                from_engine
+                and when >= since
+                and event["verb"] in ("create", "update", "patch", "delete")
+                and "objectRef" in event
+            ):
                 if "dryRun=All" in event["requestURI"]:
                     continue
                 key = f"{event['verb']} {event['objectRef']['resource']}"
@@ -359,9 +370,9 @@ class Lab:
     # For people
 
     def environment(self) -> Mapping[str, str]:
-        """What `make lab` asks a shell to export: the wrappers first, and the engine's own variables.
+        """The variables that `python -m lab env` exports, so that `pulumi` and `kubectl` in a shell work on the lab.
 
-        LabError where no lab is up: a shell evaluates all that this prints, so nothing may be built meanwhile.
+        Raises LabError if no lab is up. It builds nothing, because the shell would run a build's output as commands.
         """
         if not (self.up_here and self._running_engine):
             raise LabError("the lab of this checkout is not up; start it with: make lab")
@@ -380,7 +391,7 @@ class Lab:
             wrapper.chmod(0o755)
 
     def status(self) -> dict[str, Any]:
-        """What is there and what is not. It takes no tool, and builds and changes nothing."""
+        """What runs and what does not. This needs none of the lab's tools; it builds and changes nothing."""
         return {
             "engine": self._engine_in_short(),
             "tools": {group: toolbox.place(GROUPS[group]) for group in self._groups},
@@ -408,12 +419,12 @@ class Lab:
         say(
             "\nThe lab is running. In another shell, in this directory:\n\n"
             f'    eval "$({lab} env)"\n\n'
-            "    kubectl --context lab-primary get pods -A          # the other: lab-secondary\n"
+            "    kubectl --context lab-primary get pods -A          # the other region: lab-secondary\n"
             f"    pulumi -C {os.path.relpath(self.paths.project)} stack output next -s secondary\n"
             f"    {lab} dig {project.NAME}      # or: {dig}\n\n"
-            f"    {lab} kill primary             # and heal primary\n"
+            f"    {lab} kill primary             # heal primary starts it again\n"
             f"    cd {os.path.relpath(self.paths.project)}\n"
             "    pulumi config set active secondary -s secondary\n"
             "    pulumi up -s secondary\n\n"
-            "make down stops it."
+            "make down stops the lab."
         )

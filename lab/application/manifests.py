@@ -1,15 +1,15 @@
-"""What a team would commit for the demo application: it is put into the primary region, and Velero carries it to the other."""
+"""The manifests of the demo application. The lab applies them in the primary region; Velero brings them to the secondary."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-NAMESPACE = "production"
+APPLICATION_NAMESPACE = "production"
 NAME = "shop"
 LABELS = {"app": NAME}
 GREETING = "Hello from the shop"
-TOKEN = "a-token-that-only-a-restore-can-bring"  # noqa: S105 - the lab's own, and the same on every machine
+TOKEN = "a-token-that-only-a-restore-can-bring"  # noqa: S105 - only the lab uses it, and it is the same on every machine
 PORT = 8080
 REPLICAS = 3
 DATABASE_SECRET = "shop-database"  # noqa: S105 - its name
@@ -19,8 +19,10 @@ AUTHORITY = "ca.crt"
 
 @dataclass(frozen=True, kw_only=True)
 class Database:
-    """Where the application keeps its ledger. The address is the same in both regions, and so is the owner's password: a restored
-    application finds the database of the region it is in."""
+    """Where the application keeps its ledger.
+
+    Address and password are the same in both regions. A restored application therefore finds the database of its own region.
+    """
 
     username: str
     password: str
@@ -28,21 +30,21 @@ class Database:
     port: int = 5432
     name: str = "app"
     peer: str | None = None
-    """The other region's database, for an application that runs while its own region's takes no writes."""
+    """Host of the other region's database. The application uses it while its own region's database is a standby."""
 
     authority: str | None = None
-    """Certificate, in PEM, of who vouches for both; without it the servers' certificates are not looked at."""
+    """Certificate, in PEM, of the authority that signed both servers' certificates. If None, the application verifies none."""
 
 
 def documents(image: str, replicas: int = REPLICAS, *, database: Database | None = None) -> list[dict[str, Any]]:
-    """The application's objects, in an order in which they can be created one after the other.
+    """The application's objects, in the order in which they can be created.
 
-    `image`: the reference of the shop image. A Service of type LoadBalancer answers on port 80. Without a `database` the
+    `image` is the reference of the shop image. A Service of type LoadBalancer listens on port 80. Without a `database` the
     application is stateless.
     """
     return [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
-        # The hourly schedule names it too, and Velero calls a backup of a namespace that is not there PartiallyFailed.
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": APPLICATION_NAMESPACE}},
+        # The hourly schedule includes this namespace. If it does not exist, Velero marks the backup PartiallyFailed.
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "databases"}},
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": _metadata(), "data": {"greeting": GREETING}},
         {"apiVersion": "v1", "kind": "Secret", "metadata": _metadata(), "type": "Opaque", "stringData": {"token": TOKEN}},
@@ -71,11 +73,11 @@ def documents(image: str, replicas: int = REPLICAS, *, database: Database | None
 
 
 def _metadata() -> dict[str, Any]:
-    return {"name": NAME, "namespace": NAMESPACE, "labels": LABELS}
+    return {"name": NAME, "namespace": APPLICATION_NAMESPACE, "labels": LABELS}
 
 
 def _credentials(database: Database) -> dict[str, Any]:
-    """The application's own copy: the database's Secret lies in another namespace, where no pod of this one can read it."""
+    """The application's own copy of the database's credentials: pods cannot read a Secret of another namespace."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -117,7 +119,7 @@ def _pod(image: str, database: Database | None) -> dict[str, Any]:
                     {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
                     *(_database_environment(database) if database else []),
                 ],
-                # A second is a long time while a region is being waited for.
+                # With the default period of 10 s, a failover would notice a ready pod up to 10 s too late.
                 "readinessProbe": {"httpGet": {"path": "/healthz", "port": PORT}, "periodSeconds": 1},
                 "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}},
                 "securityContext": {

@@ -1,4 +1,4 @@
-"""Access keys of the lab's AWS: who may be what."""
+"""Access keys for the lab's AWS."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class AccessKey:
-    """A key of an IAM user, as its two halves."""
+    """The id and the secret of an IAM user's access key."""
 
     identifier: str
     secret: str
 
     @property
     def client(self) -> dict[str, str]:
-        """As boto3's clients take it."""
+        """The key as arguments of a boto3 client."""
         return {"aws_access_key_id": self.identifier, "aws_secret_access_key": self.secret}
 
     @property
     def environment(self) -> dict[str, str]:
-        """As the AWS SDKs and the AWS CLI read it."""
+        """The key as environment variables for AWS SDKs and the AWS CLI."""
         return {"AWS_ACCESS_KEY_ID": self.identifier, "AWS_SECRET_ACCESS_KEY": self.secret}
 
 
 ADMINISTRATOR = AccessKey(identifier="AKIALABADMINISTRATOR", secret="known-to-everybody-and-worth-nothing")  # noqa: S106
-"""Of the user `administrator`, who is there from the start and may do everything: the engine, the replicator, the lab itself.
+"""The key of user `administrator`, who exists from the start and may do everything.
 
-Backup tools have users of their own, and may do what the program's policies say."""
+The Pulumi engine, the replicator and the lab itself use it. Backup tools have their own users, with the program's policies."""

@@ -1,4 +1,4 @@
-"""What was asked of AWS: one line of JSON a request. The lab's witness of which region was called, whatever the caller says."""
+"""The access log of the lab's AWS: one line of JSON for each request. It proves which region was called, and by whom."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _PART = re.compile(r"\bk8s-dr-lab/(\S+)")
 
 
 def user_agent(part: str) -> str:
-    """What a part of the lab calls itself, so that its requests can be told from the program's."""
+    """The user agent of a part of the lab. It tells the lab's own requests from those of the Pulumi program."""
     return f"k8s-dr-lab/{part}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One request. `time` is when it arrived (RFC 3339), `source` the caller's address, `region` the one that was asked.
+    """One request. `time` is when it arrived (RFC 3339), `source` the caller's address, `region` the one that was called.
 
-    `status` is the HTTP status, or "black-hole" where there was no answer. `regions` are all regions that the request needs: the
-    one asked, and those where its buckets live.
+    `status` is the HTTP status, or "black-hole" if there was no answer. `regions` are all regions that the request needs: the
+    called one, and those of its buckets.
     """
 
     time: str
@@ -41,7 +41,7 @@ class Request:
 
     @property
     def part(self) -> str | None:
-        """The part of the lab that asked (replicator, health-checker); None for everybody else."""
+        """The part of the lab that sent the request (replicator, health-checker); None for every other caller."""
         found = _PART.search(self.agent)
         return found[1] if found else None
 
@@ -51,5 +51,5 @@ def fields(request: Request) -> dict[str, object]:
 
 
 def read(path: Path) -> list[Request]:
-    """Every request that has been logged so far, in the order of the answers."""
+    """All requests logged so far, in the order in which they were answered."""
     return [Request(**line) for line in read_lines(path)]

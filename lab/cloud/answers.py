@@ -1,4 +1,4 @@
-"""What the name server answers to one question, from the records and the health of the moment; pure."""
+"""Computes the name server's answer to one question from the current records and health. Pure functions."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from lab.cloud.records import Record, Route53, Zone, plain
 from lab.cloud.routing import choose, eligible
 
 HOST_TTL = 60
-"""Seconds that the address of a load balancer holds: what AWS says for its own."""
+"""TTL in seconds of a load balancer's address: the same as AWS's load balancers have."""
 
 _DEPTH = 8
-"""CNAMEs and aliases that are followed, one after the other, before a circle is suspected."""
+"""How many CNAMEs and aliases are followed one after the other. A longer chain is probably a loop."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """`rcode` is NOERROR, NXDOMAIN or REFUSED; without records NOERROR means that the name has none of the type."""
+    """`rcode` is NOERROR, NXDOMAIN or REFUSED. NOERROR without records means that the name has no record of the type."""
 
     rcode: str
     records: tuple[RR, ...] = ()
@@ -29,8 +29,11 @@ class Reply:
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """`hosts` are names outside the zones, in small letters, and their IPv4 addresses; `healthy` is by health check id; `chance`
-    is a number from 0 up to 1, by which one of several records is chosen."""
+    """Answers questions from `data`.
+
+    `hosts` maps names outside the zones, in lower case, to IPv4 addresses. `healthy` takes the id of a health check. `chance`
+    returns a number from 0 up to 1, which chooses one of several weighted records.
+    """
 
     data: Route53
     hosts: Mapping[str, str]
@@ -38,7 +41,7 @@ class Answers:
     chance: Callable[[], float] = random.random
 
     def reply(self, name: str, kind: str) -> Reply:
-        """The answer to a question for records of type `kind`; a CNAME's target is followed as far as it is known here."""
+        """The answer to a question for records of type `kind`. It follows CNAMEs as far as this server knows their targets."""
         name = plain(name)
         zone = self._zone(name)
         if zone is None:
@@ -52,7 +55,7 @@ class Answers:
         return Reply(rcode="NOERROR" if exists else "NXDOMAIN", authority=tuple(_rr(zone.name, found) for found in _soa(zone)))
 
     def served(self) -> dict[tuple[str, str], list[Record]]:
-        """For each name and type that is routed by health: the records that may be answered now."""
+        """For each name and type with a routing policy: the records that the server may answer with now."""
         groups: dict[tuple[str, str], list[Record]] = {}
         for zone in self.data.zones:
             for record in zone.records:
@@ -87,7 +90,7 @@ class Answers:
                 yield from self._resolve(target, kind, depth - 1)
 
     def _follow_alias(self, name: str, target: str, kind: str, depth: int) -> Iterator[RR]:
-        """The target's records under the alias's own name; the asker never sees the target."""
+        """The target's records under the alias's name. The client never sees the name of the target."""
         if kind == "A":
             yield from self._host(target, name)
         for record in self._resolve(target, kind, depth - 1):
@@ -95,13 +98,16 @@ class Answers:
             yield record
 
     def _host(self, target: str, name: str) -> Iterator[RR]:
-        """The address of a host, under `name`; a load balancer's host may be asked for with a prefix of Route 53's console."""
+        """The address of host `target`, as a record of `name`. Route 53's console adds `dualstack.` to load balancers' names."""
         address = self.hosts.get(target) or self.hosts.get(target.removeprefix("dualstack."))
         if address is not None:
             yield from RR.fromZone(f"{name}. {HOST_TTL} IN A {address}")
 
     def _is_healthy(self, record: Record, depth: int = _DEPTH) -> bool:
-        """By its health check; an alias also by the records it points to, where it says so. Load balancers are healthy here."""
+        """Whether its health check is healthy and, for an alias that evaluates it, its target too.
+
+        Targets without records, such as load balancers, count as healthy.
+        """
         if record.health_check_id and not self.healthy(record.health_check_id):
             return False
         if record.alias and record.alias.evaluate_target_health and depth:
@@ -119,11 +125,11 @@ def _rr(name: str, record: Record) -> RR:
 
 
 def _rrs(name: str, record: Record) -> list[RR]:
-    """The record as DNS has it: each value in the notation of zone files, which is Route 53's."""
+    """The record as DNS records, one for each value. Route 53 writes values like a zone file does."""
     lines = [f"{name}. {record.ttl} IN {record.type} {_qualified(record.type, value)}" for value in record.values]
     return list(RR.fromZone("\n".join(lines)))
 
 
 def _qualified(kind: str, value: str) -> str:
-    """Route 53 takes every name as complete; a zone file needs the final dot."""
+    """Add the final dot that a zone file needs. Route 53 treats every name as fully qualified, with or without it."""
     return f"{value.removesuffix('.')}." if kind in ("CNAME", "NS", "PTR", "MX", "SRV") else value

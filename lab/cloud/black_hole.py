@@ -1,4 +1,4 @@
-"""Regions that do not answer: requests for them are held, as by a network that loses every packet, and never refused."""
+"""Regions that do not answer. Their requests hang and are never refused, as if the network lost every packet."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 _HUNG_UP = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
-_GLANCE = 0.2
-"""Seconds between two looks at whether the region is back."""
+_POLL_INTERVAL = 0.2
+"""Seconds between two checks whether the region is back."""
 
 
 class SilenceError(ConnectionError):
-    """The request gets no answer; whoever serves it closes the connection without a word."""
+    """The request gets no answer: the server closes the connection without one."""
 
 
 class BlackHoles:
-    """The regions that are silent now; safe for threads."""
+    """The regions that are silent now. Safe for threads."""
 
     def __init__(self) -> None:
         self._silent: frozenset[str] = frozenset()
@@ -34,7 +34,7 @@ class BlackHoles:
             self._silent |= {region}
 
     def restore(self, region: str) -> None:
-        """The region answers again. What was held is lost: its connections are closed, so that callers try again."""
+        """The region answers again. Held requests are lost: the server closes their connections, and callers have to retry."""
         with self._lock:
             self._silent -= {region}
 
@@ -42,15 +42,15 @@ class BlackHoles:
         return not self._silent.isdisjoint(regions)
 
     def hold(self, connection: socket.socket, regions: Collection[str]) -> None:
-        """Return when the caller has given up, or all `regions` are back."""
+        """Wait until the caller gives up or all `regions` are back."""
         poller = select.poll()
         poller.register(connection, _HUNG_UP)
-        while self.covers(regions) and not poller.poll(_GLANCE * 1000):
+        while self.covers(regions) and not poller.poll(_POLL_INTERVAL * 1000):
             pass
 
 
 class Upload(io.RawIOBase):
-    """A request's body. `check` is called after each piece that arrives, and does not return while the region is silent."""
+    """A request's body. It calls `check` after each part that arrives; `check` does not return while the region is silent."""
 
     def __init__(self, body: Any, check: Callable[[], None]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What the endpoint adds to moto's S3: AWS's refusals, replication configurations as they were written, and the journal."""
+"""What the endpoint adds to moto's S3: AWS's refusals, unchanged replication configurations, and the replicator's journal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lab.cloud.replication import Journal, parse
 from lab.cloud.scope import Target
 
 WANTS_BODY = frozenset({"PutBucketReplication", "DeleteObjects"})
-"""Operations whose request body is looked at; both are small."""
+"""Operations whose request body the endpoint reads. The bodies of both are small."""
 
 _WRITES = frozenset({"PutObject", "CopyObject", "CompleteMultipartUpload"})
 
@@ -26,17 +26,17 @@ class Answer:
 
 
 class Buckets:
-    """Safe for threads; one an endpoint."""
+    """The additions to S3 of one endpoint. Safe for threads."""
 
     def __init__(self) -> None:
         self.journal = Journal()
         self._configurations: dict[str, bytes] = {}
 
     def answer(self, operation: str | None, target: Target, body: bytes) -> Answer | None:
-        """The answer where moto's is not AWS's, else None."""
+        """AWS's answer, if moto's would differ from it; else None."""
         bucket = target.bucket or ""
         if operation == "GetBucketReplication" and moto_state.bucket_region(bucket) is not None:
-            # moto answers with rules of its own making: no filter, no delete markers.
+            # moto would rewrite the rules, and lose their filters and delete marker settings.
             if (stored := self._configurations.get(bucket)) is not None:
                 return Answer(status="200 OK", body=stored)
             return error("404 Not Found", "ReplicationConfigurationNotFoundError", "The replication configuration was not found")
@@ -45,7 +45,7 @@ class Buckets:
         return None
 
     def happened(self, operation: str | None, target: Target, body: bytes, headers: Mapping[str, str], *, replica: bool) -> None:
-        """Note what moto did. `headers` are those of its answer (which was a success), by names in small letters."""
+        """Note a request that moto served. `headers` are those of moto's successful answer, by lower-case name."""
         bucket, key = target.bucket or "", target.key or ""
         if operation == "PutBucketReplication":
             self._configurations[bucket] = body
@@ -86,6 +86,6 @@ def error(status: str, code: str, message: str) -> Answer:
 
 
 def _deleted(body: bytes) -> list[str]:
-    """The keys that a DeleteObjects request puts a delete marker on: those that it names without a version."""
+    """The keys on which a DeleteObjects request puts a delete marker: those without a version."""
     objects = xmltodict.parse(body, force_list=("Object",), strip_whitespace=False)["Delete"]["Object"]
     return [found["Key"] for found in objects if not found.get("VersionId")]

@@ -1,4 +1,4 @@
-"""One request's way through the endpoint: the regions it needs, whether it is swallowed, its answer, its line in the log."""
+"""How the endpoint serves one request: which regions it needs, whether one is silent, its answer, and its line in the log."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ StartResponse = Callable[..., Any]
 
 
 class Aws:
-    """moto, and what has to be known from one request to the next."""
+    """moto, and the state that all requests share."""
 
     def __init__(self, log: JsonLines) -> None:
         self.log = log
@@ -71,7 +71,7 @@ class Call:
             if self._swallowed is None:
                 self._log(500)
             raise
-        # Whatever else is wrong with a request, nobody is told who may not make it.
+        # Permission comes first: a caller without it gets 403, whatever else is wrong with the request.
         allowed = not head[0].startswith(_FORBIDDEN)
         answer = (
             self._aws.buckets.answer(self._operation, self._target, body) if allowed and self._target.service == "s3" else None
@@ -83,7 +83,7 @@ class Call:
             names = {name.lower(): value for name, value in head[1]}
             replica = user_agent(REPLICATOR) in self._agent
             self._aws.buckets.happened(self._operation, self._target, body, names, replica=replica)
-        # The region may have fallen silent meanwhile: what is done is done, and nobody hears of it.
+        # If the region fell silent meanwhile, the change stays done, but the caller gets no answer.
         self.swallow()
         self._log(status)
         start_response(*head)
@@ -97,7 +97,7 @@ class Call:
         return operation(self._target.service, self._environ["REQUEST_METHOD"], self._path, self._query, self._headers, form)
 
     def _regions(self) -> list[str]:
-        """Every region that has to be there for the request to be answered; the one that was asked first."""
+        """All regions that the request needs to be answered. The called region comes first."""
         asked = self._target
         source = asked.copied_from.bucket if asked.copied_from else None
         homes = [moto_state.bucket_region(bucket) for bucket in (asked.bucket, source) if bucket]
@@ -105,12 +105,12 @@ class Call:
         return list(dict.fromkeys(region for region in (asked.region, *homes, control) if region))
 
     def _take_body(self) -> bytes:
-        """Make the body ready for moto; returned, too, where somebody here has to read it."""
+        """Prepare the request for moto. Returns the body if the endpoint has to read it itself, else nothing."""
         environ = self._environ
         upload = Upload(environ["wsgi.input"], self.swallow)
         environ["wsgi.input"] = upload
         if self._target.service == "s3":
-            # moto reads the bucket from the host, or from the path: one of them must be the same for everybody.
+            # moto takes the bucket from the host or from the path. The endpoint turns every request into path style.
             environ[enforcement.SENT] = (environ.get("HTTP_HOST", ""), environ["RAW_URI"])
             environ["HTTP_HOST"] = "s3.amazonaws.com"
             if self._target.virtual_host:
@@ -154,7 +154,7 @@ class Call:
 
 
 class _Headers(Mapping[str, str]):
-    """The request's headers, by names in any spelling."""
+    """The request's headers, by name in upper or lower case."""
 
     def __init__(self, environ: Environ) -> None:
         self._environ = environ

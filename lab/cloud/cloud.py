@@ -1,4 +1,4 @@
-"""The lab's AWS as the demo and the tests use it: start, stop, silence a region, see who asked for what."""
+"""The lab's AWS for the demo and the tests: start it, stop it, silence a region, and read its logs."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _CONTROL_TIMEOUT = 30.0
 
 
 class CloudError(Exception):
-    """A part of the lab's AWS does not run or does not answer; the message says which, and where to look."""
+    """A part of the lab's AWS does not run or does not answer; the message names the part and its log."""
 
 
 class Cloud:
-    """moto with its endpoint, the replicator and the name server: three background processes of one lab.
+    """Three background processes of one lab: the endpoint with moto, the replicator, and the name server.
 
-    `listen` is the address they bind to; port 0 takes a free one. `prefix` goes before each command, so that it runs elsewhere:
-    `namespaces.inside("drlab-wan")`. `hosts` are the names of the regions' load balancers and their addresses. `lag` is how many
-    seconds after its writing an object is replicated.
+    They bind to address `listen`; port 0 takes a free port. `prefix` is put before each command to run it elsewhere, for example
+    `namespaces.inside("drlab-wan")`. `hosts` maps the names of the regions' load balancers to addresses. The replicator copies an
+    object `lag` seconds after it was written.
     """
 
     def __init__(
@@ -56,11 +56,11 @@ class Cloud:
     # Start and stop
 
     def start(self) -> None:
-        """Start what does not run yet, and return when all of it answers. Raises CloudError."""
+        """Start the processes that do not run yet, and wait until all answer. Raises CloudError."""
         self._paths.make()
         endpoint_port, name_server_port = self._ports
         listen = f"{self._listen}:{endpoint_port}"
-        # A new endpoint is a new, empty AWS: what was logged of the last one would only mislead.
+        # A new endpoint is a new, empty AWS. The log of the last one would mislead.
         self._launch(
             self._endpoint,
             [self._file("endpoint")],
@@ -88,7 +88,7 @@ class Cloud:
         )
 
     def stop(self) -> None:
-        """End all of it; moto's memory goes with it, logs stay."""
+        """Stop all processes. Everything stored in moto is lost; the logs stay."""
         for daemon in self._daemons:
             daemon.stop()
         for name in ("endpoint", "replicator", "name-server", "route53"):
@@ -102,21 +102,21 @@ class Cloud:
 
     @property
     def endpoint_url(self) -> str:
-        """Where AWS is. Raises CloudError if it was not started."""
+        """The URL of the AWS endpoint. Raises CloudError if it was not started."""
         return str(self._read("endpoint")["url"])
 
     @property
     def name_server(self) -> tuple[str, int]:
-        """Where the name server is. Raises CloudError if it was not started."""
+        """The host and port of the name server. Raises CloudError if it was not started."""
         where = self._read("name-server")
         return where["host"], where["port"]
 
     def access_log(self) -> list[Request]:
-        """Every request so far, answered or swallowed."""
+        """All requests so far, also those that got no answer."""
         return access_log.read(self._access_log)
 
     def route53(self) -> dict[str, Any]:
-        """`health_checks` by id and `names` by "NAME TYPE": what each `is`, and since when."""
+        """`health_checks` by id, and `names` by "NAME TYPE". Each has its current state as `is`, and `since` when."""
         return self._read("route53")
 
     def route53_changes(self) -> list[dict[str, Any]]:
@@ -124,13 +124,13 @@ class Cloud:
         return read_lines(self._changes_log)
 
     def replication(self) -> dict[str, Any]:
-        """`pending`, `copied`, `failed`, `lag`, and the `last` copy with its age in seconds."""
+        """The replicator's state: `pending`, `copied`, `failed`, `lag`, and the `last` copy with its age in seconds."""
         return self._read("replicator")
 
-    # What happens to it
+    # Change it
 
     def black_hole(self, region: str) -> None:
-        """Nobody gets an answer from this AWS region any more, until `restore`."""
+        """Silence an AWS region: it answers no request until `restore`."""
         self._control("PUT", f"black-hole/{region}")
 
     def restore(self, region: str) -> None:
@@ -141,15 +141,15 @@ class Cloud:
         return silent
 
     def set_lag(self, seconds: float) -> None:
-        """How old an object is before it is replicated, from now on, also for those that wait."""
+        """How many seconds after its writing an object is replicated. This also applies to objects that wait already."""
         self._control("PUT", f"replication-lag/{seconds:g}")
 
     def create_zone(self, name: str) -> str:
-        """The id of the public hosted zone, made if there is none."""
+        """The id of the public hosted zone `name`. The zone is created if it does not exist."""
         return str(self._control("PUT", f"zone/{name}")["id"])
 
     def create_user(self, name: str) -> AccessKey:
-        """An access key of the IAM user, made if there is none. It may do what the policies attached to the user say."""
+        """An access key of the IAM user `name`. User and key are created if they do not exist, without any policy."""
         return AccessKey(**self._control("PUT", f"user/{name}"))
 
     # Details
@@ -168,7 +168,7 @@ class Cloud:
         return state
 
     def _launch(self, daemon: Daemon, ready: Sequence[Path], command: Sequence[object], *, forget: Sequence[Path] = ()) -> None:
-        """Start one of them, and wait for the files that it writes when it is ready."""
+        """Start one process, and wait for the files that it writes when it is ready."""
         if daemon.pid is not None:
             return
         for file in (*ready, *forget):
@@ -181,13 +181,13 @@ class Cloud:
         until(f"{daemon.name} to be ready", started_or_ended, timeout=_START_TIMEOUT, interval=0.05)
         if daemon.pid is None:
             last = daemon.log.read_text(errors="replace").strip().splitlines()[-1:]
-            raise CloudError(f"{daemon.name} ended at once: {' '.join(last)} (see {daemon.log})")
+            raise CloudError(f"{daemon.name} ended right after its start: {' '.join(last)} (see {daemon.log})")
 
     def _control(self, method: str, path: str) -> Any:
         command = [*self._prefix, sys.executable, "-m", "lab.cloud.control", self.endpoint_url, method, path]
         asked = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=_CONTROL_TIMEOUT, check=False)
         if asked.returncode:
             raise CloudError(
-                f"the AWS endpoint did not do it: {asked.stderr.strip() or asked.returncode}; see {self._endpoint.log}"
+                f"the AWS endpoint refused {method} {path}: {asked.stderr.strip() or asked.returncode}; see {self._endpoint.log}"
             )
         return json.loads(asked.stdout)

@@ -1,8 +1,8 @@
-"""One question to the AWS endpoint from wherever it can be reached, such as a network namespace.
+"""Sends one control request to the AWS endpoint. It is a program so that it can run in a network namespace.
 
     python -m lab.cloud.control http://172.30.0.1:5555 PUT black-hole/us-east-1
 
-Prints the answer, JSON; `endpoint.py` lists the questions.
+It prints the answer as JSON. `endpoint.py` lists the requests.
 """
 
 from __future__ import annotations

@@ -1,24 +1,25 @@
-"""The lab's AWS endpoint: moto, and around it what makes it answer, refuse and fall silent as AWS does.
+"""The lab's AWS endpoint: moto, and a layer around it that makes it answer, refuse and fail like AWS.
 
     python -m lab.cloud.endpoint --listen 172.30.0.1:5555 --log FILE [--state FILE]
 
-Path-style and virtual-host S3, every region and service at one address, no TLS. Every request is one line of the access log.
-Every request needs an access key, and what its user may do is what its policies say: `enforcement.py`.
-moto runs in this process, so a bucket's region and the records of a zone are looked up and never asked for.
+The endpoint serves all regions and services at one address, without TLS. S3 works path-style and virtual-host-style. Each request
+is one line in the access log. Each request needs an access key, and its user's policies must allow it (`enforcement.py`). moto
+runs in this process, so the endpoint looks up a bucket's region or a zone's records in moto's memory.
 
-What the lab itself asks, at paths below `/_lab/`, is neither logged nor ever swallowed:
+The lab itself sends control requests to paths below `/_lab/`. They are not logged, and a silent region never holds them:
 
     GET                /_lab/state                    silent regions, bucket regions, length of the journal, replication lag
-    PUT, DELETE        /_lab/black-hole/REGION        the region falls silent, answers again
-    PUT                /_lab/replication-lag/SECONDS  how old an object is before it is replicated
+    PUT, DELETE        /_lab/black-hole/REGION        silence the region, or let it answer again
+    PUT                /_lab/replication-lag/SECONDS  how long after its writing an object is replicated
     GET                /_lab/journal/SEQUENCE         what happened in the buckets after SEQUENCE
     GET                /_lab/route53                  zones, records and health checks
-    PUT                /_lab/zone/NAME                make the hosted zone if there is none; answers its id
-    PUT                /_lab/user/NAME                make the IAM user if there is none; answers an access key
+    PUT                /_lab/zone/NAME                create the hosted zone if it does not exist; returns its id
+    PUT                /_lab/user/NAME                create the IAM user if it does not exist; returns an access key
 
-A silent region's requests are held open, without a byte of an answer, until the caller gives up or the region is back; so are
-those under way. It covers whatever is signed for that region (with us-east-1 also IAM, Route 53 and changes of bucket
-configuration, whose control planes are there) and S3 requests for a bucket that lives there, whatever they are signed for.
+The endpoint holds a silent region's requests open, also those in progress, and sends no byte until the caller gives up or the
+region is back. This covers every request signed for that region, and S3 requests for a bucket in that region, whatever region
+they are signed for. A silent us-east-1 also covers IAM, Route 53 and changes of bucket configurations, because their control
+planes are there.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ CONTROL = "/_lab/"
 
 
 class Endpoint:
-    """The WSGI application: the lab's own questions, and everybody's requests."""
+    """The WSGI application. It serves the lab's control requests and all requests to AWS."""
 
     def __init__(self, log: Path) -> None:
         self._aws = Aws(JsonLines(log))
@@ -101,10 +102,10 @@ class Endpoint:
 
 
 class Handler(MotoRequestHandler):
-    """moto's, with a black hole that swallows before anything is said: `100 Continue` would be an answer too."""
+    """moto's handler, but a silent region does not even send `100 Continue`, because that would be an answer too."""
 
     def handle_expect_100(self) -> bool:
-        return True  # werkzeug says it, in run_wsgi
+        return True  # werkzeug sends `100 Continue` in run_wsgi
 
     def run_wsgi(self) -> None:
         self.close_connection = True
@@ -115,20 +116,20 @@ class Handler(MotoRequestHandler):
         self.close_connection = True
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """The access log says it."""
+        """Log nothing here: the access log has the request."""
 
 
 def serve(listen: tuple[str, int], log: Path) -> BaseWSGIServer:
-    """The server, bound and not yet answering; port 0 takes a free one."""
+    """The server, which is bound but does not answer yet. Port 0 takes a free port."""
     host, port = listen
     return make_server(host, port, Endpoint(log), threaded=True, request_handler=Handler)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="lab.cloud.endpoint", description="AWS for the lab, at one address.")
-    parser.add_argument("--listen", required=True, type=address, help="HOST:PORT; port 0 takes a free one")
-    parser.add_argument("--log", required=True, type=Path, help="the access log, one line of JSON a request")
-    parser.add_argument("--state", type=Path, help="this file says where it listens, once it does")
+    parser = argparse.ArgumentParser(prog="lab.cloud.endpoint", description="All of AWS for the lab, at one address.")
+    parser.add_argument("--listen", required=True, type=address, help="HOST:PORT; port 0 takes a free port")
+    parser.add_argument("--log", required=True, type=Path, help="the access log, with one line of JSON for each request")
+    parser.add_argument("--state", type=Path, help="file for the endpoint's URL, written once it listens")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     server = serve(options.listen, options.log)

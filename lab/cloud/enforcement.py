@@ -1,17 +1,18 @@
-"""moto's IAM enforcement, switched on: nobody gets in without an access key, and nobody does what their policies do not allow.
+"""Turns on moto's IAM enforcement: every request needs an access key, and the policies of its user must allow it.
 
-moto finds the user, checks the signature and holds the policies. What it makes of them is replaced, for it
+moto finds the user, checks the signature and stores the policies. The lab replaces moto's evaluation of the policies, because it
 
 - ignores every condition,
 - asks for `s3:PutObject` where an object's retention or legal hold is changed, and for `s3:CreateBucket` or `s3:DeleteBucket`
   where a bucket's encryption, replication, object lock or public access is, and for `s3:HeadBucket`, which does not exist,
 - looks for a batch of deletions at the bucket and not at its keys, nor at their versions,
 - does not look at the source of a copy, nor at governance retention that is bypassed, nor at KMS keys,
-- knows the resource of few services: a KMS key or a hosted zone is `*`,
+- knows the resources of few services: it takes `*` for a KMS key or a hosted zone,
 - cannot serve a request without a signature, nor one that is signed in its URL (`presigned.py`).
 
-`permissions.py` says what AWS asks for, `policies.py` what the policies answer; a bucket's own policy counts too.
-Not here: roles and their sessions' policies, permission boundaries, KMS key policies and grants (every key trusts its account).
+`permissions.py` lists the permissions that AWS requires, and `policies.py` evaluates the policies, including bucket policies.
+The lab has no roles and session policies, no permission boundaries, and no KMS key policies and grants (every key trusts its
+account).
 """
 
 from __future__ import annotations
@@ -33,22 +34,24 @@ from lab.cloud.presigned import PresignedRequest
 from lab.cloud.scope import target
 
 ROUTE_53_ADDRESS = "15.177.0.1"
-"""Where the lab's health checkers are taken to ask from: an address of Route 53's, which a bucket policy names."""
+"""The source address of the lab's health checkers in policies. It is one of Route 53's, which a bucket policy allows."""
 
 SENT = "lab.sent"
-"""Key of a WSGI environ: host and URI as the caller sent and signed them, where they were rewritten since."""
+"""Key in a WSGI environ. It holds host and URI as the caller sent and signed them, if the endpoint rewrote them."""
 
 
 def enforce() -> None:
-    """From now on, for everything that moto serves in this process."""
+    """Enforce permissions from now on, for every request that moto serves in this process."""
     settings.INITIAL_NO_AUTH_ACTION_COUNT = 0
     mixin: Any = ActionAuthenticatorMixin
     mixin._authenticate_and_authorize_action = _authorize
 
 
 def _authorize(response: Any, signed_request: Any, resource: str = "*") -> None:  # noqa: ARG001 - moto's idea of the resource
-    """Raise the service's own error unless the request may be served. `response` is moto's, `signed_request` the class of its
-    way to read the signature."""
+    """Raise the service's own error unless the request is allowed.
+
+    `response` is moto's object. `signed_request` is moto's class that reads this kind of signature.
+    """
     headers, host, uri = response.headers, response.headers.get("Host"), _uri(response)
     if (sent := getattr(headers, "environ", {}).get(SENT)) is not None:
         host, uri = sent
@@ -63,7 +66,7 @@ def _authorize(response: Any, signed_request: Any, resource: str = "*") -> None:
         account_id=response.current_account,
         method=response.method,
         path=uri,
-        # Without a body or a query moto would sign the headers in their place.
+        # If there is neither a body nor a query, moto would sign the headers instead.
         data=response.data if response.form_data else {},
         body=response.raw_body,
         headers=headers,
@@ -86,7 +89,7 @@ def _asked(response: Any, headers: dict[str, str], uri: str) -> Asked:
     asked = target(spelled, path, query, moto_state.bucket_region)
     body = response.raw_body if isinstance(response.raw_body, bytes) else str(response.raw_body or "").encode()
     path = f"/{asked.bucket}{path}" if asked.virtual_host else path
-    # A form has been read by now, and its body with it.
+    # By now, moto has parsed a form and used up its body.
     if asked.service != "s3":
         body = body or urlencode(response.form_data or {}).encode()
     form = "" if asked.service == "s3" else body.decode(errors="replace")
@@ -105,7 +108,7 @@ def _asked(response: Any, headers: dict[str, str], uri: str) -> Asked:
 def _questions(asked: Asked) -> list[Question]:
     bucket = asked.target.bucket
     if bucket and asked.operation != "CreateBucket" and moto_state.bucket_region(bucket) is None:
-        return []  # S3 tells everybody that there is none: a name that is free is no secret
+        return []  # S3 tells every caller that a bucket does not exist
     return needed(asked, moto_state)
 
 
@@ -116,7 +119,7 @@ def _source(headers: Any) -> str:
 
 
 class _AnySpelling(dict[str, str]):
-    """Headers by their names in any spelling."""
+    """Headers by name, in upper or lower case."""
 
     def __init__(self, headers: dict[str, str]) -> None:
         super().__init__({name.lower(): value for name, value in headers.items()})
@@ -126,7 +129,7 @@ class _AnySpelling(dict[str, str]):
 
 
 def _authorize_everybody(response: Any, questions: list[Question]) -> None:
-    """A request that nobody signed: only a bucket's policy can allow it."""
+    """Authorize an unsigned request: only a bucket's policy can allow it."""
     if not all(_by_bucket(question, "*") == "allowed" for question in questions):
         if "BucketName" in response.data:
             raise BucketAccessDeniedError(bucket=response.data["BucketName"])
@@ -134,7 +137,7 @@ def _authorize_everybody(response: Any, questions: list[Question]) -> None:
 
 
 def _allowed(question: Question, policies: list[Document], user: str) -> bool:
-    """A user of the account needs one policy that allows it, of the user's or of the bucket's, and none that denies it."""
+    """Whether at least one policy, of the user or of the bucket, allows it, and none denies it."""
     verdicts = {answer(question, policies), _by_bucket(question, user)}
     return "denied" not in verdicts and "allowed" in verdicts
 

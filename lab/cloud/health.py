@@ -1,6 +1,6 @@
-"""Health checks as Route 53 makes them: independent checkers, a threshold in both directions, and what "healthy" then means.
+"""Health checks like Route 53's: independent checkers, and a threshold for becoming unhealthy and for becoming healthy.
 
-Pure: what was observed and when comes in, statuses go out. `probe.py` makes the observations.
+Pure functions compute a status from observations and their times. `probe.py` makes the observations.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from lab.cloud.records import HealthCheck
 
 CHECKERS = 3
-"""Route 53 has more, all over the world; three show what many do: each starts at its own time and counts by itself."""
+"""Route 53 has more checkers, all over the world. Three are enough here: each starts at its own time and counts separately."""
 
 HEALTHY_SHARE = 0.18
-"""A health check is healthy while more than this share of its checkers says so."""
+"""A health check is healthy while more than this share of its checkers reports healthy, as Route 53 documents."""
 
 PROBED = frozenset({"HTTP", "HTTPS", "HTTP_STR_MATCH", "HTTPS_STR_MATCH", "TCP"})
-"""Types that are observed; of the others only CALCULATED is evaluated, and the rest is always healthy."""
+"""Types that the lab observes. CALCULATED is computed from other checks. All other types are always healthy here."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """What one checker saw; `time` is in seconds since the epoch."""
+    """What one checker saw. `time` is in seconds since the epoch."""
 
     time: float
     ok: bool
@@ -32,8 +32,10 @@ class Observation:
 
 @dataclass(kw_only=True)
 class _Checker:
-    """Keeps its opinion until it has seen enough of the opposite. A new one says healthy, so a new inverted check is unhealthy
-    until there is enough to go by: Route 53 documents both."""
+    """One checker. It changes its opinion after enough opposite observations in a row.
+
+    A new checker says healthy, so a new inverted check starts unhealthy. Route 53 documents both.
+    """
 
     due: float
     healthy: bool = True
@@ -63,7 +65,7 @@ class Monitor:
         self._checked: dict[str, _Checked] = {}
 
     def know(self, checks: Iterable[HealthCheck], now: float) -> None:
-        """Take over the checks that exist at `now`: new ones start, changed ones keep what they know, others are forgotten."""
+        """Set the checks that exist at `now`. New checks start, changed ones keep their state, and deleted ones are forgotten."""
         known = {}
         for check in checks:
             old = self._checked.get(check.id)
@@ -77,13 +79,13 @@ class Monitor:
         return [_Checker(due=now + number * step) for number in range(self._count)] if check.type in PROBED else []
 
     def due(self, now: float) -> list[tuple[HealthCheck, int]]:
-        """The observations to make now, as health check and checker; each is then under way until `observe` reports it."""
+        """The observations to make now, as health check and checker. A checker is busy until `observe` reports its result."""
         found = []
         for checked in self._checked.values():
             for number, checker in enumerate(checked.checkers):
                 if checker.due <= now and not checker.busy and not checked.check.disabled:
                     checker.busy = True
-                    # From the plan and not from now, so that the checkers keep their distance; what was missed is missed.
+                    # Count from the planned time, so that the checkers stay apart in time. Missed observations are skipped.
                     while checker.due <= now:
                         checker.due += checked.check.request_interval
                     found.append((checked.check, number))
@@ -103,7 +105,7 @@ class Monitor:
         return [checked.check for checked in self._checked.values()]
 
     def healthy(self, check_id: str) -> bool:
-        """The status that routing goes by; a health check that does not exist any more counts as healthy."""
+        """The status for routing. A health check that no longer exists counts as healthy."""
         checked = self._checked.get(check_id)
         if checked is None:
             return True

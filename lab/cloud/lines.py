@@ -1,4 +1,4 @@
-"""Files that others read while they are written: logs of one JSON object a line, and state replaced as a whole."""
+"""Files that one process writes while others read them: logs with one JSON object on each line, and state files."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 
 
 def timestamp(seconds: float | None = None) -> str:
-    """RFC 3339 with milliseconds, UTC: of `seconds` since the epoch, or of now."""
+    """A time in UTC as RFC 3339 with milliseconds: `seconds` since the epoch, or now."""
     moment = datetime.now(UTC) if seconds is None else datetime.fromtimestamp(seconds, UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class JsonLines:
-    """Appends to a log; safe for threads, and each line whole."""
+    """Appends whole lines to a log. Safe for threads."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +33,7 @@ class JsonLines:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """What has been logged so far; a line still being written is left for later."""
+    """All lines logged so far, without a line that is still being written."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -42,7 +42,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def write_state(path: Path, state: Mapping[str, Any]) -> None:
-    """Replace the file; a reader sees the old state or the new one."""
+    """Replace the file at once: a reader sees either the old state or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(path.name + ".new")
     new.write_text(json.dumps(state, indent=1, ensure_ascii=False), encoding="utf-8")

@@ -1,6 +1,6 @@
-"""moto's memory: the one place that reads it, and replaces the part of its Route 53 that is more lenient than AWS.
+"""Access to moto's memory. This also replaces the part of moto's Route 53 that is more lenient than AWS.
 
-moto runs in the endpoint's process, at the version that pyproject.toml pins.
+No other module uses moto's internals this way. moto runs in the endpoint's process; pyproject.toml pins its version.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lab.cloud.access_keys import AccessKey
 from lab.cloud.records import Alias, HealthCheck, Record, Route53, Zone, plain
 
 _ACCOUNT = "123456789012"
-"""moto's, unless a request says otherwise; the lab has one account."""
+"""moto's default account, and the only one in the lab."""
 
 _moto_record: Any = RecordSet
 
@@ -31,7 +31,7 @@ def _buckets() -> dict[str, Any]:
 
 
 def bucket_region(name: str) -> str | None:
-    """Where a bucket lives; None if there is none of that name."""
+    """The region of a bucket; None if the bucket does not exist."""
     bucket = _buckets().get(name)
     return None if bucket is None else str(bucket.region_name)
 
@@ -45,7 +45,7 @@ def is_versioned(bucket: str) -> bool:
 
 
 def is_kms_encrypted(bucket: str, key: str, version: str) -> bool:
-    """Whether a version of an object is encrypted by KMS; False if it is gone already."""
+    """Whether KMS encrypts a version of an object. False if the version no longer exists."""
     found = s3_backends[_ACCOUNT]["aws"].get_object(bucket, key, version_id=version)
     return found is not None and found.encryption == "aws:kms"
 
@@ -63,14 +63,14 @@ def bucket_policy(bucket: str) -> dict[str, Any] | None:
 
 
 def default_key(bucket: str) -> str | None:
-    """ARN of the KMS key that a bucket encrypts with unless a request says otherwise; None where it is not one of KMS."""
+    """ARN of the KMS key with which a bucket encrypts by default; None if it does not use KMS by default."""
     rule = (getattr(_buckets().get(bucket), "encryption", None) or {}).get("Rule") or {}
     named = (rule.get("ApplyServerSideEncryptionByDefault") or {}).get("KMSMasterKeyID")
     return key_arn(bucket_region(bucket) or "", named) if named else None
 
 
 def object_key(bucket: str, key: str, version: str | None) -> str | None:
-    """ARN of the KMS key of an object; None where it has none, or there is no such object."""
+    """ARN of the KMS key of an object; None if KMS does not encrypt it, or it does not exist."""
     found = s3_backends[_ACCOUNT]["aws"].get_object(bucket, key, version_id=version) if bucket in _buckets() else None
     if found is None or found.encryption != "aws:kms":
         return None
@@ -78,7 +78,7 @@ def object_key(bucket: str, key: str, version: str | None) -> str | None:
 
 
 def key_arn(region: str, identifier: str) -> str:
-    """ARN of a KMS key by its id, its ARN or an alias; the identifier itself if there is none."""
+    """ARN of a KMS key, found by its id, its ARN or an alias. Returns the identifier itself if there is no such key."""
     home = identifier.split(":")[3] if identifier.startswith("arn:") else region
     alias = identifier[identifier.index("alias/") :] if "alias/" in identifier else None
     for key in list(kms_backends[_ACCOUNT][home].keys.values()):
@@ -97,7 +97,7 @@ def aliases(key: str) -> tuple[str, ...]:
 
 
 def create_administrator(key: AccessKey) -> None:
-    """A user who may do everything, with this very access key."""
+    """Create a user who may do everything, with the access key `key`."""
     backend = iam_backends[_ACCOUNT]["aws"]
     if "administrator" in backend.users:
         return
@@ -109,7 +109,7 @@ def create_administrator(key: AccessKey) -> None:
 
 
 def ensure_user(name: str) -> AccessKey:
-    """The access key of the IAM user `name`, both made if there are none. Nobody is allowed anything by being there."""
+    """The access key of the IAM user `name`. User and key are created if they do not exist; a new user has no permissions."""
     backend = iam_backends[_ACCOUNT]["aws"]
     user = backend.users.get(name) or backend.create_user("us-east-1", name)
     key = user.access_keys[0] if user.access_keys else backend.create_access_key(name)
@@ -124,7 +124,7 @@ def _route53() -> Any:
 
 
 def route53() -> Route53:
-    """What is stored now."""
+    """The zones, records and health checks stored now."""
     backend = _route53()
     return Route53(
         zones=tuple(
@@ -136,7 +136,7 @@ def route53() -> Route53:
 
 
 def ensure_zone(name: str) -> str:
-    """The id of the public hosted zone `name`, made if there is none."""
+    """The id of the public hosted zone `name`. The zone is created if it does not exist."""
     zones = [zone for zone in list(_route53().zones.values()) if plain(zone.name) == plain(name)]
     zone = zones[0] if zones else _route53().create_hosted_zone(f"{plain(name)}.", private_zone=False)
     return str(zone.resource_id)
@@ -182,9 +182,9 @@ def _health_check(check: Any) -> HealthCheck:
 
 
 def enforce_route53_rules() -> None:
-    """Replace how moto applies a change batch: by the rules, exactly the records that it names, all of them or none.
+    """Make moto apply a change batch like Route 53: by `route53_rules`, and either all of its changes or none.
 
-    moto's own way takes what AWS refuses, and deletes every record of the zone that has the same set identifier.
+    moto alone would accept batches that AWS refuses. A DELETE would also remove other records with the same set identifier.
     """
     lock = threading.Lock()
 
@@ -200,7 +200,7 @@ def enforce_route53_rules() -> None:
                 raise Route53ClientError(refused.code, str(refused)) from None
             for change, described in zip(changes, batch, strict=True):
                 if change.action != "DELETE":
-                    stored[change.record.key] = _moto_record(_as_moto_keeps(described["ResourceRecordSet"]))
+                    stored[change.record.key] = _moto_record(_to_moto(described["ResourceRecordSet"]))
             zone.rrsets = [stored[record.key] for record in left]
 
     backends: Any = Route53Backend
@@ -211,13 +211,13 @@ def _change(zone: str, described: dict[str, Any]) -> route53_rules.Change:
     if described["Action"] not in ("CREATE", "UPSERT", "DELETE"):
         raise Route53ClientError("InvalidInput", f"{described['Action']} is not CREATE, UPSERT or DELETE")
     fields = described["ResourceRecordSet"]
-    record = _record(_moto_record(_as_moto_keeps(fields)))
+    record = _record(_moto_record(_to_moto(fields)))
     if record.name != plain(zone) and not record.name.endswith(f".{plain(zone)}"):
         reason = f"RRSet with DNS name {record.name}. is not permitted in zone {plain(zone)}."
         raise Route53ClientError("InvalidChangeBatch", reason)
     return route53_rules.Change(action=described["Action"], record=record)
 
 
-def _as_moto_keeps(fields: dict[str, Any]) -> dict[str, Any]:
+def _to_moto(fields: dict[str, Any]) -> dict[str, Any]:
     values = [value["Value"] for value in fields.get("ResourceRecords") or ()]
     return {**fields, "Name": f"{plain(fields['Name'])}.", "ResourceRecords": values}

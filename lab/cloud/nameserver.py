@@ -1,11 +1,12 @@
-"""The lab's Route 53: a name server that answers from the records in moto, by the health that its checkers observe.
+"""The lab's Route 53: a name server that makes the health checks, and answers from the records in moto.
 
     python -m lab.cloud.nameserver --listen 172.30.0.1:53 --endpoint http://172.30.0.1:5555 --state FILE --changes FILE \
         --host lb-primary.lab.internal=172.30.0.11 --host lb-secondary.lab.internal=172.30.0.12
 
-Records are read anew every second; health decides at the moment of each answer. UDP and TCP. `--host` names resolve by
-themselves, as targets of CNAMEs (so that one question is enough) and of aliases, and for health checks. The state file tells
-each health check's status and each routed name's answer; the changes file gets one line of JSON for each change of either.
+It reads the records again every second. Each answer depends on the health at that moment. It listens on UDP and TCP. It also
+answers for `--host` names: asked directly, as targets of CNAMEs (so that one question is enough) or of aliases, and for health
+checks. The state file has the status of each health check and the answer for each name with a routing policy. Each change of
+these becomes one line of JSON in the changes file.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ from lab.cloud.probe import Prober
 from lab.cloud.records import HealthCheck, Record, Route53
 
 REFRESH = 1.0
-"""Seconds between two readings of the records."""
+"""Seconds from one reading of the records to the next."""
 
 _TICK = 0.1
 
 
 class NameServer(BaseResolver):  # type: ignore[misc]
-    """Everything but the sockets; safe for threads."""
+    """The name server without its sockets. Safe for threads."""
 
     def __init__(
         self,
@@ -57,14 +58,14 @@ class NameServer(BaseResolver):  # type: ignore[misc]
         self._known: dict[tuple[str, str], dict[str, Any]] = {}
 
     def refresh(self, now: float) -> None:
-        """Read the records and health checks. Raises OSError if the endpoint does not answer; what was known then stays."""
+        """Read the records and health checks. Raises OSError if the endpoint does not answer, and keeps the old data then."""
         data = Route53.from_json(control(self._endpoint, "route53"))
         with self._lock:
             self._data = data
             self._monitor.know(data.checks, now)
 
     def tick(self, now: float) -> None:
-        """Make the observations that are due, and note what changed since the last tick."""
+        """Start the observations that are due, and record what changed since the last tick."""
         with self._lock:
             due = self._monitor.due(now)
         for check, checker in due:
@@ -72,7 +73,7 @@ class NameServer(BaseResolver):  # type: ignore[misc]
         self._note(now)
 
     def resolve(self, request: DNSRecord, _handler: object) -> DNSRecord:
-        """dnslib's call for each question."""
+        """Answer one question. dnslib calls this."""
         with self._lock:
             answer = self._answers().reply(str(request.q.qname), QTYPE.get(request.q.qtype))
         reply = request.reply(ra=0)
@@ -120,7 +121,7 @@ class NameServer(BaseResolver):  # type: ignore[misc]
 
 
 def _served(answers: Answers) -> dict[str, dict[str, Any]]:
-    """By name and type (`app.example.com CNAME`): what is answered now."""
+    """The current answer for each name and type (`app.example.com CNAME`)."""
     return {
         f"{name} {kind}": {
             "is": ", ".join(_value(record) for record in records),
@@ -135,7 +136,7 @@ def _value(record: Record) -> str:
 
 
 def serve(server: NameServer, listen: tuple[str, int]) -> int:
-    """Answer on UDP and TCP from threads of their own; returns the port, which is a free one if `listen` says 0."""
+    """Answer on UDP and TCP in background threads. Returns the port, which is a free one if `listen` has port 0."""
     host, port = listen
     udp = DNSServer(server, address=host, port=port, logger=DNSLogger(logf=lambda _: None))
     bound: int = udp.server.server_address[1]
@@ -147,13 +148,13 @@ def serve(server: NameServer, listen: tuple[str, int]) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="lab.cloud.nameserver", description="Route 53's name server for the lab.")
-    parser.add_argument("--listen", required=True, type=address, help="HOST:PORT; port 0 takes a free one")
+    parser = argparse.ArgumentParser(prog="lab.cloud.nameserver", description="The lab's name server in place of Route 53's.")
+    parser.add_argument("--listen", required=True, type=address, help="HOST:PORT; port 0 takes a free port")
     parser.add_argument("--endpoint", required=True, help="URL of the lab's AWS endpoint")
-    parser.add_argument("--host", action="append", default=[], type=host_entry, help="NAME=ADDRESS that is known besides")
-    parser.add_argument("--state", required=True, type=Path, help="status of health checks and names, in JSON")
-    parser.add_argument("--changes", required=True, type=Path, help="one line of JSON for each change of a status")
-    parser.add_argument("--address", type=Path, help="this file says where it listens, once it does")
+    parser.add_argument("--host", action="append", default=[], type=host_entry, help="NAME=ADDRESS that is in no zone")
+    parser.add_argument("--state", required=True, type=Path, help="file for the status of health checks and names, in JSON")
+    parser.add_argument("--changes", required=True, type=Path, help="file that gets one line of JSON for each change")
+    parser.add_argument("--address", type=Path, help="file for the server's address, written once it listens")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     server = NameServer(options.endpoint, dict(options.host), state=options.state, changes=options.changes)

@@ -1,4 +1,4 @@
-"""Addresses on command lines, and the endpoint's control requests as its neighbours make them."""
+"""Addresses on command lines, DNS questions, and control requests to the endpoint."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dnslib import QTYPE, RCODE, DNSRecord
 
 
 def address(text: str) -> tuple[str, int]:
-    """HOST:PORT, for argparse."""
+    """Parse HOST:PORT for argparse."""
     host, _, port = text.rpartition(":")
     if not host or not port.isdigit():
         raise argparse.ArgumentTypeError(f"{text} is not HOST:PORT; for example 127.0.0.1:0")
@@ -19,7 +19,7 @@ def address(text: str) -> tuple[str, int]:
 
 
 def host_entry(text: str) -> tuple[str, str]:
-    """NAME=ADDRESS, for argparse; the name in small letters."""
+    """Parse NAME=ADDRESS for argparse. The name is converted to lower case."""
     name, _, where = text.partition("=")
     if not name or not where:
         raise argparse.ArgumentTypeError(f"{text} is not NAME=ADDRESS; for example lb-primary.lab.internal=172.30.0.11")
@@ -27,9 +27,9 @@ def host_entry(text: str) -> tuple[str, str]:
 
 
 def resolve(name: str, server: str, port: int, *, timeout: float = 2) -> tuple[str, int]:
-    """The IPv4 address of `name` as the name server says it, and for how many seconds all of the answer holds.
+    """The IPv4 address of `name` from the name server, and the shortest TTL in its answer, in seconds.
 
-    Raises OSError if there is no answer in time or no address in it.
+    Raises OSError if there is no answer in time, or no address in it.
     """
     reply = DNSRecord.parse(DNSRecord.question(name, "A").send(server, port, timeout=timeout))
     addresses = [str(record.rdata) for record in reply.rr if QTYPE.get(record.rtype) == "A"]
@@ -39,7 +39,7 @@ def resolve(name: str, server: str, port: int, *, timeout: float = 2) -> tuple[s
 
 
 def control(endpoint: str, path: str, *, method: str = "GET", timeout: float = 5) -> Any:
-    """Ask the endpoint at `endpoint` (a URL) one of its `/_lab/` questions. Raises OSError while it does not answer."""
+    """Send a `/_lab/` control request to the URL `endpoint`. Raises OSError if the endpoint does not answer."""
     request = urllib.request.Request(f"{endpoint}/_lab/{path}", method=method)
     with urllib.request.urlopen(request, timeout=timeout) as answer:
         return json.load(answer)

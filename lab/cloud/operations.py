@@ -1,4 +1,4 @@
-"""The name of the AWS operation that a request calls, by the service models that boto3 carries."""
+"""Finds the name of the AWS operation that a request calls. It uses the service models in botocore."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ NEED_US_EAST_1 = frozenset(
         "PutPublicAccessBlock",
     }
 )
-"""Changes of a bucket's configuration depend on us-east-1, whatever the bucket's region (AWS Fault Isolation Boundaries)."""
+"""Changes of a bucket's configuration depend on us-east-1, in whatever region the bucket is (AWS Fault Isolation Boundaries)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Shape:
-    """What a request of one operation looks like in a REST service."""
+    """The form of a request for one operation of a REST service."""
 
     name: str
     method: str
     path: re.Pattern[str]
     literals: Mapping[str, str]
-    """Query parameters that are part of the operation's address, such as `?replication` or `?list-type=2`."""
+    """Query parameters that select the operation, such as `?replication` or `?list-type=2`."""
 
     parameters: frozenset[str]
     headers: frozenset[str]
@@ -71,7 +71,7 @@ class _Shape:
 
 
 def operation(service: str, method: str, path: str, query: str, headers: Mapping[str, str], form: str = "") -> str | None:
-    """The operation, as the API reference spells it; None where the request does not say. `form` is the body of a form post."""
+    """The operation, as the API reference spells it; None if none fits the request. `form` is the body of a form post."""
     if named := headers.get("X-Amz-Target"):
         return named.rpartition(".")[2]
     if action := parse_qs(form).get("Action") or parse_qs(query).get("Action"):

@@ -1,7 +1,7 @@
-"""Which permissions AWS asks for before it serves a request, by its Service Authorization Reference; pure.
+"""The permissions that AWS requires for a request, by its Service Authorization Reference. Pure functions.
 
-S3 in full for what backup tools and the program call, with what S3 asks KMS for in the caller's name. Of other services the
-operation's own permission: for a KMS key, a hosted zone and what IAM has on that resource, else on `*`.
+For S3, this covers everything that backup tools and the program call, and the calls to KMS that S3 makes for the caller. Requests
+to other services need the permission of their operation: on a KMS key, a hosted zone or an IAM resource, else on `*`.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ _S3_ACTIONS = {
     "PutBucketNotificationConfiguration": "PutBucketNotification",
     "PutObjectLockConfiguration": "PutBucketObjectLockConfiguration",
 }
-"""Operations whose permission has another name."""
+"""Operations whose permission has a different name."""
 
 _OF_VERSIONS = ("GetObject", "DeleteObject", "GetObjectAcl", "PutObjectAcl", "GetObjectTagging", "PutObjectTagging")
-"""Permissions that are others for a version that is named."""
+"""Permissions that have a different name if the request names a version."""
 
 _BY_HEADER = {
     "x-amz-acl": "PutObjectAcl",
@@ -62,18 +62,18 @@ _STARTS_WRITING = ("PutObject", "CopyObject", "CreateMultipartUpload")
 
 
 class Stored(Protocol):
-    """What has to be known of what is stored."""
+    """Questions about stored buckets, objects and keys."""
 
     def has_object(self, bucket: str, key: str, version: str | None) -> bool: ...
     def bucket_region(self, name: str) -> str | None: ...
     def default_key(self, bucket: str) -> str | None:
-        """ARN of the KMS key that a bucket encrypts with unless a request says otherwise."""
+        """ARN of the KMS key with which a bucket encrypts by default."""
 
     def object_key(self, bucket: str, key: str, version: str | None) -> str | None:
         """ARN of the KMS key of an object."""
 
     def key_arn(self, region: str, identifier: str) -> str:
-        """ARN of a KMS key by its id, its ARN or one of its aliases; the identifier itself if there is none."""
+        """ARN of a KMS key, found by its id, its ARN or an alias. Returns the identifier itself if there is no such key."""
 
     def aliases(self, key: str) -> tuple[str, ...]:
         """Aliases of the KMS key with this ARN."""
@@ -81,7 +81,7 @@ class Stored(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """One request. `headers` find names in any spelling; `operation` is as the API reference spells it."""
+    """One request. `headers` ignore upper and lower case in names. `operation` is as the API reference spells it."""
 
     target: Target
     operation: str
@@ -95,9 +95,9 @@ class Asked:
 
 
 def needed(asked: Asked, stored: Stored) -> list[Question]:
-    """All of them have to be allowed."""
+    """The permissions for a request. All of them must be allowed."""
     if (asked.target.service, asked.operation) == ("sts", "GetCallerIdentity"):
-        return []  # works even for whom a policy denies it
+        return []  # AWS allows this even if a policy denies it
     if asked.target.service == "s3":
         return list(_S3(asked, stored).questions())
     resource = "*"
@@ -111,11 +111,15 @@ def needed(asked: Asked, stored: Stored) -> list[Question]:
 
 
 def _iam(asked: Asked) -> Question:
-    """A role or user comes before the policy that is put on it. Nothing has a path, as nothing of the program's has."""
+    """The permission for a request to IAM.
+
+    If the request names a policy and a role or user, the resource is the role or user. No resource has a path, because the
+    program's resources have none.
+    """
     fields = {name: values[0] for name, values in parse_qs(asked.body.decode()).items()}
     resource = fields.get("PolicyArn") or fields.get("OpenIDConnectProviderArn") or "*"
-    for kind in ("policy", "user", "role"):
-        named = fields.get(f"{kind.title()}Name")
+    for kind, field in {"policy": "PolicyName", "user": "UserName", "role": "RoleName"}.items():
+        named = fields.get(field)
         if named and (kind != "policy" or asked.operation == "CreatePolicy"):
             resource = f"arn:aws:iam::{asked.account}:{kind}/{named}"
     context = {"iam:PolicyARN": fields["PolicyArn"]} if "PolicyArn" in fields else {}
@@ -129,7 +133,7 @@ def _kms_resource(asked: Asked, stored: Stored) -> str:
 
 
 class _S3:
-    """The questions of one request to S3."""
+    """The permissions for one request to S3."""
 
     def __init__(self, asked: Asked, stored: Stored) -> None:
         self._asked, self._stored, self._target = asked, stored, asked.target
@@ -143,7 +147,7 @@ class _S3:
         action = _S3_ACTIONS.get(self._operation, self._operation)
         yield self._ask(self._named(action, self._target.version), self._key)
         if self._operation in ("GetObject", "HeadObject") and not self._exists():
-            # Whoever may not list the key is not told that it is missing: 403 in place of 404. S3 takes the key for the prefix.
+            # A caller without ListBucket gets 403 instead of 404 for a missing key. S3 uses the key as the prefix here.
             yield self._ask("ListBucket", "", prefix=self._key)
         if action == "PutObject":
             yield from (self._ask(other, self._key) for header, other in _BY_HEADER.items() if self._headers.get(header))
@@ -162,7 +166,7 @@ class _S3:
         headers = ("x-amz-acl", "x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id")
         sent = {f"s3:{name}": value for name in headers if (value := self._headers.get(name))}
         common = {
-            # The endpoint speaks no TLS, and a policy that demands it must not be told otherwise.
+            # The endpoint has no TLS, so a policy that requires TLS must not match.
             "aws:SecureTransport": "false",
             "aws:SourceIp": self._asked.source,
             "aws:ResourceAccount": self._asked.account,
@@ -188,13 +192,13 @@ class _S3:
             yield self._ask("BypassGovernanceRetention", key)
 
     def _source(self) -> Iterator[Question]:
-        """What a copy reads."""
+        """The permissions to read the source of a copy."""
         if (copied := self._target.copied_from) is not None:
             yield self._ask(self._named("GetObject", copied.version), copied.key, copied.bucket)
             yield from self._kms(self._stored.object_key(copied.bucket, copied.key, copied.version), copied.bucket, "Decrypt")
 
     def _encryption(self) -> Iterator[Question]:
-        # A checksum is told to those alone who could read the object.
+        # S3 returns a checksum only to callers who may decrypt the object.
         reads = self._operation == "GetObject" or (self._operation == "HeadObject" and self._headers.get("x-amz-checksum-mode"))
         if reads and self._exists():
             yield from self._kms(self._stored.object_key(self._bucket, self._key, self._target.version), self._bucket, "Decrypt")
@@ -204,11 +208,11 @@ class _S3:
             key = self._stored.key_arn(region, named) if named else self._stored.default_key(self._bucket)
             yield from self._kms(key, self._bucket, "GenerateDataKey")
             if self._operation == "CreateMultipartUpload":
-                # The parts are read once more to be put together.
+                # To complete the upload, S3 has to read the encrypted parts again.
                 yield from self._kms(key, self._bucket, "Decrypt")
 
     def _kms(self, key: str | None, bucket: str, action: str) -> Iterator[Question]:
-        """S3's call of KMS in the caller's name. With bucket keys the encryption context is the bucket's ARN."""
+        """The permission for S3's call to KMS on behalf of the caller. With bucket keys, its context is the bucket's ARN."""
         if key is not None:
             context: dict[str, str | tuple[str, ...]] = {
                 "kms:CallerAccount": self._asked.account,

@@ -1,7 +1,8 @@
-"""What IAM says to one question, by the policies that apply to it; pure.
+"""Evaluates IAM policies for one question. Pure functions.
 
-Covered: Allow and Deny, Action and NotAction, Resource and NotResource, Principal of bucket policies, the conditions of
-`_OPERATORS`, `…IfExists`, `ForAnyValue:` and `ForAllValues:`. Another condition and NotPrincipal are errors, and never ignored.
+They support Allow and Deny, Action and NotAction, Resource and NotResource, Principal in bucket policies, the conditions in
+`_OPERATORS`, `…IfExists`, `ForAnyValue:` and `ForAllValues:`. NotPrincipal and every other condition raise an error; nothing is
+ignored.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ from typing import Any, Literal
 
 Document = Mapping[str, Any]
 Verdict = Literal["allowed", "denied", "not allowed"]
-"""`denied` by a statement that says so; `not allowed` where none says anything. AWS answers both in the same way."""
+"""`denied` if a statement denies the action; `not allowed` if no statement applies. AWS gives the same answer to both."""
 
 
 class UnknownPolicyError(ValueError):
-    """A policy says what the lab cannot judge. To guess would be to prove nothing; the message names it and what to do."""
+    """The lab cannot evaluate a policy, and must not guess. The message names the element and says what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """May this be done? `action` as `s3:GetObject`, `resource` an ARN or `*`, `context` the request's condition keys."""
+    """Is this allowed? `action` is for example `s3:GetObject`, `resource` an ARN or `*`, `context` the condition keys."""
 
     action: str
     resource: str
@@ -32,7 +33,11 @@ class Question:
 
 
 def answer(question: Question, documents: Iterable[Document], principal: str | None = None) -> Verdict:
-    """`principal` is None for policies of an identity; else its ARN, or `*` for everybody, and a statement has to name it."""
+    """The verdict of all `documents` on one question.
+
+    `principal` is None for policies attached to a user. For a bucket policy, it is the caller's ARN, or `*` for an anonymous
+    caller, and a statement applies only if it names the principal.
+    """
     allowed = False
     for document in documents:
         for statement in _listed(document["Statement"]):
@@ -46,7 +51,7 @@ def answer(question: Question, documents: Iterable[Document], principal: str | N
 
 def _applies(statement: Document, question: Question, principal: str | None) -> bool:
     if "NotPrincipal" in statement:
-        raise UnknownPolicyError("the lab does not know NotPrincipal; add it in lab/cloud/policies.py, or write a condition")
+        raise UnknownPolicyError("the lab does not support NotPrincipal; add it in lab/cloud/policies.py, or use a condition")
     return (
         (principal is None or _names(statement.get("Principal"), principal))
         and _element(statement, "Action", question.action.lower(), str.lower)
@@ -77,7 +82,7 @@ def _holds(operator: str, key: str, wanted: list[str], question: Question) -> bo
     optional, name = name.endswith("IfExists"), name.removesuffix("IfExists")
     if name not in _OPERATORS or quantifier not in ("", "ForAnyValue", "ForAllValues"):
         raise UnknownPolicyError(
-            f"the lab does not know the condition {operator}; add it in lab/cloud/policies.py, or take another"
+            f"the lab does not support the condition {operator}; add it in lab/cloud/policies.py, or use another one"
         )
     context = {known.lower(): value for known, value in question.context.items()}
     found = context.get(key.lower())
@@ -87,13 +92,13 @@ def _holds(operator: str, key: str, wanted: list[str], question: Question) -> bo
     if found is None:
         return optional or negated or quantifier == "ForAllValues"
     values = [found] if isinstance(found, str) else list(found)
-    # A negated condition has to hold against each of the wanted values, another against one of them.
+    # A negated condition must hold for all of the wanted values; any other condition must hold for at least one.
     fits = [any(compare(pattern, value) for pattern in wanted) != negated for value in values]
     return any(fits) if quantifier == "ForAnyValue" else all(fits)
 
 
 def matches(pattern: str, value: str) -> bool:
-    """By IAM's wildcards: `*` is any text, slashes too, and `?` one character."""
+    """Match with IAM's wildcards: `*` is any text, including slashes, and `?` is one character."""
     return _compiled(pattern).fullmatch(value) is not None
 
 
@@ -130,7 +135,7 @@ _OPERATORS: Mapping[str, tuple[bool, Callable[[str, str], bool]]] = {
     "NotIpAddress": (True, _in_network),
     "Null": (False, _equal),
 }
-"""Whether it is negated, and how one wanted value is compared."""
+"""For each operator: whether it is negated, and the function that compares one wanted value with the actual one."""
 
 
 def _listed(value: Any) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Presigned URLs of S3, which moto does not check: the signature is in the query, and no header is signed but the host."""
+"""Checks presigned URLs of S3, which moto does not. Their signature is in the query, and covers no header except the host."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ _SIGNATURE = "X-Amz-Signature"
 
 
 class PresignedRequest(S3IAMRequest):
-    """moto's way to find the user and check the signature, for a URL. `path` has the query; raises S3's own errors."""
+    """Finds the user and checks the signature of a presigned URL with moto's methods.
+
+    `path` includes the query. Raises S3's own errors.
+    """
 
     def __init__(self, *, path: str, headers: dict[str, str], **request: Any) -> None:
         path, _, query = path.partition("?")

@@ -1,8 +1,8 @@
-"""One observation of one health check, over the network, within Route 53's limits.
+"""Makes one observation for a health check over the network, with Route 53's time limits.
 
-Hosts of S3 (`*.amazonaws.com`) are asked at the lab's AWS endpoint, with the host they have in the real world: its black hole and
-its access log see them. The endpoint speaks no TLS, so an HTTPS check of such a host is made in plain HTTP; HTTPS checks of every
-other host use TLS, and like Route 53's do not look at the certificate.
+Checks of S3 hosts (`*.amazonaws.com`) go to the lab's AWS endpoint, with their real host name. A silent region therefore affects
+them, and they are in the access log. The endpoint has no TLS, so an HTTPS check of such a host uses plain HTTP. HTTPS checks of
+all other hosts use TLS and, like Route 53, do not verify the certificate.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from lab.cloud.records import HealthCheck, plain
 CONNECT_TIMEOUT = 4.0
 TCP_TIMEOUT = 10.0
 ANSWER_TIMEOUT = 2.0
-"""Seconds, after the connection, for the answer; and again for the part of its body that is searched."""
+"""Seconds for the answer after the connection is open, and again for the part of its body that is searched."""
 
 SEARCHED = 5120
-"""Bytes at the start of the body in which the string has to be, whole."""
+"""The whole search string must be within this many bytes at the start of the body."""
 
 
 class Prober:
-    """`hosts` are names in small letters and their IPv4 addresses, `endpoint` the URL of the AWS endpoint."""
+    """Makes observations. `hosts` maps lower-case names to IPv4 addresses; `endpoint` is the URL of the AWS endpoint."""
 
     def __init__(self, endpoint: str, hosts: Mapping[str, str]) -> None:
         url = urlsplit(endpoint)
@@ -34,7 +34,7 @@ class Prober:
         self._hosts = hosts
 
     def __call__(self, check: HealthCheck) -> tuple[bool, str]:
-        """Whether it went well, and in a few words why it did or did not."""
+        """Whether the check succeeded, and the reason in a few words."""
         try:
             where, tls = self._locate(check)
             if check.type == "TCP":

@@ -1,4 +1,4 @@
-"""Hosted zones, records and health checks as Route 53 keeps them: what the rules judge and the name server answers from."""
+"""Hosted zones, records and health checks of Route 53, for the rules of change batches and for the name server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Alias:
-    """What an alias record points to; `name` without its final dot."""
+    """The target of an alias record. `name` has no final dot."""
 
     name: str
     evaluate_target_health: bool
@@ -17,7 +17,7 @@ class Alias:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One resource record set. `name` is in small letters and without its final dot; `ttl` is in seconds."""
+    """One resource record set. `name` is in lower case and has no final dot. `ttl` is in seconds."""
 
     name: str
     type: str
@@ -30,18 +30,18 @@ class Record:
 
     weight: int | None = None
     other_routing: str | None = None
-    """A routing policy that the lab does not evaluate, by the name of its field: Region, GeoLocation, …"""
+    """The field of a routing policy that the lab does not evaluate: Region, GeoLocation, …"""
 
     health_check_id: str | None = None
 
     @property
     def key(self) -> tuple[str, str, str | None]:
-        """What tells it from every other record of its zone."""
+        """The values that together identify a record in its zone."""
         return self.name, self.type, self.set_identifier
 
     @property
     def routing(self) -> str:
-        """simple, failover, weighted, or the policy that the lab does not evaluate."""
+        """`simple`, `failover`, `weighted`, or the field of a policy that the lab does not evaluate."""
         if self.failover is not None:
             return "failover"
         return "weighted" if self.weight is not None else self.other_routing or "simple"
@@ -49,7 +49,7 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class HealthCheck:
-    """One health check; `request_interval` is in seconds, `failure_threshold` in observations."""
+    """One health check. `request_interval` is in seconds; `failure_threshold` is a number of observations."""
 
     id: str
     type: str
@@ -75,7 +75,7 @@ class Zone:
 
 @dataclass(frozen=True, kw_only=True)
 class Route53:
-    """Everything that a name server needs to know."""
+    """All data that the name server needs."""
 
     zones: tuple[Zone, ...] = ()
     checks: tuple[HealthCheck, ...] = ()
@@ -101,5 +101,5 @@ def _record(fields: Mapping[str, Any]) -> Record:
 
 
 def plain(name: str) -> str:
-    """A domain name as it is compared: small letters, no final dot."""
+    """A domain name in the form used for comparisons: lower case, without a final dot."""
     return name.lower().removesuffix(".")

@@ -1,4 +1,4 @@
-"""What an S3 replication configuration says, and the journal of what happened in the buckets that it speaks about; pure."""
+"""Rules of S3 replication configurations, and the journal of events in the buckets. Nothing here calls S3."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ import xmltodict  # type: ignore[import-untyped]
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """One rule of a bucket: which objects go where."""
+    """One replication rule of a bucket: which objects S3 copies, and where."""
 
     id: str
     destination: str
-    """The bucket's name."""
+    """Name of the destination bucket."""
 
     enabled: bool
     prefix: str = ""
     priority: int = 0
     delete_markers: bool = False
     kms_encrypted: bool = False
-    """Objects encrypted by KMS are replicated too; without it S3 leaves them out, and says nothing."""
+    """Whether the rule also replicates objects that KMS encrypts. If not, S3 skips them without an error."""
 
     replica_kms_key: str | None = None
     storage_class: str | None = None
 
 
 def parse(body: bytes) -> list[Rule]:
-    """The rules of a PutBucketReplication request. Raises ValueError if it is none."""
+    """The rules in the body of a PutBucketReplication request. Raises ValueError if the body is not valid."""
     try:
         described = xmltodict.parse(body, force_list=("Rule",))["ReplicationConfiguration"]["Rule"]
         return [_rule(fields, number) for number, fields in enumerate(described)]
-    except Exception as error:  # noqa: BLE001 - what a stranger wrote can be wrong in any way
+    except Exception as error:  # noqa: BLE001 - a request body can be invalid in any way
         raise ValueError(f"not a replication configuration: {error}") from None
 
 
@@ -52,7 +52,7 @@ def _rule(fields: dict[str, Any], number: int) -> Rule:
         enabled=fields["Status"] == "Enabled",
         prefix=prefix,
         priority=int(fields.get("Priority") or 0),
-        # A configuration without Filter is of the first version, which always replicates delete markers.
+        # A rule without Filter belongs to version 1 of configurations, which always replicates delete markers.
         delete_markers=_is_enabled(fields.get("DeleteMarkerReplication")) or "Filter" not in fields,
         kms_encrypted=_is_enabled((fields.get("SourceSelectionCriteria") or {}).get("SseKmsEncryptedObjects")),
         replica_kms_key=(destination.get("EncryptionConfiguration") or {}).get("ReplicaKmsKeyID"),
@@ -65,7 +65,7 @@ def _is_enabled(fields: dict[str, Any] | None) -> bool:
 
 
 def rules_for(rules: Iterable[Rule], key: str) -> list[Rule]:
-    """The rules that apply to `key`: for each destination the one of the highest priority."""
+    """The rules that apply to `key`: for each destination, the rule with the highest priority."""
     fitting = [rule for rule in rules if rule.enabled and key.startswith(rule.prefix)]
     by_destination = {rule.destination: rule for rule in sorted(fitting, key=lambda rule: rule.priority)}
     return list(by_destination.values())
@@ -73,7 +73,7 @@ def rules_for(rules: Iterable[Rule], key: str) -> list[Rule]:
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """One thing that happened in a bucket, in the order in which it happened; `time` is in seconds since the epoch."""
+    """One event in a bucket. `sequence` numbers give the order of events; `time` is in seconds since the epoch."""
 
     sequence: int
     time: float
@@ -93,14 +93,14 @@ class Event:
 
 
 class Journal:
-    """What the replicator has to know, in order: S3 decides by the rules of the moment in which an object is written.
+    """The events for the replicator, in order. The order matters: the rules at the time of a write decide about its replication.
 
-    Replicas are not in it, so nothing can go round in circles; neither is what happened in buckets without versions.
+    The journal has no writes of replicas, so that replication cannot loop, and no events of buckets without versioning.
     """
 
     def __init__(self) -> None:
         self.instance = uuid.uuid4().hex
-        """Tells this journal from one of an endpoint that ran before."""
+        """Identifies this journal: a restarted endpoint has a new one."""
 
         self._events: list[Event] = []
         self._lock = threading.Lock()

@@ -1,11 +1,12 @@
-"""S3's replication, as the rules in the buckets say it.
+"""Replicates objects like S3, by the replication rules of the buckets.
 
     python -m lab.cloud.replicator --endpoint http://172.30.0.1:5555 --state FILE [--lag SECONDS]
 
-Reads the endpoint's journal and copies each new version, key for key with metadata, content type and tags, `lag` seconds after
-it was written. Objects from before the rule, replicas, and deletions of single versions are not replicated; delete markers are
-where the rule says so. While the source's or the destination's region is silent its objects wait, in order. The state file says
-what waits and what was copied last, and where to go on after a restart; without it the journal is read from its beginning.
+The replicator reads the endpoint's journal. It copies each new version with its key, metadata, content type and tags, `lag`
+seconds after it was written. It replicates delete markers if the rule says so. It does not replicate objects from before the
+rule, replicas, or deletions of single versions. While the region of the source or the destination is silent, objects wait in
+order. The state file lists what waits and what was copied last. It also says where to continue after a restart; without it, the
+replicator reads the journal from its beginning.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ from lab.cloud.network import control
 from lab.cloud.replication import Event, Rule, rules_for
 
 INTERVAL = 0.5
-"""Seconds between two looks at the journal."""
+"""Seconds from one reading of the journal to the next."""
 
 _ANSWER_TIMEOUT = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One object or delete marker that one rule sends to one bucket."""
+    """One object version or delete marker that one rule replicates to one bucket."""
 
     event: Event
     rule: Rule
@@ -50,7 +51,7 @@ class Task:
 
 
 class Replicator:
-    """One a lab; not for use from several threads. `say` gets one line for each copy."""
+    """The replicator of one lab. Not safe for threads. `say` gets one line for each copy."""
 
     def __init__(self, endpoint: str, state: Path, *, lag: float, say: Callable[[str], None] = lambda _: None) -> None:
         self._endpoint, self._state_file, self._own_lag, self._say = endpoint, state, lag, say
@@ -64,7 +65,7 @@ class Replicator:
         self._resume(read_state(state) or {})
 
     def step(self, now: float | None = None) -> None:
-        """Learn what happened and do what is due at `now` (seconds since the epoch). Raises OSError without an endpoint."""
+        """Read new events, and copy what is due at `now` (seconds since the epoch). Raises OSError without an endpoint."""
         state = control(self._endpoint, "state")
         before = self._summary()
         self._lag = self._own_lag if state["replication_lag"] is None else state["replication_lag"]
@@ -75,7 +76,7 @@ class Replicator:
 
     def _learn(self, state: Mapping[str, Any]) -> None:
         if state["instance"] != self._instance:
-            # Another moto: what the last one knew is gone, and with it everything that waited.
+            # The endpoint restarted with an empty moto: its old rules and the objects that waited no longer exist.
             self._instance, self._position, self._rules, self._tasks = state["instance"], 0, {}, []
         if state["journal"] <= self._position:
             return
@@ -101,7 +102,7 @@ class Replicator:
         self._tasks = waiting
 
     def _do(self, task: Task, regions: Mapping[str, str], now: float) -> bool:
-        """Whether the task is over: done, or failed for good as S3's would be."""
+        """Do a task. Returns whether it is finished, because it succeeded, or failed in a way that S3 would not retry."""
         event, rule = task.event, task.rule
         try:
             s3 = client(self._endpoint, regions.get(rule.destination, "us-east-1"))
@@ -150,7 +151,7 @@ class Replicator:
 
 
 def wanted(event: Event, rule: Rule) -> bool:
-    """Whether the rule takes what the event is about, given that its prefix fits."""
+    """Whether the rule replicates this kind of event. The caller has already compared the prefix."""
     return rule.delete_markers if event.kind == "deleted" else rule.kms_encrypted or not event.kms_encrypted
 
 
@@ -170,7 +171,7 @@ def copy_arguments(event: Event, rule: Rule) -> dict[str, Any]:
 
 @lru_cache
 def client(endpoint: str, region: str) -> Any:
-    """S3 of one region; one try and a short patience, because what failed stays on the list anyway."""
+    """The S3 client for one region. It tries once, with short timeouts, because a failed task stays on the list anyway."""
     return boto3.client(
         "s3",
         endpoint_url=endpoint,
@@ -187,9 +188,9 @@ def client(endpoint: str, region: str) -> Any:
 
 
 def replicated(source: Any, destination: Any, *, bucket: str, replica: str, prefix: str = "") -> bool:
-    """Whether every current object below `prefix` is in the replica, in the same size. For tests and the demo to wait for.
+    """Whether the replica has every current object below `prefix`, with the same size. Tests and the demo wait for this.
 
-    `source` and `destination` are boto3 clients of S3. False where there is nothing to replicate yet.
+    `source` and `destination` are boto3 clients of S3. False if there is nothing to replicate yet.
     """
     wanted_objects = _objects(source, bucket, prefix)
     return bool(wanted_objects) and wanted_objects.items() <= _objects(destination, replica, prefix).items()
@@ -203,8 +204,8 @@ def _objects(s3: Any, bucket: str, prefix: str) -> dict[str, int]:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="lab.cloud.replicator", description="S3 replication for the lab.")
     parser.add_argument("--endpoint", required=True, help="URL of the lab's AWS endpoint")
-    parser.add_argument("--state", required=True, type=Path, help="what waits and what was copied, in JSON")
-    parser.add_argument("--lag", type=float, default=1.0, help="seconds from the write of an object to its copy (1)")
+    parser.add_argument("--state", required=True, type=Path, help="file for what waits and what was copied, in JSON")
+    parser.add_argument("--lag", type=float, default=1.0, help="seconds from the write of an object to its copy (default: 1)")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     replicator = Replicator(options.endpoint, options.state, lag=options.lag, say=_say)

@@ -1,7 +1,7 @@
-"""What Route 53 refuses in a change batch and moto accepts; pure functions on the request and on what the zone holds.
+"""Rules for change batches that Route 53 has and moto lacks. Pure functions on the request and the zone's records.
 
-A batch is applied as a whole or not at all, one change after the other, and judged by what it would leave behind: PRIMARY and
-SECONDARY may change places within one batch, and never in two.
+Route 53 applies the changes of a batch in order, and either all or none of them. It judges the records that remain at the end:
+PRIMARY and SECONDARY may therefore swap in one batch, but not in two separate ones.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Change:
 
 
 class RefusedError(Exception):
-    """Route 53 would refuse the batch; `code` is AWS's error code, the message its reason."""
+    """Route 53 would refuse the batch. `code` is AWS's error code; the message is the reason."""
 
     def __init__(self, code: Literal["InvalidChangeBatch", "InvalidInput"], reason: str) -> None:
         super().__init__(reason)
@@ -51,7 +51,7 @@ def apply(current: Iterable[Record], changes: Sequence[Change], *, health_checks
 
 
 def _check_alone(record: Record, health_checks: Collection[str]) -> None:
-    """What can be said of a record without looking at any other."""
+    """Check the rules that concern a single record."""
     if record.routing not in ("simple", "failover", "weighted"):
         raise RefusedError("InvalidInput", f"{_describe(record)}: the lab's name server does not evaluate {record.routing}")
     if record.failover is not None and record.weight is not None:
@@ -84,7 +84,7 @@ def _check_deletable(record: Record, existing: Record | None) -> None:
 
 
 def _check_group(records: Sequence[Record]) -> None:
-    """What records of one name and type must have in common."""
+    """Check the rules for records of the same name and type."""
     if len(policies := sorted({record.routing for record in records})) > 1:
         raise RefusedError(
             "InvalidChangeBatch",

@@ -1,4 +1,4 @@
-"""Which record Route 53 answers with, among those of one name and type; pure."""
+"""Chooses the record that Route 53 answers with, among the records of one name and type. Pure functions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Healthy = Callable[[Record], bool]
 
 
 def eligible(records: Sequence[Record], healthy: Healthy) -> list[Record]:
-    """The records that may be answered now: more than one only where weights decide."""
+    """The records that Route 53 may answer with now. Only weighted records can be more than one."""
     if not records:
         return []
     match records[0].routing:
@@ -24,7 +24,7 @@ def eligible(records: Sequence[Record], healthy: Healthy) -> list[Record]:
 
 
 def choose(records: Sequence[Record], healthy: Healthy, chance: Callable[[], float] = random.random) -> Record | None:
-    """The record to answer with; `chance` is a number from 0 up to 1, for weights."""
+    """The record to answer with. `chance` returns a number from 0 up to 1, which chooses among weighted records."""
     candidates = eligible(records, healthy)
     if len(candidates) < 2:
         return candidates[0] if candidates else None
@@ -40,7 +40,7 @@ def choose(records: Sequence[Record], healthy: Healthy, chance: Callable[[], flo
 
 
 def _failover(records: Sequence[Record], healthy: Healthy) -> list[Record]:
-    """PRIMARY while healthy, else SECONDARY while healthy, else PRIMARY whatever its health."""
+    """PRIMARY if it is healthy, else SECONDARY if that is healthy. If neither is, PRIMARY."""
     roles = {record.failover: record for record in records}
     primary, secondary = roles.get("PRIMARY"), roles.get("SECONDARY")
     if primary is None:
@@ -51,6 +51,9 @@ def _failover(records: Sequence[Record], healthy: Healthy) -> list[Record]:
 
 
 def _weighted(records: Sequence[Record], healthy: Healthy) -> list[Record]:
-    """Healthy records with a weight; those of weight 0 only when no other is healthy; all as healthy when none is."""
+    """The healthy records with a weight. Records of weight 0 count only if no other is healthy.
+
+    If no record is healthy, all count as healthy.
+    """
     alive = [record for record in records if healthy(record)] or list(records)
     return [record for record in alive if record.weight] or alive

@@ -1,4 +1,4 @@
-"""Which AWS service and region a request asks, read from the request alone; pure."""
+"""Finds the AWS service and region that a request is for, from the request alone. Pure functions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _CREDENTIAL = re.compile(r"Credential=[^/,\s]+/\d{8}/([^/,\s]+)/([^/,\s]+)/aws4_
 _S3_HOST = re.compile(r"^(?:(?P<bucket>.+)\.)?s3(?:[.-](?:dualstack\.)?(?P<region>[a-z]{2}(?:-[a-z]+)+-\d))?\.amazonaws\.com$")
 _SERVICE_HOST = re.compile(r"^(?P<service>[a-z0-9-]+)(?:\.(?P<region>[a-z]{2}(?:-[a-z]+)+-\d))?\.amazonaws\.com$")
 GLOBAL_REGION = "us-east-1"
-"""Where the control planes of the services without a region are."""
+"""The region with the control planes of AWS's global services."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +25,10 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """What a request asks. `region` is the region whose service was asked, by signature, host or bucket; `bucket`, `key`,
-    `version` and `copied_from` are of S3 alone."""
+    """The service, region and object that a request is for.
+
+    `region` comes from the signature, the host or the bucket. Only S3 has `bucket`, `key`, `version` and `copied_from`.
+    """
 
     service: str
     region: str | None
@@ -35,13 +37,17 @@ class Target:
     version: str | None = None
     copied_from: Source | None = None
     virtual_host: bool = False
-    """The bucket is in the host and not in the path."""
+    """Whether the bucket is in the host name instead of the path."""
 
 
 def target(
     headers: Mapping[str, str], path: str, query: str, bucket_region: Callable[[str], str | None] = lambda _: None
 ) -> Target:
-    """`headers` find names in any spelling; `path` and `query` are as sent. `bucket_region` is asked for anonymous requests."""
+    """The target of a request.
+
+    `headers` ignore upper and lower case in names. `path` and `query` are as the caller sent them. `bucket_region` finds the
+    region for anonymous requests.
+    """
     host = (headers.get("Host") or "").lower().partition(":")[0]
     signed = signature(headers, query)
     s3_host = _S3_HOST.match(host)
@@ -79,7 +85,7 @@ def _source(header: str) -> Source | None:
 
 
 def signature(headers: Mapping[str, str], query: str) -> tuple[str, str] | None:
-    """Service and region of the credential scope, in the header or in a presigned URL."""
+    """Service and region from the credential scope of the Authorization header or of a presigned URL."""
     presigned = parse_qs(query).get("X-Amz-Credential", [""])[0]
     found = _CREDENTIAL.search(headers.get("Authorization") or "") or _CREDENTIAL.search(f"Credential={presigned}")
     return (found[2].lower(), found[1].lower()) if found else None

@@ -1,1 +1,1 @@
-"""Two Kubernetes regions on one Linux machine, a network, a process space and a disk each, and a WAN between them."""
+"""Two Kubernetes regions on one Linux machine. Each has its own network, processes and disk; a WAN connects them."""

@@ -1,8 +1,8 @@
-"""Control groups of a region, in both of the kernel's versions, behind one small interface.
+"""Control groups of regions: one small interface for both versions of cgroups.
 
-A region has a group named like its network namespace: its daemons are in `<group>/sys`, and kubelet makes `<group>/kubepods`
-beside it. The group lies at the top of the hierarchy that this process sees: inside a container that is the delegated one, and
-outside the machine's own, because a root user's session is a leaf that systemd owns, where no group may be made.
+A region's group has the name of its network namespace. The region's daemons are in `<group>/sys`, and kubelet creates
+`<group>/kubepods` beside it. The group is at the top of the hierarchy that this process sees. In a container, this is the
+delegated hierarchy. Outside, it is the machine's own: systemd allows no new groups below a root user's session.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PROBE = "drlab-preflight"
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """What a region takes at this moment. `memory` counts what cannot be dropped, `memory_with_cache` the page cache too."""
+    """What a region uses now. `memory` is without the page cache, which the kernel can drop; `memory_with_cache` is with it."""
 
     memory: int
     """Bytes."""
@@ -34,11 +34,11 @@ class Usage:
     """Bytes."""
 
     cpu_seconds: float
-    """Since the region was started."""
+    """CPU time since the region started."""
 
 
 class Cgroups(ABC):
-    """The groups of regions. `hierarchies` are the directories in which each group has one of its own."""
+    """The groups of regions. Each group has one directory in each of the `hierarchies`."""
 
     version: int
 
@@ -46,26 +46,26 @@ class Cgroups(ABC):
         self._hierarchies = tuple(hierarchies)
 
     def create(self, group: str) -> None:
-        """Make the group and its place for daemons, with every controller that kubelet asks for. It may exist already."""
+        """Create the group and its subgroup for daemons, with all controllers that kubelet needs. The group may exist."""
         for hierarchy in self._hierarchies:
             self._make(hierarchy, group)
 
     def join(self, group: str) -> None:
-        """Move this process among the group's daemons; its children are born there."""
+        """Move this process into the group's subgroup for daemons. Its children start there too."""
         for hierarchy in self._hierarchies:
             (hierarchy / group / _DAEMONS / "cgroup.procs").write_text("0")
 
     def pids(self, group: str) -> set[int]:
-        """Every process of the group and of the groups below it."""
+        """All processes of the group and its subgroups."""
         return {int(pid) for directory in self._directories(group) for pid in _read(directory / "cgroup.procs").split()}
 
     def exists(self, group: str) -> bool:
         return any((hierarchy / group).is_dir() for hierarchy in self._hierarchies)
 
     def remove(self, group: str, *, timeout: float = 20) -> None:
-        """Remove the group and all below it once its processes have ended, which they must be about to do.
+        """Wait until the group's processes have ended, and remove the group with its subgroups.
 
-        RegionError names the processes that stay.
+        The caller must have told the processes to end. Raises RegionError with the processes that do not.
         """
 
         def gone() -> bool:
@@ -80,30 +80,30 @@ class Cgroups(ABC):
             raise RegionError(f"cgroup {group} cannot be removed: processes {sorted(self.pids(group))} do not end") from error
 
     def obstacle(self) -> str | None:
-        """Why no group can be made here, None if it can: it is tried."""
+        """Try to create a group. Returns the reason if this fails, else None."""
         try:
             self.create(_PROBE)
             self.remove(_PROBE, timeout=1)
         except (OSError, RegionError) as error:
-            return f"cgroups (version {self.version}) cannot be made: {error}"
+            return f"cgroups (version {self.version}) cannot be created: {error}"
         return None
 
     @abstractmethod
     def usage(self, group: str) -> Usage:
-        """What the group uses; RegionError if it does not exist."""
+        """What the group uses. Raises RegionError if it does not exist."""
 
     @abstractmethod
     def _make(self, hierarchy: Path, group: str) -> None: ...
 
     def _directories(self, group: str) -> Iterator[Path]:
-        """The group's directories, the innermost first."""
+        """The group's directories, innermost first."""
         for hierarchy in self._hierarchies:
             for directory, _, _ in os.walk(hierarchy / group, topdown=False):
                 yield Path(directory)
 
 
 class CgroupsV1(Cgroups):
-    """One hierarchy a controller. Machines that mount the unified one beside them have it in the list too."""
+    """Version 1: one hierarchy for each controller. `others` are hierarchies without one, such as the unified hierarchy."""
 
     version = 1
     _NEEDED = ("cpu", "cpuacct", "cpuset", "memory", "devices", "pids")
@@ -129,18 +129,18 @@ class CgroupsV1(Cgroups):
         for directory in (hierarchy / group, hierarchy / group / _DAEMONS):
             directory.mkdir(exist_ok=True)
             if hierarchy == self._controllers.get("cpuset"):
-                for name in ("cpuset.cpus", "cpuset.mems"):  # a new group has none, and a process cannot be put into it
+                for name in ("cpuset.cpus", "cpuset.mems"):  # a new group has no CPUs and memory, and accepts no process before
                     (directory / name).write_text((directory.parent / name).read_text())
         if hierarchy == self._controllers.get("memory"):
-            with suppress(OSError):  # kernels in which there is no other way refuse the write
+            with suppress(OSError):  # kernels that always use the hierarchy refuse the write
                 (hierarchy / group / "memory.use_hierarchy").write_text("1")
 
 
 class CgroupsV2(Cgroups):
-    """One hierarchy for all controllers; a group's processes and its subgroups exclude each other."""
+    """Version 2: one hierarchy for all controllers. A group can have either processes or subgroups with controllers."""
 
     version = 2
-    # kubelet refuses a root group that lacks one of the first five, if the top of the hierarchy has it.
+    # If the top of the hierarchy has one of the first five, kubelet requires it in its root group too.
     _CONTROLLERS = ("cpu", "cpuset", "memory", "pids", "hugetlb", "io")
     _NEEDED = ("cpu", "cpuset", "memory", "pids")
 
@@ -169,7 +169,7 @@ class CgroupsV2(Cgroups):
         (hierarchy / group / _DAEMONS).mkdir(exist_ok=True)
 
     def _delegate(self, directory: Path) -> None:
-        """Have the groups below `directory` take part in every controller that it has."""
+        """Enable all controllers of `directory` in the groups below it."""
         available = set(_read(directory / "cgroup.controllers").split())
         enabled = set(_read(directory / "cgroup.subtree_control").split())
         for controller in self._CONTROLLERS:
@@ -183,7 +183,7 @@ class CgroupsV2(Cgroups):
         except OSError as error:
             if error.errno != errno.EBUSY:
                 raise
-            # The top as a container sees it holds the container's processes; only the machine's own top may hold any.
+            # In a container, the top of the hierarchy has processes, which only the machine's real top may have.
             self._move_processes(directory, directory / "init")
             control.write_text(f"+{controller}")
 
@@ -196,7 +196,7 @@ class CgroupsV2(Cgroups):
 
 
 def current() -> Cgroups:
-    """This machine's; RegionError if it has none at the usual place."""
+    """This machine's cgroups. Raises RegionError if none are mounted at the usual place."""
     if (_ROOT / "cgroup.controllers").is_file():
         return CgroupsV2()
     controllers, others = parse_mounts(Path("/proc/self/mountinfo").read_text())
@@ -206,7 +206,7 @@ def current() -> Cgroups:
 
 
 def parse_mounts(mountinfo: str) -> tuple[dict[str, Path], list[Path]]:
-    """The version 1 hierarchies of /proc/PID/mountinfo by controller, and those without one (systemd's, the unified)."""
+    """The version 1 hierarchies in /proc/PID/mountinfo by controller, and those without a controller (systemd's, the unified)."""
     controllers: dict[str, Path] = {}
     others: list[Path] = []
     for line in mountinfo.splitlines():
@@ -233,7 +233,7 @@ def _read(file: Path) -> str:
 def _number(file: Path) -> int:
     text = _read(file)
     if not text:
-        raise RegionError(f"{file} is not there: the region does not run")
+        raise RegionError(f"{file} does not exist: the region does not run")
     return int(text)
 
 

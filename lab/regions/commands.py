@@ -1,4 +1,4 @@
-"""Commands of the operating system: run, with an error that says which one failed and what it said."""
+"""Runs commands of the operating system. Errors have the command and its message."""
 
 from __future__ import annotations
 
@@ -13,26 +13,29 @@ PATH = os.pathsep.join(("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/
 
 
 class RegionError(Exception):
-    """Something about the regions does not work: one line that says what, why and what to do."""
+    """Something about the regions does not work; the message says what, why, and what to do."""
 
 
 def environment() -> dict[str, str]:
-    """The caller's environment, with the system's programs on PATH whatever else is."""
+    """The caller's environment, with the system's directories added to PATH."""
     return {**os.environ, "PATH": os.pathsep.join((os.environ.get("PATH", ""), PATH)).strip(os.pathsep)}
 
 
 def attempt(command: Sequence[str], *, text: str | None = None) -> subprocess.CompletedProcess[str]:
-    """Run `command` with `text` as its input, and hand back whatever came of it. RegionError if there is no such program."""
+    """Run `command` with `text` as its input, and return its result, also after a failure.
+
+    Raises RegionError if there is no such program.
+    """
     try:
         return subprocess.run(command, input=text or "", capture_output=True, text=True, check=False, env=environment())
     except FileNotFoundError as error:
-        bringing = [package.name for package in packages.PACKAGES if command[0] in package.programs]
-        advice = f"install {bringing[0]} (make tools does, as root)" if bringing else "install the package that brings it"
+        containing = [package.name for package in packages.PACKAGES if command[0] in package.programs]
+        advice = f"install {containing[0]} (make tools does, as root)" if containing else "install the package that contains it"
         raise RegionError(f"the program {command[0]} is not on this machine: {advice}") from error
 
 
 def run(command: Sequence[str], *, text: str | None = None) -> str:
-    """Run `command` and return its output; RegionError with its last words if it fails."""
+    """Run `command` and return its output. Raises RegionError with its error message if it fails."""
     done = attempt(command, text=text)
     if done.returncode != 0:
         raise RegionError(f"{' '.join(command)} failed: {last_words(done)}")
@@ -40,7 +43,7 @@ def run(command: Sequence[str], *, text: str | None = None) -> str:
 
 
 def last_words(done: subprocess.CompletedProcess[str]) -> str:
-    """The line in which a command says what went wrong: the one with "error" in it, else its last."""
+    """The error message of a command: its last line with "error" in it, else its last line."""
     said = (done.stderr.strip() or done.stdout.strip()).splitlines()
     errors = [line for line in said if "error" in line.lower()]
-    return (errors or said or [f"exit status {done.returncode}, without a word"])[-1].strip()
+    return (errors or said or [f"exit status {done.returncode}, without a message"])[-1].strip()

@@ -1,4 +1,4 @@
-"""The configuration files of a region's other daemons, as they read them."""
+"""The configuration files of a region's daemons, except containerd's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lab.regions.layout import CONFIG, CONTAINERD_SOCKET, KUBELET, PKI, PODS_LOG
 from lab.regions.network import WAN_ADDRESS
 from lab.regions.spec import RegionSpec
 
-STORAGE_CLASS = "gp3-encrypted"  # named as on the AWS clusters, so that the same manifests bind
+STORAGE_CLASS = "gp3-encrypted"  # the same name as on the AWS clusters, so that the same manifests work
 _STORAGE_NAMESPACE = "local-path-storage"
 _DIRECTORIES = json.dumps({"nodePathMap": [{"node": "DEFAULT_PATH_FOR_NON_LISTED_NODES", "paths": [str(VOLUMES)]}]})
 
@@ -24,7 +24,7 @@ def kubeconfig(user: pki.User) -> str:
 
 
 def files(spec: RegionSpec, storage_helper: str) -> dict[str, str]:
-    """The content of each file below the region's configuration directory, kubeconfigs and containerd's aside."""
+    """The files in the region's configuration directory with their content, except kubeconfigs and containerd's file."""
     return {
         "audit.yaml": _yaml(audit_policy()),
         "kubelet.yaml": _yaml(kubelet(spec)),
@@ -37,9 +37,9 @@ def files(spec: RegionSpec, storage_helper: str) -> dict[str, str]:
 
 
 def audit_policy() -> dict[str, Any]:
-    """Who asked for what: everything that people and pods do, and every change that the region's own parts make.
+    """Log all requests of people and pods, and all changes by the region's own parts.
 
-    What those parts read all the time says nothing, and neither do the leases by which they say that they live.
+    The reads of those parts and their leases, which they renew all the time, are left out.
     """
     parts = [pki.CONTROLLER_MANAGER, pki.SCHEDULER, pki.PROXY, pki.DNS, pki.STORAGE, pki.LOAD_BALANCER, pki.SETUP]
     reading = ["get", "list", "watch"]
@@ -62,7 +62,7 @@ def kubelet(spec: RegionSpec) -> dict[str, Any]:
         "kind": "KubeletConfiguration",
         "failCgroupV1": False,
         "cgroupDriver": "cgroupfs",
-        # Below the region's own group: two kubelets with one root would clean each other's pods away.
+        # Each region has its own root group. With a common one, each kubelet would remove the other's pods.
         "cgroupRoot": f"/{spec.namespace}",
         "cgroupsPerQOS": True,
         "enforceNodeAllocatable": [],
@@ -77,7 +77,7 @@ def kubelet(spec: RegionSpec) -> dict[str, Any]:
         "clusterDNS": [spec.address],
         "resolvConf": str(CONFIG / "resolv.conf"),
         "failSwapOn": False,
-        # The disk is the whole machine's: only a really full one may cost a region its pods or its images.
+        # The regions share the machine's disk. They must not lose pods or images unless it is really full.
         "evictionHard": {
             "memory.available": "100Mi",
             "nodefs.available": "1%",
@@ -105,7 +105,7 @@ def kube_proxy(spec: RegionSpec) -> dict[str, Any]:
         "clientConnection": {"kubeconfig": kubeconfig(pki.PROXY)},
         "clusterCIDR": spec.pod_network,
         "detectLocalMode": "ClusterCIDR",
-        # These settings are read-only in a network namespace; zero leaves them alone.
+        # These settings are read-only in a network namespace. Zero means that kube-proxy does not change them.
         "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
         "healthzBindAddress": "127.0.0.1:10256",
         "metricsBindAddress": "127.0.0.1:10249",
@@ -114,7 +114,7 @@ def kube_proxy(spec: RegionSpec) -> dict[str, Any]:
 
 
 def corefile(spec: RegionSpec) -> str:
-    """The cluster's names from its API server; all others from the lab's name server."""
+    """CoreDNS answers for the cluster's names from its API server, and asks the lab's name server for all others."""
     return f"""\
 .:53 {{
   errors
@@ -132,7 +132,7 @@ def corefile(spec: RegionSpec) -> str:
 
 
 def storage_objects(helper_image: str) -> list[dict[str, Any]]:
-    """What local-path-provisioner, which runs beside the cluster, wants to find in it: each volume is a directory of the disk."""
+    """The objects that local-path-provisioner needs in the cluster. It runs outside; each volume is a directory on the disk."""
     helper = {"name": "helper-pod", "image": helper_image, "imagePullPolicy": "IfNotPresent"}
     pod = {
         "apiVersion": "v1",

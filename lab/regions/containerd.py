@@ -1,4 +1,4 @@
-"""The configuration of a region's containerd and of the network of its pods, for what the machine's distribution packages."""
+"""The configuration of a region's containerd and of its pods' network, for the packages of the machine's distribution."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ state = "/run/containerd"
   path = "{CONTAINERD}/opt"
 """
 
-# restrict_oom_score_adj: not every machine that may make namespaces may lower a process's score, and pods would not start there.
+# restrict_oom_score_adj: some machines allow namespaces, but not to lower a process's OOM score. Pods would not start there.
 _VERSION_2 = """\
 version = 2
 {common}
@@ -65,7 +65,7 @@ version = 3
 
 
 def configuration(version_output: str, plugins: Path, snapshotter: str) -> str:
-    """The file for the containerd that answers `containerd --version` with `version_output`."""
+    """The configuration file for the containerd with this output of `containerd --version`."""
     template = _VERSION_2 if major_version(version_output) < 2 else _VERSION_3
     return template.format(
         common=_COMMON, pause=PAUSE_IMAGE, plugins=plugins, networks=NETWORK_CONFIGURATION, snapshotter=snapshotter
@@ -73,7 +73,7 @@ def configuration(version_output: str, plugins: Path, snapshotter: str) -> str:
 
 
 def major_version(version_output: str) -> int:
-    """1 for "containerd github.com/containerd/containerd 1.6.20~ds1 …", 2 for "containerd …/containerd/v2 v2.1.4 …"."""
+    """The major version: 1 for "containerd github.com/containerd/containerd 1.6.20~ds1 …", 2 for "… v2.1.4 …"."""
     found = re.search(r"\sv?(\d+)\.\d+", version_output)
     if found is None:
         raise RegionError(f"containerd does not say its version: {version_output.strip()!r}")
@@ -81,9 +81,12 @@ def major_version(version_output: str) -> int:
 
 
 def network(spec: RegionSpec) -> str:
-    """The pods' network: a cable from each pod to its node (no bridge, so bridge filtering is no question), and no masquerading,
-    so that the other region sees a pod's own address. Leases are forgotten with the region's processes, as the pods are."""
-    cables = {
+    """The configuration of the pods' network.
+
+    A point-to-point link connects each pod to its node, so bridge filtering does not matter. Without masquerading, the other
+    region sees a pod's own address. Address leases are in /run, so they end together with the region and its pods.
+    """
+    links = {
         "type": "ptp",
         "ipMasq": False,
         "mtu": 1500,
@@ -95,11 +98,11 @@ def network(spec: RegionSpec) -> str:
         },
     }
     ports = {"type": "portmap", "capabilities": {"portMappings": True}}
-    return json.dumps({"cniVersion": "1.0.0", "name": "lab", "plugins": [cables, ports]}, indent=2)
+    return json.dumps({"cniVersion": "1.0.0", "name": "lab", "plugins": [links, ports]}, indent=2)
 
 
 def plugin_directory() -> Path:
-    """Where the distribution puts the CNI plugins."""
+    """The directory in which the distribution has the CNI plugins."""
     for directory in PLUGIN_DIRECTORIES:
         if (directory / "ptp").exists():
             return directory
@@ -108,7 +111,7 @@ def plugin_directory() -> Path:
 
 
 def snapshotter(disk: Path) -> str:
-    """How images become file systems on `disk`: overlays if it can hold them (another overlay cannot), else plain copies."""
+    """The snapshotter for images on `disk`: overlayfs if the disk supports it (an overlay does not), else plain copies."""
     with TemporaryDirectory(dir=disk) as scratch:
         lower, upper, work, merged = (Path(scratch, name) for name in ("lower", "upper", "work", "merged"))
         for directory in (lower, upper, work, merged):

@@ -18,7 +18,7 @@ Commands = dict[str, list[str]]
 
 
 def control_plane(spec: RegionSpec, tools: Mapping[str, str]) -> Commands:
-    """Needs nothing that is not there yet; when the API server answers, the rest can start."""
+    """The first daemons, which need no others. The rest can start once the API server answers."""
     return {
         "containerd": ["containerd", "--config", f"{CONFIG}/containerd.toml"],
         "etcd": _etcd(spec, tools["etcd"]),
@@ -82,7 +82,7 @@ def _etcd(spec: RegionSpec, program: str) -> list[str]:
         f"--peer-key-file={ETCD_PKI}/peer.key",
         f"--peer-trusted-ca-file={ETCD_PKI}/ca.crt",
         "--peer-client-cert-auth",
-        # A killed region loses its processes, not the machine's page cache: what etcd has written is there when it comes back.
+        # A killed region loses its processes, but the machine keeps its page cache. So all that etcd has written survives.
         "--unsafe-no-fsync",
     ]
 

@@ -1,7 +1,7 @@
-"""The first process of a region: it makes the region's surroundings, starts its daemons, and collects who dies.
+"""The first process of a region: it sets up mounts and cgroups, starts the daemons, and collects processes that end.
 
 It runs as process 1 in the region's own network, mount, process, host name and IPC namespaces. Killing it kills everything in the
-region at once, as a power cut would. It restarts nothing: what ends unasked is a defect to be seen, in the region's log.
+region at once, like a power cut. It restarts no daemon: an unexpected end is a defect, and must be visible in the region's log.
 
     python -m lab.regions.init BOOT_FILE
 """
@@ -22,12 +22,12 @@ from lab.regions.layout import Boot
 from lab.regions.spec import RegionSpec, named
 from lab.waiting import TimedOutError, until
 
-_PATIENCE = 240  # seconds for each step on a slow, busy machine; an idle one takes a few for all
+_STEP_TIMEOUT = 240  # seconds for each step on a slow, busy machine; an idle machine needs a few seconds for all of them
 _LAST_LINES = 5
 
 _NODE_READY = 'jsonpath={range .status.conditions[?(@.type=="Ready")]}{.status} {.lastHeartbeatTime}{end}'
 
-# kubelet sets these for the whole machine. It gets files that hold what it wants, and the machine's stay as they are.
+# kubelet would change these settings for the whole machine. The region mounts files with the wanted values over them instead.
 _MACHINE_SETTINGS = {
     "vm/overcommit_memory": "1",
     "vm/panic_on_oom": "0",
@@ -39,7 +39,7 @@ _MACHINE_SETTINGS = {
 
 
 class Daemons:
-    """The region's daemons, each with a log of its own."""
+    """The region's daemons. Each has its own log."""
 
     def __init__(self) -> None:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
@@ -50,13 +50,13 @@ class Daemons:
                 self._running[name] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def wait(self, what: str, condition: Callable[[], bool]) -> None:
-        """Wait for `condition` as long as all daemons live; RegionError with the last words of one that does not."""
+        """Wait for `condition`. If a daemon ends meanwhile, raise RegionError with the end of its log."""
 
         def ended_or_true() -> bool:
             return bool(self._ended()) or condition()
 
         try:
-            until(what, ended_or_true, timeout=_PATIENCE, interval=0.1)
+            until(what, ended_or_true, timeout=_STEP_TIMEOUT, interval=0.1)
         except TimedOutError as error:
             raise RegionError(str(error)) from error
         if ended := self._ended():
@@ -66,7 +66,7 @@ class Daemons:
             )
 
     def collect(self) -> None:
-        """Take the exit status of whoever ends, for ever: daemons, and what containers leave behind."""
+        """Collect the exit status of every process that ends, forever: daemons, and orphans of containers."""
         names = {process.pid: name for name, process in self._running.items()}
         while True:
             pid, status = os.wait()
@@ -91,10 +91,10 @@ def main(boot_file: Path) -> None:
     run([*kubectl, "apply", "--server-side", "--force-conflicts", f"--filename={layout.CONFIG}/objects.yaml"])
     running.start(daemons.node(spec, boot.tools, boot.storage_helper))
     running.wait("the node to be Ready", lambda: _node_is_ready(kubectl, spec, started))
-    # By the control plane, as kubeadm does it: a kubelet may not give itself a role.
+    # A kubelet may not give itself a role, so the control plane does it, as with kubeadm.
     run([*kubectl, "label", "node", spec.name, "node-role.kubernetes.io/control-plane=", "--overwrite"])
-    account = [*kubectl, "get", "serviceaccount", "default", "--output=name"]  # no pod can be made before there is one
-    running.wait("service accounts to be made", lambda: _answers(account, "serviceaccount/default"))
+    account = [*kubectl, "get", "serviceaccount", "default", "--output=name"]  # pods cannot be created before it exists
+    running.wait("service accounts to be created", lambda: _answers(account, "serviceaccount/default"))
     running.wait("the cluster's DNS to be ready", _dns_is_ready)
     layout.READY.touch()
     print(f"{spec.name} is ready", flush=True)
@@ -102,16 +102,16 @@ def main(boot_file: Path) -> None:
 
 
 def _surroundings(spec: RegionSpec, disk: Path) -> None:
-    """Mounts, host name and control group. Every mount is the region's own and ends with it."""
+    """Set up mounts, host name and control group. The mounts are visible only in the region, and end with it."""
     socket.sethostname(spec.name)
-    run(["mount", "--make-rshared", "/"])  # volumes that kubelet mounts have to appear in containers
+    run(["mount", "--make-rshared", "/"])  # containers must see the volumes that kubelet mounts
     run(["mount", "-t", "tmpfs", "tmpfs", "/run"])
     for directory in (layout.DISK, Path("/run/lock"), Path("/run/netns"), Path("/run/containerd")):
         directory.mkdir()
     run(["mount", "--bind", str(disk), str(layout.DISK)])
-    for kind in ("--make-private", "--make-shared"):  # else each volume would appear a second time, at the disk's own path
+    for kind in ("--make-private", "--make-shared"):  # otherwise each volume would also appear at the disk's path on the machine
         run(["mount", kind, str(layout.DISK)])
-    for scratch in ("/var/log", "/var/lib/cni"):  # kubelet and the CNI library write here, and cannot be told otherwise
+    for scratch in ("/var/log", "/var/lib/cni"):  # kubelet and the CNI library write here, and have no option to change it
         Path(scratch).mkdir(exist_ok=True)
         run(["mount", "-t", "tmpfs", "tmpfs", scratch])
     for setting, value in _MACHINE_SETTINGS.items():
@@ -138,7 +138,10 @@ def _write_configuration(spec: RegionSpec, boot: Boot) -> None:
 
 
 def _use_own_dns() -> None:
-    """Have the region's daemons ask its own DNS. Where the machine's file is a link into /run, its target is hidden by now."""
+    """Make the region's daemons use its own DNS.
+
+    On some machines /etc/resolv.conf is a link into /run, where the region has mounted an empty directory by now.
+    """
     resolver = Path("/etc/resolv.conf").resolve()
     resolver.parent.mkdir(parents=True, exist_ok=True)
     resolver.touch()
@@ -150,7 +153,7 @@ def _answers(command: list[str], answer: str) -> bool:
 
 
 def _node_is_ready(kubectl: list[str], spec: RegionSpec, since: datetime) -> bool:
-    """Whether kubelet has said so since then: in a region that came back, etcd remembers what it said before the end."""
+    """Whether kubelet reported Ready after `since`. In a restarted region, etcd still has the report from before its death."""
     status, heartbeat = attempt([*kubectl, "get", "node", spec.name, f"--output={_NODE_READY}"]).stdout.split()
     return status == "True" and datetime.fromisoformat(heartbeat) >= since.replace(microsecond=0)
 

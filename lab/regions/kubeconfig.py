@@ -1,4 +1,4 @@
-"""Kubeconfig files: one for people, with a context a region, and one for each part of a region that talks to its API server."""
+"""Kubeconfig files: one for people, with a context for each region, and one for each part that calls a region's API server."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from lab.regions.spec import RegionSpec
 
 
 def for_people(certificates: Mapping[RegionSpec, Path]) -> str:
-    """The file of whoever runs the lab: an administrator of each region, whose certificates are in the directories given."""
+    """The file for people: an administrator of each region. `certificates` has the directory of each region's certificates."""
     return _dump([_entry(spec, directory, ADMIN) for spec, directory in certificates.items()])
 
 
 def for_part(spec: RegionSpec, certificates: Path, user: User) -> str:
-    """The file of one of the region's own parts."""
+    """The file for one part of a region."""
     return _dump([_entry(spec, certificates, user)])
 
 
 def write(file: Path, content: str) -> None:
-    """Write it, readable by its owner alone, for it holds keys."""
+    """Write a kubeconfig that only its owner can read, because it has private keys."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch(mode=0o600)
     file.write_text(content)
 
 
 def _entry(spec: RegionSpec, certificates: Path, user: User) -> dict[str, Any]:
-    """One region's cluster, user and context, all under the context's name."""
+    """The cluster, user and context of one region. All three have the context's name."""
     name = spec.context
     authority = _base64(certificates / "ca.crt")
     client = {"crt": _base64(certificates / f"{user.file}.crt"), "key": _base64(certificates / f"{user.file}.key")}

@@ -1,7 +1,7 @@
-"""Where things are inside a region, and what its first process is told: the contract between those who start it and it.
+"""Paths inside a region, and the file with which the lab starts a region's first process.
 
-A region sees its disk at one short path, the same in both: configuration reads the same everywhere, and no socket's path can get
-longer than the kernel allows, however deep the checkout lies.
+Both regions see their disk at the same short path. So configurations are the same in both, and no socket's path becomes longer
+than the kernel allows, however long the checkout's path is.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BOOT = DISK / "boot.json"
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 
 KUBELET_ROOT = str(KUBELET)
-"""For those who mount what kubelet keeps, such as Velero's node agent."""
+"""kubelet's directory, for pods that mount it, such as Velero's node agent."""
 
 TOOLS = (
     "etcd",
@@ -47,7 +47,7 @@ TOOLS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Boot:
-    """What a region's first process needs to know."""
+    """The configuration of a region's first process."""
 
     region: str
     disk: str
@@ -55,7 +55,7 @@ class Boot:
 
     tools: Mapping[str, str]
     storage_helper: str
-    """Image of the pods that make and remove volumes' directories."""
+    """Image of the pods that create and remove the directories of volumes."""
 
     def write(self, file: Path) -> None:
         file.write_text(json.dumps({**asdict(self), "tools": dict(self.tools)}, indent=2))
@@ -66,5 +66,5 @@ class Boot:
 
 
 def on_disk(disk: Path, path: Path) -> Path:
-    """Where `path`, as the region sees it, is on the region's `disk` as the machine sees it."""
+    """The machine's path for `path` in the region. `disk` is the machine's path of the region's disk."""
     return disk / path.relative_to(DISK)

@@ -1,7 +1,7 @@
-"""The lab's stand-in for AWS's load balancer controller: a process of each region.
+"""The lab's stand-in for AWS's load balancer controller. Each region runs one as a process.
 
-A Service of type LoadBalancer is told that its load balancer is the region's node, where kube-proxy then serves it; on AWS the
-controller would have made one and told its name.
+It writes the address of the region's node into the status of each Service of type LoadBalancer; kube-proxy then serves the
+Service there. On AWS, the controller would create a load balancer and write its name.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 from kubernetes import client, config, watch
 from urllib3.exceptions import HTTPError
 
-_RETRY_AFTER = 1  # seconds: an API server that refuses is not asked all the time
+_RETRY_AFTER = 1  # seconds to wait after an error of the API server
 
 
 def wanted_status(service: Any, address: str) -> dict[str, Any] | None:
-    """What to patch into the status of `service`, None if nothing is to be done."""
+    """The patch for the status of `service`; None if nothing has to change."""
     if service.spec.type != "LoadBalancer" or service.spec.load_balancer_class is not None:
         return None
     ingress = service.status.load_balancer.ingress or []
@@ -27,7 +27,7 @@ def wanted_status(service: Any, address: str) -> dict[str, Any] | None:
 
 
 def follow(api: Any, address: str) -> None:
-    """Serve every Service that there is or comes, until the API server ends the watch."""
+    """Handle all existing and new Services until the API server ends the watch."""
     for event in watch.Watch().stream(api.list_service_for_all_namespaces, timeout_seconds=300):
         service = event["object"]
         if event["type"] in ("ADDED", "MODIFIED") and (status := wanted_status(service, address)) is not None:
@@ -43,7 +43,7 @@ def main(kubeconfig: str, address: str) -> None:
         try:
             follow(api, address)
         except (client.ApiException, HTTPError) as error:
-            # The API server is busy, or a Service was gone before it could be patched: begin the watch anew.
+            # The API server is busy, or a Service was deleted before its patch. Start the watch again.
             print(f"watching Services: {error}", flush=True)
             time.sleep(_RETRY_AFTER)
 

@@ -1,4 +1,4 @@
-"""The lab's network namespaces: their names, how a command gets into one, and what runs in them."""
+"""The lab's network namespaces: their names, how to run a command in one, and which processes run in them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ DIRECTORY = Path("/run/netns")
 
 
 def inside(namespace: str) -> list[str]:
-    """What to put before a command so that it runs in `namespace`: the same files and user, another network.
+    """The prefix for a command that runs it in network namespace `namespace`, with the same files and user.
 
-    It is nsenter and never `ip netns exec`, which would mount /sys anew and hide the cgroups.
+    The prefix uses nsenter, because `ip netns exec` would mount a new /sys and so hide the cgroups.
     """
     return ["nsenter", f"--net={DIRECTORY / namespace}", "--"]
 
@@ -27,5 +27,5 @@ def present() -> list[str]:
 
 
 def processes() -> dict[int, str]:
-    """What runs in the lab's namespaces: {process id: namespace}."""
+    """The processes in the lab's namespaces: {process id: namespace}."""
     return {int(pid): namespace for namespace in present() for pid in attempt(["ip", "netns", "pids", namespace]).stdout.split()}

@@ -1,11 +1,11 @@
-"""The lab's network: a WAN, two regions on it, and the place that operators work from. Nothing leads to the machine's own.
+"""The lab's network: a WAN, two regions, and a namespace for operators. It has no connection to the machine's own network.
 
     drlab-wan        bridge br0 172.30.0.1/24: AWS endpoint, name server, users
-    drlab-ops        172.30.0.2: Pulumi engine, kubectl, hooks; apart from the rest so that its packets can be told apart
+    drlab-ops        172.30.0.2: Pulumi engine, kubectl, hooks; a separate namespace, so that their packets can be counted
     drlab-primary    172.30.0.11, pods 10.11.0.0/16, services 10.111.0.0/16
     drlab-secondary  172.30.0.12, pods 10.12.0.0/16, services 10.112.0.0/16
 
-Regions reach each other's pods, as over a peering.
+Regions reach each other's pods, like peered VPCs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _OPS_LINK = "to-ops"
 
 
 def up(paths: LabPaths) -> None:
-    """Make the network, or leave it as it is if it is there whole. RegionError if another checkout's lab is up."""
+    """Create the network unless it exists completely. Raises RegionError if another checkout's lab is up."""
     ownership.claim(paths.root)
     if _is_whole():
         return
@@ -49,7 +49,7 @@ def up(paths: LabPaths) -> None:
 
 
 def down(paths: LabPaths) -> None:
-    """Remove the network with whatever still runs in it. A lab that another checkout has up is left alone."""
+    """Kill the processes in the network and remove it. Does nothing if the network belongs to another checkout's lab."""
     if ownership.is_anothers(paths.root):
         return
     _remove()
@@ -57,12 +57,12 @@ def down(paths: LabPaths) -> None:
 
 
 def cut(spec: RegionSpec) -> None:
-    """Pull the region's cable: packets to it and from it are lost, as in a partition."""
+    """Disconnect the region: all packets to and from it are lost, as in a network partition."""
     run([*inside(WAN), "ip", "link", "set", spec.link, "down"])
 
 
 def heal(spec: RegionSpec) -> None:
-    """Put the cable back."""
+    """Connect the region again."""
     run([*inside(WAN), "ip", "link", "set", spec.link, "up"])
 
 
@@ -83,30 +83,30 @@ def _make_wan() -> None:
 
 def _connect(namespace: str, address: str, link: str) -> None:
     run(["ip", "netns", "add", namespace])
-    # Both ends are made where they belong: at no time is there an interface of the lab's in the machine's own namespace.
+    # Both ends are created directly in their namespaces, so that the machine's own namespace never has an interface of the lab.
     run(["ip", "link", "add", link, "netns", WAN, "type", "veth", "peer", "name", "eth0", "netns", namespace])
     run([*inside(WAN), "ip", "link", "set", link, "master", "br0", "up"])
     for command in (
         ["ip", "link", "set", "lo", "up"],
         ["ip", "addr", "add", f"{address}/24", "dev", "eth0"],
         ["ip", "link", "set", "eth0", "up"],
-        # A dead end, for the WAN forwards nothing: kubelet and CNI want a default route, and packets to nowhere get counted.
+        # kubelet and CNI need a default route. The WAN forwards nothing, so it leads nowhere.
         ["ip", "route", "add", "default", "via", WAN_ADDRESS],
     ):
         run([*inside(namespace), *command])
 
 
 def _remove() -> None:
-    for pid in _strangers():
+    for pid in _processes_to_kill():
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    until("the processes in the lab's namespaces to end", lambda: not _strangers(), timeout=20, interval=0.1)
+    until("the processes in the lab's namespaces to end", lambda: not _processes_to_kill(), timeout=20, interval=0.1)
     for namespace in present():
         run(["ip", "netns", "del", namespace])
 
 
-def _strangers() -> set[int]:
-    """What runs in the namespaces, but for this process and those above it: someone may well call `down` from inside the lab."""
+def _processes_to_kill() -> set[int]:
+    """The processes in the namespaces, without this one and its parents: a user may call `down` from inside the lab."""
     pid, ancestors = os.getpid(), set()
     while pid > 0:
         ancestors.add(pid)

@@ -1,4 +1,4 @@
-"""Which lab this machine belongs to: namespaces and cgroups have machine-wide names, so two checkouts cannot both have theirs."""
+"""Records which checkout's lab uses this machine. Only one can: the names of namespaces and cgroups are machine-wide."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 from lab.regions.commands import RegionError
 
 RECORD = Path("/run/k8s-dr-lab")
-_BOOT = Path("/proc/sys/kernel/random/boot_id")  # a reboot ends all namespaces, and not every machine empties /run
+_BOOT = Path("/proc/sys/kernel/random/boot_id")  # a reboot removes all namespaces, but some machines keep /run
 
 
 def owner(record: Path = RECORD) -> Path | None:
-    """The state directory of the lab that this machine's namespaces belong to, None if nobody claimed them."""
+    """The state directory of the lab that uses this machine; None if there is none."""
     try:
         root, boot = record.read_text().splitlines()
     except (OSError, ValueError):
@@ -23,19 +23,19 @@ def owner(record: Path = RECORD) -> Path | None:
 
 
 def claim(root: Path, record: Path = RECORD) -> None:
-    """Make the machine's namespaces this lab's; RegionError names the other lab if they are taken.
+    """Claim this machine for the lab at `root`. Raises RegionError with the other lab if another one has claimed it.
 
-    A lab whose directory was deleted owns nothing any more: what it left behind passes to whoever asks next.
+    A lab whose directory was deleted has lost its claim. The next lab takes over what it left behind.
     """
     with _locked(record):
         if is_anothers(root, record):
             other = owner(record)
-            raise RegionError(f"another lab is up on this machine, in {other}: stop that one first (`make down` in its checkout)")
+            raise RegionError(f"another lab is up on this machine, in {other}: stop it first (`make down` in its checkout)")
         record.write_text(f"{root}\n{_BOOT.read_text()}")
 
 
 def release(root: Path, record: Path = RECORD) -> None:
-    if owner(record) != root:  # nobody else makes it this lab's, so where none ever ran nothing is written
+    if owner(record) != root:  # checked without the lock, so that nothing is written if no lab ever ran
         return
     with _locked(record):
         if owner(record) == root:
@@ -50,7 +50,7 @@ def is_anothers(root: Path, record: Path = RECORD) -> bool:
 
 @contextmanager
 def _locked(record: Path) -> Iterator[None]:
-    """One at a time. The file stays: removing a locked file would let two processes lock two files of the same name."""
+    """Lock the record. Nobody may delete the file: two processes could then lock two files of the same name."""
     with record.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

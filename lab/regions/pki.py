@@ -1,6 +1,6 @@
-"""Keys and certificates of one region: an authority of its own, its API server, and one user for each who talks to it.
+"""Keys and certificates of one region: its own authority, its API server, and one user for each client of it.
 
-Every user has a name of its own, so that the audit log tells the people from the machinery.
+Each client has a different user name, so that the audit log distinguishes people from the region's own parts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _API_NAMES = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "kub
 
 @dataclass(frozen=True, kw_only=True)
 class User:
-    """Who a client certificate stands for; `file` names its files."""
+    """The user of a client certificate. `file` is the name of its files without extension."""
 
     file: str
     name: str
@@ -42,7 +42,7 @@ DNS = User(file="coredns", name="lab:coredns", group=MASTERS)
 STORAGE = User(file="storage", name="lab:storage", group=MASTERS)
 LOAD_BALANCER = User(file="load-balancer", name="lab:load-balancer", group=MASTERS)
 SETUP = User(file="setup", name="lab:setup", group=MASTERS)
-# Of etcd, which asks nothing but whether its own authority has signed: named and kept as kubeadm does it.
+# Clients of etcd. etcd only checks that its own authority signed their certificates. Names and files are like kubeadm's.
 ETCD_API_SERVER = User(file="apiserver-etcd-client", name="kube-apiserver-etcd-client")
 ETCD_HEALTH_CHECK = User(file="healthcheck-client", name="kube-etcd-healthcheck-client")
 
@@ -52,16 +52,16 @@ def node(spec: RegionSpec) -> User:
 
 
 def users(spec: RegionSpec) -> tuple[User, ...]:
-    """All who have a certificate in this region."""
-    machinery = (KUBELET_CLIENT, CONTROLLER_MANAGER, SCHEDULER, PROXY, DNS, STORAGE, LOAD_BALANCER, SETUP)
-    return (ADMIN, node(spec), *machinery)
+    """All users with a certificate in this region."""
+    parts = (KUBELET_CLIENT, CONTROLLER_MANAGER, SCHEDULER, PROXY, DNS, STORAGE, LOAD_BALANCER, SETUP)
+    return (ADMIN, node(spec), *parts)
 
 
 def ensure(directory: Path, spec: RegionSpec) -> None:
-    """Make all of it in `directory`, unless it is there: a region that comes back is known by the same keys.
+    """Create all keys and certificates in `directory`, unless they exist: a restarted region keeps its keys.
 
-    Files: ca.crt, api.crt and .key, sa.key (signs the tokens of service accounts), and a .crt and a .key for each user. Below
-    `etcd/` what etcd trusts, and nobody else: ca, server, peer, and a .crt and a .key for each of its clients.
+    The files are ca.crt, api.crt and .key, sa.key (signs the tokens of service accounts), and a .crt and a .key for each user.
+    `etcd/` has the files of etcd's own authority: ca, server, peer, and a .crt and a .key for each of etcd's clients.
     """
     _once(directory, lambda: _make(directory, spec))
     _once(directory / "etcd", lambda: _make_etcd(directory / "etcd", spec))
@@ -99,7 +99,7 @@ def _make_etcd(directory: Path, spec: RegionSpec) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """A server and a client that know each other by one authority; certificate and key of each, in PEM."""
+    """A server and a client with certificates of one common authority. Each has a certificate and a key, in PEM."""
 
     authority: str
     server: tuple[str, str]
@@ -107,7 +107,7 @@ class Bundle:
 
 
 def bundle(server: Sequence[str], client: str) -> Bundle:
-    """A new authority, a server that is reached by the names `server`, and a client called `client`."""
+    """Create an authority, a certificate for a server with the DNS names `server`, and one for the client `client`."""
     authority = _Authority(f"k8s-dr-{client}")
 
     def issued(name: str, names: Sequence[x509.GeneralName]) -> tuple[str, str]:
@@ -119,7 +119,7 @@ def bundle(server: Sequence[str], client: str) -> Bundle:
 
 
 class _Authority:
-    """A certificate authority whose key is kept nowhere: it signs once, when the region is made."""
+    """A certificate authority whose key is never stored, because it only signs when the region is created."""
 
     def __init__(self, name: str) -> None:
         self._key = _new_key()
@@ -144,7 +144,7 @@ class _Authority:
     def sign(
         self, subject: x509.Name, key: ec.EllipticCurvePublicKey, server: Sequence[x509.GeneralName], *, also_client: bool
     ) -> x509.Certificate:
-        """A certificate for a client, or for a server that is reached by the names `server`. A member of etcd is both."""
+        """A certificate for a server with the names `server`, or for a client if there are none. An etcd member is both."""
         purposes = [ExtendedKeyUsageOID.SERVER_AUTH] if server else []
         purposes += [ExtendedKeyUsageOID.CLIENT_AUTH] if also_client or not server else []
         builder = self._builder(subject, key).add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
@@ -200,5 +200,5 @@ def _write_key(file: Path, key: ec.EllipticCurvePrivateKey) -> None:
 
 def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     encoding, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    # The traditional form, because kube-apiserver takes the key of service accounts in no other.
+    # kube-apiserver accepts the key of service accounts only in the traditional format.
     return key.private_bytes(encoding, serialization.PrivateFormat.TraditionalOpenSSL, plain)

@@ -1,4 +1,4 @@
-"""What this machine lacks for the lab: each thing is tried, not guessed."""
+"""Finds out whether this machine can run the lab, by trying each thing that the lab needs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lab.regions.commands import RegionError, attempt, last_words
 AS_ROOT = 'run it with sudo env PATH="$PATH"'
 ARCHITECTURES = ("x86_64", "amd64", "aarch64", "arm64")
 _NAMESPACES = ("unshare", "--net", "--pid", "--mount", "--uts", "--ipc", "--fork", "--kill-child", "--mount-proc")
-# In namespaces of its own, so nothing of it outlives the trial.
+# Each trial runs in new namespaces, so that nothing of it remains.
 _TRIALS = {
     "mount a file system": "mount -t tmpfs tmpfs /tmp",
     "make network interfaces (veth, bridge)": "! command -v ip >/dev/null || "
@@ -21,10 +21,10 @@ _TRIALS = {
 
 
 def obstacles() -> list[str]:
-    """One line for each thing that keeps the lab from running on this machine; empty if nothing does. It never raises."""
+    """The reasons why the lab cannot run on this machine, one line each; empty if it can. Never raises an exception."""
     try:
         return _obstacles()
-    except Exception as error:  # noqa: BLE001 - what is asked is whether the lab can run, and now it is known that it cannot
+    except Exception as error:  # noqa: BLE001 - any failure here means that the lab cannot run
         return [f"this machine could not be examined: {error}"]
 
 
@@ -35,15 +35,15 @@ def _obstacles() -> list[str]:
     if (machine := platform.machine()) not in ARCHITECTURES:
         found.append(f"the lab needs an amd64 or arm64 processor, and this is {machine}")
     if os.geteuid() != 0:
-        # Without it everything below fails too, and would only say the same again.
-        return [*found, f"the lab needs root, to make namespaces and cgroups: {AS_ROOT}"]
+        # Without root, all further checks would fail for the same reason.
+        return [*found, f"the lab needs root, to create namespaces and cgroups: {AS_ROOT}"]
     return [*found, *_namespaces(), *_cgroups()]
 
 
 def _namespaces() -> list[str]:
     try:
         if (done := attempt([*_NAMESPACES, "true"])).returncode != 0:
-            return [f"this process may not make namespaces (net, pid, mount, uts, ipc): {last_words(done)}"]
+            return [f"this process may not create namespaces (net, pid, mount, uts, ipc): {last_words(done)}"]
         trials = {what: attempt([*_NAMESPACES, "sh", "-c", script]) for what, script in _TRIALS.items()}
     except RegionError as error:
         return [str(error)]

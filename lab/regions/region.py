@@ -1,4 +1,4 @@
-"""One region as the rest of the lab handles it: started, fed with images, killed, brought back, wiped."""
+"""One region for the rest of the lab: start it, load images, kill it, start it again, wipe it."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _LAST_LINES = 8
 
 
 class Region:
-    """A whole Kubernetes cluster of one node.
+    """A whole Kubernetes cluster with one node.
 
-    `tools` maps each name of `layout.TOOLS` to the program; who only ends a region needs none. Killed, it keeps its disk, and
-    starting it again brings it back with what it knew.
+    `tools` maps each name of `layout.TOOLS` to a program; killing a region needs none. A killed region keeps its disk. When it
+    starts again, it has its old state.
     """
 
     def __init__(
@@ -52,18 +52,18 @@ class Region:
 
     @property
     def audit_log(self) -> Path:
-        """One JSON object a line for each request that the API server answered."""
+        """The API server's audit log, with one line of JSON for each request."""
         return self._on_disk(layout.AUDIT_LOG)
 
     @property
     def log(self) -> Path:
-        """What the region's first process says; its daemons' logs are in `log/` on the disk."""
+        """The log of the region's first process. Its daemons' logs are in `log/` on the disk."""
         return self._daemon.log
 
     def start(self) -> None:
-        """Start the region, or leave it be if it runs. It takes a few seconds to be ready: see `wait_ready`.
+        """Start the region if it does not run. It needs a few seconds to become ready: see `wait_ready`.
 
-        The network has to be up. RegionError if it is not, a tool is missing or another checkout's lab has this machine.
+        Raises RegionError if the network is not up, a tool is missing, or another checkout's lab uses this machine.
         """
         ownership.claim(self._root)
         if self.alive:
@@ -82,28 +82,28 @@ class Region:
         cgroups.current().create(self.spec.namespace)
         network.heal(self.spec)
         init = (sys.executable, "-m", "lab.regions.init", str(self._on_disk(layout.BOOT)))
-        # Only what its programs need: no credential or proxy of the caller's gets into the lab.
+        # The region gets only these variables, so that no credential or proxy setting of the user gets into the lab.
         environment = {"PATH": commands.PATH, "LANG": "C.UTF-8"}
         self._daemon.start([*namespaces.inside(self.spec.namespace), *_UNSHARE, *init], env=environment, cwd=CHECKOUT)
 
     def wait_ready(self, timeout: float = 240) -> None:
-        """Wait until the API server, the node and the cluster's DNS are ready; else RegionError with the log's end."""
+        """Wait until the API server, the node and the cluster's DNS are ready. Raises RegionError with the end of the log."""
         self._wait("be ready", lambda: self._on_disk(layout.READY).exists(), timeout)
 
     def load_images(self, archives: Iterable[Path], timeout: float = 120) -> list[Path]:
-        """Import those archives (as `docker save` makes them) that the region does not have, and return these.
+        """Import the archives (in the format of `docker save`) that the region does not have yet, and return those.
 
-        It may be called as soon as the region is started. `timeout`: seconds for its container runtime to answer.
+        This works as soon as the region has started. `timeout` is how many seconds its container runtime may take to answer.
         """
         self._wait("run containerd", self._runs_containerd, timeout)
-        there = set(self.run([*_CTR, "list", "--quiet"]).split())
+        existing = set(self.run([*_CTR, "list", "--quiet"]).split())
         record = self._on_disk(layout.CONTAINERD) / "imported.json"
         known: dict[str, str] = json.loads(record.read_text()) if record.exists() else {}
         imported = []
         for archive in archives:
             mark = f"{archive.name} {archive.stat().st_mtime_ns}"
             names = image_names(archive)
-            if there.issuperset(names) and all(known.get(name) == mark for name in names):
+            if existing.issuperset(names) and all(known.get(name) == mark for name in names):
                 continue
             snapshotter = self._on_disk(layout.SNAPSHOTTER).read_text()
             self.run([*_CTR, "import", f"--snapshotter={snapshotter}", str(archive)])
@@ -113,26 +113,27 @@ class Region:
         return imported
 
     def run(self, command: Sequence[str]) -> str:
-        """Run a command inside the region, in its network, files and processes; return its output, RegionError if it fails."""
+        """Run a command in the region's namespaces, and return its output. Raises RegionError if it fails."""
         return commands.run([*self.inside(), *command])
 
     def inside(self) -> list[str]:
-        """What to put before a command so that it runs inside the region; RegionError if the region does not run."""
+        """The prefix for a command that runs it in the region's namespaces. Raises RegionError if the region does not run."""
         pid = self._daemon.pid
         if pid is None:
             raise RegionError(f"{self.spec.name} does not run: start it first")
-        # The process that is known is the parent of the region's first, and entered all its namespaces but this one.
+        # `pid` is the parent of the region's process 1. It is in all of the region's namespaces except the one for processes.
         processes = f"--pid=/proc/{pid}/ns/pid_for_children"
         return ["nsenter", f"--target={pid}", "--net", "--mount", "--uts", "--ipc", processes, "--"]
 
     def usage(self) -> cgroups.Usage:
-        """Memory and CPU of the region: daemons, pods and page cache."""
+        """Memory and CPU time that the region's daemons and pods use."""
         return cgroups.current().usage(self.spec.namespace)
 
     def kill(self) -> None:
-        """End all of the region at once, as a power cut would: nothing is asked, nothing is tidied. Its disk stays.
+        """Kill all processes of the region at once, like a power cut. Nothing shuts down in order; the disk stays.
 
-        Its cable is pulled too, so that packets to it are lost: a live network stack would still answer, with a refusal.
+        The region is also disconnected, so that packets to it are lost. Otherwise its network stack would refuse connections,
+        and a dead region would not do that.
         """
         if ownership.is_anothers(self._root):
             return
@@ -140,7 +141,7 @@ class Region:
             network.cut(self.spec)
         if (pid := self._daemon.pid) is not None:
             with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)  # its child, the region's process 1, is killed with it, and all the others with that
+                os.kill(pid, signal.SIGKILL)  # this also kills its child, the region's process 1, and so all others
             until(f"{self.spec.name} to die", lambda: not self.alive, timeout=20, interval=0.02)
             with suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
@@ -148,7 +149,7 @@ class Region:
         self._end_strays()
 
     def wipe(self, *, keep_images: bool = True) -> None:
-        """Kill the region and empty its disk; the store of images may stay, for it holds nothing else and takes long to fill."""
+        """Kill the region and empty its disk. With `keep_images`, the imported images stay, because importing takes long."""
         self.kill()
         if not self.disk.is_dir():
             return
@@ -159,7 +160,7 @@ class Region:
                 entry.unlink()
 
     def _end_strays(self) -> None:
-        """Remove the region's control group, with processes of a region whose process id nobody knows any more."""
+        """Remove the region's control group, and kill processes left in it by a region whose process id was lost."""
         groups = cgroups.current()
         for pid in groups.pids(self.spec.namespace):
             with suppress(ProcessLookupError):
@@ -180,7 +181,7 @@ class Region:
             raise RegionError("\n".join([f"{self.spec.name} does not run and cannot {what}; its log, {self.log}, ends:", *last]))
 
     def _runs_containerd(self) -> bool:
-        # Its client would wait ten seconds for a socket that is not there yet.
+        # Check the socket here, because containerd's client would wait ten seconds for a missing one.
         return Path(f"/proc/{self._daemon.pid}/root{layout.CONTAINERD_SOCKET}").is_socket()
 
     def _on_disk(self, path: Path) -> Path:
@@ -188,7 +189,7 @@ class Region:
 
 
 def image_names(archive: Path) -> list[str]:
-    """The names of the images in an archive, as the runtime knows them: `local/x:1` is `docker.io/local/x:1` there."""
+    """The names of the images in an archive, in the runtime's form: `local/x:1` becomes `docker.io/local/x:1`."""
     with tarfile.open(archive) as file:
         manifest = file.extractfile("manifest.json")
         if manifest is None:

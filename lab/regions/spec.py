@@ -1,4 +1,4 @@
-"""The two regions, as facts: names, addresses, networks. Everything else in the lab derives from these."""
+"""The two regions: names, addresses and networks. The rest of the lab takes them from here."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from ipaddress import IPv4Network
 
 @dataclass(frozen=True, kw_only=True)
 class RegionSpec:
-    """One region: where it is on the lab's WAN, and what it stands for on AWS."""
+    """One region: its addresses in the lab, and the AWS region that it represents."""
 
     name: str
     index: int
     aws_region: str
     address: str
-    """Of its only node, on the WAN: API server, load balancer and cluster DNS answer here."""
+    """Address of the region's only node on the WAN. API server, load balancer and cluster DNS answer here."""
 
     pod_network: str
     service_network: str
     context: str
-    """Its name in the lab's kubeconfig."""
+    """Name of the region's context in the lab's kubeconfig."""
 
     @property
     def namespace(self) -> str:
-        """Its network namespace, and the name of its cgroup."""
+        """Name of the region's network namespace and of its cgroup."""
         return f"drlab-{self.name}"
 
     @property
     def link(self) -> str:
-        """The WAN's end of the cable to this region."""
+        """Name of the network interface on the WAN that leads to this region."""
         return f"to-{self.name}"
 
     @property
@@ -37,12 +37,12 @@ class RegionSpec:
 
     @property
     def api_service_address(self) -> str:
-        """Where pods find the API server: by convention the first address of the service network."""
+        """The address at which pods reach the API server: by convention the first one of the service network."""
         return str(IPv4Network(self.service_network)[1])
 
     @property
     def networks(self) -> tuple[str, ...]:
-        """Every address that a packet to this region can bear."""
+        """All destination addresses of packets to this region."""
         return (self.address, self.pod_network, self.service_network)
 
 
@@ -64,5 +64,5 @@ REGIONS = (PRIMARY, SECONDARY)
 
 
 def named(name: str) -> RegionSpec:
-    """The region called `name`; KeyError if it is neither of the two."""
+    """The region called `name`. Raises KeyError if there is none."""
     return {spec.name: spec for spec in REGIONS}[name]

@@ -1,4 +1,4 @@
-"""The end of the lab's regions and network, whatever state they are in, and the check that nothing of them is left."""
+"""Stops the lab's regions and removes its network, whatever state they are in, and checks that nothing is left."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from lab.waiting import TimedOutError
 
 
 def down(paths: LabPaths) -> None:
-    """Kill both regions and remove the network; disks stay. Safe after an interruption, and when nothing is up.
+    """Kill both regions and remove the network; disks stay. Safe after an interruption, and if nothing is up.
 
-    RegionError lists what could not be removed. A lab that another checkout has up is left alone.
+    Raises RegionError with a list of what could not be removed. Does nothing to another checkout's lab.
     """
     if not _possible() or ownership.is_anothers(paths.root):
         return
@@ -28,14 +28,14 @@ def down(paths: LabPaths) -> None:
     for end in ends:
         try:
             end()
-        except (RegionError, TimedOutError) as error:  # whatever else can go has to go all the same
+        except (RegionError, TimedOutError) as error:  # continue with the other steps
             failures.append(str(error))
     if problems := [*failures, *leftovers(paths)]:
-        raise RegionError("the lab is not all gone: " + "; ".join(problems))
+        raise RegionError("the lab could not be removed completely: " + "; ".join(problems))
 
 
 def leftovers(paths: LabPaths) -> list[str]:
-    """What there is of the lab on this machine beside its files: namespaces, processes, control groups, mounts."""
+    """What the lab has on this machine besides files: namespaces, processes, control groups and mounts."""
     if not _possible():
         return []
     groups = cgroups.current()
@@ -49,7 +49,7 @@ def leftovers(paths: LabPaths) -> list[str]:
 
 
 def _possible() -> bool:
-    """Whether a region can ever have run here for this user: who has only rehearsed has nothing to end."""
+    """Whether this user could have started a region here. A user who only ran rehearsals has nothing to stop."""
     if platform.system() != "Linux" or os.geteuid() != 0:
         return False
     try:

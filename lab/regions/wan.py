@@ -1,8 +1,7 @@
-"""Packet counters on the WAN: who tried to reach which region, whether it lives or not.
+"""Packet counters on the WAN: which namespace tried to reach which region, even a dead one.
 
-Packets are counted where they leave, before anyone asks for the neighbour's hardware address: a packet to a region that is dead,
-or whose cable is cut, counts as much as one that arrives. The counters live in a table of their own beside kube-proxy's, which
-touches only its own.
+The sender's namespace counts packets before it resolves the hardware address of the destination. So packets to a dead or
+disconnected region count too. The counters are in a separate nftables table; kube-proxy only changes its own.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ TABLE = "drlab"
 
 
 def start_counting() -> None:
-    """Start counting, from zero, in each namespace that can send."""
+    """Start counting from zero in each namespace that can send packets to a region."""
     for namespace, rules in rulesets().items():
         run([*inside(namespace), "nft", "-f", "-"], text=rules)
 
 
 def is_counting() -> bool:
-    """Whether every namespace that can send has its counters."""
+    """Whether all namespaces that can send packets to a region have their counters."""
     return all(attempt([*inside(name), "nft", "list", "table", "ip", TABLE]).returncode == 0 for name in rulesets())
 
 
@@ -34,7 +33,7 @@ def wan_packets() -> dict[str, dict[str, int]]:
 
 
 def reset_wan_packets() -> None:
-    """Start from zero."""
+    """Set all counters to zero."""
     for namespace in rulesets():
         _nft(namespace, "reset")
 
@@ -42,7 +41,7 @@ def reset_wan_packets() -> None:
 def rulesets() -> dict[str, str]:
     """The nftables rules of each namespace that sends packets to a region.
 
-    Pods send through their region's forwarding path, so regions count after routing and only what goes out to the WAN.
+    A region forwards the packets of its pods. So it counts after routing, and only packets that leave for the WAN.
     """
     sends_itself = {name: _ruleset("output", "", REGIONS) for name in (WAN, OPS)}
     forwards = {

@@ -1,1 +1,1 @@
-"""Stand-ins for parts of the Pulumi engine that no package registry has. README.md says what they do not prove."""
+"""Stand-ins for parts of the Pulumi engine that some machines cannot install. README.md says what they do not prove."""

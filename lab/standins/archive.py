@@ -1,4 +1,4 @@
-"""A base backup as the Barman Cloud plugin leaves it in a bucket, complete and worth nothing: for where no database runs."""
+"""Puts a fake base backup into a bucket, in the layout of the Barman Cloud plugin. The rehearsal uses it: it has no database."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LABEL = f"status=DONE\nbegin_wal={_SEGMENT}\nend_wal={_SEGMENT}\n"
 
 
 def put_base_backup(s3: Any, bucket: str, server: str) -> list[str]:
-    """Put one into `bucket`, as taken by the database that archives under the name `server`; the keys of its objects."""
+    """Put a base backup of the database that archives under the name `server` into `bucket`. Returns its objects' keys."""
     root = f"{ARCHIVE_PREFIX}/{server}"
     objects = {
         f"{root}/base/20260101T000000/data.tar.lz4": "",

@@ -1,4 +1,4 @@
-"""What differs between two property values, in the engine's terms."""
+"""Compares two property values, and reports their differences as the Pulumi engine expects them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ABSENT = object()
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One value that was added, deleted or changed; `old` and `new` are None where there is none."""
+    """One value that was added, deleted or changed. `old` or `new` is None if there is no such value."""
 
     path: Path
     kind: Literal["ADD", "DELETE", "UPDATE"]
@@ -23,7 +23,7 @@ class Difference:
 
 
 def differences(old: Any, new: Any, path: Path = ()) -> Iterator[Difference]:
-    """Every difference, as deep as both sides have the same shape."""
+    """All differences. Maps and lists are compared item by item where both sides have one."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in [*old, *(key for key in new if key not in old)]:
             yield from _pair(old.get(key, _ABSENT), new.get(key, _ABSENT), (*path, key))
@@ -60,7 +60,7 @@ def spelled(path: Path) -> str:
 def respond(
     found: Sequence[Difference], forces_replacement: Callable[[Difference], bool], *, delete_before_replace: bool = False
 ) -> Any:
-    """The engine's DiffResponse; `forces_replacement` says which difference cannot be made in place."""
+    """The engine's DiffResponse. `forces_replacement` says which differences need a replacement instead of an update."""
     kinds, detailed, replaces = provider_pb2.PropertyDiff, {}, []
     for difference in found:
         name, replace = spelled(difference.path), forces_replacement(difference)

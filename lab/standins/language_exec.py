@@ -1,8 +1,8 @@
-"""Run a Pulumi program under a live engine, as `pulumi-language-python-exec` of Pulumi 3.259.0 does (sdk/python/cmd there).
+"""Runs a Pulumi program under a live engine, like `pulumi-language-python-exec` of Pulumi 3.259.0 (see sdk/python/cmd there).
 
-It takes that program's arguments, ends with its exit codes, and says of a failure what it says. It takes interrupts as any Python
-does: the engine sends them to every process of a plugin that it ends. Run as a file, by the program's interpreter, which need not
-know the lab.
+It takes the same arguments, and ends with the same exit codes and messages. It handles interrupts like any Python process: the
+engine sends them to every process of a plugin that it ends. The program's own interpreter runs this file, which therefore must
+not import the lab.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 
 if __name__ == "__main__":
-    sys.path.pop(0)  # modules of this directory must not be found in place of others
+    sys.path.pop(0)  # the program must not import modules of this directory by accident
 
 import pulumi
 from pulumi import runtime
 
 EXPLAINED = 32
-"""Exit code of a program that has told the user everything; the host adds nothing to it. Any other than 0 it reports."""
+"""Exit code of a program that has explained its failure itself. The host reports every other exit code except 0."""
 
 
 def arguments() -> argparse.Namespace:
@@ -54,12 +54,15 @@ def configure(options: argparse.Namespace) -> None:
 
 
 def run(program: str, parallel: int) -> int:
-    """The exit code. A RunError is its message and code 1; any other exception is a traceback and needs no word of the host's."""
+    """Run the program and return its exit code.
+
+    A RunError prints its message and gives code 1. Any other exception prints a traceback, to which the host adds nothing.
+    """
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     executor = ThreadPoolExecutor(max_workers=max(parallel, 1) * 4)
     loop.set_default_executor(executor)
-    # A failed program leaves tasks and futures behind that nobody looked at, and asyncio would say so.
+    # A failed program leaves unfinished tasks behind. asyncio would log a warning for each.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     try:
         loop.run_until_complete(runtime.run_in_stack(lambda: _execute(program)))
@@ -82,7 +85,7 @@ def _execute(program: str) -> None:
 
 
 def _from_program_on(error: Exception, program: str) -> str:
-    """The traceback without what is above the program; the whole of it where the program is not in it."""
+    """The traceback from the program's first frame on, or the whole traceback if the program is not in it."""
     entry = os.path.join(os.path.abspath(program), "__main__.py")
     frames = traceback.extract_tb(error.__traceback__)
     above = next((place for place, frame in enumerate(frames) if os.path.abspath(frame.filename) == entry), 0)
@@ -90,7 +93,7 @@ def _from_program_on(error: Exception, program: str) -> str:
 
 
 def _end_with(parent: int) -> None:
-    """A program must not go on when its host is gone."""
+    """End this process when its parent, the language host, is gone."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)

@@ -1,8 +1,8 @@
-"""A Pulumi language host for Python, written in Python: it runs the program that Pulumi.yaml names under the real engine.
+"""A Pulumi language host for Python, written in Python. It runs the program of Pulumi.yaml under the real engine.
 
-The engine starts `pulumi-language-python [flags] <engine-address>` and speaks pulumirpc.LanguageRuntime to it. The program
-itself runs in a process of its own each time (`language_exec.py`): one `up` asks twice, for the preview and for the update, and a
-module that stays loaded would carry state from the first to the second.
+The engine starts `pulumi-language-python [flags] <engine-address>` and calls pulumirpc.LanguageRuntime. Each run of the program
+is a new process (`language_exec.py`). One `up` runs the program twice, for the preview and for the update: in the same process,
+modules would keep state from the first run.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from lab.standins.serving import serve
 
 EXECUTOR = language_exec.__file__
 _INTERRUPT_SECONDS = 0.5
-"""How long a program has between two interrupts."""
+"""Seconds that a program has to end after an interrupt, before the next one."""
 
 
 def interpreter(info: Any) -> str:
-    """The interpreter of the virtual environment that Pulumi.yaml's `runtime.options.virtualenv` names, else this one."""
+    """The Python of the virtual environment in Pulumi.yaml (`runtime.options.virtualenv`); without one, this Python."""
     environment = json_format.MessageToDict(info.options).get("virtualenv")
     if not environment:
         return sys.executable
@@ -42,7 +42,7 @@ def interpreter(info: Any) -> str:
 
 
 def provider_packages() -> Iterator[Any]:
-    """The providers that the installed SDKs are made for: each of those packages brings a pulumi-plugin.json."""
+    """The providers of the installed SDKs. Each SDK package has a pulumi-plugin.json."""
     for distribution in metadata.distributions():
         for file in distribution.files or []:
             if file.name != "pulumi-plugin.json":
@@ -58,7 +58,7 @@ def provider_packages() -> Iterator[Any]:
 
 
 class LanguageHost(LanguageServer):
-    """About comes from the SDK's server of inline programs; the rest is here."""
+    """The language host. Only `About` comes from its base class, the SDK's server for inline programs."""
 
     def __init__(self, engine_address: str) -> None:
         super().__init__(program=lambda: None)
@@ -79,8 +79,8 @@ class LanguageHost(LanguageServer):
         return language_pb2.RuntimeOptionsResponse()
 
     def InstallDependencies(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: ARG002
-        """The real host makes the virtual environment; this one runs in it, so it is there."""
-        yield language_pb2.InstallDependenciesResponse(stdout=b"the stand-in installs nothing: the environment is there\n")
+        """Install nothing. The real host would create the virtual environment, but this one already runs in it."""
+        yield language_pb2.InstallDependenciesResponse(stdout=b"the stand-in installs nothing: the environment exists\n")
 
     def GetRequiredPackages(self, request: Any, context: Any) -> Any:  # noqa: ARG002
         return language_pb2.GetRequiredPackagesResponse(packages=list(provider_packages()))
@@ -93,7 +93,7 @@ class LanguageHost(LanguageServer):
         return language_pb2.GetProgramDependenciesResponse(dependencies=installed)
 
     def Run(self, request: Any, context: Any) -> Any:
-        """The program in a process of its own; of one that failed, the words that pulumi-language-python 3.259 has for it."""
+        """Run the program in a new process. Failures get the same messages as in pulumi-language-python 3.259."""
         environment = os.environ | {
             "PULUMI_CONFIG": json.dumps(dict(request.config)),
             "PULUMI_CONFIG_SECRET_KEYS": json.dumps(list(request.configSecretKeys)),
@@ -124,9 +124,11 @@ class LanguageHost(LanguageServer):
         return [interpreter(request.info), "-u", EXECUTOR, *given, request.info.entry_point]
 
     def end_program(self) -> None:
-        """Interrupt the program, interrupt it again where it hangs, kill it at last. The engine interrupts it too, with every
-        process of a plugin that it ends. So a program that leaves interrupts to Python ends with a traceback, as it does with the
-        real host."""
+        """Interrupt the program. If it does not end, interrupt it again, and finally kill it.
+
+        The engine also interrupts every process of a plugin that it ends. A program that does not handle interrupts therefore
+        ends with a traceback, as it does with the real host.
+        """
         child = self._program
         for number in (signal.SIGINT, signal.SIGINT, signal.SIGKILL):
             if child is None or child.poll() is not None:
@@ -150,7 +152,7 @@ class LanguageHost(LanguageServer):
 
 
 def _output_of(child: subprocess.Popen[bytes]) -> Iterator[Any]:
-    """What the child writes to stdout and stderr, as it writes it."""
+    """Yield the child's output on stdout and stderr as it arrives."""
     pieces: SimpleQueue[Any] = SimpleQueue()
 
     def pump(stream: IO[bytes], wrap: Callable[[bytes], Any]) -> None:

@@ -1,4 +1,4 @@
-"""What both provider stand-ins have in common: the protocol, the log of calls, and errors as the engine reads them."""
+"""The common part of both provider stand-ins: the protocol, the log of calls, and errors in the engine's format."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from lab.standins.serving import serve
 from lab.standins.values import from_struct, reveal, to_struct
 
 LOG_VARIABLE = "LAB_PROVIDER_LOG"
-"""Environment variable: the file to which every call is appended, one JSON object a line."""
+"""Environment variable: the file to which each call is appended as one line of JSON."""
 
 
 class RefusedError(Exception):
-    """The provider will not do what was asked; the message is what the user reads."""
+    """The provider refuses a request; the user reads the message."""
 
 
 class NotCoveredError(RefusedError):
-    """The stand-in does not know how to do this as the real provider does, and so does not do it."""
+    """The stand-in refuses because it does not implement what the real provider would do."""
 
 
 class PartialFailureError(Exception):
-    """The object exists but is not what it should be: the engine keeps it in the state, and the next `up` tries again."""
+    """The object exists but is not ready. The engine keeps it in the state, and the next `up` tries again."""
 
     def __init__(self, identifier: str, properties: Mapping[str, Any], reasons: Sequence[str], inputs: Any = None) -> None:
         super().__init__(reasons[0])
@@ -45,7 +45,7 @@ class PartialFailureError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """One call as it is logged. `place` is the region of AWS or the context of the kubeconfig."""
+    """One call for the log. `place` is the AWS region or the context of the kubeconfig."""
 
     provider: str
     method: str
@@ -65,7 +65,7 @@ def name_of(urn: str) -> str:
 
 
 class CallLog:
-    """Appends calls to the file that LAB_PROVIDER_LOG names; does nothing where it is not set."""
+    """Appends calls to the file that LAB_PROVIDER_LOG names. Does nothing if the variable is not set."""
 
     _lock = threading.Lock()
 
@@ -88,7 +88,7 @@ class CallLog:
 
 
 class Engine:
-    """The engine's own log, for what the user should read beside a resource."""
+    """The engine's log, for messages that the CLI shows with a resource."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -109,7 +109,7 @@ def _fail(context: Any, message: str, detail: Any = None) -> None:
 
 
 def _answered(method: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
-    """Log the call, and turn what the method raises into what the engine understands."""
+    """Log each call, and turn exceptions into gRPC errors that the engine understands."""
 
     @functools.wraps(method)
     def call(self: StandIn, request: Any, context: Any) -> Any:
@@ -136,7 +136,7 @@ def _answered(method: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any
             _fail(context, failure.reasons[0], detail)
         except RefusedError as error:
             _fail(context, str(error))
-        except Exception as error:  # noqa: BLE001 - a bug of ours: say where, for whoever mends it
+        except Exception as error:  # noqa: BLE001 - a bug in the stand-in: show where it is
             _fail(context, f"the {self.name} stand-in failed: {error!r}\n{traceback.format_exc()}")
         return None
 
@@ -144,7 +144,7 @@ def _answered(method: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any
 
 
 class StandIn(provider_pb2_grpc.ResourceProviderServicer, ABC):
-    """A raw provider. Subclasses say what a resource is; here is what the protocol wants of any."""
+    """A provider. This class implements the protocol; subclasses implement the resources."""
 
     name: str
     version: str
@@ -157,15 +157,15 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer, ABC):
 
     @abstractmethod
     def configure(self, settings: dict[str, Any]) -> None:
-        """Take the provider's own settings."""
+        """Take over the provider's configuration."""
 
     @abstractmethod
     def replaces_provider(self, old: dict[str, Any], new: dict[str, Any]) -> bool:
-        """Whether resources of the provider as it was cannot be managed by the provider as it will be."""
+        """Whether a changed configuration means that the provider's resources have to be replaced."""
 
     @abstractmethod
     def check(self, urn: str, old: dict[str, Any], new: dict[str, Any], seed: bytes) -> dict[str, Any]:
-        """The inputs completed, by a name for instance. Raises RefusedError for what is not covered."""
+        """The complete inputs, for example with a generated name. Raises RefusedError for inputs that are not covered."""
 
     @abstractmethod
     def diff(self, request: Any) -> Any:
@@ -173,23 +173,23 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer, ABC):
 
     @abstractmethod
     def create(self, urn: str, inputs: dict[str, Any], *, timeout: float, preview: bool) -> tuple[str, dict[str, Any]]:
-        """Make it; its id and its state. Raises PartialFailureError for what is there and not ready."""
+        """Create the resource, and return its id and state. Raises PartialFailureError if it exists but is not ready."""
 
     @abstractmethod
     def read(
         self, urn: str, identifier: str, state: dict[str, Any], inputs: dict[str, Any]
     ) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """State and inputs as they are now; None if the resource is gone."""
+        """The current state and inputs of the resource; None if it is gone."""
 
     @abstractmethod
     def update(
         self, urn: str, identifier: str, state: dict[str, Any], inputs: dict[str, Any], *, timeout: float, preview: bool
     ) -> dict[str, Any]:
-        """Change it; its state."""
+        """Change the resource, and return its new state."""
 
     @abstractmethod
     def delete(self, urn: str, identifier: str, state: dict[str, Any], *, timeout: float) -> None:
-        """Remove it, and wait until it is gone."""
+        """Delete the resource, and wait until it is gone."""
 
     # The protocol.
 

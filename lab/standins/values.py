@@ -1,4 +1,4 @@
-"""Property values as the Pulumi engine sends them: plain data, secrets in an envelope, unknowns as a well-known string."""
+"""Property values in the Pulumi engine's format: plain data, secrets in an envelope, well-known strings for unknown values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf import json_format, struct_pb2
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""What stands for a value that a preview cannot know."""
+"""The placeholder for a value that a preview cannot know."""
 
 _UNKNOWNS = {
     UNKNOWN,
@@ -22,7 +22,7 @@ _SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - the protocol's tag 
 
 
 def from_struct(struct: Any) -> dict[str, Any]:
-    """Plain data, secrets still in their envelopes; whole numbers as int, for JSON knows no others; absent what is null."""
+    """Plain data, with secrets still in their envelopes. Whole numbers become int, and null values are left out."""
     answer = _tidy(json_format.MessageToDict(struct))
     assert isinstance(answer, dict)
     return answer
@@ -60,7 +60,7 @@ def reveal(value: Any) -> Any:
 
 
 def hide_like(value: Any, model: Any) -> Any:
-    """`value` with envelopes around what is secret in `model`, so that no secret gets into the state in the clear."""
+    """`value` with envelopes around the parts that are secret in `model`, so that the state has no secret in plain text."""
     if _is_secret(model):
         return secret(value)
     if isinstance(value, dict) and isinstance(model, dict):
@@ -79,7 +79,7 @@ def has_secret(value: Any) -> bool:
 
 
 def has_unknown(value: Any) -> bool:
-    """Whether a preview knows all of `value`."""
+    """Whether a preview does not know all of `value`."""
     if isinstance(value, str):
         return value in _UNKNOWNS
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
@@ -87,7 +87,7 @@ def has_unknown(value: Any) -> bool:
 
 
 def prune(live: Any, shape: Any) -> Any:
-    """What of `live` the inputs of that shape speak of; the rest is the service's own."""
+    """The part of `live` for which `shape`, the inputs, has values. The service itself set the rest."""
     if isinstance(live, dict) and isinstance(shape, dict):
         return {key: prune(live[key], part) for key, part in shape.items() if key in live}
     if isinstance(live, list) and isinstance(shape, list):

@@ -15,7 +15,7 @@ from lab.waiting import until
 from tests.api_server import ApiServer, alive, free_port, process
 
 WEBHOOKS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
-NAMESPACE = "cnpg-system"
+CNPG_NAMESPACE = "cnpg-system"
 PROBE: dict[str, Any] = {
     "apiVersion": "postgresql.cnpg.io/v1",
     "kind": "Cluster",
@@ -68,7 +68,7 @@ def judging(manager: Path, release: Path, server: ApiServer, directory: Path) ->
     environment = {
         **os.environ,
         "KUBECONFIG": str(config),
-        "WATCH_NAMESPACE": NAMESPACE,
+        "WATCH_NAMESPACE": CNPG_NAMESPACE,
         # The operator reads apiserver.crt and apiserver.key. The API server names its own files so.
         "WEBHOOK_CERT_DIR": str(server.certificate.parent),
         "PLUGIN_SOCKET_DIR": str(directory),

@@ -115,7 +115,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     directory = tmp_path_factory.mktemp("cnpg")
     with isolation.alone("the database operator's webhook") as place, running(etcd, kube_apiserver, directory, place) as server:
         server.define([*cnpg.definitions(release), *cnpg.definitions(plugin)])
-        for name in (cnpg.NAMESPACE, "databases"):
+        for name in (cnpg.CNPG_NAMESPACE, "databases"):
             namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
             assert server.apply(namespace).status in (200, 201)
         with cnpg.judging(manager, release, server, directory):

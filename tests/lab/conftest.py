@@ -73,10 +73,17 @@ def back_to_normal(lab: Lab) -> None:
     lab.pulumi.run("cancel", "-s", "secondary", "--yes", check=False)
     lab.pulumi.up("secondary")
     scaled = lab.kubectl(
-        "secondary", "get", "deployments", "-n", manifests.NAMESPACE, "-o", "jsonpath={.items[*].spec.replicas}", check=False
+        "secondary",
+        "get",
+        "deployments",
+        "-n",
+        manifests.APPLICATION_NAMESPACE,
+        "-o",
+        "jsonpath={.items[*].spec.replicas}",
+        check=False,
     )
     assert scaled in ("", "0"), "a region that stands by runs nothing"
-    for namespace in (manifests.NAMESPACE, "databases"):
+    for namespace in (manifests.APPLICATION_NAMESPACE, "databases"):
         lab.kubectl("secondary", "delete", "namespace", namespace, "--ignore-not-found", "--wait=true", "--timeout=120s")
     lab.kubectl("secondary", "delete", "configmap", "restore-attempts", "-n", "k8s-dr", "--ignore-not-found")
     lab.pulumi.run("config", "rm", "active", "-s", "secondary")

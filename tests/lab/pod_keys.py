@@ -31,7 +31,7 @@ def key_of(lab: Lab, role: Role, part: Part) -> AccessKey:
             section = profile["default"]
             return AccessKey(identifier=section["aws_access_key_id"], secret=section["aws_secret_access_key"])
         case "database":
-            keys = _secret(lab, role, databases.NAMESPACE, CREDENTIALS)
+            keys = _secret(lab, role, databases.DATABASE_NAMESPACE, CREDENTIALS)
         case "etcd":
             keys = _secret(lab, role, etcd.ETCD_NAMESPACE, etcd.CREDENTIALS)
     return AccessKey(identifier=keys["accessKeyId"], secret=keys["secretAccessKey"])

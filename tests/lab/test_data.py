@@ -159,8 +159,8 @@ class TestByArchive:
         assert attack.contents("secondary") != before, "a dry run does nothing"
         attack.recover("secondary", at, "--apply")
         until("Velero to list the backup again", lambda: backup in pair.completed_backups("secondary"), timeout=180)
-        only = ["--include-namespaces", manifests.NAMESPACE, "--include-resources", "configmaps,secrets"]
-        into = ["--namespace-mappings", f"{manifests.NAMESPACE}:recovered", "--wait"]
+        only = ["--include-namespaces", manifests.APPLICATION_NAMESPACE, "--include-resources", "configmaps,secrets"]
+        into = ["--namespace-mappings", f"{manifests.APPLICATION_NAMESPACE}:recovered", "--wait"]
         pair.velero("secondary", "restore", "create", "after-the-attack", "--from-backup", backup, *only, *into)
         found = pair.kubectl("secondary", "get", "restore.velero.io", "after-the-attack", "-n", "velero", "-o", "json")
         assert json.loads(found)["status"]["phase"] == "Completed"

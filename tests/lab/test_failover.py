@@ -37,10 +37,12 @@ def test_the_secondary_takes_over_from_a_dead_primary(lab: Lab) -> None:
     assert set(changes) == {"create restores", "create jobs", "create configmaps", "patch schedules"}
 
     # The application serves what was backed up: the ConfigMap's greeting and the Secret's token.
-    secret = json.loads(lab.kubectl("secondary", "get", "secret", manifests.NAME, "-n", manifests.NAMESPACE, "-o", "json"))
+    secret = json.loads(
+        lab.kubectl("secondary", "get", "secret", manifests.NAME, "-n", manifests.APPLICATION_NAMESPACE, "-o", "json")
+    )
     assert base64.b64decode(secret["data"]["token"]).decode() == manifests.TOKEN
     deployment = json.loads(
-        lab.kubectl("secondary", "get", "deployment", manifests.NAME, "-n", manifests.NAMESPACE, "-o", "json")
+        lab.kubectl("secondary", "get", "deployment", manifests.NAME, "-n", manifests.APPLICATION_NAMESPACE, "-o", "json")
     )
     assert deployment["status"]["availableReplicas"] == 3
     assert "velero.io/restore-name" in deployment["metadata"]["labels"]
@@ -49,7 +51,7 @@ def test_the_secondary_takes_over_from_a_dead_primary(lab: Lab) -> None:
 
     # The region comes back with its disk, and users stay where they are.
     lab.heal("primary")
-    lab.kubectl("primary", "get", "deployment", manifests.NAME, "-n", manifests.NAMESPACE)
+    lab.kubectl("primary", "get", "deployment", manifests.NAME, "-n", manifests.APPLICATION_NAMESPACE)
     assert answer(lab) == "lb-secondary.lab.internal"
 
 
@@ -94,7 +96,9 @@ def test_a_restore_that_fails_says_why_and_the_next_up_recovers(lab: Lab) -> Non
         assert answer(lab) == "lb-primary.lab.internal", "traffic must not move to what was not restored"
     lab.pulumi.up("secondary")
     until("users to be sent to the secondary", lambda: answer(lab) == "lb-secondary.lab.internal", timeout=120)
-    lab.kubectl("secondary", "rollout", "status", f"deployment/{manifests.NAME}", "-n", manifests.NAMESPACE, "--timeout=60s")
+    lab.kubectl(
+        "secondary", "rollout", "status", f"deployment/{manifests.NAME}", "-n", manifests.APPLICATION_NAMESPACE, "--timeout=60s"
+    )
 
 
 def test_the_failover_does_not_notice_that_the_primarys_s3_is_silent(lab: Lab) -> None:

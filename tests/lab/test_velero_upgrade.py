@@ -188,9 +188,11 @@ def test_the_schedules_go_on_by_themselves(upgraded: Upgrade) -> None:
 
 def test_a_backup_of_the_older_version_is_restored_by_the_newer(upgraded: Upgrade) -> None:
     backup = min(name for name in upgraded.backups if name.startswith("daily"))
-    upgraded.kubectl("delete", "namespace", manifests.NAMESPACE, "--wait=true", "--timeout=120s")
+    upgraded.kubectl("delete", "namespace", manifests.APPLICATION_NAMESPACE, "--wait=true", "--timeout=120s")
     upgraded.lab.velero("primary", "restore", "create", "after-the-upgrade", "--from-backup", backup, "--wait")
     assert upgraded.listed("restores.velero.io")["after-the-upgrade"]["status"]["phase"] == "Completed"
-    upgraded.kubectl("rollout", "status", "-n", manifests.NAMESPACE, f"deployment/{manifests.NAME}", "--timeout=120s")
-    token = upgraded.kubectl("get", "secret", manifests.NAME, "-n", manifests.NAMESPACE, "-o", "jsonpath={.data.token}")
+    upgraded.kubectl("rollout", "status", "-n", manifests.APPLICATION_NAMESPACE, f"deployment/{manifests.NAME}", "--timeout=120s")
+    token = upgraded.kubectl(
+        "get", "secret", manifests.NAME, "-n", manifests.APPLICATION_NAMESPACE, "-o", "jsonpath={.data.token}"
+    )
     assert token, "what only a restore can bring"

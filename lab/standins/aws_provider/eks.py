@@ -1,4 +1,4 @@
-"""EKS: who the pods of a cluster are, and who may use it. Shown in previews alone, for moto has none of it."""
+"""EKS: add-ons, the IAM roles of pods, and access to a cluster. They only work in previews, because moto does not have them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from lab.standins.provider import NotCoveredError
 
 
 class _PreviewedOnly(Resource):
-    """A type of which the stand-in knows the properties, and nothing can be made."""
+    """A type that the stand-in can only preview: it knows the properties, but cannot create anything."""
 
     def _refuse(self) -> NoReturn:
-        raise NotCoveredError(f"moto has no {self.token}, so the AWS stand-in previews it alone; install pulumi-resource-aws")
+        raise NotCoveredError(f"moto has no {self.token}, so the AWS stand-in only previews it; install pulumi-resource-aws")
 
     def create(self, aws: Aws, inputs: Values) -> tuple[str, Values]:  # noqa: ARG002
         self._refuse()

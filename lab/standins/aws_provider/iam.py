@@ -1,4 +1,4 @@
-"""IAM: roles, the policies written into them, and who else vouches for those who take them."""
+"""IAM: roles, their inline policies, and OpenID Connect providers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lab.standins.provider import NotCoveredError
 
 
 def as_document(value: object) -> str:
-    """IAM gives documents decoded or not, as it is asked."""
+    """A policy document as JSON text. boto3 returns some documents as text and others already decoded."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -88,7 +88,7 @@ class RolePolicy(Resource):
 
 
 class OpenIdConnectProvider(Resource):
-    """An issuer of tokens that IAM trusts. Its URL has no scheme in IAM, and may have one in a program."""
+    """A token issuer that IAM trusts. IAM stores its URL without a scheme; a program may write it with one."""
 
     token = "aws:iam/openIdConnectProvider:OpenIdConnectProvider"  # noqa: S105
     inputs: ClassVar = frozenset({"url", "clientIdLists", "thumbprintLists", "tags"})

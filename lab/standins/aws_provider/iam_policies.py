@@ -1,14 +1,17 @@
-"""IAM's managed policies, and who has them."""
+"""IAM: managed policies, and their attachments to users and roles."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from lab.standins.aws_provider.iam import as_document
 from lab.standins.aws_provider.resource import Aws, Resource, Values, as_tags
 
 _MOST_VERSIONS = 5
-"""IAM's limit of a policy's versions."""
+"""How many versions of a policy IAM keeps at most."""
+
+_HOLDER_PARAMETERS = {"user": "UserName", "role": "RoleName"}
+_PAGINATORS = {"user": "list_attached_user_policies", "role": "list_attached_role_policies"}
 
 
 class Policy(Resource):
@@ -66,24 +69,24 @@ class Policy(Resource):
 
 
 class _Attachment(Resource):
-    """A policy at one user or role; it has no id of its own in IAM. `holder` is the input that names who has it."""
+    """The attachment of a policy to a user or role. IAM has no id for an attachment."""
 
-    holder: ClassVar[str]
-    kind: ClassVar[str]
-    """As IAM's operations call the holder: `attach_<kind>_policy`."""
+    holder: ClassVar[Literal["user", "role"]]
+    """What the policy is attached to. The input with its name is called the same."""
 
-    def _ask(self, aws: Aws, verb: str, inputs: Values) -> None:
-        operation = getattr(aws.client("iam"), f"{verb}_{self.kind}_policy")
-        operation(**{f"{self.kind.title()}Name": inputs[self.holder], "PolicyArn": inputs["policyArn"]})
+    def _arguments(self, inputs: Values) -> dict[str, str]:
+        return {_HOLDER_PARAMETERS[self.holder]: inputs[self.holder], "PolicyArn": inputs["policyArn"]}
 
     def create(self, aws: Aws, inputs: Values) -> tuple[str, Values]:
-        self._ask(aws, "attach", inputs)
+        iam = aws.client("iam")
+        attach = {"user": iam.attach_user_policy, "role": iam.attach_role_policy}[self.holder]
+        attach(**self._arguments(inputs))
         return f"{inputs[self.holder]}/{inputs['policyArn']}", {}
 
     def read(self, aws: Aws, identifier: str, inputs: Values) -> tuple[Values, Values] | None:  # noqa: ARG002
         holder, _, arn = identifier.partition("/")
-        pages = aws.client("iam").get_paginator(f"list_attached_{self.kind}_policies")
-        for page in pages.paginate(**{f"{self.kind.title()}Name": holder}):
+        pages = aws.client("iam").get_paginator(_PAGINATORS[self.holder])
+        for page in pages.paginate(**{_HOLDER_PARAMETERS[self.holder]: holder}):
             if any(found["PolicyArn"] == arn for found in page["AttachedPolicies"]):
                 return {self.holder: holder, "policyArn": arn}, {}
         return None
@@ -92,21 +95,23 @@ class _Attachment(Resource):
         return {}
 
     def delete(self, aws: Aws, identifier: str, state: Values) -> None:  # noqa: ARG002
-        self._ask(aws, "detach", state)
+        iam = aws.client("iam")
+        detach = {"user": iam.detach_user_policy, "role": iam.detach_role_policy}[self.holder]
+        detach(**self._arguments(state))
 
 
 class UserPolicyAttachment(_Attachment):
     token = "aws:iam/userPolicyAttachment:UserPolicyAttachment"  # noqa: S105
     inputs: ClassVar = frozenset({"user", "policyArn"})
     fixed: ClassVar = inputs
-    holder = kind = "user"
+    holder = "user"
 
 
 class RolePolicyAttachment(_Attachment):
     token = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"  # noqa: S105
     inputs: ClassVar = frozenset({"role", "policyArn"})
     fixed: ClassVar = inputs
-    holder = kind = "role"
+    holder = "role"
 
 
 RESOURCES: tuple[type[Resource], ...] = (Policy, UserPolicyAttachment, RolePolicyAttachment)

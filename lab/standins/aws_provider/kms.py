@@ -91,7 +91,7 @@ class Alias(Resource):
             if alias["AliasName"] == identifier and "TargetKeyId" in alias:
                 target = alias["TargetKeyId"]
                 computed = self._computed(aws, identifier, target)
-                # The program may name the key by its ARN.
+                # The program may name the key by its ARN instead of its id. That is not a difference.
                 written = inputs.get("targetKeyId", target)
                 return {"name": identifier, "targetKeyId": written if written == computed["targetKeyArn"] else target}, computed
         return None

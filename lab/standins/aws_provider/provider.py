@@ -1,4 +1,4 @@
-"""The provider itself: finds the type, keeps to what the type covers, and turns AWS's answers into the engine's."""
+"""The AWS provider: finds the resource type, refuses what it does not cover, and turns AWS's answers into the engine's."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ RESOURCES: Mapping[str, Resource] = {
     kind.token: kind() for service in (eks, iam, iam_policies, kms, route53, s3, s3_settings) for kind in service.RESOURCES
 }
 GLOBAL = {kind.token for service in (iam, iam_policies, route53) for kind in service.RESOURCES}
-"""Types that are in no region."""
+"""Types of AWS's global services, which belong to no region."""
 
 _SERVICES = ("eks", "iam", "kms", "route53", "s3", "sts")
-_PATIENCE = botocore.config.Config(
+_CLIENT_CONFIG = botocore.config.Config(
     connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2}, s3={"addressing_style": "path"}
 )
-"""A region that swallows every packet must give an error, not a hang."""
+"""Short timeouts: a region that loses every packet must cause an error, not a hang."""
 
 _SETTINGS = {"region", "accessKey", "secretKey", "token", "profile", "endpoints", "allowedAccountIds", "defaultTags"}
 _WITHOUT_EFFECT = {
@@ -53,7 +53,7 @@ def resource_of(token: str) -> Resource:
 
 
 def same_document(one: Any, other: Any) -> bool:
-    """Whether two JSON texts say the same; policies come back from AWS in other words."""
+    """Whether two JSON texts have the same content. AWS may return a policy in a different format than it was written."""
     try:
         return bool(json.loads(one) == json.loads(other))
     except (TypeError, ValueError):
@@ -61,7 +61,7 @@ def same_document(one: Any, other: Any) -> bool:
 
 
 def changes(resource: Resource, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Difference]:
-    """What differs between two sets of inputs, documents by what they say."""
+    """The differences between two sets of inputs. JSON documents are compared by their content."""
     same = {key for key in resource.documents if same_document(old.get(key), new.get(key))}
     sides = [{key: value for key, value in side.items() if key not in same} for side in (old, new)]
     return list(differences(sides[0], sides[1]))
@@ -112,10 +112,10 @@ class AwsProvider(StandIn):
             if service not in made:
                 if service not in endpoints:
                     raise RefusedError(f"the AWS stand-in never talks to AWS itself: give {service} in the provider's endpoints")
-                made[service] = session.client(service, endpoint_url=endpoints[service], config=_PATIENCE)
+                made[service] = session.client(service, endpoint_url=endpoints[service], config=_CLIENT_CONFIG)
             return made[service]
 
-        # Sessions are not safe to use from several threads, clients are.
+        # Create the clients now: several threads can share clients, but not a session.
         for service in endpoints:
             client(service)
         return client
@@ -147,15 +147,15 @@ class AwsProvider(StandIn):
         old, new = reveal(from_struct(request.old_inputs)), reveal(from_struct(request.news))
         found = changes(resource, old, new)
         if "tags" in resource.inputs:
-            # The provider's own tags may be what has changed, while the program says the same of the resource.
+            # The provider's default tags may have changed even if the resource's own tags have not.
             was, now = reveal(from_struct(request.olds)).get("tagsAll", {}), self._tagged(resource, new).get("tags")
             found += differences({"tagsAll": was}, {"tagsAll": now})
         return respond(found, lambda difference: difference.path[0] in resource.fixed)
 
     def _tagged(self, resource: Resource, inputs: Mapping[str, Any]) -> Values:
-        """The inputs with all their tags: the provider's, unless they are overridden, and over those the resource's own."""
+        """The inputs with all tags: the provider's default tags, unless overridden, and then the resource's own."""
         own = inputs.get("tags") or {}
-        if "tags" not in resource.inputs or not isinstance(own, dict):  # unknown until the up
+        if "tags" not in resource.inputs or not isinstance(own, dict):  # a preview may not know the tags yet
             return dict(inputs)
         overridden = (inputs.get("overrideProvider") or {}).get("defaultTags")
         default = self._default_tags if overridden is None else overridden.get("tags") or {}
@@ -180,7 +180,7 @@ class AwsProvider(StandIn):
         self, urn: str, identifier: str, state: dict[str, Any], inputs: dict[str, Any]
     ) -> tuple[dict[str, Any], dict[str, Any]] | None:
         resource, aws = resource_of(type_of(urn)), self._connected()
-        del state  # what AWS says counts
+        del state  # only AWS's answer counts
         plain = reveal(inputs)
         try:
             found = resource.read(aws, identifier, plain)
@@ -231,7 +231,7 @@ class AwsProvider(StandIn):
 
 
 def _structured(value: Any) -> Any:
-    """A provider's lists and objects come as JSON texts."""
+    """Decode a setting: the engine sends a provider's lists and objects as JSON text."""
     return json.loads(value) if isinstance(value, str) else value
 
 

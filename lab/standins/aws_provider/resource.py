@@ -1,4 +1,4 @@
-"""What one AWS resource type is to the stand-in, and what it works with."""
+"""The base class of the AWS resource types, and the account and region that they work in."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Aws:
-    """The account and region that the provider is configured for. `client` gives a boto3 client of a service."""
+    """The account and region of the provider's configuration. `client` returns a boto3 client for a service."""
 
     region: str
     account: str
@@ -22,11 +22,11 @@ class Aws:
 
 
 class Resource(ABC):
-    """One type. Stateless: what it needs to know comes with each call.
+    """One resource type. It has no state: each call brings all that it needs.
 
-    `inputs` are the properties that it covers, `computed` those that only AWS knows. `fixed`: a change of them replaces the
-    resource. `renewed`: those computed that an update changes. `documents`: inputs that are JSON, compared by what they say.
-    `named`: the input that gets a name of Pulumi's making if it is left out.
+    `inputs` are the properties that the type covers. `computed` are the properties that only AWS knows. A change of a `fixed`
+    property replaces the resource. An update changes the computed properties in `renewed`. `documents` are inputs with JSON,
+    which are compared by content. `named` is the input that Pulumi fills with a generated name if the program leaves it out.
     """
 
     token: ClassVar[str]
@@ -39,19 +39,19 @@ class Resource(ABC):
 
     @abstractmethod
     def create(self, aws: Aws, inputs: Values) -> tuple[str, Values]:
-        """Make it. Its id, and what of `computed` there is to know."""
+        """Create the resource. Returns its id, and the `computed` properties that AWS returned."""
 
     @abstractmethod
     def read(self, aws: Aws, identifier: str, inputs: Values) -> tuple[Values, Values] | None:
-        """The inputs as they are now, and the computed; None if it is gone. `inputs` is empty for an import."""
+        """The current inputs and computed properties; None if the resource is gone. `inputs` is empty for an import."""
 
     @abstractmethod
     def update(self, aws: Aws, identifier: str, old: Values, inputs: Values) -> Values:
-        """Change it from the state `old` to the inputs; what of `computed` there is to know."""
+        """Change the resource from the state `old` to `inputs`. Returns the `computed` properties."""
 
     @abstractmethod
     def delete(self, aws: Aws, identifier: str, state: Values) -> None:
-        """Remove it. An error that says it is gone already is no error; see `gone`."""
+        """Delete the resource. It may raise an error that says that the resource is gone already; see `gone`."""
 
 
 _GONE = {
@@ -73,7 +73,7 @@ _GONE = {
 
 
 def gone(error: botocore.exceptions.ClientError) -> bool:
-    """Whether the error says that what was asked for does not exist."""
+    """Whether the error says that the resource does not exist."""
     return error.response.get("Error", {}).get("Code") in _GONE
 
 

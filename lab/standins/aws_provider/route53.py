@@ -1,4 +1,4 @@
-"""Route 53: records, each changed alone and exactly, and health checks."""
+"""Route 53: records, each changed in a batch of its own, and health checks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SYNC_SECONDS = 60
 
 
 def record_set(inputs: Values) -> Values:
-    """The record as Route 53's API writes it."""
+    """The record in the format of Route 53's API."""
     answer: Values = {"Name": _dotted(inputs["name"]), "Type": inputs["type"]}
     if "aliases" in inputs:
         alias = inputs["aliases"][0]
@@ -35,7 +35,7 @@ def record_set(inputs: Values) -> Values:
 
 
 def record_inputs(found: Values, zone: str, written_name: str) -> Values:
-    """The inputs that make this record; the reverse of `record_set`."""
+    """The inputs for a record that exists; the reverse of `record_set`."""
     answer: Values = {"zoneId": zone, "name": written_name, "type": found["Type"]}
     if alias := found.get("AliasTarget"):
         target = {"name": alias["DNSName"].rstrip("."), "zoneId": alias["HostedZoneId"]}
@@ -121,7 +121,7 @@ class Record(Resource):
         return {"fqdn": inputs["name"].rstrip(".")}
 
     def delete(self, aws: Aws, identifier: str, state: Values) -> None:  # noqa: ARG002
-        # Route 53 deletes only what it is told in full, as it is now.
+        # To delete a record, Route 53 requires all of its current values.
         found = self._find(aws, state["zoneId"], state["name"], state["type"], state.get("setIdentifier"))
         if found is not None:
             self._change(aws, state["zoneId"], "DELETE", found)

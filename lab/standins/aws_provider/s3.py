@@ -45,7 +45,7 @@ class Bucket(Resource):
         s3, name = aws.client("s3"), inputs["bucket"]
         place = {} if aws.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": aws.region}}
         if name in {bucket["Name"] for bucket in s3.list_buckets().get("Buckets", [])}:
-            # us-east-1 would say yes to its owner, and two programs would believe that the bucket is theirs.
+            # us-east-1 accepts a second creation by the bucket's owner, so two programs could both claim the bucket.
             raise RefusedError(f"creating S3 Bucket ({name}): BucketAlreadyOwnedByYou: the bucket exists in this account")
         s3.create_bucket(Bucket=name, ObjectLockEnabledForBucket=inputs.get("objectLockEnabled", False), **place)
         self._tag(s3, name, inputs)
@@ -114,7 +114,7 @@ class BucketObject(Resource):
         return f"{inputs['bucket']}/{inputs['key']}", self._put(aws, inputs)
 
     def read(self, aws: Aws, identifier: str, inputs: Values) -> tuple[Values, Values] | None:
-        """As the real one: what the object holds is not compared, only what it is called and how it is served."""
+        """Like the real provider, compare only the object's name and headers, and not its content."""
         bucket, key = identifier.split("/", 1)
         found = aws.client("s3").head_object(Bucket=bucket, Key=key)
         served = {name: found.get(api) for name, api in _HEADERS.items() if name in inputs}

@@ -1,4 +1,4 @@
-"""S3: what is set of a bucket, each setting a resource of its own whose id is the bucket's name."""
+"""S3: the settings of buckets. Each setting is a separate resource whose id is the bucket's name."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ _BUCKET = frozenset({"bucket"})
 
 
 class Setting(Resource):
-    """A setting is put as a whole, first time and later."""
+    """One setting. Creation and every update write it as a whole."""
 
     fixed: ClassVar = _BUCKET
 
     @abstractmethod
     def put(self, s3: Any, bucket: str, inputs: Values) -> None:
-        """Set it."""
+        """Write the setting."""
 
     @abstractmethod
     def get(self, s3: Any, bucket: str) -> Values:
-        """How it is set, in Pulumi's names; a ClientError that says so if it is not."""
+        """Read the setting, with Pulumi's property names. boto3 raises a ClientError if it is not set."""
 
     @abstractmethod
     def reset(self, s3: Any, bucket: str) -> None:
-        """As it is in a bucket where nobody set it."""
+        """Return the setting to its default."""
 
     def create(self, aws: Aws, inputs: Values) -> tuple[str, Values]:
         self.put(aws.client("s3"), inputs["bucket"], inputs)
@@ -163,7 +163,7 @@ class Logging(Setting):
         return found
 
     def read(self, aws: Aws, identifier: str, inputs: Values) -> tuple[Values, Values] | None:
-        """S3 says nothing where nobody set it, and moto nothing of the format of the logs' keys."""
+        """S3 returns nothing if logging is not set. moto does not return the format of the logs' keys."""
         live = self.get(aws.client("s3"), identifier)
         if not live:
             return None
@@ -187,7 +187,7 @@ class Replication(Setting):
         return found
 
     def read(self, aws: Aws, identifier: str, inputs: Values) -> tuple[Values, Values] | None:
-        """By role, rule and destination alone: moto gives rules back without their prefix and criteria."""
+        """Compare only role, rules and destinations, because moto returns rules without their prefix and criteria."""
         found = super().read(aws, identifier, inputs)
         if found is None or not inputs:
             return found

@@ -1,4 +1,4 @@
-"""Property names as Pulumi writes them (`kmsMasterKeyId`) and as the AWS API does (`KMSMasterKeyID`), both ways."""
+"""Converts property names between Pulumi (`kmsMasterKeyId`) and the AWS API (`KMSMasterKeyID`)."""
 
 from __future__ import annotations
 
@@ -30,6 +30,6 @@ def from_api(value: Any) -> Any:
 
 
 def seen_through(inputs: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
-    """What is live of what the inputs speak of: a difference is drift, what they leave out is the service's own."""
+    """The part of the live values for which there are inputs. AWS sets the rest itself, so it must not count as drift."""
     answer: dict[str, Any] = prune(dict(live), dict(inputs))
     return answer

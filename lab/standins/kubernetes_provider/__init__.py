@@ -1,1 +1,1 @@
-"""A stand-in for pulumi-resource-kubernetes 4.34: server-side apply against a real API server, and the real one's waits."""
+"""A stand-in for pulumi-resource-kubernetes 4.34. It uses server-side apply, and waits as the real one does."""

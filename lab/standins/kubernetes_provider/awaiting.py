@@ -1,4 +1,4 @@
-"""Ask the API server until an object is what it is meant to be, cannot become it, or time is up."""
+"""Waits until an object is ready, has failed, or the time is up."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FIRST_INTERVAL, _LONGEST_INTERVAL = 0.05, 1.0
 
 
 class NotReadyError(Exception):
-    """The object exists as `live` and is not what it is meant to be; the details are what its pods said."""
+    """The object exists as `live` but is not ready. `details` are the messages of its pods."""
 
     def __init__(self, live: Object, reason: str, details: list[str]) -> None:
         super().__init__(reason)
@@ -26,7 +26,7 @@ class NotReadyError(Exception):
 
 
 def _until(timeout: float) -> Iterator[None]:
-    """One turn at once, more in growing intervals, the last when `timeout` seconds are over."""
+    """Yield at once, then at growing intervals, and for the last time after `timeout` seconds."""
     deadline, interval = time.monotonic() + timeout, _FIRST_INTERVAL
     yield
     while (left := deadline - time.monotonic()) > 0:
@@ -36,7 +36,7 @@ def _until(timeout: float) -> Iterator[None]:
 
 
 def seconds(timeout: float, inputs: Mapping[str, Any], default: float) -> float:
-    """How long to wait: what the resource's custom timeouts say, else its annotation, else `default`."""
+    """How long to wait: the resource's custom timeout, else its annotation, else `default`."""
     if timeout:
         return timeout
     text = annotation(inputs, "pulumi.com/timeoutSeconds")
@@ -44,7 +44,7 @@ def seconds(timeout: float, inputs: Mapping[str, Any], default: float) -> float:
 
 
 def verdict(cluster: Cluster, inputs: Mapping[str, Any], live: Object) -> Verdict:
-    """By the inputs' own condition if they name one, else by the rule of the kind."""
+    """Whether the object is ready: by the condition in its annotation if it has one, else by the rule for its kind."""
     if annotation(inputs, "pulumi.com/skipAwait") == "true":
         return READY
     if condition := annotation(inputs, "pulumi.com/waitFor"):
@@ -67,16 +67,16 @@ def until_ready(cluster: Cluster, inputs: Object, live: Object, *, timeout: floa
         try:
             found = cluster.find(live)
         except (UnreachableError, ApiError):
-            continue  # a server that restarts answers again; one that does not is a timeout
+            continue  # the server may be restarting; if it stays away, the timeout ends this
         if found is None:
-            raise NotReadyError(live, "the object was deleted while it was waited for", [])
+            raise NotReadyError(live, "the object was deleted while Pulumi waited for it", [])
         live = found
         judged = verdict(cluster, inputs, live)
     raise NotReadyError(live, "timed out waiting for the condition", [judged.reason, *explain_pods(cluster, live)])
 
 
 def until_created(create: Callable[[], Object]) -> Object:
-    """Create, again and again while the kind or the namespace is not there yet: either may be about to come."""
+    """Create an object. Try again for a while if its kind or namespace does not exist: another resource may create it."""
     missing: Exception | None = None
     for _ in _until(_CREATION_SECONDS):
         try:
@@ -92,7 +92,7 @@ def until_created(create: Callable[[], Object]) -> Object:
 
 
 def until_gone(cluster: Cluster, obj: Object, name: str, *, timeout: float) -> bool:
-    """Whether the object (not a namesake that came after it) was gone within `timeout` seconds."""
+    """Whether the object was gone within `timeout` seconds. A new object with the same name does not count."""
     uid = metadata(obj).get("uid")
     for _ in _until(timeout):
         live = cluster.find(obj, name)
@@ -102,7 +102,7 @@ def until_gone(cluster: Cluster, obj: Object, name: str, *, timeout: float) -> b
 
 
 def explain_pods(cluster: Cluster, obj: Object) -> list[str]:
-    """What the containers of a Job's pods said when they ended badly, and why those that wait do so."""
+    """The last messages of failed containers in a Job's pods, and the reasons of waiting ones."""
     if obj.get("kind") != "Job":
         return []
     meta = metadata(obj)

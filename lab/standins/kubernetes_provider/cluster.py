@@ -1,4 +1,4 @@
-"""The API server of one cluster, asked for any kind of object by its apiVersion and kind."""
+"""A client for the API server of one cluster. It handles any kind of object by its apiVersion and kind."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ import yaml
 
 from lab.standins.kubernetes_provider.manifests import Object, metadata
 
-_PATIENCE = (5.0, 30.0)
-"""Seconds to connect, and to answer."""
+_TIMEOUTS = (5.0, 30.0)
+"""Seconds to wait for a connection, and for an answer."""
 
 
 class UnreachableError(Exception):
-    """Nobody answers, or the kubeconfig does not say who should."""
+    """The API server does not answer, or the kubeconfig does not name one."""
 
 
 class ApiError(Exception):
-    """The API server refused; `status` is the HTTP status and `reason` Kubernetes' own word for it."""
+    """The API server refused a request. `status` is the HTTP status; `reason` is Kubernetes' reason, such as Conflict."""
 
     def __init__(self, status: int, reason: str, message: str) -> None:
         super().__init__(message)
@@ -52,7 +52,7 @@ class NoMatchError(Exception):
 
 
 def connect(kubeconfig: str | None, context: str | None) -> Any:
-    """A client by a kubeconfig, given as paths or as its content, or the user's own. Raises UnreachableError."""
+    """A client for a kubeconfig, given as paths or as content; if None, for the user's own. Raises UnreachableError."""
     try:
         content = yaml.safe_load(kubeconfig) if kubeconfig and not _is_path(kubeconfig) else None
         if isinstance(content, dict):
@@ -70,7 +70,7 @@ def _is_path(text: str) -> bool:
 
 
 class Cluster:
-    """Raises ApiError, NoMatchError or UnreachableError. Safe to use from several threads."""
+    """One cluster. Methods raise ApiError, NoMatchError or UnreachableError. Safe for threads."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -96,7 +96,7 @@ class Cluster:
                 body=body,
                 response_types_map=dict.fromkeys((200, 201, 202), "object"),
                 auth_settings=["BearerToken"],
-                _request_timeout=_PATIENCE,
+                _request_timeout=_TIMEOUTS,
             )
         except kubernetes.client.ApiException as error:
             raise _api_error(error) from None
@@ -105,7 +105,7 @@ class Cluster:
         return answer
 
     def _resource(self, api_version: str, kind: str) -> tuple[str, bool]:
-        """The kind's name in paths, and whether it is namespaced. What is absent is asked for again: it may come."""
+        """The kind's name in paths, and whether it is namespaced. A missing kind is looked up again at each call."""
         with self._lock:
             if found := self._kinds.get((api_version, kind)):
                 return found
@@ -128,7 +128,7 @@ class Cluster:
         return f"{_group_path(str(obj['apiVersion']))}{namespace}/{plural}" + (f"/{quote(name)}" if name else "")
 
     def serves(self, obj: Mapping[str, Any]) -> bool:
-        """Whether objects of this one's kind can be had at all."""
+        """Whether the API server serves the kind of this object."""
         try:
             self._resource(str(obj["apiVersion"]), str(obj["kind"]))
         except (NoMatchError, UnreachableError, ApiError):
@@ -140,7 +140,7 @@ class Cluster:
         return answer
 
     def find(self, obj: Mapping[str, Any], name: str | None = None) -> Object | None:
-        """The object as it is now; None if there is none, or no such kind any more."""
+        """The current object; None if the object or its kind does not exist."""
         try:
             return self.get(obj, name)
         except NoMatchError:
@@ -155,14 +155,14 @@ class Cluster:
         return answer
 
     def apply(self, obj: Object, manager: str, *, force: bool, dry_run: bool) -> Object:
-        """Server-side apply: the fields of `obj` become the manager's; another manager's field is a conflict, unless forced."""
+        """Server-side apply. `manager` then owns the fields of `obj`. Without `force`, fields of other managers conflict."""
         query = {**_options(manager, dry_run=dry_run), "force": str(force).lower()}
         path = self._path(obj, metadata(obj)["name"])
         answer: Object = self._request("PATCH", path, query=query, body=obj, content="application/apply-patch+yaml")
         return answer
 
     def set_managed_fields(self, obj: Object, managed_fields: list[Any]) -> None:
-        """Rewrite who manages what; a conflict if the object has changed since it was read."""
+        """Rewrite the owners of an object's fields. This conflicts if the object has changed since it was read."""
         meta = metadata(obj)
         steps = [
             {"op": "test", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},
@@ -178,7 +178,7 @@ class Cluster:
         return list(self._request("GET", path, query={"labelSelector": selector})["items"])
 
     def binds_late(self, claim: Mapping[str, Any]) -> bool:
-        """Whether the claim's storage class waits for the first pod: then the claim itself is never worth waiting for."""
+        """Whether the claim's storage class binds only when a pod uses it. Then waiting for the claim would never end."""
         name = (claim.get("spec") or {}).get("storageClassName")
         classes = self._request("GET", "/apis/storage.k8s.io/v1/storageclasses")["items"]
         default = "storageclass.kubernetes.io/is-default-class"

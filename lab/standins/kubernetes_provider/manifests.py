@@ -1,4 +1,4 @@
-"""Kubernetes objects as plain data: what they are called, and what two of them have in common."""
+"""Kubernetes objects as plain data: their names, and a normal form for comparisons."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lab.standins.values import has_unknown
 
 AUTONAMED = "pulumi.com/autonamed"
 RELEASE = "kubernetes:helm.sh/v3:Release"
-"""The one type that is previewed and not covered beyond that."""
+"""The one type that the stand-in can only preview."""
 
 Object = dict[str, Any]
 
@@ -29,7 +29,7 @@ _READ_ONLY = (
 
 
 def refuse_uncovered(token: str) -> None:
-    """Raises NotCoveredError for types that are more than one object, or less."""
+    """Raise NotCoveredError for types that are not exactly one whole object."""
     package, module, kind = token.split(":")
     group = module.partition("/")[0]
     if package != "kubernetes" or "/" not in module or group in ("helm.sh", "yaml", "kustomize"):
@@ -49,13 +49,13 @@ def annotation(obj: Mapping[str, Any], name: str) -> str:
 
 
 def identifier(obj: Mapping[str, Any]) -> str:
-    """`namespace/name`, or `name` alone for what belongs to no namespace: the resource's id in the state."""
+    """The resource's id in the state: `namespace/name`, or only `name` for objects without a namespace."""
     meta = metadata(obj)
     return "/".join(part for part in (meta.get("namespace"), meta.get("name")) if part)
 
 
 def with_name(inputs: Object, old: Mapping[str, Any], logical_name: str, seed: bytes) -> Object:
-    """The inputs with a name: their own, else the one they had, else the resource's logical name and eight hex digits."""
+    """The inputs with a name: their own, else the former generated one, else the logical name and eight hex digits."""
     meta = metadata(inputs)
     if meta.get("name") or meta.get("generateName"):
         return inputs
@@ -69,7 +69,7 @@ def with_name(inputs: Object, old: Mapping[str, Any], logical_name: str, seed: b
 
 
 def normalized(obj: Mapping[str, Any]) -> Object:
-    """As the API server would store it, so that two ways to write one thing are no difference."""
+    """The object as the API server would store it, so that two notations of the same object do not differ."""
     answer = dict(obj)
     if "metadata" in answer:
         answer["metadata"] = {key: value for key, value in metadata(obj).items() if key not in _READ_ONLY}

@@ -1,4 +1,4 @@
-"""Who manages which field of an object, in the API server's own terms."""
+"""Which manager owns which field of an object, from the API server's `managedFields`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def created_by(managed_fields: Sequence[dict[str, Any]], manager: str) -> list[dict[str, Any]]:
-    """The entries that `manager` has from creating the object, which is no apply: it would conflict with itself."""
+    """The entries that `manager` got by creating the object. A later apply by it would conflict with these."""
     return [
         entry
         for entry in managed_fields
@@ -16,7 +16,7 @@ def created_by(managed_fields: Sequence[dict[str, Any]], manager: str) -> list[d
 
 
 def as_applied(managed_fields: Sequence[dict[str, Any]], manager: str) -> list[dict[str, Any]]:
-    """The same fields of the same manager, as if it had always applied them."""
+    """The entries, changed as if `manager` had applied the fields that it created."""
     created = created_by(managed_fields, manager)
     applied = [entry for entry in managed_fields if entry.get("manager") == manager and entry.get("operation") == "Apply"]
     if not created:

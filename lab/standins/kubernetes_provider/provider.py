@@ -1,4 +1,4 @@
-"""The provider itself: what the real pulumi-resource-kubernetes does with one object, by the same rules."""
+"""The Kubernetes provider: handles one object by the same rules as the real pulumi-resource-kubernetes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _WITHOUT_EFFECT = {
 
 
 def field_manager(inputs: Mapping[str, Any], state: Mapping[str, Any]) -> str:
-    """Under which name fields are owned: the annotation's, else the one of the first time, else a new one."""
+    """The field manager: the one in the annotation, else the one of the first operation, else a new one."""
     return (
         annotation(inputs, "pulumi.com/patchFieldManager")
         or str(state.get("__fieldManager", ""))
@@ -53,7 +53,7 @@ def field_manager(inputs: Mapping[str, Any], state: Mapping[str, Any]) -> str:
 
 
 def checkpoint(live: Object, inputs: Mapping[str, Any], manager: str, api_version: str) -> dict[str, Any]:
-    """The state: the object as it is, the inputs that it was made from, and no secret of theirs in the clear."""
+    """The state: the current object and its inputs. Values that are secret in the inputs stay secret."""
     state = hide_like(live, inputs)
     if live.get("kind") == "Secret" and "data" in live and has_secret(inputs.get("stringData")):
         state["data"] = secret(live["data"])
@@ -61,14 +61,17 @@ def checkpoint(live: Object, inputs: Mapping[str, Any], manager: str, api_versio
 
 
 def split(state: Mapping[str, Any]) -> tuple[Object, Object]:
-    """A state's inputs and live object, secrets revealed."""
+    """The inputs and the live object in a state, with secrets revealed."""
     plain = reveal(dict(state))
     live = {key: value for key, value in plain.items() if not key.startswith("__")}
     return plain.get("__inputs") or {}, live
 
 
 def force(inputs: Mapping[str, Any], live: Object, manager: str, *, preview: bool) -> bool:
-    """Whether to take fields that others manage. A preview overlooks those that we have from creating the object."""
+    """Whether to take over fields of other managers.
+
+    A preview also forces if `manager` created the object, because only a real update can rewrite `managedFields`.
+    """
     if annotation(inputs, "pulumi.com/patchForce") == "true" or os.environ.get("PULUMI_K8S_ENABLE_PATCH_FORCE") == "true":
         return True
     return preview and bool(created_by(metadata(live).get("managedFields") or [], manager))
@@ -106,7 +109,7 @@ class KubernetesProvider(StandIn):
         return self._cluster
 
     def _can_preview(self, urn: str, inputs: Object) -> bool:
-        """Whether the cluster can say what would become of the inputs."""
+        """Whether the cluster can compute a preview of the inputs by a dry run."""
         if self._cluster is None and not self._warned:
             self._warned = True
             self.engine.say("WARNING", f"{_UNREACHABLE}: {self._unreachable}", urn)
@@ -180,7 +183,8 @@ class KubernetesProvider(StandIn):
                 f"for this resource does not exist. Verify that any required CRDs have been created: {error}"
             ) from None
         except ApiError as error:
-            # What is to be replaced still exists, and a namespace may be about to come: neither says anything about the plan.
+            # These errors do not mean that the update would fail: the object may be about to be replaced, and its namespace
+            # about to be created.
             if preview and (error.already_exists or error.not_found or error.forbidden):
                 return "", inputs
             raise RefusedError(
@@ -302,12 +306,12 @@ def _namespace(obj: Mapping[str, Any]) -> str:
 
 
 def _placed(obj: Object) -> Object:
-    """With its namespace written out: none and `default` are the same."""
+    """The object with an explicit namespace, because no namespace means `default`."""
     return {**obj, "metadata": {**metadata(obj), "namespace": _namespace(obj)}}
 
 
 def _of_type(token: str, namespace: str, name: str) -> Object:
-    """What an import knows of an object: its type and its id."""
+    """The object for an import, which only knows its type and id."""
     _, module, kind = token.split(":")
     group, _, version = module.partition("/")
     meta = {"name": name, **({"namespace": namespace} if namespace else {})}

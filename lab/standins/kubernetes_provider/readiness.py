@@ -1,6 +1,6 @@
-"""When an object is what it is meant to be: the real provider's own waits, by kind.
+"""Decides whether an object is ready, with the real provider's rule for each kind.
 
-Pure judgements on what the API server answers; `awaiting` asks it again and again.
+These are pure functions of the API server's answer. `awaiting` polls the API server.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Object = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """`failed` is final: waiting longer would change nothing. `reason` says what is missing."""
+    """Whether an object is ready. `failed` is final: waiting longer would not help. `reason` says what is missing."""
 
     state: Literal["ready", "waiting", "failed"]
     reason: str = ""
@@ -28,7 +28,7 @@ def _waiting(reason: str) -> Verdict:
 
 
 def judge(obj: Object) -> Verdict:
-    """The verdict on an object of any kind; kinds that the real provider does not wait for are ready at once."""
+    """The verdict on an object of any kind. Kinds that the real provider does not wait for are ready at once."""
     group = str(obj.get("apiVersion", "")).rpartition("/")[0]
     rule = _RULES.get((group, str(obj.get("kind"))))
     return rule(obj) if rule else READY
@@ -47,7 +47,7 @@ def _conditions(obj: Object) -> dict[str, dict[str, Any]]:
 
 
 def _observed(obj: Object) -> bool:
-    """Whether the controller has seen the newest spec: until then its status tells of the one before."""
+    """Whether the controller has seen the newest spec. Until then, the status belongs to an older spec."""
     return int(_status(obj).get("observedGeneration") or 0) >= int(obj["metadata"].get("generation") or 1)
 
 
@@ -90,7 +90,7 @@ def _stateful_set(obj: Object) -> Verdict:
 
 
 _JOB_IS_OVER = ("BackoffLimitExceeded", "DeadlineExceeded")
-"""The reasons for which the real provider takes a Job for failed (provider/pkg/await/checker/job); for any other it waits on."""
+"""The reasons for which the real provider treats a Job as failed (provider/pkg/await/checker/job). Else it keeps waiting."""
 
 
 def _job(obj: Object) -> Verdict:

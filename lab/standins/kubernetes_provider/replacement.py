@@ -1,4 +1,4 @@
-"""Which changes cannot be made in place: the real provider's table, for the kinds of the API versions served today."""
+"""The changes that need a replacement: the real provider's table, for the API versions that Kubernetes serves today."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _FORCED: Mapping[tuple[str, str], tuple[str, ...]] = {
 
 
 def forced(api_version: str, kind: str, *, config_map_mutable: bool = False, secret_mutable: bool = False) -> list[str]:
-    """Paths, dotted, of which a change replaces the object."""
+    """The dotted paths whose change replaces the object."""
     group = api_version.rpartition("/")[0]
     paths = [*_FORCED.get((group, kind), ())]
     if not group and ((kind == "ConfigMap" and config_map_mutable) or (kind == "Secret" and secret_mutable)):

@@ -1,7 +1,7 @@
-"""The annotation `pulumi.com/waitFor`: a condition, a JSONPath, or a JSON array of which all must hold.
+"""The annotation `pulumi.com/waitFor`: a condition, a JSONPath, or a JSON array of these, which must all hold.
 
-Of JSONPath (RFC 9535) the forms that are in use here: names, indexes, and one last filter of comparisons with literals. Any
-other is refused, for a wait that means something else than it says is worse than none.
+The stand-in supports the part of JSONPath (RFC 9535) that the program uses: names, indexes, and one last filter that compares
+with literals. It refuses everything else, because a misunderstood wait is worse than none.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _TERM = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class Wait:
-    """One thing to wait for. `holds` judges an object as the API server answers it."""
+    """One condition to wait for. `holds` says whether an object from the API server fulfils it."""
 
     text: str
     holds: Callable[[Mapping[str, Any]], bool]
 
 
 def parse(annotation: str) -> list[Wait]:
-    """All that must hold. Raises RefusedError for what is malformed, NotCoveredError for what is not evaluated here."""
+    """The conditions that must hold. Raises RefusedError for malformed ones, NotCoveredError for unsupported ones."""
     if annotation.lstrip().startswith("["):
         try:
             texts = json.loads(annotation)
@@ -78,7 +78,7 @@ def _jsonpath(text: str) -> Callable[[Mapping[str, Any]], bool]:
         if value is None:
             return True
         if isinstance(found[0], dict | list):
-            return False  # as the real one: it waits out its timeout
+            return False  # like the real provider, which then waits until its timeout
         return _as_go_prints(found[0]) == value
 
     return holds
@@ -91,7 +91,7 @@ def _as_go_prints(value: Any) -> str:
 
 
 def _selector(path: str) -> Callable[[Any], list[Any]]:
-    """Everything that the path selects, in order."""
+    """A function that returns all values that the path selects, in order."""
     keep = None
     if match := _FILTER.search(path):
         keep, path = _filter(match["expression"]), path[: match.start()]
@@ -122,7 +122,7 @@ def _selector(path: str) -> Callable[[Any], list[Any]]:
 
 
 def _filter(expression: str) -> Callable[[Any], bool]:
-    """Comparisons joined by `||`, or by `&&`, which binds closer."""
+    """Comparisons that are joined by `||`, or by `&&`, which binds more tightly."""
     anyof = [[_term(term) for term in part.split("&&")] for part in expression.split("||")]
     return lambda item: any(all(term(item) for term in part) for part in anyof)
 
@@ -138,7 +138,7 @@ def _term(text: str) -> Callable[[Any], bool]:
     def holds(item: Any) -> bool:
         for name in names:
             if not isinstance(item, dict) or name not in item:
-                return match["operator"] == "!="  # RFC 9535: nothing equals no literal
+                return match["operator"] == "!="  # RFC 9535: a missing value is unequal to every literal
             item = item[name]
         equal = type(item) is type(wanted) and item == wanted
         return equal if match["operator"] == "==" else not equal

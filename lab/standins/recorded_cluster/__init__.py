@@ -1,6 +1,6 @@
-"""A small Kubernetes API server in memory, whose controllers do at once what was asked: for machines without clusters.
+"""A small Kubernetes API server in memory, for machines without clusters. It imitates the controllers, which finish at once.
 
-It records. It runs no pod, checks no permission and validates no schema.
+It records objects. It runs no pods, checks no permissions and validates no schemas.
 """
 
 from lab.standins.recorded_cluster.server import RecordedCluster, write_kubeconfig

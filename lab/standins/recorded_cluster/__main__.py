@@ -1,4 +1,4 @@
-"""`python -m lab.standins.recorded_cluster`: one recorded cluster in a process of its own."""
+"""`python -m lab.standins.recorded_cluster`: one recorded cluster as a separate process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lab.standins.recorded_cluster.server import RecordedCluster, write_kubeconf
 def main() -> None:
     parser = argparse.ArgumentParser(prog="recorded_cluster", description="A Kubernetes API server in memory that records.")
     parser.add_argument("--listen", default="127.0.0.1:0", metavar="HOST:PORT")
-    parser.add_argument("--file", type=Path, help="keep the objects here, and start with them")
+    parser.add_argument("--file", type=Path, help="file that keeps the objects for the next start")
     parser.add_argument("--kubeconfig", type=Path, help="write a kubeconfig here once it listens")
     parser.add_argument("--context", default="recorded", help="the context's name in that kubeconfig")
     parser.add_argument("--velero-installed", action="store_true", help="serve Velero's kinds from the start")

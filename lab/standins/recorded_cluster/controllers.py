@@ -1,4 +1,4 @@
-"""What the controllers of a real cluster would do with an object, done at once; an outcome can be ordered beforehand."""
+"""Imitates the controllers of a real cluster. They finish at once; a test can order another outcome beforehand."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from lab.standins.recorded_cluster.store import Object, Store, now
 
 @dataclass(kw_only=True)
 class Outcomes:
-    """Ordered endings: what objects of a kind, or one whose name begins so, come to instead of the good end."""
+    """Ordered outcomes: how objects of a kind, or those with a name prefix, end instead of succeeding."""
 
     ordered: list[dict[str, Any]] = field(default_factory=list)
 
     def order(self, outcome: Mapping[str, Any]) -> None:
-        """`kind` is required; `name` is a prefix; without `phase` the order of that kind and name is withdrawn."""
+        """Order an outcome. `kind` is required; `name` is a prefix. Without `phase`, withdraw the order of that kind and name."""
         where = (outcome["kind"], outcome.get("name", ""))
         self.ordered = [other for other in self.ordered if (other["kind"], other.get("name", "")) != where]
         if outcome.get("phase"):
             self.ordered.append(dict(outcome))
 
     def of(self, obj: Object) -> dict[str, Any] | None:
-        """The order with the longest matching name."""
+        """The order for an object: the one with the longest matching name prefix."""
         fitting = [
             outcome
             for outcome in self.ordered
@@ -35,7 +35,7 @@ class Outcomes:
 
 
 def reconcile(store: Store, obj: Object, outcomes: Outcomes) -> None:
-    """Play the controller of the object's kind. The phase `Pending`, ordered, leaves the object as nobody has seen it."""
+    """Act as the controller of the object's kind. If `Pending` was ordered, leave the object as if no controller had seen it."""
     rule = _RULES.get((obj["apiVersion"].rpartition("/")[0], obj["kind"]))
     outcome = outcomes.of(obj) or {}
     if rule and outcome.get("phase") != "Pending":
@@ -77,7 +77,7 @@ def _stateful_set(store: Store, obj: Object, _: Mapping[str, Any]) -> None:
 
 
 def _job(store: Store, obj: Object, outcome: Mapping[str, Any]) -> None:
-    """A Job is over once: what was ordered later does not change it."""
+    """A Job ends only once. An order that comes later does not change it."""
     if (obj.get("status") or {}).get("startTime"):
         return
     if outcome.get("phase") == "Failed":
@@ -114,7 +114,7 @@ def _failed_pod(store: Store, job: Object, message: str) -> None:
 
 
 def _failed_container(spec: Mapping[str, Any], message: str) -> dict[str, Any]:
-    """The status of a Pod's last container, whose last words were `message`."""
+    """The status of a failed Pod's last container, with `message` as its termination message."""
     container = spec["containers"][-1]
     ended = {"exitCode": 1, "reason": "Error", "message": message, "finishedAt": now()}
     image = {"image": container.get("image", ""), "imageID": ""}
@@ -132,7 +132,7 @@ def _location(store: Store, obj: Object, outcome: Mapping[str, Any]) -> None:
 
 
 def read_again(kind: Kind, objects: Sequence[Object]) -> None:
-    """Velero reads each location once a minute: whoever looks finds that it was read just now."""
+    """Set the last sync of each location to now. A real Velero would sync it once a minute."""
     if kind.kind == "BackupStorageLocation":
         for obj in objects:
             if obj.get("status", {}).get("phase") == "Available":
@@ -140,7 +140,7 @@ def read_again(kind: Kind, objects: Sequence[Object]) -> None:
 
 
 def _schedule(store: Store, obj: Object, outcome: Mapping[str, Any]) -> None:
-    """Velero leaves a paused Schedule without a phase, and takes back `skipImmediately` once it has skipped."""
+    """Velero sets no phase on a paused Schedule, and resets `skipImmediately` after it has skipped a run."""
     if obj["spec"].get("paused"):
         return
     _status(store, obj, {"phase": outcome.get("phase", "Enabled"), **_extra(outcome)})
@@ -151,7 +151,7 @@ def _schedule(store: Store, obj: Object, outcome: Mapping[str, Any]) -> None:
 
 
 def _restore(store: Store, obj: Object, outcome: Mapping[str, Any]) -> None:
-    """Velero looks at a Restore once, whatever becomes of its spec."""
+    """Velero processes a Restore only once, even if its spec changes."""
     if (obj.get("status") or {}).get("phase"):
         return
     phase = outcome.get("phase", "Completed")
@@ -160,7 +160,7 @@ def _restore(store: Store, obj: Object, outcome: Mapping[str, Any]) -> None:
 
 
 def _pod(store: Store, obj: Object, outcome: Mapping[str, Any]) -> None:
-    """What a Pod asks for is not there: it ends badly, unless another end was ordered, or other last words (`message`)."""
+    """A Pod fails, because what it would call does not exist. An order can change its phase and termination `message`."""
     if (obj.get("status") or {}).get("phase", "Pending") != "Pending":
         return
     said = [_failed_container(obj["spec"], outcome["message"])] if "message" in outcome else []
@@ -171,7 +171,7 @@ _HEALTHY = "Cluster in healthy state"
 
 
 def _database(store: Store, obj: Object, outcome: Mapping[str, Any]) -> None:
-    """CloudNativePG's Cluster: healthy, on its second timeline once it was promoted, and asleep if it is healthy and told to."""
+    """CloudNativePG's Cluster: healthy, on timeline 2 after a promotion, and hibernated if its annotation asks for it."""
     name, instances, phase = obj["metadata"]["name"], obj["spec"]["instances"], outcome.get("phase", _HEALTHY)
     healthy, topology = phase == _HEALTHY, obj["spec"].get("replica") or {}
     promoted = "recovery" in obj["spec"]["bootstrap"] and topology.get("self") == topology.get("primary")
@@ -195,14 +195,14 @@ def _database(store: Store, obj: Object, outcome: Mapping[str, Any]) -> None:
 
 
 def _base_backup(store: Store, obj: Object, outcome: Mapping[str, Any]) -> None:
-    """CloudNativePG's Backup, of which nothing is in any bucket."""
+    """CloudNativePG's Backup: it completes without writing anything to a bucket."""
     if (obj.get("status") or {}).get("phase"):
         return
     _status(store, obj, {"phase": outcome.get("phase", "completed"), "startedAt": now(), "stoppedAt": now(), **_extra(outcome)})
 
 
 def _extra(outcome: Mapping[str, Any]) -> dict[str, Any]:
-    """What else the order says of the status: `validationErrors`, `errors`, `message`; `reason` is the failureReason."""
+    """Other status fields of the order, such as `validationErrors`, `errors`, `message`. `reason` becomes `failureReason`."""
     extra = {key: value for key, value in outcome.items() if key not in ("kind", "name", "phase", "reason")}
     return {**extra, **({"failureReason": outcome["reason"]} if "reason" in outcome else {})}
 

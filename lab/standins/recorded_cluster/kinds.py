@@ -1,4 +1,4 @@
-"""What kinds the recorded cluster serves, as discovery tells them."""
+"""The kinds that the recorded cluster serves and lists in discovery."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ OPERATORS = [
     *_kinds("postgresql.cnpg.io/v1", True, _regular("Cluster", "Backup", "ScheduledBackup", "Pooler", "Database")),
     *_kinds("barmancloud.cnpg.io/v1", True, _regular("ObjectStore")),
 ]
-"""CloudNativePG's, and its Barman Cloud plugin's."""
+"""The kinds of CloudNativePG and of its Barman Cloud plugin."""
 
 
 def defined_by(definition: Mapping[str, Any]) -> list[Kind]:
-    """The kinds that a CustomResourceDefinition brings."""
+    """The kinds that a CustomResourceDefinition defines."""
     spec = definition["spec"]
     return [
         Kind(

@@ -1,4 +1,4 @@
-"""Whose a field is, after server-side apply: as far as maps go. A list belongs to its manager whole, whatever its schema says."""
+"""Field ownership in server-side apply. It works for maps; a list always has one owner as a whole, whatever its schema says."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _UNOWNED = ("apiVersion", "kind", "metadata.name", "metadata.namespace")
 
 
 def conflicts(body: Mapping[str, Any], live: Mapping[str, Any], others: Mapping[str, Any]) -> list[str]:
-    """Which fields `body` would change that one of `others` applied, each as the API server names it."""
+    """The fields that `body` would change although one of `others` applied them, in the API server's words."""
     return [
         f'conflict with "{other}": .{path}'
         for other, theirs in others.items()
@@ -28,7 +28,7 @@ def _contested(body: Any, live: Any, theirs: Any, path: str = "") -> Iterator[st
 
 
 def disowned(theirs: Any, body: Any, live: Any) -> Any:
-    """What a manager still owns when another one has set what differs from `live`."""
+    """The fields that a manager still owns after another one applied `body`, which differs from `live`."""
     if not isinstance(theirs, dict) or not isinstance(body, dict):
         return theirs
     held = live if isinstance(live, dict) else {}
@@ -40,7 +40,7 @@ def disowned(theirs: Any, body: Any, live: Any) -> Any:
 
 
 def without(obj: Any, before: Any, after: Any) -> Any:
-    """`obj` less the fields that its manager applied `before` and does not apply any more."""
+    """`obj` without the fields that its manager applied `before` but no longer applies in `after`."""
     if not isinstance(obj, dict) or not isinstance(before, dict):
         return obj
     kept = after if isinstance(after, dict) else {}

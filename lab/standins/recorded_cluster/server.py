@@ -1,4 +1,4 @@
-"""The recorded cluster over HTTP, on loopback: as much of the Kubernetes API as clients of single objects and lists need."""
+"""Serves the recorded cluster over HTTP on loopback: the part of the Kubernetes API for single objects and lists."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _VERBS = ["create", "delete", "get", "list", "patch", "update"]
 
 
 def write_kubeconfig(path: Path, contexts: Mapping[str, str]) -> None:
-    """A kubeconfig with one context for each name, whose server is the URL given."""
+    """Write a kubeconfig. `contexts` maps the name of each context to the URL of its server."""
     content = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -33,10 +33,10 @@ def write_kubeconfig(path: Path, contexts: Mapping[str, str]) -> None:
 
 
 class RecordedCluster:
-    """One cluster. Starts when entered and ends when left; `url` is where it answers.
+    """One recorded cluster, which is also a context manager. `url` is its address.
 
-    `velero_installed` has Velero's kinds served from the start; else they come with the Job that installs them.
-    `operators_installed` has CloudNativePG's and its plugin's served.
+    With `velero_installed` it serves Velero's kinds from the start; else from the Job on that installs them. With
+    `operators_installed` it serves the kinds of CloudNativePG and its plugin.
     """
 
     def __init__(
@@ -66,9 +66,9 @@ class RecordedCluster:
         threading.Thread(target=self.serve, daemon=True).start()
 
     def close(self) -> None:
-        """From now on nobody answers there: the region is dead. Also where it never lived."""
+        """Stop answering, as if the region were dead. This also works if the cluster was never started."""
         if self._serves:
-            self._server.shutdown()  # waits for the end of serving, and where nobody served for ever
+            self._server.shutdown()  # waits for the end of serving: if it never began, this would wait forever
         self._server.server_close()
 
     def __enter__(self) -> RecordedCluster:
@@ -79,14 +79,14 @@ class RecordedCluster:
         self.close()
 
     def put(self, obj: Mapping[str, Any], *, manager: str = "recorded") -> Object:
-        """Have an object there, as if `manager` had applied it by force; a status that comes with it stays."""
+        """Put an object into the cluster, as if `manager` had applied it by force, but including its status."""
         with self.store.lock:
             kind = self._kind_of(obj)
             namespace = obj["metadata"].get("namespace", "default") if kind.namespaced else ""
             return self.store.apply(kind, namespace, obj["metadata"]["name"], dict(obj), manager, force=True)
 
     def objects(self, kind: str) -> list[Object]:
-        """Every object of a kind, by the kind's name; `Backup.velero.io` where there are others of that name."""
+        """All objects of a kind. `kind` may include the group, as in `Backup.velero.io`, if several groups have the kind."""
         name, _, group = kind.partition(".")
         with self.store.lock:
             known = [each for each in self.store.kinds() if each.kind == name and group in ("", each.group)]
@@ -104,7 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *args: Any) -> None:
-        """Silent: the objects are the record."""
+        """Log nothing: the objects are the record."""
 
     def do_GET(self) -> None:
         self._answer(self._get)
@@ -149,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self.query.get("dryRun") == "All"
 
     def _target(self) -> tuple[Kind, str, str, str]:
-        """Kind, namespace, name and subresource that the path means; empty where it has none."""
+        """Kind, namespace, name and subresource of the path. A part that the path does not have is empty."""
         parts = self.parts
         if parts[0] == "api":
             api_version, rest = parts[1], parts[2:]
@@ -164,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self.cluster.store.kind(api_version, rest[0]), namespace, name, subresource
 
     def _written(self, obj: Object) -> Object:
-        """The controllers have their turn after a write; the answer is what was written, as a real server's is."""
+        """Run the controllers after a write. The answer is the object as written, without their changes, as on a real server."""
         if not self._dry_run:
             reconcile(self.cluster.store, obj, self.cluster.outcomes)
         return obj
@@ -187,7 +187,7 @@ class _Handler(BaseHTTPRequestHandler):
         return 200, {"apiVersion": kind.api_version, "kind": f"{kind.kind}List", "metadata": {}, "items": items}
 
     def _document(self) -> Any:
-        """What is no object: versions, discovery, and the record's own pages."""
+        """Answers that are not objects: the version, health, discovery, and the ordered outcomes."""
         kinds = self.cluster.store.kinds()
         match self.parts:
             case ["version"]:
@@ -245,7 +245,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _parsed(raw: bytes) -> Any:
-    """JSON, or the YAML that kubectl applies."""
+    """Parse JSON, or YAML, which kubectl sends to apply."""
     try:
         return json.loads(raw)
     except ValueError:
@@ -273,7 +273,7 @@ def _resource(kind: Kind) -> Object:
 
 
 def _selected(obj: Object, query: Mapping[str, str]) -> bool:
-    """By labels (`key=value`, `key!=value`, `key`, all of them) and by the field `metadata.name`."""
+    """Whether an object matches the label selector (`key=value`, `key!=value`, `key`) and the field `metadata.name`."""
     labels = obj["metadata"].get("labels") or {}
     for term in filter(None, query.get("labelSelector", "").split(",")):
         key, operator, value = (term.replace("==", "=")).partition("=")

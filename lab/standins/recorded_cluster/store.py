@@ -1,4 +1,4 @@
-"""The recorded cluster's objects, and what writing to them means."""
+"""Stores the recorded cluster's objects, and implements writes to them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from lab.standins.recorded_cluster.ownership import conflicts, disowned, without
 
 Object = dict[str, Any]
 Key = tuple[str, str, str, str]
-"""Group, plural, namespace ("" for what has none), name."""
+"""Group, plural, namespace ("" for objects without one), name."""
 
 
-class Refused(Exception):  # noqa: N818 - an answer of the API server, not an accident
+class Refused(Exception):  # noqa: N818 - a normal answer of the API server
     def __init__(self, status: int, reason: str, message: str) -> None:
         super().__init__(message)
         self.status, self.reason = status, reason
@@ -32,7 +32,7 @@ def now() -> str:
 
 
 def merge(old: Any, new: Any, *, delete_null: bool) -> Any:
-    """`new` over `old`, maps key by key; with `delete_null` a null takes the key away, as in a merge patch."""
+    """Merge `new` into `old`, key by key in maps. With `delete_null`, null deletes a key, as in a merge patch."""
     if not isinstance(old, dict) or not isinstance(new, dict):
         return copy.deepcopy(new)
     answer = dict(old)
@@ -45,7 +45,7 @@ def merge(old: Any, new: Any, *, delete_null: bool) -> Any:
 
 
 class Store:
-    """Every object by its key. Not safe by itself: take `lock` around what belongs together."""
+    """All objects by key. Not safe for threads by itself: hold `lock` around operations that belong together."""
 
     def __init__(self, file: Path | None = None, *, installed: Sequence[Kind] = ()) -> None:
         self.lock = threading.RLock()
@@ -77,7 +77,7 @@ class Store:
         self.save()
 
     def uninstall(self, kinds: Sequence[Kind]) -> None:
-        """The kinds are not served any more; their objects are there again once they are."""
+        """Stop serving kinds. Their objects stay, and are back once the kinds are installed again."""
         self._kinds = {key: kind for key, kind in self._kinds.items() if kind not in kinds}
         self.save()
 
@@ -115,7 +115,7 @@ class Store:
         return self._put(key, _served(obj), dry_run=dry_run)
 
     def replace(self, kind: Kind, namespace: str, name: str, obj: Object, *, dry_run: bool = False) -> Object:
-        """Write the whole object; the generation counts the changes of its spec."""
+        """Replace the whole object. A change of its spec increments the generation."""
         old = self.get(kind, namespace, name)
         kept = {field: old["metadata"][field] for field in ("uid", "creationTimestamp", "generation", "name")}
         new = copy.deepcopy(obj)
@@ -134,8 +134,10 @@ class Store:
     def apply(
         self, kind: Kind, namespace: str, name: str, body: Object, manager: str, *, force: bool = False, dry_run: bool = False
     ) -> Object:
-        """Server-side apply: what the manager applied before and leaves out now goes; what another one applied and this one
-        would change is a conflict, unless forced."""
+        """Server-side apply. Fields that the manager applied before and now leaves out are removed.
+
+        Without `force`, a change of a field that another manager applied is a conflict.
+        """
         key = (kind.group, kind.plural, namespace, name)
         applied = self._applied.get(key, {})
         others = {other: theirs for other, theirs in applied.items() if other != manager}
@@ -153,18 +155,18 @@ class Store:
         return answer
 
     def note_created(self, kind: Kind, obj: Object, manager: str) -> None:
-        """A creator manages what it created: its later applies take away what they leave out."""
+        """Record that `manager` created the object: its later applies remove the fields that they leave out."""
         meta = obj["metadata"]
         key = (kind.group, kind.plural, meta.get("namespace", ""), meta["name"])
         self._applied.setdefault(key, {})[manager] = copy.deepcopy(obj)
 
     def set_status(self, kind: Kind, obj: Object, status: Object) -> None:
-        """What a controller says of an object."""
+        """Set the status of an object, as a controller does."""
         meta = obj["metadata"]
         self.patch(kind, meta.get("namespace", ""), meta["name"], {"status": status})
 
     def delete(self, kind: Kind, namespace: str, name: str, *, dry_run: bool = False) -> Object:
-        """Remove the object at once, with what is in it if it is a namespace, and with its pods if it is a Job."""
+        """Delete the object at once: a namespace with its objects, a Job with its pods."""
         obj = self.get(kind, namespace, name)
         if dry_run:
             return obj
@@ -223,7 +225,7 @@ def _content(obj: Object) -> Object:
 
 
 def _served(obj: Object) -> Object:
-    """What every API server makes of a write: a Secret's texts encoded, no status null."""
+    """Normalize a written object like every API server: encode a Secret's texts, and drop a status that is null."""
     if obj.get("kind") == "Secret" and obj.get("stringData"):
         encoded = {key: base64.b64encode(str(text).encode()).decode() for key, text in obj.pop("stringData").items()}
         obj["data"] = {**(obj.get("data") or {}), **encoded}

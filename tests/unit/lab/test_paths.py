@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from lab import rehearsal
-from lab.__main__ import _EXPECTED
+from lab.__main__ import _REPORTED_WITHOUT_TRACEBACK
 from lab.paths import ForeignLabError, LabPaths
 
 
@@ -53,7 +53,7 @@ def test_the_rehearsal_says_so_at_once_and_leaves_nothing_running(paths, roots, 
     roots.append(paths.root)
     monkeypatch.setattr(rehearsal.toolbox, "ensure", lambda *_: pytest.fail("tools are of no use to who cannot go on"))
     before = threading.active_count()
-    with pytest.raises(_EXPECTED, match="belongs to root"):
+    with pytest.raises(_REPORTED_WITHOUT_TRACEBACK, match="belongs to root"):
         rehearsal.run(paths)
     with pytest.raises(ForeignLabError), rehearsal.deployed(paths):
         pass
