@@ -188,6 +188,6 @@ class Cloud:
         asked = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=_CONTROL_TIMEOUT, check=False)
         if asked.returncode:
             raise CloudError(
-                f"the AWS endpoint refused {method} {path}: {asked.stderr.strip() or asked.returncode}; see {self._endpoint.log}"
+                f"the AWS endpoint did not serve {method} {path}: {asked.stderr.strip() or asked.returncode}; see {self._endpoint.log}"
             )
         return json.loads(asked.stdout)
