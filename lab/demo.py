@@ -70,7 +70,7 @@ def fail(lab: Lab, *, cache: bool = True) -> Report:
         if lab.plan:
             _bring_a_row(lab, lab.plan)
             if lab.plan.replication == "archive":
-                with step("the primary is about to archive its next segment: the most rows are in no other region"):
+                with step("the primary is about to archive its next segment: now it has the most rows that no other region has"):
                     until("the archive to be old", lambda: lab.query(ARCHIVE_IS_OLD, "primary") == "t", timeout=240)
         until("the client to be served by the primary", lambda: _served(read_log(log), "primary", at_least=15), timeout=120)
         before = lab.pulumi.resources("secondary")

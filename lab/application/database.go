@@ -17,10 +17,10 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// What a request may wait for the database, connecting included. Its answer must come while the client still listens.
+// How long a request may wait for the database, including the connection. The answer must come before the client gives up.
 const databaseTimeout = 2 * time.Second
 
-// How long of that a read waits for the database that takes writes before it is content with what its own region has.
+// How long a read waits for the database that accepts writes, before it reads from its own region's standby.
 const writerTimeout = time.Second
 
 const (
@@ -31,7 +31,7 @@ const (
 	readLatest  = `select sequence, client_time, recorded_at, region, pod from ledger order by sequence desc limit 1`
 )
 
-// Conditions by the codes that PostgreSQL gives them.
+// PostgreSQL's codes of error conditions.
 const (
 	uniqueViolation = "23505"
 	readOnly        = "25006"
@@ -46,16 +46,16 @@ var (
 
 // ledger is the table of orders. The database behind it may go away, come back, and be promoted at any time.
 type ledger struct {
-	// The database that takes writes: this region's or, where there are two, whichever region's does.
+	// The database that accepts writes: this region's or, with two regions, the one whose database accepts them.
 	writer *pgxpool.Pool
-	// This region's, whatever it is; nil where there is no other region.
+	// This region's database, primary or standby; nil if there is no other region.
 	local *pgxpool.Pool
 }
 
-// openLedger connects to nothing yet: the application starts while its database is away. It returns nil where none is configured.
+// openLedger does not connect yet, so the application can start without its database. It returns nil if none is configured.
 //
-// With DATABASE_PEER_HOST, the other region's database, it writes to the one of the two that takes writes, its own region's first: while
-// this region stands by that is the other's, and after a promotion its own, without a restart.
+// With DATABASE_PEER_HOST, the other region's database, it writes to the one that accepts writes, and tries its own region's first. While
+// this region's database is a standby, that is the other region's. After a promotion it is its own, without a restart.
 func openLedger() (*ledger, error) {
 	host, port := os.Getenv("DATABASE_HOST"), os.Getenv("DATABASE_PORT")
 	if host == "" {
@@ -74,7 +74,7 @@ func openLedger() (*ledger, error) {
 	return &ledger{writer: writer, local: local}, err
 }
 
-// openPool is given addresses to try in turn, and what a session must be able to do: "any" or "read-write".
+// openPool takes the addresses to try in turn, and what a session must be able to do: "any" or "read-write".
 func openPool(sessions string, addresses ...string) (*pgxpool.Pool, error) {
 	options := url.Values{
 		"application_name":     {"shop"},
@@ -85,7 +85,7 @@ func openPool(sessions string, addresses ...string) (*pgxpool.Pool, error) {
 		"pool_max_conns":          {"8"},
 		"pool_ping_timeout":       {"1s"},
 		"pool_max_conn_idle_time": {"1m"},
-		// Each connection asks anew which host takes writes, even where no error ever told it to.
+		// Each new connection checks again which host accepts writes, even if there was no error before.
 		"pool_max_conn_lifetime":   {"5m"},
 		"pool_health_check_period": {"15s"},
 	}
@@ -121,7 +121,7 @@ func setCredentials(_ context.Context, config *pgx.ConnConfig) error {
 	return nil
 }
 
-// record returns only after COMMIT; after an error the order may be there or not.
+// record returns nil only after COMMIT. After an error, the database may have the order or not.
 func (l *ledger) record(ctx context.Context, o *order) error {
 	err := l.insert(ctx, o)
 	if hasCode(err, undefinedTable) {
@@ -148,15 +148,15 @@ func (l *ledger) create(ctx context.Context) error {
 		_, err := conn.Exec(ctx, createLedger)
 		return err
 	})
-	// "if not exists" does not help two pods that create it in the same moment.
+	// "if not exists" still fails if two pods create the table at the same moment.
 	if hasCode(err, uniqueViolation) || hasCode(err, duplicateTable) {
 		return nil
 	}
 	return err
 }
 
-// read returns the order that the query finds, or errNoOrder. It asks the database that takes writes, so that what was written is
-// read; where that one does not answer, the standby of its own region, which may lag behind it.
+// read returns the order that the query finds, or errNoOrder. It asks the database that accepts writes, which has all written orders.
+// If that does not answer, it asks the standby of its own region, which may lag behind.
 func (l *ledger) read(ctx context.Context, query string, arguments ...any) (order, error) {
 	if l.local == nil {
 		return readFrom(ctx, l.writer, query, arguments...)
@@ -182,7 +182,7 @@ func readFrom(ctx context.Context, pool *pgxpool.Pool, query string, arguments .
 	return o, err
 }
 
-// writable says why the database does not take writes, or nil.
+// writable returns the reason why the database does not accept writes, or nil if it does.
 func (l *ledger) writable(ctx context.Context) error {
 	var primary bool
 	err := use(ctx, l.writer, func(conn *pgxpool.Conn) error {
@@ -194,17 +194,17 @@ func (l *ledger) writable(ctx context.Context) error {
 	return err
 }
 
-// use lends a connection, and drops what a database that went away has left in the pool.
+// use lends a connection. If the database went away, it drops the old connections in the pool.
 func use(ctx context.Context, pool *pgxpool.Pool, query func(*pgxpool.Conn) error) error {
 	err := pool.AcquireFunc(ctx, query)
-	// Silence: what else is connected to that server is dead as well. A standby: its address may lead to the primary by now.
+	// No answer: all other connections to that server are dead too. A standby: its address may lead to the primary by now.
 	if isSilence(err) || hasCode(err, readOnly) {
 		pool.Reset()
 	}
 	return err
 }
 
-// isSilence: no server has answered, not even with an error.
+// isSilence says whether no server has answered, not even with an error.
 func isSilence(err error) bool {
 	var answered *pgconn.PgError
 	return err != nil && !errors.Is(err, pgx.ErrNoRows) && !errors.Is(err, errNoOrder) && !errors.As(err, &answered)

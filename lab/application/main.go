@@ -1,11 +1,11 @@
 // Command shop is the application that a failover moves: a small HTTP server that says which region answers.
 //
-// Its answer shows that everything it was given came along: GREETING from a ConfigMap (environment), a token from a Secret (the file
-// named by TOKEN_FILE; only the start of its SHA-256 is told), REGION and POD from the downward API.
+// Its answer shows that a restore brought all of its configuration: GREETING from a ConfigMap (environment), a token from a Secret
+// (the file TOKEN_FILE; the answer only has the start of its SHA-256), REGION and POD from the downward API.
 //
-// With DATABASE_HOST (and _PORT, _NAME, _CREDENTIALS: a directory with username and password; _CA: a file with who vouches for the
-// servers) it also keeps a ledger in PostgreSQL: POST /orders answers 201 once the row is committed. DATABASE_PEER_HOST (and _PEER_PORT)
-// is the other region's, for an application that runs beside a standby. Without DATABASE_HOST it keeps no state at all.
+// With DATABASE_HOST (and _PORT, _NAME, _CREDENTIALS: a directory with username and password; _CA: a file with the certificate authority)
+// it also keeps a ledger in PostgreSQL: POST /orders answers 201 once the row is committed. DATABASE_PEER_HOST (and _PEER_PORT) is the
+// other region's database, for an application whose own database may be a standby. Without DATABASE_HOST it keeps no state.
 package main
 
 import (
@@ -25,7 +25,7 @@ import (
 )
 
 const (
-	// Less than the 30 s that Kubernetes waits before it kills.
+	// Less than the 30 s after which Kubernetes kills a pod that does not end.
 	drainTime = 10 * time.Second
 )
 
@@ -69,7 +69,7 @@ func serve() error {
 	return server.Shutdown(drain)
 }
 
-// readIdentity fails rather than start without its ConfigMap or Secret: a restore that lost them must not look ready.
+// readIdentity fails if the ConfigMap or the Secret is missing: after a restore that lost them, the pod must not become Ready.
 func readIdentity() (answer, error) {
 	identity := answer{Region: os.Getenv("REGION"), Greeting: os.Getenv("GREETING"), Pod: os.Getenv("POD")}
 	if identity.Greeting == "" || identity.Region == "" {
@@ -91,7 +91,7 @@ func routes(identity answer, database *ledger) http.Handler {
 		reply.Time = time.Now().UTC().Format(time.RFC3339Nano)
 		writeJSON(w, http.StatusOK, reply)
 	})
-	// Without the database: a restored pod must become Ready while the database is still being promoted.
+	// This does not check the database: a restored pod must become Ready while the database is still being promoted.
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusOK)
 	})

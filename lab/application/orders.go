@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// order is a row of the ledger: the client numbers it, and Written… says which pod in which region took it.
+// order is a row of the ledger. The client gives it a number; Written… says which pod in which region wrote it.
 type order struct {
 	Sequence   int64     `json:"sequence"`
 	ClientTime time.Time `json:"client_time"`
@@ -20,7 +20,7 @@ type order struct {
 	WrittenBy  string    `json:"written_by"`
 }
 
-// orderAnswer says as well who answers.
+// orderAnswer is an order, together with the region and pod that answer.
 type orderAnswer struct {
 	Region string `json:"region"`
 	Pod    string `json:"pod"`
@@ -31,7 +31,7 @@ type refusal struct {
 	Reason string `json:"reason"`
 }
 
-// addOrders serves the ledger. Every request ends within databaseTimeout: 503 with the reason where the database does not answer.
+// addOrders serves the ledger. Every request ends within databaseTimeout. If the database does not answer, it gets 503 with the reason.
 func addOrders(mux *http.ServeMux, identity answer, database *ledger) {
 	reply := func(w http.ResponseWriter, status int, o order, err error) {
 		if err != nil {
@@ -71,7 +71,7 @@ func addOrders(mux *http.ServeMux, identity answer, database *ledger) {
 	})
 }
 
-// readRequest returns what the client wants recorded, or what is wrong with it.
+// readRequest returns the order that the client wants to write, or what is wrong with the request.
 func readRequest(w http.ResponseWriter, r *http.Request) (order, string) {
 	var wanted struct {
 		Sequence   int64     `json:"sequence"`
@@ -99,7 +99,7 @@ func refuse(w http.ResponseWriter, err error) {
 	writeJSON(w, status, refusal{oneLine(err)})
 }
 
-// oneLine: an error of a connection has a line for each address that was tried.
+// oneLine joins the lines of a connection error, which has one line for each address that was tried.
 func oneLine(err error) string {
 	return strings.Join(strings.Fields(err.Error()), " ")
 }

@@ -187,7 +187,6 @@ class Cloud:
         command = [*self._prefix, sys.executable, "-m", "lab.cloud.control", self.endpoint_url, method, path]
         asked = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=_CONTROL_TIMEOUT, check=False)
         if asked.returncode:
-            raise CloudError(
-                f"the AWS endpoint refused {method} {path}: {asked.stderr.strip() or asked.returncode}; see {self._endpoint.log}"
-            )
+            why = asked.stderr.strip() or asked.returncode
+            raise CloudError(f"the AWS endpoint did not serve {method} {path}: {why}; see {self._endpoint.log}")
         return json.loads(asked.stdout)

@@ -1,4 +1,4 @@
-"""The machine that a report was made on: figures mean nothing without it."""
+"""Facts about the machine on which a report was made. Without them, its figures mean nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """`cores` are those that this process may use; `cgroup` is the version of the controllers: v1, v2 or none."""
+    """One machine. `cores` are the ones that this process may use. `cgroup` is the version of cgroups: v1, v2 or none."""
 
     cpu: str
     cores: int
@@ -22,7 +22,7 @@ class Machine:
 
 
 def machine_facts(root: Path = Path("/")) -> Machine:
-    """What /proc, /sys and /etc below `root` say; where there is no /proc (macOS), what sysctl says."""
+    """The facts in /proc, /sys and /etc below `root`. Without /proc, as on macOS, they come from sysctl."""
     return Machine(
         cpu=_field(root / "proc/cpuinfo", "model name") or _sysctl("machdep.cpu.brand_string") or platform.machine(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
@@ -34,7 +34,7 @@ def machine_facts(root: Path = Path("/")) -> Machine:
 
 
 def _field(path: Path, name: str) -> str | None:
-    """The first `name : value` of a /proc file."""
+    """The value of the first line `name : value` in a /proc file."""
     try:
         lines = path.read_text().splitlines()
     except OSError:

@@ -1,7 +1,7 @@
-"""The recovery report as data, and when a failover counts as failed.
+"""The data of the recovery report, and the rules by which a failover counts as failed.
 
-`.lab/report.json` is read by others: its names are a contract, and `Report` is the only place where they are written down.
-Times are UTC, in RFC 3339 with milliseconds; durations are seconds.
+Other programs read `.lab/report.json`, so its names must not change. Only `Report` defines them. Times are in UTC, as RFC 3339
+with milliseconds; durations are in seconds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ALLOWED_PREFIXES = ("kubernetes:", "dr:")
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One step of the failover, as the program recorded it: preflight, each restore, scale, verify, traffic."""
+    """One step of the failover, recorded by the Pulumi program: preflight, each restore, scale, verify, traffic."""
 
     name: str
     start: datetime
@@ -35,7 +35,7 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """One resource that the flip touched; `operation` is create, update, replace or delete."""
+    """One resource that the flip changed. `operation` is create, update, replace or delete."""
 
     type: str
     name: str
@@ -44,21 +44,24 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Flip:
-    """What one `pulumi up` with the other region active touched. `types` are Pulumi type tokens, sorted, each once."""
+    """The flip: the changes of the one `pulumi up` that made the other region active.
+
+    `types` are the Pulumi type tokens of the changed resources, sorted and without repetition.
+    """
 
     types: tuple[str, ...]
     resources: tuple[Change, ...]
 
     @classmethod
     def of(cls, resources: Iterable[Mapping[str, str]]) -> Flip:
-        """From mappings with `type`, `name` and `operation`."""
+        """Make a Flip from mappings with `type`, `name` and `operation`."""
         changes = tuple(Change(type=entry["type"], name=entry["name"], operation=entry["operation"]) for entry in resources)
         return cls(types=tuple(sorted({change.type for change in changes})), resources=changes)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """What ran each part of the Pulumi engine: `real VERSION` or `stand-in`."""
+    """The parts of the Pulumi engine that ran. Each is `real VERSION` or `stand-in`."""
 
     cli: str
     language_host: str
@@ -68,7 +71,7 @@ class Engine:
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """One command as a person would type it."""
+    """One command, in the form that a person would type."""
 
     command: str
     start: datetime
@@ -86,24 +89,27 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class Witnesses:
-    """What was seen from outside the engine during the flip. None: not counted (a rehearsal has no network between regions)."""
+    """Observations from outside the engine during the flip.
+
+    None means not counted: a rehearsal has no network between regions.
+    """
 
     wan_packets_from_engine: int | None
     """Packets that the engine sent towards the dead region."""
 
     wan_packets_from_live_region: int | None
-    """Packets that the surviving region's own pods sent towards the dead region: these may well try."""
+    """Packets that the surviving region's pods sent towards the dead region. They may try, but must not depend on it."""
 
     aws_requests: Mapping[str, int]
-    """Requests at the AWS endpoint by the AWS region that they were signed for."""
+    """Requests to the AWS endpoint, counted by the AWS region for which they were signed."""
 
     api_server_changes: Mapping[str, int]
-    """Changes that the live API server recorded, by `verb resource`."""
+    """Changes in the audit log of the surviving region's API server, counted by `verb resource`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Targets:
-    """What the tier promises, in seconds."""
+    """The RPO and RTO that the tier promises, in seconds."""
 
     tier: str
     rpo_seconds: float
@@ -112,8 +118,10 @@ class Targets:
 
 @dataclass(frozen=True, kw_only=True)
 class Spared:
-    """What a user saw whom the surviving region served all along: nobody of the dead region had to be left. Seconds, by
-    lab.samples.outage; None if it never came back."""
+    """The outage of a user whom the surviving region served from the start, so that no traffic had to move.
+
+    Values are seconds, as lab.samples.outage defines them; None if service never came back.
+    """
 
     seconds_without_service: float | None
     seconds_without_reads: float | None
@@ -122,15 +130,15 @@ class Spared:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """One failover, from the death of a region until users were served by the other.
+    """One failover, from the death of a region until the other region served users.
 
-    What has a default is of the database: None in a failover without one. `with_ledger` sets all of it.
+    Most fields with a default belong to the database. Without a database they are None; with one, `with_ledger` sets them.
     """
 
     kind: Literal["lab", "rehearsal"]
     generated: datetime
     seconds_without_service: float | None
-    """As the client saw it (lab.samples.outage); None if service never came back."""
+    """The outage that the client saw (lab.samples.outage); None if service never came back."""
 
     served_by: str | None
     calls_to_dead_region: int
@@ -138,26 +146,26 @@ class Report:
     flip: Flip
     commands: tuple[Command, ...]
     events: tuple[Event, ...]
-    """In order. The first is the death of the region: time is counted from it."""
+    """The events in order. The first one is the death of the region, from which time is counted."""
 
     client_requests: tuple[Interval, ...]
-    """Of the failover alone, from a few seconds before the death of the region: the failed ones are counted."""
+    """The client's requests from a few seconds before the death of the region on. The report counts the failed ones."""
 
     witnesses: Witnesses
     machine: Machine
     engine: Engine
     setup_seconds: float
     dns_ttl: int
-    """Seconds that a resolver may keep the name's answer."""
+    """Seconds for which a resolver may cache the answer for the name."""
 
     not_proven: tuple[str, ...]
-    """Whole sentences: what a reader must not conclude from this report."""
+    """Whole sentences that say what this report does not prove."""
 
     served_before: tuple[str, ...] = ("primary",)
-    """The regions that served users before the death."""
+    """The regions that served users before one died."""
 
     spared: Spared | None = None
-    """Where both did: everything else of this report is of a user whom the dead region served."""
+    """Set if both regions served users before. All other fields are about a user whom the dead region served."""
 
     replication: str | None = None
     """How rows reach the standby: archive or streaming."""
@@ -167,7 +175,7 @@ class Report:
 
     targets: Targets | None = None
     rows_acknowledged: int | None = None
-    """This and what follows until `counting_proven`: lab.ledger.Ledger says what each of them is."""
+    """lab.ledger.Ledger explains this field and the following ones up to `counting_proven`."""
 
     rows_acknowledged_before_death: int | None = None
     rows_lost: int | None = None
@@ -181,7 +189,7 @@ class Report:
     seconds_without_reads: float | None = None
     counting_proven: CountingProof | None = None
     client_writes: tuple[Interval, ...] = ()
-    """Like `client_requests`: of the ledger."""
+    """Like `client_requests`, for writes to the ledger."""
 
     client_reads: tuple[Interval, ...] = ()
 
@@ -200,7 +208,7 @@ class Report:
         writes: Iterable[Interval],
         reads: Iterable[Interval],
     ) -> Report:
-        """This report with what became of the database's rows."""
+        """This report, completed with what became of the database's rows."""
         return replace(
             self,
             **vars(ledger),
@@ -218,7 +226,7 @@ def _rfc3339(time: datetime) -> str:
 
 
 def read(path: Path) -> Report:
-    """Raises pydantic.ValidationError if the file is not a recovery report."""
+    """Read a report. Raises pydantic.ValidationError if the file is not a recovery report."""
     return TypeAdapter(Report).validate_json(path.read_bytes())
 
 
@@ -228,12 +236,12 @@ def write(report: Report, path: Path) -> None:
 
 
 def allowed(token: str) -> bool:
-    """Whether a flip may touch a resource of this type: the live cluster, one S3 object, and the program's own groupings."""
+    """Whether a flip may change a resource of this type: objects in the live cluster, an S3 object, and components."""
     return token == ALLOWED_TYPE or token.startswith(ALLOWED_PREFIXES)
 
 
 def verdict(report: Report, *, survivor: str = "secondary") -> list[str]:
-    """Why this failover failed, one sentence a reason; empty if it held."""
+    """The reasons why this failover failed, as sentences; empty if it succeeded."""
     reasons = []
     if report.seconds_without_service is None:
         reasons.append("Service never came back: the client's last requests failed.")
@@ -250,7 +258,7 @@ def verdict(report: Report, *, survivor: str = "secondary") -> list[str]:
 
 
 def _broken_promises(report: Report, survivor: str) -> Iterator[str]:
-    """What the ledger and the tier's targets have against this failover."""
+    """The failures that the ledger and the tier's targets show."""
     if not report.has_ledger:
         return
     if not report.rows_acknowledged_before_death:

@@ -1,6 +1,6 @@
-"""The recovery report as one HTML page that needs nothing else: for a platform team, and for the auditor they show it to.
+"""The recovery report as one self-contained HTML page, for a platform team and its auditors.
 
-The template escapes every value; `timeline` says where bars and marks lie.
+The template escapes all values. `timeline` computes the positions of bars and marks.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The recovery report as a table for a terminal: 100 columns, no colours, readable in a log years later."""
+"""The recovery report as text for a terminal: 100 columns and no colours, so that it is also readable in a log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BAR = 38
 
 
 def render(report: Report) -> str:
-    """The whole report, lines of at most WIDTH characters, ending in a newline."""
+    """The whole report. Its lines have at most WIDTH characters, and it ends with a newline."""
     return "\n".join(line.rstrip() for line in _lines(report)) + "\n"
 
 
@@ -76,7 +76,7 @@ def _paragraph(text: str, *, bullet: str = "") -> Iterator[str]:
 
 
 def _row(left: str, middle: str, text: str) -> Iterator[str]:
-    """Two short columns and a text that wraps below itself."""
+    """Two short columns, and a text whose further lines are indented below its first."""
     indent = f"  {left}  {middle}  " if middle else f"  {left}  "
     yield from textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=" " * len(indent)) or [indent]
 
@@ -91,7 +91,7 @@ def _figures(figures: Iterable[Figure]) -> Iterator[str]:
 
 
 def _steps(steps: Iterable[Step]) -> Iterator[str]:
-    """One line a step: when it began, how long it took, and where it lies between the first start and the last end."""
+    """One line for each step: its start, its duration, and a bar for its time between the first start and the last end."""
     ordered = sorted(steps, key=lambda step: step.start)
     if not ordered:
         yield "  none was recorded"

@@ -1,4 +1,4 @@
-"""The failover on one time axis: where each bar and mark lies, in per cent of the axis; how it looks is the page's business."""
+"""The failover on one time axis: the positions of bars and marks, in per cent of the axis. The page decides how they look."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from lab.samples import Interval
 TICK_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 TICKS = 8
 MARGIN = 0.13
-"""Share of the span that is drawn before and after it, so that service before and after the outage is seen."""
+"""How much of the span the drawing adds before and after it, so that it shows service before and after the outage."""
 
 MARK_WIDTH = 4.5
-"""Per cent of the axis that the number of an event takes on a narrow screen; closer ones go to the next row."""
+"""Width of an event's number on a narrow screen, in per cent of the axis. If two events are closer, one goes to the next row."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """`left` and `width` in per cent; `label` may stand in the bar if there is room, `title` says all of it."""
+    """One bar. `left` and `width` are in per cent. `label` is shown in the bar if it fits; `title` is the full text."""
 
     left: float
     width: float
@@ -36,7 +36,7 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True)
 class Lane:
-    """One line of the drawing: `kind` is client, step or command; `detail` is its duration or outcome."""
+    """One line of the drawing. `kind` is client, step or command. `detail` is its duration or outcome."""
 
     kind: str
     name: str
@@ -46,7 +46,7 @@ class Lane:
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
-    """One event: its number on the axis, in `row` 0, 1, …, and in the list below."""
+    """One event. Its number is on the axis, in `row` 0, 1, …, and in the list below the drawing."""
 
     number: int
     left: float
@@ -64,7 +64,7 @@ class Tick:
 
 @dataclass(frozen=True, kw_only=True)
 class Timeline:
-    """The drawing. Zero on the axis is `zero_name`, at `zero_clock`."""
+    """The drawing. The zero of its axis is the event `zero_name`, at `zero_clock`."""
 
     zero_name: str
     zero_clock: str
@@ -96,10 +96,10 @@ class _Axis:
 
 
 def draw(report: Report) -> Timeline | None:
-    """None where nothing was recorded that has a time.
+    """The drawing of a report; None if the report has nothing with a time.
 
-    The axis begins with the death of the region (the first event) and ends when everything has: what set the lab up before that
-    is not drawn, and the client only as far as the axis reaches.
+    The axis begins with the death of the region (the first event), and ends after the last command, step or failed request.
+    Earlier commands, which set up the lab, are not drawn. The client's requests are drawn as far as the axis reaches.
     """
     if not (axis := _axis(report)):
         return None

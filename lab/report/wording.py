@@ -1,4 +1,4 @@
-"""The report's words and figures, said once for the terminal and for the page."""
+"""The report's sentences and figures, which the terminal and the page share."""
 
 from __future__ import annotations
 
@@ -14,10 +14,7 @@ REHEARSAL = "Rehearsal: no cluster was run. Recorded stand-ins took the place of
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A value with its name and, where it needs one, a note on what it means or where it was taken.
-
-    `bad`: a promise is broken by it.
-    """
+    """A value with its name and, if needed, a note on its meaning or origin. `bad` means that it breaks a promise."""
 
     name: str
     value: str
@@ -26,7 +23,7 @@ class Figure:
 
 
 def duration(seconds: float) -> str:
-    """`0.3 s`, `41.2 s`, `17 min 30 s`, `1 h 02 min`."""
+    """A duration as text: `0.3 s`, `41.2 s`, `17 min 30 s`, `1 h 02 min`."""
     if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -37,12 +34,12 @@ def duration(seconds: float) -> str:
 
 
 def clock(time: datetime) -> str:
-    """`11:37:24.123`, UTC."""
+    """A time of day in UTC: `11:37:24.123`."""
     return time.astimezone(UTC).strftime("%H:%M:%S.%f")[:-3]
 
 
 def day(time: datetime) -> str:
-    """`24 November 2026, 11:37 UTC`."""
+    """A date and time: `24 November 2026, 11:37 UTC`."""
     utc = time.astimezone(UTC)
     return f"{utc.day} {utc.strftime('%B %Y, %H:%M')} UTC"
 
@@ -69,7 +66,7 @@ def summary(report: Report) -> str:
 
 
 def recovery(report: Report) -> Iterator[Figure]:
-    """RPO and RTO as measured, each beside its target, and what they come from; nothing in a failover without a database."""
+    """The measured RPO and RTO with their targets, and the figures behind them. Nothing without a database."""
     if not report.has_ledger:
         return
     targets = report.targets
@@ -99,7 +96,7 @@ def recovery(report: Report) -> Iterator[Figure]:
 
 
 def ledger(report: Report) -> Iterator[Figure]:
-    """The rows behind the RPO, and that their counting was tried."""
+    """The rows behind the RPO, and the test of their counting."""
     if not report.has_ledger:
         return
     targets = report.targets
@@ -149,7 +146,7 @@ def failed_requests(log: Iterable[Interval]) -> int:
 
 
 def witnesses(report: Report) -> Iterator[Figure]:
-    """What was seen from outside the engine, one claim a line."""
+    """The observations from outside the engine, one in each line."""
     seen = report.witnesses
     yield Figure(
         name="packets from the engine to the dead region",

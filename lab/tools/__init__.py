@@ -1,1 +1,1 @@
-"""What the lab runs and where it comes from: programs built from pinned Go modules, system packages, container images."""
+"""Provides what the lab runs: programs built from pinned Go modules, and container images."""

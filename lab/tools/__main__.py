@@ -1,4 +1,4 @@
-"""`python -m lab.tools`: say what is here and what is missing, and get what is missing."""
+"""`python -m lab.tools`: list the installed and missing tools, and build or install the missing ones."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from lab.tools.groups import GROUPS
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m lab.tools", description=__doc__)
-    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join(GROUPS)} (all, with images and packages)")
-    parser.add_argument("--check", action="store_true", help="only say what is here and what is missing")
+    parser.add_argument(
+        "groups", nargs="*", metavar="GROUP", help=f"one of {', '.join(GROUPS)} (default: all, with images and packages)"
+    )
+    parser.add_argument("--check", action="store_true", help="only list the installed and missing tools")
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.groups if name not in GROUPS]:
         parser.error(f"no such group of tools: {', '.join(unknown)}; there are {', '.join(GROUPS)}")
@@ -28,16 +30,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.check:
         return 0
     started = time.monotonic()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is half-made is taken away again, however it is ended
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM, like Ctrl-C, removes unfinished builds
     try:
         _get(options.groups)
     except (ToolError, PackagesError, OSError) as error:
         warn(str(error))
         return 1
     except KeyboardInterrupt:
-        warn("interrupted: nothing half-made was left, and finished groups are kept")
+        warn("interrupted: unfinished groups were removed, and finished ones are kept")
         return 130
-    say(f"everything is here ({time.monotonic() - started:.0f} s)")
+    say(f"everything is installed ({time.monotonic() - started:.0f} s)")
     return 0
 
 
@@ -46,7 +48,7 @@ def _get(groups: Sequence[str]) -> None:
         toolbox.ensure(groups)
         return
     if obstacles := preflight.obstacles():
-        say(f"The lab cannot run here ({'; '.join(obstacles)}): only what tests without it need is built.")
+        say(f"The lab cannot run here ({'; '.join(obstacles)}). Building only the tools for tests without the lab.")
         toolbox.ensure(("pulumi", "region", "velero", "cnpg", "helm", "actionlint", "application"))
         return
     packages.ensure()

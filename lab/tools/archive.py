@@ -1,4 +1,4 @@
-"""Write a container image by hand: a docker-archive (as of `docker save`), the same bytes each time."""
+"""Writes container images as archives in the format of `docker save`. The same contents give the same bytes."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One thing in an image's file system, owned by `user` (a number; the group is the same).
+    """One file, link or directory in an image. `user` is the number of its owner and of its group.
 
-    Exactly one of `source` (a file of this machine), `content` and `link` (the target of a symbolic link) is set; for a
-    directory none is.
+    A file has either a `source` (a file on this machine) or `content`. A symbolic link has its target as `link`. A directory has
+    none of these.
     """
 
     path: str
@@ -36,7 +36,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """What an image is: its files, and how a container of it starts."""
+    """The contents of an image: its files, and how a container starts."""
 
     entries: Sequence[Entry]
     entrypoint: Sequence[str] = ()
@@ -47,7 +47,7 @@ class Contents:
 
     @property
     def key(self) -> str:
-        """Twelve hexadecimal digits that change with anything in the image."""
+        """Twelve hexadecimal digits that change if anything in the image changes."""
         start = [self.entrypoint, self.command, self.user, self.working_directory, self.search_path, architecture()]
         digest = hashlib.sha256(json.dumps(start).encode())
         for entry in self.entries:
@@ -61,9 +61,9 @@ class Contents:
 
 
 def write(contents: Contents, *, name: str, target: Path, base: Path | None = None) -> None:
-    """Write the image called `name` (repository:tag) to `target`, which appears complete or not at all.
+    """Write the image `name` (repository:tag) to `target`. An interrupted write leaves no file there.
 
-    `base`: a tar with the root file system that the contents are laid over, a layer of its own.
+    `base` is a tar with a root file system, which becomes a separate layer below the contents.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".image-") as scratch:
@@ -93,7 +93,7 @@ def _write_layer(entries: Sequence[Entry], target: Path) -> None:
 
 
 def _add(tar: tarfile.TarFile, entry: Entry) -> None:
-    info = tarfile.TarInfo(entry.path.lstrip("/"))  # its time is 0 and its names are empty unless set
+    info = tarfile.TarInfo(entry.path.lstrip("/"))  # its time is 0 and its owner's name is empty, so the bytes do not vary
     info.mode, info.uid, info.gid = entry.mode, entry.user, entry.user
     if entry.link is not None:
         info.type, info.linkname = tarfile.SYMTYPE, entry.link

@@ -1,4 +1,4 @@
-"""Root file systems of images, from Debian's packages: taken from the mirror that this machine's own apt uses."""
+"""Unpacks Debian packages into root file systems for images. They come from the mirror that this machine's apt uses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lab.tools.go import ToolError
 SUITE = "bookworm"
 _TARGETS = ("apt-get", "indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(COMPONENT)|$(REPO_URI)", "Created-By: Packages")
 _MAIN = ("Debian", "Debian", "main")
-# Documentation, translations and what only installing packages would need. Of the lists of sources, because they name the mirror.
+# Documentation, translations, and files that only the installation of packages needs. etc/apt would also reveal the mirror.
 _UNWANTED = (
     "dev/*",
     "etc/apt",
@@ -33,9 +33,9 @@ _UNWANTED = (
 
 
 def unpack(packages: Sequence[str], target: Path) -> None:
-    """Unpack those packages of SUITE and all they depend on into `target`; none is configured, so no script of theirs runs.
+    """Unpack packages of SUITE and their dependencies into `target`. They are not configured, so none of their scripts run.
 
-    ToolError if this machine has no Debian mirror or the packages cannot be had from it.
+    Raises ToolError if this machine has no Debian mirror, or the mirror does not have the packages.
     """
     command = [
         "mmdebstrap",
@@ -51,12 +51,14 @@ def unpack(packages: Sequence[str], target: Path) -> None:
 
 
 def mirror() -> str | None:
-    """The address of Debian's main archive: as apt on this machine has it. None on a relative of Debian, such as Ubuntu:
-    mmdebstrap knows Debian's public one by itself. ToolError without apt."""
+    """The address of Debian's main archive in this machine's apt configuration. Raises ToolError without apt.
+
+    None on a distribution derived from Debian, such as Ubuntu: mmdebstrap then uses Debian's public mirror.
+    """
     if shutil.which("apt-get") is None:
-        raise ToolError("images with PostgreSQL or the AWS CLI are made of Debian's packages, and this machine has no apt-get")
+        raise ToolError("images with PostgreSQL or the AWS CLI are made from Debian packages, and this machine has no apt-get")
     found = _mirrors()
-    if not found and os.geteuid() == 0:  # apt knows who signs an archive only once it has its index
+    if not found and os.geteuid() == 0:  # apt only knows an archive's origin once it has its index
         run(["apt-get", "update"], "reading the package index")
         found = _mirrors()
     if not found:
@@ -71,7 +73,7 @@ def _mirrors() -> list[str]:
 
 
 def remove(root: Path, patterns: Sequence[str]) -> None:
-    """Delete what matches the patterns, each relative to `root`."""
+    """Delete everything below `root` that matches the patterns."""
     for pattern in patterns:
         for path in root.glob(pattern):
             if path.is_dir() and not path.is_symlink():
@@ -81,7 +83,7 @@ def remove(root: Path, patterns: Sequence[str]) -> None:
 
 
 def run(command: Sequence[str], what: str) -> str:
-    """Run a command that makes part of an image; its output, or ToolError with its last words."""
+    """Run a command that makes part of an image, and return its output. Raises ToolError with its last line if it fails."""
     try:
         ran = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:

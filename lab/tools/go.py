@@ -1,4 +1,4 @@
-"""Run the Go compiler so that a person can watch: what is being built, how far it is, how long it will take."""
+"""Runs the Go compiler, and reports its progress: what it builds, how far it is, and how long it will take."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from pathlib import Path
 from lab.tools.groups import BUILD_ENVIRONMENT, Group, SharedFile
 
 OLDEST = (1, 26)
-HEARTBEAT = 30.0  # seconds between two signs of life
+HEARTBEAT = 30.0  # seconds between two progress messages
 
-_PACKAGE = re.compile(r"[\w.~+/-]+")  # how `go list` and `go build -v` name a package: one word on a line of its own
+_PACKAGE = re.compile(r"[\w.~+/-]+")  # `go list` and `go build -v` print each package as one word on a separate line
 
 
 class ToolError(Exception):
-    """A tool could not be had: the message says which, why, and what to do."""
+    """A tool could not be built or installed; the message says which, why, and what to do."""
 
 
 def check(what: str) -> None:
-    """Raise ToolError unless a Go that can build the modules is on PATH; `what` is to be built with it."""
+    """Raise ToolError unless PATH has a Go that can build the modules. `what` names the tools to build, for the message."""
     wanted = ".".join(map(str, OLDEST))
     advice = f"install Go {wanted} or newer (https://go.dev/dl) and put its bin directory on PATH"
     if shutil.which("go") is None:
         raise ToolError(f"Go is not on PATH, and these tools are still to be built with it: {what}; {advice}")
-    # GOTOOLCHAIN=local: a newer Go is the user's to install, not ours to fetch behind their back.
+    # GOTOOLCHAIN=local keeps Go from downloading a newer version of itself without asking the user.
     command = ["go", "env", "GOVERSION"]
     version = subprocess.run(
         command, env={**os.environ, "GOTOOLCHAIN": "local"}, cwd="/", capture_output=True, text=True, check=False
@@ -45,12 +45,12 @@ def check(what: str) -> None:
 
 
 def environment(scratch: Path) -> dict[str, str]:
-    """The environment of a build whose caches live and die with `scratch`, unless the user's environment names others."""
+    """The environment of a build. Its caches are in `scratch`, unless the user's environment names others."""
     ours = {"GOCACHE": str(scratch / "go-build"), "GOMODCACHE": str(scratch / "go-modules")}
     user = {name: os.environ[name] for name in ours if os.environ.get(name)}
     flags = ["-mod=readonly", "-buildvcs=false"]
     if "GOMODCACHE" not in user:
-        flags.append("-modcacherw")  # else the directories of modules are read-only, and nobody but root can drop them
+        flags.append("-modcacherw")  # otherwise module directories are read-only, and only root can delete them
     temporary = scratch / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)
     fixed = {"GOTOOLCHAIN": "local", "GOWORK": "off", "GOFLAGS": " ".join(flags), "GOTMPDIR": str(temporary), **BUILD_ENVIRONMENT}
@@ -59,7 +59,7 @@ def environment(scratch: Path) -> dict[str, str]:
 
 
 def seconds_left(cold_seconds: float, elapsed: float, done: int, total: int) -> float:
-    """How long a build will still take: by the measured cold figure at first, then by its own pace, once that says something."""
+    """How long a build will still take. At first this is based on `cold_seconds`; after a tenth of the build, on its own pace."""
     if total == 0 or done < total / 10:
         return max(cold_seconds - elapsed, 0)
     return elapsed * (total - done) / done
@@ -70,10 +70,11 @@ def spoken(seconds: float) -> str:
 
 
 class GroupBuild:
-    """Builds one group into `directory`, and says every HEARTBEAT seconds where it is.
+    """Builds one group into `directory`, and reports its progress every HEARTBEAT seconds.
 
-    The directory then has `bin` (one file a program and one link a name) and `share` (the files kept of modules, if any).
-    `after`: seconds that the groups behind this one will take, for the estimate of the whole. All output of Go goes to `log`.
+    The directory then has `bin`, with one file for each program and one link for each further name, and `share`, with files
+    copied from modules, if any. `after` is how many seconds the next groups will take, for the estimate of the whole. All output
+    of Go goes to `log`.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class GroupBuild:
 
     def run(self) -> None:
         (self._directory / "bin").mkdir(parents=True)
-        for program in self._group.programs:  # one by one: Go refuses a list in which two programs spell an import differently
+        for program in self._group.programs:  # one by one: Go refuses two programs that spell the same import differently
             self._wanted |= set(self._packages_named_by(["go", "list", "-deps", program.package], counting=False))
         for program in self._group.programs:
             self._doing = f"compiling {program.name}"
@@ -105,20 +106,20 @@ class GroupBuild:
         self._say(f"    {self._group.name}: {self._doing}{count}, {spoken(elapsed)} so far, about {spoken(left)} left{whole}")
 
     def _keep(self, file: SharedFile) -> None:
-        """Copy a file out of Go's module cache, which is dropped when the build is done."""
+        """Copy a file out of Go's module cache, which is deleted after the build."""
         command = ["go", "list", "-m", "-f", "{{.Dir}}", file.module]
         listed = subprocess.run(command, cwd=self._group.module, env=self._env, capture_output=True, text=True, check=False)
         source, target = Path(listed.stdout.strip()) / file.path, self._directory / "share" / file.name
         if listed.returncode != 0 or not source.is_file():
             why = (listed.stderr.strip() or "there is no such file").splitlines()[-1]
             raise ToolError(
-                f"building {self._group.name} failed: no {file.path} in {file.module}: {why}; compare groups.py with it"
+                f"building {self._group.name} failed: no {file.path} in {file.module}: {why}; correct the path in groups.py"
             )
         target.parent.mkdir(exist_ok=True)
-        target.write_bytes(source.read_bytes())  # not a copy of its mode: files of the cache are read-only
+        target.write_bytes(source.read_bytes())  # without the mode: files in the cache are read-only
 
     def _packages_named_by(self, command: Sequence[str], *, counting: bool) -> list[str]:
-        """Run Go, and return the packages it names while it runs; with `counting`, they count as compiled at once."""
+        """Run Go, and return the packages in its output. With `counting`, each counts as compiled as soon as Go prints it."""
         named: list[str] = []
         complaint: list[str] = []
 
@@ -150,7 +151,7 @@ class GroupBuild:
 
 @contextmanager
 def _running(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """A child in a process group of its own, so that leaving the block, by Ctrl-C too, ends it with every compiler it started."""
+    """Run a child in its own process group. Leaving the block, also by Ctrl-C, kills it and all compilers that it started."""
     process = subprocess.Popen(
         command,
         cwd=cwd,

@@ -1,8 +1,7 @@
-"""The programs that the lab builds, grouped into Go modules so that each shares as much compilation as it can.
+"""The programs that the lab builds. They are grouped into Go modules, so that programs of a group share compiled packages.
 
-A further group is one more row of GROUPS and one more directory with a go.mod. To change a version, change it there and in
-versions.py, run `go mod tidy -e` in the directory (-e passes over what only the tests of dependencies import), and commit go.mod
-and go.sum.
+To add a group, add a row to GROUPS and a directory with a go.mod. To change a version, change it in go.mod and in versions.py,
+run `go mod tidy -e` in the directory (-e ignores packages that only tests of dependencies import), and commit go.mod and go.sum.
 """
 
 from __future__ import annotations
@@ -20,17 +19,17 @@ from lab.tools import versions
 MODULES = Path(__file__).parent / "modules"
 APPLICATION = Path(__file__).parent.parent / "application"
 
-# Static programs: they run in images that hold nothing else.
+# Build static programs, because some images have no libraries.
 BUILD_ENVIRONMENT = {"CGO_ENABLED": "0"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """One `go build`.
+    """One program, built by one `go build`.
 
-    `package`: what is built, as Go names it. `name`: the file it becomes. `links`: for a multi-call program, the names it is
-    called by instead of its own. `variables`: what the linker sets, `path/of/package.name=value`: the version, as its own
-    project's release build sets it.
+    `package` is the Go package, `name` the file. A program that acts by the name of its call has these names as `links`.
+    `variables` are set by the linker, as `path/of/package.name=value`. They give the program its version, like its project's
+    release builds do.
     """
 
     package: str
@@ -43,16 +42,16 @@ class Program:
         return self.links or (self.name,)
 
     def build_command(self, output: str) -> list[str]:
-        # -s -w: without the symbol table and debugging data a program is a third smaller.
+        # -s -w leaves out the symbol table and debugging data, which makes a program a third smaller.
         linker = " ".join(["-s", "-w", *(f"-X {variable}" for variable in self.variables)])
         return ["go", "build", "-v", "-ldflags", linker, "-o", output, self.package]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SharedFile:
-    """A file that a pinned module brings along beside its code and that is wanted once the module is gone from Go's cache.
+    """A file in a pinned module that the lab needs later, after Go's cache is deleted.
 
-    `module`: as go.mod names it. `path`: within that module. `name`: what it is called in the group's `share` directory.
+    `module` is the module's name in go.mod, `path` the file's path in it, and `name` its name in the group's `share` directory.
     """
 
     module: str
@@ -62,10 +61,10 @@ class SharedFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """One Go module, the programs built from it and the files kept of the modules it pins.
+    """One Go module, the programs built from it, and the files copied from the modules that it pins.
 
-    `cold_seconds`: what a build from empty caches took on 2 cores, downloads included; the first estimate of the time left
-    comes from it, so it need not be exact.
+    `cold_seconds` is how long a build with empty caches took on 2 cores, with downloads. It only serves for a first estimate of
+    the time left, so it need not be exact.
     """
 
     name: str
@@ -80,14 +79,14 @@ class Group:
 
     @property
     def key(self) -> str:
-        """Changes with everything that changes the programs and files: sources, pinned versions, build commands, platform."""
+        """A key that changes with the sources, pinned versions, build commands and platform of the programs and files."""
         digest = hashlib.sha256()
         recipe: dict[str, Any] = {
             "commands": [[*program.build_command(program.name), *program.links] for program in self.programs],
             "environment": BUILD_ENVIRONMENT,
             "platform": [platform.system(), platform.machine()],
         }
-        if self.files:  # only then: a group without any keeps the key that it had before there were files
+        if self.files:  # a group without files keeps the key that it had before files existed
             recipe["files"] = [[file.module, file.path, file.name] for file in self.files]
         digest.update(json.dumps(recipe, sort_keys=True).encode())
         sources = [path for path in self.module.rglob("*") if path.suffix == ".go" or path.name in ("go.mod", "go.sum")]
@@ -97,7 +96,7 @@ class Group:
         return digest.hexdigest()[:12]
 
 
-# Without these a server calls itself v0.0.0-master, which Helm charts and clients refuse.
+# Without these, a server reports version v0.0.0-master, which Helm charts and clients refuse.
 _KUBERNETES_VERSION = tuple(
     f"k8s.io/component-base/version.{name}={value}"
     for name, value in (
@@ -113,7 +112,7 @@ _CLOUDNATIVE_PG = "github.com/cloudnative-pg/cloudnative-pg"
 _BARMAN_CLOUD = "github.com/cloudnative-pg/plugin-barman-cloud"
 _CLOUDNATIVE_PG_MANIFEST = f"releases/cnpg-{versions.CLOUDNATIVE_PG.removeprefix('v')}.yaml"
 
-# In the order they are built: what the engine's tests need comes first.
+# In the order of their builds. The engine's tests need the first ones.
 GROUPS: Mapping[str, Group] = {
     group.name: group
     for group in (
@@ -158,7 +157,8 @@ GROUPS: Mapping[str, Group] = {
                 Program(package=f"{_AWS_PLUGIN}/hack/cp-plugin", name="cp-plugin"),
             ),
         ),
-        # For the test of an upgrade alone. Its module pins what the newer one does, so that only Velero itself is compiled again.
+        # Only for the test of an upgrade. Its module pins the same libraries as the newer one, so that only Velero itself is
+        # compiled again.
         Group(
             name="velero-previous",
             module=MODULES / "velero-previous",
@@ -171,7 +171,7 @@ GROUPS: Mapping[str, Group] = {
                 ),
             ),
         ),
-        # A module of its own: it does not compile with the libraries of the Kubernetes that the regions run.
+        # A separate module, because it does not compile with the libraries of the regions' Kubernetes version.
         Group(
             name="cnpg",
             module=MODULES / "cnpg",
@@ -186,7 +186,7 @@ GROUPS: Mapping[str, Group] = {
                 SharedFile(module=_BARMAN_CLOUD, path="manifest.yaml", name="plugin-barman-cloud.yaml"),
             ),
         ),
-        # For tests of charts alone: no lab runs it. Its module pins the region's libraries, so that those are compiled once.
+        # Only for tests of charts; the lab does not run it. Its module pins the region's libraries, to compile them only once.
         Group(
             name="helm",
             module=MODULES / "helm",
@@ -199,7 +199,7 @@ GROUPS: Mapping[str, Group] = {
                 ),
             ),
         ),
-        # For the check of the workflows alone.
+        # Only for the check of the workflows.
         Group(
             name="actionlint",
             module=MODULES / "actionlint",

@@ -1,6 +1,6 @@
-"""Container images of the lab, made from its own programs and from packages: no registry and no container engine is needed.
+"""Makes the lab's container images from its own programs and from packages, without a registry or a container engine.
 
-Each has the entrypoint, user and paths of the official image it stands for, so that a Pod written for that one runs unchanged.
+Each image has the entrypoint, user and paths of the official image that it replaces. Pods for the official image run unchanged.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from lab.tools.archive import SEARCH_PATH, Contents, Entry, architecture, write
 from lab.tools.roots import Layer, Root
 from lab.tools.toolbox import Toolbox
 
-NOBODY = 65532  # the user that distroless images and Velero's run as
-POSTGRES = 26  # the user that CloudNativePG's PostgreSQL images and the Barman sidecar run as
+NOBODY = 65532  # the user of distroless images and of Velero's images
+POSTGRES = 26  # the user of CloudNativePG's PostgreSQL images and of the Barman sidecar
 
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """`reference`: what a Pod says. `archive`: the file that `ctr --namespace k8s.io images import` takes."""
+    """One image. Pods use `reference`; `archive` is a file for `ctr --namespace k8s.io images import`."""
 
     reference: str
     archive: Path
@@ -30,10 +30,11 @@ class Image:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How one image is made: `contents`, laid over a `root` if it has one.
+    """How to make one image: `contents`, on top of a `root` file system if it has one.
 
-    Without a `tag` it is tagged with the version that its root turned out to have, or else with the key of its contents. Its
-    repository is called as the recipe, unless it is `older` than the one that another recipe makes: then as that.
+    Without a `tag`, the image's tag is the version of its root, or without a root the key of its contents. The image's repository
+    has the name of the recipe. If the image is an older version of another recipe's image, `older` is the name of that recipe,
+    and the image uses its repository.
     """
 
     contents: Callable[[Toolbox], Contents]
@@ -43,12 +44,12 @@ class Recipe:
 
 
 def _program(toolbox: Toolbox, tool: str, path: str | None = None) -> Entry:
-    # A built one, whatever is on PATH: it is static, and of the very version that the tag says.
+    # Always use the built program, never one on PATH: it is static, and has exactly the version of the tag.
     return Entry(path=path or f"/{tool}", source=toolbox.built[tool])
 
 
 def _users(home: str) -> list[Entry]:
-    """What a program that asks for its user, its home and a place for temporary files expects to find."""
+    """The files and directories for programs that look up their user, their home or a temporary directory."""
     passwd = f"root:x:0:0:root:/root:/\nnonroot:x:{NOBODY}:{NOBODY}:nonroot:{home}:/\n"
     return [
         Entry(path="/etc"),
@@ -77,7 +78,7 @@ def _velero_previous(toolbox: Toolbox) -> Contents:
 
 
 def _velero_of(program: Entry) -> Contents:
-    # No entrypoint, as in the official image: Pods name /velero themselves.
+    # Like the official image, this one has no entrypoint: Pods name /velero themselves.
     return Contents(entries=[*_users("/home/cnb"), program], user=f"{NOBODY}:{NOBODY}")
 
 
@@ -104,7 +105,7 @@ def _shop(toolbox: Toolbox) -> Contents:
 
 
 def _cloudnative_pg(toolbox: Toolbox) -> Contents:
-    # The operator looks in /operator for itself, for each architecture that its nodes may have.
+    # The operator expects its own program in /operator, under a name for each architecture of its nodes.
     manager = f"operator/manager_{architecture()}"
     entries = [
         *_users("/home/nonroot"),
@@ -116,13 +117,13 @@ def _cloudnative_pg(toolbox: Toolbox) -> Contents:
 
 
 def _plugin_barman_cloud(toolbox: Toolbox) -> Contents:
-    # Two images of the project in one: the plugin, and the sidecar that also calls Barman's programs.
+    # This image replaces two images of the project: the plugin's, and the sidecar's, which also calls Barman's programs.
     entries = [*_postgres_user("/tmp"), _program(toolbox, "barman-cloud-manager", "/manager")]  # noqa: S108 - a path in the image
     return Contents(entries=entries, entrypoint=["/manager"], user=f"{POSTGRES}:{POSTGRES}")
 
 
 def _postgresql(_: Toolbox) -> Contents:
-    # The operator calls initdb, postgres and others by their names alone, and Debian has them in a directory of their own.
+    # The operator calls initdb, postgres and others without a path. Debian has them in a directory that is not on PATH.
     entries = [
         *_postgres_user("/var/lib/postgresql"),
         Entry(path="/controller"),
@@ -141,7 +142,7 @@ def _postgres_user(home: str) -> list[Entry]:
 
 
 def _base_files(passwd: str) -> list[Entry]:
-    """What Debian's packages only make when they are configured."""
+    """Files that Debian packages only create when they are configured."""
     return [
         Entry(path="/etc"),
         Entry(path="/etc/passwd", mode=0o644, content=passwd.encode()),
@@ -151,7 +152,7 @@ def _base_files(passwd: str) -> list[Entry]:
 
 
 def _etcd(toolbox: Toolbox) -> Contents:
-    # Nothing else, as in the official image: no shell either.
+    # Like the official image, this one has nothing else, and no shell.
     directories = ("/usr", "/usr/local", "/usr/local/bin", "/var", "/var/etcd", "/var/lib", "/var/lib/etcd")
     programs = [_program(toolbox, tool, f"/usr/local/bin/{tool}") for tool in ("etcd", "etcdctl", "etcdutl")]
     entries = [*_users("/home/nonroot"), *(Entry(path=path) for path in directories), *programs]
@@ -176,7 +177,7 @@ RECIPES: Mapping[str, Recipe] = {
     "plugin-barman-cloud": Recipe(
         contents=_plugin_barman_cloud, tag=versions.PLUGIN_BARMAN_CLOUD.removeprefix("v"), root=roots.CLOUD_TOOLS
     ),
-    "postgresql": Recipe(contents=_postgresql, root=roots.POSTGRESQL),  # of the patch release that Debian has
+    "postgresql": Recipe(contents=_postgresql, root=roots.POSTGRESQL),  # tagged with Debian's patch release
     "etcd": Recipe(contents=_etcd, tag=versions.ETCD),
     "aws-cli": Recipe(contents=_aws_cli, root=roots.CLOUD_TOOLS),
 }
@@ -187,9 +188,9 @@ BASIC = tuple(name for name in RECIPES if name not in (*DATABASES, *ETCD, *UPGRA
 
 
 def ensure(toolbox: Toolbox, names: Iterable[str] = BASIC, *, say: Callable[[str], None] = console.say) -> dict[str, Image]:
-    """The images called `names`, each made unless the cache has one of the same contents.
+    """The images called `names`. Each is made unless the cache has it with the same contents.
 
-    `toolbox` must hold the programs that go into them; KeyError otherwise.
+    Raises KeyError if `toolbox` does not have their programs.
     """
     recipes = {name: RECIPES[name] for name in names}
     layers = roots.ensure([recipe.root for recipe in recipes.values() if recipe.root], say=say)

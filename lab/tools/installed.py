@@ -1,4 +1,4 @@
-"""Tools that are on the machine already: one of the right version on PATH is used instead of a built one."""
+"""Finds tools that are already installed. The lab uses one on PATH instead of building it, if its version is right."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lab.tools import versions
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """How a tool is asked for its version, and what the right answer contains (a regular expression)."""
+    """The arguments with which a tool prints its version, and a regular expression for the right answer."""
 
     arguments: tuple[str, ...]
     answer: str
@@ -28,10 +28,10 @@ def _exactly(text: str) -> str:
 _KUBERNETES = Probe(arguments=("--version",), answer=_exactly(f"Kubernetes {versions.KUBERNETES}"))
 _ETCD = versions.ETCD.removeprefix("v")
 
-# A tool that cannot say its version, or is only put into an image, has no row: it is always built.
+# Tools without a row are always built: they cannot print their version, or are only used in images.
 PROBES: Mapping[str, Probe] = {
     "pulumi": Probe(arguments=("version",), answer=_exactly(versions.PULUMI)),
-    # Any patch release of the same minor speaks to the servers as ours does.
+    # All patch releases of the same minor version work with the lab's servers.
     "kubectl": Probe(
         arguments=("version", "--client", "-o", "json"),
         answer=rf'"gitVersion": "{re.escape(versions.KUBERNETES.rpartition(".")[0])}\.',
@@ -44,7 +44,7 @@ PROBES: Mapping[str, Probe] = {
     "kube-scheduler": _KUBERNETES,
     "kubelet": _KUBERNETES,
     "kube-proxy": _KUBERNETES,
-    # Of the same minor, for an older Helm 3 has other words for what it refuses.
+    # The same minor version is required, because an older Helm 3 has other error messages.
     "helm": Probe(arguments=("version", "--short"), answer=rf"^{re.escape(versions.HELM.rpartition('.')[0])}\."),
     "actionlint": Probe(arguments=("-version",), answer=_exactly(versions.ACTIONLINT.removeprefix("v"))),
     "coredns": Probe(arguments=("-version",), answer=_exactly(f"CoreDNS-{versions.COREDNS.removeprefix('v')}")),
@@ -52,11 +52,11 @@ PROBES: Mapping[str, Probe] = {
 
 
 def find(tool: str) -> Path | None:
-    """The tool on PATH, as an absolute path, if it is a program of the version that the lab pins; else None."""
+    """The absolute path of the tool on PATH, if it has the version that the lab pins; else None."""
     probe, found = PROBES.get(tool), shutil.which(tool)
     if probe is None or found is None or _is_script(Path(found)):
         return None
-    quiet = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"}  # else it may also name a version that is not its own
+    quiet = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"}  # otherwise it may also print the version of an update
     try:
         asked = subprocess.run([found, *probe.arguments], env=quiet, capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
@@ -65,7 +65,7 @@ def find(tool: str) -> Path | None:
 
 
 def _is_script(path: Path) -> bool:
-    """A script may be a wrapper, even the lab's own: taking that for the tool would have it call itself for ever."""
+    """Whether it is a script. A script may be the lab's own wrapper, which would then call itself forever."""
     try:
         with path.open("rb") as file:
             return file.read(2) == b"#!"

@@ -1,4 +1,4 @@
-"""Python packages of an image: wheels from PyPI, each of a pinned version and hash."""
+"""Installs Python packages in images: wheels from PyPI with pinned versions and hashes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 
 from lab.tools.debian import run
 
-PYTHON = "3.11"  # Debian's, see debian.SUITE
+PYTHON = "3.11"  # the version in debian.SUITE
 _PACKAGES = f"usr/local/lib/python{PYTHON}/dist-packages"
 _PROGRAMS = "usr/local/bin"
-# What wheels may be built for: not asked of this machine, whose C library may be newer than the image's.
+# The platforms of accepted wheels. pip's default is this machine's platform, whose C library may be newer than the image's.
 _PLATFORMS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014")
 _SCRIPT = "#!/usr/bin/python3\nimport sys\nfrom {module} import {function}\nsys.exit({function}())\n"
 
@@ -21,8 +21,8 @@ _SCRIPT = "#!/usr/bin/python3\nimport sys\nfrom {module} import {function}\nsys.
 def install(requirements: Path, root: Path, programs: Mapping[str, str]) -> None:
     """Install the packages of a compiled requirements file into the root file system `root`.
 
-    `programs`: the commands to have in the image, each with its `module:function`; their scripts are written here, for pip's
-    would name the interpreter of this machine.
+    `programs` maps the commands in the image to their `module:function`. This function writes their scripts itself, because pip's
+    scripts would start this machine's Python.
     """
     packages = root / _PACKAGES
     platforms = [f"--platform={name}_{platform.machine()}" for name in _PLATFORMS]
@@ -41,9 +41,9 @@ def install(requirements: Path, root: Path, programs: Mapping[str, str]) -> None
 
 
 def compile_all(root: Path) -> None:
-    """Compile every module in the image, so that no program of it compiles at each start what it cannot write.
+    """Compile all Python modules in the image. Otherwise programs would compile them at each start, if they cannot write them.
 
-    Without times of the sources in it, since in an image all of them are 0.
+    The compiled files do not refer to times of their sources, because all times in an image are 0.
     """
     where = ("/usr/lib/python3", f"/usr/lib/python{PYTHON}", f"/{_PACKAGES}")
     command = ["chroot", str(root), "/usr/bin/python3", "-m", "compileall", "-qq", "--invalidation-mode=unchecked-hash", *where]

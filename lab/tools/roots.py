@@ -1,4 +1,4 @@
-"""Root file systems that images share: Debian packages, and Python packages on top. Each is made once for this user."""
+"""Makes the root file systems that images share: Debian packages, and Python packages on top. Each user makes them once."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from lab.tools.go import ToolError
 from lab.tools.workshop import workshop
 
 _REQUIREMENTS = Path(__file__).parent / "requirements"
-_RECIPE = 1  # one more whenever the code that makes a root file system changes what comes out
+_RECIPE = 1  # increment this if a change of the code changes the root file systems
 _BASE = ("base-files", "base-passwd", "bash", "coreutils", "dash", "grep", "libc-bin", "netbase", "sed")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Root:
-    """What a root file system consists of.
+    """The parts of a root file system.
 
-    `packages`: Debian's. `requirements` and `programs`: see `pypi.install`. `unwanted`: what of them no program here needs, as
-    patterns; `only`: the directories that stay, of all in a directory. `proof`: a command in the image that says a version, and
-    shows that what the image is for can run.
+    `packages` are Debian packages. For `requirements` and `programs`, see `pypi.install`. `unwanted` are patterns of files that
+    no program needs. `only` maps a directory to those of its subdirectories that stay. `proof` is a command in the image that
+    prints the version, and so shows that the image's main program runs.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Root:
 
     @property
     def key(self) -> str:
-        """Twelve hexadecimal digits that change with the recipe; a newer package in the same suite is not asked for."""
+        """Twelve hexadecimal digits that change with the recipe, but not with newer packages in the same suite."""
         pinned = self.requirements.read_text() if self.requirements else None
         recipe = [
             _RECIPE,
@@ -59,7 +59,7 @@ class Root:
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """A finished root file system: an uncompressed tar, and what its proof said that its version is."""
+    """A finished root file system: an uncompressed tar, and the version that its proof printed."""
 
     tar: Path
     version: str
@@ -95,11 +95,11 @@ POSTGRESQL = Root(
         "tzdata",
     ),
     proof=(f"/{_POSTGRESQL}/bin/postgres", "--version"),
-    # LLVM only compiles queries just in time, and Debian's own wrappers around PostgreSQL's programs are all that is Perl here.
+    # LLVM is only for just-in-time compilation of queries. Perl is only for Debian's wrappers around PostgreSQL's programs.
     unwanted=(*_PERL, *_LLVM),
 )
 
-# One for two images, so that a region imports it once: Barman's programs, and the AWS CLI.
+# Barman's programs and the AWS CLI. Two images share this root, so that a region imports it only once.
 CLOUD_TOOLS = Root(
     name="cloud-tools",
     packages=(*_BASE, "curl", "gawk", "python3", "python3-psycopg2"),
@@ -107,7 +107,7 @@ CLOUD_TOOLS = Root(
     requirements=_REQUIREMENTS / "cloud-tools.txt",
     programs={**_BARMAN, "aws": "awscli.clidriver:main"},
     unwanted=(*_PERL, f"{_PACKAGES}/awscli/examples", f"{_PACKAGES}/zstandard/_cffi*"),
-    # 120 MB describe services that nobody calls here; without the second line the AWS CLI does not start.
+    # The rest is 120 MB for services that the lab never calls. The AWS CLI needs the second line to start.
     only={
         f"{_PACKAGES}/awscli/botocore/data": (
             *("kms", "s3", "sts"),
@@ -118,9 +118,9 @@ CLOUD_TOOLS = Root(
 
 
 def ensure(roots: Iterable[Root], *, say: Callable[[str], None] = console.say) -> dict[str, Layer]:
-    """The layers of those root file systems by their names, made at the same time unless the cache has them.
+    """The layers of the root file systems, by name. Those that the cache does not have are made in parallel.
 
-    Raises ToolError if one cannot be made: the machine has no Debian mirror, no root or no network.
+    Raises ToolError if one cannot be made, because the machine has no Debian mirror, no root or no network.
     """
     wanted = {root.name: root for root in roots}
     if not all(_directory(root).is_dir() for root in wanted.values()):
@@ -153,12 +153,14 @@ def _proven_version(root: Root, tree: Path) -> str:
     answer = debian.run(["chroot", str(tree), *root.proof], f"trying the root file system {root.name}")
     version = re.search(r"\d+(\.\d+)+", answer)
     if version is None:
-        raise ToolError(f"trying the root file system {root.name} failed: {' '.join(root.proof)} says no version but {answer!r}")
+        raise ToolError(
+            f"trying the root file system {root.name} failed: {' '.join(root.proof)} printed no version but {answer!r}"
+        )
     return version[0]
 
 
 def _pack(tree: Path, target: Path) -> None:
-    """The tree with its owners, modes and links; in an order and with times that do not depend on this run."""
+    """Pack the tree with its owners, modes and links. Order and times are fixed, so that each run gives the same tar."""
     stable = ("--format=gnu", "--sort=name", "--mtime=@0", "--numeric-owner")
     debian.run(["tar", *stable, f"--directory={tree}", f"--file={target}", "--create", "."], f"packing {tree.name}")
 

@@ -1,4 +1,4 @@
-"""The lab's programs: found on PATH, found in the cache, or built into it once for every checkout of this user."""
+"""The lab's programs: found on PATH or in the cache, or else built into the cache, which all checkouts of a user share."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from lab.tools.workshop import workshop
 
 @dataclass(frozen=True, kw_only=True)
 class Toolbox:
-    """Where each tool is: `built` and `on_path` map its name to its absolute path. A tool may be in both.
+    """The paths of the tools. `built` and `on_path` map a tool's name to its absolute path. A tool may be in both.
 
-    `files`: what was kept of modules beside the tools, by the names that groups.py gives it.
+    `files` are the files that were copied from modules, by their names in groups.py.
     """
 
     built: Mapping[str, Path]
@@ -28,7 +28,7 @@ class Toolbox:
     files: Mapping[str, Path] = field(default_factory=dict)
 
     def path(self, tool: str) -> Path:
-        """The absolute path of `tool`; KeyError with the names it holds if that is none of them."""
+        """The absolute path of `tool`. Raises KeyError with the known tools if it is not in this toolbox."""
         found = self.find(tool)
         if found is None:
             known = ", ".join(sorted({*self.built, *self.on_path}))
@@ -36,13 +36,15 @@ class Toolbox:
         return found
 
     def find(self, tool: str) -> Path | None:
-        """The absolute path of `tool`, None if it is not here."""
+        """The absolute path of `tool`; None if it is not in this toolbox."""
         return self.on_path.get(tool) or self.built.get(tool)
 
     @property
     def search_path(self) -> str:
-        """A PATH in which each tool is found by its name, in the right version: beside a tool of the machine's own may lie an old
-        namesake of another, so built ones come first."""
+        """A PATH that finds each tool in the right version.
+
+        Built tools come first: a directory with one right tool of the machine may have an old version of another tool.
+        """
         paths = [*self.built.values(), *self.on_path.values()]
         return os.pathsep.join(dict.fromkeys(str(path.parent) for path in paths))
 
@@ -50,9 +52,9 @@ class Toolbox:
 def ensure(
     groups: Sequence[str] = tuple(GROUPS), *, table: Mapping[str, Group] = GROUPS, say: Callable[[str], None] = console.say
 ) -> Toolbox:
-    """All tools of `groups`, building those groups of which one is neither on PATH nor in the cache.
+    """All tools of `groups`. A group is built if one of its tools is neither on PATH nor in the cache.
 
-    Raises ToolError if Go is missing or too old, or a build fails. Interrupted, it leaves nothing half-made.
+    Raises ToolError if Go is missing or too old, or a build fails. An interrupted build leaves nothing behind.
     """
     wanted = _chosen(groups, table)
     on_path = _on_path(wanted)
@@ -63,7 +65,7 @@ def ensure(
 
 
 def look(groups: Sequence[str] = tuple(GROUPS), *, table: Mapping[str, Group] = GROUPS) -> Toolbox:
-    """Those tools of `groups` that are here. Nothing is built, so neither Go nor a network is asked for."""
+    """The tools of `groups` that exist already. This builds nothing, so it needs neither Go nor a network."""
     wanted = _chosen(groups, table)
     return _toolbox([group for group in wanted if directory(group).is_dir()], _on_path(wanted))
 
@@ -84,12 +86,12 @@ def _toolbox(built: Sequence[Group], on_path: Mapping[str, Path]) -> Toolbox:
 
 
 def directory(group: Group) -> Path:
-    """Where the group's programs are once they are built. It appears complete or not at all."""
+    """The directory of the group's built programs. It only exists if the build was complete."""
     return _root() / f"{group.name}-{group.key}" / "bin"
 
 
 def place(group: Group) -> str:
-    """Where the group's programs are, in words; or what it takes to have them."""
+    """Where the group's programs are, or how to build them, as text for the user."""
     found = _on_path([group])
     if not group.files and len(found) == len(group.tools):
         return ", ".join(map(str, found.values()))
@@ -104,13 +106,13 @@ def _root() -> Path:
 
 def _build(groups: Sequence[Group], say: Callable[[str], None]) -> None:
     go.check(", ".join(group.name for group in groups))
-    with workshop(_root(), "the tools", say) as scratch:  # Go's caches included: 13 GB
+    with workshop(_root(), "the tools", say) as scratch:  # with Go's caches, 13 GB
         missing = [group for group in groups if not directory(group).is_dir()]  # another checkout may have built them meanwhile
         env = go.environment(scratch)
         total = sum(group.cold_seconds for group in missing)
         if missing:
             names = ", ".join(group.name for group in missing)
-            say(f"  … building {names}, once for this user: about {go.spoken(total)} on 2 cores")
+            say(f"  … building {names}, once for all checkouts of this user: about {go.spoken(total)} on 2 cores")
         for number, group in enumerate(missing):
             after = sum(later.cold_seconds for later in missing[number + 1 :])
             _build_group(group, scratch, env, after, say)

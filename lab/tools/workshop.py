@@ -1,4 +1,4 @@
-"""A place to make things in that are wanted complete or not at all, for one process of this user at a time."""
+"""A temporary directory for builds. Only one process of a user has it at a time, and unfinished builds are deleted."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 
 @contextmanager
 def workshop(root: Path, what: str, say: Callable[[str], None]) -> Iterator[Path]:
-    """A directory that is gone afterwards; `what` is made in it, for people who wait while another checkout does the same.
+    """A temporary directory for building `what`. If another checkout is building, this says so and waits.
 
-    It lies in `root`, beside what is finished, so that moving a thing there is a rename.
+    The directory is in `root`, beside the finished builds, so that a rename can move a finished build there.
     """
     root.mkdir(parents=True, exist_ok=True)
     directory = root / ".building"
@@ -23,7 +23,7 @@ def workshop(root: Path, what: str, say: Callable[[str], None]) -> Iterator[Path
         except BlockingIOError:
             say(f"  … another checkout is building {what}; waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
-        shutil.rmtree(directory, ignore_errors=True)  # of a build that was killed before it could tidy up
+        shutil.rmtree(directory, ignore_errors=True)  # a killed build may have left it
         directory.mkdir()
         try:
             yield directory

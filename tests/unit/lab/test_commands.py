@@ -256,7 +256,7 @@ def test_what_needs_tools_names_them_and_the_go_that_builds_them_in_one_line(
 def test_a_rehearsal_does_not_take_a_running_labs_aws_away(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     machine.has_cloud()
     assert machine.run("rehearsal") == 1
-    assert capsys.readouterr().err.endswith("is running, and this one would take its AWS away: make down\n")
+    assert capsys.readouterr().err.endswith("is running, and a new one would stop its AWS; run: make down\n")
 
 
 def test_a_file_of_another_user_is_one_line_with_what_to_do(
@@ -269,7 +269,9 @@ def test_a_file_of_another_user_is_one_line_with_what_to_do(
 
     monkeypatch.setattr(rehearsal, "run", refuse)
     assert machine.run("rehearsal") == 1
-    assert capsys.readouterr().err == (f"✗ {file}: Permission denied; another user ran the lab here: run this as that one\n")
+    assert capsys.readouterr().err == (
+        f"✗ {file}: Permission denied; another user ran the lab here: run this command as that user\n"
+    )
 
 
 def test_a_process_of_another_user_is_one_line_with_what_to_do(
@@ -287,7 +289,7 @@ def test_a_process_of_another_user_is_one_line_with_what_to_do(
     daemon.stop()
     assert capsys.readouterr().err == (
         f"✗ {machine.root}/run/{DAEMONS[0]}.pid: process {pid}: Operation not permitted; another user ran the lab here: "
-        "run this as that one\n"
+        "run this command as that user\n"
     )
 
 
@@ -333,7 +335,7 @@ def test_a_reader_who_has_gone_is_no_fault_and_what_was_begun_is_ended(tmp_path:
     assert (tmp_path / "end").exists()
 
 
-@pytest.mark.parametrize(("program", "advice"), [("nft", "nftables (make tools does, as root)"), ("nosuch", "that brings it")])
+@pytest.mark.parametrize(("program", "advice"), [("nft", "nftables (make tools does, as root)"), ("nosuch", "that contains it")])
 def test_a_missing_program_of_the_system_is_named_with_its_package(
     program: str, advice: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -211,7 +211,7 @@ def test_rows_are_read_as_the_database_writes_them():
 
 @pytest.mark.parametrize("answer", ["ERROR: no such table", '{"sequence": 1}', "[1]"])
 def test_an_answer_that_is_no_row_is_one_clear_error(answer):
-    with pytest.raises(LedgerError, match="rows were expected as JSON"):
+    with pytest.raises(LedgerError, match="rows must come as JSON"):
         read_rows(lambda _: answer)
 
 

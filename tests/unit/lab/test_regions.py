@@ -448,7 +448,7 @@ class TestPreflight:
         monkeypatch.setattr(platform, "system", lambda: "Linux")
         monkeypatch.setattr(os, "geteuid", lambda: 0)
         monkeypatch.setattr(preflight, "_NAMESPACES", ("sh", "-c", "echo not permitted >&2; exit 1"))
-        assert any("may not make namespaces" in line and "not permitted" in line for line in preflight.obstacles())
+        assert any("may not create namespaces" in line and "not permitted" in line for line in preflight.obstacles())
 
     def test_it_never_raises(self, monkeypatch):
         def broken():

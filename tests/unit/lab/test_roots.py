@@ -113,7 +113,7 @@ def test_a_relative_of_debian_leaves_the_choice_of_the_mirror_to_mmdebstrap(mach
 
 def test_a_machine_without_apt_is_told_so(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    with pytest.raises(ToolError, match="made of Debian's packages, and this machine has no apt-get"):
+    with pytest.raises(ToolError, match="made from Debian packages, and this machine has no apt-get"):
         machine.ensure(HELLO)
 
 

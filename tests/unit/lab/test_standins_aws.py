@@ -53,7 +53,7 @@ def test_what_moto_does_not_have_is_previewed_and_refused_by_name():
     subject, token = provider(), "aws:eks/podIdentityAssociation:PodIdentityAssociation"
     inputs = {"clusterName": "c", "namespace": "n", "serviceAccount": "s", "roleArn": "r"}
     assert subject.create(urn(token), inputs, timeout=0, preview=True)[1]["roleArn"] == "r"
-    with pytest.raises(NotCoveredError, match="previews it alone"):
+    with pytest.raises(NotCoveredError, match="only previews it"):
         resource_of(token).create(None, inputs)
 
 
