@@ -255,7 +255,7 @@ def test_nobody_is_told_to_delete_a_database_but_for_one_that_was_never_made(
     stack: Role, active: Role, role: str, way_on: str
 ) -> None:
     lost = side(stack, active, standby=role != "recovered")
-    assert lost.role == role
+    assert lost.database_role == role
     with pytest.raises(DatabaseLostError) as caught:
         judge_cluster(lost, {"phase": LOST[0], "phaseReason": "no volume is left"})
     assert str(caught.value) == (

@@ -78,9 +78,9 @@ def test_the_flip_of_the_secondary_promotes_it_and_the_flip_of_the_primary_chang
     assert cluster_spec(side("primary", "secondary", **change)) == cluster_spec(side("primary", "primary", **change))
 
 
-def test_a_fenced_half_sleeps_on_its_data_and_suspends_its_backups() -> None:
+def test_a_fenced_side_sleeps_on_its_data_and_suspends_its_backups() -> None:
     fenced = side("primary", "secondary")
-    assert fenced.role == "fenced"
+    assert fenced.database_role == "fenced"
     assert cluster_annotations("fenced")["cnpg.io/hibernation"] == "on"
     assert "cnpg.io/hibernation" in cluster_annotations("fenced")["pulumi.com/waitFor"]
     assert cluster_spec(fenced)["replica"]["primary"] == PRIMARY
@@ -104,7 +104,7 @@ def test_what_is_recovered_is_made_as_if_it_had_been_promoted_so_that_nothing_te
 ) -> None:
     change = {**change, "source": "replica-bucket"}
     promoted, recovered = (side("secondary", "secondary", standby=standby, **change) for standby in (True, False))
-    assert (promoted.role, recovered.role) == ("promoted", "recovered")
+    assert (promoted.database_role, recovered.database_role) == ("promoted", "recovered")
     assert cluster_spec(recovered) == cluster_spec(promoted)
     for role in ROLES:
         assert object_store(recovered, role) == object_store(promoted, role)
