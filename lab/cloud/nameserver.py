@@ -135,16 +135,30 @@ def _value(record: Record) -> str:
     return record.alias.name if record.alias else " ".join(record.values)
 
 
+_FREE_PORTS_TO_TRY = 20
+
+
 def serve(server: NameServer, listen: tuple[str, int]) -> int:
     """Answer on UDP and TCP in background threads. Returns the port, which is a free one if `listen` has port 0."""
-    host, port = listen
-    udp = DNSServer(server, address=host, port=port, logger=DNSLogger(logf=lambda _: None))
-    bound: int = udp.server.server_address[1]
-    tcp = DNSServer(server, address=host, port=bound, tcp=True, logger=DNSLogger(logf=lambda _: None))
+    udp, tcp, bound = _bind(server, listen)
     for listener in (udp, tcp):
         listener.server.daemon_threads = True
         listener.start_thread()
     return bound
+
+
+def _bind(server: NameServer, listen: tuple[str, int]) -> tuple[DNSServer, DNSServer, int]:
+    """Both listeners and their port. A port that is free for UDP may be taken for TCP: then another free one is tried."""
+    host, port = listen
+    for _ in range(_FREE_PORTS_TO_TRY if port == 0 else 1):
+        udp = DNSServer(server, address=host, port=port, logger=DNSLogger(logf=lambda _: None))
+        bound: int = udp.server.server_address[1]
+        try:
+            return udp, DNSServer(server, address=host, port=bound, tcp=True, logger=DNSLogger(logf=lambda _: None)), bound
+        except OSError as error:
+            udp.server.server_close()
+            refused = error
+    raise refused
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

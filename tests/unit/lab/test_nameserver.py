@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.traffic.flag import SEARCHED, Flag
-from lab.cloud import probe
+from lab.cloud import nameserver, probe
 from lab.cloud.answers import Answers
 from lab.cloud.health import CHECKERS, Monitor, Observation
 from lab.cloud.lines import read_lines, read_state
@@ -425,3 +425,25 @@ def test_both_udp_and_tcp_answer_and_nothing_is_a_server_failure(endpoint: str, 
         assert reply.header.rcode != 2
     with pytest.raises(OSError, match="no address for nowhere"):
         resolve("nowhere.example.net", "127.0.0.1", port)
+
+
+def test_a_port_that_is_free_for_udp_alone_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    offered, closed = iter([1, 2]), []
+
+    class Listener:
+        """A DNSServer to which the system offers two ports, of which somebody else has the first for TCP."""
+
+        def __init__(self, *_: Any, port: int, tcp: bool = False, **__: Any) -> None:
+            if tcp and port == 1:
+                raise OSError(98, "Address already in use")
+            self.server, self.server_address = self, ("127.0.0.1", port or next(offered))
+
+        def server_close(self) -> None:
+            closed.append(self.server_address[1])
+
+        def start_thread(self) -> None: ...
+
+    monkeypatch.setattr(nameserver, "DNSServer", Listener)
+    asked: Any = None
+    assert serve(asked, ("127.0.0.1", 0)) == 2
+    assert closed == [1]
