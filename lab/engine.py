@@ -134,10 +134,10 @@ def record(directory: Path) -> Path:
 
 
 def prepared(directory: Path) -> Engine | None:
-    """The last choice of `prepare` for `directory`, as recorded. None if there is no record or its CLI no longer exists."""
+    """The last choice of `prepare` for `directory`, as recorded. None if there is no whole record or its CLI no longer exists."""
     try:
         chosen = json.loads(record(directory).read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # a full disk or a kill can leave half a record
         return None
     pulumi, home = Path(chosen["pulumi"]), chosen["home"]
     return Engine(**{**chosen, "pulumi": pulumi, "home": Path(home) if home else None}) if pulumi.exists() else None

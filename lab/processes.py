@@ -37,16 +37,17 @@ class Daemon:
     def pid(self) -> int | None:
         """The process id, or None if the process that was started no longer runs."""
         try:
-            pid, started = self._file.read_text().split()
-        except (OSError, ValueError):
+            written, started = self._file.read_text().split()
+            pid = int(written)
+        except (OSError, ValueError):  # a full disk or a kill can leave half a file
             return None
         if Path("/proc").is_dir():
-            return int(pid) if start_time(int(pid)) == started else None
+            return pid if start_time(pid) == started else None
         try:
-            os.kill(int(pid), 0)
+            os.kill(pid, 0)
         except ProcessLookupError:
             return None
-        return int(pid)
+        return pid
 
     def start(self, command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> int:
         if (pid := self.pid) is not None:

@@ -353,3 +353,12 @@ def test_a_group_of_tools_that_does_not_exist_is_named_even_if_nothing_is_to_be_
     with pytest.raises(SystemExit):
         tools_command.main(["--check", "regoin"])
     assert "no such group of tools: regoin; there are pulumi, region" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("left", ["", "abc def", "12"])
+def test_half_a_file_that_a_kill_left_behind_stops_no_command(machine: Machine, left: str) -> None:
+    file = machine.root / "run" / f"{DAEMONS[0]}.pid"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(left)
+    assert Daemon(machine.paths, DAEMONS[0]).pid is None
+    assert machine.run("down") == 0

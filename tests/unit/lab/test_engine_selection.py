@@ -8,7 +8,7 @@ from importlib import metadata
 import pytest
 from packaging.version import Version
 
-from lab.engine import EngineError, compatible, prepare, prepared, would_be
+from lab.engine import EngineError, compatible, prepare, prepared, record, would_be
 
 AWS, KUBERNETES = metadata.version("pulumi_aws"), metadata.version("pulumi_kubernetes")
 STAND_INS = {"language_host": "stand-in", "kubernetes": "stand-in", "aws": "stand-in"}
@@ -155,6 +155,10 @@ def test_what_was_prepared_is_known_to_another_process_until_it_is_removed(tmp_p
     assert prepared(directory) is None
     made = chosen()
     assert prepared(directory) == made
+    whole = record(directory).read_text()
+    record(directory).write_text(whole[: len(whole) // 2])
+    assert prepared(directory) is None
+    record(directory).write_text(whole)
     shutil.rmtree(directory)
     assert prepared(directory) is None
 
