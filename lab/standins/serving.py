@@ -6,7 +6,8 @@ import os
 import signal
 from collections.abc import Callable
 from concurrent import futures
-from threading import Event
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import grpc
@@ -23,13 +24,16 @@ def serve(register: Callable[[Any], None], *, at_the_end: Callable[[], None] = l
     register(server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    ended = Event()
+    # A queue of this kind may be filled by a signal while it is waited for. An Event has a lock that would wait for itself.
+    ended: SimpleQueue[int] = SimpleQueue()
     # The engine interrupts its plugins when it ends. A KeyboardInterrupt would print a traceback among its messages.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda received, _: ended.put(received))
     print(port, flush=True)
     # A killed engine sends no signal, but its plugins must still end.
-    while not ended.wait(_ORPHAN_CHECK_SECONDS) and os.getppid() == parent:
-        pass
+    while os.getppid() == parent:
+        with suppress(Empty):
+            ended.get(timeout=_ORPHAN_CHECK_SECONDS)
+            break
     at_the_end()
     os._exit(0)  # a normal exit would wait for calls that are still in progress
