@@ -29,7 +29,8 @@ REPLACED = (
 
 @contextmanager
 def moto_unchanged() -> Iterator[None]:
-    """At the end moto is as it was, and remembers nothing."""
+    """Moto remembers nothing at the beginning, whatever ran in this process before; at the end it is as it was."""
+    moto_api_backend.reset()
     with pytest.MonkeyPatch.context() as patch:
         for owner, name in REPLACED:
             patch.setattr(owner, name, getattr(owner, name))
