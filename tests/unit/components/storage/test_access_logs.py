@@ -50,7 +50,7 @@ def test_only_s3_may_write_them_and_only_for_these_buckets_of_this_account(logge
     delivery, demand = statements(region)
     assert (delivery["Effect"], delivery["Principal"]) == ("Allow", {"Service": "logging.s3.amazonaws.com"})
     assert delivery["Action"] == ["s3:PutObject"]
-    assert delivery["Resource"] == [f"arn:aws:s3:::{LOGS[role]}/access/*"]
+    assert delivery["Resource"] == f"arn:aws:s3:::{LOGS[role]}/access/*"
     assert delivery["Condition"]["StringEquals"] == {"aws:SourceAccount": "123456789012"}
     sources = [f"arn:aws:s3:::{LOGS[role].replace('logs', purpose)}" for purpose in PURPOSES]
     assert delivery["Condition"]["ArnEquals"] == {"aws:SourceArn": sources}
