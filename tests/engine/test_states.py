@@ -101,7 +101,7 @@ def test_a_saved_state_has_no_secret_and_nothing_of_a_machine(version: str, stac
     text = state_file(version, stack, serving).read_text()
     assert not [
         word
-        for word in ("ciphertext", stacks.PASSWORD, "/tmp/pytest", "/tmp/tmp", "/home/", "/root/", "127.0.0.1")
+        for word in ("ciphertext", stacks.PASSWORD, "/tmp/pytest", "/tmp/tmp", "/home/", f"{Path.home()}/", "127.0.0.1")
         if word in text
     ]
     told = list(secrets(json.loads(text)))

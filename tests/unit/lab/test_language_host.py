@@ -119,8 +119,8 @@ def test_the_host_adds_what_the_real_one_adds(tmp_path, script, error, bail):
 
 def test_a_program_that_hangs_is_interrupted_twice_and_then_killed(tmp_path):
     host, seen = LanguageHost("127.0.0.1:1"), tmp_path / "seen"
-    script = f'exec {sys.executable} -c \'import signal, time; seen = open("{seen}", "a", 1); '
-    script += 'signal.signal(2, lambda *_: seen.write("interrupted\\n")); seen.write("runs\\n"); time.sleep(60)\''
+    script = f'exec {sys.executable} -c \'import signal; seen = open("{seen}", "a", 1); '
+    script += 'signal.signal(2, lambda *_: seen.write("interrupted\\n")); seen.write("runs\\n")\nwhile True: signal.pause()\''
     running = threading.Thread(target=host.Run, args=(request(tmp_path, script), Context()))
     running.start()
     until("the program to run", seen.exists, timeout=30)
