@@ -5,28 +5,58 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from settings import limits
+from settings.aws import RoleArn
 from settings.fields import Model, Switch, matching
+from settings.mistake import Mistake
 from settings.parts import Part
 
-RoleArn = Annotated[
-    str,
-    matching(re.compile(r"arn:aws:iam::\d{12}:role/\S+"), "the ARN of a role", "arn:aws:iam::123456789012:role/velero"),
-]
+# A kubeconfig has line breaks or braces. Encoded, it is longer than a path, or than a name in one (Linux' NAME_MAX is 255).
+_PATH = re.compile(r"(?=.{1,1023}$)(?!.*[^/]{256})(?!.*(apiVersion|: |:$))[^\n\r{}]+")
+_ROLE = re.compile(rf"{limits.pattern('iam.roleNameType').removesuffix('+')}{{1,{limits.most('iam.roleNameType')}}}")
+"""IAM: "alphanumeric, including plus (+), equal (=), comma (,), period (.), at (@), underscore (_), and hyphen (-)", in ASCII."""
+
+_EKS_NAME = re.compile(limits.pattern("eks.ClusterName"))
+
+_NAME = matching(re.compile(r"[^\n\r{}]{0,253}"), "a name of one line", "prod-use1", "prod-usw2", ascii_only=False)
 
 
 class Cluster(Model):
     """This region's Kubernetes cluster."""
 
-    context: str = Field(min_length=1, description="the kubeconfig context; the program uses no other")
-    name: str = Field(
+    context: Annotated[str, _NAME] = Field(min_length=1, description="the kubeconfig context; the program uses no other")
+    name: Annotated[str, _NAME] = Field(
         min_length=1,
         description="the cluster's name, on EKS its name there. Pulumi identifies the cluster by it, so that a changed "
         "kubeconfig replaces no resource",
     )
     distribution: Literal["eks", "self-managed"] = Field(description="eks, or self-managed (kubeadm, kOps, …)")
-    kubeconfig: str | None = Field(default=None, description="path of the kubeconfig; by default the one that kubectl uses")
+    uid: (
+        Annotated[
+            str,
+            matching(
+                re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+                "the UID of a cluster's namespace kube-system",
+                "3f0c7a52-6f0e-4f6e-9c2b-0d6a3a1f7c11",
+                "8d1e5b90-3c44-4c0b-a0f5-6b2f9a7d4e23",
+            ),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="UID of the cluster's namespace kube-system: the program refuses every other cluster before it registers "
+        "anything; by default the first `up` learns it. See runbook.md",
+    )
+    kubeconfig: (
+        Annotated[str, matching(_PATH, "the path of a kubeconfig", "/home/me/.kube/config", "kubeconfig.yaml", ascii_only=False)]
+        | None
+    ) = Field(
+        default=None,
+        description="path of the kubeconfig, and never its contents; by default the one that kubectl uses",
+        repr=False,
+    )
     pod_identity_agent: Switch = Field(
         default=False,
         description="true: this program installs the add-on eks-pod-identity-agent, which EKS Auto Mode already has",
@@ -35,9 +65,10 @@ class Cluster(Model):
         Annotated[
             str,
             matching(
-                re.compile(r"(?!https?://)[a-z0-9.-]+(/\S+)?"),
+                re.compile(r"(?!https?://)[a-z0-9-]+(\.[a-z0-9-]+)+(/[^\s/?#]+)*"),
                 "an issuer without https://",
                 "oidc.eks.us-east-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE",
+                "oidc.example.com/prod-use1",
             ),
         ]
         | None
@@ -45,7 +76,7 @@ class Cluster(Model):
         default=None,
         description="with identity irsa: the cluster's OIDC issuer; IAM must have an identity provider for it already",
     )
-    node_role: Annotated[str, matching(re.compile(r"[\w+=,.@-]{1,64}"), "the name of a role", "nodes-use1")] | None = Field(
+    node_role: Annotated[str, matching(_ROLE, "the name of a role", "nodes-use1", "prod-nodes")] | None = Field(
         default=None,
         description="with identity instance-profile: name of the nodes' IAM role, to which the program attaches its policies",
     )
@@ -58,8 +89,29 @@ class Cluster(Model):
     etcd_role_arn: RoleArn | None = Field(
         default=None, description="ARN of your own role for the etcd backup, in place of the one that this program creates"
     )
+    freshness_role_arn: RoleArn | None = Field(
+        default=None,
+        description="ARN of your own role for what writes how fresh the databases' archives are, in place of the one that this "
+        "program creates",
+    )
+
+    @model_validator(mode="after")
+    def _eks_takes_the_name(self) -> Cluster:
+        """EKS compares the name in trust policies and associations with its own, which is not what a kubeconfig calls it."""
+        longest = limits.most("eks.ClusterName")
+        if self.distribution == "eks" and (not _EKS_NAME.fullmatch(self.name) or len(self.name) > longest):
+            end = self.name.rpartition("/")[2]
+            fix = "write {}" if end != self.name and _EKS_NAME.fullmatch(end) else "see: aws eks list-clusters"
+            text = f"{{}} is no name of a cluster on EKS (letters, digits, - and _, {longest} at most); {fix}"
+            raise Mistake(text, self.name, *([end] if "{}" in fix else []), at=("name",))
+        return self
 
     def role_arn(self, part: Part) -> str | None:
         """The role that a person configured for `part`; None where this program creates one."""
-        given = {"velero": self.velero_role_arn, "database": self.database_role_arn, "etcd": self.etcd_role_arn}
+        given = {
+            "velero": self.velero_role_arn,
+            "database": self.database_role_arn,
+            "etcd": self.etcd_role_arn,
+            "freshness": self.freshness_role_arn,
+        }
         return given[part]

@@ -2,31 +2,71 @@
 
 from __future__ import annotations
 
+import math
 import re
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from settings.durations import parse_duration
-from settings.fields import CronWithSeconds, Duration, HostName, Label, Model, Switch, Whole, matching
+from settings import postgresql
+from settings.durations import format_duration, parse_duration
+from settings.fields import (
+    ClassName,
+    CronWithSeconds,
+    Duration,
+    Label,
+    Model,
+    ServiceName,
+    Switch,
+    Whole,
+    matching,
+    two,
+)
+from settings.images import PostgresqlImage, postgresql_major
 from settings.mistake import Mistake
+from settings.names import NEVER_RESTORED
 from settings.roles import Role
+from settings.streaming import Streaming
 
-Size = Annotated[str, matching(re.compile(r"[1-9]\d*(Ki|Mi|Gi|Ti)"), "a size", "100Gi")]
-_Image = Annotated[
-    str, matching(re.compile(r"[^\s@]+:(?!latest$)[\w][\w.-]*"), "an image with a tag that says its version", "postgresql:18.4")
+Size = Annotated[str, matching(re.compile(r"[1-9]\d*(Ki|Mi|Gi|Ti)"), "a size", "100Gi", "8Ti", units=("Gi", "Mi"))]
+_Retention = Annotated[
+    str,
+    matching(re.compile(r"[1-9]\d*[dwm]"), "a recovery window in days, weeks or months", "30d", "8w", units=("d", "w", "m")),
 ]
-_Retention = Annotated[str, matching(re.compile(r"[1-9]\d*[dwm]"), "a recovery window in days, weeks or months", "30d")]
-_Identifier = Annotated[str, matching(re.compile(r"[a-z_][a-z0-9_]{0,62}"), "a PostgreSQL name in lower case", "app")]
-_Quantity = Annotated[str, matching(re.compile(r"\d+(\.\d+)?m?"), "a number of CPUs in quotes", '"2" or "500m"')]
+_Identifier = Annotated[
+    str, matching(re.compile(r"[a-z_][a-z0-9_]{0,62}"), "a PostgreSQL name in lower case", "app", "orders_2024")
+]
+_Quantity = Annotated[
+    str,
+    two(
+        matching(re.compile(r"(?!0+(\.0+)?m?$)(\d+(\.\d{1,3})?|\d+m)"), "a number of CPUs in quotes", '"2" or "500m"'),
+        "2",
+        "500m",
+    ),
+]
+_RESERVED_DATABASES = ("postgres", "template0", "template1")
+_RESERVED_ROLES = (
+    "postgres",
+    "streaming_replica",
+    "cnpg_pooler_pgbouncer",
+    "public",
+    "none",
+    "current_role",
+    "current_user",
+    "session_user",
+)
 
-# A person must not set these PostgreSQL parameters: CloudNativePG sets the first group itself, and each of the second has a key.
-_NOT_TO_SET = {"archive_mode", "archive_command", "restore_command", "primary_conninfo", "synchronous_standby_names"}
-_KEYS_OF_THEIR_OWN = {
-    "archive_timeout": "archiveTimeout",
-    "checkpoint_timeout": "checkpointTimeout",
-    "wal_retrieve_retry_interval": "walRetrieveRetryInterval",
-}
+_WAL_SIZES = (("min_wal_size", "80MB"), ("max_wal_size", "1GB"))
+"""Both with PostgreSQL's default."""
+
+LEAST_MEMORY = "128Mi"
+LEAST_ARCHIVE_TIMEOUT = 10
+"""Seconds. Each takes a segment of 16 MB, in two regions. PostgreSQL: "It is unwise to use a very short archive_timeout"."""
+
+
+def bytes_in(size: str) -> int:
+    return int(size[:-2]) << 10 * (1 + ("Ki", "Mi", "Gi", "Ti").index(size[-2:]))
 
 
 class Generations(Model):
@@ -43,44 +83,6 @@ class Generations(Model):
         return self.primary if role == "primary" else self.secondary
 
 
-class Hosts(Model):
-    """The host names by which each region reaches the other region's primary instance."""
-
-    primary: HostName = Field(description="host name of the primary region's replication endpoint")
-    secondary: HostName = Field(description="host name of the secondary region's replication endpoint")
-
-    def of(self, role: Role) -> str:
-        return self.primary if role == "primary" else self.secondary
-
-
-class Certificates(Model):
-    """Names of Secrets in the database's namespace, which hold the TLS certificates of a streaming connection.
-
-    One authority must sign them in both regions. The certificates that each CloudNativePG operator makes by itself do not serve:
-    the other region does not trust their authority, and they rotate every 90 days.
-    """
-
-    server: Label = Field(description="TLS Secret of the PostgreSQL server; its certificate must be valid for both hosts")
-    server_ca: Label = Field(description="Secret with the ca.crt that signed the server's certificate")
-    client_ca: Label = Field(description="Secret with the ca.crt that signs client certificates")
-    replication: Label = Field(description="TLS Secret of the PostgreSQL user streaming_replica, by which the standby logs in")
-
-
-class Streaming(Model):
-    """The PostgreSQL connection of `replication: streaming`. The standby falls back to the archive where it breaks."""
-
-    hosts: Hosts = Field(
-        description="host names by which the regions reach each other's primary instance, over VPC peering or a transit gateway"
-    )
-    certificates: Certificates = Field(description="TLS certificates of both ends, signed by one authority")
-    service_annotations: dict[str, str] = Field(
-        default={"service.beta.kubernetes.io/aws-load-balancer-scheme": "internal"},
-        min_length=1,
-        description="annotations of the Service whose load balancer accepts the connection; they must keep it off the internet "
-        "and can give it its host name",
-    )
-
-
 class Resources(Model):
     """CPU and memory of each instance. Memory request and limit are equal, so that Kubernetes evicts the instance last."""
 
@@ -95,7 +97,7 @@ class Resources(Model):
 class DatabaseSettings(Model):
     """One database: a CloudNativePG Cluster in each region. One side is written to, the other is a replica that follows it."""
 
-    name: Label = Field(description="name of the CloudNativePG Cluster, the same in both regions")
+    name: ServiceName = Field(description="name of the CloudNativePG Cluster, the same in both regions")
     namespace: Label = Field(description="namespace of the Cluster")
     create_namespace: Switch = Field(default=True, description="false where something else creates the namespace")
     database: _Identifier = Field(default="app", description="name of the PostgreSQL database that is created in it")
@@ -106,7 +108,7 @@ class DatabaseSettings(Model):
     instances: Whole = Field(
         default=3, ge=1, description="PostgreSQL instances in each region; one of the active region's is writable"
     )
-    image: _Image = Field(
+    image: PostgresqlImage = Field(
         default="ghcr.io/cloudnative-pg/postgresql:18.4-system-trixie", description="image of PostgreSQL, used in both regions"
     )
     storage: Size = Field(default="100Gi", description="size of each instance's volume")
@@ -114,7 +116,7 @@ class DatabaseSettings(Model):
         default="20Gi",
         description="size of a separate volume for the WAL; null for none. A database that has one cannot lose it later",
     )
-    storage_class: Label = Field(default="gp3-encrypted", description="StorageClass of the volumes, in both regions")
+    storage_class: ClassName = Field(default="gp3-encrypted", description="StorageClass of the volumes, in both regions")
     resources: Resources = Field(default_factory=Resources, description="CPU and memory of each instance")
     anti_affinity: Literal["required", "preferred"] = Field(
         default="required",
@@ -122,7 +124,9 @@ class DatabaseSettings(Model):
         "preferred: so only where the cluster has room",
     )
     parameters: dict[str, str] = Field(
-        default={}, description="PostgreSQL parameters (postgresql.conf), the same in both regions"
+        default={},
+        examples=[{"max_connections": "200"}, {"work_mem": "64MB", "shared_buffers": "2GB"}],
+        description="PostgreSQL parameters (postgresql.conf), the same in both regions",
     )
     archive_timeout: Duration = Field(
         default="60s",
@@ -172,22 +176,100 @@ class DatabaseSettings(Model):
             raise ValueError("is longer than 40 characters, and the names of its parts are made from it; choose a shorter one")
         return name
 
-    @field_validator("parameters")
+    @field_validator("namespace")
     @classmethod
-    def _parameters_are_free(cls, parameters: dict[str, str]) -> dict[str, str]:
-        for name in parameters:
-            if name in _NOT_TO_SET:
-                raise Mistake("sets {}, which CloudNativePG sets by itself; take it out", name)
-            if name in _KEYS_OF_THEIR_OWN:
-                raise Mistake(f"sets {{}}, which has a key of its own: {_KEYS_OF_THEIR_OWN[name]}; take it out", name)
-        return parameters
+    def _the_namespace_is_users_own(cls, namespace: str) -> str:
+        if namespace in NEVER_RESTORED:
+            raise ValueError("belongs to the cluster or to this program; write one of your own, as in databases")
+        return namespace
 
-    @field_validator("checkpoint_timeout")
+    @model_validator(mode="after")
+    def _the_namespace_can_be_created(self) -> DatabaseSettings:
+        if self.namespace == "default" and self.create_namespace:
+            text = "{} is in every cluster already, and creating it fails; write createNamespace: false, or another namespace"
+            raise Mistake(text, self.namespace, at=("namespace",))
+        return self
+
+    @field_validator("database")
     @classmethod
-    def _postgresql_takes_it(cls, checkpoint_timeout: str) -> str:
-        if not 30 <= parse_duration(checkpoint_timeout).total_seconds() <= 86400:
-            raise ValueError("is not between 30s and 24h, and PostgreSQL takes nothing else; write one as in 2m")
-        return checkpoint_timeout
+    def _the_database_is_made_anew(cls, database: str) -> str:
+        """CloudNativePG runs postInitApplicationSQL only where it creates the database (initdb.go): the right by which a
+        promotion is confirmed."""
+        if database in _RESERVED_DATABASES:
+            raise ValueError("is in every PostgreSQL already, and CloudNativePG would not set it up; write one as in app")
+        return database
+
+    @field_validator("owner")
+    @classmethod
+    def _the_owner_is_an_ordinary_role(cls, owner: str) -> str:
+        """CloudNativePG takes the password of `postgres` away in each reconciliation; PostgreSQL reserves pg_ (CREATE ROLE), and
+        CloudNativePG cnpg_ (databaserole_types.go)."""
+        if owner in _RESERVED_ROLES or owner.startswith(("pg_", "cnpg_")):
+            raise ValueError("is a role of PostgreSQL or of CloudNativePG itself; write one as in app")
+        return owner
+
+    @model_validator(mode="after")
+    def _parameters_can_be_set(self) -> DatabaseSettings:
+        try:
+            postgresql.check(self.parameters, postgresql_major(self.image))
+        except Mistake as mistake:
+            raise Mistake(mistake.text, *mistake.written, at=("parameters",)) from None
+        return self
+
+    @model_validator(mode="after")
+    def _postgresql_takes_the_times(self) -> DatabaseSettings:
+        """The limits of `pg_settings`, and a least value for archiveTimeout of our own."""
+        for key, name, written in (
+            ("archiveTimeout", "archive_timeout", self.archive_timeout),
+            ("checkpointTimeout", "checkpoint_timeout", self.checkpoint_timeout),
+            ("walRetrieveRetryInterval", "wal_retrieve_retry_interval", self.wal_retrieve_retry_interval),
+        ):
+            low, high = postgresql.seconds_between(name)
+            least = LEAST_ARCHIVE_TIMEOUT if name == "archive_timeout" else max(1, math.ceil(low))
+            if not least <= parse_duration(written).total_seconds() <= high:
+                longest = format_duration(timedelta(seconds=math.floor(high)))
+                why = "each archives 16 MB, in two regions" if name == "archive_timeout" else "PostgreSQL takes nothing else"
+                text = (
+                    f"{{}} is not between {format_duration(timedelta(seconds=least))} and {longest}, and {why}; "
+                    "write one as in 2m"
+                )
+                raise Mistake(text, written, at=(key,))
+        return self
+
+    @model_validator(mode="after")
+    def _it_fits_into_its_memory_and_its_volumes(self) -> DatabaseSettings:
+        memory = bytes_in(self.resources.memory)
+        if memory < bytes_in(LEAST_MEMORY):
+            raise Mistake(
+                f"{{}} is less than PostgreSQL starts with; write {LEAST_MEMORY} or more",
+                self.resources.memory,
+                at=("resources", "memory"),
+            )
+        buffers = self._parameter("shared_buffers")
+        if buffers and postgresql.bytes_of(self.parameters, "shared_buffers", buffers) > memory:
+            # CloudNativePG's webhook, validateResources: "Memory request is lower than PostgreSQL `shared_buffers` value"
+            text = "sets shared_buffers to {}, and resources.memory is {}; write a quarter of the memory, or more memory"
+            raise Mistake(text, buffers, self.resources.memory, at=("parameters",))
+        least, most = (postgresql.bytes_of(self.parameters, name, default) for name, default in _WAL_SIZES)
+        if least >= most:
+            # CloudNativePG's webhook, validateWalSizeConfiguration: min_wal_size < max_wal_size
+            text = "has a min_wal_size ({}) that is not below max_wal_size ({}); write less, or a larger max_wal_size"
+            shown = (self._parameter(name) or default for name, default in _WAL_SIZES)
+            raise Mistake(text, *shown, at=("parameters",))
+        volume, key = (self.wal_storage, "walStorage") if self.wal_storage else (self.storage, "storage")
+        for name in ("wal_keep_size", "max_wal_size", "min_wal_size", "max_slot_wal_keep_size"):
+            written = self._parameter(name)
+            if written and postgresql.bytes_of(self.parameters, name, written) >= bytes_in(volume):
+                # What PostgreSQL keeps in pg_wal; it stops where the volume is full.
+                text = (
+                    f"sets {name} to {{}}, and {key} is {{}}: WAL would fill the volume, and PostgreSQL stops; "
+                    f"write less, or a larger {key}"
+                )
+                raise Mistake(text, written, volume, at=("parameters",))
+        return self
+
+    def _parameter(self, name: str) -> str | None:
+        return next((value for key, value in self.parameters.items() if key.lower() == name), None)
 
     @model_validator(mode="after")
     def _replication_streaming_and_its_connection_go_together(self) -> DatabaseSettings:

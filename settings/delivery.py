@@ -7,38 +7,44 @@ from typing import Annotated
 
 from pydantic import Field
 
-from settings.fields import Label, Model, Switch, matching
+from settings.aws import KeyArn
+from settings.fields import Label, Model, Switch, matching, two
 
 _OWNER = r"[A-Za-z0-9-]+(@\d+)?"
-_REPOSITORY = re.compile(rf"{_OWNER}/[\w.-]+(@\d+)?")
+_REPOSITORY = re.compile(rf"{_OWNER}/(?!\.{{1,2}}(@|$))(?!.*\.git(@|$))[\w.-]+(@\d+)?", re.ASCII)
+# GitHub's sub has refs/heads/ before the branch, and is compared by StringEquals. The rest is git-check-ref-format's.
+_BRANCH = re.compile(r"(?!refs/)(?!.*(\.\.|//|@\{|/\.|\.lock(/|$)|[/.]$))[^\s~^:?*\[\\/.-][^\s~^:?*\[\\]*")
+
+_NAME_OF_A_REPOSITORY = two(
+    matching(_REPOSITORY, "owner/name, without .git", "acme/k8s-dr or acme@123456/k8s-dr@456789"),
+    "acme/k8s-dr",
+    "acme@123456/k8s-dr@456789",
+)
+# S3, rules for names of buckets: no address, and none of the prefixes and suffixes that S3 keeps for itself.
+_BUCKET = re.compile(
+    r"(?!.*\.\.)(?!(\d+\.){3}\d+$)(?!xn--|sthree-|amzn-s3-demo-)(?!.*(-s3alias|--ol-s3|\.mrap|--x-s3|--table-s3)$)"
+    r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+)
 
 
 class DeliverySettings(Model):
     """GitHub Actions, which previews pull requests and deploys. Its IAM roles trust one repository and nobody else."""
 
-    repository: Annotated[str, matching(_REPOSITORY, "owner/name", "acme/k8s-dr or acme@123456/k8s-dr@456789")] = Field(
+    repository: Annotated[str, _NAME_OF_A_REPOSITORY] = Field(
         description="the GitHub repository whose workflows may assume the roles, as GitHub's OIDC tokens name it: for a "
         "repository created or renamed since July 2026, with ids (gh api repos/OWNER/NAME/actions/oidc/customization/sub)"
     )
-    branch: str = Field(default="main", min_length=1, description="the branch whose pushes are deployed")
+    branch: Annotated[str, matching(_BRANCH, "the name of a branch, without refs/heads/", "main", "release/1.x")] = Field(
+        default="main", description="the branch whose pushes are deployed"
+    )
     environment: Label = Field(default="production", description="the GitHub environment whose reviewers approve a deployment")
     failover_environment: Label = Field(
         default="failover", description="the GitHub environment of the failover workflow; make those on call its reviewers"
     )
-    state_bucket: Annotated[str, matching(re.compile(r"[a-z0-9][a-z0-9.-]{2,62}"), "a bucket", "acme-pulumi-us-east-1")] = Field(
+    state_bucket: Annotated[str, matching(_BUCKET, "a bucket", "acme-pulumi-us-east-1", "acme-state")] = Field(
         description="the S3 bucket in this region that holds this stack's Pulumi state"
     )
-    state_key_arn: (
-        Annotated[
-            str,
-            matching(
-                re.compile(r"arn:aws:kms:[a-z0-9-]+:\d{12}:key/\S+"),
-                "the ARN of a key",
-                "arn:aws:kms:us-east-1:123456789012:key/1234abcd",
-            ),
-        ]
-        | None
-    ) = Field(
+    state_key_arn: KeyArn | None = Field(
         default=None, description="the KMS key that encrypts this stack's secrets; not set where a passphrase encrypts them"
     )
     create_provider: Switch = Field(

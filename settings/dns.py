@@ -6,8 +6,14 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from settings.fields import HostName, HttpPath, Model, Whole, ZoneId, all_different
+from settings.fields import HttpPath, Model, Whole, all_different
+from settings.hosts import DnsName, HostName, ZoneId
 from settings.mistake import Mistake
+
+
+def callable_name(name: str) -> str:
+    """A name that can be asked for: of a wildcard, one that it stands for."""
+    return name.replace("*", "www", 1)
 
 
 class EndpointCheck(Model):
@@ -21,6 +27,18 @@ class EndpointCheck(Model):
     port: Whole | None = Field(default=None, ge=1, le=65535, description="the port; by default 443 with https, 80 with http")
     path: HttpPath = Field(default="/", description="the path that answers while the region can serve")
 
+    @model_validator(mode="after")
+    def _the_port_speaks_the_protocol(self) -> EndpointCheck:
+        """A check that fails for ever keeps the region out while both live, and in when both are down (docs/traffic.md)."""
+        if (self.protocol, self.port) in (("https", 80), ("http", 443)):
+            right = "http" if self.port == 80 else "https"
+            raise Mistake(
+                f"asks {{}} on port {{}}, which is the port of {right}; write protocol: {right}, or another port",
+                self.protocol,
+                str(self.port),
+            )
+        return self
+
     @property
     def asked_port(self) -> int:
         return self.port or (443 if self.protocol == "https" else 80)
@@ -30,7 +48,7 @@ class Dns(Model):
     """The names that users call, and how their traffic moves between the regions."""
 
     zone_id: ZoneId = Field(description="the public hosted zone that holds the names")
-    names: list[HostName] = Field(min_length=1, description="the names that users call")
+    names: list[DnsName] = Field(min_length=1, description="the names that users call")
     ttl: Whole = Field(
         default=60,
         ge=1,

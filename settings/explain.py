@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
-import difflib
-import json
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, get_args, get_origin
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from settings.mistake import Mistake
-from settings.model import Settings
-from settings.rules import Rule
+from settings.places import (
+    Place,
+    aliases,
+    annotation_at,
+    everywhere,
+    example,
+    field_at,
+    form_at,
+    model_at,
+    path,
+    without_a_free_key,
+)
+from settings.rule import Rule
+from settings.shown import HIDDEN, show, without_secrets
+from settings.spelling import all_of, closest, of_another_tool
 
 PROJECT = "k8s-dr"
-
-SHARED = ("topology", "dns")
-"""Objects that Pulumi.yaml gives to both stacks. A stack that sets a part of one by --path replaces the whole object."""
 
 SECRETS = ("backupEncryptionPassword", "staticCredentials", "databasePasswords")
 
 _PATH_OF_ONE = {"databasePasswords": 'databasePasswords["NAME"]', "staticCredentials": "staticCredentials.PART.accessKeyId"}
 """Keys that are an object of several secrets, and the path of one of these."""
 
-_HIDDEN = "the secret"
-
 # The type of a pydantic error to the words that follow key and value. They are made from the error's `ctx`.
 _REASONS: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "literal_error": lambda ctx: f"is not one of {ctx['expected'].replace(' or ', ', ')}; write one of them",
     "greater_than_equal": lambda ctx: f"is less than {ctx['ge']}; write {ctx['ge']} or more",
     "less_than_equal": lambda ctx: f"is more than {ctx['le']}; write {ctx['le']} or less",
     "bool_type": lambda _: "is neither true nor false; write one of them, without quotes",
@@ -44,67 +49,87 @@ def named(key: str) -> str:
 
 def storing(key: str, stack: str) -> str:
     """The command that stores the secret at `key`, which may be a path. Of an object of secrets it stores one."""
-    path = _PATH_OF_ONE.get(key, key)
-    what = f"--path '{path}'" if path not in SECRETS else path
+    one = _PATH_OF_ONE.get(key, key)
+    what = f"--path '{one}'" if one not in SECRETS else one
     return f"pulumi config set --secret {what} -s {stack}"
 
 
-def show(value: Any, *, secret: bool = False) -> str:
-    """The value in one line, as a person wrote it."""
-    if secret:
-        return _HIDDEN
-    return value if isinstance(value, str) and value.isprintable() and value else json.dumps(value, default=str)
+def meant(word: str, known: Collection[str], above: str = "", model: type[BaseModel] | None = None) -> str:
+    """The end of a message on the unknown key `word`: a known key that is spelt alike, else the same key at the one other place
+    where it is, below `model` or anywhere, else all known keys. `above` is the path of `model`."""
+    if close := of_another_tool(word, known) or closest(word, known):
+        return f", did you mean {close}?"
+    for places in ([*everywhere(word, model, f"{above}." if above else "")] if model else [], [*everywhere(word)]):
+        if len({*places}) == 1:
+            return f" here, did you mean {places[0]}?"
+    return f" {all_of(known)}"
 
 
-def did_you_mean(word: str, known: Collection[str]) -> str:
-    """The end of a message on the unknown key `word`: the known key that is spelt alike, else all known keys.
-
-    Case, `-` and `_` do not count.
-    """
-    plain = {_plain(key): key for key in known}
-    close = difflib.get_close_matches(_plain(word), list(plain), n=1)
-    return f", did you mean {plain[close[0]]}?" if close else f" {_known(known)}"
-
-
-def _plain(key: str) -> str:
-    return key.lower().replace("-", "").replace("_", "")
-
-
-def _known(keys: Collection[str]) -> str:
-    return f"(known: {', '.join(sorted(keys))})"
+def told(rule: Rule, mistake: Mistake, secrets: frozenset[str]) -> str:
+    """A rule may repeat values of any key: its message hides them all once a key beyond SECRETS is stored as a secret."""
+    text = without_secrets(mistake) if secrets - {*SECRETS} else str(mistake)
+    return f"{named(path((rule.key, *mistake.at)))}: {text}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Explainer:
     """Explains the mistakes of one stack, whose configuration is `values`.
 
-    `secrets` are top-level keys. Nothing of their values is ever shown.
+    `secrets` are top-level keys. Nothing of their values is ever shown. `replaced` are keys of Pulumi.yaml whose whole value this
+    stack replaces. `file_of` says in which file a key is written.
     """
 
     stack: str
     values: Mapping[str, Any]
     secrets: frozenset[str]
+    replaced: Callable[[], Collection[str]] = field(default=tuple)
+    file_of: Callable[[str], str] = field(default=lambda _: "Pulumi.yaml")
 
     def lines(self, error: ValidationError) -> list[str]:
         """One line for each mistake."""
         details = [detail for detail in error.errors() if not self._is_about_the_form_not_written(detail)]
-        lines: list[str] = []
-        for shared in SHARED:
-            mine = [detail for detail in details if detail["loc"][:1] == (shared,)]
-            if any(detail["type"] == "missing" and len(detail["loc"]) > 1 for detail in mine):
-                missing = ", ".join(_path(detail["loc"]) for detail in mine if detail["type"] == "missing")
-                lines.append(
-                    f"{named(shared)}: {show(self.values[shared], secret=shared in self.secrets)} lacks {missing}; if a part of "
-                    f"it was set for this stack with --path, that replaced the whole object: run: pulumi config rm {shared} "
-                    f"-s {self.stack}"
-                )
-                details = [detail for detail in details if detail not in mine]
-        return lines + [self._line(detail) for detail in details]
+        slips = self._slips(details)
+        details = [detail for detail in details if detail["loc"] not in slips.values()]
+        lines = []
+        for key in dict.fromkeys(str(detail["loc"][0]) for detail in details if _is_a_gap(detail)):
+            mine = [detail for detail in details if detail["loc"][0] == key]
+            if key in self.replaced() and not any(detail["type"] == "extra_forbidden" for detail in mine):
+                gaps = [detail for detail in mine if detail["type"] == "missing"]
+                lines.append(self._what_a_part_replaced(key, [path(detail["loc"]) for detail in gaps]))
+                details = [detail for detail in details if detail not in gaps]
+        return lines + [self._line(detail, slips) for detail in details]
 
     def broken_rule(self, rule: Rule, mistake: Mistake) -> str:
-        """A rule may repeat values of any key: its message hides them all once a key beyond SECRETS is stored as a secret."""
-        text = _without_secrets(mistake) if self.secrets - {*SECRETS} else str(mistake)
-        return f"{named(_path((rule.key, *mistake.at)))}: {text}"
+        return told(rule, mistake, self.secrets)
+
+    def _slips(self, details: Collection[ErrorDetails]) -> dict[Place, Place]:
+        """Unknown keys that are a misspelt or misplaced required one, each with the place that therefore lacks its key."""
+        slips: dict[Place, Place] = {}
+        for detail in details:
+            loc = detail["loc"]
+            if detail["type"] != "extra_forbidden":
+                continue
+            beside = [each["loc"] for each in details if each["loc"][:-1] == loc[:-1]]
+            lacks = [each["loc"] for each in details if each["loc"] in beside and each["type"] == "missing"]
+            unknown = [each["loc"] for each in details if each["loc"] in beside and each["type"] == "extra_forbidden"]
+            close = closest(str(loc[-1]), aliases(model_at(loc[:-1])))
+            below = [
+                each
+                for each in lacks
+                if [*everywhere(str(loc[-1]), model_at(each), ".")] and model_at(each) != model_at(loc[:-1])
+            ]
+            found = [each for each in lacks if each[-1] == close] or below or (lacks if len(lacks) == len(unknown) == 1 else [])
+            if found and (close is None or found[0][-1] == close):
+                slips[loc] = found[0]
+        return slips
+
+    def _what_a_part_replaced(self, key: str, lacking: list[str]) -> str:
+        shown = show(self.values[key], secret=key in self.secrets)
+        what = f"{shown} lacks" if len(shown) <= 200 else "lacks"
+        return (
+            f"{named(key)}: {what} {', '.join(lacking)}, and replaces all that Pulumi.yaml says of {key}; write all of it, or, "
+            f"where only a part was meant, set with --path, run: pulumi config rm {key} -s {self.stack}"
+        )
 
     def _is_about_the_form_not_written(self, detail: ErrorDetails) -> bool:
         """pydantic complains about both forms of `endpoint`, name and object. Only the form that a person wrote counts."""
@@ -113,43 +138,93 @@ class Explainer:
             return False
         return (loc[1] == "Alias") != isinstance(self.values.get("endpoint"), dict)
 
-    def _line(self, detail: ErrorDetails) -> str:
+    def _line(self, detail: ErrorDetails, slips: Mapping[Place, Place]) -> str:
         kind, loc, value = detail["type"], detail["loc"], detail["input"]
         secret = bool(loc) and loc[0] in self.secrets
         if secret and kind != "extra_forbidden":
-            loc = _without_a_free_key(loc)
-        key = named(_path(loc)) if loc else PROJECT
+            loc = without_a_free_key(loc, self._databases())
+        key = named(path(loc)) if loc else PROJECT
+        if loc and _never_shown(loc):
+            return f"{key}: {_reason_without_value(detail)}"
         if kind == "missing":
             return self._missing(key, loc)
         if kind == "extra_forbidden":
-            known = _aliases(_model_at(loc[:-1]))
-            if secret:
-                return f"{named(_path(loc[:-1]))}: {_HIDDEN} has an unknown key {_known(known)}"
-            return f"{key}: unknown key{did_you_mean(str(loc[-1]), known)}"
+            return self._unknown(loc, secret=secret, lacks=slips.get(loc))
         if kind == "value_error":
             return _line_of_a_validator(key, detail, secret=secret)
         if secret and (value is None or kind in ("too_short", "string_too_short")):
             return f"{key}: is empty; run: {self._storing(loc)}"
         if value is None:
-            return f"{key}: is empty; write it: {_field_at(loc).description}"
+            return f"{key}: is empty; {_fill_in(loc)}"
         if kind in ("too_short", "string_too_short"):
-            return f"{key}: is empty; write {'it' if isinstance(value, str) else 'at least one'}: {_field_at(loc).description}"
+            return f"{key}: is empty; write {'it' if isinstance(value, str) else 'at least one'}: {field_at(loc).description}"
         if kind in ("dict_type", "model_type") and secret:
-            return f"{key}: {_HIDDEN} is not an object; for each of its parts run: {self._storing(loc)}"
+            return f"{key}: {HIDDEN} is not an object; for each of its parts run: {self._storing(loc)}"
+        if kind == "string_type" and loc[0] in SECRETS:
+            what = "is a number" if isinstance(value, int | float) and not isinstance(value, bool) else "is not text"
+            return f"{key}: {HIDDEN} {what}; run, and type it when asked: {self._storing(loc)}"
         return f"{key}: {show(value, secret=secret)} {_reason(detail, secret=secret)}"
 
-    def _missing(self, key: str, loc: tuple[int | str, ...]) -> str:
-        description = _field_at(loc).description
+    def _unknown(self, loc: Place, *, secret: bool, lacks: Place | None) -> str:
+        model, above = model_at(loc[:-1]), path(loc[:-1])
+        if secret:
+            return f"{named(above)}: {HIDDEN} has an unknown key {all_of(aliases(model))}"
+        known = aliases(model)
+        if lacks is not None and not closest(str(loc[-1]), known):
+            below = [*everywhere(str(loc[-1]), model_at(lacks), f"{path(lacks)}.")]
+            guess = (below or [str(lacks[-1])])[0]
+            return f"{named(path(loc))}: unknown key here, and {path(lacks)} is missing; did you mean {guess}?"
+        return f"{named(path(loc))}: unknown key{meant(str(loc[-1]), known, above, model)}"
+
+    def _missing(self, key: str, loc: Place) -> str:
+        description = field_at(loc).description
         if loc[0] in SECRETS:
             return f"{key}: is missing ({description}); run: {self._storing(loc)}"
-        if len(loc) > 1:
-            return f"{key}: is missing; add it: {description}"
-        return f"{key}: is missing; add it to Pulumi.yaml or Pulumi.{self.stack}.yaml: {description}"
+        where = f" to {self.file_of(str(loc[0]))}" if len(loc) == 1 else ""
+        return f"{key}: is missing; add it{where}: {description}"
 
-    def _storing(self, loc: tuple[int | str, ...]) -> str:
+    def _databases(self) -> list[str]:
+        """Names of databases, which are no secrets although they are keys of databasePasswords."""
+        entries = self.values.get("databases")
+        found = [entry.get("name") for entry in entries if isinstance(entry, Mapping)] if isinstance(entries, list) else []
+        return [name for name in found if isinstance(name, str)] if "databases" not in self.secrets else []
+
+    def _storing(self, loc: Place) -> str:
         """The command that stores the secret at `loc`. If `loc` is a whole access key, the command stores its first part."""
-        below = _aliases(_model_at(loc)) if 1 < len(loc) < 3 and loc[0] == "staticCredentials" else []
-        return storing(_path((*loc, *below[:1])), self.stack)
+        if loc[0] == "databasePasswords" and len(loc) > 1 and loc[1] in self._databases():
+            return storing(f'databasePasswords["{loc[1]}"]', self.stack)
+        below = aliases(model_at(loc)) if 1 < len(loc) < 3 and loc[0] == "staticCredentials" else []
+        return storing(path((*loc, *below[:1])), self.stack)
+
+
+def _is_a_gap(detail: ErrorDetails) -> bool:
+    """Whether a required key lacks as it does where a part was set by --path: one of an object, or the first of an entry, by
+    which a person would have begun it."""
+    loc = detail["loc"]
+    if detail["type"] != "missing" or loc[0] in SECRETS:
+        return False
+    in_an_entry = len(loc) == 3 and isinstance(loc[1], int)
+    return len(loc) == 2 or (in_an_entry and loc[-1] == aliases(model_at(loc[:-1]))[0])
+
+
+def _fill_in(loc: Place) -> str:
+    required = field_at(loc).is_required() and not isinstance(loc[-1], int)
+    return f"write it{'' if required else ', or take it out'}: {field_at(loc).description}"
+
+
+def _never_shown(loc: Place) -> bool:
+    """Whether the field is declared with `repr=False`: what stands there by mistake is a secret, in whatever form."""
+    above = [loc[: length + 1] for length in range(len(loc))]
+    return any(
+        isinstance(part[-1], str) and part[-1] in aliases(model_at(part[:-1])) and not field_at(part).repr for part in above
+    )
+
+
+def _reason_without_value(detail: ErrorDetails) -> str:
+    """Why such a field's value cannot be used: the validator's own words, or what the field is for."""
+    if detail["type"] == "value_error":
+        return str(detail["ctx"]["error"])
+    return f"is not a text that can be used; write it: {field_at(detail['loc']).description}"
 
 
 def _line_of_a_validator(key: str, detail: ErrorDetails, *, secret: bool) -> str:
@@ -157,94 +232,50 @@ def _line_of_a_validator(key: str, detail: ErrorDetails, *, secret: bool) -> str
     error, value = detail["ctx"]["error"], detail["input"]
     text = str(error)
     if isinstance(error, Mistake):
-        key = _path((key, *error.at))
-        text = _without_secrets(error) if secret else text
+        key = path((key, *error.at))
+        text = without_secrets(error) if secret else text
     if value is None or isinstance(value, BaseModel | dict | list):
         return f"{key}: {text}"
     return f"{key}: {show(value, secret=secret)} {text}"
 
 
-def _without_secrets(mistake: Mistake) -> str:
-    return mistake.text.format(*[_HIDDEN] * len(mistake.written))
-
-
 def _reason(detail: ErrorDetails, *, secret: bool) -> str:
     """Why a value of the wrong type or beyond a limit cannot be used, and what to write instead."""
     kind, value = detail["type"], detail["input"]
+    if kind == "literal_error":
+        return _reason_of_none_of_them(detail, secret=secret)
     if kind in _REASONS:
         return _REASONS[kind](detail.get("ctx", {}))
     if kind == "int_type":
         digits = isinstance(value, str) and value.isdecimal()
         return "is text; write it without quotes" if digits else "is not a whole number; write one as in 3"
     if kind == "string_type":
-        plain = isinstance(value, int | float) and not isinstance(value, bool)
-        what = "is a number" if plain else "is not text"
-        return f"{what}; write it in quotes" if not isinstance(value, dict | list) else f"{what}; write one value"
+        return _reason_of_no_text(detail, secret=secret)
     if kind == "model_type":
-        return f"is not an object; write {_example(_annotation_at(detail['loc']))}"
+        return f"is not an object; write {example(annotation_at(detail['loc']))}"
     if kind == "dict_type":
         return "is not an object; write {name: text}"
     if kind == "list_type":
-        one = isinstance(value, str) and not secret
-        return f"is not a list; write {f'[{value}]' if one else _example(_annotation_at(detail['loc']))}"
+        one = isinstance(value, str) and not secret and show(value) == value
+        return f"is not a list; write {f'[{value}]' if one else example(annotation_at(detail['loc']))}"
     return f"cannot be used: {detail['msg'][0].lower()}{detail['msg'][1:]}"
 
 
-def _path(loc: Sequence[int | str]) -> str:
-    """The path of a location as a person writes it: `workloads[0].replicas` for `('workloads', 0, 'replicas')`."""
-    text = ""
-    for part in loc:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        elif part != "Alias" and not part.startswith("function-"):
-            text += f".{part}" if text else part
-    return text
+def _reason_of_none_of_them(detail: ErrorDetails, *, secret: bool) -> str:
+    """The allowed value that is spelt alike, unless the written one may be a secret."""
+    value, allowed = detail["input"], detail["ctx"]["expected"].replace(" or ", ", ")
+    close = closest(value, re.findall(r"'([^']*)'", allowed), cutoff=0.8) if isinstance(value, str) and not secret else None
+    return f"is not one of {allowed}; " + (f"did you mean {close}?" if close else "write one of them")
 
 
-def _without_a_free_key(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """Leave out a key that a person chose, as NAME in `databasePasswords.NAME`: it may be the secret itself, by mistake."""
-    free = isinstance(loc[-1], str) and loc[-1] not in _aliases(_model_at(loc[:-1])) and loc[-1] != "Alias"
-    return loc[:-1] if free and not str(loc[-1]).startswith("function-") else loc
-
-
-def _aliases(model: type[BaseModel]) -> list[str]:
-    return [field.alias for field in model.model_fields.values() if field.alias]
-
-
-def _model_at(loc: Sequence[int | str]) -> type[BaseModel]:
-    """The model that a location leads to, found by walking from `Settings`."""
-    model: type[BaseModel] = Settings
-    for part in loc:
-        field = next((field for field in model.model_fields.values() if part == field.alias), None)
-        inner = _models_in(field.annotation if field else None)
-        model = inner[0] if inner else model
-    return model
-
-
-def _field_at(loc: Sequence[int | str]) -> FieldInfo:
-    """The field that a location leads to. An entry of a list, or of an object with free keys, belongs to the list or object."""
-    *above, last = [part for part in loc if isinstance(part, str) and not part.startswith("function-")]
-    field = next((field for field in _model_at(above).model_fields.values() if field.alias == last), None)
-    return field or _field_at(above)
-
-
-def _annotation_at(loc: Sequence[int | str]) -> Any:
-    annotation = _field_at(loc).annotation
-    return get_args(annotation)[0] if isinstance(loc[-1], int) else annotation
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for argument in get_args(annotation) for model in _models_in(argument)]
-
-
-def _example(annotation: Any) -> str:
-    """How to write an object or a list: `{zoneId: …, names: …}`. It has the required keys, or all if none is required."""
-    models = _models_in(annotation)
-    inner = "…"
-    if models:
-        fields = models[0].model_fields.values()
-        needed = [field for field in fields if field.is_required()] or fields
-        inner = "{" + ", ".join(f"{field.alias}: …" for field in needed) + "}"
-    return f"[{inner}]" if get_origin(annotation) is list else inner
+def _reason_of_no_text(detail: ErrorDetails, *, secret: bool) -> str:
+    value, form = detail["input"], form_at(detail["loc"])
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(value, dict | list):
+        return f"{'is a number' if number else 'is not text'}; write one value"
+    if number and form and form.units:
+        several = [f"{value}{unit}" for unit in form.units]
+        shown = f"{', '.join(several[:-1])} or {several[-1]}"
+        return "is a number without a unit; write " + (f"one as in {form.examples[0]}" if secret else shown)
+    quoted = "" if secret or not number else f': "{value}"'
+    return f"{'is a number' if number else 'is not text'}; write it in quotes{quoted}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, Strict
@@ -17,37 +17,74 @@ from settings.mistake import Mistake
 LABEL_LENGTH = 63
 """Longest value of a Kubernetes label. Most Kubernetes names have the same limit."""
 
+# RFC 1123 and RFC 1035 as Kubernetes reads them (apimachinery, util/validation): labels, names of several labels with dots
+# between them, and labels that begin with a letter.
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_HOST_NAME = re.compile(r"(?=.{1,253}$)([a-z0-9_]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
-_WORKLOAD = re.compile(r"(deployment|statefulset)/[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+_SUBDOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_LABEL_OF_1035 = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+_WORKLOAD = re.compile(r"(deployment|statefulset)/(?!.*\.[.-]|.*-\.)[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Form:
     """A form that a text must have.
 
-    `check` raises ValueError for any other text. `name` is what docs/configuration.md calls the form.
+    `check` raises ValueError for any other text, and may return the text as the program shall use it. `name` is what
+    docs/configuration.md calls the form.
     """
 
     check: Callable[[str], str]
     name: str
+    examples: tuple[str, str]
     pattern: str | None = None
     """A regular expression by which an editor checks the text (JSON Schema). It accepts every text that `check` accepts."""
+    units: tuple[str, ...] = ()
+    """What must follow a number that a person wrote bare: `30` is `30s`, `30m` or `30h`."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(self.check, handler(source))
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {**handler(schema), "format": self.name, **({"pattern": self.pattern} if self.pattern else {})}
+        pattern = {"pattern": self.pattern} if self.pattern else {}
+        return {**handler(schema), "format": self.name, "examples": list(self.examples), **pattern}
+
+    def _checked(self, text: str) -> str:
+        if text != (trimmed := text.strip(" \t")) and self._accepts(trimmed):
+            raise ValueError("begins or ends with a space; take it out")
+        return self.check(text)
+
+    def _accepts(self, text: str) -> bool:
+        try:
+            self.check(text)
+        except ValueError:
+            return False
+        return True
 
 
-def matching(pattern: re.Pattern[str], what: str, example: str) -> Form:
+def matching(
+    pattern: re.Pattern[str],
+    what: str,
+    example: str,
+    other: str | None = None,
+    *,
+    ascii_only: bool = True,
+    units: tuple[str, ...] = (),
+) -> Form:
+    """The form of texts that `pattern` matches, in ASCII: to Python, digits and letters are those of every script."""
+    compiled = re.compile(pattern.pattern, (pattern.flags & ~re.UNICODE) | re.ASCII)
+
     def check(text: str) -> str:
-        if not pattern.fullmatch(text):
+        if not compiled.fullmatch(text) or (ascii_only and not text.isascii()):
             raise ValueError(f"is not {what}; write one as in {example}")
         return text
 
-    return Form(check, f"{what}, as in {example}", rf"^(?:{pattern.pattern})$")
+    examples = (example.strip('"'), (other or example).strip('"'))
+    return Form(check=check, name=f"{what}, as in {example}", examples=examples, pattern=rf"^(?:{pattern.pattern})$", units=units)
+
+
+def two(form: Form, *examples: str) -> Form:
+    """`form` with examples of its own, where its words name several values at once."""
+    return replace(form, examples=(examples[0], examples[1]))
 
 
 def _duration(text: str) -> str:
@@ -59,28 +96,59 @@ def _duration(text: str) -> str:
 Whole = Annotated[int, Strict()]
 Switch = Annotated[bool, Strict()]
 
-Duration = Annotated[str, Form(_duration, "a duration, as in 720h, 1h30m or 90s", "^(?:[0-9]+[hms])+$")]
-Cron = Annotated[str, Form(check_cron, 'a cron line of five fields, as in "0 2 * * *"', r"^\s*(?:\S+\s+){4}\S+\s*$")]
+MOST_DAYS = 36500
+"""A hundred years. S3 keeps the days of a rule in 32 bits, and refuses dates that it cannot write."""
+
+Duration = Annotated[
+    str,
+    Form(
+        check=_duration,
+        name="a duration, as in 720h, 1h30m or 90s",
+        examples=("90s", "1h30m"),
+        pattern="^(?:[0-9]+[hms])+$",
+        units=("s", "m", "h"),
+    ),
+]
+Cron = Annotated[
+    str,
+    Form(
+        check=check_cron,
+        name='a cron line of five fields, as in "0 2 * * *"',
+        examples=("0 2 * * *", "*/30 * * * *"),
+        pattern=r"^(?:(?:\S+\s+){4}\S+|@[a-z]+)$",
+    ),
+]
 CronWithSeconds = Annotated[
     str,
     Form(
-        check_cron_with_seconds,
-        'a cron line of six fields, seconds first, as in "0 0 3 * * *"',
-        r"^\s*[0-5]?[0-9]\s+(?:\S+\s+){4}\S+\s*$",
+        check=check_cron_with_seconds,
+        name='a cron line of six fields, seconds first, as in "0 0 3 * * *"',
+        examples=("0 0 3 * * *", "0 30 1 * * 0"),
+        pattern=r"^(?:[0-5]?[0-9]\s+(?:\S+\s+){4}\S+|@[a-z]+)$",
     ),
 ]
-Label = Annotated[str, matching(_DNS_LABEL, "a Kubernetes name (lower case letters, digits and -)", "production")]
-HostName = Annotated[str, matching(_HOST_NAME, "a host name", "app.example.com")]
-# The ARNs and host names that this program builds are wrong in other partitions (China, GovCloud, …).
-_AWS_REGION = re.compile(r"(?!cn-|us-gov-|us-iso|eu-iso)[a-z]{2}(-[a-z]+)+-\d")
-AwsRegion = Annotated[str, matching(_AWS_REGION, "a commercial AWS region", "us-west-2")]
-WorkloadName = Annotated[str, matching(_WORKLOAD, "a workload", "deployment/web or statefulset/queue")]
-Url = Annotated[
+Label = Annotated[str, matching(_DNS_LABEL, "a Kubernetes name (lower case letters, digits and -)", "production", "back-office")]
+ServiceName = Annotated[
     str,
-    matching(re.compile(r"https?://[^/\s]+"), "a plain URL (scheme, host and port)", "http://minio.example.com:9000"),
+    matching(
+        _LABEL_OF_1035, "a name of lower case letters, digits and -, which begins with a letter", "app-database", "orders-2024"
+    ),
 ]
-HttpPath = Annotated[str, matching(re.compile(r"/[^\s?#]*"), "a path", "/healthz")]
-ZoneId = Annotated[str, matching(re.compile(r"[A-Z0-9]{4,32}"), "a Route 53 hosted zone id", "Z0123456789ABCDEFGHIJ")]
+ClassName = Annotated[str, matching(_SUBDOMAIN, "the name of a StorageClass", "gp3-encrypted", "ebs.gp3")]
+SecretName = Annotated[str, matching(_SUBDOMAIN, "the name of a Secret", "app-database-server", "pg.example.com-tls")]
+WorkloadName = Annotated[
+    str, two(matching(_WORKLOAD, "a workload", "deployment/web or statefulset/queue"), "deployment/web", "statefulset/queue")
+]
+AbsolutePath = Annotated[
+    str,
+    matching(
+        re.compile(r"(?!.*//)(?!(.*/)?\.\.?(/|$))(/[^/\s:]+)+"), "an absolute path", "/var/backups/etcd", "/var/lib/kubelet"
+    ),
+]
+FileName = Annotated[
+    str, matching(re.compile(r"(?!/)(?!(.*/)?\.\.(/|$))[^\s]+"), "a file below that directory", "ca.crt", "tls/ca.crt")
+]
+HttpPath = Annotated[str, matching(re.compile(r"/[\x21\x22\x24-\x7e]{0,254}"), "a path", "/healthz", "/healthz?full=1")]
 
 
 class Model(BaseModel):

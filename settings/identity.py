@@ -34,7 +34,15 @@ class StaticCredentials(Model):
         default=None, description="access key of the IAM user that reads and writes the databases' archives"
     )
     etcd: AccessKey | None = Field(default=None, description="access key of the etcd backup's IAM user")
+    freshness: AccessKey | None = Field(
+        default=None, description="access key of the IAM user that writes how fresh the databases' archives are"
+    )
 
     def of(self, part: Part) -> AccessKey | None:
-        keys: dict[Part, AccessKey | None] = {"velero": self.velero, "database": self.database, "etcd": self.etcd}
+        keys: dict[Part, AccessKey | None] = {
+            "velero": self.velero,
+            "database": self.database,
+            "etcd": self.etcd,
+            "freshness": self.freshness,
+        }
         return keys[part]

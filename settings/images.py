@@ -2,34 +2,127 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+import re
+from typing import Annotated, Any
 
-from settings.fields import Model
+from pydantic import Field, model_validator
+
+from settings.fields import Form, Model
+from settings.mistake import Mistake
+
+# The grammar of github.com/distribution/reference: host and port, path, tag, digest.
+_PART = r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"
+_REFERENCE = re.compile(
+    rf"(?P<name>(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]+)?/)?{_PART}(?:/{_PART})*)"
+    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
+)
+_VERSION_OF_POSTGRESQL = re.compile(r"(?P<major>[1-9][0-9])(?:\.[0-9]+)*(?:[-._].*)?")
+_OLDEST_POSTGRESQL = 13
+_DIGEST = f"sha256:{'0123456789abcdef' * 4}"
+
+
+def image(text: str) -> str:
+    """An image that is the same on every node, and changes only when somebody changes the configuration: no moving tag."""
+    found = _REFERENCE.fullmatch(text)
+    if not found:
+        raise ValueError("is not an image; write one as in registry.example.com/velero/velero:v1.18.3")
+    if (found["tag"] or "").lower() == "latest" or not (found["tag"] or found["digest"]):
+        raise ValueError("does not say its version, so nodes keep different ones; write its tag too, as in velero:v1.18.3")
+    return text
+
+
+def _tagged(text: str) -> str:
+    """Names of Jobs and values of charts are made from the tag."""
+    if "@" in image(text) and not _REFERENCE.fullmatch(text)["tag"]:  # type: ignore[index]
+        raise ValueError("has no tag beside its digest, and the version is read from it; write both: velero:v1.18.3@sha256:…")
+    return text
+
+
+def _postgresql(text: str) -> str:
+    """CloudNativePG reads the version from the tag: `^(\\d\\.?)+`, and "Versions 13 or newer are supported" (its webhook)."""
+    found = _REFERENCE.fullmatch(text)
+    version = _VERSION_OF_POSTGRESQL.fullmatch((found and found["tag"]) or "")
+    if not version:
+        raise ValueError("is not an image with a tag that begins with PostgreSQL's version; write one as in postgresql:18.4")
+    if int(version["major"]) < _OLDEST_POSTGRESQL:
+        raise ValueError(
+            f"is older than PostgreSQL {_OLDEST_POSTGRESQL}, which CloudNativePG does not run; write postgresql:18.4"
+        )
+    return text
+
+
+Image = Annotated[
+    str,
+    Form(
+        check=image,
+        name="an image with its tag or digest, as in registry.example.com/velero/velero:v1.18.3",
+        examples=("registry.example.com/velero/velero:v1.18.3", f"docker.io/library/python@{_DIGEST}"),
+        pattern=rf"^{_REFERENCE.pattern.replace('?P<name>', '?:').replace('?P<tag>', '?:').replace('?P<digest>', '?:')}$",
+    ),
+]
+TaggedImage = Annotated[
+    str,
+    Form(
+        check=_tagged,
+        name="an image with its tag, and its digest if you like, as in registry.example.com/velero/velero:v1.18.3",
+        examples=("registry.example.com/velero/velero:v1.18.3", f"docker.io/velero/velero:v1.18.3@{_DIGEST}"),
+    ),
+]
+PostgresqlImage = Annotated[
+    str,
+    Form(
+        check=_postgresql,
+        name="an image with a tag that begins with PostgreSQL's version, as in postgresql:18.4",
+        examples=("ghcr.io/cloudnative-pg/postgresql:18.4-system-trixie", f"registry.example.com/postgresql:17.6@{_DIGEST}"),
+    ),
+]
+
+
+def postgresql_major(reference: str) -> int:
+    """The major version that the tag of a PostgreSQL image names."""
+    return int(_VERSION_OF_POSTGRESQL.fullmatch(_REFERENCE.fullmatch(reference)["tag"])["major"])  # type: ignore[index]
 
 
 class Images(Model):
     """Every image that the program runs. Point them at a registry in your own region, so that a failover depends on no other."""
 
-    velero: str = Field(default="docker.io/velero/velero:v1.18.3", description="Velero's server, node agent and CRD installer")
-    velero_plugin_for_aws: str = Field(
+    velero: TaggedImage = Field(
+        default="docker.io/velero/velero:v1.18.3", description="Velero's server, node agent and CRD installer"
+    )
+    velero_plugin_for_aws: Image = Field(
         default="docker.io/velero/velero-plugin-for-aws:v1.14.3", description="Velero's plugin for S3"
     )
-    kubectl: str = Field(
-        default="registry.k8s.io/kubectl:v1.37.2", description="kubectl, for the Jobs that scale and check workloads"
+    python: Image = Field(
+        default="docker.io/library/python:3.13.12-slim", description="Python, for what the program does inside the cluster"
     )
-    etcd: str = Field(
+    etcd: Image = Field(
         default="gcr.io/etcd-development/etcd:v3.6.5", description="etcd's own tools, which take and verify snapshots"
     )
-    aws_cli: str = Field(default="public.ecr.aws/aws-cli/aws-cli:2.31.0", description="the AWS CLI, which uploads etcd snapshots")
-    cloudnative_pg: str = Field(
+    aws_cli: Image = Field(
+        default="public.ecr.aws/aws-cli/aws-cli:2.31.0", description="the AWS CLI, which uploads etcd snapshots"
+    )
+    cloudnative_pg: TaggedImage = Field(
         default="ghcr.io/cloudnative-pg/cloudnative-pg:1.30.0",
         description="the CloudNativePG operator, where this program installs it",
     )
-    barman_cloud_plugin: str = Field(
+    barman_cloud_plugin: TaggedImage = Field(
         default="ghcr.io/cloudnative-pg/plugin-barman-cloud:v0.14.0",
         description="the Barman Cloud plugin, where this program installs it",
     )
-    barman_cloud_sidecar: str = Field(
+    barman_cloud_sidecar: TaggedImage = Field(
         default="ghcr.io/cloudnative-pg/plugin-barman-cloud-sidecar:v0.14.0",
         description="the Barman Cloud plugin's sidecar in each database instance",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kubectl_is_gone(cls, values: Any) -> Any:
+        """Version 0.1.0 ran kubectl. Nothing runs it any more, and its mirror in a registry of one's own holds no Python."""
+        if isinstance(values, dict) and "kubectl" in values:
+            raise Mistake(
+                "{} is run by nothing any more: take images.kubectl out, and write images.python with your registry's copy of "
+                f"{cls.model_fields['python'].default}",
+                str(values["kubectl"]),
+                at=("kubectl",),
+            )
+        return values

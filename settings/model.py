@@ -6,74 +6,41 @@ own. Most objects of a key are in modules of their own; `Settings`, at the end, 
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from settings.aws import Aws
+from settings.backup import Backup
 from settings.cluster import Cluster
 from settings.database import DatabaseSettings
 from settings.delivery import DeliverySettings
-from settings.dns import Alias, Dns
+from settings.dns import Alias, Dns, callable_name
 from settings.durations import parse_duration
-from settings.fields import (
-    Cron,
-    Duration,
-    HostName,
-    Label,
-    Model,
-    Switch,
-    Url,
-    all_different,
-    matching,
-)
+from settings.etcd import EtcdSettings
+from settings.fields import ClassName, Duration, Model, Switch, all_different
+from settings.hosts import HostName
 from settings.identity import IdentityMode, StaticCredentials
 from settings.images import Images
 from settings.parts import PARTS, Part
-from settings.presets import DEFAULT, with_tier_values
+from settings.presets import DEFAULT, with_the_managed_class, with_tier_values
+from settings.questions import EndpointQuestion, ProbeUrl
 from settings.roles import Role, serving
 from settings.storage import StorageSettings
 from settings.tiers import Objectives, Targets, Tier, objectives
 from settings.topology import Topology
-from settings.workloads import Workload
-
-
-class Backup(Model):
-    """One Velero schedule, which both regions have."""
-
-    name: Label = Field(description="the schedule's name; the region is added to it")
-    cron: Cron = Field(description="when a backup is taken: five fields, UTC")
-    keep: Duration = Field(description="how long a backup is kept, as in 720h")
-    include: list[Label] = Field(default=[], description="back up only these namespaces")
-    exclude: list[Label] = Field(default=[], description="back up all namespaces but these")
-    restore: Switch = Field(
-        default=True,
-        description="whether a failover restores this schedule's newest backup; false where something else deploys the workloads",
-    )
-
-    @model_validator(mode="after")
-    def _namespaces_are_included_or_excluded(self) -> Backup:
-        if self.include and self.exclude:
-            raise ValueError("has both include and exclude; keep include for some namespaces or exclude for all but some")
-        return self
-
-
-class VeleroSettings(Model):
-    """Who installs Velero, and how."""
-
-    managed: Switch = Field(
-        default=True, description="true: this program installs Velero; false: the cluster runs it already, in namespace velero"
-    )
-    kubelet_root: str = Field(
-        default="/var/lib/kubelet", description="the kubelet's directory on the nodes, where Velero's node agent reads volumes"
-    )
+from settings.velero import VeleroSettings
+from settings.workloads import Workload, refuse_overlaps
 
 
 class FailoverTimeouts(Model):
     """How long each step of a failover may take before the failover fails."""
 
-    restore: Duration = Field(default="30m", description="how long one Velero restore may take")
+    restore: Duration = Field(
+        default="45m",
+        description="how long one Velero restore may take, with its volumes; longer than velero.prepareTimeout, after "
+        "which Velero says why a volume did not come",
+    )
     scale: Duration = Field(default="10m", description="how long workloads may take to be scaled and available")
     verify: Duration = Field(default="5m", description="how long the workloads' checks may take to succeed")
     preflight: Duration = Field(
@@ -99,44 +66,23 @@ class FailoverTimeouts(Model):
 
 
 class FailoverSettings(FailoverTimeouts):
-    """Timeouts of a failover's steps, and the URL that tells whether the primary region still serves."""
+    """Timeouts of a failover's steps, and what is asked of the primary region and of this region's own endpoint."""
 
-    probe: Annotated[str, matching(re.compile(r"https?://\S+"), "a URL", "https://app.example.com/")] | None = Field(
+    probe: ProbeUrl | None = Field(
         default=None,
         description="URL that answers while the primary region serves; while it does, no database is promoted. By default "
-        "https:// and the first of dns.names",
+        "https:// and the first of dns.names that is no wildcard, or www in place of the asterisk",
     )
-
-    @field_validator("probe")
-    @classmethod
-    def _probe_has_a_host(cls, probe: str | None) -> str | None:
-        try:
-            host = probe is None or urlsplit(probe).hostname
-        except ValueError:
-            host = None
-        if not host:
-            raise ValueError("is not a URL; write one as in https://app.example.com/")
-        return probe
-
-
-class EtcdSettings(Model):
-    """Snapshots of etcd, on clusters whose control plane the team runs itself."""
-
-    enabled: Switch | None = Field(
+    control: ProbeUrl | None = Field(
         default=None,
-        description="whether etcd snapshots are taken; by default true where cluster.distribution is self-managed, never on eks",
+        description="URL that answers whatever becomes of the primary region, and that a Pod of this cluster reaches by the same "
+        "way as the probe: without its answer nobody knows whether the primary's silence means anything. By default this "
+        "region's own endpoint, asked by the probe's scheme and port (docs/traffic.md)",
     )
-    cron: Cron = Field(default="0 */6 * * *", description="when a snapshot is taken: five fields, UTC")
-    keep_local: Duration = Field(default="168h", description="how long a copy of each snapshot stays on the control-plane node")
-    directory: str = Field(default="/var/backups/etcd", description="directory of these copies")
-    certificates: str = Field(default="/etc/kubernetes/pki/etcd", description="directory of etcd's certificates on the node")
-    ca: str = Field(default="ca.crt", description="file of etcd's certificate authority, in the directory of certificates")
-    certificate: str = Field(
-        default="healthcheck-client.crt", description="file of the client certificate, in the same directory"
+    endpoint: EndpointQuestion = Field(
+        default_factory=EndpointQuestion,
+        description="how this region's own endpoint is asked, as a user would ask, before a failover moves the traffic",
     )
-    key: str = Field(default="healthcheck-client.key", description="file of the client's key, in the same directory")
-    endpoint: str = Field(default="https://127.0.0.1:2379", description="URL by which the control-plane node reaches etcd")
-    timeout: Duration = Field(default="30m", description="how long one backup may take")
 
 
 class OperatorsSettings(Model):
@@ -153,18 +99,7 @@ class StorageClassSettings(Model):
     managed: Switch = Field(
         default=False, description="true: this program creates it, and volumes are encrypted with the region's own key"
     )
-    name: Label = Field(default="gp3-encrypted", description="name of the StorageClass, the same in both regions")
-
-
-class Aws(Model):
-    """How to reach AWS, where the usual endpoint or credentials are not meant."""
-
-    endpoint: Url | None = Field(default=None, description="URL of an endpoint that stands in for AWS and S3")
-    profile: str | None = Field(default=None, description="name of a profile in the shared AWS configuration")
-
-    @property
-    def plain_http(self) -> bool:
-        return self.endpoint is not None and self.endpoint.startswith("http://")
+    name: ClassName = Field(default="gp3-encrypted", description="name of the StorageClass, the same in both regions")
 
 
 class Settings(Model):
@@ -180,7 +115,9 @@ class Settings(Model):
     topology: Topology = Field(description="your organization, its AWS account and the two regions")
     dns: Dns = Field(description="the hosted zone, the names that users call, and how their traffic moves")
     backups: list[Backup] = Field(min_length=1, description="Velero schedules, the same in both regions")
-    workloads: list[Workload] = Field(min_length=1, description="the workloads that serve users, namespace by namespace")
+    workloads: list[Workload] = Field(
+        default=[], description="the workloads that serve users, namespace by namespace; none where databases are all there is"
+    )
     databases: list[DatabaseSettings] = Field(
         default=[], description="PostgreSQL databases, each with a side in both regions, run by CloudNativePG"
     )
@@ -194,10 +131,13 @@ class Settings(Model):
     storage_class: StorageClassSettings = Field(
         default_factory=StorageClassSettings, description="the StorageClass of the databases' volumes"
     )
-    velero: VeleroSettings = Field(default_factory=VeleroSettings, description="who installs Velero, and how")
+    velero: VeleroSettings = Field(
+        default_factory=VeleroSettings, description="who installs Velero, and what changes in a restore"
+    )
     storage: StorageSettings = Field(default_factory=StorageSettings, description="the backup buckets")
     failover: FailoverSettings = Field(
-        default_factory=FailoverSettings, description="timeouts of a failover's steps, and the probe of the primary region"
+        default_factory=FailoverSettings,
+        description="timeouts of a failover's steps, and what is asked of both endpoints",
     )
 
     cluster: Cluster = Field(description="this region's cluster")
@@ -244,14 +184,21 @@ class Settings(Model):
     @field_validator("workloads")
     @classmethod
     def _workloads_differ(cls, workloads: list[Workload]) -> list[Workload]:
-        all_different([workload.namespace for workload in workloads], "namespace")
+        refuse_overlaps(workloads)
         return workloads
 
     @field_validator("backup_encryption_password")
     @classmethod
     def _password_is_hard_to_guess(cls, password: SecretStr) -> SecretStr:
-        if len(password.get_secret_value()) < 12:
+        text = password.get_secret_value()
+        if len(text.strip()) < 12:
             raise ValueError("is shorter than 12 characters, and whoever reads the bucket can try it; choose a longer one")
+        if len({*text}) < 4:
+            raise ValueError(
+                "repeats a few characters, and whoever reads the bucket can try it; choose one that is harder to guess"
+            )
+        if "\n" in text or "\r" in text:
+            raise ValueError("has a line break, as a file ends in; store it without, the same in both stacks")
         return password
 
     @field_validator("databases")
@@ -263,11 +210,16 @@ class Settings(Model):
     @model_validator(mode="before")
     @classmethod
     def _the_tier_sets_what_nobody_wrote(cls, raw: Any) -> Any:
-        return with_tier_values(raw)
+        return with_the_managed_class(with_tier_values(raw))
 
     @property
     def serving_role(self) -> Role:
         return serving(self.active)
+
+    @property
+    def named_namespaces(self) -> list[str]:
+        """The namespaces of workloads and databases, sorted: what users need, whatever backup it is in."""
+        return sorted({*(each.namespace for each in self.workloads), *(each.namespace for each in self.databases)})
 
     @property
     def backs_up_etcd(self) -> bool:
@@ -276,7 +228,12 @@ class Settings(Model):
     @property
     def parts(self) -> list[Part]:
         """The parts of this stack that need AWS permissions from this program. A Velero that others installed has its own."""
-        runs: dict[Part, bool] = {"velero": self.velero.managed, "database": bool(self.databases), "etcd": self.backs_up_etcd}
+        runs: dict[Part, bool] = {
+            "velero": self.velero.managed,
+            "database": bool(self.databases),
+            "etcd": self.backs_up_etcd,
+            "freshness": bool(self.databases),
+        }
         return [part for part in PARTS if runs[part]]
 
     @property
@@ -291,4 +248,10 @@ class Settings(Model):
     @property
     def probe(self) -> str:
         """The URL that answers while the primary region serves users."""
-        return self.failover.probe or f"https://{self.dns.names[0]}/"
+        plain = [name for name in self.dns.names if not name.startswith("*.")]
+        name = plain[0] if plain else callable_name(self.dns.names[0])
+        return self.failover.probe or f"https://{name}/"
+
+    @property
+    def endpoint_host(self) -> str:
+        return self.endpoint if isinstance(self.endpoint, str) else self.endpoint.name

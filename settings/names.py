@@ -30,6 +30,12 @@ ETCD_PREFIX = "etcd"
 ARCHIVE_PREFIX = "cnpg"
 """Prefix of every database archive in its bucket. Below it, each server name has a directory."""
 
+FRESHNESS_PREFIX = "freshness"
+"""Prefix of the marks of the database archives, in the same bucket: one object for each server name."""
+
+BACKUP_RESULTS, BACKUP_VOLUMES, BACKUP_HOLDS = "results.gz", "volumeinfo.json.gz", "resource-list.json.gz"
+"""How the names of the small files end that Velero writes beside a backup, after the backup's name and a hyphen."""
+
 NEVER_RESTORED = ("cert-manager", "cnpg-system", PROGRAM_NAMESPACE, "kube-node-lease", "kube-public", "kube-system", "velero")
 """Namespaces that Velero never restores: every cluster comes with them, or this program creates them."""
 
@@ -104,6 +110,10 @@ class Names:
     def velero_prefix(self, role: Role) -> str:
         """The prefix below which region `role` writes Velero's backups. S3 replicates it to the peer's bucket unchanged."""
         return f"velero/{role}"
+
+    def inventory_key(self, role: Role) -> str:
+        """What the workloads of region `role` need, in the database bucket of both regions: an object beside the marks."""
+        return f"{FRESHNESS_PREFIX}/inventory-{role}.json"
 
     @property
     def etcd_prefix(self) -> str:

@@ -74,3 +74,15 @@ def _workload_with_values(preset: Preset, workload: Mapping[str, Any]) -> dict[s
 def _database_with_values(preset: Preset, database: Mapping[str, Any]) -> dict[str, Any]:
     streams = preset.streams and database.get("streaming") is not None
     return {"standby": preset.standby, **({"replication": "streaming"} if streams else {}), **database}
+
+
+def with_the_managed_class(raw: Any) -> Any:
+    """Return the configuration `raw` with `storageClass.name`, where that is written, for databases that name no class.
+
+    A claim of a class that does not exist stays Pending, and the Cluster is waited for in vain.
+    """
+    written = raw.get("storageClass") if isinstance(raw, Mapping) else None
+    name = written.get("name") if isinstance(written, Mapping) else None
+    if not isinstance(name, str):
+        return raw
+    return {**raw, **_with_each_entry(raw, "databases", lambda database: {"storageClass": name, **database})}

@@ -8,10 +8,7 @@ A check of the fields of one object alone, as of `storage.objectLock.days`, is a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from urllib.parse import urlsplit
-
+from settings import aws_rules, data_rules, traffic_rules
 from settings.durations import parse_duration
 from settings.fields import LABEL_LENGTH
 from settings.mistake import Mistake
@@ -19,19 +16,7 @@ from settings.model import Settings
 from settings.parts import PARTS
 from settings.presets import PRESETS
 from settings.roles import ROLES
-
-_Mistakes = Iterator[Mistake]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rule:
-    """A key, and a pure function that yields what is wrong there: one mistake for each place that breaks the rule.
-
-    The function passes every value that it repeats to `Mistake` apart from the text, because the value may be a secret.
-    """
-
-    key: str
-    mistakes: Callable[[Settings], _Mistakes]
+from settings.rule import Mistakes, Rule
 
 
 def broken_rules(settings: Settings) -> list[tuple[Rule, Mistake]]:
@@ -39,7 +24,7 @@ def broken_rules(settings: Settings) -> list[tuple[Rule, Mistake]]:
     return [(rule, mistake) for rule in RULES for mistake in rule.mistakes(settings)]
 
 
-def schedule_names_are_label_values(settings: Settings) -> _Mistakes:
+def schedule_names_are_label_values(settings: Settings) -> Mistakes:
     for place, backup in enumerate(settings.backups):
         too_much = max(len(settings.topology.schedule(backup.name, role)) for role in ROLES) - LABEL_LENGTH
         if too_much > 0:
@@ -51,17 +36,32 @@ def schedule_names_are_label_values(settings: Settings) -> _Mistakes:
             )
 
 
-def the_probe_is_answered_by_the_primary_region_alone(settings: Settings) -> _Mistakes:
-    host = urlsplit(settings.probe).hostname
-    if settings.dns.both_serve and settings.databases and host in settings.dns.names:
+def a_restore_lasts_until_velero_says_why(settings: Settings) -> Mistakes:
+    restore, prepare = settings.failover.restore, settings.velero.prepare_timeout
+    if settings.velero.managed and parse_duration(restore) <= parse_duration(prepare):
         yield Mistake(
-            "must be a URL that only the primary region answers, and with dns.mode both-regions the secondary answers at {} too; "
-            "write the primary's own load balancer, as in probe: https://lb-primary.us-east-1.elb.amazonaws.com/",
-            host,
+            "{} is no longer than velero.prepareTimeout, {}, so the failover would end before Velero says why a volume did not "
+            "come; write more than {}, or a shorter velero.prepareTimeout",
+            restore,
+            prepare,
+            prepare,
         )
 
 
-def users_are_sent_where_the_tier_says(settings: Settings) -> _Mistakes:
+def files_are_read_through_pods(settings: Settings) -> Mistakes:
+    """A volume that a rule leaves to the file-system backup has no snapshot, and without its Pod no data at all."""
+    without = [backup.name for backup in settings.backups if backup.pods != "all"]
+    for place, rule in enumerate(settings.velero.volumes):
+        if rule.action == "fs-backup" and without:
+            yield Mistake(
+                "fs-backup reads files through the Pods that mount them, and these entries of backups leave Pods out: {}; write "
+                "pods: all to them, or action: skip or snapshot here",
+                ", ".join(without),
+                at=(place, "action"),
+            )
+
+
+def users_are_sent_where_the_tier_says(settings: Settings) -> Mistakes:
     preset, mode = PRESETS[settings.tier], settings.dns.mode
     if preset.both_regions and mode != "both-regions":
         yield Mistake(
@@ -76,7 +76,7 @@ def users_are_sent_where_the_tier_says(settings: Settings) -> _Mistakes:
         )
 
 
-def a_tier_without_a_standby_runs_no_workload_there(settings: Settings) -> _Mistakes:
+def a_tier_without_a_standby_runs_no_workload_there(settings: Settings) -> Mistakes:
     for place, workload in enumerate(settings.workloads):
         if not PRESETS[settings.tier].standby and workload.standby_replicas:
             yield Mistake(
@@ -87,7 +87,7 @@ def a_tier_without_a_standby_runs_no_workload_there(settings: Settings) -> _Mist
             )
 
 
-def as_many_replicas_stand_by_as_the_tier_says(settings: Settings) -> _Mistakes:
+def as_many_replicas_stand_by_as_the_tier_says(settings: Settings) -> Mistakes:
     preset = PRESETS[settings.tier]
     for place, workload in enumerate(settings.workloads):
         has, least = workload.standby_replicas, preset.standby_replicas(workload.replicas)
@@ -103,7 +103,7 @@ def as_many_replicas_stand_by_as_the_tier_says(settings: Settings) -> _Mistakes:
             )
 
 
-def databases_have_a_standby_where_the_tier_says(settings: Settings) -> _Mistakes:
+def databases_have_a_standby_where_the_tier_says(settings: Settings) -> Mistakes:
     preset = PRESETS[settings.tier]
     for place, database in enumerate(settings.databases):
         if database.standby and not preset.standby:
@@ -120,7 +120,7 @@ def databases_have_a_standby_where_the_tier_says(settings: Settings) -> _Mistake
             )
 
 
-def an_archive_loses_no_more_than_the_rpo(settings: Settings) -> _Mistakes:
+def an_archive_loses_no_more_than_the_rpo(settings: Settings) -> Mistakes:
     """A database without streaming loses up to `archiveTimeout` of rows; streaming has sent them to the standby by then."""
     rpo = settings.objectives.rpo_seconds
     for place, database in enumerate(settings.databases):
@@ -141,7 +141,7 @@ def an_archive_loses_no_more_than_the_rpo(settings: Settings) -> _Mistakes:
         )
 
 
-def eks_has_no_etcd_to_back_up(settings: Settings) -> _Mistakes:
+def eks_has_no_etcd_to_back_up(settings: Settings) -> Mistakes:
     if settings.etcd.enabled and settings.cluster.distribution == "eks":
         yield Mistake(
             "has distribution eks while etcd.enabled is true: on EKS nobody but AWS reaches etcd, which AWS backs up and "
@@ -149,7 +149,7 @@ def eks_has_no_etcd_to_back_up(settings: Settings) -> _Mistakes:
         )
 
 
-def pod_identity_needs_eks(settings: Settings) -> _Mistakes:
+def pod_identity_needs_eks(settings: Settings) -> Mistakes:
     if settings.identity_mode != "pod-identity" or settings.cluster.distribution != "self-managed":
         return
     if settings.identity is None:
@@ -164,7 +164,7 @@ def pod_identity_needs_eks(settings: Settings) -> _Mistakes:
         )
 
 
-def irsa_needs_an_issuer(settings: Settings) -> _Mistakes:
+def irsa_needs_an_issuer(settings: Settings) -> Mistakes:
     if settings.identity_mode == "irsa" and settings.cluster.oidc_issuer is None:
         yield Mistake(
             "{} needs cluster.oidcIssuer, the cluster's OIDC issuer without https:// (on EKS: aws eks describe-cluster "
@@ -173,20 +173,21 @@ def irsa_needs_an_issuer(settings: Settings) -> _Mistakes:
         )
 
 
-def an_instance_profile_needs_a_node_role(settings: Settings) -> _Mistakes:
+def an_instance_profile_needs_a_node_role(settings: Settings) -> Mistakes:
     if settings.identity_mode == "instance-profile" and settings.cluster.node_role is None:
         yield Mistake("{} needs cluster.nodeRole, the name of the nodes' IAM role; add it", settings.identity_mode)
 
 
-def only_pod_identity_and_irsa_take_a_role_for_each_part(settings: Settings) -> _Mistakes:
+def only_pod_identity_and_irsa_take_a_role_for_each_part(settings: Settings) -> Mistakes:
     if settings.identity_mode in ("instance-profile", "static") and any(settings.cluster.role_arn(part) for part in PARTS):
         yield Mistake(
-            "{} takes no role, but cluster has one of veleroRoleArn, databaseRoleArn, etcdRoleArn; take that out",
+            "{} takes no role, but cluster has one of veleroRoleArn, databaseRoleArn, etcdRoleArn, freshnessRoleArn; take that "
+            "out",
             settings.identity_mode,
         )
 
 
-def only_identity_static_uses_keys(settings: Settings) -> _Mistakes:
+def only_identity_static_uses_keys(settings: Settings) -> Mistakes:
     if settings.identity is None and settings.cluster.distribution == "self-managed":
         return  # Nobody has chosen an identity yet, which a rule above tells.
     given = next((part for part in PARTS if settings.static_credentials.of(part)), None)
@@ -198,7 +199,7 @@ def only_identity_static_uses_keys(settings: Settings) -> _Mistakes:
         )
 
 
-def no_part_has_a_key_that_does_not_run(settings: Settings) -> _Mistakes:
+def no_part_has_a_key_that_does_not_run(settings: Settings) -> Mistakes:
     if settings.identity_mode != "static":
         return
     for part in PARTS:
@@ -209,7 +210,7 @@ def no_part_has_a_key_that_does_not_run(settings: Settings) -> _Mistakes:
             )
 
 
-def every_part_that_runs_has_its_key(settings: Settings) -> _Mistakes:
+def every_part_that_runs_has_its_key(settings: Settings) -> Mistakes:
     if settings.identity_mode != "static":
         return
     for part in settings.parts:
@@ -220,7 +221,7 @@ def every_part_that_runs_has_its_key(settings: Settings) -> _Mistakes:
             )
 
 
-def every_database_has_a_password(settings: Settings) -> _Mistakes:
+def every_database_has_a_password(settings: Settings) -> Mistakes:
     for name in (database.name for database in settings.databases):
         if name not in settings.database_passwords:
             yield Mistake(
@@ -231,10 +232,10 @@ def every_database_has_a_password(settings: Settings) -> _Mistakes:
             )
 
 
-def no_password_is_empty(settings: Settings) -> _Mistakes:
+def no_password_is_empty(settings: Settings) -> Mistakes:
     for name in (database.name for database in settings.databases):
         password = settings.database_passwords.get(name)
-        if password is not None and not password.get_secret_value():
+        if password is not None and not password.get_secret_value().strip():
             yield Mistake(
                 "has an empty password for the owner of {}; run: "
                 f"pulumi config set --secret --path 'databasePasswords[\"{{}}\"]' -s {settings.role}",
@@ -243,7 +244,21 @@ def no_password_is_empty(settings: Settings) -> _Mistakes:
             )
 
 
-def every_password_has_its_database(settings: Settings) -> _Mistakes:
+def no_password_ends_in_a_line_break(settings: Settings) -> Mistakes:
+    """As one that was read from a file does: the application would log in without it."""
+    for name in (database.name for database in settings.databases):
+        password = settings.database_passwords.get(name)
+        text = password.get_secret_value() if password else ""
+        if text.strip() and text != text.rstrip("\r\n"):
+            yield Mistake(
+                "has a password for the owner of {} that ends in a line break, as a file does; store it without, the same in "
+                f"both stacks: pulumi config set --secret --path 'databasePasswords[\"{{}}\"]' -s {settings.role}",
+                name,
+                name,
+            )
+
+
+def every_password_has_its_database(settings: Settings) -> Mistakes:
     """The message names no password's key: a person may have stored the password itself as the key."""
     if settings.database_passwords.keys() - {database.name for database in settings.databases}:
         yield Mistake(
@@ -254,7 +269,10 @@ def every_password_has_its_database(settings: Settings) -> _Mistakes:
 
 RULES: tuple[Rule, ...] = (
     Rule(key="backups", mistakes=schedule_names_are_label_values),
-    Rule(key="failover.probe", mistakes=the_probe_is_answered_by_the_primary_region_alone),
+    *traffic_rules.RULES,
+    *data_rules.RULES,
+    Rule(key="failover.restore", mistakes=a_restore_lasts_until_velero_says_why),
+    Rule(key="velero.volumes", mistakes=files_are_read_through_pods),
     Rule(key="tier", mistakes=users_are_sent_where_the_tier_says),
     Rule(key="tier", mistakes=a_tier_without_a_standby_runs_no_workload_there),
     Rule(key="tier", mistakes=as_many_replicas_stand_by_as_the_tier_says),
@@ -265,11 +283,13 @@ RULES: tuple[Rule, ...] = (
     Rule(key="identity", mistakes=irsa_needs_an_issuer),
     Rule(key="identity", mistakes=an_instance_profile_needs_a_node_role),
     Rule(key="identity", mistakes=only_pod_identity_and_irsa_take_a_role_for_each_part),
+    *aws_rules.RULES,
     Rule(key="staticCredentials", mistakes=only_identity_static_uses_keys),
     Rule(key="staticCredentials", mistakes=no_part_has_a_key_that_does_not_run),
     Rule(key="staticCredentials", mistakes=every_part_that_runs_has_its_key),
     Rule(key="databasePasswords", mistakes=every_database_has_a_password),
     Rule(key="databasePasswords", mistakes=no_password_is_empty),
+    Rule(key="databasePasswords", mistakes=no_password_ends_in_a_line_break),
     Rule(key="databasePasswords", mistakes=every_password_has_its_database),
 )
 """Every rule, in the order in which broken ones are told. A mistake's own `at` is added to the key: `backups[1].name`."""

@@ -28,7 +28,7 @@ _ENCRYPTED = {
     "additionalProperties": False,
 }
 
-_NOT_FOR_EDITORS = ("title", "format", "writeOnly", "default")
+_NOT_FOR_EDITORS = ("title", "format", "writeOnly", "default", "examples")
 
 Schema = dict[str, Any]
 

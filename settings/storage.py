@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from settings.fields import Model, Switch, Whole
+from settings.fields import MOST_DAYS, Model, Switch, Whole
 from settings.mistake import Mistake
 
 
@@ -16,14 +16,14 @@ class ObjectLock(Model):
     mode: Literal["GOVERNANCE", "COMPLIANCE"] = Field(
         description="GOVERNANCE: a privileged role can lift the lock; COMPLIANCE: nobody can"
     )
-    days: Whole = Field(ge=1, le=36500, description="days for which each version is locked; noncurrentDays or fewer")
+    days: Whole = Field(ge=1, le=MOST_DAYS, description="days for which each version is locked; noncurrentDays or fewer")
 
 
 class StorageSettings(Model):
     """The three backup buckets of a region."""
 
     noncurrent_days: Whole = Field(
-        default=60, ge=1, description="days for which a deleted or overwritten version can be brought back"
+        default=60, ge=1, le=MOST_DAYS, description="days for which a deleted or overwritten version can be brought back"
     )
     object_lock: ObjectLock | None = Field(
         default=None,
@@ -33,6 +33,7 @@ class StorageSettings(Model):
     etcd_snapshot_days: Whole | None = Field(
         default=None,
         ge=7,
+        le=MOST_DAYS,
         description="days after which an etcd snapshot is deleted, even the newest if no other follows; by default never",
     )
     replication_time_control: Switch = Field(
@@ -48,7 +49,7 @@ class StorageSettings(Model):
         default=False,
         description="logs who reads and writes the backup buckets, into a separate bucket of the same region",
     )
-    access_log_days: Whole = Field(default=365, ge=1, description="days for which access logs are kept")
+    access_log_days: Whole = Field(default=365, ge=1, le=MOST_DAYS, description="days for which access logs are kept")
 
     @model_validator(mode="after")
     def _a_lock_ends_before_its_version(self) -> StorageSettings:

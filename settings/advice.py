@@ -1,0 +1,148 @@
+"""What a person may mean, and hardly does: said in each preview and `up`, and refused by nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from settings import limits
+from settings.data_rules import age_of_the_newest, volumes_that_are_too_old
+from settings.database import bytes_in
+from settings.explain import SECRETS, told
+from settings.files import Files
+from settings.hosts import region_in
+from settings.mistake import Mistake
+from settings.model import Settings
+from settings.parts import PARTS
+from settings.roles import ROLES, peer_of
+from settings.rule import Mistakes, Rule
+
+
+def both_regions_are_known(settings: Settings) -> Mistakes:
+    """The provider refuses a region that it does not know, and botocore's list may be older than AWS's newest region."""
+    for role in ROLES:
+        region = settings.topology.region(role)
+        if region not in limits.regions():
+            yield Mistake("{} is no region that botocore knows; see: aws account list-regions", region, at=(role,))
+
+
+def every_namespace_of_a_workload_is_in_a_backup(settings: Settings) -> Mistakes:
+    if all(backup.restore is False for backup in settings.backups):
+        return  # something else deploys the workloads
+    for place, workload in enumerate(settings.workloads):
+        if age_of_the_newest(settings, workload.namespace) is None:
+            text = (
+                "{} is in no backup that a failover restores, so nothing of it runs there unless something else "
+                "deploys it; add it to include"
+            )
+            yield Mistake(text, workload.namespace, at=(place, "namespace"))
+
+
+def backups_beside_databases_are_as_new_as_the_rpo(settings: Settings) -> Mistakes:
+    if settings.databases:
+        yield from volumes_that_are_too_old(settings)
+
+
+def every_role_is_of_a_part_that_runs(settings: Settings) -> Mistakes:
+    for part in PARTS:
+        arn = settings.cluster.role_arn(part)
+        if arn and part not in settings.parts:
+            yield Mistake(
+                f"{{}} is used by nobody, because this stack does not run {part}; take it out", arn, at=(f"{part}RoleArn",)
+            )
+
+
+def the_managed_class_is_used(settings: Settings) -> Mistakes:
+    name = settings.storage_class.name
+    if settings.storage_class.managed and settings.databases and all(each.storage_class != name for each in settings.databases):
+        text = "makes {}, and every one of databases asks for another; take databases[].storageClass out, or managed"
+        yield Mistake(text, name)
+
+
+def images_are_not_kept_in_the_other_region(settings: Settings) -> Mistakes:
+    """Amazon ECR is of one region: with that region dead, a node here pulls nothing from it."""
+    other = settings.topology.region(peer_of(settings.role))
+    for name, field in type(settings.images).model_fields.items():
+        image = str(getattr(settings.images, name))
+        if region_in(image.partition("/")[0]) == other:
+            text = "{} is kept in {}, and with that region dead nobody pulls it here; replicate it, and write this region's"
+            yield Mistake(text, image, other, at=(str(field.alias),))
+
+
+def giving_up_scales_nothing_up(settings: Settings) -> Mistakes:
+    for place, workload in enumerate(settings.workloads):
+        if workload.standby_replicas > workload.replicas:
+            text = "{} is more than replicas, {}: a region that stands by would run more than one that serves"
+            yield Mistake(text, str(workload.standby_replicas), str(workload.replicas), at=(place, "standbyReplicas"))
+
+
+def the_wal_has_room(settings: Settings) -> Mistakes:
+    """PostgreSQL keeps max_wal_size of WAL between checkpoints, by default 1GB, and stops where the volume is full."""
+    for place, database in enumerate(settings.databases):
+        key, volume = ("walStorage", database.wal_storage) if database.wal_storage else ("storage", database.storage)
+        written = any(name.lower() == "max_wal_size" for name in database.parameters)
+        if not written and bytes_in(volume) <= bytes_in("1Gi"):
+            text = "{} is no more than the WAL that PostgreSQL keeps, 1GB; write more, or a smaller parameters.max_wal_size"
+            yield Mistake(text, volume, at=(place, key))
+
+
+def force_is_for_one_failover(settings: Settings) -> Mistakes:
+    if settings.force and settings.active != settings.role:
+        yield Mistake(
+            f"is true while no failover runs, and the next one would ask nobody; run: pulumi config rm force -s {settings.role}"
+        )
+
+
+def the_pipelines_may_read_the_state_of_the_stack(settings: Settings) -> Mistakes:
+    delivery, backends = settings.delivery, settings.topology.backends
+    backend = urlsplit((backends.primary if settings.role == "primary" else backends.secondary) if backends else "")
+    if delivery and backend.scheme == "s3" and backend.netloc != delivery.state_bucket:
+        text = f"{{}} is not the bucket of topology.backends.{settings.role}, {{}}; write the same in both"
+        yield Mistake(text, delivery.state_bucket, backend.netloc, at=("stateBucket",))
+
+
+def each_backend_is_in_its_own_region(settings: Settings) -> Mistakes:
+    backends = settings.topology.backends
+    for role in ROLES if backends else ():
+        assert backends is not None
+        backend = urlsplit(backends.primary if role == "primary" else backends.secondary)
+        written = parse_qs(backend.query).get("region", [])
+        if backend.scheme == "s3" and written and written[0] != settings.topology.region(role):
+            text = (
+                f"{{}} is in {{}}, and the {role} region is {{}}: with the other region dead, the stack could not "
+                "run; write a bucket there"
+            )
+            yield Mistake(text, backend.geturl(), written[0], settings.topology.region(role), at=(role,))
+
+
+def the_two_stacks_do_not_keep_their_state_in_one_bucket(settings: Settings) -> Mistakes:
+    backends = settings.topology.backends
+    if backends and backends.primary == backends.secondary and backends.primary.startswith("s3://"):
+        text = "has {} for both stacks, and with its region dead neither could run; see docs/state.md"
+        yield Mistake(text, backends.primary)
+
+
+ADVICE: tuple[Rule, ...] = (
+    Rule(key="topology.regions", mistakes=both_regions_are_known),
+    Rule(key="delivery", mistakes=the_pipelines_may_read_the_state_of_the_stack),
+    Rule(key="topology.backends", mistakes=each_backend_is_in_its_own_region),
+    Rule(key="topology.backends", mistakes=the_two_stacks_do_not_keep_their_state_in_one_bucket),
+    Rule(key="workloads", mistakes=every_namespace_of_a_workload_is_in_a_backup),
+    Rule(key="tier", mistakes=backups_beside_databases_are_as_new_as_the_rpo),
+    Rule(key="cluster", mistakes=every_role_is_of_a_part_that_runs),
+    Rule(key="storageClass.managed", mistakes=the_managed_class_is_used),
+    Rule(key="images", mistakes=images_are_not_kept_in_the_other_region),
+    Rule(key="workloads", mistakes=giving_up_scales_nothing_up),
+    Rule(key="databases", mistakes=the_wal_has_room),
+    Rule(key="force", mistakes=force_is_for_one_failover),
+)
+"""Every warning, in the order in which they are told."""
+
+
+def warnings(settings: Settings, secrets: Collection[str] = (), directory: Path = Path()) -> list[str]:
+    """One line for each. `secrets` are the keys that are stored with --secret: nothing of their values is shown. `directory` has
+    the files that Pulumi reads."""
+    hidden = frozenset({*SECRETS, *secrets})
+    replaced = Files(stack=settings.role, directory=directory).lines_of_what_is_replaced()
+    return replaced + [told(rule, mistake, hidden) for rule in ADVICE for mistake in rule.mistakes(settings)]

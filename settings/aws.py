@@ -1,0 +1,130 @@
+"""What AWS calls things: regions, ARNs, endpoints; and how the program reaches AWS where the usual way is not meant."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import Field
+
+from settings.fields import Form, Model, matching
+from settings.hosts import url_parts
+from settings.mistake import Mistake
+
+# Names of regions in AWS's other partitions, by which botocore tells them apart (endpoints.json, regionRegex). ARNs, host names
+# and the addresses of Route 53's checkers are others there.
+_OTHER_PARTITIONS = {
+    "cn-": "China",
+    "us-gov-": "GovCloud",
+    "us-iso": "a partition of its own",
+    "eu-iso": "a partition of its own",
+    "eusc-": "the European Sovereign Cloud",
+}
+ELSEWHERE = "and this program works in the commercial partition of AWS alone (docs/limits.md)"
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
+_PARTITION = re.compile(r"arn:(aws-[a-z-]+):")
+
+
+def _region(text: str) -> str:
+    elsewhere = next((name for prefix, name in _OTHER_PARTITIONS.items() if text.startswith(prefix)), None)
+    if elsewhere:
+        raise ValueError(f"is in {elsewhere}, {ELSEWHERE}; write one as in us-west-2")
+    if not _REGION.fullmatch(text) or not text.isascii():
+        raise ValueError("is not a commercial AWS region; write one as in us-west-2")
+    return text
+
+
+AwsRegion = Annotated[
+    str,
+    Form(
+        check=_region,
+        name="a commercial AWS region, as in us-west-2",
+        examples=("us-west-2", "eu-central-1"),
+        pattern=rf"^{_REGION.pattern}$",
+    ),
+]
+
+
+def _arn(pattern: str, what: str, example: str, other: str) -> Form:
+    """The form of an ARN of the commercial partition."""
+    form = matching(re.compile(pattern), what, example, other)
+
+    def check(text: str) -> str:
+        if elsewhere := _PARTITION.match(text):
+            raise Mistake(f"is of the partition {{}}, {ELSEWHERE}; write one as in {example}", elsewhere[1])
+        return form.check(text)
+
+    return Form(check=check, name=form.name, examples=form.examples, pattern=form.pattern)
+
+
+RoleArn = Annotated[
+    str,
+    _arn(
+        r"arn:aws:iam::\d{12}:role/([!-~]{1,510}/)?[A-Za-z0-9_+=,.@-]{1,64}",
+        "the ARN of a role",
+        "arn:aws:iam::123456789012:role/velero",
+        "arn:aws:iam::123456789012:role/dr/etcd",
+    ),
+]
+KeyArn = Annotated[
+    str,
+    _arn(
+        r"arn:aws:kms:[a-z0-9-]+:\d{12}:key/\S+",
+        "the ARN of a key",
+        "arn:aws:kms:us-east-1:123456789012:key/1234abcd",
+        "arn:aws:kms:us-west-2:123456789012:key/mrk-1234abcd",
+    ),
+]
+
+
+def account_of(arn: str) -> str:
+    return arn.split(":")[4]
+
+
+def region_of(arn: str) -> str:
+    return arn.split(":")[3]
+
+
+_URL = matching(
+    re.compile(r"https?://[^/\s@?#]+", re.IGNORECASE),
+    "a plain URL (scheme, host and port)",
+    "http://aws.example.com:5000",
+    "https://aws.example.com",
+)
+_ONE_SERVICE = re.compile(r"(.*\.)?(amazonaws\.com(\.cn)?|api\.aws)|(.*\.)?minio[-\w]*(\..*)?|minio.*", re.IGNORECASE)
+
+
+def _stands_in_for_aws(text: str) -> str:
+    """One URL stands in for six services (`components/providers.py`). S3 alone does not, as MinIO or an interface endpoint is."""
+    parts = url_parts(_URL.check(text))
+    if parts is None or parts.hostname is None:
+        raise ValueError("is not a plain URL (scheme, host and port); write one as in http://aws.example.com:5000")
+    if _ONE_SERVICE.fullmatch(parts.hostname):
+        raise ValueError(
+            "answers for one service, and EKS, IAM, KMS, Route 53 and STS are asked there too; write one that stands in for all "
+            "of AWS, as moto or LocalStack do, or take it out"
+        )
+    return text
+
+
+Url = Annotated[
+    str, Form(check=_stands_in_for_aws, name=_URL.name, examples=_URL.examples, pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[^/\s@?#]+$")
+]
+
+
+class Aws(Model):
+    """How to reach AWS, where the usual endpoint or credentials are not meant."""
+
+    endpoint: Url | None = Field(
+        default=None, description="URL of an endpoint that stands in for all of AWS (EKS, IAM, KMS, Route 53, S3, STS), for tests"
+    )
+    profile: str | None = Field(
+        default=None,
+        min_length=1,
+        description="name of a profile in the shared AWS configuration",
+        examples=["dr", "prod-us-west-2"],
+    )
+
+    @property
+    def plain_http(self) -> bool:
+        return self.endpoint is not None and self.endpoint.lower().startswith("http://")

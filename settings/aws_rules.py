@@ -1,0 +1,88 @@
+"""Rules on what AWS knows of the cluster and of the pipelines: accounts, regions and identities that belong together."""
+
+from __future__ import annotations
+
+from settings.aws import account_of, region_of
+from settings.hosts import region_in
+from settings.mistake import Mistake
+from settings.model import Settings
+from settings.parts import PARTS
+from settings.rule import Mistakes, Rule
+
+
+def pod_identity_takes_roles_of_its_own_account(settings: Settings) -> Mistakes:
+    """EKS, CreatePodIdentityAssociation: roleArn is a role in this account; one of another account is a targetRoleArn."""
+    own = settings.topology.account_id
+    for part in PARTS:
+        arn = settings.cluster.role_arn(part)
+        if arn and settings.identity_mode == "pod-identity" and account_of(arn) != own:
+            text = (
+                "{} is of another account than topology.accountId, {}, and pod identity takes none such; write "
+                "identity: irsa, or a role of {}"
+            )
+            yield Mistake(text, arn, own, own, at=(f"{part}RoleArn",))
+
+
+def an_issuer_of_eks_is_in_the_region_of_the_stack(settings: Settings) -> Mistakes:
+    """STS refuses tokens of an issuer that the role does not trust, so Velero and Barman would have no access."""
+    issuer, own = settings.cluster.oidc_issuer, settings.topology.region(settings.role)
+    found = region_in(issuer.partition("/")[0]) if issuer and issuer.startswith(("oidc.eks.", "oidc-eks.")) else None
+    if issuer and found and found != own:
+        text = (
+            "{} is of a cluster in {}, and this stack's region is {}; write this cluster's: aws eks describe-cluster --name NAME"
+        )
+        yield Mistake(text, issuer, found, own, at=("oidcIssuer",))
+
+
+def what_another_identity_needs_is_not_set(settings: Settings) -> Mistakes:
+    """What nobody reads was meant for the identity that reads it."""
+    if settings.identity is None and settings.cluster.distribution == "self-managed":
+        return  # Nobody has chosen an identity yet, which a rule tells.
+    mode, cluster = settings.identity_mode, settings.cluster
+    for key, value, needs in (
+        ("nodeRole", cluster.node_role, "instance-profile"),
+        ("oidcIssuer", cluster.oidc_issuer, "irsa"),
+    ):
+        if value and mode != needs:
+            text = f"{{}} is used with identity {needs} alone, and identity is {{}}; write identity: {needs}, or take it out"
+            yield Mistake(text, value, mode, at=(key,))
+
+
+def static_keys_last(settings: Settings) -> Mistakes:
+    """IAM, unique identifiers: ASIA begins the id of a temporary key, valid for hours and with its session token alone."""
+    for part in PARTS:
+        key = settings.static_credentials.of(part)
+        if key is None or settings.identity_mode != "static" or settings.aws.endpoint is not None:
+            continue
+        access_key_id = key.access_key_id.get_secret_value()
+        if not access_key_id.startswith("AKIA"):
+            what = (
+                "is of temporary credentials, which end within hours"
+                if access_key_id.startswith("ASIA")
+                else "is no id of an access key"
+            )
+            yield Mistake(
+                f"{what}; make one of an IAM user, which begins with AKIA, and run, and the same for "
+                "secretAccessKey: pulumi config set "
+                f"--secret --path staticCredentials.{part}.accessKeyId -s {settings.role}",
+                at=(part, "accessKeyId"),
+            )
+
+
+def the_state_of_a_stack_is_in_its_region(settings: Settings) -> Mistakes:
+    """With the other region dead, nobody would read this stack's state or decrypt its secrets (docs/state.md)."""
+    delivery, own = settings.delivery, settings.topology.region(settings.role)
+    if delivery and delivery.state_key_arn and region_of(delivery.state_key_arn) != own:
+        text = (
+            "{} is in {}, and this stack's region is {}; write a key of that region, with which the stack's secrets are encrypted"
+        )
+        yield Mistake(text, delivery.state_key_arn, region_of(delivery.state_key_arn), own, at=("stateKeyArn",))
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(key="cluster", mistakes=pod_identity_takes_roles_of_its_own_account),
+    Rule(key="cluster", mistakes=an_issuer_of_eks_is_in_the_region_of_the_stack),
+    Rule(key="cluster", mistakes=what_another_identity_needs_is_not_set),
+    Rule(key="staticCredentials", mistakes=static_keys_last),
+    Rule(key="delivery", mistakes=the_state_of_a_stack_is_in_its_region),
+)

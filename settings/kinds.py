@@ -1,0 +1,119 @@
+"""Kubernetes kinds that backups and restores leave out, and how a person writes a kind."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from settings.fields import Form
+
+_CORE = (
+    "bindings",
+    "configmaps",
+    "endpoints",
+    "events",
+    "limitranges",
+    "namespaces",
+    "nodes",
+    "persistentvolumeclaims",
+    "persistentvolumes",
+    "pods",
+    "podtemplates",
+    "replicationcontrollers",
+    "resourcequotas",
+    "secrets",
+    "serviceaccounts",
+    "services",
+)
+"""The kinds of the core group, which alone are written without a group: `backups` alone could be Velero's or CloudNativePG's."""
+
+_PATTERN = re.compile(r"[a-z0-9]+(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+
+DATABASE_KINDS = (
+    "backups.postgresql.cnpg.io",
+    "clusterimagecatalogs.postgresql.cnpg.io",
+    "clusters.postgresql.cnpg.io",
+    "databaseroles.postgresql.cnpg.io",
+    "databases.postgresql.cnpg.io",
+    "failoverquorums.postgresql.cnpg.io",
+    "imagecatalogs.postgresql.cnpg.io",
+    "objectstores.barmancloud.cnpg.io",
+    "poolers.postgresql.cnpg.io",
+    "publications.postgresql.cnpg.io",
+    "scheduledbackups.postgresql.cnpg.io",
+    "subscriptions.postgresql.cnpg.io",
+)
+"""CloudNativePG backs up its databases itself, and a Cluster or a volume that Velero brings back breaks the one that runs."""
+
+MADE_BY_CONTROLLERS = (
+    "certificaterequests.cert-manager.io",
+    "certificatesigningrequests.certificates.k8s.io",
+    "challenges.acme.cert-manager.io",
+    "ciliumendpoints.cilium.io",
+    "ciliumendpointslices.cilium.io",
+    "ciliumidentities.cilium.io",
+    "ciliumnodes.cilium.io",
+    "cninodes.eks.amazonaws.com",
+    "cninodes.vpcresources.k8s.aws",
+    "controllerrevisions.apps",
+    "csistoragecapacities.storage.k8s.io",
+    "leases.coordination.k8s.io",
+    "nodeclaims.karpenter.sh",
+    "orders.acme.cert-manager.io",
+    "policyendpoints.networking.k8s.aws",
+    "targetgroupbindings.eks.amazonaws.com",
+    "targetgroupbindings.elbv2.k8s.aws",
+)
+"""What a region's controllers make for themselves, or bind to parts of that region. Neither backed up nor restored."""
+
+NOT_FOR_ANOTHER_REGION = (
+    "analysisruns.argoproj.io",
+    "jobs.batch",
+    "persistentvolumes",
+    "pipelineruns.tekton.dev",
+    "taskruns.tekton.dev",
+    "volumesnapshotcontents.snapshot.storage.k8s.io",
+    "volumesnapshots.snapshot.storage.k8s.io",
+    "workflows.argoproj.io",
+)
+"""Backed up, for somebody may want them, and not restored. A Job, a workflow or a pipeline run is one run, which may have ended
+since the backup and must not run again unasked. A snapshot is in the other region and cannot leave it; volumes come back by
+Velero's data mover. A PersistentVolume names a disk of that region: Velero restores it as it was where its reclaim policy is
+Retain and its data were not moved, and the claim would be bound to a disk that no node here can mount, for ever."""
+
+REFUSED_BY_VELERO = (
+    "nodes",
+    "events",
+    "events.events.k8s.io",
+    "backups.velero.io",
+    "restores.velero.io",
+    "resticrepositories.velero.io",
+    "csinodes.storage.k8s.io",
+    "volumeattachments.storage.k8s.io",
+    "backuprepositories.velero.io",
+)
+"""What Velero itself never restores: `nonRestorableResources` of version 1.18.3, pkg/controller/restore_controller.go, in that
+order. Velero adds those that are missing to a Restore's spec by itself; a list that has them all stays as it was written."""
+
+LEFT_OUT = (*MADE_BY_CONTROLLERS, *NOT_FOR_ANOTHER_REGION)
+"""What `includeResources` may bring back."""
+
+
+def check_kind(text: str) -> str:
+    """Return `text` if it is a kind as Velero reads it: its plural, and its group unless that is the core group."""
+    if not _PATTERN.fullmatch(text):
+        raise ValueError("is not a kind; write its plural with its group, as in ingresses.networking.k8s.io")
+    if "." not in text and text not in _CORE:
+        raise ValueError("has no group; write it too, as in deployments.apps (kubectl api-resources -o name has all of them)")
+    return text
+
+
+KindName = Annotated[
+    str,
+    Form(
+        check=check_kind,
+        name="a kind, plural with its group, as in ingresses.networking.k8s.io",
+        examples=("ingresses.networking.k8s.io", "configmaps"),
+        pattern=rf"^(?:{_PATTERN.pattern})$",
+    ),
+]

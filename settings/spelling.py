@@ -1,0 +1,49 @@
+"""Which known word a person may have meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection
+
+_OF_OTHER_TOOLS = {
+    "ttl": "keep",
+    "schedule": "cron",
+    "namespaces": "include",
+    "includedNamespaces": "include",
+    "excludedNamespaces": "exclude",
+    "includedResources": "includeResources",
+    "excludedResources": "excludeResources",
+    "size": "storage",
+    "version": "image",
+    "imageName": "image",
+    "enabled": "managed",
+    "region": "topology",
+}
+"""How Velero, CloudNativePG, Helm charts and Pulumi's own provider call what a key of ours says."""
+
+
+def of_another_tool(word: str, known: Collection[str]) -> str | None:
+    """The known key that means what another tool calls `word`."""
+    ours = _OF_OTHER_TOOLS.get(word)
+    return ours if ours in known else None
+
+
+def closest(word: str, known: Collection[str], *, cutoff: float = 0.6) -> str | None:
+    """The known word that is spelt alike; case, `-` and `_` do not count."""
+    plain = {_plain(key): key for key in known}
+    close = difflib.get_close_matches(_plain(word), list(plain), n=1, cutoff=cutoff)
+    return plain[close[0]] if close else None
+
+
+def did_you_mean(word: str, known: Collection[str]) -> str:
+    """The end of a message on the unknown key `word`: the known key that is spelt alike, else all known keys."""
+    close = closest(word, known)
+    return f", did you mean {close}?" if close else f" {all_of(known)}"
+
+
+def all_of(keys: Collection[str]) -> str:
+    return f"(known: {', '.join(sorted(keys))})"
+
+
+def _plain(key: str) -> str:
+    return key.lower().replace("-", "").replace("_", "")

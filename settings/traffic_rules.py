@@ -1,0 +1,167 @@
+"""Rules on names, load balancers and the probe: users reach the region that serves, and the gate asks the primary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from settings.dns import Alias
+from settings.hosts import host_in, only_in_the_cluster, region_in
+from settings.mistake import Mistake
+from settings.model import Settings
+from settings.roles import ROLES
+from settings.rule import Mistakes, Rule
+
+HEALTH_CHECKS = 30
+"""Seconds until Route 53 has seen the traffic flag: three checks in a row, one every 10 s (components/traffic/records.py)."""
+
+_TTL_OF_AN_ALIAS = 60  # Route 53: that of the load balancer's own records
+
+
+def _at(settings: Settings) -> tuple[str, ...]:
+    return ("name",) if isinstance(settings.endpoint, Alias) else ()
+
+
+def _labels_in_common(names: Sequence[str]) -> int:
+    """How many labels from the right all names share, an asterisk apart."""
+    split = [name.removeprefix("*.").split(".")[::-1] for name in names]
+    return next((count for count, labels in enumerate(zip(*split, strict=False)) if len({*labels}) > 1), min(map(len, split)))
+
+
+def an_endpoint_is_in_the_region_of_its_stack(settings: Settings) -> Mistakes:
+    """Names of load balancers contain their region. After a failover users would be sent to the dead one."""
+    host, own = settings.endpoint_host, settings.topology.region(settings.role)
+    found = region_in(host)
+    if found and found != own:
+        text = f"{{}} is in {{}}, and this stack's region is {{}}; write the load balancer of stack {settings.role}'s own cluster"
+        yield Mistake(text, host, found, own, at=_at(settings))
+    elif only_in_the_cluster(host):
+        yield Mistake("{} is a name that only the cluster itself resolves; write its load balancer's", host, at=_at(settings))
+
+
+def an_endpoint_is_no_name_that_users_call(settings: Settings) -> Mistakes:
+    """RFC 1034, 3.6.2 and 5.3.3: a CNAME that leads to itself is an error."""
+    host = settings.endpoint_host
+    if host in settings.dns.names:
+        text = "{} is one of dns.names, whose record would point to itself; write the load balancer's own name"
+        yield Mistake(text, host, at=_at(settings))
+
+
+def the_top_of_a_zone_is_an_alias(settings: Settings) -> Mistakes:
+    """RFC 1034, 3.6.2: a CNAME stands alone, and the top of a zone has SOA and NS. A name of two labels can be nothing else."""
+    for name in settings.dns.names:
+        if name.count(".") == 1 and not isinstance(settings.endpoint, Alias):
+            text = "{} is a name, and {} of dns.names is the top of its zone, where Route 53 takes no CNAME; write {}"
+            yield Mistake(text, settings.endpoint, name, f"{{name: {settings.endpoint}, zoneId: the load balancer's own}}")
+            return
+
+
+def an_alias_has_the_zone_of_its_load_balancer(settings: Settings) -> Mistakes:
+    """Route 53: "Tried to create an alias that targets …, but the alias target name does not lie within the target zone"."""
+    if not isinstance(settings.endpoint, Alias) or settings.endpoint.zone_id != settings.dns.zone_id:
+        return
+    if any(_labels_in_common([settings.endpoint.name, name]) >= 2 for name in settings.dns.names):
+        return
+    text = (
+        "{} is dns.zoneId too, and the load balancer {} is not in that zone; write the load balancer's own, "
+        "CanonicalHostedZoneId "
+        "in: aws elbv2 describe-load-balancers"
+    )
+    yield Mistake(text, settings.endpoint.zone_id, settings.endpoint.name, at=("zoneId",))
+
+
+def all_names_are_in_one_zone(settings: Settings) -> Mistakes:
+    """Route 53: "RRSet with DNS name … is not permitted in zone …". Two labels are the least that a zone of one's own has."""
+    first, *others = settings.dns.names
+    for place, name in enumerate(others, start=1):
+        if _labels_in_common([first, name]) < 2:
+            text = "{} and {} are in no zone together, and dns.zoneId is one zone; take one of them out"
+            yield Mistake(text, name, first, at=(place,))
+
+
+def users_arrive_within_the_rto(settings: Settings) -> Mistakes:
+    rto = settings.objectives.rto_seconds
+    alias = isinstance(settings.endpoint, Alias)
+    checks = 0 if settings.dns.mode == "record" else HEALTH_CHECKS
+    ttl = _TTL_OF_AN_ALIAS if alias else settings.dns.ttl
+    if checks + ttl <= rto:
+        return
+    room = int(rto) - checks
+    shorter = f"{room} or less, or " if room > 0 and not alias else ""
+    yield Mistake(
+        f"{{}} s, and {checks} s of health checks before, are more than the RTO of {{}} ({{}}): users would "
+        "arrive after it; write "
+        "{}",
+        str(ttl),
+        f"{rto:g} s",
+        f"targets.rto {settings.targets.rto}" if settings.targets.rto else f"tier {settings.tier}",
+        f"{shorter}a targets.rto of {checks + ttl}s or more",
+    )
+
+
+def the_probe_is_answered_by_the_primary_region_alone(settings: Settings) -> Mistakes:
+    host = host_in(settings.probe)
+    primary, secondary = (settings.topology.region(role) for role in ROLES)
+    if settings.dns.both_serve and settings.databases and host in settings.dns.names:
+        yield Mistake(
+            "must be a URL that only the primary region answers, and with dns.mode both-regions the secondary answers at {} too; "
+            "write the primary's own load balancer, as in probe: https://lb-primary.us-east-1.elb.amazonaws.com/",
+            host,
+        )
+    elif region_in(host) == secondary or (
+        settings.role == "secondary" and host == settings.endpoint_host and host not in settings.dns.names
+    ):
+        text = "asks {}, which is in the secondary region {}, so the primary would never be asked; write one of {}"
+        yield Mistake(text, host, secondary, primary)
+    elif (found := region_in(host)) and found != primary:
+        yield Mistake("asks {}, which is in {}, so the primary would never be asked; write one of {}", host, found, primary)
+    elif only_in_the_cluster(host):
+        yield Mistake(
+            "asks {}, which is another host in each cluster, so the primary would never be asked; write a name that users call",
+            host,
+        )
+
+
+def the_control_lives_when_the_primary_region_is_dead(settings: Settings) -> Mistakes:
+    """Without the control's answer nobody knows what the primary's silence means."""
+    if settings.failover.control is None:
+        return
+    host, primary = host_in(settings.failover.control), settings.topology.region("primary")
+    if only_in_the_cluster(host):
+        text = "asks {}, which is in the cluster itself and always answers, whatever way to the primary is cut; write one outside"
+        yield Mistake(text, host)
+    elif (
+        region_in(host) == primary
+        or (host in settings.dns.names and not settings.dns.both_serve)
+        or settings.failover.control == settings.failover.probe
+    ):
+        text = "asks {}, which is silent when the primary region, {}, is; write one that answers then too, or take it out"
+        yield Mistake(text, host, primary)
+
+
+def standbys_connect_to_the_primary_and_not_to_a_name_that_users_call(settings: Settings) -> Mistakes:
+    """The users' name moves with a failover, and a load balancer is of one region."""
+    for place, database in enumerate(settings.databases):
+        if database.streaming is None:
+            continue
+        for role in ROLES:
+            host, region = database.streaming.hosts.of(role), settings.topology.region(role)
+            at = (place, "streaming", "hosts", role)
+            if host in settings.dns.names:
+                yield Mistake("{} is one of dns.names, which a failover moves; write a name of this region alone", host, at=at)
+            elif (found := region_in(host)) and found != region:
+                yield Mistake(
+                    f"{{}} is in {{}}, and the {role} region is {{}}; write that region's own", host, found, region, at=at
+                )
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(key="endpoint", mistakes=an_endpoint_is_in_the_region_of_its_stack),
+    Rule(key="endpoint", mistakes=an_endpoint_is_no_name_that_users_call),
+    Rule(key="endpoint", mistakes=the_top_of_a_zone_is_an_alias),
+    Rule(key="endpoint", mistakes=an_alias_has_the_zone_of_its_load_balancer),
+    Rule(key="dns.names", mistakes=all_names_are_in_one_zone),
+    Rule(key="dns.ttl", mistakes=users_arrive_within_the_rto),
+    Rule(key="failover.probe", mistakes=the_probe_is_answered_by_the_primary_region_alone),
+    Rule(key="failover.control", mistakes=the_control_lives_when_the_primary_region_is_dead),
+    Rule(key="databases", mistakes=standbys_connect_to_the_primary_and_not_to_a_name_that_users_call),
+)
