@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from dnslib import DNSRecord
 
-from lab import databases, demo, project, rehearsal
+from lab import databases, demo, first_look, project, rehearsal
 from lab.cloud.cloud import CloudError
 from lab.console import say, warn
 from lab.engine import EngineError
@@ -87,7 +87,9 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     options = _parser().parse_args()
-    lab = Lab(plan=_plan(options))
+    plan = _plan(options)
+    # Where the other region runs the application before a failover, its claims are there, and no restore writes into them.
+    lab = Lab(plan=plan, files=plan.preset.workloads == "none")
     try:
         return _run(options, lab)
     except PermissionError as error:
@@ -131,6 +133,8 @@ def _run(options: argparse.Namespace, lab: Lab) -> int:
             return _up(lab)
         case "down":
             lab.down()
+            if lab.another:
+                say(f"the lab that is up on this machine belongs to {lab.another.parent}: make down there stops it")
         case "status":
             say(json.dumps(lab.status(), indent=2, ensure_ascii=False))
         case "env":
@@ -152,6 +156,7 @@ def _demo(lab: Lab) -> int:
     if obstacles := preflight.obstacles():
         say(f"The lab cannot run here: {'; '.join(obstacles)}. Running the rehearsal instead; it ignores the demo's options.")
         return rehearsal.run(lab.paths)
+    first_look.show(lab)
     return demo.run(lab)
 
 
@@ -163,9 +168,10 @@ def _up(lab: Lab) -> int:
         lab.down()
         lab.forget()
     try:
-        lab.up()
+        lab.up(fresh=fresh)
         if fresh:
             lab.deploy()
+            lab.wait_backed_up()
     except BaseException:
         lab.down()
         raise

@@ -27,7 +27,7 @@ from typing import TextIO
 
 from dnslib import QTYPE, RCODE, DNSRecord
 
-from lab.samples import Sample, Write, reads_log, rfc3339, writes_log
+from lab.samples import Sample, Write, documents_log, reads_log, rfc3339, writes_log
 from lab.waiting import until
 
 TIMEOUT = 1.0
@@ -94,11 +94,11 @@ def read_ledger(resolver: Resolver, name: str, port: int) -> Sample:
     return _call(resolver, name, port, "/orders/latest", patience=DATABASE_TIMEOUT)
 
 
-def write_ledger(resolver: Resolver, name: str, port: int, sequence: int) -> Write:
-    """Write one row to the ledger. Only status 201 acknowledges it. The client never sends a row twice."""
+def write_ledger(resolver: Resolver, name: str, port: int, sequence: int, path: str = "/orders") -> Write:
+    """Write one row to the ledger, or one document. Only status 201 acknowledges it. The client never sends one twice."""
     sent = datetime.now(UTC)
     body = json.dumps({"sequence": sequence, "client_time": rfc3339(sent)})
-    answer = _call(resolver, name, port, "/orders", body=body, expected=http.HTTPStatus.CREATED, patience=DATABASE_TIMEOUT)
+    answer = _call(resolver, name, port, path, body=body, expected=http.HTTPStatus.CREATED, patience=DATABASE_TIMEOUT)
     return Write(sequence=sequence, sent=sent, **vars(answer))
 
 
@@ -187,6 +187,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action="store_true",
         help="also write rows to the ledger and read them, at the same rate; the names of those logs end in -writes and -reads",
     )
+    parser.add_argument(
+        "--documents",
+        type=int,
+        metavar="PORT",
+        help="also send documents to this port, at the same rate; the name of that log ends in -documents",
+    )
     options = parser.parse_args(arguments)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -198,6 +204,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.write:
         calls[writes_log(options.log)] = lambda: write_ledger(*user, next(numbers))
         calls[reads_log(options.log)] = lambda: read_ledger(*user)
+    if options.documents:
+        files, archive = itertools.count(options.first_row), (user[0], options.name, options.documents)
+        calls[documents_log(options.log)] = lambda: write_ledger(*archive, next(files), path="/documents")
     options.log.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as logs:
         # Each kind of request has its own thread: a slow database must not delay the requests that the outage is measured by.

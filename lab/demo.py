@@ -7,25 +7,25 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from lab import databases, ledger, users
+from lab import databases, files, ledger, users
 from lab.console import say, step
 from lab.failover import Record, fail_over, note_dns_changes, publish, requests_by_region, steps_of
 from lab.pulumi import touched
 from lab.regions import network, wan
 from lab.regions.namespaces import OPS
 from lab.regions.spec import REGIONS
-from lab.report.machine import machine_facts
-from lab.report.model import Engine, Flip, Report, Targets, Witnesses
-from lab.samples import Sample, Write, intervals, outage, read_log, read_writes, reads_log, writes_log
+from lab.samples import Sample, Write, documents_log, intervals, outage, read_log, read_writes, reads_log, writes_log
 from lab.waiting import until
 from lab.world import Lab
+from report.machine import machine_facts
+from report.model import Engine, Flip, Report, Targets, Witnesses
 
 NOT_PROVEN = (
     "The regions are two clusters on one machine: real control planes, pods and Velero, but one kernel, one disk and one clock.",
     "AWS is moto: it answers for S3, Route 53, KMS and IAM. The lab enforces IAM and bucket policies by its own reading of them; "
     "it has no roles, key policies or TLS.",
     "The lab's name server makes the health checks, as Route 53 describes them; Route 53 does not.",
-    "No volume is restored: the lab has no storage that takes snapshots, and a database is restored from its archive.",
+    "A disk is a directory, and its snapshot a copy: Velero, its data movers and Kubernetes' controllers are real, EBS is not.",
     "All disks are the machine's own; when a region dies, its processes end and its disk stays.",
 )
 ARCHIVE_IS_OLD = "select now() - last_archived_time > 0.9 * current_setting('archive_timeout')::interval from pg_stat_archiver"
@@ -49,7 +49,7 @@ def run(lab: Lab) -> int:
             say("A lab of this checkout is running; it is taken down first.")
         lab.down()
         lab.forget()
-        lab.up()
+        lab.up(fresh=True)
         lab.deploy()
         report = fail(lab)
     finally:
@@ -69,9 +69,19 @@ def fail(lab: Lab, *, cache: bool = True) -> Report:
         until("the client to be served by the primary", lambda: _served(read_log(log), "primary", at_least=15), timeout=120)
         if lab.plan:
             _bring_a_row(lab, lab.plan)
-            if lab.plan.replication == "archive":
-                with step("the primary is about to archive its next segment: now it has the most rows that no other region has"):
-                    until("the archive to be old", lambda: lab.query(ARCHIVE_IS_OLD, "primary") == "t", timeout=240)
+        if lab.files:
+            documents = documents_log(log)
+            until(
+                "documents to be taken by the primary",
+                lambda: _served(read_writes(documents), "primary", at_least=15),
+                timeout=120,
+            )
+            with step("a backup from each schedule, with the volume, while the client writes"):
+                lab.make_backups()
+        lab.wait_backed_up()
+        if lab.plan and lab.plan.replication == "archive":
+            with step("the primary is about to archive its next segment: now it has the most rows that no other region has"):
+                until("the archive to be old", lambda: lab.query(ARCHIVE_IS_OLD, "primary") == "t", timeout=240)
         until("the client to be served by the primary", lambda: _served(read_log(log), "primary", at_least=15), timeout=120)
         before = lab.pulumi.resources("secondary")
         record = Record()
@@ -92,6 +102,12 @@ def fail(lab: Lab, *, cache: bool = True) -> Report:
             if lab.plan:
                 until("writing to last", lambda: _served(read_writes(writes_log(log)), "secondary", at_least=25), timeout=60)
                 until("reading to last", lambda: _served(read_log(reads_log(log)), "secondary", at_least=25), timeout=60)
+            if lab.files:
+                until(
+                    "documents to be taken",
+                    lambda: _served(read_writes(documents_log(log)), "secondary", at_least=25),
+                    timeout=60,
+                )
     finally:
         stop_client()
         if second:
@@ -100,6 +116,10 @@ def fail(lab: Lab, *, cache: bool = True) -> Report:
     note_dns_changes(record, lab.cloud.route53_changes(), killed)
     changed = touched(before, lab.pulumi.resources("secondary"))
     report = _report(lab, record, log, killed, up_ended, packets, changed)
+    if lab.files:
+        with step("every acknowledged file looked up"):
+            present = lab.documents("secondary")
+            report = replace(report, files=files.count(read_writes(documents_log(log)), present, killed))
     if second:
         report = replace(report, served_before=tuple(spec.name for spec in REGIONS), spared=second.saw(killed))
     return _with_ledger(lab, lab.plan, report, log, killed, second.writes if second else ()) if lab.plan else report
@@ -149,7 +169,7 @@ def _report(
         seconds_without_service=gone.seconds,
         served_by=gone.served_by,
         calls_to_dead_region=from_engine + by_region.get("us-east-1", 0),
-        steps=steps_of(lab.pulumi.outputs("secondary")),
+        steps=steps_of(lab.pulumi.details("secondary")),
         flip=Flip.of(changed),
         commands=tuple(record.commands),
         events=record.sorted_events(),
@@ -171,7 +191,7 @@ def _report(
 def _with_ledger(lab: Lab, plan: databases.Plan, report: Report, log: Path, killed: datetime, relayed: Sequence[Write]) -> Report:
     """Add to the report what became of the acknowledged rows, and the proof that the counting notices a wrong row."""
     writes, reads = read_writes(writes_log(log)), read_log(reads_log(log))
-    targets = lab.pulumi.outputs("secondary")["targets"]
+    targets = lab.pulumi.details("secondary")["targets"]
     with step("every acknowledged row looked up, and the counting itself tested"):
         counted = ledger.count(writes, reads, ledger.read_rows(lab.query), killed, relayed=relayed)
         proof = ledger.prove_counting(lab.query, writes, reads, killed, relayed=relayed)

@@ -181,13 +181,17 @@ def _mode(environ: Mapping[str, str]) -> Literal["real", "standin"] | None:
 
 def _missing(parts: list[str]) -> str:
     names = {"language_host": f"{LANGUAGE_HOST} (it comes with the Pulumi CLI)"}
-    wanted = [
-        names.get(part) or f"pulumi-resource-{part} (pulumi plugin install resource {part} v{_wanted(part)})" for part in parts
-    ]
+    wanted = [names.get(part) or f"pulumi-resource-{part} ({plugin_command(part)})" for part in parts]
     return f"{MODE_VARIABLE}=real, but not installed: {', '.join(wanted)}; install them, or leave {MODE_VARIABLE} out"
 
 
-def _wanted(provider: str) -> str:
+def plugin_command(provider: str) -> str:
+    """The command that installs the provider which fits its SDK here."""
+    return f"pulumi plugin install resource {provider} v{sdk_version(provider)}"
+
+
+def sdk_version(provider: str) -> str:
+    """The version of a provider that its SDK here is of."""
     return metadata.version(PROVIDERS[provider])
 
 
@@ -215,7 +219,7 @@ def find_provider(name: str, pulumi: Path, environ: Mapping[str, str]) -> Part |
 
     It may be in the plugin cache, beside the CLI or on PATH.
     """
-    wanted = Version(_wanted(name))
+    wanted = Version(sdk_version(name))
     program = f"pulumi-resource-{name}"
     home = Path(environ.get("PULUMI_HOME") or Path(environ.get("HOME", "~")).expanduser() / ".pulumi")
     cached = [
@@ -296,7 +300,7 @@ def _lay_out(directory: Path, pulumi: Path, parts: Mapping[str, Part | None]) ->
             (binaries / file.name).symlink_to(file)
     for name in PROVIDERS:
         part = parts[name]
-        plugin = plugins / f"resource-{name}-v{part.version if part else _wanted(name)}"
+        plugin = plugins / f"resource-{name}-v{part.version if part else sdk_version(name)}"
         plugin.mkdir()
         program = plugin / f"pulumi-resource-{name}"
         if part is None:

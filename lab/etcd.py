@@ -23,9 +23,9 @@ from lab.paths import CHECKOUT
 from lab.regions import daemons, layout, namespaces
 from lab.regions.region import Region
 from lab.tools import roots
+from settings.etcd import EtcdSettings
 from settings.identity import AccessKey as StaticKey
 from settings.images import Images
-from settings.model import EtcdSettings
 from settings.names import Names
 
 SCRIPT = CHECKOUT / "scripts" / "etcd-restore.sh"

@@ -11,8 +11,8 @@ from lab.cloud.access_log import Request
 from lab.console import say
 from lab.paths import LabPaths
 from lab.pulumi import Pulumi, Ran
-from lab.report import page, terminal
-from lab.report.model import Command, Event, Report, Step, verdict, write
+from report import page, terminal
+from report.model import Command, Event, Report, Step, verdict, write
 
 DEAD, ALIVE = "us-east-1", "us-west-2"
 """The AWS regions of the primary, which the lab kills, and of the secondary, which takes over."""
@@ -49,8 +49,8 @@ def fail_over(pulumi: Pulumi, record: Record) -> None:
         record.ran(pulumi.run(*command, show=True))
 
 
-def steps_of(outputs: Mapping[str, Any]) -> tuple[Step, ...]:
-    """The steps that the program recorded in its stack output `failover`."""
+def steps_of(details: Mapping[str, Any]) -> tuple[Step, ...]:
+    """The steps that the program recorded in its stack output `details`."""
     return tuple(
         Step(
             name=step["name"],
@@ -58,7 +58,7 @@ def steps_of(outputs: Mapping[str, Any]) -> tuple[Step, ...]:
             end=datetime.fromisoformat(step["end"]),
             seconds=float(step["seconds"]),
         )
-        for step in outputs["failover"]["steps"]
+        for step in details["failover"]["steps"]
     )
 
 

@@ -63,7 +63,8 @@ def ensure() -> None:
     """Install missing packages if this is root on a machine with apt-get. Otherwise raise PackagesError with the command."""
     if not (names := missing()):
         return
-    command = ["apt-get", "install", "--yes", "--no-install-recommends", *names]
+    # --no-remove: nothing that the machine's owner has installed goes away for the lab.
+    command = ["apt-get", "install", "--yes", "--no-remove", "--no-install-recommends", *names]
     advice = f"run `sudo apt-get update && sudo {' '.join(command)}`, or install what your distribution calls them"
     if shutil.which("apt-get") is None or os.geteuid() != 0:
         raise PackagesError(f"the lab needs system packages that are not installed: {', '.join(names)}; {advice}")

@@ -65,13 +65,23 @@ class ProjectFiles:
     probe: str | None = None
     """`failover.probe` of the settings: a URL that answers as long as the primary region serves."""
 
+    workloads: tuple[Mapping[str, Any], ...] = ()
+    """The workloads that replace the committed ones. The first one's check asks the application."""
+
+    excluded: tuple[str, ...] = ()
+    """Kinds that every backup leaves out, beside those of the program."""
+
+    velero: Mapping[str, Any] = field(default_factory=dict)
+    """Further keys of `velero` of the settings."""
+
     etcd: Mapping[str, Any] = field(default_factory=lambda: {"enabled": False})
     """Off by default: only real clusters have an etcd, and the images that take its snapshots."""
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """The parts that call AWS from inside the clusters. Each needs an access key."""
-        used: dict[Part, bool] = {"velero": True, "database": bool(self.databases), "etcd": self.etcd.get("enabled") is not False}
+        databases, etcd = bool(self.databases), self.etcd.get("enabled") is not False
+        used: dict[Part, bool] = {"velero": True, "database": databases, "etcd": etcd, "freshness": databases}
         return tuple(part for part, wanted in used.items() if wanted)
 
 
@@ -114,11 +124,16 @@ def _project_file(files: ProjectFiles) -> dict[str, Any]:
     # The Python environment that runs the lab also has the program's requirements, at the same pinned versions.
     project["runtime"]["options"]["virtualenv"] = sys.prefix
     config = project["config"]
+    # Both stacks of the lab have one backend, which the environment names.
+    del config["topology"]["value"]["backends"]
     own = {"mode": files.mode, "check": files.check}
     config["dns"]["value"] |= {"zoneId": files.zone_id, "ttl": files.ttl, **{key: value for key, value in own.items() if value}}
-    for workload in config["workloads"]["value"]:
-        # With a database, a workload passes its check once it can write (/readyz); without one, as soon as it runs (/healthz).
-        workload["check"] = {"service": "shop", "path": "/readyz" if files.databases else "/healthz"}
+    for backup in config["backups"]["value"] if files.excluded else ():
+        backup["excludeResources"] = list(files.excluded)
+    if files.workloads:
+        config["workloads"]["value"] = [dict(workload) for workload in files.workloads]
+    # With a database, a workload passes its check once it can write (/readyz); without one, as soon as it runs (/healthz).
+    config["workloads"]["value"][0]["check"] = {"service": "shop", "path": "/readyz" if files.databases else "/healthz"}
     config["databases"]["value"] = [dict(database) for database in files.databases]
     config["etcd"] = {"value": dict(files.etcd)}
     if files.images:
@@ -128,7 +143,8 @@ def _project_file(files: ProjectFiles) -> dict[str, Any]:
     if files.targets:
         config["targets"] = {"value": dict(files.targets)}
     if files.probe:
-        config["failover"] = {"value": {"probe": files.probe}}
+        # While nothing runs behind it, the lab's load balancer does not answer: it is a Service, and no machine of its own.
+        config["failover"] = {"value": {"probe": files.probe, "control": f"{files.endpoint}/_lab/state"}}
     return project
 
 
@@ -151,7 +167,7 @@ def _stack_file(role: str, files: ProjectFiles) -> dict[str, Any]:
         "k8s-dr:aws": {"endpoint": files.endpoint},
     }
     if files.kubelet_roots:
-        own["k8s-dr:velero"] = {"kubeletRoot": files.kubelet_roots[role]}
+        own["k8s-dr:velero"] = {"kubeletRoot": files.kubelet_roots[role], **files.velero}
     return own
 
 

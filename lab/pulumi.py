@@ -94,7 +94,12 @@ class Pulumi:
         self.run("config", "set", "--secret", key, "-s", stack, stdin=value)
 
     def outputs(self, stack: str) -> dict[str, Any]:
+        """What `pulumi up` prints, a line each."""
         return dict(json.loads(self.run("stack", "output", "--json", "-s", stack).output))
+
+    def details(self, stack: str) -> dict[str, Any]:
+        """The same as objects and lists: the output `details`."""
+        return dict(json.loads(self.run("stack", "output", "details", "--json", "--show-secrets", "-s", stack).output))
 
     def resources(self, stack: str) -> list[dict[str, Any]]:
         """All resources of the stack's state. Secrets are decrypted, because each `up` encrypts the same value differently."""

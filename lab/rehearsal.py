@@ -25,12 +25,12 @@ from lab.failover import ALIVE, DEAD, Record, fail_over, note_dns_changes, publi
 from lab.paths import LabPaths
 from lab.pulumi import Pulumi, touched
 from lab.regions.spec import PRIMARY, SECONDARY
-from lab.report.machine import machine_facts
-from lab.report.model import Engine, Flip, Report, Witnesses
 from lab.standins.archive import put_base_backup
 from lab.standins.recorded_cluster import RecordedCluster, write_kubeconfig
 from lab.tools import toolbox
 from lab.waiting import until
+from report.machine import machine_facts
+from report.model import Engine, Flip, Report, Witnesses
 
 ADDRESSES = {"primary": "192.0.2.11", "secondary": "192.0.2.12"}
 """Addresses reserved for documentation: the rehearsal only checks which one the name points to, and never calls it."""
@@ -137,12 +137,15 @@ def deployed(paths: LabPaths) -> Iterator[Rehearsal]:
             cluster.close()
 
 
-def run(paths: LabPaths) -> int:
-    """Run the whole rehearsal and write its report. Returns the exit code."""
+def run(paths: LabPaths, *, began: float | None = None) -> int:
+    """Run the whole rehearsal and write its report. Returns the exit code.
+
+    `began` is the moment when the set-up began, in seconds of the monotonic clock, if it was before this call.
+    """
     paths.refuse_if_foreign()  # fail now, not after minutes of building tools
     if Cloud(paths).running:
         raise CloudError("a lab or a rehearsal of this checkout is running, and a new one would stop its AWS; run: make down")
-    began = time.monotonic()
+    began = time.monotonic() if began is None else began
     toolbox.ensure(["pulumi"])
     setup_seconds = time.monotonic() - began
     with deployed(paths) as rehearsal:
@@ -171,7 +174,7 @@ def _fail(rehearsal: Rehearsal, setup_seconds: float) -> Report:
         seconds_without_service=round((moved - killed).total_seconds(), 1),
         served_by=rehearsal.answer(),
         calls_to_dead_region=asked.get(DEAD, 0),
-        steps=steps_of(rehearsal.pulumi.outputs("secondary")),
+        steps=steps_of(rehearsal.pulumi.details("secondary")),
         flip=Flip.of(touched(before, rehearsal.pulumi.resources("secondary"))),
         commands=tuple(record.commands),
         events=record.sorted_events(),

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
+from report.measures import Interval
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
@@ -55,17 +57,6 @@ class Outage:
     served_by: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Interval:
-    """Consecutive requests with the same result: one region answered all of them, or all failed (`region` is None)."""
-
-    start: datetime
-    end: datetime
-    ok: bool
-    region: str | None
-    requests: int
-
-
 def rfc3339(time: datetime) -> str:
     """The time in UTC, with milliseconds."""
     return time.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
@@ -89,6 +80,11 @@ def writes_log(log: Path) -> Path:
 def reads_log(log: Path) -> Path:
     """The file for reads from the ledger of a client that logs to `log`."""
     return log.with_stem(f"{log.stem}-reads")
+
+
+def documents_log(log: Path) -> Path:
+    """The file for documents that a client that logs to `log` has sent."""
+    return log.with_stem(f"{log.stem}-documents")
 
 
 def _lines(path: Path) -> list[str]:

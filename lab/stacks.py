@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lab import engine, project
@@ -61,15 +62,14 @@ def give_secret(pulumi: Pulumi, role: str, path: str, value: str) -> None:
 def deploy(pulumi: Pulumi, *, bring_first_backups: Callable[[], None] = lambda: None) -> None:
     """Deploy both regions for the first time, with four `pulumi up` commands.
 
-    The first two create the regions. The third starts replication from the primary to the secondary, and takes the databases'
-    first backups. The fourth creates the standbys from those backups, and starts replication in the other direction.
+    The first two create the regions; neither needs the other. The third starts replication from the primary to the secondary, and
+    takes the databases' first backups. The fourth creates the standbys from those backups, and starts replication in the other
+    direction.
 
     `bring_first_backups` must return only after those backups are in the secondary's bucket.
     """
-    with step("pulumi up -s primary"):
-        pulumi.up("primary")
-    with step("pulumi up -s secondary"):
-        pulumi.up("secondary")
+    with step("pulumi up -s primary; pulumi up -s secondary, side by side"), ThreadPoolExecutor() as pool:
+        list(pool.map(pulumi.up, ROLES))
     with step("pulumi config set peerReady true -s primary; pulumi up -s primary"):
         pulumi.configure("primary", "peerReady", "true")
         pulumi.up("primary")

@@ -9,15 +9,16 @@ from datetime import datetime
 from pathlib import Path
 
 from lab import project
+from lab.application import manifests
 from lab.console import step
 from lab.paths import CHECKOUT
 from lab.processes import Daemon
 from lab.regions import namespaces, network
 from lab.regions.spec import REGIONS, named
-from lab.report.model import Spared
-from lab.samples import Write, outage, read_log, read_writes, reads_log, writes_log
+from lab.samples import Write, documents_log, outage, read_log, read_writes, reads_log, writes_log
 from lab.waiting import until
 from lab.world import Lab
+from report.model import Spared
 
 NAMESERVER = f"{network.WAN_ADDRESS}:53"
 
@@ -44,7 +45,7 @@ def start(
     time need different names and different `first_row`s. If both regions answer, `served_by` says which one serves this user:
     the user starts once its resolver has got that region's address.
     """
-    for file in (log, writes_log(log), reads_log(log)):
+    for file in (log, writes_log(log), reads_log(log), documents_log(log)):
         file.unlink(missing_ok=True)
     daemon = Daemon(lab.paths, name)
     daemon.start(
@@ -64,6 +65,7 @@ def start(
             *([] if cache else ["--no-cache"]),
             *(["--begin-at", named(served_by).address] if served_by else []),
             *(["--write", "--first-row", str(first_row)] if lab.plan and writes else []),
+            *(["--documents", str(manifests.ARCHIVE_PORT)] if lab.files and writes else []),
         ],
         cwd=CHECKOUT,
     )

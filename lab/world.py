@@ -8,7 +8,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from lab import databases, engine, operators, packages, project, stacks
+from lab import databases, engine, inhabitants, operators, packages, project, stacks
 from lab.application import manifests
 from lab.cloud.cloud import Cloud
 from lab.console import say, step
@@ -29,11 +29,24 @@ from lab.regions import kubeconfig, layout, namespaces, network, ownership, pref
 from lab.regions.region import Region
 from lab.regions.spec import REGIONS, RegionSpec, named
 from lab.tools import images, toolbox
-from lab.tools.groups import GROUPS
+from lab.tools.groups import GROUPS, LAB
 from lab.waiting import until
 
-NEEDED = ("pulumi", "region", "velero", "images", "application")
 SCHEDULES = ("daily-full", "hourly-critical")
+
+
+_WITH_ARCHIVE: tuple[dict[str, Any], ...] = (
+    {"namespace": manifests.APPLICATION_NAMESPACE, "names": [f"deployment/{manifests.NAME}"], "replicas": manifests.REPLICAS},
+    {"namespace": manifests.APPLICATION_NAMESPACE, "names": [f"statefulset/{manifests.ARCHIVE}"], "replicas": 1},
+)
+"""`workloads` of the settings, where the application keeps files too."""
+
+_VOLUMES: dict[str, Any] = {
+    "snapshotClass": {"managed": True},
+    "volumes": [{"labels": {"tier": "cache"}, "action": "skip"}],
+    "storageClasses": {named("primary").storage_class: named("secondary").storage_class},
+}
+"""Keys of `velero` of the settings, where the application keeps files too."""
 
 
 class LabError(Exception):
@@ -42,18 +55,20 @@ class LabError(Exception):
 
 @dataclass(frozen=True)
 class OnDemand(Mapping[str, Path]):
-    """The lab's programs. They are found or built when the first one is used, because showing or stopping a region needs none."""
+    """The lab's programs and the regions' files. They are found or built when the first one is used, because showing or stopping
+    a region needs none."""
 
     ask: Callable[[], toolbox.Toolbox]
 
     def __getitem__(self, tool: str) -> Path:
-        return self.ask().path(tool)
+        tools = self.ask()
+        return tools.files.get(tool) or tools.path(tool)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(layout.TOOLS)
+        return iter((*layout.TOOLS, *layout.DISK_TOOLS, *layout.DISK_KINDS))
 
     def __len__(self) -> int:
-        return len(layout.TOOLS)
+        return len(list(iter(self)))
 
 
 @dataclass(kw_only=True)
@@ -66,6 +81,12 @@ class Lab:
     plan: databases.Plan | None = None
     """How the database is replicated. None for a lab without a database."""
 
+    files: bool = False
+    """Whether the application keeps files too, on a volume that a backup brings to the other region."""
+
+    inhabited: bool = False
+    """Whether the primary region has more than the application: see `lab.inhabitants`."""
+
     _tools: toolbox.Toolbox | None = None
     _engine: engine.Engine | None = None
 
@@ -77,11 +98,16 @@ class Lab:
 
     @property
     def _groups(self) -> tuple[str, ...]:
-        return (*NEEDED, *(("cnpg",) if self.plan else ()))
+        needed = {"cnpg": self.plan is not None, "storage": self.files}
+        return tuple(group for group in LAB if needed.get(group, True))
 
     @cached_property
     def _region_tools(self) -> toolbox.Toolbox:
-        return self._tools or toolbox.ensure(["region"])
+        return self._tools or toolbox.ensure(["region", *(["storage"] if self._has_disks else [])])
+
+    @property
+    def _has_disks(self) -> bool:
+        return any(self.region(spec.name).has_disks for spec in REGIONS)
 
     @property
     def _running_engine(self) -> engine.Engine | None:
@@ -118,7 +144,7 @@ class Lab:
         return stacks.cli(self.engine, self.paths.root, provider_log=self.provider_log, namespace=namespaces.OPS)
 
     def region(self, name: str) -> Region:
-        return Region(self.paths, named(name), OnDemand(lambda: self._region_tools))
+        return Region(self.paths, named(name), OnDemand(lambda: self._region_tools), disks=self.files)
 
     # Up and down
 
@@ -131,15 +157,22 @@ class Lab:
         packages.ensure()
         _ = self.tools
         self._images = images.ensure(self.tools, (*images.BASIC, *(images.DATABASES if self.plan else ())))
-        self.setup_seconds = time.monotonic() - began
+        self.setup_seconds += time.monotonic() - began
 
-    def up(self) -> None:
-        """Start both regions, AWS and the name server, and wait until they are ready. Safe to repeat."""
+    def up(self, *, fresh: bool = False) -> None:
+        """Start both regions, AWS and the name server, and wait until they are ready. Safe to repeat.
+
+        With `fresh`, also make the copy of the project, which takes as long as the clusters and needs none.
+        """
         network.up(self.paths)
         with step("AWS endpoint, replication, name server"):
             self.cloud.start()
-        with step("two Kubernetes clusters, one for each region"), ThreadPoolExecutor() as pool:
+        clusters = "two Kubernetes clusters, one for each region"
+        with step(f"{clusters}; both stacks and their secrets" if fresh else clusters), ThreadPoolExecutor() as pool:
+            prepared = pool.submit(self.prepare_project) if fresh else None
             list(pool.map(self._start, REGIONS))
+            if prepared:
+                prepared.result()
         certificates = {spec: self.region(spec.name).certificates for spec in REGIONS}
         kubeconfig.write(self.paths.kubeconfig, kubeconfig.for_people(certificates))
         self._write_wrappers()
@@ -158,22 +191,55 @@ class Lab:
         region.wait_ready()
 
     def deploy(self) -> None:
-        """Deploy both stacks and the application, then make backups and wait until both regions have them."""
-        self.prepare_project()
+        """Deploy both stacks and the application of a fresh lab, and make backups, which `wait_backed_up` waits for."""
         if self.plan and self.plan.replication == "streaming":
             databases.bring_certificates(self.kubectl)
+        if self.inhabited:
+            self._apply("primary", inhabitants.kinds())
         stacks.deploy(self.pulumi, bring_first_backups=self.wait_replicated)
         self._install_applications()
-        with step("a backup from each schedule, replicated and seen by the secondary's Velero"):
-            self.back_up()
+        if self.inhabited:
+            with step("what else lives in a production cluster"):
+                self._settle()
+        if not self.files:  # otherwise a client must have written first
+            with step("a backup from each schedule"):
+                self.make_backups()
 
     def _install_applications(self) -> None:
         standby = {"none": 0, "one": 1, "all": manifests.REPLICAS}[self.plan.preset.workloads] if self.plan else 0
         with step(f"the application in the primary region{'' if standby else ' only'}"):
             self.install_application()
+        if self.files:
+            with step("the part of it that keeps files, with a volume"):
+                self.install_archive()
         if standby:
             with step(f"the application in the secondary region too, {standby} of {manifests.REPLICAS} replicas"):
                 self.install_application("secondary", standby)
+
+    def _settle(self) -> None:
+        """Bring all inhabitants, and wait until those that can run do."""
+        for spec in REGIONS:
+            self._apply(spec.name, inhabitants.around_the_program())
+        home = named("primary")
+        self._apply(home.name, inhabitants.documents(home.aws_region))
+        bindings = ("get", "targetgroupbindings.elbv2.k8s.aws", "-n", inhabitants.NAMESPACE, "-o", "name")
+        until("the load balancer's bindings", lambda: len(self.kubectl(home.name, *bindings).split()) == 2, timeout=30)
+        self._apply(home.name, inhabitants.latecomers())
+        wanted = inhabitants.AVAILABLE
+        until(f"{wanted} to be available", lambda: wanted.items() <= self.available(home.name).items(), timeout=180, interval=1)
+
+    def available(self, region: str) -> dict[str, int]:
+        """How many Pods of each workload in the application's namespace are available, by `kind/name`."""
+        listed = self.kubectl(region, "get", "deployments,statefulsets", "-n", inhabitants.NAMESPACE, "-o", "json")
+        return {
+            f"{item['kind'].lower()}/{item['metadata']['name']}": item["status"].get("availableReplicas", 0)
+            for item in json.loads(listed)["items"]
+        }
+
+    def _apply(self, region: str, documents: Iterable[Mapping[str, Any]]) -> str:
+        """Apply the documents, and return the API server's words about each."""
+        apply = ("apply", "--server-side", "--field-manager=k8s-dr-lab", "-f", "-")
+        return self.kubectl(region, *apply, stdin=yaml.safe_dump_all(documents))
 
     def prepare_project(self) -> None:
         references = {name: image.reference for name, image in self._images.items()}
@@ -184,12 +250,20 @@ class Lab:
             images={
                 "velero": references["velero"],
                 "veleroPluginForAws": references["velero-plugin-for-aws"],
-                "kubectl": references["kubectl"],
+                "python": references["python"],
+                **({"awsCli": references["aws-cli"]} if self.plan else {}),
             },
             kubelet_roots={spec.name: layout.KUBELET_ROOT for spec in REGIONS},
             ttl=self.ttl,
             databases=(self.plan.configuration(references["postgresql"]),) if self.plan else (),
             tier=self.plan.tier if self.plan else None,
+            workloads=inhabitants.WORKLOADS if self.inhabited else _WITH_ARCHIVE if self.files else (),
+            # A restore of it would end PartiallyFailed, and name this way on: the other region has no operator for it.
+            excluded=(inhabitants.CACHES,) if self.inhabited else (),
+            velero={
+                **({"counterparts": inhabitants.counterparts(*(spec.aws_region for spec in REGIONS))} if self.inhabited else {}),
+                **(_VOLUMES if self.files else {}),
+            },
             probe=f"http://{project.load_balancer('primary') if self.both_serve else project.NAME}/",
             # /healthz says whether the application runs; /readyz would ask whether it can write. After the writer's region
             # died, no region can write, and DNS would find both regions unhealthy.
@@ -205,8 +279,15 @@ class Lab:
         self._refuse_without_root()
         self.cloud.stop()
         teardown.down(self.paths)
+        if self.another:
+            return
         if left := teardown.leftovers(self.paths):
             raise LabError(f"still there after taking the lab down: {', '.join(left)}")
+
+    @property
+    def another(self) -> Path | None:
+        """The state directory of another checkout's lab that is up on this machine; None if there is none."""
+        return ownership.owner() if ownership.is_anothers(self.paths.root) else None
 
     @property
     def up_here(self) -> bool:
@@ -257,6 +338,13 @@ class Lab:
             region, "rollout", "status", "-n", manifests.APPLICATION_NAMESPACE, f"deployment/{manifests.NAME}", "--timeout=120s"
         )
 
+    def install_archive(self) -> None:
+        """Install the part of the application that keeps files, in the primary region."""
+        region = named("primary")
+        self._apply(region.name, manifests.archive(self._images["shop"].reference, region.storage_class))
+        what = ("-n", manifests.APPLICATION_NAMESPACE, f"statefulset/{manifests.ARCHIVE}")
+        self.kubectl(region.name, "rollout", "status", *what, "--timeout=120s")
+
     def _application_database(self, region: str, plan: databases.Plan) -> manifests.Database:
         """The region's own database. With streaming and an application in both regions, also the other region's database.
 
@@ -268,15 +356,27 @@ class Lab:
         peer = project.load_balancer("secondary" if region == "primary" else "primary")
         return replace(own, peer=peer, authority=databases.authority(self.kubectl, region))
 
-    def back_up(self) -> None:
-        """Make a Backup from each of the primary's schedules now, and wait until the secondary could restore it."""
+    def make_backups(self) -> None:
+        """Make a Backup from each of the primary's schedules now."""
         for name in SCHEDULES:
             self.velero("primary", "backup", "create", "--from-schedule", f"{name}-{named('primary').aws_region}", "--wait")
-        until("the backups to be seen by the secondary's Velero", self._synced, timeout=240, interval=1)
+
+    def wait_backed_up(self) -> None:
+        """Wait until the secondary's Velero knows the newest Backup of each of the primary's schedules."""
+        with step("the backups are replicated and seen by the secondary's Velero"):
+            until("the backups to be seen by the secondary's Velero", self._synced, timeout=240, interval=1)
 
     def wait_replicated(self) -> None:
         """Wait until S3 replication has nothing left to copy."""
         until("replication to have nothing left to copy", lambda: self.cloud.replication()["pending"] == 0, timeout=120)
+
+    def documents(self, region: str) -> set[int]:
+        """The numbers of the documents that a region's application has as files."""
+        url = f"http://{named(region).address}:{manifests.ARCHIVE_PORT}/documents"
+        program = "import sys, urllib.request as r; sys.stdout.write(r.urlopen(sys.argv[1], timeout=20).read().decode())"
+        command = [*network.inside(namespaces.WAN), sys.executable, "-c", program, url]
+        answer = subprocess.run(command, check=True, capture_output=True, text=True)
+        return {int(document["sequence"]) for document in json.loads(answer.stdout)}
 
     def query(self, sql: str, region: str = "secondary") -> str:
         """The answer of a region's database to `sql`, as `psql -At` prints it."""

@@ -6,6 +6,8 @@
 // With DATABASE_HOST (and _PORT, _NAME, _CREDENTIALS: a directory with username and password; _CA: a file with the certificate authority)
 // it also keeps a ledger in PostgreSQL: POST /orders answers 201 once the row is committed. DATABASE_PEER_HOST (and _PEER_PORT) is the
 // other region's database, for an application whose own database may be a standby. Without DATABASE_HOST it keeps no state.
+//
+// With DOCUMENTS (a directory) it also keeps documents, each as a file: POST /documents answers 201 once the file is on the disk.
 package main
 
 import (
@@ -110,6 +112,9 @@ func routes(identity answer, database *ledger) http.Handler {
 	})
 	if database != nil {
 		addOrders(mux, identity, database)
+	}
+	if directory := os.Getenv("DOCUMENTS"); directory != "" {
+		addDocuments(mux, identity, documents{directory: directory})
 	}
 	return mux
 }

@@ -12,6 +12,12 @@ GREETING = "Hello from the shop"
 TOKEN = "a-token-that-only-a-restore-can-bring"  # noqa: S105 - only the lab uses it, and it is the same on every machine
 PORT = 8080
 REPLICAS = 3
+ARCHIVE = "archive"
+"""The part of the application that keeps files: a StatefulSet with one Pod and one claim."""
+
+ARCHIVE_PORT = 8081
+ARCHIVE_USER = 10001
+ARCHIVE_CLAIM = f"documents-{ARCHIVE}-0"
 DATABASE_SECRET = "shop-database"  # noqa: S105 - its name
 CREDENTIALS = "/etc/shop-database"
 AUTHORITY = "ca.crt"
@@ -67,6 +73,49 @@ def documents(image: str, replicas: int = REPLICAS, *, database: Database | None
                 "type": "LoadBalancer",
                 "selector": LABELS,
                 "ports": [{"name": "http", "port": 80, "targetPort": PORT, "protocol": "TCP"}],
+            },
+        },
+    ]
+
+
+def archive(image: str, storage_class: str) -> list[dict[str, Any]]:
+    """A StatefulSet that keeps each document as a file on a volume of its own, and a Service for it on another port."""
+    labels = {"app": ARCHIVE}
+    metadata = {"name": ARCHIVE, "namespace": APPLICATION_NAMESPACE, "labels": labels}
+    pod = _pod(image, None)
+    pod["securityContext"] = {"runAsUser": ARCHIVE_USER, "runAsGroup": ARCHIVE_USER, "fsGroup": ARCHIVE_USER}
+    (container,) = pod["containers"]
+    container["env"].append({"name": "DOCUMENTS", "value": "/var/documents"})
+    container["volumeMounts"].append({"name": "documents", "mountPath": "/var/documents"})
+    claim = {
+        "metadata": {"name": "documents"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": storage_class,
+            "resources": {"requests": {"storage": "1Gi"}},
+        },
+    }
+    return [
+        {
+            "apiVersion": "apps/v1",
+            "kind": "StatefulSet",
+            "metadata": metadata,
+            "spec": {
+                "serviceName": ARCHIVE,
+                "replicas": 1,
+                "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": pod},
+                "volumeClaimTemplates": [claim],
+            },
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": metadata,
+            "spec": {
+                "type": "LoadBalancer",
+                "selector": labels,
+                "ports": [{"name": "http", "port": ARCHIVE_PORT, "targetPort": PORT, "protocol": "TCP"}],
             },
         },
     ]

@@ -60,11 +60,12 @@ class Cloud:
         self._paths.make()
         endpoint_port, name_server_port = self._ports
         listen = f"{self._listen}:{endpoint_port}"
+        hosts = [option for name, where in self._hosts.items() for option in ("--host", f"{name}={where}")]
         # A new endpoint is a new, empty AWS. The log of the last one would mislead.
         self._launch(
             self._endpoint,
             [self._file("endpoint")],
-            ["lab.cloud.endpoint", "--listen", listen, "--log", self._access_log, "--state", self._file("endpoint")],
+            ["lab.cloud.endpoint", "--listen", listen, "--log", self._access_log, "--state", self._file("endpoint"), *hosts],
             forget=[self._access_log],
         )
         self._launch(
@@ -75,7 +76,6 @@ class Cloud:
                 *("--state", self._file("replicator"), "--lag", self._lag),
             ],
         )
-        hosts = [option for name, where in self._hosts.items() for option in ("--host", f"{name}={where}")]
         self._launch(
             self._name_server,
             [self._file("name-server"), self._file("route53")],

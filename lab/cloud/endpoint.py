@@ -1,6 +1,6 @@
 """The lab's AWS endpoint: moto, and a layer around it that makes it answer, refuse and fail like AWS.
 
-    python -m lab.cloud.endpoint --listen 172.30.0.1:5555 --log FILE [--state FILE]
+    python -m lab.cloud.endpoint --listen 172.30.0.1:5555 --log FILE [--state FILE] [--host NAME=ADDRESS]
 
 The endpoint serves all regions and services at one address, without TLS. S3 works path-style and virtual-host-style. Each request
 is one line in the access log. Each request needs an access key, and its user's policies must allow it (`enforcement.py`). moto
@@ -28,7 +28,7 @@ import argparse
 import json
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -36,10 +36,11 @@ from typing import Any
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from lab.cloud import moto_state
+from lab.cloud import checker_words, moto_state
 from lab.cloud.calls import Aws, Call, Environ, StartResponse
 from lab.cloud.lines import JsonLines, write_state
-from lab.cloud.network import address
+from lab.cloud.network import address, host_entry
+from lab.cloud.probe import Prober
 
 CONTROL = "/_lab/"
 
@@ -119,10 +120,12 @@ class Handler(MotoRequestHandler):
         """Log nothing here: the access log has the request."""
 
 
-def serve(listen: tuple[str, int], log: Path) -> BaseWSGIServer:
-    """The server, which is bound but does not answer yet. Port 0 takes a free port."""
+def serve(listen: tuple[str, int], log: Path, hosts: Mapping[str, str] | None = None) -> BaseWSGIServer:
+    """The server, which is bound but does not answer yet. Port 0 takes a free port. `hosts` are addresses by name, for checks."""
     host, port = listen
-    return make_server(host, port, Endpoint(log), threaded=True, request_handler=Handler)
+    server = make_server(host, port, Endpoint(log), threaded=True, request_handler=Handler)
+    checker_words.tell(Prober(f"http://{host}:{server.server_port}", hosts or {}))
+    return server
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -130,9 +133,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--listen", required=True, type=address, help="HOST:PORT; port 0 takes a free port")
     parser.add_argument("--log", required=True, type=Path, help="the access log, with one line of JSON for each request")
     parser.add_argument("--state", type=Path, help="file for the endpoint's URL, written once it listens")
+    parser.add_argument("--host", action="append", default=[], type=host_entry, help="NAME=ADDRESS that health checks ask")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    server = serve(options.listen, options.log)
+    server = serve(options.listen, options.log, dict(options.host))
     if options.state:
         write_state(options.state, {"url": f"http://{options.listen[0]}:{server.server_port}"})
     server.serve_forever()

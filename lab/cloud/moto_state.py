@@ -131,7 +131,7 @@ def route53() -> Route53:
             Zone(id=zone.resource_id, name=plain(zone.name), records=tuple(_record(stored) for stored in list(zone.rrsets)))
             for zone in list(backend.zones.values())
         ),
-        checks=tuple(_health_check(check) for check in list(backend.health_checks.values())),
+        checks=tuple(health_check(check) for check in list(backend.health_checks.values())),
     )
 
 
@@ -163,7 +163,7 @@ def _alias(fields: dict[str, Any]) -> Alias:
     return Alias(name=plain(fields["DNSName"]), evaluate_target_health=str(fields["EvaluateTargetHealth"]).lower() == "true")
 
 
-def _health_check(check: Any) -> HealthCheck:
+def health_check(check: Any) -> HealthCheck:
     return HealthCheck(
         id=check.id,
         type=check.type_,

@@ -107,6 +107,8 @@ def needed(asked: Asked, stored: Stored) -> list[Question]:
         return [_iam(asked)]
     elif zone := re.search(r"/hostedzone/([^/]+)", asked.path):
         resource = f"arn:aws:route53:::hostedzone/{zone[1]}"
+    elif check := re.search(r"/healthcheck/([^/]+)", asked.path):
+        resource = f"arn:aws:route53:::healthcheck/{check[1]}"
     return [Question(action=f"{asked.target.service}:{asked.operation}", resource=resource)]
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from lab.regions import pki
+from lab.addons import objects
+from lab.regions import disks, pki
 from lab.regions.layout import CONFIG, CONTAINERD_SOCKET, KUBELET, PKI, PODS_LOGS, VOLUMES
 from lab.regions.network import WAN_ADDRESS
 from lab.regions.spec import RegionSpec
@@ -23,15 +24,20 @@ def kubeconfig(user: pki.User) -> str:
     return str(CONFIG / f"{user.file}.kubeconfig")
 
 
-def files(spec: RegionSpec, storage_helper: str) -> dict[str, str]:
-    """The files in the region's configuration directory with their content, except kubeconfigs and containerd's file."""
+def files(spec: RegionSpec, storage_helper: str, addons_authority: str, *, with_disks: bool = False) -> dict[str, str]:
+    """The files in the region's configuration directory with their content, except kubeconfigs and containerd's file.
+
+    `addons_authority` is the certificate, in PEM, of the authority of the add-ons' server.
+    """
+    addons = objects.documents(spec.address, addons_authority)
+    cluster_objects = [*storage_objects(storage_helper), *(disks.documents(spec) if with_disks else []), *addons]
     return {
         "audit.yaml": _yaml(audit_policy()),
         "kubelet.yaml": _yaml(kubelet(spec)),
         "kube-proxy.yaml": _yaml(kube_proxy(spec)),
         "Corefile": corefile(spec),
         "storage.json": _DIRECTORIES,
-        "objects.yaml": yaml.safe_dump_all(storage_objects(storage_helper), sort_keys=False),
+        "objects.yaml": yaml.safe_dump_all(cluster_objects, sort_keys=False),
         "resolv.conf": f"nameserver {spec.address}\n",
     }
 
@@ -41,7 +47,7 @@ def audit_policy() -> dict[str, Any]:
 
     The reads of those parts and their leases, which they renew all the time, are left out.
     """
-    parts = [pki.CONTROLLER_MANAGER, pki.SCHEDULER, pki.PROXY, pki.DNS, pki.STORAGE, pki.LOAD_BALANCER, pki.SETUP]
+    parts = [pki.CONTROLLER_MANAGER, pki.SCHEDULER, pki.PROXY, pki.DNS, pki.STORAGE, pki.DISKS, pki.ADDONS, pki.SETUP]
     reading = ["get", "list", "watch"]
     return {
         "apiVersion": "audit.k8s.io/v1",

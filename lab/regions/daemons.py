@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 
-from lab.regions import pki
+from lab.regions import disks, pki
 from lab.regions.configuration import kubeconfig
 from lab.regions.layout import AUDIT_LOG, CONFIG, ETCD, ETCD_PKI, KUBELET, PKI
 from lab.regions.spec import RegionSpec
@@ -23,6 +23,14 @@ def control_plane(spec: RegionSpec, tools: Mapping[str, str]) -> Commands:
         "containerd": ["containerd", "--config", f"{CONFIG}/containerd.toml"],
         "etcd": _etcd(spec, tools["etcd"]),
         "kube-apiserver": _api_server(spec, tools["kube-apiserver"]),
+        # In a cluster that comes back its webhooks are asked from the first moment on.
+        "addons": [sys.executable, "-m", "lab.addons", spec.api_server, spec.address, spec.aws_region, str(PKI)],
+    }
+
+
+def controllers(tools: Mapping[str, str]) -> Commands:
+    """What gives up after ten seconds where the API server is not ready, as on a busy machine."""
+    return {
         "kube-controller-manager": _controller_manager(tools["kube-controller-manager"]),
         "kube-scheduler": [
             tools["kube-scheduler"],
@@ -54,13 +62,7 @@ def node(spec: RegionSpec, tools: Mapping[str, str], storage_helper: str) -> Com
             f"--config={CONFIG}/storage.json",
             f"--helper-image={storage_helper}",
         ],
-        "load-balancer": [
-            sys.executable,
-            "-m",
-            "lab.regions.load_balancer",
-            kubeconfig(pki.LOAD_BALANCER),
-            spec.address,
-        ],
+        **disks.commands(spec, tools, kubeconfig(pki.DISKS)),
     }
 
 

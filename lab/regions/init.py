@@ -87,8 +87,10 @@ def main(boot_file: Path) -> None:
     running.start(daemons.control_plane(spec, boot.tools))
     kubectl = [boot.tools["kubectl"], f"--kubeconfig={configuration.kubeconfig(pki.SETUP)}"]
     running.wait("the API server to be ready", lambda: _answers([*kubectl, "get", "--raw=/readyz"], "ok"))
+    running.start(daemons.controllers(boot.tools))
     running.wait("containerd to listen", Path(layout.CONTAINERD_SOCKET).is_socket)
-    run([*kubectl, "apply", "--server-side", "--force-conflicts", f"--filename={layout.CONFIG}/objects.yaml"])
+    files = [f"--filename={file}" for file in (*boot.kinds, layout.CONFIG / "objects.yaml")]
+    run([*kubectl, "apply", "--server-side", "--force-conflicts", *files])
     running.start(daemons.node(spec, boot.tools, boot.storage_helper))
     running.wait("the node to be Ready", lambda: _node_is_ready(kubectl, spec, started))
     # A kubelet may not give itself a role, so the control plane does it, as with kubeadm.
@@ -125,7 +127,8 @@ def _surroundings(spec: RegionSpec, disk: Path) -> None:
 def _write_configuration(spec: RegionSpec, boot: Boot) -> None:
     for directory in (layout.CONFIG, layout.LOGS, layout.KUBELET, layout.VOLUMES, containerd.NETWORK_CONFIGURATION):
         directory.mkdir(parents=True, exist_ok=True)
-    for name, content in configuration.files(spec, boot.storage_helper).items():
+    authority = (layout.ADDONS_PKI / "ca.crt").read_text()
+    for name, content in configuration.files(spec, boot.storage_helper, authority, with_disks=bool(boot.kinds)).items():
         (layout.CONFIG / name).write_text(content)
     for user in pki.users(spec):
         kubeconfig.write(Path(configuration.kubeconfig(user)), kubeconfig.for_part(spec, layout.PKI, user))

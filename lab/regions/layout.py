@@ -7,13 +7,14 @@ than the kernel allows, however long the checkout's path is.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 DISK = Path("/run/region")
 PKI = DISK / "pki"
 ETCD_PKI = PKI / "etcd"
+ADDONS_PKI = PKI / "addons"
 CONFIG = DISK / "config"
 LOGS = DISK / "log"
 CONTAINERD = DISK / "containerd"
@@ -22,6 +23,7 @@ PODS_LOGS = DISK / "pod-logs"
 ETCD = DISK / "etcd"
 ETCD_BACKUPS = DISK / "etcd-backups"
 VOLUMES = DISK / "volumes"
+DISKS = DISK / "disks"
 AUDIT_LOG = DISK / "audit.log"
 READY = DISK / "ready"
 SNAPSHOTTER = CONFIG / "snapshotter"
@@ -44,6 +46,12 @@ TOOLS = (
 )
 """The programs that a region needs from the lab's toolbox."""
 
+DISK_TOOLS = ("disks", "csi-provisioner", "csi-snapshotter", "snapshot-controller")
+"""The programs that a region with disks needs too."""
+
+DISK_KINDS = ("volumesnapshotclasses.yaml", "volumesnapshotcontents.yaml", "volumesnapshots.yaml")
+"""The files of custom resource definitions that a region with disks needs."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Boot:
@@ -54,6 +62,9 @@ class Boot:
     """The region's directory as the machine sees it."""
 
     tools: Mapping[str, str]
+    kinds: Sequence[str]
+    """Files with custom resource definitions. Empty in a region without disks."""
+
     storage_helper: str
     """Image of the pods that create and remove the directories of volumes."""
 

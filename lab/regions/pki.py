@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from lab.addons import objects
 from lab.regions.spec import RegionSpec
 
 MASTERS = "system:masters"
@@ -40,7 +41,8 @@ SCHEDULER = User(file="scheduler", name="system:kube-scheduler")
 PROXY = User(file="proxy", name="system:kube-proxy")
 DNS = User(file="coredns", name="lab:coredns", group=MASTERS)
 STORAGE = User(file="storage", name="lab:storage", group=MASTERS)
-LOAD_BALANCER = User(file="load-balancer", name="lab:load-balancer", group=MASTERS)
+DISKS = User(file="disks", name="lab:disks", group=MASTERS)
+ADDONS = User(file="addons", name="lab:addons", group=MASTERS)
 SETUP = User(file="setup", name="lab:setup", group=MASTERS)
 # Clients of etcd. etcd only checks that its own authority signed their certificates. Names and files are like kubeadm's.
 ETCD_API_SERVER = User(file="apiserver-etcd-client", name="kube-apiserver-etcd-client")
@@ -53,7 +55,7 @@ def node(spec: RegionSpec) -> User:
 
 def users(spec: RegionSpec) -> tuple[User, ...]:
     """All users with a certificate in this region."""
-    parts = (KUBELET_CLIENT, CONTROLLER_MANAGER, SCHEDULER, PROXY, DNS, STORAGE, LOAD_BALANCER, SETUP)
+    parts = (KUBELET_CLIENT, CONTROLLER_MANAGER, SCHEDULER, PROXY, DNS, STORAGE, DISKS, ADDONS, SETUP)
     return (ADMIN, node(spec), *parts)
 
 
@@ -61,10 +63,12 @@ def ensure(directory: Path, spec: RegionSpec) -> None:
     """Create all keys and certificates in `directory`, unless they exist: a restarted region keeps its keys.
 
     The files are ca.crt, api.crt and .key, sa.key (signs the tokens of service accounts), and a .crt and a .key for each user.
-    `etcd/` has the files of etcd's own authority: ca, server, peer, and a .crt and a .key for each of etcd's clients.
+    `etcd/` has the files of etcd's own authority: ca, server, peer, and a .crt and a .key for each of etcd's clients. `addons/`
+    has those of the add-ons' authority: ca.crt, and server.crt and .key.
     """
     _once(directory, lambda: _make(directory, spec))
     _once(directory / "etcd", lambda: _make_etcd(directory / "etcd", spec))
+    _once(directory / "addons", lambda: _make_addons(directory / "addons", spec))
 
 
 def _once(directory: Path, make: Callable[[], None]) -> None:
@@ -95,6 +99,13 @@ def _make_etcd(directory: Path, spec: RegionSpec) -> None:
         _issue(authority, directory, User(file=file, name=spec.name), local, also_client=True)
     for user in (ETCD_API_SERVER, ETCD_HEALTH_CHECK):
         _issue(authority, directory, user)
+
+
+def _make_addons(directory: Path, spec: RegionSpec) -> None:
+    authority = _Authority(f"k8s-dr-{spec.name}-addons")
+    (directory / "ca.crt").write_bytes(_pem(authority.certificate))
+    names = [x509.IPAddress(ip_address(spec.address)), *(x509.DNSName(name) for name in objects.server_names())]
+    _issue(authority, directory, User(file="server", name="addons"), names)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,19 +28,39 @@ _LAST_LINES = 8
 class Region:
     """A whole Kubernetes cluster with one node.
 
-    `tools` maps each name of `layout.TOOLS` to a program; killing a region needs none. A killed region keeps its disk. When it
-    starts again, it has its old state.
+    `tools` maps each name of `layout.TOOLS` to a program; killing a region needs none. `disks` says that it has disks that take
+    snapshots, whose programs and files are in `tools` too. A killed region keeps its disk. When it starts again, it has its old
+    state, and disks if it had some.
     """
 
     def __init__(
-        self, paths: LabPaths, spec: RegionSpec, tools: Mapping[str, Path], *, storage_helper: str = STORAGE_HELPER
+        self,
+        paths: LabPaths,
+        spec: RegionSpec,
+        tools: Mapping[str, Path],
+        *,
+        storage_helper: str = STORAGE_HELPER,
+        disks: bool = False,
     ) -> None:
         self.spec = spec
         self.disk = paths.regions / spec.name
         self._root = paths.root
         self._tools = tools
         self._storage_helper = storage_helper
+        self._with_disks = disks
         self._daemon = Daemon(paths, f"region-{spec.name}")
+
+    @property
+    def has_disks(self) -> bool:
+        return self._with_disks or self._on_disk(layout.DISKS).is_dir()
+
+    @property
+    def _programs(self) -> tuple[str, ...]:
+        return (*layout.TOOLS, *(layout.DISK_TOOLS if self.has_disks else ()))
+
+    @property
+    def _kinds(self) -> tuple[str, ...]:
+        return layout.DISK_KINDS if self.has_disks else ()
 
     @property
     def alive(self) -> bool:
@@ -70,7 +90,7 @@ class Region:
             return
         if self.spec.namespace not in namespaces.present():
             raise RegionError(f"{self.spec.name} cannot start: there is no network {self.spec.namespace}; bring that up first")
-        if missing := [name for name in layout.TOOLS if name not in self._tools]:
+        if missing := [name for name in (*self._programs, *self._kinds) if name not in self._tools]:
             raise RegionError(
                 f"{self.spec.name} cannot start: no {', '.join(missing)}; build the lab's tools first (`make tools`)"
             )
@@ -168,8 +188,11 @@ class Region:
         groups.remove(self.spec.namespace)
 
     def _boot(self) -> layout.Boot:
-        tools = {name: str(self._tools[name]) for name in layout.TOOLS}
-        return layout.Boot(region=self.spec.name, disk=str(self.disk), tools=tools, storage_helper=self._storage_helper)
+        tools = {name: str(self._tools[name]) for name in self._programs}
+        kinds = [str(self._tools[name]) for name in self._kinds]
+        return layout.Boot(
+            region=self.spec.name, disk=str(self.disk), tools=tools, kinds=kinds, storage_helper=self._storage_helper
+        )
 
     def _wait(self, what: str, condition: Callable[[], bool], timeout: float) -> None:
         try:

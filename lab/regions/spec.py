@@ -18,6 +18,9 @@ class RegionSpec:
 
     pod_network: str
     service_network: str
+    storage_class: str
+    """Name of the region's StorageClass for disks. Each region has one of its own, as two teams' clusters do."""
+
     context: str
     """Name of the region's context in the lab's kubeconfig."""
 
@@ -25,6 +28,11 @@ class RegionSpec:
     def namespace(self) -> str:
         """Name of the region's network namespace and of its cgroup."""
         return f"drlab-{self.name}"
+
+    @property
+    def zone(self) -> str:
+        """The availability zone of the region's only node, and so of its disks."""
+        return f"{self.aws_region}a"
 
     @property
     def link(self) -> str:
@@ -46,7 +54,7 @@ class RegionSpec:
         return (self.address, self.pod_network, self.service_network)
 
 
-def _region(name: str, index: int, aws_region: str) -> RegionSpec:
+def _region(name: str, index: int, aws_region: str, storage_class: str) -> RegionSpec:
     return RegionSpec(
         name=name,
         index=index,
@@ -54,12 +62,13 @@ def _region(name: str, index: int, aws_region: str) -> RegionSpec:
         address=f"172.30.0.1{index}",
         pod_network=f"10.1{index}.0.0/16",
         service_network=f"10.11{index}.0.0/16",
+        storage_class=storage_class,
         context=f"lab-{name}",
     )
 
 
-PRIMARY = _region("primary", 1, "us-east-1")
-SECONDARY = _region("secondary", 2, "us-west-2")
+PRIMARY = _region("primary", 1, "us-east-1", "gp3")
+SECONDARY = _region("secondary", 2, "us-west-2", "gp3-west")
 REGIONS = (PRIMARY, SECONDARY)
 
 

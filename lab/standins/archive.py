@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from settings.names import ARCHIVE_PREFIX
+from settings.names import ARCHIVE_PREFIX, FRESHNESS_PREFIX
 
 _SEGMENT = "000000010000000000000002"
 _LABEL = f"status=DONE\nbegin_wal={_SEGMENT}\nend_wal={_SEGMENT}\n"
 
 
 def put_base_backup(s3: Any, bucket: str, server: str) -> list[str]:
-    """Put a base backup of the database that archives under the name `server` into `bucket`. Returns its objects' keys."""
+    """Put a base backup of the database that archives under the name `server` into `bucket`, with its mark. Returns the
+    keys of the backup's objects."""
     root = f"{ARCHIVE_PREFIX}/{server}"
+    # No CronJob runs in a rehearsal, so the mark of what is archived has a time that stays new until the end.
+    written = (datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    mark = {"written": written, "segment": _SEGMENT, "archived": written, "bases": {}}
+    s3.put_object(Bucket=bucket, Key=f"{FRESHNESS_PREFIX}/{server}.json", Body=json.dumps(mark).encode())
     objects = {
         f"{root}/base/20260101T000000/data.tar.lz4": "",
         f"{root}/wals/{_SEGMENT[:16]}/{_SEGMENT}.zst": "",

@@ -44,6 +44,9 @@ def interpreter(info: Any) -> str:
 def provider_packages() -> Iterator[Any]:
     """The providers of the installed SDKs. Each SDK package has a pulumi-plugin.json."""
     for distribution in metadata.distributions():
+        # The list of files is only parsed where it names the file: an SDK has thousands, and each command of the CLI asks.
+        if "pulumi-plugin.json" not in (distribution.read_text("RECORD") or ""):
+            continue
         for file in distribution.files or []:
             if file.name != "pulumi-plugin.json":
                 continue

@@ -14,30 +14,39 @@ from lab.packages import PackagesError
 from lab.regions import preflight
 from lab.tools import images, toolbox
 from lab.tools.go import ToolError
-from lab.tools.groups import GROUPS
+from lab.tools.groups import GROUPS, LAB, LONG
+
+_TESTED = tuple(name for name in GROUPS if name not in LONG)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m lab.tools", description=__doc__)
     parser.add_argument(
-        "groups", nargs="*", metavar="GROUP", help=f"one of {', '.join(GROUPS)} (default: all, with images and packages)"
+        "groups",
+        nargs="*",
+        metavar="GROUP",
+        help=f"one of {', '.join(GROUPS)} (default: what make test needs, with images and packages)",
     )
+    parser.add_argument("--lab", action="store_true", help="only what the lab needs: its programs, images and system packages")
     parser.add_argument("--check", action="store_true", help="only list the installed and missing tools")
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.groups if name not in GROUPS]:
         parser.error(f"no such group of tools: {', '.join(unknown)}; there are {', '.join(GROUPS)}")
-    _say_what_is_here(options.groups or list(GROUPS))
+    if options.groups and options.lab:
+        parser.error("either --lab or groups, not both")
+    if not options.lab:
+        _say_what_is_here(options.groups or _TESTED)
     if options.check:
         return 0
     started = time.monotonic()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM, like Ctrl-C, removes unfinished builds
     try:
-        _get(options.groups)
+        _get_lab() if options.lab else _get(options.groups)
     except (ToolError, PackagesError, OSError) as error:
         warn(str(error))
         return 1
     except KeyboardInterrupt:
-        warn("interrupted: unfinished groups were removed, and finished ones are kept")
+        warn("interrupted: finished groups are kept, and the next run goes on from here")
         return 130
     say(f"everything is installed ({time.monotonic() - started:.0f} s)")
     return 0
@@ -52,8 +61,13 @@ def _get(groups: Sequence[str]) -> None:
         toolbox.ensure(("pulumi", "region", "velero", "cnpg", "helm", "actionlint", "application"))
         return
     packages.ensure()
-    for image in images.ensure(toolbox.ensure(), images.RECIPES).values():
+    for image in images.ensure(toolbox.ensure(_TESTED), (*images.BASIC, *images.DATABASES, *images.ETCD)).values():
         say(f"  {image.reference}  {image.archive}")
+
+
+def _get_lab() -> None:
+    packages.ensure()
+    images.ensure(toolbox.ensure(LAB), (*images.BASIC, *images.DATABASES))
 
 
 def _say_what_is_here(names: Sequence[str]) -> None:

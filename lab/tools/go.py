@@ -44,9 +44,9 @@ def check(what: str) -> None:
         raise ToolError(f"{shutil.which('go')} is {version.stdout.strip()}, too old for the pinned modules: {advice}")
 
 
-def environment(scratch: Path) -> dict[str, str]:
-    """The environment of a build. Its caches are in `scratch`, unless the user's environment names others."""
-    ours = {"GOCACHE": str(scratch / "go-build"), "GOMODCACHE": str(scratch / "go-modules")}
+def environment(scratch: Path, caches: Path) -> dict[str, str]:
+    """The environment of a build. Go's caches are in `caches`, unless the user's environment names others."""
+    ours = {"GOCACHE": str(caches / "build"), "GOMODCACHE": str(caches / "modules")}
     user = {name: os.environ[name] for name in ours if os.environ.get(name)}
     flags = ["-mod=readonly", "-buildvcs=false"]
     if "GOMODCACHE" not in user:
@@ -160,7 +160,7 @@ def _running(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> It
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        start_new_session=True,
+        process_group=0,  # and no session: Linux shares processors by session first, and only within one by `nice`
     )
     try:
         yield process

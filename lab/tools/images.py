@@ -64,9 +64,9 @@ def _pause(toolbox: Toolbox) -> Contents:
     return Contents(entries=[_program(toolbox, "pause")], entrypoint=["/pause"], user=f"{NOBODY}:{NOBODY}")
 
 
-def _kubectl(toolbox: Toolbox) -> Contents:
-    entries = [*_users("/home/nonroot"), Entry(path="/bin"), _program(toolbox, "kubectl", "/bin/kubectl")]
-    return Contents(entries=entries, entrypoint=["/bin/kubectl"], user=f"{NOBODY}:{NOBODY}")
+def _python(_: Toolbox) -> Contents:
+    # Like the official image, this one starts an interpreter as root unless a Pod says otherwise.
+    return Contents(entries=_base_files("root:x:0:0:root:/root:/bin/sh\n"), command=["python3"])
 
 
 def _velero(toolbox: Toolbox) -> Contents:
@@ -168,7 +168,7 @@ def _aws_cli(_: Toolbox) -> Contents:
 RECIPES: Mapping[str, Recipe] = {
     "pause": Recipe(contents=_pause, tag="1"),
     "storage-helper": Recipe(contents=_storage_helper, tag="1"),
-    "kubectl": Recipe(contents=_kubectl, tag=versions.KUBERNETES),
+    "python": Recipe(contents=_python, root=roots.PYTHON),  # tagged with Debian's patch release
     "velero": Recipe(contents=_velero, tag=versions.VELERO),
     "velero-previous": Recipe(contents=_velero_previous, tag=versions.VELERO_PREVIOUS, older="velero"),
     "velero-plugin-for-aws": Recipe(contents=_velero_plugin_for_aws, tag=versions.VELERO_PLUGIN_FOR_AWS),
@@ -181,7 +181,7 @@ RECIPES: Mapping[str, Recipe] = {
     "etcd": Recipe(contents=_etcd, tag=versions.ETCD),
     "aws-cli": Recipe(contents=_aws_cli, root=roots.CLOUD_TOOLS),
 }
-DATABASES = ("cloudnative-pg", "plugin-barman-cloud", "postgresql")
+DATABASES = ("cloudnative-pg", "plugin-barman-cloud", "postgresql", "aws-cli")
 ETCD = ("etcd", "aws-cli")
 UPGRADES = ("velero-previous",)
 BASIC = tuple(name for name in RECIPES if name not in (*DATABASES, *ETCD, *UPGRADES))  # what every lab needs

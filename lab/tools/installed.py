@@ -10,15 +10,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.version import Version
+
 from lab.tools import versions
 
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """The arguments with which a tool prints its version, and a regular expression for the right answer."""
+    """The arguments with which a tool prints its version, and a regular expression for the right answer.
+
+    With `at_least`, the first group of the expression is a version, and a newer one of the same major version is right too.
+    """
 
     arguments: tuple[str, ...]
     answer: str
+    at_least: str | None = None
+
+    def accepts(self, said: str) -> bool:
+        found = re.search(self.answer, said)
+        if found is None or self.at_least is None:
+            return found is not None
+        version, wanted = Version(found[1]), Version(self.at_least)
+        return version.major == wanted.major and version >= wanted
 
 
 def _exactly(text: str) -> str:
@@ -30,7 +43,8 @@ _ETCD = versions.ETCD.removeprefix("v")
 
 # Tools without a row are always built: they cannot print their version, or are only used in images.
 PROBES: Mapping[str, Probe] = {
-    "pulumi": Probe(arguments=("version",), answer=_exactly(versions.PULUMI)),
+    # Pulumi keeps its interfaces within a major version.
+    "pulumi": Probe(arguments=("version",), answer=r"(?<![\w.])v(\d+\.\d+\.\d+)(?![\w.+-])", at_least=versions.PULUMI),
     # All patch releases of the same minor version work with the lab's servers.
     "kubectl": Probe(
         arguments=("version", "--client", "-o", "json"),
@@ -61,7 +75,7 @@ def find(tool: str) -> Path | None:
         asked = subprocess.run([found, *probe.arguments], env=quiet, capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return Path(found).absolute() if re.search(probe.answer, asked.stdout + asked.stderr) else None
+    return Path(found).absolute() if probe.accepts(asked.stdout + asked.stderr) else None
 
 
 def _is_script(path: Path) -> bool:

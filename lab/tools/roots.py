@@ -99,6 +99,14 @@ POSTGRESQL = Root(
     unwanted=(*_PERL, *_LLVM),
 )
 
+# What the program's own Pods run: an interpreter with its standard library, as in the official image, and nothing else.
+PYTHON = Root(
+    name="python",
+    packages=("base-files", "base-passwd", "libc-bin", "netbase", "python3"),
+    proof=("/usr/bin/python3", "-c", "import http.client, json, ssl, sys; print(sys.version)"),
+    unwanted=(*_PERL, *(f"usr/lib/python3*/{name}" for name in ("idlelib", "lib2to3", "pydoc_data", "unittest"))),
+)
+
 # Barman's programs and the AWS CLI. Two images share this root, so that a region imports it only once.
 CLOUD_TOOLS = Root(
     name="cloud-tools",
@@ -138,6 +146,7 @@ def _make(root: Root, scratch: Path, say: Callable[[str], None]) -> None:
     debian.unpack(root.packages, tree)
     if root.requirements:
         pypi.install(root.requirements, tree, root.programs)
+    if "python3" in root.packages:
         pypi.compile_all(tree)
     debian.remove(tree, root.unwanted)
     for directory, names in root.only.items():

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import resource
+import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab import console
 from lab.paths import cache_directory
-from lab.tools import go, installed
+from lab.tools import go, installed, room
 from lab.tools.go import ToolError
 from lab.tools.groups import GROUPS, Group
 from lab.tools.workshop import workshop
+
+CACHES = ".go"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,14 +59,13 @@ def ensure(
 ) -> Toolbox:
     """All tools of `groups`. A group is built if one of its tools is neither on PATH nor in the cache.
 
-    Raises ToolError if Go is missing or too old, or a build fails. An interrupted build leaves nothing behind.
+    Raises ToolError if Go is missing or too old, the disk has no room, or a build fails. After that, or after an interruption, no
+    half-built tool is left, and the next call goes on with what Go has compiled.
     """
+    if to_build := missing(groups, table=table):
+        _build(to_build, say)
     wanted = _chosen(groups, table)
-    on_path = _on_path(wanted)
-    needed = [group for group in wanted if group.files or not on_path.keys() >= set(group.tools)]
-    if missing := [group for group in needed if not directory(group).is_dir()]:
-        _build(missing, say)
-    return _toolbox(needed, on_path)
+    return _toolbox([group for group in wanted if directory(group).is_dir()], _on_path(wanted))
 
 
 def look(groups: Sequence[str] = tuple(GROUPS), *, table: Mapping[str, Group] = GROUPS) -> Toolbox:
@@ -85,6 +89,14 @@ def _toolbox(built: Sequence[Group], on_path: Mapping[str, Path]) -> Toolbox:
     return Toolbox(built={tool: directory(group) / tool for group in built for tool in group.tools}, on_path=on_path, files=files)
 
 
+def missing(groups: Sequence[str] = tuple(GROUPS), *, table: Mapping[str, Group] = GROUPS) -> list[Group]:
+    """Those of `groups` that `ensure` would build."""
+    wanted = _chosen(groups, table)
+    on_path = _on_path(wanted)
+    needed = [group for group in wanted if group.files or not on_path.keys() >= set(group.tools)]
+    return [group for group in needed if not directory(group).is_dir()]
+
+
 def directory(group: Group) -> Path:
     """The directory of the group's built programs. It only exists if the build was complete."""
     return _root() / f"{group.name}-{group.key}" / "bin"
@@ -106,23 +118,48 @@ def _root() -> Path:
 
 def _build(groups: Sequence[Group], say: Callable[[str], None]) -> None:
     go.check(", ".join(group.name for group in groups))
-    with workshop(_root(), "the tools", say) as scratch:  # with Go's caches, 13 GB
-        missing = [group for group in groups if not directory(group).is_dir()]  # another checkout may have built them meanwhile
-        env = go.environment(scratch)
-        total = sum(group.cold_seconds for group in missing)
-        if missing:
-            names = ", ".join(group.name for group in missing)
-            say(f"  … building {names}, once for all checkouts of this user: about {go.spoken(total)} on 2 cores")
-        for number, group in enumerate(missing):
-            after = sum(later.cold_seconds for later in missing[number + 1 :])
-            _build_group(group, scratch, env, after, say)
+    with workshop(_root(), "the tools", say) as scratch:
+        left = [group for group in groups if not directory(group).is_dir()]  # another checkout may have built them meanwhile
+        if not left:
+            return
+        total = sum(group.cold_seconds for group in left)
+        names = ", ".join(group.name for group in left)
+        say(f"  … building {names}, once for all checkouts of this user: about {go.spoken(total)} on 2 cores")
+        with _caches(left, say) as caches:
+            env = go.environment(scratch, caches)
+            for number, group in enumerate(left):
+                after = sum(later.cold_seconds for later in left[number + 1 :])
+                _build_group(group, scratch, env, after, say)
+
+
+@contextmanager
+def _caches(left: Sequence[Group], say: Callable[[str], None]) -> Iterator[Path]:
+    """Go's caches. They are deleted when all groups are built. After a failure or an interruption they stay for the next build.
+
+    Raises ToolError if the disk has no room for them.
+    """
+    caches = _root() / CACHES
+    room.check(caches, sum(group.build_gigabytes for group in left))
+    caches.mkdir(exist_ok=True)
+    try:
+        yield caches
+    except BaseException:
+        say(f"  … what is compiled stays in {caches} ({room.gigabytes(caches):.1f} GB); the next run goes on from there")
+        raise
+    shutil.rmtree(caches, ignore_errors=True)
 
 
 def _build_group(group: Group, scratch: Path, env: Mapping[str, str], after: float, say: Callable[[str], None]) -> None:
     log = _root() / f"{group.name}.log"
     log.unlink(missing_ok=True)
-    started = time.monotonic()
+    started, cpu = time.monotonic(), _cpu_seconds()
     say(f"  … {group.name}: {', '.join(group.tools)}")
     go.GroupBuild(group, scratch / group.name, env=env, log=log, after=after, say=say).run()
     (scratch / group.name).rename(directory(group).parent)
-    say(f"  ✓ {group.name} ({time.monotonic() - started:.0f} s)")
+    say(f"  ✓ {group.name} ({time.monotonic() - started:.0f} s, CPU {_cpu_seconds() - cpu:.0f} s)")
+
+
+def _cpu_seconds() -> float:
+    """CPU seconds of all children that have ended. On a busy machine they say more than the clock."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

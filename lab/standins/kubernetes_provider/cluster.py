@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +14,7 @@ import kubernetes
 import urllib3
 import yaml
 
+from components.kube.kubeconfig import client_from
 from lab.standins.kubernetes_provider.manifests import Object, metadata
 
 _TIMEOUTS = (5.0, 30.0)
@@ -56,13 +58,10 @@ def connect(kubeconfig: str | None, context: str | None) -> Any:
     try:
         content = yaml.safe_load(kubeconfig) if kubeconfig and not _is_path(kubeconfig) else None
         if isinstance(content, dict):
-            client = kubernetes.config.new_client_from_config_dict(content, context=context)
-        else:
-            client = kubernetes.config.new_client_from_config(config_file=kubeconfig, context=context)
+            return client_from(partial(kubernetes.config.load_kube_config_from_dict, content, context))
+        return client_from(partial(kubernetes.config.load_kube_config, kubeconfig, context))
     except (kubernetes.config.ConfigException, yaml.YAMLError, OSError) as error:
         raise UnreachableError(f"unable to load Kubernetes client configuration from kubeconfig file: {error}") from None
-    client.configuration.retries = False
-    return kubernetes.client.ApiClient(client.configuration)
 
 
 def _is_path(text: str) -> bool:

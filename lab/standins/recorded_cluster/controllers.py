@@ -5,10 +5,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from lab.standins.recorded_cluster.kinds import VELERO, Kind, defined_by
-from lab.standins.recorded_cluster.store import Object, Store, now
+from lab.standins.recorded_cluster.steps import end_of
+from lab.standins.recorded_cluster.store import Object, Refused, Store, now
 
 
 @dataclass(kw_only=True)
@@ -34,12 +36,20 @@ class Outcomes:
         return max(fitting, key=lambda outcome: len(outcome.get("name", "")), default=None)
 
 
+def judge(kind: Kind, name: str, outcomes: Outcomes) -> None:
+    """Answer for an operator's webhook, in dry runs too. Raises Refused, with the order's `message`, if `Refused` was ordered."""
+    outcome = outcomes.of({"kind": kind.kind, "metadata": {"name": name}}) or {}
+    if outcome.get("phase") == "Refused":
+        raise Refused(500, "InternalError", str(outcome["message"]))
+
+
 def reconcile(store: Store, obj: Object, outcomes: Outcomes) -> None:
-    """Act as the controller of the object's kind. If `Pending` was ordered, leave the object as if no controller had seen it."""
+    """Act as the controller of the object's kind, and of what that one makes. If `Pending` was ordered, leave the object as if no
+    controller had seen it."""
     rule = _RULES.get((obj["apiVersion"].rpartition("/")[0], obj["kind"]))
     outcome = outcomes.of(obj) or {}
-    if rule and outcome.get("phase") != "Pending":
-        rule(store, obj, outcome)
+    if rule and outcome.get("phase") != "Pending" and (made := rule(store, obj, outcome)):
+        reconcile(store, made, outcomes)
 
 
 def _status(store: Store, obj: Object, status: Object) -> None:
@@ -81,16 +91,27 @@ def _job(store: Store, obj: Object, outcome: Mapping[str, Any]) -> None:
     if (obj.get("status") or {}).get("startTime"):
         return
     if outcome.get("phase") == "Failed":
-        reason, message = outcome.get("reason", "BackoffLimitExceeded"), outcome.get("message", "")
-        _failed_pod(store, obj, message)
-        failed = [_condition(kind, reason, "Job has reached the specified backoff limit") for kind in ("Failed", "FailureTarget")]
-        _status(store, obj, {"startTime": now(), "failed": 1, "conditions": failed})
+        _fail(store, obj, outcome.get("reason", "BackoffLimitExceeded"), outcome.get("message", ""))
         return
-    containers = obj["spec"]["template"]["spec"]["containers"]
+    pod = obj["spec"]["template"]["spec"]
+    end = end_of(pod, partial(store.config_map, obj["metadata"]["namespace"]))
+    if end and end.phase != "Succeeded":
+        # A Pod whose volume is not there never starts, and its Job ends by its deadline.
+        reason = "DeadlineExceeded" if end.phase == "Pending" else "BackoffLimitExceeded"
+        _fail(store, obj, reason, end.message)
+        return
+    containers = pod["containers"]
     if any("--crds-only" in (container.get("args") or []) for container in containers):
         store.install(VELERO)
     complete = [_condition(kind, "CompletionsReached") for kind in ("Complete", "SuccessCriteriaMet")]
     _status(store, obj, {"startTime": now(), "completionTime": now(), "succeeded": 1, "conditions": complete})
+
+
+def _fail(store: Store, job: Object, reason: str, message: str) -> None:
+    """Fail a Job for `reason`, with a Pod whose last words are `message`."""
+    _failed_pod(store, job, message)
+    failed = [_condition(kind, reason, "Job has reached the specified backoff limit") for kind in ("Failed", "FailureTarget")]
+    _status(store, job, {"startTime": now(), "failed": 1, "conditions": failed})
 
 
 def _failed_pod(store: Store, job: Object, message: str) -> None:
@@ -107,16 +128,16 @@ def _failed_pod(store: Store, job: Object, message: str) -> None:
         "status": {
             "phase": "Failed",
             "conditions": [_condition(kind, "PodFailed", status=False) for kind in ("ContainersReady", "Ready")],
-            "containerStatuses": [_failed_container(job["spec"]["template"]["spec"], message)],
+            "containerStatuses": [_ended_container(job["spec"]["template"]["spec"], message, code=1)],
         },
     }
     store.create(store.kind("v1", "pods"), meta["namespace"], pod)
 
 
-def _failed_container(spec: Mapping[str, Any], message: str) -> dict[str, Any]:
-    """The status of a failed Pod's last container, with `message` as its termination message."""
+def _ended_container(spec: Mapping[str, Any], message: str, *, code: int) -> dict[str, Any]:
+    """The status of an ended Pod's last container, with `message` as its termination message and `code` as its exit code."""
     container = spec["containers"][-1]
-    ended = {"exitCode": 1, "reason": "Error", "message": message, "finishedAt": now()}
+    ended = {"exitCode": code, "reason": "Error" if code else "Completed", "message": message, "finishedAt": now()}
     image = {"image": container.get("image", ""), "imageID": ""}
     return {"name": container["name"], **image, "ready": False, "restartCount": 0, "state": {"terminated": ended}}
 
@@ -160,11 +181,17 @@ def _restore(store: Store, obj: Object, outcome: Mapping[str, Any]) -> None:
 
 
 def _pod(store: Store, obj: Object, outcome: Mapping[str, Any]) -> None:
-    """A Pod fails, because what it would call does not exist. An order can change its phase and termination `message`."""
+    """A Pod that runs a step of the runner ends as `end_of` says. Any other fails, because what it would call does not exist. An
+    order can change its phase and termination `message`."""
     if (obj.get("status") or {}).get("phase", "Pending") != "Pending":
         return
-    said = [_failed_container(obj["spec"], outcome["message"])] if "message" in outcome else []
-    _status(store, obj, {"phase": outcome.get("phase", "Failed"), "containerStatuses": said})
+    end = end_of(obj["spec"], partial(store.config_map, obj["metadata"]["namespace"]))
+    phase = outcome.get("phase", end.phase if end else "Failed")
+    if phase == "Pending":
+        return
+    message = outcome.get("message", end.message if end and not outcome else None)
+    said = [_ended_container(obj["spec"], message, code=int(phase == "Failed"))] if message is not None else []
+    _status(store, obj, {"phase": phase, "containerStatuses": said})
 
 
 _HEALTHY = "Cluster in healthy state"
@@ -194,6 +221,33 @@ def _database(store: Store, obj: Object, outcome: Mapping[str, Any]) -> None:
     _status(store, obj, status | _extra(outcome))
 
 
+def _scheduled_backup(store: Store, obj: Object, _: Mapping[str, Any]) -> Object | None:
+    """CloudNativePG's ScheduledBackup: one that is immediate makes its Backup once. No other time ever comes here."""
+    meta, spec = obj["metadata"], obj["spec"]
+    if spec.get("suspend") or not spec.get("immediate") or (obj.get("status") or {}).get("lastCheckTime"):
+        return None
+    _status(store, obj, {"lastCheckTime": now(), "lastScheduleTime": now()})
+    backup = {
+        "apiVersion": obj["apiVersion"],
+        "kind": "Backup",
+        "metadata": {
+            "name": f"{meta['name']}-20260101000000",
+            "labels": {"cnpg.io/scheduled-backup": meta["name"], "cnpg.io/immediateBackup": "true"},
+            "ownerReferences": [
+                {
+                    "apiVersion": obj["apiVersion"],
+                    "kind": obj["kind"],
+                    "name": meta["name"],
+                    "uid": meta["uid"],
+                    "controller": True,
+                }
+            ],
+        },
+        "spec": {key: spec[key] for key in ("cluster", "method", "target", "pluginConfiguration") if key in spec},
+    }
+    return store.create(store.kind(obj["apiVersion"], "backups"), meta["namespace"], backup)
+
+
 def _base_backup(store: Store, obj: Object, outcome: Mapping[str, Any]) -> None:
     """CloudNativePG's Backup: it completes without writing anything to a bucket."""
     if (obj.get("status") or {}).get("phase"):
@@ -207,7 +261,7 @@ def _extra(outcome: Mapping[str, Any]) -> dict[str, Any]:
     return {**extra, **({"failureReason": outcome["reason"]} if "reason" in outcome else {})}
 
 
-_RULES: Mapping[tuple[str, str], Callable[[Store, Object, Mapping[str, Any]], None]] = {
+_RULES: Mapping[tuple[str, str], Callable[[Store, Object, Mapping[str, Any]], Object | None]] = {
     ("", "Namespace"): _namespace,
     ("", "Pod"): _pod,
     ("apps", "Deployment"): _deployment,
@@ -219,5 +273,6 @@ _RULES: Mapping[tuple[str, str], Callable[[Store, Object, Mapping[str, Any]], No
     ("velero.io", "Schedule"): _schedule,
     ("velero.io", "Restore"): _restore,
     ("postgresql.cnpg.io", "Cluster"): _database,
+    ("postgresql.cnpg.io", "ScheduledBackup"): _scheduled_backup,
     ("postgresql.cnpg.io", "Backup"): _base_backup,
 }

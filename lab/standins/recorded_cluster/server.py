@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
 
-from lab.standins.recorded_cluster.controllers import Outcomes, read_again, reconcile
+from lab.standins.recorded_cluster.controllers import Outcomes, judge, read_again, reconcile
 from lab.standins.recorded_cluster.kinds import OPERATORS, VELERO, Kind
 from lab.standins.recorded_cluster.store import Object, Refused, Store
 
@@ -191,7 +191,7 @@ class _Handler(BaseHTTPRequestHandler):
         kinds = self.cluster.store.kinds()
         match self.parts:
             case ["version"]:
-                return {"major": "1", "minor": "37", "gitVersion": "v1.37.2+recorded"}
+                return {"major": "1", "minor": "36", "gitVersion": "v1.36.3+recorded"}
             case ["readyz" | "livez" | "healthz"]:
                 return "ok"
             case ["_recorded", "outcome"]:
@@ -213,6 +213,7 @@ class _Handler(BaseHTTPRequestHandler):
         kind, namespace, name, _ = self._target()
         if name:
             raise Refused(405, "MethodNotAllowed", "objects are created in their list")
+        judge(kind, (self.body.get("metadata") or {}).get("name", ""), self.cluster.outcomes)
         created = self.cluster.store.create(kind, namespace, self.body, dry_run=self._dry_run)
         if not self._dry_run and (manager := self.query.get("fieldManager")):
             self.cluster.store.note_created(kind, {**self.body, "metadata": created["metadata"]}, manager)
@@ -227,6 +228,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _patch(self) -> tuple[int, Any]:
         kind, namespace, name, _ = self._target()
+        judge(kind, name, self.cluster.outcomes)
         store, content = self.cluster.store, self.headers.get("Content-Type", "").partition(";")[0]
         if content.startswith("application/apply-patch"):
             manager = self.query.get("fieldManager", "unknown")

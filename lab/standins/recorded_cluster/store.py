@@ -8,7 +8,7 @@ import json
 import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,16 @@ def merge(old: Any, new: Any, *, delete_null: bool) -> Any:
         else:
             answer[key] = merge(answer.get(key), value, delete_null=delete_null)
     return answer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """All that a store holds, as a copy that no write changes."""
+
+    kinds: dict[tuple[str, str], Kind]
+    objects: dict[Key, Object]
+    applied: dict[Key, dict[str, Object]]
+    version: int
 
 
 class Store:
@@ -87,6 +97,10 @@ class Store:
         if found := self._objects.get((kind.group, kind.plural, namespace, name)):
             return copy.deepcopy(found)
         raise Refused(404, "NotFound", f'{_resource(kind)} "{name}" not found')
+
+    def config_map(self, namespace: str, name: str) -> Object | None:
+        """The ConfigMap; None if there is none of that name."""
+        return self._objects.get(("", "configmaps", namespace, name))
 
     def list(self, kind: Kind, namespace: str = "") -> list[Object]:
         return [
@@ -192,6 +206,22 @@ class Store:
             self._objects[key] = obj
             self.save()
         return copy.deepcopy(self._objects[key])
+
+    # All of it
+
+    def content(self) -> Content:
+        return Content(
+            kinds=dict(self._kinds),
+            objects=copy.deepcopy(self._objects),
+            applied=copy.deepcopy(self._applied),
+            version=self._version,
+        )
+
+    def put_back(self, content: Content) -> None:
+        """Hold again what the store held when `content` was copied. The same copy can be put back again."""
+        self._kinds, self._version = dict(content.kinds), content.version
+        self._objects, self._applied = copy.deepcopy(content.objects), copy.deepcopy(content.applied)
+        self.save()
 
     # The file
 

@@ -1,0 +1,34 @@
+"""How many files a failover lost: the documents that the application acknowledged, and those on the survivor's volume."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from lab.samples import Write
+from report.measures import Entry, Files
+
+
+def count(writes: Sequence[Write], present: Collection[int], died: datetime, *, survivor: str = "secondary") -> Files:
+    """Compare what was acknowledged with the sequence numbers that are `present` on the survivor's volume.
+
+    `died` is when the other region began to die. It may acknowledge documents a moment longer. Ages then count from its last
+    acknowledgement, so that the loss never looks smaller than it is.
+    """
+    acknowledged = [write for write in writes if write.ok]
+    there = [write for write in acknowledged if write.region != survivor]
+    death = max([died, *(write.time for write in there)])
+    lost = [write for write in there if write.sequence not in present]
+    kept = [write for write in there if write.sequence in present]
+
+    def age(write: Write) -> float:
+        return round((death - write.time).total_seconds(), 3)
+
+    newest = max(kept, key=lambda write: write.time, default=None)
+    return Files(
+        acknowledged_before_death=len(there),
+        lost=len(lost),
+        lost_by_survivor=sum(write.region == survivor and write.sequence not in present for write in acknowledged),
+        newest_surviving=Entry(sequence=newest.sequence, time=newest.time, age_seconds=age(newest)) if newest else None,
+        rpo_seconds=max([0.0, *(age(write) for write in lost)]),
+    )
