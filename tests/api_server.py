@@ -6,8 +6,9 @@ import json
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,12 @@ class Answer:
 class ApiServer:
     """A client of the API server. It applies objects as the provider does: server-side, with strict field validation."""
 
-    def __init__(self, port: int, certificate: Path, place: Place) -> None:
-        self.url = f"https://127.0.0.1:{port}"
+    def __init__(self, port: int, certificate: Path, place: Place, *, store: str) -> None:
+        """`store` is the URL of the server's etcd."""
+        self.url, self.store = f"https://127.0.0.1:{port}", store
         self.certificate, self.place = certificate, place
         self._http = urllib3.PoolManager(ca_certs=str(certificate), headers=AUTHORIZED, retries=False, maxsize=16)
-        self._http.pool_classes_by_scheme = {"https": _pool_at(place)}
+        self._http.pool_classes_by_scheme = {"https": pool_at(place)}
         self._resources: dict[tuple[str, str], tuple[str, bool]] = {}
 
     def ready(self) -> bool:
@@ -62,6 +64,16 @@ class ApiServer:
         return Answer(
             status=answer.status, warnings=tuple(answer.headers.getlist("Warning")), body=json.loads(answer.data or b"{}")
         )
+
+    def ensure(self, item: dict[str, Any]) -> None:
+        """Apply an object that a test needs. A server under load, or one whose caches are behind, may refuse it for a moment."""
+
+        def taken() -> bool:
+            answer = self.apply(item)
+            assert answer.status in (200, 201), answer
+            return True
+
+        until(f"{item['kind']} {item['metadata']['name']} to be taken", taken, timeout=60)
 
     def read(self, item: dict[str, Any]) -> dict[str, Any] | None:
         """The object as it is stored; None if the object or its kind does not exist."""
@@ -102,12 +114,19 @@ class ApiServer:
     def define(self, crds: Sequence[dict[str, Any]]) -> None:
         """Install CustomResourceDefinitions, and wait until their kinds are served."""
         for crd in crds:
-            answer = self.apply({key: value for key, value in crd.items() if key != "status"})
-            assert answer.status in (200, 201), f"{crd['metadata']['name']}: {answer}"
+            self.ensure({key: value for key, value in crd.items() if key != "status"})
         for crd in crds:
-            group, kind = crd["spec"]["group"], crd["spec"]["names"]["kind"]
+            group, names = crd["spec"]["group"], crd["spec"]["names"]
             version = f"{group}/{crd['spec']['versions'][0]['name']}"
-            until(f"{kind} to be served", lambda v=version, k=kind: self.resource(v, k), timeout=30)
+            # The kind may have been defined before, removed, and be on its way back: what was known of it says nothing.
+            self._resources.pop((version, names["kind"]), None)
+            until(f"{names['kind']} to be served", partial(self._serves, version, names), timeout=30)
+
+    def _serves(self, version: str, names: dict[str, Any]) -> bool:
+        """Whether the server lists the kind among its kinds and answers for it."""
+        with suppress(KeyError):
+            return bool(self.resource(version, names["kind"])) and self.ask("GET", f"/apis/{version}/{names['plural']}")[0] == 200
+        return False
 
     def kubeconfig(self) -> dict[str, Any]:
         """A kubeconfig that reaches this server with every right."""
@@ -152,7 +171,7 @@ class ApiServer:
         return self._resources[version, kind]
 
 
-def _pool_at(place: Place) -> type[HTTPSConnectionPool]:
+def pool_at(place: Place) -> type[HTTPSConnectionPool]:
     """A pool that makes its connections from `place`, whatever network its caller is in."""
 
     class Connection(HTTPSConnection):
@@ -176,6 +195,7 @@ def running(
     """
     place = place or Place()
     client, peer, secure = free_port(), free_port(), free_port()
+    at = f"http://127.0.0.1:{client}"
     (directory / "tokens.csv").write_text(f'{TOKEN},tester,1,"system:masters"\n')
     (directory / "accounts.key").write_bytes(
         ec.generate_private_key(ec.SECP256R1()).private_bytes(
@@ -186,8 +206,8 @@ def running(
         *place.prefix,
         etcd,
         f"--data-dir={directory}/etcd",
-        f"--listen-client-urls=http://127.0.0.1:{client}",
-        f"--advertise-client-urls=http://127.0.0.1:{client}",
+        f"--listen-client-urls={at}",
+        f"--advertise-client-urls={at}",
         f"--listen-peer-urls=http://127.0.0.1:{peer}",
         f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}",
         f"--initial-cluster=default=http://127.0.0.1:{peer}",
@@ -196,7 +216,7 @@ def running(
     serve: list[str | Path] = [
         *place.prefix,
         kube_apiserver,
-        f"--etcd-servers=http://127.0.0.1:{client}",
+        f"--etcd-servers={at}",
         "--bind-address=127.0.0.1",
         "--advertise-address=127.0.0.1",
         "--endpoint-reconciler-type=none",
@@ -213,7 +233,7 @@ def running(
     ]
     log = directory / "apiserver.log"
     with process(store, directory / "etcd.log"), process(serve, log) as serving:
-        server = ApiServer(secure, directory / "certificates" / "apiserver.crt", place)
+        server = ApiServer(secure, directory / "certificates" / "apiserver.crt", place, store=at)
         until("the API server to be ready", lambda: alive(serving, log) and server.ready(), timeout=60)
         yield server
 

@@ -19,13 +19,13 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from components.traffic.flag import Flag
-from settings.names import ARCHIVE_PREFIX, ETCD_PREFIX, FLAG_KEY, Names
+from settings.names import ARCHIVE_PREFIX, ETCD_PREFIX, FLAG_KEY, FRESHNESS_PREFIX, Names
 from settings.parts import Part
 from settings.roles import Role, peer_of
 from settings.topology import Purpose
 
 DENIED = "denied"
-PURPOSES: dict[Part, Purpose] = {"velero": "velero", "database": "database", "etcd": "etcd"}
+PURPOSES: dict[Part, Purpose] = {"velero": "velero", "database": "database", "etcd": "etcd", "freshness": "database"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,10 +72,12 @@ def own(part: Part, role: Role) -> str:
             return f"{ARCHIVE_PREFIX}/app-database-{role}-g1/base/"
         case "etcd":
             return f"{ETCD_PREFIX}/{role}/"
+        case "freshness":
+            return f"{FRESHNESS_PREFIX}/app-database-{role}-g1."
 
 
 def lists(part: Part) -> bool:
-    return part != "etcd"
+    return part not in ("etcd", "freshness")
 
 
 def allowed(part: Part, names: Names) -> Iterator[tuple[Call, str]]:
@@ -86,6 +88,9 @@ def allowed(part: Part, names: Names) -> Iterator[tuple[Call, str]]:
         return Call(service="s3", region=names.region, operation=operation, arguments={"Bucket": bucket, **arguments})
 
     yield s3("put_object", Key=f"{prefix}a", Body="a"), "done"
+    if part == "freshness":
+        yield s3("list_objects_v2", Prefix=own("database", names.role), Delimiter="/"), "done"
+        return
     yield s3("head_object", Key=f"{prefix}a"), "done"
     yield s3("get_object", Key=f"{prefix}a"), "done"
     yield s3("create_multipart_upload", Key=f"{prefix}b"), "done"
@@ -157,7 +162,9 @@ def _of_others(part: Part, names: Names) -> Iterator[Call]:
     yield from _writes(names.region, names.bucket(PURPOSES[part]), peer)
     for other, purpose in PURPOSES.items():
         if other != part:
-            yield from _everything(names.region, names.bucket(purpose), own(other, names.role))
+            # Two parts that share a bucket may list it, and read nothing of each other's.
+            every = _reads_and_writes if purpose == PURPOSES[part] else _everything
+            yield from every(names.region, names.bucket(purpose), own(other, names.role))
         yield from _everything(names.peer_region, names.peer_bucket(purpose), own(other, peer_of(names.role)))
     flag = names.flag_bucket
     secondary = names.topology.regions.secondary
@@ -168,6 +175,10 @@ def _of_others(part: Part, names: Names) -> Iterator[Call]:
 
 def _everything(region: str, bucket: str, prefix: str) -> Iterator[Call]:
     yield _s3(region, "list_objects_v2", bucket, Prefix=prefix)
+    yield from _reads_and_writes(region, bucket, prefix)
+
+
+def _reads_and_writes(region: str, bucket: str, prefix: str) -> Iterator[Call]:
     yield _s3(region, "get_object", bucket, Key=f"{prefix}a")
     yield from _writes(region, bucket, prefix)
 

@@ -19,7 +19,7 @@ from tests.examples import ROOT
 
 WORKFLOWS = ROOT / ".github" / "workflows"
 ACTIONS = ROOT / ".github" / "actions"
-NAMES = ("preview", "deploy", "failover", "drift")
+NAMES = ("check", "rehearsal", "preview", "deploy", "failover", "drift")
 
 _EXPRESSION = re.compile(r"\$\{\{ (.+?) \}\}")
 _BASH = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c"]
@@ -41,7 +41,7 @@ class Job:
     log: str = ""
     failed: bool = False
     outputs: dict[str, str] = field(default_factory=dict)
-    """`steps.<id>.outputs.<name>`."""
+    """`steps.<id>.outputs.<name>` and `steps.<id>.outcome`."""
 
     summary: str = ""
 
@@ -91,6 +91,8 @@ def run(
         for line in written["GITHUB_OUTPUT"].read_text().splitlines():
             name, _, value = line.partition("=")
             job.outputs[f"steps.{step['id']}.outputs.{name}"] = value
+        if "id" in step:
+            job.outputs[f"steps.{step['id']}.outcome"] = "failure" if ran.returncode else "success"
         written["GITHUB_OUTPUT"].write_text("")
     job.summary = written["GITHUB_STEP_SUMMARY"].read_text()
     return job

@@ -23,7 +23,7 @@ EVERYTHING: dict[str, Any] = {
     "backups": [
         {"name": "hourly-critical", "cron": "0 * * * *", "keep": "168h", "include": ["production", "databases"]},
         {"name": "daily-full", "cron": "0 2 * * *", "keep": "720h", "exclude": ["kube-system", "velero"]},
-        {"name": "everything", "cron": "30 3 * * 0", "keep": "24h"},
+        {"name": "everything", "cron": "30 3 * * 0", "keep": "168h"},
     ],
     "workloads": [
         {"namespace": "production", "replicas": 3, "names": ["deployment/web", "statefulset/queue"], "check": {"service": "web"}},

@@ -53,7 +53,7 @@ def helm(server: ApiServer, tmp_path: Path) -> Iterator[Helm]:
     helm = Helm(server, tmp_path)
     helm.upgrade("1.0.0", "size")
     server.define([yaml.safe_load(definition("size"))])
-    assert server.apply({**WIDGET, "spec": {"size": "large"}}).status == 201
+    server.ensure({**WIDGET, "spec": {"size": "large"}})
     yield helm
     helm.upgrade("9.0.0", "size")
     helm.uninstall()

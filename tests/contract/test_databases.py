@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import copy
 import itertools
+import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from components.kube.cluster_api import LiveCluster
+from lab.waiting import until
+from settings.cluster import Cluster
 from settings.roles import Role
 from tests import isolation
-from tests.api_server import ApiServer, running
+from tests.api_server import ApiServer, pool_at, running
 from tests.contract import cnpg
 from tests.contract.conftest import kubernetes_object, shared, tool
 from tests.contract.test_isolation import children, needs_root, open_to_others
@@ -116,8 +121,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     with isolation.alone("the database operator's webhook") as place, running(etcd, kube_apiserver, directory, place) as server:
         server.define([*cnpg.definitions(release), *cnpg.definitions(plugin)])
         for name in (cnpg.CNPG_NAMESPACE, "databases"):
-            namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-            assert server.apply(namespace).status in (200, 201)
+            server.ensure({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         with cnpg.judging(manager, release, server, directory):
             yield server
 
@@ -162,9 +166,12 @@ def called(item: dict[str, Any]) -> str:
     return f"{item['kind']} {item['metadata']['name']}"
 
 
+FIRST_BACKUP = "ScheduledBackup app-database-first-g1"
+
+
 def lasting(items: Objects) -> set[str]:
     """The objects that a region has in every role. The first Backup is not among them: only a side that takes writes has it."""
-    return {called(item) for item in items} - {"Backup app-database-first-g1"}
+    return {called(item) for item in items} - {FIRST_BACKUP}
 
 
 def accept(item: dict[str, Any], server: ApiServer, *, dry_run: bool = True) -> None:
@@ -226,7 +233,7 @@ def test_while_the_operator_judges_nothing_of_it_listens_on_an_address_of_this_m
 
 
 def test_the_first_backup_of_the_primary_is_among_what_is_judged() -> None:
-    assert "Backup" in {item["kind"] for item in registered("primary")}
+    assert FIRST_BACKUP in {called(item) for item in registered("primary")}
 
 
 @in_every_way
@@ -311,3 +318,64 @@ def test_the_guides_cluster_with_a_source_to_start_from_is_taken_with_a_warning_
     assert answer.status == 201, answer
     (warning,) = answer.warnings
     assert IN_TREE in warning
+
+
+MUTATING = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/cnpg-mutating-webhook-configuration"
+
+
+def live_cluster(server: ApiServer, directory: Path) -> LiveCluster:
+    kubeconfig = directory / "kubeconfig"
+    kubeconfig.write_text(json.dumps(server.kubeconfig()))
+    live = LiveCluster(Cluster(context="test", name="prod-usw2", distribution="eks", kubeconfig=str(kubeconfig)), "python")
+    # The server is in a network of its own.
+    live._api_client().rest_client.pool_manager.pool_classes_by_scheme = {"https": pool_at(server.place)}
+    return live
+
+
+@contextmanager
+def without_the_webhook(server: ApiServer) -> Iterator[None]:
+    """The operator's webhook is away: nobody listens where the API server calls it."""
+    status, found = server.ask("GET", MUTATING)
+    assert status == 200, found
+    gone = copy.deepcopy(found["webhooks"])
+    for webhook in gone:
+        webhook["clientConfig"]["url"] = "https://127.0.0.1:9/"
+
+    def write(webhooks: list[dict[str, Any]]) -> None:
+        body = {"webhooks": webhooks}
+        assert server.ask("PATCH", MUTATING, body=body, content="application/merge-patch+json")[0] == 200
+
+    write(gone)
+    try:
+        yield
+    finally:
+        write(found["webhooks"])
+
+
+def test_the_gates_dry_run_of_a_promotion_is_judged_by_the_operator_and_changes_nothing(
+    server: ApiServer, tmp_path: Path
+) -> None:
+    live = live_cluster(server, tmp_path)
+
+    def refused() -> str | None:
+        return live.refuses_promotion("databases", "app-database", "app-database-secondary")
+
+    with stored(registered("standby"), server):
+        assert refused() is None
+        with without_the_webhook(server):
+            until("the API server to call where nobody listens", refused, timeout=30)
+            assert 'failed calling webhook "mcluster.cnpg.io"' in str(refused())
+        until("the operator to judge again", lambda: refused() is None, timeout=30)
+        after = live.read_database("databases", "app-database")
+    assert after is not None
+    assert after["spec"]["replica"]["primary"] == "app-database-primary"
+
+
+def test_the_gates_dry_run_of_a_recovery_is_judged_by_the_operator_and_makes_nothing(server: ApiServer, tmp_path: Path) -> None:
+    live, cluster = live_cluster(server, tmp_path), first(registered("recovered"), "Cluster")
+    assert live.refuses_database(cluster) is None
+    assert live.read_database("databases", "app-database") is None
+    wrong = live.refuses_database(changed(cluster, "spec.replica.source", "elsewhere"))
+    assert "External cluster elsewhere not found" in str(wrong)
+    with stored([cluster], server):
+        assert live.refuses_database(cluster) is None, "an up that was killed has left it behind"

@@ -24,8 +24,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, crds: list[dict[str, Any]])
     with running(etcd, kube_apiserver, tmp_path_factory.mktemp("api-server")) as server:
         server.define([*crds, *cnpg.definitions(release), *cnpg.definitions(plugin), cnpg.POD_MONITORS])
         for name in ("velero", "k8s-dr", "databases"):
-            item = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-            assert server.apply(item).status in (200, 201)
+            server.ensure({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         yield server
 
 
@@ -106,17 +105,18 @@ def test_a_dry_run_leaves_nothing_behind(takeover: dict[tuple[str, str], dict[st
 
 
 RIGHTS: list[tuple[str, str, bool]] = [
-    *((verb, kind, True) for kind in ("apps/deployments", "apps/statefulsets") for verb in ("get", "list", "watch")),
-    ("patch", "apps/deployments/scale", True),
-    ("patch", "apps/statefulsets/scale", True),
-    ("get", "/services/proxy", True),
-    ("patch", "apps/deployments", False),
+    *((verb, kind, True) for kind in ("apps/deployments", "apps/statefulsets") for verb in ("get", "list", "patch")),
+    ("patch", "batch/cronjobs", True),
+    ("list", "autoscaling/horizontalpodautoscalers", True),
+    ("patch", "keda.sh/scaledobjects", True),
+    ("list", "/events", True),
     ("delete", "apps/deployments", False),
-    ("create", "/services/proxy", False),
+    ("create", "batch/jobs", False),
+    ("get", "/services/proxy", False),
+    ("patch", "apps/deployments/scale", False),
     ("get", "/secrets", False),
 ]
-"""Verb, group/resource/subresource, and whether a failover's Jobs may do it. kubectl asks for the allowed ones in `scale`, in
-`rollout status` and in `get --raw`."""
+"""Verb, group/resource/subresource, and whether a failover's Jobs may do it."""
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def account(takeover: dict[tuple[str, str], dict[str, Any]], server: ApiServer) 
     """The user name of the job runner's ServiceAccount, once its rights are in force."""
     items = {kind: item for (kind, name), item in takeover.items() if name in ("k8s-dr-job-runner", "job-runner")}
     for kind in ("ServiceAccount", "ClusterRole", "ClusterRoleBinding"):
-        assert server.apply(items[kind]).status in (200, 201)
+        server.ensure(items[kind])
     metadata = items["ServiceAccount"]["metadata"]
     user = f"system:serviceaccount:{metadata['namespace']}:{metadata['name']}"
     until("the binding to be in force", lambda: server.allowed(user, "get", "apps/deployments"), timeout=30)
@@ -132,7 +132,7 @@ def account(takeover: dict[tuple[str, str], dict[str, Any]], server: ApiServer) 
 
 
 @pytest.mark.parametrize(("verb", "what", "may"), RIGHTS, ids=[f"{verb}-{what}" for verb, what, _ in RIGHTS])
-def test_the_jobs_account_may_do_what_its_commands_ask_for_in_any_namespace(
+def test_the_jobs_account_may_do_what_its_steps_ask_for_in_any_namespace(
     verb: str, what: str, may: bool, account: str, server: ApiServer
 ) -> None:
     assert server.allowed(account, verb, what) is may

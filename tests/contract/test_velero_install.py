@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from components.velero import specs
 from settings.images import Images
+from settings.volumes import DataMovers
 from tests.contract.conftest import kubernetes_object, printed
 from tests.unit.recorder import run_program
 
@@ -29,8 +31,11 @@ OPTIONS = (
 )
 
 SERVER = "Deployment spec.template.spec"
+AGENT = "DaemonSet spec.template.spec"
+DIGEST = specs.digest(specs.node_agent_config(DataMovers()))
 RENAMED = "a name of its own for the container: theirs repeats the image's repository, so it changes with a mirror"
 SCRATCH = "the server runs as a user without a home and with a read-only root in hardened clusters: it gets /scratch and /tmp"
+REGION = "the SDK asks the region's own endpoints, also where nothing but the node gives it credentials"
 
 DELIBERATE: dict[str, tuple[Any, Any, str]] = {
     "DaemonSet spec.template.spec.os.name": (
@@ -51,12 +56,43 @@ DELIBERATE: dict[str, tuple[Any, Any, str]] = {
             "--default-backup-storage-location=own",
             "--default-snapshot-move-data=true",
             "--uploader-type=kopia",
+            "--default-item-operation-timeout=4h",
         ],
-        "the default location is called own, not default",
+        "the default location is called own, not default; how long volumes may take is a setting",
+    ),
+    f"{SERVER}.containers[velero].resources.limits.memory": (
+        "512Mi",
+        "1Gi",
+        "the server holds a backup's list of objects in memory: ten thousand of them are too many for theirs",
+    ),
+    f"{AGENT}.containers[node-agent].args": (
+        ["node-agent", "server", "--features=EnableCSI"],
+        [
+            "node-agent",
+            "server",
+            "--features=EnableCSI",
+            "--node-agent-configmap=node-agent-config",
+            "--data-mover-prepare-timeout=30m",
+        ],
+        "what the data movers need, and how long they may wait for it, are settings",
+    ),
+    "DaemonSet spec.template.metadata.annotations.k8s-dr/configuration": (
+        NOT_THERE,
+        DIGEST,
+        "the node agent reads its configuration when it starts, so a changed one must start it anew",
     ),
     f"{SERVER}.containers[velero].env[HOME].value": (NOT_THERE, "/scratch", SCRATCH),
     f"{SERVER}.containers[velero].volumeMounts[tmp].mountPath": (NOT_THERE, "/tmp", SCRATCH),
     f"{SERVER}.volumes[tmp].emptyDir": (NOT_THERE, {}, SCRATCH),
+    **{
+        f"{pod}.env[{name}].value": (NOT_THERE, value, REGION)
+        for pod in (f"{SERVER}.containers[velero]", "DaemonSet spec.template.spec.containers[node-agent]")
+        for name, value in (
+            ("AWS_REGION", "us-west-2"),
+            ("AWS_DEFAULT_REGION", "us-west-2"),
+            ("AWS_STS_REGIONAL_ENDPOINTS", "regional"),
+        )
+    },
     f"{SERVER}.restartPolicy": ("Always", NOT_THERE, "the only value that a Deployment may have, and the API's default"),
     **{
         f"{SERVER}.initContainers[{name}].{path}": (value, NOT_THERE, RENAMED)

@@ -29,6 +29,8 @@ from lab.waiting import until
 from tests.api_server import ApiServer, alive, free_port, process, running
 from tests.contract import cnpg
 from tests.contract.conftest import printed
+from tests.engine.checkpoints import PutBack
+from tests.engine.etcd import Etcd
 
 VARIABLE = "LAB_ENGINE_CLUSTERS"
 """Environment variable: `real` or `recorded`. If it is not set, the clusters are real if the Kubernetes provider is."""
@@ -70,6 +72,9 @@ class Cluster(Protocol):
 
     def access(self) -> tuple[Object, Object]:
         """The entries `cluster` and `user` of a kubeconfig for this cluster."""
+
+    def checkpoint(self) -> PutBack:
+        """Keep every object, the kinds that are served, and the ordered outcomes. Nobody may be changing the cluster."""
 
 
 def which(chosen: engine.Engine) -> str:
@@ -139,6 +144,17 @@ class Recorded(RecordedCluster):
 
     def access(self) -> tuple[Object, Object]:
         return {"server": self.url}, {"token": "recorded"}
+
+    def checkpoint(self) -> PutBack:
+        with self.store.lock:
+            content, ordered = self.store.content(), [*self.outcomes.ordered]
+
+        def put_back() -> None:
+            with self.store.lock:
+                self.store.put_back(content)
+                self.outcomes.ordered = [*ordered]
+
+        return put_back
 
     def _ask(self, method: str, kind: str, namespace: str, name: str, body: Any = None) -> None:
         [known] = named(kind)
@@ -220,7 +236,8 @@ class Served:
         self.url = self._api.url
         self._stack.enter_context(_controller_manager(programs.controller_manager, self._api, self._directory))
         self._api.define(programs.operators)
-        self._stack.enter_context(_Controllers(self._api, self.outcomes))
+        self._controllers = _Controllers(self._api, self.outcomes)
+        self._stack.enter_context(self._controllers)
 
     def close(self) -> None:
         self._stack.close()
@@ -270,6 +287,23 @@ class Served:
     def uninstall(self, kinds: Sequence[Kind]) -> None:
         """Stop serving the definitions. Deleting them would delete their objects too."""
         self._serve(kinds, served=False)
+
+    def checkpoint(self) -> PutBack:
+        etcd, ordered, kinds = Etcd(self._api.store), [*self.outcomes.ordered], [*VELERO, *OPERATORS]
+        served = {kind: self._serves(kind) for kind in kinds}
+        content, answered = etcd.content(), self._controllers.answered()
+
+        def put_back() -> None:
+            with self._controllers.going_back(answered, until=etcd.revision()):
+                self.outcomes.ordered = [*ordered]
+                etcd.put_back(content)
+            for kind, there in served.items():
+                _until_listed(self._api, kind, served=there)
+
+        return put_back
+
+    def _serves(self, kind: Kind) -> bool:
+        return self._api.ask("GET", path_of(kind))[0] != 404  # 429: served, but nobody has asked for it before
 
     def _serve(self, kinds: Sequence[Kind], *, served: bool) -> None:
         """Switch every kind of these groups on or off: a release defines more kinds than the tests know."""
@@ -332,6 +366,10 @@ class _Store:
     def kind(self, api_version: str, plural: str) -> Kind:
         return next(each for each in self.kinds() if (each.api_version, each.plural) == (api_version, plural))
 
+    def config_map(self, namespace: str, name: str) -> Object | None:
+        status, found = self._api.ask("GET", path_of(self.kind("v1", "configmaps"), namespace, name))
+        return found if status == 200 else None
+
     def set_status(self, kind: Kind, obj: Object, status: Object) -> None:
         meta = obj["metadata"]
         self.patch(kind, meta.get("namespace", ""), meta["name"], {"status": status})
@@ -377,6 +415,10 @@ class _PatientStore(_Store):
             _, kind, obj, status = self._failing.pop(0)
             super().set_status(kind, obj, status)
 
+    def fail_none(self) -> None:
+        """Forget the Jobs that were to fail."""
+        self._failing.clear()
+
 
 @cache
 def _statuses_of_their_own() -> frozenset[str]:
@@ -399,6 +441,8 @@ class _Controllers:
     def __init__(self, api: ApiServer, outcomes: Outcomes) -> None:
         self._api, self._outcomes, self._store = api, outcomes, _PatientStore(api)
         self._answered: dict[str, str] = {}
+        self._past = 0
+        """Version of the newest object that a return to a checkpoint has undone. Watches may still tell of it."""
         self._unseen: dict[str, tuple[Kind, Object]] = {}
         self._complaints: list[str] = []
         self._lock, self._ended = threading.Lock(), threading.Event()
@@ -415,6 +459,21 @@ class _Controllers:
         for thread in self._threads:
             thread.join(timeout=30)
         assert not self._complaints, self._complaints
+
+    def answered(self) -> dict[str, str]:
+        """What the controllers have acted on: the content of each object, by its uid."""
+        with self._lock:
+            return dict(self._answered)
+
+    @contextmanager
+    def going_back(self, answered: Mapping[str, str], *, until: int) -> Iterator[None]:
+        """While the block puts objects back, act on nothing. Then go on from `answered`. What was written up to version `until`
+        is past."""
+        with self._lock:
+            yield
+            self._answered, self._past = dict(answered), until
+            self._unseen.clear()
+            self._store.fail_none()
 
     def _guarded(self, work: Callable[..., None], args: tuple[Any, ...]) -> None:
         """Run one controller until the end. An error in it fails the test at its end; a server that does not answer does not."""
@@ -444,7 +503,8 @@ class _Controllers:
         meta = obj["metadata"]
         content = json.dumps([obj.get("spec"), meta.get("labels"), meta.get("annotations")], sort_keys=True)
         with self._lock:
-            if meta.get("deletionTimestamp") or self._answered.get(meta["uid"]) == content:
+            past = int(meta["resourceVersion"]) <= self._past
+            if past or meta.get("deletionTimestamp") or self._answered.get(meta["uid"]) == content:
                 return
             if (self._outcomes.of(obj) or {}).get("phase") == "Pending":
                 self._unseen[meta["uid"]] = (kind, obj)

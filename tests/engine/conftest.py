@@ -1,5 +1,8 @@
 """Runs both stacks under the real Pulumi CLI, with moto and small clusters, so a command takes seconds.
 
+Each configuration is deployed once, and kept as a checkpoint. Each test begins from there (`pair`) or from after a failover
+(`serving_secondary`), whatever an earlier test did.
+
 LAB_ENGINE chooses the engine, as in the lab. The clusters are of the kind that its Kubernetes provider accepts (`clusters`).
 The mark `only_with_standin` is for a test that only a stand-in can pass. Where the real part runs, that test is skipped, and its
 reason is told.
@@ -8,14 +11,13 @@ reason is told.
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import boto3
@@ -24,18 +26,53 @@ import pytest
 from components.traffic.flag import parse
 from lab import engine, project, stacks
 from lab.cloud.access_keys import ADMINISTRATOR, AccessKey
-from lab.paths import LabPaths
-from lab.processes import Daemon
 from lab.pulumi import Pulumi, Ran, touched
 from lab.rehearsal import backup
 from lab.standins.archive import put_base_backup
 from lab.tools import toolbox
-from lab.waiting import until
 from settings.names import FLAG_KEY
 from settings.roles import Role
 from tests.engine import clusters, provider_calls
+from tests.engine.checkpoints import Moto, PutBack, keep_files
 from tests.engine.clusters import Cluster
 from tests.examples import ROOT
+
+FILES = (
+    # no database
+    "test_flip.py",
+    "test_workflow_steps.py",
+    "test_database_creation.py",
+    "test_restores.py",
+    "test_policy.py",
+    "test_gate.py",
+    "test_protection.py",
+    "test_this_cluster.py",
+    "test_checkpoints.py",
+    "test_break_glass.py",
+    "test_bucket_settings.py",
+    # a database
+    "test_databases.py",
+    "test_secrets.py",
+    # others, and none
+    "test_recovered_database.py",
+    "test_documented_commands.py",
+    "test_states.py",
+    "test_both_regions.py",
+    "test_pipeline_roles.py",
+    "test_record_mode.py",
+    "test_identity.py",
+    "test_clusters.py",
+    "test_engine_choice.py",
+)
+"""The order of the files. A process that has ended one takes the next. It keeps its deployment if that has the same settings;
+and the last ones are short, so that neither process works alone for long."""
+
+LEFT = ("engine", "processes", "checkpoints")
+"""Entries of a pair's directory that no checkpoint has: the CLI with its plugins, what moto and the clusters write as they run,
+and the checkpoints themselves."""
+
+DATABASE = project.lab_database(archiveTimeout="10s")
+"""The database of the modules that need one. Its WAL is archived often enough for the RPO of ten seconds that a test sets."""
 
 SCHEDULES = ("daily-full-us-east-1", "hourly-critical-us-east-1")
 
@@ -46,11 +83,15 @@ class Pair:
 
     pulumi: Pulumi
     clusters: dict[str, Cluster]
-    endpoint: str
+    moto: Moto
     zone_id: str
     call_log: Path
     root: Path
     files: project.ProjectFiles
+
+    @property
+    def endpoint(self) -> str:
+        return self.moto.endpoint
 
     @property
     def secondary(self) -> Cluster:
@@ -99,31 +140,31 @@ class Pair:
 
     def stand_by(self) -> None:
         """Move back, with databases made anew. Then remove `active`, so that no workload is scaled, as before any failover."""
-        if "active:" in (self.pulumi.directory / "Pulumi.secondary.yaml").read_text():
-            self.remake_databases()
-            self.pulumi.run("config", "set", "active", "primary", "-s", "secondary")
-            self.pulumi.up("secondary")
-            self.pulumi.run("config", "rm", "active", "-s", "secondary")
-            self.pulumi.up("secondary")
+        self.remake_databases()
+        self.pulumi.run("config", "set", "active", "primary", "-s", "secondary")
+        self.pulumi.up("secondary")
+        self.pulumi.run("config", "rm", "active", "-s", "secondary")
+        self.pulumi.up("secondary")
 
     def restore_names(self) -> set[str]:
         return {restore["metadata"]["name"] for restore in self.secondary.objects("Restore")}
 
+    def checkpoint(self) -> PutBack:
+        """Keep the stacks, the project, moto and the clusters as they are. No command may be running, now and at each return."""
+        checkpoints = self.root / "checkpoints"
+        checkpoints.mkdir(exist_ok=True)
+        kept = checkpoints / str(len([*checkpoints.iterdir()]))
+        parts = [
+            keep_files(self.root, kept, besides=LEFT),
+            self.moto.checkpoint(),
+            *(cluster.checkpoint() for cluster in self.clusters.values()),
+        ]
 
-def start_moto(directory: Path) -> tuple[Daemon, str]:
-    """A moto server in a process of its own, on a free port of loopback."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    daemon = Daemon(LabPaths(root=directory), "moto")
-    daemon.start([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)])
+        def put_back() -> None:
+            for part in parts:
+                part()
 
-    def answers() -> bool:
-        with socket.create_connection(("127.0.0.1", port), timeout=1):
-            return True
-
-    until("moto to answer", answers, timeout=30)
-    return daemon, f"http://127.0.0.1:{port}"
+        return put_back
 
 
 def create_user(endpoint: str, name: str) -> AccessKey:
@@ -158,10 +199,14 @@ def chosen_engine(root: Path, pulumi_binary: Path) -> engine.Engine:
     return engine.prepare(root / "engine", pulumi_binary)
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers", "only_with_standin(part, reason): what only the stand-in for that part of the engine can answer"
-    )
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: _place(item.path))
+
+
+def _place(file: Path) -> int:
+    if file.parent != Path(__file__).parent:
+        return -1
+    return FILES.index(file.name) if file.name in FILES else len(FILES)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -193,24 +238,25 @@ def policy_environment() -> None:
 @contextmanager
 def undeployed_pair(root: Path, pulumi_binary: Path, **settings: Any) -> Iterator[Pair]:
     """A pair without stacks: moto with a zone, two clusters with the operators, and the CLI. `settings` go to ProjectFiles."""
-    chosen = chosen_engine(root, pulumi_binary)
-    moto, endpoint = start_moto(root)
-    pair = {role: clusters.make(chosen, root / role) for role in stacks.ROLES}
+    chosen, processes = chosen_engine(root, pulumi_binary), root / "processes"
+    processes.mkdir()
+    moto = Moto(processes / "moto.log")
+    pair = {role: clusters.make(chosen, processes / role) for role in stacks.ROLES}
     try:
         for cluster in pair.values():
             cluster.start()
         kubeconfig = root / "kubeconfig"
         clusters.write_kubeconfig(kubeconfig, {f"lab-{role}": cluster for role, cluster in pair.items()})
-        route53 = boto3.client("route53", endpoint_url=endpoint, region_name="us-east-1", **ADMINISTRATOR.client)
+        route53 = boto3.client("route53", endpoint_url=moto.endpoint, region_name="us-east-1", **ADMINISTRATOR.client)
         zone = route53.create_hosted_zone(Name=project.ZONE, CallerReference="lab")["HostedZone"]["Id"].rpartition("/")[2]
         yield Pair(
             pulumi=logged(stacks.cli(chosen, root, provider_log=root / "providers.jsonl"), root / "calls.jsonl"),
             clusters=pair,
-            endpoint=endpoint,
+            moto=moto,
             zone_id=zone,
             call_log=root / "calls.jsonl",
             root=root,
-            files=project.ProjectFiles(endpoint=endpoint, zone_id=zone, kubeconfig=kubeconfig, **settings),
+            files=project.ProjectFiles(endpoint=moto.endpoint, zone_id=zone, kubeconfig=kubeconfig, **settings),
         )
     finally:
         for cluster in pair.values():
@@ -258,31 +304,79 @@ def refused_flip(pair: Pair, *words: str) -> None:
     pair.pulumi.run("config", "rm", "active", "-s", "secondary")
 
 
+@dataclass(kw_only=True)
+class Deployment:
+    """A deployed pair, and checkpoints of it."""
+
+    pair: Pair
+    standing_by: PutBack
+    serving: PutBack | None = None
+
+    def stand_by(self) -> Pair:
+        """The pair in its ordinary state: the primary serves; the secondary stands by and has the primary's backups."""
+        self.standing_by()
+        return self.pair
+
+    def fail_over(self) -> Pair:
+        """The pair after a failover that succeeded. The failover itself runs once."""
+        if self.serving:
+            self.serving()
+        else:
+            self.stand_by().flip()
+            self.serving = self.pair.checkpoint()
+        return self.pair
+
+
+class Deployments:
+    """Deploys each configuration once. Only the last one stays: the modules of one configuration follow each other."""
+
+    def __init__(self, directories: pytest.TempPathFactory, pulumi_binary: Path) -> None:
+        self._directories, self._pulumi_binary = directories, pulumi_binary
+        self._last = ExitStack()
+        self._settings: Mapping[str, Any] | None = None
+        self._deployment: Deployment
+
+    def of(self, settings: Mapping[str, Any]) -> Deployment:
+        """Both stacks after the README's four ups. `settings` go to ProjectFiles."""
+        if settings != self._settings:
+            self.close()
+            root = self._directories.mktemp("pair")
+            pair = self._last.enter_context(undeployed_pair(root, self._pulumi_binary, **settings))
+            stacks.prepare(pair.pulumi, pair.files, partial(create_user, pair.endpoint))
+            stacks.deploy(pair.pulumi, bring_first_backups=pair.bring_first_backups)
+            pair.have_backups()
+            pair.call_log.unlink()
+            self._deployment = Deployment(pair=pair, standing_by=pair.checkpoint())
+            self._settings = settings
+        return self._deployment
+
+    def close(self) -> None:
+        self._settings = None
+        self._last.close()
+
+
+def settings_of(module: ModuleType) -> dict[str, Any]:
+    """What a module of tests sets: TIER (the tier), MODE (how the traffic moves) and DATABASES, or nothing of it."""
+    return {name.lower(): getattr(module, name) for name in ("MODE", "TIER", "DATABASES") if hasattr(module, name)}
+
+
+@pytest.fixture(scope="session")
+def deployments(tmp_path_factory: pytest.TempPathFactory, pulumi_binary: Path) -> Iterator[Deployments]:
+    made = Deployments(tmp_path_factory, pulumi_binary)
+    yield made
+    made.close()
+
+
 @pytest.fixture(scope="module")
-def deployed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, pulumi_binary: Path) -> Iterator[Pair]:
-    """Both stacks after the README's four ups. It is made once for each module, because it takes long.
-
-    A module may set TIER (the tier), MODE (how the traffic moves) and DATABASES.
-    """
-    mode, tier = (getattr(request.module, name, None) for name in ("MODE", "TIER"))
-    databases = getattr(request.module, "DATABASES", ())
-    with undeployed_pair(tmp_path_factory.mktemp("pair"), pulumi_binary, mode=mode, tier=tier, databases=databases) as pair:
-        stacks.prepare(pair.pulumi, pair.files, partial(create_user, pair.endpoint))
-        stacks.deploy(pair.pulumi, bring_first_backups=pair.bring_first_backups)
-        yield pair
+def deployment(request: pytest.FixtureRequest, deployments: Deployments) -> Deployment:
+    return deployments.of(settings_of(request.module))
 
 
 @pytest.fixture
-def pair(deployed: Pair) -> Iterator[Pair]:
-    """The pair in its ordinary state: the primary serves; the secondary stands by and has the primary's backups."""
-    deployed.have_backups()
-    yield deployed
-    deployed.secondary.outcomes.ordered.clear()
-    deployed.stand_by()
+def pair(deployment: Deployment) -> Pair:
+    return deployment.stand_by()
 
 
 @pytest.fixture
-def serving_secondary(pair: Pair) -> Pair:
-    """The pair after a failover that succeeded."""
-    pair.flip()
-    return pair
+def serving_secondary(deployment: Deployment) -> Pair:
+    return deployment.fail_over()

@@ -60,8 +60,7 @@ def test_a_flip_plans_and_touches_exactly_what_it_does_where_one_region_serves(p
 
 
 def test_the_mode_is_changed_with_the_secondarys_records_away_and_the_primarys_always_there(pair: Pair) -> None:
-    """docs/traffic.md has these steps: Route 53 refuses two routing policies for one name. This test comes last, because it
-    leaves both stacks in the other mode."""
+    """docs/traffic.md has these steps: Route 53 refuses two routing policies for one name."""
     pair.pulumi.run("destroy", "-s", "secondary", "--yes", "--target", "**aws:route53/record:Record::**")
     assert [*records(pair)] == ["dr-primary-app.example.com"]
     _set_tier(pair, "pilot-light")

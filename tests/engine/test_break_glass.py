@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from pathlib import Path
 
 from tests.engine.conftest import Pair, told_plainly
 from tests.examples import ROOT
@@ -34,3 +36,9 @@ def test_a_lock_left_by_a_killed_job_is_named_and_cancel_frees_it(pair: Pair) ->
     assert told_plainly(locked, "the stack is currently locked"), locked.output
     pair.pulumi.run("cancel", "-s", "secondary", "--yes")
     pair.pulumi.up("secondary", "--expect-no-changes")
+
+
+def test_the_cli_says_that_the_backend_of_this_shell_has_no_such_stack(pair: Pair, tmp_path: Path) -> None:
+    elsewhere = replace(pair.pulumi, environment={**pair.pulumi.environment, "PULUMI_BACKEND_URL": f"file://{tmp_path}"})
+    refused = elsewhere.up("primary", check=False)
+    assert told_plainly(refused, "no stack named 'primary' found"), refused.output

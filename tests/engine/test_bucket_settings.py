@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import yaml
 
 from lab.pulumi import touched
 from tests.engine.conftest import Pair
+from tests.examples import ROOT
 
+WORST_DAY = ROOT / "docs" / "worst-day.md"
 PURPOSES = ("velero", "etcd", "database")
 STORAGE = {
     "objectLock": {"mode": "GOVERNANCE", "days": 30},
@@ -16,11 +20,16 @@ STORAGE = {
 }
 
 
-def test_what_protects_backups_is_added_to_buckets_that_exist(pair: Pair) -> None:
+def store(pair: Pair, storage: dict[str, Any]) -> None:
+    """Write `storage` of both stacks."""
     file = pair.pulumi.directory / "Pulumi.yaml"
     document = yaml.safe_load(file.read_text())
-    document["config"]["storage"] = {"value": STORAGE}
+    document["config"]["storage"] = {"value": storage}
     file.write_text(yaml.safe_dump(document, sort_keys=False))
+
+
+def test_what_protects_backups_is_added_to_buckets_that_exist(pair: Pair) -> None:
+    store(pair, STORAGE)
     before = pair.pulumi.resources("secondary")
     pair.pulumi.up("secondary")
 
@@ -43,4 +52,23 @@ def test_what_protects_backups_is_added_to_buckets_that_exist(pair: Pair) -> Non
         assert (retention["Mode"], retention["Days"]) == ("GOVERNANCE", 30)
         logging = s3.get_bucket_logging(Bucket=bucket)["LoggingEnabled"]
         assert (logging["TargetBucket"], logging["TargetPrefix"]) == ("acme-logs-us-west-2-123456789012", "access/")
+    pair.pulumi.up("secondary", "--expect-no-changes")
+
+
+def test_to_stop_logging_the_logs_bucket_is_given_up_and_stays_with_what_it_holds(pair: Pair) -> None:
+    """By the commands of docs/worst-day.md, Access logs."""
+    assert "`pulumi state unprotect URN` and `pulumi state delete URN --target-dependents`" in WORST_DAY.read_text()
+    store(pair, {"accessLogs": True})
+    pair.pulumi.up("secondary")
+    (urn,) = [each["urn"] for each in pair.pulumi.resources("secondary") if each["urn"].endswith("::storage-access-logs")
+              and each["type"] == "aws:s3/bucket:Bucket"]  # fmt: skip
+    store(pair, {"accessLogs": False})
+    s3, buckets = pair.client("s3"), [f"acme-{purpose}-us-west-2-123456789012" for purpose in PURPOSES]
+    for bucket in buckets:  # as `aws s3api put-bucket-logging` does
+        s3.put_bucket_logging(Bucket=bucket, BucketLoggingStatus={})
+    pair.pulumi.run("state", "unprotect", urn, "-s", "secondary", "--yes")
+    pair.pulumi.run("state", "delete", urn, "--target-dependents", "-s", "secondary", "--yes")
+    pair.pulumi.up("secondary")
+    s3.head_bucket(Bucket="acme-logs-us-west-2-123456789012")
+    assert [bucket for bucket in buckets if "LoggingEnabled" in s3.get_bucket_logging(Bucket=bucket)] == []
     pair.pulumi.up("secondary", "--expect-no-changes")

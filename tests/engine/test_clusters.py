@@ -144,6 +144,44 @@ def test_a_schedule_takes_its_skip_back_and_a_location_is_read_again(cluster: Cl
     assert ends(cluster, "BackupStorageLocation", "peer", "Available")["lastSyncedTime"]
 
 
+def test_a_return_to_a_checkpoint_brings_back_every_object_kind_and_order_as_often_as_one_likes(cluster: Cluster) -> None:
+    created(cluster, database("steady"))
+    ends(cluster, DATABASE, "steady", "Cluster in healthy state")
+    cluster.outcomes.order({"kind": "Cluster", "name": "later", "phase": "Cluster is ill"})
+    put_back, before = cluster.checkpoint(), one(cluster, DATABASE, "steady")
+    for _ in range(2):
+        cluster.outcomes.ordered.clear()
+        cluster.amend(DATABASE, "velero", "steady", {"metadata": {"labels": {"seen": "again"}}, "spec": {"instances": 2}})
+        until("the operator to act", lambda: status(cluster, DATABASE, "steady").get("instances") == 2, timeout=30)
+        created(cluster, database("passing"))
+        cluster.uninstall(OPERATORS)
+        put_back()
+        [found] = [each for each in cluster.objects(DATABASE) if each["metadata"]["name"] in ("steady", "passing")]
+        assert without_version(found) == without_version(before)
+        created(cluster, database("later"))
+        ends(cluster, DATABASE, "later", "Cluster is ill")
+        put_back()
+        assert "later" not in {each["metadata"]["name"] for each in cluster.objects(DATABASE)}
+    cluster.outcomes.ordered.clear()
+
+
+def test_what_was_deleted_comes_back_as_the_same_object_and_is_acted_on_again(cluster: Cluster) -> None:
+    created(cluster, database("deleted"))
+    ends(cluster, DATABASE, "deleted", "Cluster in healthy state")
+    put_back, before = cluster.checkpoint(), one(cluster, DATABASE, "deleted")
+    cluster.remove(DATABASE, "velero", "deleted")
+    until("it to be gone", lambda: "deleted" not in {each["metadata"]["name"] for each in cluster.objects(DATABASE)}, timeout=30)
+    put_back()
+    assert one(cluster, DATABASE, "deleted")["metadata"]["uid"] == before["metadata"]["uid"]
+    cluster.amend(DATABASE, "velero", "deleted", {"spec": {"instances": 3}})
+    until("the operator to act", lambda: status(cluster, DATABASE, "deleted").get("instances") == 3, timeout=30)
+
+
+def without_version(obj: dict[str, Any]) -> dict[str, Any]:
+    """The object without its version: each write to a real API server has a new one."""
+    return {**obj, "metadata": {key: value for key, value in obj["metadata"].items() if key != "resourceVersion"}}
+
+
 ENGINE = Engine(pulumi=Path("pulumi"), cli="real 3", language_host="stand-in", kubernetes="stand-in", aws="stand-in", home=None)
 REAL = replace(ENGINE, kubernetes="real 4.34.2")
 

@@ -1,9 +1,7 @@
-"""A database is added to two deployed stacks. These tests say what it needs first, and how each of its sides is made."""
+"""A database is added to two deployed stacks that have none: what it needs first, and how each of its sides is made."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 
 import pytest
@@ -16,7 +14,6 @@ from lab.standins.archive import put_base_backup
 from lab.standins.recorded_cluster.kinds import OPERATORS
 from lab.waiting import until
 from tests.engine.conftest import Pair, create_user, told_plainly
-from tests.examples import ROOT
 
 CLUSTER, HEALTHY = "Cluster.postgresql.cnpg.io", "Cluster in healthy state"
 
@@ -39,20 +36,8 @@ def add(pair: Pair, name: str) -> None:
     file.write_text(yaml.safe_dump(content, sort_keys=False))
     for role in stacks.ROLES:
         stacks.give_password(pair.pulumi, role, name)
-        stacks.give_key(pair.pulumi, role, "database", partial(create_user, pair.endpoint))
-
-
-@contextmanager
-def added_for_once(pair: Pair, name: str) -> Iterator[None]:
-    """Add a database until the block ends. For an `up` that is refused: it leaves nothing to clean up but configuration."""
-    files = [pair.pulumi.directory / name for name in ("Pulumi.yaml", *(f"Pulumi.{role}.yaml" for role in stacks.ROLES))]
-    contents = [file.read_text() for file in files]
-    try:
-        add(pair, name)
-        yield
-    finally:
-        for file, content in zip(files, contents, strict=True):
-            file.write_text(content)
+        for part in ("database", "freshness"):
+            stacks.give_key(pair.pulumi, role, part, partial(create_user, pair.endpoint))
 
 
 def refused_up(pair: Pair, role: str, name: str, *words: str) -> None:
@@ -66,21 +51,17 @@ def refused_up(pair: Pair, role: str, name: str, *words: str) -> None:
 
 
 def test_without_the_operators_no_database_is_made(pair: Pair) -> None:
-    cluster = pair.clusters["primary"]
-    cluster.uninstall(OPERATORS)
-    try:
-        with added_for_once(pair, "early-database"):
-            missing = "database early-database: the operator CloudNativePG (k8s-dr:operators.cloudnativePg)"
-            refused_up(pair, "primary", "early-database", missing, "then pulumi up -s primary")
-    finally:
-        cluster.install(OPERATORS)
+    pair.clusters["primary"].uninstall(OPERATORS)
+    add(pair, "early-database")
+    missing = "database early-database: the operator CloudNativePG (k8s-dr:operators.cloudnativePg)"
+    refused_up(pair, "primary", "early-database", missing, "then pulumi up -s primary")
 
 
 def test_a_server_name_that_was_used_before_is_refused_with_the_generation_to_raise(pair: Pair) -> None:
     put_base_backup(pair.s3(), "acme-database-us-east-1-123456789012", "second-database-primary-g1")
-    with added_for_once(pair, "second-database"):
-        used = "there is an archive of second-database-primary-g1 already"
-        refused_up(pair, "primary", "second-database", used, "k8s-dr:databases[].generations.primary: 2, in Pulumi.yaml")
+    add(pair, "second-database")
+    used = "there is an archive of second-database-primary-g1 already"
+    refused_up(pair, "primary", "second-database", used, "k8s-dr:databases[].generations.primary: 2, in Pulumi.yaml")
 
 
 def test_a_standby_waits_for_the_primarys_first_backup(pair: Pair) -> None:
@@ -101,17 +82,6 @@ def test_a_standby_waits_for_the_primarys_first_backup(pair: Pair) -> None:
         pair.pulumi.up(role, "--expect-no-changes")
 
 
-def test_a_standby_is_made_from_the_replicated_archive_alone_as_the_page_on_recovery_says(pair: Pair) -> None:
-    add(pair, "late-database")
-    pair.bring_first_backup("late-database")
-    targets = ["--target", "**dr:failover:Failover$**", "--target", "**dr:failover:Failover::**"]
-    page = (ROOT / "docs" / "recovery.md").read_text()
-    assert "pulumi up -s secondary --target '**dr:failover:Failover$**' --target '**dr:failover:Failover::**'" in page
-    pair.pulumi.up("secondary", *targets)
-    assert "late-database" in names(pair, "secondary")
-    assert "late-database" not in names(pair, "primary")
-
-
 def test_a_standby_that_is_lost_fails_the_up_at_once_and_is_made_anew_as_the_message_says(pair: Pair) -> None:
     add(pair, "lost-database")
     pair.pulumi.up("primary")
@@ -129,7 +99,7 @@ def test_a_standby_that_is_lost_fails_the_up_at_once_and_is_made_anew_as_the_mes
     pair.secondary.remove(CLUSTER, "databases", "lost-database")
     pair.pulumi.up("secondary", "--refresh")
     assert "lost-database" in names(pair, "secondary")
-    assert pair.pulumi.outputs("secondary")["databases"]["lost-database"] == "replica"
+    assert pair.pulumi.details("secondary")["databases"]["lost-database"] == "replica"
 
 
 def test_a_database_that_is_written_to_is_never_said_to_be_deleted_and_is_taken_again_once_it_is_healthy(pair: Pair) -> None:
@@ -146,23 +116,17 @@ def test_a_database_that_is_written_to_is_never_said_to_be_deleted_and_is_taken_
     pair.clusters["primary"].amend(CLUSTER, "databases", "ill-database", {"metadata": {"labels": {"seen": "again"}}})
     until("the operator to have looked again", lambda: phase(pair, "ill-database") == HEALTHY, timeout=30)
     pair.pulumi.up("primary", "--refresh")
-    assert pair.pulumi.outputs("primary")["databases"]["ill-database"] == "primary"
-    pair.bring_first_backup("ill-database")
-    pair.pulumi.up("secondary")
+    assert pair.pulumi.details("primary")["databases"]["ill-database"] == "primary"
 
 
 @pytest.mark.parametrize("phase", ["failed", "invalid backup definition"])
 def test_a_first_backup_that_fails_fails_the_up_with_its_reason(pair: Pair, phase: str) -> None:
-    """Each case has a database of its own, named after `phase`, because both cases share the stacks."""
-    name = f"backup-{phase[:6]}-database".replace(" ", "")
-    add(pair, name)
-    order = {"kind": "Backup", "name": name, "phase": phase, "error": "AccessDenied on PutObject"}
+    add(pair, "backup-database")
+    order = {"kind": "Backup", "name": "backup-database", "phase": phase, "error": "AccessDenied on PutObject"}
     pair.clusters["primary"].outcomes.order(order)
     failed = pair.pulumi.up("primary", check=False)
-    ended = f"database {name}: its first backup ended {phase}: AccessDenied on PutObject"
+    ended = f"database backup-database: its first backup ended {phase}: AccessDenied on PutObject"
     assert told_plainly(failed, ended), failed.output
     pair.clusters["primary"].outcomes.ordered.clear()
-    pair.clusters["primary"].remove("Backup.postgresql.cnpg.io", "databases", f"{name}-first-g1")
+    pair.clusters["primary"].remove("ScheduledBackup.postgresql.cnpg.io", "databases", "backup-database-first-g1")
     pair.pulumi.up("primary", "--refresh")
-    pair.bring_first_backup(name)
-    pair.pulumi.up("secondary")

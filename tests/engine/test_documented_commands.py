@@ -101,6 +101,8 @@ def test_the_first_deployment_and_the_failover_go_as_their_pages_say(undeployed:
     reader.does(save)
     assert reader.does(versions).split()
     assert undeployed.flag() == "primary"
-    (flag,) = page("runbook.md")
+    ask, flag, proof = page("runbook.md")
+    assert "dr:failover:Failover" in reader.does(ask)
     reader.does(flag)
     assert undeployed.flag() == "secondary"
+    assert "us-east-1" in reader.does(proof), "nobody has failed over by the program, and its outputs say so"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from lab.pulumi import touched
 from tests.engine.conftest import Pair, told_plainly
@@ -10,9 +11,9 @@ from tests.engine.conftest import Pair, told_plainly
 TOUCHED_BY_A_FLIP = {
     ("dr:failover:Failover", "failover", "update"),
     ("kubernetes:velero.io/v1:Restore", "failover-restores-hourly-critical", "create"),
-    ("kubernetes:velero.io/v1:Restore", "failover-restores-daily-full", "create"),
     ("kubernetes:batch/v1:Job", "failover-workloads-scale-production", "create"),
     ("kubernetes:batch/v1:Job", "failover-workloads-verify-production", "create"),
+    ("kubernetes:batch/v1:Job", "failover-workloads-endpoint", "create"),
     ("aws:s3/bucketObjectv2:BucketObjectv2", "failover-flag", "update"),
     ("kubernetes:core/v1:ConfigMap", "failover-serving", "create"),
     ("kubernetes:velero.io/v1:Schedule", "schedules-daily-full", "update"),
@@ -69,14 +70,9 @@ def test_the_traffic_moves_after_the_workloads_were_verified_and_schedules_resum
         for call in pair.calls(since)
         if call["method"] in ("Create", "Update") and not call["preview"]
     ]
-    assert order[:6] == [
-        "failover-restores-hourly-critical",
-        "failover-restores-daily-full",
-        "failover-workloads-scale-production",
-        "failover-workloads-verify-production",
-        "failover-flag",
-        "failover-serving",
-    ]
+    assert order[:2] == ["failover-restores-hourly-critical", "failover-workloads-scale-production"]
+    assert set(order[2:4]) == {"failover-workloads-verify-production", "failover-workloads-endpoint"}
+    assert order[4:6] == ["failover-flag", "failover-serving"]
     assert set(order[6:]) == {"schedules-daily-full", "schedules-hourly-critical"}
 
 
@@ -104,19 +100,51 @@ def test_flip_and_flip_back_is_identity(pair: Pair) -> None:
     assert restored <= pair.restore_names(), "Restores are kept in the cluster, for the record"
 
 
-def test_the_way_back_scales_the_standby_down(pair: Pair) -> None:
-    pair.flip()
-    assert replicas_asked_for(pair) == "--replicas=3"
-    pair.pulumi.configure("secondary", "active", "primary")
-    pair.pulumi.up("secondary")
-    assert replicas_asked_for(pair) == "--replicas=0"
+def test_the_way_back_scales_the_standby_down(serving_secondary: Pair) -> None:
+    assert scaling(serving_secondary) == ("scale", 3, 600)
+    serving_secondary.pulumi.configure("secondary", "active", "primary")
+    serving_secondary.pulumi.up("secondary")
+    assert scaling(serving_secondary) == ("stand_by", 0, 600)
 
 
-def replicas_asked_for(pair: Pair) -> str:
-    """The option --replicas that the Job for scaling gives to kubectl."""
+def scaling_job(pair: Pair) -> dict[str, Any]:
     jobs = [job for job in pair.secondary.objects("Job") if job["metadata"]["name"].startswith("failover-workloads-scale")]
     assert len(jobs) == 1
-    return next(arg for arg in jobs[0]["spec"]["template"]["spec"]["initContainers"][0]["args"] if arg.startswith("--replicas"))
+    return jobs[0]
+
+
+def scaling(pair: Pair) -> tuple[str, int, int]:
+    """The step that the Job for scaling runs, the number of replicas and the seconds that it is told."""
+    (container,) = scaling_job(pair)["spec"]["template"]["spec"]["containers"]
+    (task,) = (json.loads(each["value"]) for each in container["env"] if each["name"] == "TASK")
+    return container["command"][-1], task["entries"][0]["replicas"], task["seconds"]
+
+
+def test_another_image_timeout_or_number_scales_nothing_in_a_region_that_serves(serving_secondary: Pair) -> None:
+    before = scaling_job(serving_secondary)["metadata"]["uid"]
+    serving_secondary.pulumi.configure("secondary", "failover", '{"scale": "20m"}')
+    serving_secondary.pulumi.configure("secondary", "images", '{"python": "registry.example.com/python:3.13.1"}')
+    serving_secondary.pulumi.up("secondary")
+    assert scaling_job(serving_secondary)["metadata"]["uid"] == before
+    serving_secondary.pulumi.up("secondary", "--expect-no-changes")
+    # The next change of who serves takes what is configured by then.
+    serving_secondary.pulumi.configure("secondary", "active", "primary")
+    serving_secondary.pulumi.up("secondary")
+    assert scaling(serving_secondary) == ("stand_by", 0, 1200)
+
+
+def test_a_job_that_could_not_scale_is_made_anew_with_what_is_configured_by_then(pair: Pair) -> None:
+    failure = {"kind": "Job", "name": "failover-workloads-scale"}
+    pair.secondary.outcomes.order({**failure, "phase": "Failed", "message": "deployment/web has 0 of 3 available"})
+    failed = pair.flip(check=False)
+    assert failed.exit_code
+    assert "deployment/web has 0 of 3 available" in failed.output
+    assert pair.flag() == "primary"
+    pair.secondary.outcomes.order(failure)
+    pair.pulumi.configure("secondary", "failover", '{"scale": "20m"}')
+    pair.pulumi.up("secondary")
+    assert scaling(pair) == ("scale", 3, 1200)
+    assert pair.flag() == "secondary"
 
 
 def test_an_up_that_has_not_heard_of_the_failover_does_not_send_users_back(serving_secondary: Pair) -> None:
@@ -124,17 +152,41 @@ def test_an_up_that_has_not_heard_of_the_failover_does_not_send_users_back(servi
     before = pulumi.resources("secondary")
     pulumi.run("config", "rm", "active", "-s", "secondary")
     refused = pulumi.up("secondary", check=False)
-    pulumi.configure("secondary", "active", "secondary")
     assert told_plainly(refused, "active is not set in Pulumi.secondary.yaml"), refused.output
     assert touched(before, pulumi.resources("secondary")) == []
     assert serving_secondary.flag() == "secondary"
 
 
-def test_a_second_failover_restores_under_new_names(serving_secondary: Pair) -> None:
-    first = serving_secondary.restore_names()
-    serving_secondary.stand_by()
-    serving_secondary.flip()
-    assert len(serving_secondary.restore_names() - first) == 2
+def test_the_way_back_leads_to_where_the_failover_began_and_a_second_one_restores_under_new_names(pair: Pair) -> None:
+    before = pair.pulumi.resources("secondary")
+    pair.flip()
+    first = pair.restore_names()
+    pair.stand_by()
+    assert touched(before, pair.pulumi.resources("secondary")) == []
+    assert pair.flag() == "primary"
+    pair.flip()
+    assert len(pair.restore_names() - first) == 1
+
+
+def test_an_up_that_was_killed_before_it_could_note_the_record_goes_on(serving_secondary: Pair) -> None:
+    """The runbook's row: the cluster has the ConfigMap `serving`, and the state does not know of it."""
+    pulumi = serving_secondary.pulumi
+    state = json.loads(pulumi.run("stack", "export", "-s", "secondary").output)
+    resources = state["deployment"]["resources"]
+    (urn,) = [each["urn"] for each in resources if each["urn"].endswith("::failover-serving")]
+    state["deployment"]["resources"] = [each for each in resources if each["urn"] != urn]
+    for each in state["deployment"]["resources"]:
+        each["dependencies"] = [other for other in each.get("dependencies") or () if other != urn]
+        for property_, others in (each.get("propertyDependencies") or {}).items():
+            each["propertyDependencies"][property_] = [other for other in others or () if other != urn]
+    pulumi.run("stack", "import", "-s", "secondary", stdin=json.dumps(state))
+    again = pulumi.up("secondary", check=False)
+    if again.exit_code:  # a provider may also take over what it meets
+        assert told_plainly(again, "serving", "exists"), again.output
+        serving_secondary.secondary.remove("ConfigMap", "k8s-dr", "serving")
+        pulumi.up("secondary")
+    assert serving_secondary.flag() == "secondary"
+    pulumi.up("secondary", "--expect-no-changes")
 
 
 def test_one_command_fails_over_too(pair: Pair) -> None:
@@ -144,22 +196,21 @@ def test_one_command_fails_over_too(pair: Pair) -> None:
 
 
 def test_the_outputs_say_since_when_the_secondary_serves_and_how_long_each_step_took(serving_secondary: Pair) -> None:
-    outputs = serving_secondary.pulumi.outputs("secondary")
-    assert outputs["active"] == "secondary"
-    assert outputs["serving"]["region"] == "us-west-2"
-    assert outputs["serving"]["since"]
-    names = [step["name"] for step in outputs["failover"]["steps"]]
-    assert names == ["restore hourly-critical", "restore daily-full", "scale production", "verify production", "traffic"]
+    details = serving_secondary.pulumi.details("secondary")
+    assert details["serving"]["region"] == "us-west-2"
+    assert details["serving"]["since"]
+    names = [step["name"] for step in details["failover"]["steps"]]
+    assert names == ["restore hourly-critical", "scale production", "verify production", "traffic"]
     report = json.loads((serving_secondary.pulumi.directory / ".failover" / "secondary.json").read_text())
     assert [step["name"] for step in report["steps"]] == ["preflight", *names]
 
 
-def test_a_region_that_is_replaced_pauses_its_schedules_and_scales_down(pair: Pair) -> None:
-    before = pair.pulumi.resources("primary")
-    pair.flip()
-    pair.pulumi.configure("primary", "active", "secondary")
-    pair.pulumi.up("primary")
-    done = {(entry["name"], entry["operation"]) for entry in touched(before, pair.pulumi.resources("primary"))}
+def test_a_region_that_is_replaced_pauses_its_schedules_and_scales_down(serving_secondary: Pair) -> None:
+    pulumi = serving_secondary.pulumi
+    before = pulumi.resources("primary")
+    pulumi.configure("primary", "active", "secondary")
+    pulumi.up("primary")
+    done = {(entry["name"], entry["operation"]) for entry in touched(before, pulumi.resources("primary"))}
     assert done == {
         ("failover", "update"),
         ("failover-serving", "delete"),
@@ -167,6 +218,40 @@ def test_a_region_that_is_replaced_pauses_its_schedules_and_scales_down(pair: Pa
         ("schedules-daily-full", "update"),
         ("schedules-hourly-critical", "update"),
     }
-    pair.stand_by()
-    pair.pulumi.run("config", "rm", "active", "-s", "primary")
-    pair.pulumi.up("primary")
+
+
+def test_an_endpoint_that_serves_no_user_stops_a_failover_before_the_traffic_moves(pair: Pair) -> None:
+    said = "https://lb-secondary.lab.internal/ (Host: app.example.com) said HTTP 503 Service Unavailable, after 300 s of asking"
+    pair.secondary.outcomes.order({"kind": "Job", "name": "failover-workloads-endpoint", "phase": "Failed", "message": said})
+    failed = pair.flip(check=False)
+    assert told_plainly(failed, said), failed.output
+    assert pair.flag() == "primary"
+    pair.secondary.outcomes.ordered.clear()
+    pair.pulumi.up("secondary")
+    assert pair.flag() == "secondary"
+
+
+def test_by_day_the_region_that_serves_is_asked_as_a_user_would_ask_and_a_failure_fails_no_up(pair: Pair) -> None:
+    away = json.dumps([{"status": 503, "said": "HTTP 503 Service Unavailable"}])
+    for name in ("workloads-answer-", "endpoint-answers-"):
+        pair.clusters["primary"].outcomes.order({"kind": "Pod", "name": name, "phase": "Succeeded", "message": away})
+    told = pair.pulumi.up("primary", "--expect-no-changes").output
+    assert "warning: the check of workloads http://shop.production.svc:80/healthz said HTTP 503 Service Unavailable" in told
+    endpoint = "https://lb-primary.lab.internal/ (Host: app.example.com)"
+    assert f"warning: this region's own endpoint, {endpoint}, said HTTP 503 Service Unavailable" in told
+    pair.clusters["primary"].outcomes.ordered.clear()
+    told = pair.pulumi.up("primary", "--expect-no-changes").output
+    assert "said HTTP" not in told
+    assert not [pod for pod in pair.clusters["primary"].objects("Pod") if "answer" in pod["metadata"]["name"]]
+
+
+def test_an_up_that_was_killed_while_it_recorded_that_the_region_serves_goes_on(serving_secondary: Pair) -> None:
+    """The record is in the cluster, and the engine has no resource of it."""
+    pulumi = serving_secondary.pulumi
+    [record] = [each["urn"] for each in pulumi.resources("secondary") if each["urn"].endswith("::failover-serving")]
+    since = pulumi.outputs("secondary")["serving"]
+    pulumi.run("state", "delete", record, "-s", "secondary", "--yes", "--target-dependents")
+    pulumi.up("secondary")
+    assert pulumi.outputs("secondary")["serving"] == since, "it is the record of the failover, not a new one"
+    pulumi.up("secondary")
+    pulumi.up("secondary", "--expect-no-changes")

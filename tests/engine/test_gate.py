@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from lab.pulumi import touched
-from tests.engine.conftest import Pair, told_plainly
+from lab.rehearsal import backup
+from tests.engine.conftest import SCHEDULES, Pair, told_plainly
 
 
 def test_a_gate_that_does_not_open_touches_nothing_and_opens_once_the_cause_is_gone(pair: Pair) -> None:
     pair.pulumi.run("config", "set", "--path", "failover.preflight", "1s", "-s", "secondary")
     pair.have_backups(phase="PartiallyFailed")
     before, calls = pair.pulumi.resources("secondary"), len(pair.calls())
-    try:
-        failed = pair.flip(check=False)
-        said = "schedule hourly-critical-us-east-1 has no Completed backup here (only PartiallyFailed;"
-        assert told_plainly(failed, 'hook "failover-gate" failed: ', said), failed.output
-        assert touched(before, pair.pulumi.resources("secondary")) == []
-        assert not [call for call in pair.calls(calls) if call["method"] in ("Create", "Update", "Delete")]
-        assert pair.flag() == "primary"
-        pair.have_backups()
-        pair.pulumi.up("secondary")
-        assert pair.flag() == "secondary"
-    finally:
-        pair.pulumi.run("config", "rm", "failover", "-s", "secondary")
+    failed = pair.flip(check=False)
+    said = "schedule hourly-critical-us-east-1 has no Completed backup here (only PartiallyFailed;"
+    assert told_plainly(failed, 'hook "failover-gate" failed: ', said), failed.output
+    assert touched(before, pair.pulumi.resources("secondary")) == []
+    assert not [call for call in pair.calls(calls) if call["method"] in ("Create", "Update", "Delete")]
+    assert pair.flag() == "primary"
+    pair.have_backups()
+    pair.pulumi.up("secondary")
+    assert pair.flag() == "secondary"
+
+
+def test_a_backup_after_which_newer_ones_should_be_here_closes_the_gate_and_force_opens_it(pair: Pair) -> None:
+    pair.pulumi.run("config", "set", "--path", "failover.preflight", "1s", "-s", "secondary")
+    began = (datetime.now(UTC) - timedelta(days=25)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    for schedule in SCHEDULES:
+        old = backup(schedule)
+        old["status"] |= {"startTimestamp": began, "completionTimestamp": began}
+        pair.secondary.put(old)
+    before = pair.pulumi.resources("secondary")
+    failed = pair.flip(check=False)
+    said = "of schedule hourly-critical-us-east-1 is hourly-critical-us-east-1-20260101020000, 25 d 0 h old"
+    way_on = "to go on all the same: pulumi config set force true -s secondary"
+    assert told_plainly(failed, 'hook "failover-gate" failed: ', said, way_on), failed.output
+    assert touched(before, pair.pulumi.resources("secondary")) == []
+    assert pair.flag() == "primary"
+    pair.pulumi.run("config", "set", "force", "true", "-s", "secondary")
+    forced = pair.pulumi.up("secondary")
+    assert said in forced.output, "what is restored is said all the same"
+    assert pair.flag() == "secondary"
 
 
 def test_the_gate_is_asked_in_a_preview_too(pair: Pair) -> None:
@@ -41,7 +61,8 @@ def test_a_primary_does_not_serve_while_the_flag_says_secondary(serving_secondar
     way_on = "pulumi config set active secondary -s primary && pulumi up -s primary"
     assert told_plainly(refused, "error: k8s-dr:active: primary: ", "the secondary region has taken over", way_on), refused.output
     assert touched(before, pulumi.resources("primary")) == []
-    serving_secondary.stand_by()
+    pulumi.configure("secondary", "active", "primary")
+    pulumi.up("secondary")
     pulumi.up("primary", "--expect-no-changes")
 
 
@@ -67,7 +88,6 @@ def test_a_mistake_is_one_line_and_nothing_is_applied(pair: Pair, key: str, valu
     before = pair.pulumi.resources("secondary")
     pair.pulumi.configure("secondary", key, value)
     refused = pair.pulumi.up("secondary", check=False)
-    pair.pulumi.run("config", "rm", key, "-s", "secondary")
     assert told_plainly(refused, message), refused.output
     assert touched(before, pair.pulumi.resources("secondary")) == []
 
@@ -75,19 +95,14 @@ def test_a_mistake_is_one_line_and_nothing_is_applied(pair: Pair, key: str, valu
 def test_setting_a_part_of_a_shared_object_is_one_clear_error(pair: Pair) -> None:
     pair.pulumi.run("config", "set", "--path", "topology.organization", "other", "-s", "secondary")
     refused = pair.pulumi.up("secondary", check=False)
-    pair.pulumi.run("config", "rm", "topology", "-s", "secondary")
     assert told_plainly(refused, "k8s-dr:topology:", "run: pulumi config rm topology -s secondary"), refused.output
 
 
 def test_an_up_without_its_cluster_touches_nothing(pair: Pair) -> None:
     before = pair.pulumi.resources("secondary")
     kubeconfig = pair.files.kubeconfig
-    good = kubeconfig.read_text()
-    try:
-        kubeconfig.write_text(good.replace(pair.secondary.url, "http://127.0.0.1:9"))
-        failed = pair.flip(check=False)
-    finally:
-        kubeconfig.write_text(good)
+    kubeconfig.write_text(kubeconfig.read_text().replace(pair.secondary.url, "http://127.0.0.1:9"))
+    failed = pair.flip(check=False)
     assert told_plainly(failed, "cluster lab-secondary does not answer"), failed.output
     assert touched(before, pair.pulumi.resources("secondary")) == []
     assert pair.flag() == "primary"

@@ -81,7 +81,7 @@ def program(tmp_path_factory: pytest.TempPathFactory, pulumi_binary: Path) -> Pu
     _write(pulumi.directory / "Pulumi.yaml", project)
     for role in stacks.ROLES:
         stack = yaml.safe_load((CHECKOUT / f"Pulumi.{role}.yaml").read_text())
-        stack["config"]["k8s-dr:cluster"] |= {"kubeconfig": str(root / "none"), "oidcIssuer": "oidc.example.com/id/EXAMPLE"}
+        stack["config"]["k8s-dr:cluster"] |= {"kubeconfig": str(root / "none"), "oidcIssuer": f"oidc.example.com/id/{role}"}
         stack["config"] |= {"k8s-dr:identity": "irsa", "k8s-dr:peerReady": True}
         _write(pulumi.directory / f"Pulumi.{role}.yaml", stack)
         pulumi.run("stack", "init", role)

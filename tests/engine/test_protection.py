@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -24,13 +24,9 @@ def test_destroy_refuses_what_is_protected(pair: Pair) -> None:
 
 
 def test_moving_a_bucket_to_another_name_is_refused_in_the_preview(pair: Pair) -> None:
-    directory = pair.pulumi.directory
-    committed = (directory / "Pulumi.yaml").read_text()
-    try:
-        (directory / "Pulumi.yaml").write_text(committed.replace("organization: acme", "organization: other"))
-        preview = pair.pulumi.run("preview", "-s", "secondary", check=False)
-    finally:
-        (directory / "Pulumi.yaml").write_text(committed)
+    file = pair.pulumi.directory / "Pulumi.yaml"
+    file.write_text(file.read_text().replace("organization: acme", "organization: other"))
+    preview = pair.pulumi.run("preview", "-s", "secondary", check=False)
     assert told_plainly(preview, "unable to replace resource"), preview.output
 
 
@@ -44,12 +40,8 @@ def test_moving_a_bucket_to_another_name_is_refused_in_the_preview(pair: Pair) -
 )
 def test_a_resource_without_a_provider_of_its_own_is_refused(pair: Pair, stray: str, provider: str) -> None:
     program = pair.pulumi.directory / "__main__.py"
-    committed = program.read_text()
-    try:
-        program.write_text(f"{committed}\n{stray}\n")
-        preview = pair.pulumi.run("preview", "-s", "secondary", check=False)
-    finally:
-        program.write_text(committed)
+    program.write_text(f"{program.read_text()}\n{stray}\n")
+    preview = pair.pulumi.run("preview", "-s", "secondary", check=False)
     assert told_plainly(preview, f"Default provider for '{provider}' disabled"), preview.output
 
 
@@ -87,21 +79,17 @@ def with_operator(state: dict[str, Any], *, retained: bool | None = None) -> dic
     return changed
 
 
-@pytest.fixture
-def state(pair: Pair) -> Iterator[dict[str, Any]]:
-    """The stack's state. The fixture puts it back afterwards."""
-    exported: dict[str, Any] = json.loads(pair.pulumi.run("stack", "export", "-s", "secondary").output)
-    yield exported
-    pair.pulumi.run("stack", "import", "-s", "secondary", stdin=json.dumps(exported))
+def add_operator(pair: Pair, **changes: Any) -> None:
+    """Write the operator into the secondary's state; `changes` as in `with_operator`."""
+    state = json.loads(pair.pulumi.run("stack", "export", "-s", "secondary").output)
+    pair.pulumi.run("stack", "import", "-s", "secondary", stdin=json.dumps(with_operator(state, **changes)))
 
 
 @pytest.mark.parametrize(
     "command", [("up",), ("destroy", "--target", "**operators-cloudnative-pg*")], ids=lambda command: command[0]
 )
-def test_an_operator_that_goes_from_the_stack_is_forgotten_and_not_uninstalled(
-    pair: Pair, state: dict[str, Any], command: Sequence[str]
-) -> None:
-    pair.pulumi.run("stack", "import", "-s", "secondary", stdin=json.dumps(with_operator(state)))
+def test_an_operator_that_goes_from_the_stack_is_forgotten_and_not_uninstalled(pair: Pair, command: Sequence[str]) -> None:
+    add_operator(pair)
     known = len(pair.calls())
     ran = pair.pulumi.run(*command, "-s", "secondary", "--yes", "--skip-preview", check=False)
     assert ran.exit_code == 0, ran.output
@@ -110,8 +98,8 @@ def test_an_operator_that_goes_from_the_stack_is_forgotten_and_not_uninstalled(
     assert not left & {seen.name for seen in installed()}
 
 
-def test_without_that_the_provider_would_be_told_to_uninstall_it(pair: Pair, state: dict[str, Any]) -> None:
-    pair.pulumi.run("stack", "import", "-s", "secondary", stdin=json.dumps(with_operator(state, retained=False)))
+def test_without_that_the_provider_would_be_told_to_uninstall_it(pair: Pair) -> None:
+    add_operator(pair, retained=False)
     known = len(pair.calls())
     pair.pulumi.up("secondary", check=False)
     assert "kubernetes:helm.sh/v3:Release" in asked_to_delete(pair, known)

@@ -3,19 +3,21 @@ archive."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from lab.project import lab_database
 from lab.pulumi import Ran, touched
 from lab.standins.archive import put_base_backup
-from tests.engine.conftest import Pair, configured, refused_flip, told_plainly
+from lab.waiting import until
+from tests.engine.checkpoints import PutBack
+from tests.engine.conftest import DATABASE, Deployment, Pair, refused_flip, told_plainly
 from tests.engine.test_flip import TOUCHED_BY_A_FLIP, planned
 
 TIER = "backup-restore"
-DATABASES = (lab_database(),)
+DATABASES = (DATABASE,)
 STEM = "failover-databases-app-database"
 BUCKET = "acme-database-us-west-2-123456789012"
 SERVER, OWN = "app-database-primary-g1", "app-database-secondary-g1"
@@ -42,36 +44,64 @@ class TestBeforeAFailover:
         assert primary["spec"]["replica"]["primary"] == "app-database-primary"
         for role, side in (("primary", "primary"), ("secondary", "absent")):
             pair.pulumi.up(role, "--expect-no-changes")
-            assert pair.pulumi.outputs(role)["databases"] == {"app-database": side}
+            assert pair.pulumi.details(role)["databases"] == {"app-database": side}
 
     def test_without_a_base_backup_here_nothing_is_begun_and_no_force_makes_one(self, pair: Pair) -> None:
         keys = put_base_backup(pair.s3(), BUCKET, SERVER)
         pair.s3().delete_object(Bucket=BUCKET, Key=keys[0])
-        try:
-            with configured(pair, "force", "true"):
-                archive = "database app-database is recovered from the primary's archive in this region, and the base backup"
-                refused_flip(pair, archive, "has no data.tar yet")
-        finally:
-            pair.bring_first_backup("app-database")
+        pair.pulumi.configure("secondary", "force", "true")
+        archive = "database app-database is recovered from the primary's archive in this region, and the base backup"
+        refused_flip(pair, archive, "has no data.tar yet")
 
     def test_a_name_that_was_archived_to_before_is_refused_with_the_generation_to_raise(self, pair: Pair) -> None:
         put_base_backup(pair.s3(), BUCKET, OWN)
-        try:
-            refused_flip(pair, "k8s-dr:databases[].generations.secondary: 2, in Pulumi.yaml")
-        finally:
-            # Delete every version: moto still lists the directory of a deleted object.
-            for version in pair.s3().list_object_versions(Bucket=BUCKET, Prefix=f"cnpg/{OWN}/")["Versions"]:
-                pair.s3().delete_object(Bucket=BUCKET, Key=version["Key"], VersionId=version["VersionId"])
+        refused_flip(pair, "k8s-dr:databases[].generations.secondary: 2, in Pulumi.yaml")
 
     def test_nothing_is_recovered_while_the_primary_answers(self, pair: Pair) -> None:
-        pair.secondary.outcomes.order({"kind": "Pod", "name": "primary-answers-", "phase": "Succeeded"})
+        answer = json.dumps([{"status": 200, "said": "HTTP 200 OK"}] * 2)
+        pair.secondary.outcomes.order({"kind": "Pod", "name": "primary-answers-", "phase": "Succeeded", "message": answer})
         refused_flip(pair, "the primary region still answers at https://app.example.com/")
 
 
-@dataclass(kw_only=True)
+class TestAnUpThatIsKilledWhileTheDatabaseIsRecovered:
+    def test_goes_on_at_the_next_up_with_the_very_cluster_that_is_there(self, pair: Pair) -> None:
+        pulumi, secondary = pair.pulumi, pair.secondary
+        secondary.outcomes.order({"kind": "Cluster", "name": "app-database", "phase": "Pending"})
+        pulumi.configure("secondary", "active", "secondary")
+        killed = pulumi.start("up", "-s", "secondary", "--yes", "--skip-preview")
+        until("the recovery to begin", lambda: clusters(pair), timeout=300)
+        killed.kill()
+        killed.wait()
+        [left] = clusters(pair)
+        pulumi.run("cancel", "-s", "secondary", "--yes")
+        assert not [each for each in pulumi.resources("secondary") if each["urn"].endswith(f":Cluster::{STEM}")]
+
+        secondary.outcomes.ordered.clear()
+        secondary.amend("Cluster.postgresql.cnpg.io", "databases", "app-database", {"metadata": {"labels": {"seen": "again"}}})
+        pulumi.up("secondary")
+        assert pair.flag() == "secondary"
+        assert [each["metadata"]["uid"] for each in clusters(pair)] == [left["metadata"]["uid"]]
+        pulumi.up("secondary")
+        pulumi.up("secondary", "--expect-no-changes")
+        [resource] = [each for each in pulumi.resources("secondary") if each["urn"].endswith(f":Cluster::{STEM}")]
+        assert (resource["protect"], resource["retainOnDelete"]) == (True, True)
+
+    def test_and_a_cluster_that_is_not_exactly_ours_is_left_alone(self, pair: Pair) -> None:
+        metadata = {"name": "app-database", "namespace": "databases"}
+        other = {"apiVersion": "postgresql.cnpg.io/v1", "kind": "Cluster", "metadata": metadata}
+        pair.secondary.put({**other, "spec": {"instances": 1, "storage": {"size": "1Gi"}, "bootstrap": {"initdb": {}}}})
+        record = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "creating", "namespace": "k8s-dr"}}
+        pair.secondary.put({**record, "data": {"app-database": "begun"}})
+        failed = pair.flip(check=False)
+        assert told_plainly(failed, "app-database", "already exists"), failed.output
+        assert pair.flag() == "primary"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Failover:
     """A failover that failed at first, because the archive could not be read. It was then repeated as the message says."""
 
+    after: PutBack
     planned: set[tuple[str, str, str]]
     failed: Ran
     flag_after_failure: str
@@ -81,21 +111,21 @@ class Failover:
 
 
 @pytest.fixture(scope="module")
-def failover(deployed: Pair) -> Failover:
-    """The pair cannot return to its ordinary state after this, so the tests that use it come last."""
-    deployed.have_backups()
-    pulumi, secondary = deployed.pulumi, deployed.secondary
+def failover(deployment: Deployment) -> Failover:
+    pair = deployment.stand_by()
+    pulumi, secondary = pair.pulumi, pair.secondary
     secondary.outcomes.order({"kind": "Cluster", "name": "app-database", "phase": UNRECOVERABLE, "phaseReason": REASON})
     pulumi.configure("secondary", "active", "secondary")
     plan = planned(pulumi.run("preview", "-s", "secondary", "--json").output)
     failed = pulumi.up("secondary", check=False)
-    flag, jobs, restored = deployed.flag(), str(secondary.objects("Job")), deployed.restore_names()
+    flag, jobs, restored = pair.flag(), str(secondary.objects("Job")), pair.restore_names()
     secondary.outcomes.ordered.clear()
-    delete(deployed)
-    since = len(deployed.calls())
+    delete(pair)
+    since = len(pair.calls())
     pulumi.up("secondary", "--refresh")
-    made = [call for call in deployed.calls(since) if call["method"] == "Create" and not call["preview"]]
+    made = [call for call in pair.calls(since) if call["method"] == "Create" and not call["preview"]]
     return Failover(
+        after=pair.checkpoint(),
         planned=plan,
         failed=failed,
         flag_after_failure=flag,
@@ -103,6 +133,13 @@ def failover(deployed: Pair) -> Failover:
         restored=restored,
         order=[call["urn"].rpartition("::")[2] for call in made],
     )
+
+
+@pytest.fixture
+def recovered(deployment: Deployment, failover: Failover) -> Pair:
+    """The pair after that failover."""
+    failover.after()
+    return deployment.pair
 
 
 def delete(pair: Pair) -> None:
@@ -126,56 +163,46 @@ class TestAFailover:
         assert "failover-workloads-scale" not in failover.jobs_after_failure
 
     def test_begun_again_it_goes_on_with_what_was_restored_and_scales_once_the_database_writes(
-        self, failover: Failover, deployed: Pair
+        self, failover: Failover, recovered: Pair
     ) -> None:
         order = failover.order
         assert order.index(STEM) < order.index(f"{STEM}-promoted") < order.index("failover-workloads-scale-production")
-        assert deployed.restore_names() == failover.restored, "what was restored is not restored again"
-        assert deployed.flag() == "secondary"
+        assert recovered.restore_names() == failover.restored, "what was restored is not restored again"
+        assert recovered.flag() == "secondary"
 
-    @pytest.mark.usefixtures("failover")
-    def test_the_database_came_from_the_primarys_archive_and_follows_nobody(self, deployed: Pair) -> None:
-        [made] = clusters(deployed)
+    def test_the_database_came_from_the_primarys_archive_and_follows_nobody(self, recovered: Pair) -> None:
+        [made] = clusters(recovered)
         assert made["spec"]["replica"]["primary"] == "app-database-secondary"
         assert made["spec"]["bootstrap"]["recovery"]["source"] == "app-database-primary"
-        outputs = deployed.pulumi.outputs("secondary")
-        assert outputs["databases"] == {"app-database": "recovered"}
-        assert "recover app-database" in [step["name"] for step in outputs["failover"]["steps"]]
+        details = recovered.pulumi.details("secondary")
+        assert details["databases"] == {"app-database": "recovered"}
+        assert "recover app-database" in [step["name"] for step in details["failover"]["steps"]]
 
-    @pytest.mark.usefixtures("failover")
-    def test_another_up_changes_nothing_and_nobody_deletes_it_by_a_command(self, deployed: Pair) -> None:
-        deployed.pulumi.up("secondary", "--expect-no-changes")
-        [resource] = [each for each in deployed.pulumi.resources("secondary") if each["urn"].endswith(f":Cluster::{STEM}")]
+    def test_another_up_changes_nothing_and_nobody_deletes_it_by_a_command(self, recovered: Pair) -> None:
+        recovered.pulumi.up("secondary", "--expect-no-changes")
+        [resource] = [each for each in recovered.pulumi.resources("secondary") if each["urn"].endswith(f":Cluster::{STEM}")]
         assert (resource["protect"], resource["retainOnDelete"]) == (True, True)
 
-    @pytest.mark.usefixtures("failover")
-    def test_it_cannot_be_sent_back_to_follow_the_old_one(self, deployed: Pair) -> None:
-        before = deployed.pulumi.resources("secondary")
-        deployed.pulumi.configure("secondary", "active", "primary")
-        refused = deployed.pulumi.up("secondary", check=False)
-        deployed.pulumi.configure("secondary", "active", "secondary")
+    def test_it_cannot_be_sent_back_to_follow_the_old_one(self, recovered: Pair) -> None:
+        before = recovered.pulumi.resources("secondary")
+        recovered.pulumi.configure("secondary", "active", "primary")
+        refused = recovered.pulumi.up("secondary", check=False)
         written = "was promoted here and has taken writes that the primary region does not have"
         assert told_plainly(refused, written), refused.output
-        assert touched(before, deployed.pulumi.resources("secondary")) == []
+        assert touched(before, recovered.pulumi.resources("secondary")) == []
 
-    @pytest.mark.usefixtures("failover")
-    def test_under_a_tier_with_a_standby_it_is_what_a_promotion_would_have_left(self, deployed: Pair) -> None:
-        file = deployed.pulumi.directory / "Pulumi.yaml"
-        content = file.read_text()
-        file.write_text(content.replace("value: backup-restore", "value: pilot-light"))
-        try:
-            plan = planned(deployed.pulumi.run("preview", "-s", "secondary", "--json").output)
-        finally:
-            file.write_text(content)
+    def test_under_a_tier_with_a_standby_it_is_what_a_promotion_would_have_left(self, recovered: Pair) -> None:
+        file = recovered.pulumi.directory / "Pulumi.yaml"
+        file.write_text(file.read_text().replace("value: backup-restore", "value: pilot-light"))
+        plan = planned(recovered.pulumi.run("preview", "-s", "secondary", "--json").output)
         assert plan == {("kubernetes:postgresql.cnpg.io/v1:Cluster", STEM, "update")}, "how it is waited for, and nothing else"
 
-    @pytest.mark.usefixtures("failover")
-    def test_once_it_was_given_up_by_hand_as_the_page_on_tiers_says_the_secondary_stands_by_again(self, deployed: Pair) -> None:
-        [urn] = [each["urn"] for each in deployed.pulumi.resources("secondary") if each["urn"].endswith(f":Cluster::{STEM}")]
-        deployed.pulumi.run("state", "unprotect", urn, "-s", "secondary", "--yes")
-        delete(deployed)
-        deployed.pulumi.configure("secondary", "active", "primary")
-        deployed.pulumi.up("secondary")
-        assert deployed.pulumi.outputs("secondary")["databases"] == {"app-database": "absent"}
-        assert deployed.flag() == "primary"
-        assert clusters(deployed) == []
+    def test_once_it_was_given_up_by_hand_as_the_page_on_tiers_says_the_secondary_stands_by_again(self, recovered: Pair) -> None:
+        [urn] = [each["urn"] for each in recovered.pulumi.resources("secondary") if each["urn"].endswith(f":Cluster::{STEM}")]
+        recovered.pulumi.run("state", "unprotect", urn, "-s", "secondary", "--yes")
+        delete(recovered)
+        recovered.pulumi.configure("secondary", "active", "primary")
+        recovered.pulumi.up("secondary")
+        assert recovered.pulumi.details("secondary")["databases"] == {"app-database": "absent"}
+        assert recovered.flag() == "primary"
+        assert clusters(recovered) == []

@@ -3,16 +3,36 @@ restore that succeeded never runs twice."""
 
 from __future__ import annotations
 
+import re
+
+import pytest
+
 from tests.engine.conftest import Pair, told_plainly
 
 REASON = "No backups found for schedule"
+
+
+@pytest.fixture
+def full_pair(pair: Pair) -> Pair:
+    """Both stacks, where the full backup is restored too: as it is committed nothing is left of it for a restore of its own."""
+    change_backups(pair, "restore: everything", count=1)
+    return pair
+
+
+def change_backups(pair: Pair, line: str, *, count: int = 0) -> None:
+    """Add a line to each of the backups, or to the first `count`."""
+    project = pair.pulumi.directory / "Pulumi.yaml"
+    changed, times = re.subn(r"keep: (720h|168h)", rf"keep: \1\n      {line}", project.read_text(), count=count)
+    assert times == (count or 2)
+    project.write_text(changed)
 
 
 def fail_restores(pair: Pair, name: str = "") -> None:
     pair.secondary.outcomes.order({"kind": "Restore", "name": name, "phase": "FailedValidation", "reason": REASON})
 
 
-def test_a_failed_restore_fails_the_up_with_veleros_reason_and_the_next_up_restores_anew(pair: Pair) -> None:
+def test_a_failed_restore_fails_the_up_with_veleros_reason_and_the_next_up_restores_anew(full_pair: Pair) -> None:
+    pair = full_pair
     before = pair.restore_names()
     fail_restores(pair)
     failed = pair.flip(check=False)
@@ -30,7 +50,8 @@ def test_a_failed_restore_fails_the_up_with_veleros_reason_and_the_next_up_resto
     pair.pulumi.up("secondary", "--expect-no-changes")
 
 
-def test_a_restore_that_fails_twice_is_tried_a_third_time(pair: Pair) -> None:
+def test_a_restore_that_fails_twice_is_tried_a_third_time(full_pair: Pair) -> None:
+    pair = full_pair
     before = pair.restore_names()
     fail_restores(pair, "failover-restores-daily-full")
     for failed in (pair.flip(check=False), pair.pulumi.up("secondary", check=False)):
@@ -56,21 +77,10 @@ def test_a_restore_deleted_behind_the_engines_back_does_not_run_over_live_data(s
     refused = serving_secondary.pulumi.up("secondary", "--refresh", check=False)
     assert told_plainly(refused, "this region serves already"), refused.output
     assert serving_secondary.restore_names() == set()
-    project = serving_secondary.pulumi.directory / "Pulumi.yaml"
-    declared = project.read_text()
-    try:
-        project.write_text(
-            declared.replace("keep: 720h", "keep: 720h\n      restore: false").replace(
-                "keep: 168h", "keep: 168h\n      restore: false"
-            )
-        )
-        assert project.read_text().count("restore: false") == 2
-        serving_secondary.pulumi.up("secondary")
-        assert serving_secondary.restore_names() == set()
-        assert serving_secondary.flag() == "secondary"
-        serving_secondary.stand_by()
-    finally:
-        project.write_text(declared)
+    change_backups(serving_secondary, "restore: false")
+    serving_secondary.pulumi.up("secondary")
+    assert serving_secondary.restore_names() == set()
+    assert serving_secondary.flag() == "secondary"
 
 
 def test_a_failed_job_is_replaced_by_the_next_up(pair: Pair) -> None:
@@ -91,16 +101,47 @@ def test_a_restore_that_outlived_an_up_is_judged_by_the_next_one_and_tried_anew_
     """The Restore is in the state already, so the next `up` waits for it in an update and not in a create."""
     before = pair.restore_names()
     pair.pulumi.run("config", "set", "--path", "failover.restore", "3s", "-s", "secondary")
-    try:
-        pair.secondary.outcomes.order({"kind": "Restore", "phase": "Pending"})
-        assert pair.flip(check=False).exit_code
-        fail_restores(pair)
-        judged = pair.pulumi.up("secondary", check=False)
-        assert told_plainly(judged, "Restore failover-restores-", " ended FailedValidation: ", REASON), judged.output
-        assert len(pair.restore_names() - before) == 1, "nothing new while the first one was not judged"
-        pair.secondary.outcomes.order({"kind": "Restore"})
-        pair.pulumi.up("secondary")
-    finally:
-        pair.pulumi.run("config", "rm", "failover", "-s", "secondary")
+    pair.pulumi.run("config", "set", "--path", "velero.prepareTimeout", "2s", "-s", "secondary")
+    pair.secondary.outcomes.order({"kind": "Restore", "phase": "Pending"})
+    assert pair.flip(check=False).exit_code
+    fail_restores(pair)
+    judged = pair.pulumi.up("secondary", check=False)
+    assert told_plainly(judged, "Restore failover-restores-", " ended FailedValidation: ", REASON), judged.output
+    assert len(pair.restore_names() - before) == 1, "nothing new while the first one was not judged"
+    pair.secondary.outcomes.order({"kind": "Restore"})
+    pair.pulumi.up("secondary")
     assert pair.flag() == "secondary"
     assert len([name for name in pair.restore_names() - before if "hourly-critical" in name]) == 2
+
+
+def test_a_partly_failed_restore_that_is_accepted_is_not_repeated_and_the_failover_goes_on(pair: Pair) -> None:
+    before = pair.restore_names()
+    pair.secondary.outcomes.order({"kind": "Restore", "phase": "PartiallyFailed"})
+    failed = pair.flip(check=False)
+    (first,) = pair.restore_names() - before
+    way_on = f"write accept: {first} to k8s-dr:backups[1] in Pulumi.yaml first"
+    assert told_plainly(failed, f"Restore {first} ended PartiallyFailed", way_on), failed.output
+    change_backups(pair, "accept: another")
+    refused = pair.pulumi.up("secondary", check=False)
+    assert told_plainly(refused, "another is not the Restore that failed here", first), refused.output
+    project = pair.pulumi.directory / "Pulumi.yaml"
+    project.write_text(project.read_text().replace("accept: another", f"accept: {first}"))
+    pair.pulumi.up("secondary")
+    assert pair.flag() == "secondary"
+    assert pair.restore_names() - before == {first}
+    project.write_text(project.read_text().replace(f"      accept: {first}\n", ""))
+    pair.pulumi.up("secondary", "--expect-no-changes")
+
+
+def test_a_changed_restore_is_made_anew_before_the_region_serves_and_never_afterwards(pair: Pair) -> None:
+    before = pair.restore_names()
+    fail_restores(pair)
+    assert pair.flip(check=False).exit_code
+    pair.secondary.outcomes.order({"kind": "Restore"})
+    change_backups(pair, "excludeResources: [widgets.example.com]")
+    pair.pulumi.up("secondary")
+    assert len(pair.restore_names() - before) == 2
+    assert pair.flag() == "secondary"
+    change_backups(pair, "existing: update")
+    pair.pulumi.up("secondary")
+    assert len(pair.restore_names() - before) == 2, "nothing runs over live data"

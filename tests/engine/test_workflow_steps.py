@@ -8,8 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,11 +71,30 @@ class Runner:
             "vars.PULUMI_BACKEND_URL_secondary": backend,
             "secrets.PULUMI_CONFIG_PASSPHRASE": stacks.PASSPHRASE,
             "vars.POLICY_CONFIG": "policy/static-identity.json",
+            **{f"needs.plan.outputs.{stack}": "none" for stack in stacks.ROLES},
             "github.token": "token",
         }
 
     def preview(self, stack: str, active: str) -> Job:
         return self.run("preview", "preview", matrix__stack=stack, matrix__active=active)
+
+    def compare(self, stack: str, change: Callable[[Path], None]) -> Job:
+        """Run the job that compares failovers, for a pull request that makes `change` in the project."""
+        base = self.project / "base"
+        files = [file for file in self.project.iterdir() if file.name != "base"]
+        base.mkdir()
+        for file in files:
+            (shutil.copytree if file.is_dir() else shutil.copy2)(file, base / file.name)
+        change(self.project)
+        return self.run("preview", "failover", matrix__stack=stack)
+
+    def deploy(self, stack: str) -> Job:
+        """Run both jobs of a deployment: the one that shows the plan, and the one that a reviewer has released."""
+        plan = self.run("deploy", "plan", matrix__stack=stack)
+        assert not plan.failed, plan.log
+        shown = plan.outputs[f"steps.plan.outputs.{stack}"]
+        assert plan.summary.startswith(f"<!-- k8s-dr: What a deployment changes in {stack} -->")
+        return self.run("deploy", stack, **{f"needs__plan__outputs__{stack}": shown})
 
     def drift(self, stack: str) -> Job:
         return self.run("drift", "drift", matrix__stack=stack)
@@ -101,56 +119,42 @@ class Runner:
 
 
 @pytest.fixture
-def runner(pair: Pair, tmp_path: Path) -> Iterator[Runner]:
+def runner(pair: Pair, tmp_path: Path) -> Runner:
     project = pair.pulumi.directory
-    shutil.copytree(ROOT / "scripts", project / "scripts", dirs_exist_ok=True)
-    if not (project / "policy").exists():
-        (project / "policy").symlink_to(ROOT / "policy")
+    shutil.copytree(ROOT / "scripts", project / "scripts")
+    (project / "policy").symlink_to(ROOT / "policy")
     files = [project / "Pulumi.yaml", *(project / f"Pulumi.{role}.yaml" for role in stacks.ROLES)]
-    before = {file: file.read_bytes() for file in files}
-    hub = FakeGitHub.start(tmp_path / "github", {file.name: content for file, content in before.items()})
-    yield Runner(pair=pair, hub=hub, temp=tmp_path / "runner", knows={"github.event.pull_request.number": "7"})
-    (project / "Pulumi.yaml").write_bytes(before[project / "Pulumi.yaml"])
-    (project / "Pulumi.primary.yaml").write_bytes(before[project / "Pulumi.primary.yaml"])
+    hub = FakeGitHub.start(tmp_path / "github", {file.name: file.read_bytes() for file in files})
+    return Runner(pair=pair, hub=hub, temp=tmp_path / "runner", knows={"github.event.pull_request.number": "7"})
 
 
-@contextmanager
-def without_clusters(pair: Pair, *, kubeconfig: bool = True) -> Iterator[None]:
-    """As on GitHub's runners, the clusters do not answer until the block ends. Or there is no kubeconfig at all."""
-    file = pair.files.kubeconfig
-    good = file.read_text()
-    try:
-        if kubeconfig:
-            dead = good
-            for cluster in pair.clusters.values():
-                dead = dead.replace(cluster.url, "http://127.0.0.1:9")
-            file.write_text(dead)
-        else:
-            file.unlink()
-        yield
-    finally:
-        file.write_text(good)
+def lose_clusters(pair: Pair) -> None:
+    """From now on the clusters do not answer, as on GitHub's runners."""
+    text = pair.files.kubeconfig.read_text()
+    for cluster in pair.clusters.values():
+        text = text.replace(cluster.url, "http://127.0.0.1:9")
+    pair.files.kubeconfig.write_text(text)
 
 
 @pytest.mark.usefixtures("policy_environment")
 def test_a_reviewer_reads_all_four_plans_without_a_cluster(runner: Runner) -> None:
-    with without_clusters(runner.pair):
-        for stack in stacks.ROLES:
-            for active in ("as it stands", "secondary"):
-                job = runner.preview(stack, active)
-                assert not job.failed, job.log
-                assert job.summary.startswith(f"<!-- k8s-dr: Preview of {stack}, active: {active} -->")
-                if active == "as it stands":
-                    assert "to create" not in job.summary
-                runner.check_out(stack)
+    lose_clusters(runner.pair)
+    for stack in stacks.ROLES:
+        for active in ("as it stands", "secondary"):
+            job = runner.preview(stack, active)
+            assert not job.failed, job.log
+            assert job.summary.startswith(f"<!-- k8s-dr: Preview of {stack}, active: {active} -->")
+            if active == "as it stands":
+                assert "to create" not in job.summary
+            runner.check_out(stack)
     assert_failover_is_shown(runner)
     assert len(runner.comments()) == 4
 
 
 @pytest.mark.usefixtures("policy_environment")
 def test_a_reviewer_reads_the_failovers_plan_where_there_is_no_kubeconfig_at_all(runner: Runner) -> None:
-    with without_clusters(runner.pair, kubeconfig=False):
-        job = runner.preview("secondary", "secondary")
+    runner.pair.files.kubeconfig.unlink()
+    job = runner.preview("secondary", "secondary")
     assert not job.failed, job.log
     assert_failover_is_shown(runner)
 
@@ -179,7 +183,7 @@ def test_what_was_merged_is_deployed(runner: Runner) -> None:
     (runner.project / "Pulumi.yaml").write_text(project.replace("keep: 168h", "keep: 169h"))
     assert "keep: 169h" in (runner.project / "Pulumi.yaml").read_text()
     for stack in ("secondary", "primary"):
-        job = runner.run("deploy", stack)
+        job = runner.deploy(stack)
         assert not job.failed, job.log
         (schedule,) = [
             each for each in runner.pair.pulumi.resources(stack) if each["urn"].endswith("::schedules-hourly-critical")
@@ -188,11 +192,44 @@ def test_what_was_merged_is_deployed(runner: Runner) -> None:
 
 
 @pytest.mark.usefixtures("policy_environment")
+def test_a_deployment_that_would_do_something_else_than_was_shown_touches_nothing(runner: Runner) -> None:
+    file = runner.project / "Pulumi.yaml"
+    plan = runner.run("deploy", "plan", matrix__stack="secondary")
+    assert plan.outputs["steps.plan.outputs.secondary"] == "none", plan.log
+    file.write_text(file.read_text().replace("keep: 168h", "keep: 170h"))
+    before = runner.pair.pulumi.resources("secondary")
+    refused = runner.run("deploy", "secondary", needs__plan__outputs__secondary="none")
+    assert refused.failed
+    assert "no longer the plan that was shown, so nothing was touched" in refused.log
+    assert "Schedule schedules-hourly-critical" in refused.log
+    assert runner.pair.pulumi.resources("secondary") == before
+
+
+def test_a_reviewer_reads_what_a_failover_would_do_otherwise(runner: Runner) -> None:
+    lose_clusters(runner.pair)
+
+    def change(project: Path) -> None:
+        file = project / "Pulumi.yaml"
+        file.write_text(file.read_text().replace("replicas: 3", "replicas: 5"))
+
+    job = runner.compare("secondary", change)
+    assert not job.failed, job.log
+    (told,) = runner.comments().values()
+    assert "What a failover of secondary would change" in told
+    assert "failover-workloads" in told
+    assert "A failover would change" in told
+    assert "Schedule" not in told, "a failover resumes them as it does on the base branch"
+
+
+@pytest.mark.usefixtures("policy_environment")
 def test_the_button_moves_users_and_no_deployment_undoes_it(runner: Runner) -> None:
     pair = runner.pair
     moved = runner.failover("secondary", "secondary")
     assert not moved.failed, moved.log
     assert pair.flag() == "secondary"
+    assert "**Done.** Users are sent to us-west-2 since" in moved.summary
+    assert "| traffic |" in moved.summary
+    assert "**Next:** users arrive within" in moved.summary
 
     runner.check_out("secondary")  # the main branch does not have the change yet
     before = pair.pulumi.resources("secondary")
@@ -204,7 +241,7 @@ def test_the_button_moves_users_and_no_deployment_undoes_it(runner: Runner) -> N
     assert not runner.record("secondary", "secondary", moved).failed
     runner.check_out("secondary")
     assert "active: secondary" in (runner.project / "Pulumi.secondary.yaml").read_text()
-    deployed = runner.run("deploy", "secondary")
+    deployed = runner.deploy("secondary")
     assert not deployed.failed, deployed.log
     pair.pulumi.up("secondary", "--expect-no-changes")
     assert pair.flag() == "secondary"
@@ -218,6 +255,8 @@ def test_a_failover_that_ends_half_way_is_recorded_too_and_the_button_goes_on(ru
     stuck = runner.failover("secondary", "secondary")
     assert stuck.failed
     assert "no endpoints" in stuck.log
+    assert "**Not done.**" in stuck.summary
+    assert "no endpoints" in stuck.summary
     runner.check_out("secondary")
     refused = runner.run("deploy", "secondary")
     assert refused.failed, "a deployment from an older commit would send users back"
@@ -248,24 +287,24 @@ def test_a_failover_passes_the_lock_of_a_run_that_was_killed_only_if_told_to(run
 
 def test_drift_is_an_issue_until_it_is_gone(runner: Runner) -> None:
     s3 = runner.pair.s3()
-    with without_clusters(runner.pair, kubeconfig=False):
-        clean = runner.drift("secondary")
-        assert not clean.failed, clean.log
-        assert runner.hub.writes() == []
+    runner.pair.files.kubeconfig.unlink()
+    clean = runner.drift("secondary")
+    assert not clean.failed, clean.log
+    assert runner.hub.writes() == []
 
-        s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Suspended"})
-        for _ in range(2):
-            found = runner.drift("secondary")
-            assert not found.failed, found.log
-        (issue,) = runner.hub.state["issues"]
-        assert (issue["title"], issue["state"]) == ("Drift of secondary", "open")
-        assert "storage-velero-versioning" in issue["body"]
-        assert "Suspended" in issue["body"]
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Suspended"})
+    for _ in range(2):
+        found = runner.drift("secondary")
+        assert not found.failed, found.log
+    (issue,) = runner.hub.state["issues"]
+    assert (issue["title"], issue["state"]) == ("Drift of secondary", "open")
+    assert "storage-velero-versioning" in issue["body"]
+    assert "Suspended" in issue["body"]
 
-        s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-        assert not runner.drift("secondary").failed
-        (issue,) = runner.hub.state["issues"]
-        assert issue["state"] == "closed"
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    assert not runner.drift("secondary").failed
+    (issue,) = runner.hub.state["issues"]
+    assert issue["state"] == "closed"
 
 
 def test_what_was_merged_and_not_deployed_is_drift(runner: Runner) -> None:

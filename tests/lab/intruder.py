@@ -16,7 +16,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from components.database.archive import LiveArchive
-from settings.model import Aws
+from settings.aws import Aws
 
 
 def _s3() -> Any:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from components.database import freshness
 from components.database.specs import CREDENTIALS
 from components.etcd import backup as etcd
 from lab import databases
@@ -17,6 +18,7 @@ from lab.cloud.access_keys import AccessKey
 from lab.paths import CHECKOUT
 from lab.regions import namespaces
 from lab.world import Lab
+from settings.names import PROGRAM_NAMESPACE
 from settings.parts import Part
 from settings.roles import Role
 from tests.permissions import Call, dump
@@ -32,6 +34,8 @@ def key_of(lab: Lab, role: Role, part: Part) -> AccessKey:
             return AccessKey(identifier=section["aws_access_key_id"], secret=section["aws_secret_access_key"])
         case "database":
             keys = _secret(lab, role, databases.DATABASE_NAMESPACE, CREDENTIALS)
+        case "freshness":
+            keys = _secret(lab, role, PROGRAM_NAMESPACE, freshness.CREDENTIALS)
         case "etcd":
             keys = _secret(lab, role, etcd.ETCD_NAMESPACE, etcd.CREDENTIALS)
     return AccessKey(identifier=keys["accessKeyId"], secret=keys["secretAccessKey"])

@@ -4,7 +4,9 @@ acknowledged row."""
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,17 +14,23 @@ import yaml
 
 from lab import databases, demo, project
 from lab.application import manifests
-from lab.report import model
-from lab.report.model import Report
+from lab.paths import CHECKOUT
+from lab.regions.spec import SECONDARY
 from lab.waiting import until
 from lab.world import Lab
+from report import model
+from report.model import Report
 from settings.parts import Part
 from settings.roles import ROLES, Role
+from tests.documented import blocks
 from tests.engine.test_databases import TOUCHED_WITH_A_DATABASE
 from tests.lab.compromised_writer import Attack, moment
-from tests.lab.conftest import deployed
+from tests.lab.conftest import asked_by_pods, deployed
 from tests.lab.pod_keys import key_of, outcomes
 from tests.permissions import DENIED, forbidden
+
+SDKS = ("aws-sdk-go", "Boto3", "aws-cli")
+"""In the user agents of Velero, of Barman, and of the CronJob that marks what was archived."""
 
 RBAC = "rbac.authorization.k8s.io/v1"
 NOTE = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "ordinary", "namespace": "databases"}, "data": {"a": "b"}}
@@ -54,16 +62,35 @@ class TestByArchive:
     @classmethod
     def failed_over(cls, pair: Lab) -> tuple[Lab, Report]:
         pair.kubectl("primary", "apply", "-f", "-", stdin=yaml.safe_dump(NOTE))
-        pair.back_up()
+        pair.make_backups()
         return pair, demo.fail(pair, cache=False)
 
     @pytest.mark.parametrize("role", ROLES)
-    @pytest.mark.parametrize("part", ["velero", "database"])
+    @pytest.mark.parametrize("part", ["velero", "database", "freshness"])
     def test_the_keys_of_its_pods_do_nothing_that_would_lose_a_backup_or_move_the_traffic(
         self, pair: Lab, part: Part, role: Role
     ) -> None:
         answers = outcomes(pair, forbidden(part, project.names(role)), key_of(pair, role, part))
         assert {call: came for call, came in answers.items() if came != DENIED} == {}
+
+    def test_both_regions_mark_what_they_archive_and_the_secondary_hears_the_primary(self, pair: Lab) -> None:
+        def marked(region: Role) -> bool:
+            jobs = items(pair, region, "jobs", "-n", "k8s-dr", "-l", "app.kubernetes.io/name=freshness")
+            return any((job.get("status") or {}).get("succeeded") for job in jobs)
+
+        for region in ROLES:
+            until(f"the {region} to have marked its archive", partial(marked, region), timeout=300)
+
+        def heard() -> dict[str, str] | None:
+            found = [
+                each for each in items(pair, "secondary", "configmaps", "-n", "k8s-dr") if each["metadata"]["name"] == "freshness"
+            ]
+            return next((each["data"] for each in found if "answered" in (each.get("data") or {})), None)
+
+        # The first question may be older than the application.
+        data = until("the secondary to have heard the primary", heard, timeout=300)
+        assert data
+        assert data["answered"] >= data["asked"]
 
     def test_nothing_is_promoted_while_the_primary_answers(self, pair: Lab) -> None:
         refused = pair.pulumi.up("secondary", "-c", "active=secondary", check=False)
@@ -80,6 +107,19 @@ class TestByArchive:
         assert report.rows_lost is not None
         assert report.newest_surviving is not None, "the standby had followed"
         assert report.calls_to_dead_region == 0
+
+    def test_what_runs_in_the_survivor_asks_its_own_region_and_no_global_endpoint(self, failed_over: tuple[Lab, Report]) -> None:
+        """Velero, Barman and the CronJob of freshness, each by its own SDK. A client without a region asks us-east-1."""
+        lab, report = failed_over
+        killed = next(event.time for event in report.events if event.name == "region primary killed")
+        until(
+            "each SDK to have asked for something",
+            lambda: all(any(sdk in each.agent for each in asked_by_pods(lab, SECONDARY, killed)) for sdk in SDKS),
+            timeout=300,
+        )
+        asked = asked_by_pods(lab, SECONDARY, killed)
+        assert {request.region for request in asked} == {SECONDARY.aws_region}
+        assert {region for request in asked for region in request.regions} == {SECONDARY.aws_region}
 
     def test_the_counting_sees_a_row_too_many_and_a_row_too_few(self, failed_over: tuple[Lab, Report]) -> None:
         _, report = failed_over
@@ -175,6 +215,26 @@ class TestByArchive:
     def test_the_writers_key_can_make_no_deletion_final(self, pair: Lab) -> None:
         answers = Attack(lab=pair, purpose="velero", part="velero", prefix="velero/primary").attempts()
         assert set(answers.values()) == {"AccessDenied"}, answers
+
+    def test_the_writers_of_a_region_are_stopped_and_started_as_the_page_on_the_worst_day_says(self, pair: Lab) -> None:
+        stop, start = (
+            block.commands for block in blocks(CHECKOUT / "docs" / "worst-day.md") if "scale deployment velero" in block.commands
+        )
+
+        def do(commands: str) -> None:
+            for line in commands.splitlines():
+                if line.startswith("kubectl ") and "cronjob etcd-backup" not in line:  # no etcd is backed up here
+                    pair.kubectl("primary", *shlex.split(line)[3:])
+
+        def writers() -> list[str]:
+            found = items(pair, "primary", "pods", "-n", "velero", "-l", "component=velero")
+            return [each["metadata"]["name"] for each in found if each["status"]["phase"] == "Running"]
+
+        until("Velero and its node agent to run", lambda: len(writers()) >= 2, timeout=120)
+        do(stop)
+        until("no writer of Velero's to run", lambda: not writers(), timeout=180)
+        do(start)
+        until("both to run again", lambda: len(writers()) >= 2, timeout=180)
 
     def test_a_database_archive_that_its_own_writer_destroyed_is_brought_back(self, pair: Lab) -> None:
         server = "app-database-primary-g1"

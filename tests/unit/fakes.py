@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+from components.database.archive import BaseBackup, Mark
+from components.kube.cluster_api import NotAskedError
+from components.kube.runner.ask import Answer, Question
+from components.velero.downloads import Results
+from components.velero.files import Volume
+from components.velero.inventory import Inventory
 
 
 @dataclass(kw_only=True)
@@ -15,8 +23,29 @@ class FakeCluster:
     records: dict[str, dict[str, str]] = field(default_factory=dict)
     groups: set[str] = field(default_factory=lambda: {"postgresql.cnpg.io", "barmancloud.cnpg.io"})
     databases: dict[str, dict[str, Any]] = field(default_factory=dict)
-    reached: set[str] | None = field(default_factory=set)
-    """Which URLs answer; None where no Pod can be had to ask them."""
+    base_backups: list[dict[str, Any]] = field(default_factory=list)
+    """The CloudNativePG Backups that a first schedule has made."""
+
+    reached: dict[str, int] | None = field(default_factory=dict)
+    """Which URLs answer, each with an HTTP status; None where no Pod can be had to ask them. Servers of the region itself answer
+    200 where nothing else is said."""
+
+    unreached: set[str] = field(default_factory=set)
+    """Which URLs of the region itself do not answer."""
+
+    refused: str | None = None
+    """Why a dry run of a promotion is refused, or of a Cluster that is made."""
+
+    identity: str = "11111111-1111-4111-8111-111111111111"
+    """UID of its namespace kube-system."""
+    claims: list[tuple[str, str]] = field(default_factory=list)
+    """Claims that a restore brought, by namespace and name."""
+
+    answer: dict[str, Any] = field(default_factory=dict)
+    """What Velero adds at once to an object that is made, as its status."""
+
+    paths: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What the API server answers, by path."""
 
     error: Exception | None = None
     asked: list[str] = field(default_factory=list)
@@ -26,13 +55,40 @@ class FakeCluster:
         if self.error:
             raise self.error
 
-    def list_velero(self, plural: str, selector: str = "") -> list[dict[str, Any]] | None:
+    def uid(self) -> str:
+        """Not among `asked`: every run asks this, before anything else."""
+        if self.error:
+            raise self.error
+        return self.identity
+
+    def read(self, path: str) -> dict[str, Any] | None:
+        self._ask(f"path {path}")
+        return self.paths.get(path.partition("?")[0])
+
+    def list_velero(self, plural: str, selector: str = "", *, version: str = "v1") -> list[dict[str, Any]] | None:
         self._ask(f"{plural} {selector}".strip())
+        assert version == ("v2alpha1" if plural == "datadownloads" else "v1"), "the real API server knows no other"
         objects = self.velero.get(plural)
         if objects is None or not selector:
             return objects
         key, _, value = selector.partition("=")
         return [each for each in objects if (each["metadata"].get("labels") or {}).get(key) == value]
+
+    def create_velero(self, plural: str, body: dict[str, Any]) -> dict[str, Any] | None:
+        self._ask(f"create {plural}")
+        if self.velero.get(plural) is None:
+            return None
+        made = {**body, "metadata": {**body["metadata"], "name": f"{plural}-{len(self.velero[plural] or ())}"}, **self.answer}
+        self.velero[plural] = [*(self.velero[plural] or ()), made]
+        return made
+
+    def restored_claims(self, label: str = "") -> list[tuple[str, str]]:
+        self._ask("claims")
+        return self.claims
+
+    def delete_pods(self, selector: str) -> int:
+        self._ask(f"delete pods {selector}")
+        return 1
 
     def read_record(self, name: str) -> dict[str, str] | None:
         self._ask(f"record {name}")
@@ -50,9 +106,71 @@ class FakeCluster:
         self._ask(f"database {namespace}/{name}")
         return self.databases.get(name)
 
-    def reaches(self, url: str) -> bool | None:
-        self._ask(f"url {url}")
-        return None if self.reached is None else url in self.reached
+    def list_base_backups(self, namespace: str, schedule: str) -> list[dict[str, Any]]:
+        self._ask(f"base backups {namespace}/{schedule}")
+        return self.base_backups
+
+    def refuses_promotion(self, namespace: str, name: str, member: str) -> str | None:
+        self._ask(f"promotion of {namespace}/{name} to {member}")
+        return self.refused
+
+    def refuses_database(self, body: dict[str, Any]) -> str | None:
+        self._ask(f"creation of {body['metadata']['namespace']}/{body['metadata']['name']}")
+        return self.refused
+
+    def ask(self, name: str, questions: Sequence[Question]) -> list[Answer]:
+        self._ask(f"{name} {' '.join(question.url for question in questions)}")
+        if self.reached is None:
+            raise NotAskedError(f"Pod {name}-x is Pending after 20 s")
+        return [self._answer(question.url) for question in questions]
+
+    def proxied(self, path: str) -> Answer:
+        self._ask(f"through the API server {path}")
+        return self._answer(f"{path}#.svc")
+
+    def _answer(self, url: str) -> Answer:
+        own = url not in self.unreached and any(part in url for part in (".elb.amazonaws.com", ".svc"))
+        status = (self.reached or {}).get(url, 200 if own else None)
+        return Answer(status=status, said=f"HTTP {status}" if status else "nothing within 3 s")
+
+
+def mark(age: timedelta) -> Mark:
+    """A primary's mark of this age."""
+    now = datetime.now(UTC)
+    return Mark(written=now - age, segment="000000010000000000000009", archived=now - age, bases={})
+
+
+@dataclass(kw_only=True)
+class FakeFiles:
+    """The files beside a region's backups as a test wants them, by backup."""
+
+    said: dict[str, Results] = field(default_factory=dict)
+    without: dict[str, list[Volume]] = field(default_factory=dict)
+    held: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    needs: Inventory | None = field(default_factory=lambda: Inventory(written=datetime.now(UTC), namespaces={}))
+    """What the region whose backups these are last wrote down; what this region writes takes its place."""
+
+    error: Exception | None = None
+
+    def _get(self, found: Any) -> Any:
+        if self.error:
+            raise self.error
+        return found
+
+    def results(self, backup: str) -> Results:
+        return cast(Results, self._get(self.said.get(backup, Results())))
+
+    def skipped(self, backup: str) -> list[Volume]:
+        return cast(list[Volume], self._get(self.without.get(backup, [])))
+
+    def holds(self, backup: str) -> dict[str, list[str]]:
+        return cast(dict[str, list[str]], self._get(self.held.get(backup, {})))
+
+    def inventory(self) -> Inventory | None:
+        return cast("Inventory | None", self._get(self.needs))
+
+    def keep_inventory(self, inventory: Inventory) -> None:
+        self.needs = self._get(inventory)
 
 
 @dataclass(kw_only=True)
@@ -69,7 +187,27 @@ class FakeArchive:
     gap: timedelta = timedelta(0)
     """WAL of how long lies beyond a segment that is missing."""
 
+    marked: Mark | None = field(default_factory=lambda: mark(timedelta(minutes=1)))
+    """What the primary last said of its archive."""
+
+    not_come: timedelta = timedelta(0)
+    """WAL of how long before that has not come."""
+
+    base: BaseBackup | None = None
+    """The newest base backup that is whole here, with its times."""
+
     error: Exception | None = None
+
+    def newest_base(self, server: str) -> BaseBackup | None:
+        return self.base
+
+    def mark(self, server: str) -> Mark | None:
+        if self.error:
+            raise self.error
+        return self.marked
+
+    def missing_wal(self, server: str, mark: Mark) -> timedelta:
+        return self.not_come
 
     def missing_for_a_standby(self, server: str) -> str | None:
         if self.error:

@@ -16,13 +16,14 @@ from google.protobuf import json_format, struct_pb2
 from pulumi.runtime import _callbacks, mocks, settings
 from pulumi.runtime.proto import resource_pb2
 
+from components.kube.pods import runner_code_name, runner_modules
 from components.region import Region, RegionArgs
 from components.traffic.flag import Flag
 from settings import load
 from settings.load import SECRETS
 from settings.roles import Role
 from tests.examples import PROJECT, example
-from tests.unit.fakes import FakeArchive, FakeCluster
+from tests.unit.fakes import FakeArchive, FakeCluster, FakeFiles
 
 _SECRET = "4dabf18193072939515e22adb298388d"  # how Pulumi marks a secret on the wire
 Hook = Any
@@ -54,8 +55,9 @@ def revealed(value: Any) -> Any:
 class Seen:
     """One registered resource. `provider` is the name of its explicit provider, empty for a default one; `hooks` maps the
     moment, as in `before_create`, to the names of its hooks; `timeout` and `update_timeout` are how long its creation and its
-    update may take; `source` is where the program makes it, a file's URI and a line; `known_as` holds how states may know it, by
-    its own URN or an alias: `<parent's type>$<type>::<name>`."""
+    update may take; `ignored` are inputs whose change the engine ignores, `replaced_by` those whose change replaces it; `source`
+    is where the program makes it, a file's URI and a line; `known_as` holds how states may know it, by its own URN or an alias:
+    `<parent's type>$<type>::<name>`."""
 
     urn: str
     type: str
@@ -69,8 +71,10 @@ class Seen:
     custom: bool
     hooks: dict[str, list[str]]
     replacement_trigger: Any
+    ignore_changes: tuple[str, ...]
     timeout: str
     update_timeout: str
+    replaced_by: tuple[str, ...]
     source: tuple[str, int]
     known_as: frozenset[str]
 
@@ -101,9 +105,8 @@ class Answers(mocks.Mocks):
         restore_status: dict[str, Any] | None = None,
         *,
         database_phase: str = "Cluster in healthy state",
-        backup_phase: str = "completed",
     ) -> None:
-        self.database_phase, self.backup_phase = database_phase, backup_phase
+        self.database_phase = database_phase
         self.restore_status = restore_status or {
             "phase": "Completed",
             "startTimestamp": "2026-01-01T03:00:00Z",
@@ -121,8 +124,6 @@ class Answers(mocks.Mocks):
             outputs["status"] = {"startTime": "2026-01-01T03:00:10Z", "completionTime": "2026-01-01T03:00:25Z", "succeeded": 1}
         if args.typ == "kubernetes:postgresql.cnpg.io/v1:Cluster":
             outputs["status"] = {"phase": self.database_phase, "phaseReason": "the reason of the operator"}
-        if args.typ == "kubernetes:postgresql.cnpg.io/v1:Backup":
-            outputs["status"] = {"phase": self.backup_phase, "error": "the reason of the plugin"}
         if args.typ.startswith("aws:"):
             outputs["arn"] = f"arn:aws:mock::{args.name}"
         return f"{args.name}-id", outputs
@@ -171,8 +172,10 @@ class Recorder(mocks.MockMonitor):
                 custom=request.custom,
                 hooks={descriptor.name: list(names) for descriptor, names in request.hooks.ListFields()},
                 replacement_trigger=trigger,
+                ignore_changes=tuple(request.ignoreChanges),
                 timeout=request.customTimeouts.create,
                 update_timeout=request.customTimeouts.update,
+                replaced_by=tuple(request.replaceOnChanges),
                 source=_source_of(request.stackTrace.frames),
                 known_as=frozenset(_known_as(request, self._types_of(request.parent))),
             )
@@ -253,6 +256,8 @@ def run_program(
     cluster: FakeCluster | None = None,
     archive: FakeArchive | None = None,
     flag: Callable[[], Flag | None] | None = lambda: None,
+    not_copied: Sequence[str] = (),
+    files: FakeFiles | None = None,
     run_hooks: bool | set[str] = False,
     directory: Path | None = None,
 ) -> Recorder:
@@ -269,6 +274,8 @@ def run_program(
         cluster=cluster,
         archive=archive,
         flag=flag,
+        not_copied=not_copied,
+        files=files,
         run_hooks=run_hooks,
         directory=directory,
     )
@@ -286,6 +293,8 @@ def attempt_program(
     cluster: FakeCluster | None = None,
     archive: FakeArchive | None = None,
     flag: Callable[[], Flag | None] | None = lambda: None,
+    not_copied: Sequence[str] = (),
+    files: FakeFiles | None = None,
     run_hooks: bool | set[str] = False,
     directory: Path | None = None,
 ) -> tuple[Recorder, Exception | None]:
@@ -298,7 +307,15 @@ def attempt_program(
 
     @pulumi.runtime.test
     def body() -> None:
-        asked = RegionArgs(settings=configured, cluster=cluster or FakeCluster(), archive=archive or FakeArchive(), flag=flag)
+        asked = RegionArgs(
+            settings=configured,
+            cluster=cluster or FakeCluster(),
+            archive=archive or FakeArchive(),
+            flag=flag,
+            not_copied=lambda: not_copied,
+            files=lambda _: files or FakeFiles(),
+            unseen=lambda _: (),
+        )
         region = Region("region", asked)
         pulumi.Output.all(**region.outputs()).apply(keep)
 
@@ -385,9 +402,14 @@ def _plain(value: Any) -> Any:
 
 
 def _readable(value: Any) -> Any:
-    """JSON documents inside strings (policies) as documents, secrets hidden."""
+    """JSON documents inside strings (policies) as documents, secrets hidden, the runner's modules by name: a reviewer reads their
+    content where it is written, and it changes without a change of any registration."""
     if is_secret(value):
         return "[secret]"
+    if value == runner_modules():
+        return dict.fromkeys(value, "[module]")
+    if value == runner_code_name():
+        return "runner-[digest]"
     if isinstance(value, dict):
         return {key: _readable(inner) for key, inner in value.items()}
     if isinstance(value, list):

@@ -17,7 +17,15 @@ from tests.examples import ROOT
 from tests.releases import ledger, versions
 from tests.unit.configurations import ledger_of_today
 
-GIVEN_UP: dict[str, dict[str, str]] = {"0.1.0": {}}
+_BACKUP = "dr:database:Database$kubernetes:postgresql.cnpg.io/v1:Backup::failover-databases"
+_MONTHLY = "the plugin deletes a Backup after a month, and a refreshed stack took it again; what it saved is in the archive"
+GIVEN_UP: dict[str, dict[str, str]] = {
+    "0.1.0": {
+        f"{_BACKUP}-app-database-first-backup metadata.name=app-database-first-g1 metadata.namespace=databases": _MONTHLY,
+        f"{_BACKUP}-orders-first-backup metadata.name=orders-first-g1 metadata.namespace=databases": _MONTHLY,
+        f"{_BACKUP}-orders-first-backup metadata.name=orders-first-g1 metadata.namespace=shop": _MONTHLY,
+    }
+}
 """By version: a line that no configuration registers any more, and the reason. Nothing that holds data, access or traffic."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,9 @@ STANDS_ON: dict[str, set[str]] = {
 }
 """Each folder of components/ and the others that it may import. What stands beside the folders wires them and may import all."""
 
+RUNNER = Path("components/kube/runner")
+"""What runs in Pods, as a package of its own."""
+
 PROGRAM = ("settings", "components", "charts")
 """What `pulumi up` loads. No lab, no test, no script."""
 
@@ -40,8 +44,7 @@ def imported(tree: ast.Module) -> set[str]:
         if isinstance(node, ast.Import):
             modules |= {alias.name for alias in node.names}
         if isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "a relative import hides where it points"
-            modules |= {f"{node.module}.{alias.name}" for alias in node.names}
+            modules |= {f"{'.' * node.level}{node.module}.{alias.name}" for alias in node.names}
     return modules
 
 
@@ -70,7 +73,7 @@ def test_the_order_has_no_circle() -> None:
 
 def test_no_folder_imports_what_wires_the_folders() -> None:
     wiring = {file.stem for file, _ in sources("components") if len(file.parts) == 2} - {"__init__"}
-    assert wiring == {"region", "providers", "outputs", "stale_primary"}
+    assert wiring == {"region", "providers", "outputs", "stale_primary", "tried_by_day"}
     for file, tree in sources("components"):
         if len(file.parts) > 2:
             assert not {".".join(module.split(".")[:2]) for module in imported(tree)} & {f"components.{name}" for name in wiring}
@@ -79,7 +82,13 @@ def test_no_folder_imports_what_wires_the_folders() -> None:
 @pytest.mark.parametrize("folder", PROGRAM)
 def test_the_program_knows_neither_lab_nor_tests(folder: str) -> None:
     for file, tree in sources(folder):
-        assert not {module.split(".")[0] for module in imported(tree)} & {"lab", "tests", "policy", "scripts"}, file
+        assert not {module.split(".")[0] for module in imported(tree)} & {"lab", "tests", "policy", "scripts", "report"}, file
+
+
+def test_the_report_stands_on_nothing_so_that_it_can_show_a_failover_of_the_lab_and_a_real_one() -> None:
+    for file, tree in sources("report"):
+        ours = {"lab", "tests", "policy", "scripts", "components", "settings", "charts"}
+        assert not {module.split(".")[0] for module in imported(tree)} & ours, file
 
 
 def test_settings_know_no_component_and_no_resource() -> None:
@@ -87,6 +96,23 @@ def test_settings_know_no_component_and_no_resource() -> None:
         modules = imported(tree)
         assert not {module for module in modules if module.startswith(("components", "pulumi_"))}, file
         assert {module for module in modules if module.startswith("pulumi")} <= {"pulumi.runtime.config"}, file
+
+
+def test_a_relative_import_which_hides_where_it_points_is_of_the_runner_alone() -> None:
+    for folder in ("lab", *PROGRAM, "scripts", "tests"):
+        for file, tree in sources(folder):
+            hidden = [module for module in imported(tree) if module.startswith(".")]
+            assert not hidden or file.is_relative_to(RUNNER), file
+
+
+def test_the_runner_has_itself_and_the_standard_library_alone() -> None:
+    """In a Pod there is nothing else: not the program, and not its packages."""
+    files = [(file, imported(tree)) for file, tree in sources(str(RUNNER))]
+    assert files
+    for file, modules in files:
+        for module in modules:
+            own = module.startswith(".") and (ROOT / RUNNER / f"{module.split('.')[1]}.py").exists()
+            assert own or module.split(".")[0] in sys.stdlib_module_names, f"{file}: {module}"
 
 
 def test_components_never_read_the_configuration() -> None:
@@ -97,7 +123,7 @@ def test_components_never_read_the_configuration() -> None:
 
 
 def test_stand_ins_are_imported_by_the_lab_alone() -> None:
-    for folder in (*PROGRAM, "scripts"):
+    for folder in (*PROGRAM, "scripts", "report"):
         for file, tree in sources(folder):
             assert not [module for module in imported(tree) if module.startswith("lab.standins")], file
 
@@ -105,7 +131,7 @@ def test_stand_ins_are_imported_by_the_lab_alone() -> None:
 def test_no_two_rooms_of_the_whole_house_import_each_other() -> None:
     """A room is a folder, or a file beside folders."""
     rooms: dict[str, set[str]] = {}
-    for folder in ("lab", *PROGRAM, "scripts"):
+    for folder in ("lab", *PROGRAM, "scripts", "report"):
         for file, tree in sources(folder):
             names = {room_of(Path(*module.split("."))) for module in imported(tree)}
             rooms.setdefault(room_of(file.with_suffix("")), set()).update(names - {room_of(file.with_suffix(""))})
@@ -117,4 +143,4 @@ def test_no_two_rooms_of_the_whole_house_import_each_other() -> None:
 
 def room_of(path: Path) -> str:
     """`lab/tools` of lab/tools/go.py, `lab/world` of lab/world.py, `settings` of everything in it."""
-    return path.parts[0] if path.parts[0] in ("settings", "charts", "scripts") else "/".join(path.parts[:2])
+    return path.parts[0] if path.parts[0] in ("settings", "charts", "scripts", "report") else "/".join(path.parts[:2])

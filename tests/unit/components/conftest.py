@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from components.failover import gate
+from components.velero import downloads
 from settings.roles import Role
 from tests.unit.recorder import COMBINATIONS, Recorder, deployed, run_program
 
@@ -75,5 +76,6 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(gate, "time", clock)
+    for module in (gate, downloads):
+        monkeypatch.setattr(module, "time", clock)
     return clock

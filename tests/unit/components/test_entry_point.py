@@ -27,11 +27,17 @@ def imported(trees: list[ast.Module]) -> set[str]:
 def test_it_defines_and_decides_nothing() -> None:
     forbidden = (ast.FunctionDef, ast.ClassDef, ast.If, ast.While, ast.ListComp, ast.DictComp, ast.Lambda)
     assert not [node for node in ast.walk(PROGRAM) if isinstance(node, forbidden)]
-    assert len([node for node in ast.walk(PROGRAM) if isinstance(node, ast.For)]) == 1
+    assert len([node for node in ast.walk(PROGRAM) if isinstance(node, ast.For)]) == 2
 
 
 def test_it_makes_one_region_and_no_resource_of_its_own() -> None:
     assert imported([PROGRAM]) == {"signal", "pulumi", "components.region", "settings"}
+
+
+READS = {"get_secret_value", "get_object", "get_paginator"}
+ASKED_BY_DAY = {"traffic/checkers.py": {"get_health_check_status"}}
+"""What is asked of AWS for a warning: `components/tried_by_day.py` asks it, in no preview and in no failover, and no resource
+depends on the answer."""
 
 
 def test_components_look_nothing_up() -> None:
@@ -39,5 +45,5 @@ def test_components_look_nothing_up() -> None:
     for file, tree in COMPONENTS.items():
         calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
         looked_up = {call.attr for call in calls if isinstance(call, ast.Attribute) and call.attr.startswith("get_")}
-        assert looked_up <= {"get_secret_value", "get_object", "get_paginator"}, file
+        assert looked_up <= READS | ASKED_BY_DAY.get(file, set()), file
         assert "StackReference" not in ast.unparse(tree), file

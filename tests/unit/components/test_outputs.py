@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from settings.roles import Role
+from tests.examples import example
 from tests.unit.components.conftest import Program
 from tests.unit.recorder import Recorder, run_program
 
@@ -28,23 +30,38 @@ SERVING: dict[tuple[Role, Role], dict[str, Any]] = {
         "endpoint": "lb-secondary.us-west-2.elb.amazonaws.com",
     },
 }
-FLIP = "if us-east-1 is lost: pulumi config set active secondary -s secondary && pulumi up -s secondary"
+A, B = "s3://acme-pulumi-us-east-1?region=us-east-1", "s3://acme-pulumi-us-west-2?region=us-west-2"
+FLIP = "pulumi config set active secondary -s secondary && pulumi up -s secondary"
+FENCE = "pulumi config set active secondary -s primary && pulumi up -s primary"
+ARRIVE = "users arrive within 90 s (health checks 30 s, DNS 60 s); when the primary comes back, before anything else: "
 NEXT: dict[tuple[Role, Role], str] = {
-    ("primary", "primary"): FLIP,
-    ("secondary", "primary"): FLIP,
+    ("primary", "primary"): f"if us-east-1 is lost: (export PULUMI_BACKEND_URL='{B}'; {FLIP})",
+    ("secondary", "primary"): f"if us-east-1 is lost: {FLIP}",
     ("primary", "secondary"): "this region stands by; the secondary serves",
-    ("secondary", "secondary"): "users arrive within 90 s (health checks 30 s, DNS 60 s); when the primary comes back, before "
-    "anything else: pulumi config set active secondary -s primary && pulumi up -s primary",
+    ("secondary", "secondary"): f"{ARRIVE}(export PULUMI_BACKEND_URL='{A}'; {FENCE})",
+}
+WORDS: dict[tuple[Role, Role], str] = {
+    ("primary", "primary"): f"us-east-1 since {SINCE}: app.example.com at lb-primary.us-east-1.elb.amazonaws.com",
+    ("primary", "secondary"): "us-west-2: app.example.com",
+    ("secondary", "primary"): "us-east-1: app.example.com",
+    ("secondary", "secondary"): f"us-west-2 since {SINCE}: app.example.com at lb-secondary.us-west-2.elb.amazonaws.com",
 }
 
 
-def test_the_outputs_are_seven(recorder: Recorder) -> None:
-    assert list(recorder.outputs) == ["active", "serving", "protected", "databases", "targets", "failover", "next"]
+def test_each_output_is_one_line_of_text(combination: tuple[Role, Role], recorder: Recorder) -> None:
+    told = {key: value for key, value in recorder.outputs.items() if key != "details"}
+    assert list(told) == ["active", "serving", "protected", "databases", "targets", "failover", "next"]
+    assert not [key for key, value in told.items() if not isinstance(value, str) or not value or not value.isprintable()]
+
+
+def test_the_details_have_the_same_for_programs(recorder: Recorder) -> None:
+    assert list(recorder.outputs["details"]) == ["serving", "protected", "databases", "targets", "failover"]
 
 
 def test_active_and_serving_say_where_users_are_and_since_when(combination: tuple[Role, Role], recorder: Recorder) -> None:
     assert recorder.outputs["active"] == combination[1]
-    assert recorder.outputs["serving"] == SERVING[combination]
+    assert recorder.outputs["serving"] == WORDS[combination]
+    assert recorder.outputs["details"]["serving"] == SERVING[combination]
 
 
 @pytest.mark.parametrize(("active", "also"), [("primary", "us-west-2"), ("secondary", None)])
@@ -53,7 +70,9 @@ def test_where_both_regions_serve_the_other_is_named_too_until_one_was_replaced(
     stack: Role, active: Role, also: str | None
 ) -> None:
     both = {"tier": "active-active", "databases": [], "databasePasswords": {}, "active": active}
-    serving = run_program(stack, both).outputs["serving"]
+    outputs = run_program(stack, both).outputs
+    serving = outputs["details"]["serving"]
+    assert outputs["serving"].startswith("us-east-1 and us-west-2" if also else "us-west-2")
     assert (serving["region"], serving.get("also")) == ("us-east-1" if active == "primary" else "us-west-2", also)
 
 
@@ -61,17 +80,32 @@ def test_next_is_one_line_that_can_be_pasted(combination: tuple[Role, Role], rec
     assert recorder.outputs["next"] == NEXT[combination]
 
 
+@pytest.mark.parametrize(
+    ("stack", "active", "words"), [("primary", "primary", f"secondary: {FLIP}"), ("secondary", "secondary", f"primary: {FENCE}")]
+)
+def test_where_the_backends_are_not_written_down_the_other_stacks_command_says_that_it_needs_one(
+    stack: Role, active: Role, words: str
+) -> None:
+    topology = json.loads(example(stack)["topology"])
+    del topology["backends"]
+    told = run_program(stack, {"topology": topology, "active": active, "peerReady": True}).outputs["next"]
+    assert told.endswith(f"with the PULUMI_BACKEND_URL of stack {words}")
+
+
 def test_protected_says_what_by_which_schedule_and_where_the_copy_is(combination: tuple[Role, Role], recorder: Recorder) -> None:
     stack, active = combination
     own, peer = ("us-east-1", "us-west-2") if stack == "primary" else ("us-west-2", "us-east-1")
     copy = f"s3://acme-velero-{peer}-123456789012/velero/{stack}"
     shared = {"runs": stack == active, "copy": copy}
-    assert recorder.outputs["protected"] == [
+    names = f"daily-full-{own}, hourly-critical-{own}"
+    assert recorder.outputs["protected"] == f"{'' if stack == active else 'paused: '}{names}; copied to {copy}"
+    assert recorder.outputs["details"]["protected"] == [
         {
             "namespaces": "all but kube-system, velero",
             "schedule": f"daily-full-{own}",
             "cron": "0 2 * * *",
             "keep": "720h",
+            "restores": "nothing: set restore: everything to restore what no other entry does",
             **shared,
         },
         {
@@ -79,6 +113,7 @@ def test_protected_says_what_by_which_schedule_and_where_the_copy_is(combination
             "schedule": f"hourly-critical-{own}",
             "cron": "0 * * * *",
             "keep": "168h",
+            "restores": "production, databases",
             **shared,
         },
     ]
@@ -86,13 +121,18 @@ def test_protected_says_what_by_which_schedule_and_where_the_copy_is(combination
 
 def test_failover_has_its_steps_with_seconds_after_a_takeover_and_none_before(program: Program) -> None:
     for stack, active in (("primary", "primary"), ("primary", "secondary"), ("secondary", "primary")):
-        assert program(stack, active).outputs["failover"] == {"steps": [], "seconds": None}
-    timeline = program("secondary", "secondary").outputs["failover"]
+        assert program(stack, active).outputs["details"]["failover"] == {"steps": [], "seconds": None}
+        assert program(stack, active).outputs["failover"] == "none"
+    outputs = program("secondary", "secondary").outputs
+    assert outputs["failover"] == (
+        "40 s: restore hourly-critical 8 s, promote app-database 15 s, scale production 15 s, ask endpoint 15 s, traffic 15 s"
+    )
+    timeline = outputs["details"]["failover"]
     assert [(step["name"], step["seconds"]) for step in timeline["steps"]] == [
         ("restore hourly-critical", 8),
-        ("restore daily-full", 8),
         ("promote app-database", 15),
         ("scale production", 15),
+        ("ask endpoint", 15),
         ("traffic", 15),
     ]
     assert timeline["seconds"] == 40
@@ -108,13 +148,14 @@ def test_failover_has_its_steps_with_seconds_after_a_takeover_and_none_before(pr
     ],
 )
 def test_databases_say_what_this_regions_side_is(program: Program, stack: Role, active: Role, side: str) -> None:
-    assert program(stack, active).outputs["databases"] == {"app-database": side}
+    assert program(stack, active).outputs["databases"] == f"app-database: {side}"
+    assert program(stack, active).outputs["details"]["databases"] == {"app-database": side}
 
 
 def test_checks_are_steps_of_a_failover_too() -> None:
     workloads = [{"namespace": "production", "replicas": 3, "check": {"service": "web"}}]
     takeover = run_program("secondary", {"active": "secondary", "workloads": workloads})
-    assert "verify production" in [step["name"] for step in takeover.outputs["failover"]["steps"]]
+    assert "verify production" in [step["name"] for step in takeover.outputs["details"]["failover"]["steps"]]
 
 
 @pytest.mark.parametrize("active", ["primary", "secondary"])
@@ -124,7 +165,8 @@ def test_a_region_whose_backups_go_nowhere_says_so_first(stack: Role, active: Ro
     assert alone.outputs["next"].startswith(
         "no backup leaves this region: once the other stack is up set k8s-dr:peerReady to true"
     )
-    assert {entry["copy"] for entry in alone.outputs["protected"]} == {"none: set k8s-dr:peerReady to true"}
+    assert alone.outputs["protected"].endswith("; copied nowhere: set k8s-dr:peerReady to true")
+    assert {entry["copy"] for entry in alone.outputs["details"]["protected"]} == {"none: set k8s-dr:peerReady to true"}
 
 
 @pytest.mark.parametrize("peer_ready", [False, True])
@@ -137,9 +179,18 @@ def test_force_that_is_left_set_is_what_comes_next(stack: Role, active: Role, pe
 
 def test_a_backup_of_everything_says_all() -> None:
     region = run_program("primary", {"backups": [{"name": "all", "cron": "0 3 * * *", "keep": "24h"}]})
-    assert region.outputs["protected"][0]["namespaces"] == "all"
+    assert region.outputs["details"]["protected"][0]["namespaces"] == "all"
 
 
 def test_an_alias_endpoint_is_named() -> None:
     region = run_program("primary", {"endpoint": {"name": "lb.example.com", "zoneId": "Z35SXDOTRQ7X7K"}})
-    assert region.outputs["serving"]["endpoint"] == "lb.example.com"
+    assert region.outputs["details"]["serving"]["endpoint"] == "lb.example.com"
+
+
+def test_targets_are_written_as_durations(program: Program) -> None:
+    assert program("primary", "primary").outputs["targets"] == "RPO 5m, RTO 30m (tier pilot-light)"
+
+
+def test_a_stack_without_databases_says_none() -> None:
+    region = run_program("primary", {"databases": [], "databasePasswords": {}})
+    assert region.outputs["databases"] == "none"

@@ -121,7 +121,6 @@ def test_no_kind_is_without_a_type_but_those_of_the_operators(resources: list[Se
     assert {seen.type.removeprefix("kubernetes:") for seen in resources if is_custom(seen.type)} == {
         "barmancloud.cnpg.io/v1:ObjectStore",
         "monitoring.coreos.com/v1:PodMonitor",
-        "postgresql.cnpg.io/v1:Backup",
         "postgresql.cnpg.io/v1:Cluster",
         "postgresql.cnpg.io/v1:ScheduledBackup",
         "velero.io/v1:BackupStorageLocation",

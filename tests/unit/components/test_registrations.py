@@ -68,7 +68,7 @@ def test_no_name_and_no_region_depends_on_active(program: Program) -> None:
         gone = while_primary.identities() - shared
         assert gone <= {
             ("kubernetes:core/v1:ConfigMap", "failover-serving"),
-            ("kubernetes:postgresql.cnpg.io/v1:Backup", "failover-databases-app-database-first-backup"),
+            ("kubernetes:postgresql.cnpg.io/v1:ScheduledBackup", "failover-databases-app-database-first-backup"),
         }
         for kind, name in shared:
             before, after = (
@@ -91,11 +91,14 @@ def test_the_two_stacks_name_nothing_alike_where_names_are_global(program: Progr
     assert named("primary").isdisjoint(named("secondary"))
 
 
-def test_nothing_is_looked_up_and_the_cluster_is_asked_only_by_a_region_that_takes_over() -> None:
+def test_nothing_is_looked_up_and_what_the_cluster_is_asked_before_all_else_is_what_it_remembers() -> None:
     for stack, serving in COMBINATIONS:
         cluster = FakeCluster()
-        run_program(stack, deployed(serving), cluster=cluster)
-        assert cluster.asked == (["record restore-attempts"] if (stack, serving) == ("secondary", "secondary") else [])
+        run_program(stack, deployed(serving), cluster=cluster, preview=True)
+        assert cluster.asked == [
+            "record creating",
+            *(["record restore-attempts", "record serving"] if (stack, serving) == ("secondary", "secondary") else []),
+        ]
 
 
 def test_a_preview_registers_the_same_resources_as_an_update(combination: tuple[Role, Role], recorder: Recorder) -> None:

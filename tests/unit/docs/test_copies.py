@@ -41,3 +41,9 @@ def test_the_policy_in_the_page_on_identity_is_the_one_that_is_made() -> None:
 def test_the_stack_file_in_the_page_on_the_first_deployment_is_the_committed_one() -> None:
     shown = yaml.safe_load(block("first-deployment.md", "yaml", "config:"))
     assert shown == yaml.safe_load((ROOT / "Pulumi.primary.yaml").read_text())
+
+
+def test_the_example_in_the_page_on_scaling_is_a_configuration() -> None:
+    written = yaml.safe_load(block("scaling.md", "yaml", "workloads:"))["workloads"]["value"]
+    settings = load("secondary", example("secondary", {"workloads": written}), SECRETS)
+    assert [(each.replicas, each.required) for each in settings.workloads] == [(3, True), (1, True), (1, False)]

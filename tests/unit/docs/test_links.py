@@ -14,13 +14,15 @@ PAGES = sorted(
     for folder in ("", "docs", "docs/decisions", "lab/standins", ".github", "policy", "charts", "tests")
     for page in (ROOT / folder).glob("*.md")
 )
-_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)|(?<=\))\]\(([^)\s]+)\)")
+"""A link, and what stands around a picture that is one."""
+ACTIONS = "../../actions/workflows/"
 _CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 
 
 def links(text: str) -> list[str]:
     """The targets of a page's links; what stands in code is none."""
-    return _LINK.findall(_CODE.sub("", text))
+    return [plain or around for plain, around in _LINK.findall(_CODE.sub("", text))]
 
 
 def anchors(text: str) -> set[str]:
@@ -33,6 +35,9 @@ def broken(page: Path, target: str) -> str | None:
     """Why a link of `page` leads nowhere; None if it leads somewhere. Of other sites only the address's form is looked at."""
     if target.startswith(("https://", "http://")):
         return None if re.fullmatch(r"https?://[\w.-]+(:\d+)?(/\S*)?", target) else "not an address"
+    if target.startswith(ACTIONS):  # GitHub's page of a workflow, seen from the README of whichever copy
+        workflow = target.removeprefix(ACTIONS).removesuffix("/badge.svg")
+        return None if (ROOT / ".github" / "workflows" / workflow).is_file() else "no such workflow"
     path, _, anchor = target.partition("#")
     file = (page.parent / path).resolve() if path else page
     if not file.exists():
@@ -59,6 +64,8 @@ def test_every_page_of_docs_is_linked_from_another() -> None:
     assert sorted(str(page.relative_to(ROOT)) for page in pages - linked) == []
 
 
-@pytest.mark.parametrize("target", ["nowhere.md", "runbook.md#no-such-heading", "#no-such-heading", "https://"])
+@pytest.mark.parametrize(
+    "target", ["nowhere.md", "runbook.md#no-such-heading", "#no-such-heading", "https://", f"{ACTIONS}no.yml"]
+)
 def test_a_link_that_leads_nowhere_is_found(target: str) -> None:
     assert broken(ROOT / "docs" / "state.md", target)

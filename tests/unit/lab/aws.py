@@ -15,12 +15,14 @@ from moto import settings
 from moto.core.authorization import ActionAuthenticatorMixin
 from moto.moto_api._internal import moto_api_backend
 from moto.route53.models import Route53Backend
+from moto.route53.responses import Route53 as Route53Responses
 
 from lab.cloud.access_keys import ADMINISTRATOR, AccessKey
 from lab.cloud.endpoint import serve
 
 REPLACED = (
     (Route53Backend, "change_resource_record_sets"),
+    (Route53Responses, "get_health_check_status"),
     (ActionAuthenticatorMixin, "_authenticate_and_authorize_action"),
     (settings, "INITIAL_NO_AUTH_ACTION_COUNT"),
 )

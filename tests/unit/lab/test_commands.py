@@ -103,7 +103,7 @@ def test_the_status_says_what_is_there_and_what_is_not(machine: Machine, capsys:
     assert said["engine"] == {"cli": "not built: make tools"}
     assert said["regions"] == {"primary": "down", "secondary": "down"}
     assert said["aws"] == "down"
-    assert set(said["tools"]) == {"pulumi", "region", "velero", "images", "application", "cnpg"}
+    assert set(said["tools"]) == {"pulumi", "region", "storage", "velero", "images", "application", "cnpg"}
     assert all(place.startswith("to be built (make tools)") for place in said["tools"].values())
     built = toolbox.directory(toolbox.GROUPS["region"])
     built.mkdir(parents=True)
@@ -183,6 +183,16 @@ def test_down_needs_no_cgroups_where_nothing_runs(machine: Machine, monkeypatch:
 
     monkeypatch.setattr(cgroups, "current", none)
     assert machine.run("down") == 0
+
+
+def test_down_leaves_another_checkouts_lab_alone_and_says_whose_it_is(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine.has_lab(up=True)
+    (tmp_path / "other" / ".lab").mkdir(parents=True)
+    monkeypatch.setattr(ownership, "owner", lambda *_: tmp_path / "other" / ".lab")
+    assert machine.run("down") == 0
+    assert f"belongs to {tmp_path / 'other'}: make down there stops it" in capsys.readouterr().out
 
 
 def test_where_no_lab_ever_ran_its_end_writes_nothing(tmp_path: Path) -> None:
@@ -308,10 +318,11 @@ def test_a_question_to_the_labs_aws_that_takes_too_long_is_one_line(
 def test_what_a_rehearsal_left_running_is_not_taken_for_a_lab(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
     machine.has_cloud()
-    for name in ("set_up", "down", "forget", "up", "deploy", "say_how_to_use"):
+    for name in ("set_up", "down", "forget", "deploy", "wait_backed_up", "say_how_to_use"):
         monkeypatch.setattr(Lab, name, lambda _, name=name: done.append(name))
+    monkeypatch.setattr(Lab, "up", lambda _, fresh: done.append("up fresh" if fresh else "up"))
     assert machine.run("up") == 0
-    assert done == ["set_up", "down", "forget", "up", "deploy", "say_how_to_use"]
+    assert done == ["set_up", "down", "forget", "up fresh", "deploy", "wait_backed_up", "say_how_to_use"]
     done.clear()
     machine.has_lab(up=True)
     assert machine.run("up") == 0

@@ -10,7 +10,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from components.iam.permissions import database_policy, etcd_policy, velero_policy
+from components.iam.permissions import database_policy, etcd_policy, freshness_policy, velero_policy
 from lab import project
 from lab.cloud.access_keys import ADMINISTRATOR, AccessKey
 from lab.cloud.network import control
@@ -31,6 +31,8 @@ def policy_of(part: Part, names: Names) -> dict[str, Any]:
             return database_policy(names, reads_peer=False)
         case "etcd":
             return etcd_policy(names)
+        case "freshness":
+            return freshness_policy(names)
 
 
 class Account:
@@ -49,7 +51,7 @@ class Account:
         place = {} if names.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": names.region}}
         encryption = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
         rules = [{"ApplyServerSideEncryptionByDefault": encryption, "BucketKeyEnabled": True}]
-        for purpose in PURPOSES.values():
+        for purpose in set(PURPOSES.values()):
             s3.create_bucket(Bucket=names.bucket(purpose), **place)
             s3.put_bucket_versioning(Bucket=names.bucket(purpose), VersioningConfiguration={"Status": "Enabled"})
             s3.put_bucket_encryption(Bucket=names.bucket(purpose), ServerSideEncryptionConfiguration={"Rules": rules})

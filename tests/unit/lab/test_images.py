@@ -19,10 +19,14 @@ from lab.tools.roots import Layer
 from lab.tools.toolbox import Toolbox
 
 TOOLS = (
-    *("pause", "storage-helper", "kubectl", "velero", "velero-plugin-for-aws", "cp-plugin", "shop"),
+    *("pause", "storage-helper", "velero", "velero-plugin-for-aws", "cp-plugin", "shop"),
     *("velero-previous", "cnpg-manager", "barman-cloud-manager", "etcd", "etcdctl", "etcdutl"),
 )
-VERSIONS = {"postgresql": "15.18", "cloud-tools": "1.46.3"}  # what the stand-ins for root file systems say that they are
+VERSIONS = {
+    "postgresql": "15.18",
+    "cloud-tools": "1.46.3",
+    "python": "3.11.2",
+}  # what the stand-ins for root file systems say that they are
 
 
 @pytest.fixture
@@ -144,7 +148,7 @@ def test_references_carry_the_versions_and_are_what_containerd_calls_the_archive
     assert references == {
         "pause": "docker.io/local/pause:1",
         "storage-helper": "docker.io/local/storage-helper:1",
-        "kubectl": "docker.io/local/kubectl:v1.37.2",
+        "python": "docker.io/local/python:3.11.2",
         "velero": "docker.io/local/velero:v1.18.3",
         "velero-previous": "docker.io/local/velero:v1.18.2",
         "velero-plugin-for-aws": "docker.io/local/velero-plugin-for-aws:v1.14.3",
@@ -163,7 +167,7 @@ def test_references_carry_the_versions_and_are_what_containerd_calls_the_archive
 @pytest.mark.parametrize(
     ("name", "entrypoint", "user", "paths"),
     [
-        ("kubectl", ["/bin/kubectl"], "65532:65532", {"bin/kubectl", "tmp", "etc/passwd"}),
+        ("python", None, "0", {"etc/passwd", "etc/root", "tmp"}),
         ("velero", None, "65532:65532", {"velero", "tmp", "etc/passwd", "home/cnb"}),
         ("velero-previous", None, "65532:65532", {"velero", "tmp", "etc/passwd", "home/cnb"}),
         (
@@ -208,8 +212,9 @@ def test_two_images_on_one_root_file_system_share_its_layer(toolbox: Toolbox) ->
     assert first[1] != second[1]
 
 
-def test_a_lab_without_databases_makes_no_root_file_system(toolbox: Toolbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(roots, "_make", lambda *_: pytest.fail("a root file system is made"))
+@pytest.mark.usefixtures("root_file_systems")
+def test_a_lab_without_databases_makes_the_root_file_system_of_python_alone(toolbox: Toolbox) -> None:
+    assert [recipe.root for name in images.BASIC if (recipe := images.RECIPES[name]).root] == [roots.PYTHON]
     assert set(images.ensure(toolbox, say=quiet)) == set(images.BASIC)
     assert {*images.BASIC, *images.DATABASES, *images.ETCD, *images.UPGRADES} == set(images.RECIPES)
 
@@ -226,10 +231,10 @@ def test_an_image_is_made_once_and_again_when_its_program_changes(toolbox: Toolb
 
 
 def test_an_image_holds_the_built_program_even_if_another_is_used_from_path(toolbox: Toolbox, tmp_path: Path) -> None:
-    (tmp_path / "other").write_text("some other build of kubectl")
-    beside = Toolbox(built=toolbox.built, on_path={"kubectl": tmp_path / "other"})
-    assert beside.path("kubectl") == tmp_path / "other"
-    assert images.ensure(beside, ["kubectl"], say=quiet) == images.ensure(toolbox, ["kubectl"], say=quiet)
+    (tmp_path / "other").write_text("some other build of velero")
+    beside = Toolbox(built=toolbox.built, on_path={"velero": tmp_path / "other"})
+    assert beside.path("velero") == tmp_path / "other"
+    assert images.ensure(beside, ["velero"], say=quiet) == images.ensure(toolbox, ["velero"], say=quiet)
 
 
 def test_the_application_runs_the_image_it_is_given_and_depends_on_its_configmap_and_secret() -> None:

@@ -4,12 +4,13 @@ policy packs, and directories with a `__main__.py`."""
 import subprocess
 import sys
 import threading
+from importlib import metadata
 
 import pytest
 from google.protobuf import struct_pb2
 from pulumi.runtime.proto import language_pb2
 
-from lab.standins.language_host import LanguageHost, interpreter
+from lab.standins.language_host import LanguageHost, interpreter, provider_packages
 from lab.waiting import until
 from tests.examples import ROOT
 
@@ -129,3 +130,8 @@ def test_a_program_that_hangs_is_interrupted_twice_and_then_killed(tmp_path):
     running.join(timeout=30)
     assert not running.is_alive()
     assert seen.read_text().splitlines() == ["runs", "interrupted", "interrupted"]
+
+
+def test_the_engine_is_told_of_each_installed_sdk_and_which_provider_it_needs():
+    found = {package.name: package.version for package in provider_packages()}
+    assert found == {name: metadata.version(f"pulumi_{name}") for name in ("aws", "kubernetes")}

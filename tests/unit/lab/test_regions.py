@@ -12,7 +12,6 @@ import tomllib
 from ipaddress import IPv4Address, IPv4Network
 from itertools import combinations
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -27,7 +26,6 @@ from lab.regions import (
     daemons,
     kubeconfig,
     layout,
-    load_balancer,
     ownership,
     pki,
     preflight,
@@ -116,6 +114,14 @@ class TestTheKeys:
 
     def test_only_the_owner_can_read_a_private_key(self, directory):
         assert all(file.stat().st_mode & 0o077 == 0 for file in directory.glob("*.key"))
+
+    def test_the_addons_are_trusted_under_each_name_by_which_the_api_server_calls_them(self, directory):
+        certificate = self.certificate(directory, "addons/server")
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        certificate.verify_directly_issued_by(self.certificate(directory, "addons/ca"))
+
+        assert names.get_values_for_type(x509.IPAddress) == [IPv4Address(PRIMARY.address)]
+        assert names.get_values_for_type(x509.DNSName) == ["metrics-server.kube-system.svc"]
 
     def test_the_kubeconfig_for_people_has_a_context_for_each_region(self, directory):
         config = yaml.safe_load(kubeconfig.for_people(dict.fromkeys(REGIONS, directory)))
@@ -213,18 +219,24 @@ class TestConfiguration:
 
     def test_every_file_that_a_daemon_is_given_is_written(self):
         tools = {name: f"/bin/{name}" for name in layout.TOOLS}
-        commands = {**daemons.control_plane(PRIMARY, tools), **daemons.node(PRIMARY, tools, "local/helper:1")}
+        commands = {
+            **daemons.control_plane(PRIMARY, tools),
+            **daemons.controllers(tools),
+            **daemons.node(PRIMARY, tools, "local/helper:1"),
+        }
         words = [word.partition("=")[2] or word for command in commands.values() for word in command]
         given = {word.removeprefix(f"{layout.CONFIG}/") for word in words if word.startswith(f"{layout.CONFIG}/")}
         written = {
-            *configuration.files(PRIMARY, "local/helper:1"),
+            *configuration.files(PRIMARY, "local/helper:1", "a certificate"),
             *(f"{user.file}.kubeconfig" for user in pki.users(PRIMARY)),
             "containerd.toml",
         }
         assert given <= written
 
     def test_what_the_first_process_is_told_survives_the_file(self, tmp_path):
-        boot = layout.Boot(region="primary", disk="/x", tools={"etcd": "/bin/etcd"}, storage_helper="local/helper:1")
+        boot = layout.Boot(
+            region="primary", disk="/x", tools={"etcd": "/bin/etcd"}, kinds=["/x"], storage_helper="local/helper:1"
+        )
         boot.write(tmp_path / "boot.json")
         assert layout.Boot.read(tmp_path / "boot.json") == boot
 
@@ -361,34 +373,6 @@ class TestOwnership:
         (tmp_path / "boot").write_text("another\n")
         monkeypatch.setattr(ownership, "_BOOT", tmp_path / "boot")
         assert not ownership.is_anothers(second, record)
-
-
-class TestTheLoadBalancer:
-    @staticmethod
-    def service(kind="LoadBalancer", ingress=None, load_balancer_class=None):
-        return SimpleNamespace(
-            spec=SimpleNamespace(type=kind, load_balancer_class=load_balancer_class),
-            status=SimpleNamespace(load_balancer=SimpleNamespace(ingress=ingress)),
-        )
-
-    def test_a_load_balancer_service_is_served_at_the_regions_address(self):
-        status = load_balancer.wanted_status(self.service(), "172.30.0.11")
-        assert status == {"status": {"loadBalancer": {"ingress": [{"ip": "172.30.0.11"}]}}}
-
-    def test_a_service_restored_from_the_other_region_gets_this_regions_address(self):
-        service = self.service(ingress=[SimpleNamespace(ip="172.30.0.11")])
-        assert load_balancer.wanted_status(service, "172.30.0.12") is not None
-
-    @pytest.mark.parametrize(
-        "service",
-        [
-            {"kind": "ClusterIP"},
-            {"load_balancer_class": "example.com/other"},
-            {"ingress": [SimpleNamespace(ip="172.30.0.11")]},
-        ],
-    )
-    def test_services_of_others_and_those_that_are_right_are_left_alone(self, service):
-        assert load_balancer.wanted_status(self.service(**service), "172.30.0.11") is None
 
 
 class TestARegion:

@@ -1,11 +1,13 @@
 """The stand-in base backup, judged by the program's own reading of an archive."""
 
+from datetime import timedelta
+
 import boto3
 from moto import mock_aws
 
 from components.database.archive import LiveArchive
 from lab.standins.archive import put_base_backup
-from settings.model import Aws
+from settings.aws import Aws
 
 
 @mock_aws
@@ -18,6 +20,9 @@ def test_a_standby_can_be_made_of_it_and_of_nothing_less(monkeypatch):
     archive = LiveArchive("archive", "us-east-1", Aws())
     assert archive.missing_for_a_standby("db-primary-g1") is None
     assert archive.missing_for_a_standby("db-secondary-g1")
+    mark = archive.mark("db-primary-g1")
+    assert mark
+    assert archive.missing_wal("db-primary-g1", mark) == timedelta(0)
     for key in keys:
         s3.delete_object(Bucket="archive", Key=key)
         assert archive.missing_for_a_standby("db-primary-g1"), f"nothing was missed without {key}"

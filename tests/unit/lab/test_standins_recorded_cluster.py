@@ -7,6 +7,7 @@ import urllib.request
 import pytest
 from kubernetes import client, config
 
+from components.kube.pods import Runner, runner_modules, runner_pod
 from lab.standins.kubernetes_provider.cluster import ApiError, Cluster, NoMatchError, connect
 from lab.standins.recorded_cluster import RecordedCluster, write_kubeconfig
 from lab.standins.recorded_cluster.kinds import OPERATORS
@@ -125,7 +126,7 @@ def _kubeconfig(url):
 
 def test_a_job_that_fails_leaves_a_pod_with_its_last_words(recorded, cluster):
     order(recorded, kind="Job", name="verify-", phase="Failed", message="no endpoints")
-    spec = {"template": {"spec": {"containers": [{"name": "verify", "image": "kubectl"}]}}}
+    spec = {"template": {"spec": {"containers": [{"name": "verify", "image": "example.com/image:1"}]}}}
     job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "verify-x", "namespace": "default"}, "spec": spec}
     cluster.create(job, "m", dry_run=False)
     assert cluster.get(job)["status"]["conditions"][0]["type"] == "Failed"
@@ -223,6 +224,26 @@ def test_a_base_backup_ends_once_and_as_ordered(recorded, cluster):
     assert cluster.get(second)["status"]["phase"] == "failed"
 
 
+def test_a_schedule_makes_its_first_base_backup_at_once_and_never_again(recorded, cluster):
+    def scheduled(name, **spec):
+        metadata = {"name": name, "namespace": "default"}
+        return {"apiVersion": "postgresql.cnpg.io/v1", "kind": "ScheduledBackup", "metadata": metadata, "spec": spec}
+
+    order(recorded, kind="Backup", name="second", phase="failed", error="AccessDenied")
+    for name in ("first", "second"):
+        cluster.create(scheduled(name, immediate=True, cluster={"name": "db"}), "m", dry_run=False)
+    cluster.create(scheduled("third", immediate=False), "m", dry_run=False)
+    cluster.create(scheduled("fourth", immediate=True, suspend=True), "m", dry_run=False)
+    cluster.apply(scheduled("first", immediate=True, cluster={"name": "other"}), "m", force=False, dry_run=False)
+    made = {
+        each["metadata"]["labels"]["cnpg.io/scheduled-backup"]: each for each in recorded.objects("Backup.postgresql.cnpg.io")
+    }
+    assert {name: each["status"]["phase"] for name, each in made.items()} == {"first": "completed", "second": "failed"}
+    assert made["first"]["spec"]["cluster"] == {"name": "db"}
+    assert cluster.get(scheduled("first"))["status"]["lastScheduleTime"]
+    assert "lastScheduleTime" not in cluster.get(scheduled("third")).get("status", {})
+
+
 def test_two_kinds_of_one_name_are_told_apart_by_their_group(recorded):
     recorded.put(BASE_BACKUP)
     assert len(recorded.objects("Backup")) == 1
@@ -237,6 +258,80 @@ def test_what_a_pod_asks_for_is_not_there_unless_ordered(recorded, cluster):
     order(recorded, kind="Pod", name="ask-", phase="Succeeded")
     name = cluster.create(pod, "m", dry_run=False)["metadata"]["name"]
     assert cluster.get(pod, name)["status"]["phase"] == "Succeeded"
+
+
+def step_of_the_runner(step, task, code="runner-1"):
+    """A Job that runs a step of the program's runner."""
+    template = runner_pod(Runner(image="python", code=code), step, task)
+    metadata = {"name": f"{step}-x", "namespace": "default"}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"template": template}}
+
+
+def deploy_the_modules(cluster):
+    metadata = {"name": "runner-1", "namespace": "default"}
+    cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": runner_modules()}, "m", dry_run=False)
+
+
+def end_of(cluster, job):
+    """Whether a Job completed, or why it failed, and the last words of its Pod."""
+    conditions = {each["type"]: each["reason"] for each in cluster.get(job)["status"]["conditions"]}
+    pods = cluster.pods("default", f"job-name={job['metadata']['name']}")
+    said = [pod["status"]["containerStatuses"][0]["state"]["terminated"]["message"] for pod in pods]
+    return conditions.get("Failed", "completed"), said
+
+
+CHECK = {"namespace": "n", "service": "s", "port": 80, "path": "/", "scheme": "http", "host": None, "seconds": 1}
+
+
+def test_a_step_completes_where_its_modules_and_its_task_are_in_order(cluster):
+    deploy_the_modules(cluster)
+    for step, task in (("verify", CHECK), ("rights", {"rights": [{"verb": "list", "group": "", "resource": "pods"}]})):
+        job = step_of_the_runner(step, task)
+        cluster.create(job, "m", dry_run=False)
+        assert end_of(cluster, job) == ("completed", [])
+
+
+def test_a_step_whose_modules_are_not_there_ends_by_its_deadline(cluster):
+    job = step_of_the_runner("verify", CHECK)
+    cluster.create(job, "m", dry_run=False)
+    assert end_of(cluster, job) == ("DeadlineExceeded", ["ConfigMap runner-1 is not there"])
+
+
+@pytest.mark.parametrize(
+    ("step", "task", "said"),
+    [
+        ("dance", {}, "dance is not a step of this version of the runner"),
+        ("verify", {**CHECK, "hots": "app"}, "the runner itself failed: TypeError: "),
+        ("ask", {"questions": [{"url": "app.example.com"}]}, "the runner itself failed: ValueError: "),
+        ("rights", {}, "the runner itself failed: KeyError: "),
+    ],
+)
+def test_a_step_fails_as_in_a_cluster_if_it_cannot_read_its_task(cluster, step, task, said):
+    deploy_the_modules(cluster)
+    job = step_of_the_runner(step, task)
+    cluster.create(job, "m", dry_run=False)
+    reason, [last] = end_of(cluster, job)
+    assert reason == "BackoffLimitExceeded"
+    assert last.startswith(said)
+
+
+def test_a_pod_that_asks_another_region_gets_no_answer_unless_one_was_ordered(recorded, cluster):
+    def answer():
+        template = runner_pod(
+            Runner(image="python", code="runner-1"), "ask", {"questions": [{"url": "https://app.example.com/"}]}
+        )
+        metadata = {"generateName": "asks-", "namespace": "default"}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+        found = cluster.get(pod, cluster.create(pod, "m", dry_run=False)["metadata"]["name"])
+        statuses = found["status"].get("containerStatuses") if "status" in found else None
+        return json.loads(statuses[0]["state"]["terminated"]["message"]) if statuses else None
+
+    assert answer() is None, "a Pod without its modules never starts"
+    deploy_the_modules(cluster)
+    assert answer() == [{"status": None, "said": "nothing within 3 s"}]
+    alive = [{"status": 200, "said": "HTTP 200 OK"}]
+    order(recorded, kind="Pod", name="asks-", phase="Succeeded", message=json.dumps(alive))
+    assert answer() == alive
 
 
 def test_an_operator_that_goes_takes_its_kinds_with_it(recorded, cluster):
@@ -273,3 +368,19 @@ def test_kinds_that_came_later_are_served_again_after_a_restart(tmp_path):
     file = tmp_path / "objects.json"
     RecordedCluster(file=file, operators_installed=True).put(DATABASE)
     assert len(RecordedCluster(file=file).objects("Cluster")) == 1
+
+
+def test_what_is_put_back_is_there_again_each_time_and_nothing_else(recorded, cluster):
+    recorded.put(DATABASE, manager="somebody")
+    kept = recorded.store.content()
+    changed = {**DATABASE, "spec": {**DATABASE["spec"], "instances": 1}}
+    for _ in range(2):
+        cluster.apply(changed, "m", force=True, dry_run=False)
+        cluster.create(BASE_BACKUP, "m", dry_run=False)
+        recorded.store.uninstall(OPERATORS)
+        recorded.store.put_back(kept)
+        assert recorded.store.content() == kept
+        assert recorded.objects("Cluster")[0]["spec"]["instances"] == 3
+        with pytest.raises(ApiError) as error:
+            cluster.apply(changed, "m", force=False, dry_run=False)
+        assert error.value.conflict, "it is somebody's field again"

@@ -16,7 +16,7 @@ import pytest
 from lab import packages
 from lab.packages import Package, PackagesError
 from lab.processes import start_time
-from lab.tools import go, installed, toolbox
+from lab.tools import go, installed, room, toolbox
 from lab.tools.go import ToolError
 from lab.tools.groups import Group, Program, SharedFile
 from lab.tools.installed import Probe
@@ -201,6 +201,64 @@ def test_an_interrupt_ends_the_compiler_and_leaves_nothing_half_made(
     assert start_time(int((tmp_path / "pid").read_text())) is None
     assert not toolbox.directory(hello).exists()
     assert not (machine.cache / ".building").exists()
+    goes_on_from_what_is_compiled(hello, machine)
+
+
+def goes_on_from_what_is_compiled(hello: Group, machine: Machine) -> None:
+    """The next build finds what Go has compiled. After that build, Go's caches are gone."""
+    machine.put_go('test -f "$GOCACHE/compiled-before" || { echo "began anew" >&2; exit 1; }')
+    (machine.cache / toolbox.CACHES / "build" / "object").rename(machine.cache / toolbox.CACHES / "build" / "compiled-before")
+    assert machine.ensure(hello).path("hallo").read_text() == "whole"
+    assert not (machine.cache / toolbox.CACHES).exists()
+
+
+@pytest.mark.parametrize(
+    "complaint",
+    [
+        "go: example.org/it@v1.0.0: reading https://proxy.example.org/it/@v/v1.0.0.zip: 403 Forbidden",
+        "go: example.org/it@v1.0.0: dial tcp: lookup proxy.example.org: Temporary failure in name resolution",
+        "write $WORK/b001/_pkg_.a: no space left on device",
+    ],
+    ids=["a registry that refuses", "no network", "a full disk"],
+)
+def test_a_build_that_the_world_stops_says_why_and_the_next_one_goes_on(complaint: str, hello: Group, machine: Machine) -> None:
+    machine.put_go(f"echo '{complaint}' >&2; exit 1")
+    with pytest.raises(ToolError) as stopped:
+        machine.ensure(hello)
+    assert complaint in str(stopped.value)
+    assert str(machine.cache / toolbox.CACHES) in machine.said[-1]
+    assert "the next run goes on from there" in machine.said[-1]
+    goes_on_from_what_is_compiled(hello, machine)
+
+
+def test_a_build_that_was_killed_goes_on_from_what_is_compiled(hello: Group, machine: Machine) -> None:
+    compiled = machine.cache / toolbox.CACHES / "build" / "object"
+    compiled.parent.mkdir(parents=True)
+    compiled.touch()
+    goes_on_from_what_is_compiled(hello, machine)
+
+
+def test_a_disk_without_room_is_named_before_anything_is_built(
+    hello: Group, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.put_go()
+    group = dataclasses.replace(hello, build_gigabytes=3)
+    monkeypatch.setattr(room.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**12, 0, 2 * 10**9))  # type: ignore[attr-defined]
+    with pytest.raises(ToolError, match=rf"needs about 3 GB in {machine.cache} .* 2\.0 GB are free .* set XDG_CACHE_HOME"):
+        machine.ensure(group)
+    assert machine.builds() == 0
+    machine.ensure(dataclasses.replace(hello, build_gigabytes=1.5))
+    assert machine.builds() == 1
+
+
+def test_what_an_earlier_build_left_counts_as_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 0, 0))  # type: ignore[attr-defined]
+    left = tmp_path / "left"
+    left.mkdir()
+    (left / "object").write_bytes(bytes(2_000_000))
+    room.check(left, 0.002)
+    with pytest.raises(ToolError, match="0 GB in"):
+        room.check(left, 0.003)
 
 
 def test_caches_of_go_are_dropped_after_the_build(hello: Group, machine: Machine) -> None:
@@ -314,6 +372,15 @@ def test_a_tool_of_another_version_on_path_is_not_used(
     assert found.search_path.split(":") == [str(toolbox.directory(hello))]
 
 
+@pytest.mark.parametrize(
+    ("said", "right"),
+    [("v1.2.3", True), ("v1.10.0", True), ("v1.2.2", False), ("v2.0.0", False), ("v1.2.4-dev", False), ("none", False)],
+)
+def test_a_tool_of_a_newer_minor_version_is_used_if_its_probe_says_so(said: str, right: bool) -> None:
+    probe = Probe(arguments=(), answer=installed.PROBES["pulumi"].answer, at_least="v1.2.3")
+    assert probe.accepts(f"{said}\n") is right
+
+
 def test_a_script_on_path_is_not_used_since_it_may_be_the_labs_own_wrapper(hello: Group, machine: Machine, echo: Path) -> None:
     echo.unlink()
     machine.put("hallo", "#!/bin/sh\necho v1.2.3\n")
@@ -329,7 +396,8 @@ def one_package(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Package:
 
 
 def put_apt(machine: Machine, script: str) -> None:
-    machine.put("apt-get", f'#!/bin/sh\necho "apt-get $1" >> "$CALLS"\n[ "$1" = update ] || {{ {script}; }}\n')
+    note = f'echo "apt-get $1" >> "$CALLS"\necho "$@" >> {machine.bin}/options'
+    machine.put("apt-get", f'#!/bin/sh\n{note}\n[ "$1" = update ] || {{ {script}; }}\n')
 
 
 INSTALL = 'printf "#!/bin/sh\\n" > {bin}/a-container-runtime; chmod +x {bin}/a-container-runtime'
@@ -350,6 +418,7 @@ def test_a_missing_package_is_installed_as_root(one_package: Package, machine: M
     put_apt(machine, INSTALL.format(bin=machine.bin))
     packages.ensure()
     assert packages.missing() == []
+    assert "--no-remove" in (machine.bin / "options").read_text()
     assert machine.calls.read_text().split("\n")[:-1] == ["apt-get update", "apt-get install"]
     packages.ensure()
     assert len(machine.calls.read_text().splitlines()) == 2

@@ -13,6 +13,7 @@ from scripts.tier_costs import (
     END,
     PAGE,
     PRICES,
+    README,
     TIERS,
     Example,
     archives,
@@ -21,6 +22,7 @@ from scripts.tier_costs import (
     load_prices,
     replaced,
     replicated_gb,
+    sums,
     unread,
 )
 from settings.tiers import Tier
@@ -33,6 +35,13 @@ EXAMPLE = Example()
 def test_the_table_of_the_page_is_fresh() -> None:
     page = PAGE.read_text()
     assert replaced(page, block(EXAMPLE, load_prices(), unread())) == page, "run: .venv/bin/python -m scripts.tier_costs --write"
+
+
+def test_the_tiers_of_the_first_page_are_what_the_program_promises_and_the_prices_make() -> None:
+    page, new = README.read_text(), sums(EXAMPLE, load_prices())
+    assert replaced(page, new, README.name) == page, "run: .venv/bin/python -m scripts.tier_costs --write"
+    assert "| `pilot-light`, the default | a replica of each database | 5 min | 30 min |" in new
+    assert "| `active-active` | a replica of each database, each workload in full, and half of the users | 5 s | 2 min |" in new
 
 
 def test_every_price_has_a_unit_a_source_and_the_day_it_was_read_or_says_that_nobody_has() -> None:

@@ -81,7 +81,7 @@ def test_nothing_is_replicated_before_somebody_says_that_the_peer_is_there(role:
 def test_steps_have_timeouts_in_seconds(role: Role) -> None:
     failover = committed(role).failover
     assert {step: failover.seconds(step) for step in ("restore", "scale", "verify", "preflight", "promote")} == {
-        "restore": 1800,
+        "restore": 2700,
         "scale": 600,
         "verify": 300,
         "preflight": 180,

@@ -13,9 +13,10 @@ STREAMING = {
     "hosts": {"primary": "a.example.com", "secondary": "b.example.com"},
     "certificates": {"server": "a", "serverCa": "b", "clientCa": "c", "replication": "d"},
 }
+AWS = "service.beta.kubernetes.io/aws-load-balancer"
 SIZE = "is not a size; write one as in 100Gi"
 SWITCH = "is neither true nor false; write one of them, without quotes"
-NO_TAG = "is not an image with a tag that says its version; write one as in postgresql:18.4"
+NO_TAG = "is not an image with a tag that begins with PostgreSQL's version; write one as in postgresql:18.4"
 SECONDS = "and CloudNativePG reads the first as seconds: it would run at other times"
 FIX = "pulumi config set --secret --path 'databasePasswords[\"{}\"]' -s secondary"
 OWN, ANY = FIX.format("app-database"), FIX.format("NAME")
@@ -49,8 +50,8 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     # Base backups.
     (database(backupCron="0 3 * * *"), f'databases[0].backupCron: 0 3 * * * has 5 fields, {SECONDS}; write "0 0 3 * * *"'),
     (
-        database(backupCron="@daily"),
-        'databases[0].backupCron: @daily has 1 fields, a base backup has six (second minute hour …); as in "0 0 3 * * *"',
+        database(backupCron="daily"),
+        'databases[0].backupCron: daily has 1 fields, a base backup has six (second minute hour …); as in "0 0 3 * * *"',
     ),
     (
         database(backupCron="60 0 3 * * *"),
@@ -79,7 +80,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     (database(image="postgresql:latest"), f"databases[0].image: postgresql:latest {NO_TAG}"),
     (database(storage="100GB"), f"databases[0].storage: 100GB {SIZE}"),
     (database(storage="1.5Ti"), f"databases[0].storage: 1.5Ti {SIZE}"),
-    (database(storage=100), "databases[0].storage: 100 is a number; write it in quotes"),
+    (database(storage=100), "databases[0].storage: 100 is a number without a unit; write 100Gi or 100Mi"),
     (database(walStorage="0Gi"), f"databases[0].walStorage: 0Gi {SIZE}"),
     (database(resources={"memory": "8G"}), f"databases[0].resources.memory: 8G {SIZE}"),
     (
@@ -97,7 +98,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         database(parameters={"max_connections": 200}),
-        "databases[0].parameters.max_connections: 200 is a number; write it in quotes",
+        'databases[0].parameters.max_connections: 200 is a number; write it in quotes: "200"',
     ),
     (database(parameters=[]), "databases[0].parameters: [] is not an object; write {name: text}"),
     (
@@ -118,9 +119,21 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "databases[0].streaming: is set while replication is archive; set replication: streaming, or take it out",
     ),
     (
-        database(replication="streaming", streaming={**STREAMING, "serviceAnnotations": {}}),
-        "databases[0].streaming.serviceAnnotations: is empty; write at least one: annotations of the Service whose load balancer "
-        "accepts the connection; they must keep it off the internet and can give it its host name",
+        database(replication="streaming", streaming={**STREAMING, "serviceAnnotations": {f"{AWS}-scheme": "internet-facing"}}),
+        f"databases[0].streaming.serviceAnnotations: has {AWS}-scheme: internet-facing, and PostgreSQL must not be reached from "
+        "the internet; write internal, or take it out",
+    ),
+    (
+        database(replication="streaming", streaming={**STREAMING, "serviceAnnotations": {f"{AWS}-internal": "false"}}),
+        f"databases[0].streaming.serviceAnnotations: has {AWS}-internal: false, and PostgreSQL must not be reached from the "
+        "internet; write true, or take it out",
+    ),
+    (
+        database(
+            replication="streaming", streaming={**STREAMING, "serviceAnnotations": {f"{AWS}-eip-allocations": "eipalloc-1"}}
+        ),
+        f"databases[0].streaming.serviceAnnotations: sets {AWS}-eip-allocations, which gives the load balancer public addresses; "
+        "take it out",
     ),
     (
         database(replication="streaming", streaming={"hosts": STREAMING["hosts"]}),
@@ -160,7 +173,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     # What a failover promises, and what it is held against.
     ({"tier": "gold"}, f"tier: gold is not one of {TIERS}; write one of them"),
     ({"targets": {"rpo": "5 minutes"}}, f"targets.rpo: 5 minutes {DURATION}"),
-    ({"force": "yes"}, "force: yes cannot be read; write it as YAML in Pulumi.yaml or Pulumi.secondary.yaml"),
+    ({"force": "yes"}, "force: yes is neither true nor false; write one of them"),
     ({"force": '"true"'}, f"force: true {SWITCH}"),
     (
         {"failover": {"probe": "app.example.com"}},

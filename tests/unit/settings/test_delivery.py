@@ -25,5 +25,6 @@ def test_what_is_no_repository_is_refused_for_a_role_would_trust_it(repository: 
     with pytest.raises(ConfigurationError) as refused:
         load("primary", example("primary", {"delivery": {"repository": repository, "stateBucket": STATE}}), SECRETS)
     assert str(refused.value) == (
-        f"k8s-dr:delivery.repository: {repository} is not owner/name; write one as in acme/k8s-dr or acme@123456/k8s-dr@456789"
+        f"k8s-dr:delivery.repository: {repository} is not owner/name, without .git; write one as in acme/k8s-dr "
+        "or acme@123456/k8s-dr@456789"
     )

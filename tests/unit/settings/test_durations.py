@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from settings.durations import check_cron, check_cron_with_seconds, parse_duration
+from settings.durations import check_cron, check_cron_with_seconds, format_duration, longest_gap, parse_duration, spoken
 
 small = st.integers(0, 9999)
 
@@ -37,9 +37,15 @@ def test_any_text_is_a_duration_above_zero_or_a_value_error(text: str) -> None:
         assert parse_duration(text) > timedelta()
 
 
-@pytest.mark.parametrize("text", ["", "30", "30d", "1.5h", "-1h", "1h ", "h", "1h30", "1H", "٣h"])
+@pytest.mark.parametrize("text", ["", "30", "1.5h", "-1h", "1h ", "h", "1h30", "1H", "٣h"])
 def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="is not a duration; write hours, minutes or seconds as in 720h, 1h30m or 90s"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(("text", "hours"), [("30d", "720h"), ("2w", "336h")])
+def test_days_and_weeks_are_refused_with_the_hours_to_write(text: str, hours: str) -> None:
+    with pytest.raises(ValueError, match=f"is in days or weeks, and a duration has hours, minutes or seconds; write {hours}"):
         parse_duration(text)
 
 
@@ -85,3 +91,38 @@ def test_the_text_that_a_line_of_five_fields_is_told_to_write_is_taken_and_means
 def test_any_text_is_a_cron_line_with_seconds_or_a_value_error(text: str) -> None:
     with suppress(ValueError):
         assert len(check_cron_with_seconds(text).split()) == 6
+
+
+@given(seconds=st.integers(1, 10**7))
+def test_a_duration_that_the_program_prints_reads_back(seconds: int) -> None:
+    assert parse_duration(format_duration(timedelta(seconds=seconds))) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(300, "5m"), (86400, "24h"), (5400, "1h30m"), (30, "30s"), (0, "0s")])
+def test_a_duration_is_printed_as_a_person_writes_it(seconds: int, text: str) -> None:
+    assert format_duration(timedelta(seconds=seconds)) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 s"), (119, "119 s"), (120, "2 min 0 s"), (3725.9, "62 min 5 s"), (94200, "26 h 10 min"), (1047600, "12 d 3 h")],
+)
+def test_a_span_is_spoken_as_a_person_says_it(seconds: float, words: str) -> None:
+    assert spoken(timedelta(seconds=seconds)) == words
+
+
+GAPS = [
+    ("0 2 * * *", timedelta(days=1)),
+    ("0 0 3 * * *", timedelta(days=1)),
+    ("0 * * * *", timedelta(hours=1)),
+    ("*/5 8-18 * * 1-5", timedelta(days=2, hours=13, minutes=5)),
+    ("* * 1-7 * *", timedelta(days=24, minutes=1)),
+    ("30 1,13 * * *", timedelta(hours=12)),
+    ("0 0 0 * * 0", timedelta(days=7)),
+    ("0 0 29 2 *", timedelta(days=1461)),
+]
+
+
+@pytest.mark.parametrize(("cron", "gap"), GAPS)
+def test_the_longest_gap_of_a_cron_line_is_found_over_days_weekends_and_months(cron: str, gap: timedelta) -> None:
+    assert longest_gap(cron) == gap

@@ -12,8 +12,8 @@ from tests.examples import example
 from tests.unit.settings.test_mistakes import complaint, part
 
 KEY = {"accessKeyId": "AKIAEXAMPLE", "secretAccessKey": "wJalrXUtnFEMI"}
-BOTH = {"velero": KEY, "database": KEY}
-STATIC: dict[str, Any] = {"identity": "static", "staticCredentials": BOTH}
+EACH = {"velero": KEY, "database": KEY, "freshness": KEY}
+STATIC: dict[str, Any] = {"identity": "static", "staticCredentials": EACH}
 ISSUER = "oidc.eks.us-west-2.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE"
 FIX = "pulumi config set --secret --path 'staticCredentials.{}' -s secondary"
 NOT_AN_OBJECT = "the secret is not an object; for each of its parts run:"
@@ -28,7 +28,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     # What the cluster must have.
     (
         {"identity": "podIdentity"},
-        "identity: podIdentity is not one of 'pod-identity', 'irsa', 'instance-profile', 'static'; write one of them",
+        "identity: podIdentity is not one of 'pod-identity', 'irsa', 'instance-profile', 'static'; did you mean pod-identity?",
     ),
     (
         cluster(distribution="self-managed"),
@@ -51,8 +51,8 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {**cluster(nodeRole="nodes", veleroRoleArn="arn:aws:iam::123456789012:role/own"), "identity": "instance-profile"},
-        "identity: instance-profile takes no role, but cluster has one of veleroRoleArn, databaseRoleArn, etcdRoleArn; take that "
-        "out",
+        "identity: instance-profile takes no role, but cluster has one of veleroRoleArn, databaseRoleArn, etcdRoleArn, "
+        "freshnessRoleArn; take that out",
     ),
     (
         cluster(oidcIssuer=f"https://{ISSUER}"),
@@ -63,22 +63,22 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     (cluster(nodeRole="role/nodes"), "cluster.nodeRole: role/nodes is not the name of a role; write one as in nodes-use1"),
     # Static keys: too few, too many, not what they should be.
     (
-        {"identity": "static", "staticCredentials": {"database": KEY}},
+        {"identity": "static", "staticCredentials": {"database": KEY, "freshness": KEY}},
         "staticCredentials: has no key for velero while identity is static; run, and the same for secretAccessKey: pulumi config "
         "set --secret --path staticCredentials.velero.accessKeyId -s secondary",
     ),
     (
-        {"identity": "static", "staticCredentials": {"velero": KEY}},
+        {"identity": "static", "staticCredentials": {"velero": KEY, "freshness": KEY}},
         "staticCredentials: has no key for database while identity is static; run, and the same for secretAccessKey: pulumi "
         "config set --secret --path staticCredentials.database.accessKeyId -s secondary",
     ),
     (
-        {"staticCredentials": BOTH},
+        {"staticCredentials": EACH},
         "staticCredentials: has a key for velero while identity is pod-identity, and nobody uses it; set identity: static, or "
         "run: pulumi config rm staticCredentials -s secondary",
     ),
     (
-        {"identity": "static", "staticCredentials": {**BOTH, "etcd": KEY}},
+        {"identity": "static", "staticCredentials": {**EACH, "etcd": KEY}},
         "staticCredentials: has a key for etcd, which this stack does not run; run: pulumi config rm --path "
         "staticCredentials.etcd -s secondary",
     ),
@@ -98,7 +98,10 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"staticCredentials": '"wJalrXUtnFEMI"'}, f"staticCredentials: {NOT_AN_OBJECT} " + FIX.format("PART.accessKeyId")),
     ({"staticCredentials": {"etcd": "x"}}, f"staticCredentials.etcd: {NOT_AN_OBJECT} " + FIX.format("etcd.accessKeyId")),
-    ({"staticCredentials": {"velro": KEY}}, "staticCredentials: the secret has an unknown key (known: database, etcd, velero)"),
+    (
+        {"staticCredentials": {"velro": KEY}},
+        "staticCredentials: the secret has an unknown key (known: database, etcd, freshness, velero)",
+    ),
     (
         {"staticCredentials": {"velero": {**KEY, "token": "x"}}},
         "staticCredentials.velero: the secret has an unknown key (known: accessKeyId, secretAccessKey)",
@@ -128,7 +131,7 @@ def test_on_eks_pods_have_pod_identities_unless_something_else_is_written() -> N
         {**cluster(oidcIssuer=ISSUER), "identity": "irsa"},
         {**cluster(nodeRole="nodes-usw2"), "identity": "instance-profile"},
         {**cluster(distribution="self-managed", oidcIssuer="oidc.example.com"), "identity": "irsa"},
-        {**cluster(distribution="self-managed"), "identity": "static", "staticCredentials": {**BOTH, "etcd": KEY}},
+        {**cluster(distribution="self-managed"), "identity": "static", "staticCredentials": {**EACH, "etcd": KEY}},
         STATIC,
         cluster(veleroRoleArn="arn:aws:iam::123456789012:role/teams/own"),
     ],

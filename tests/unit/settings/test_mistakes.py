@@ -23,6 +23,11 @@ def part(key: str, **changes: Any) -> dict[str, Any]:
     return {key: [{**value[0], **changes}, *value[1:]] if isinstance(value, list) else {**value, **changes}}
 
 
+def entries(*changes: dict[str, Any]) -> dict[str, Any]:
+    """Several entries of one namespace."""
+    return {"workloads": [{"namespace": "production", "replicas": 3, **each} for each in changes]}
+
+
 def topology(**changes: Any) -> dict[str, Any]:
     return part("topology", **changes)
 
@@ -33,7 +38,10 @@ def regions(primary: str, secondary: str) -> dict[str, Any]:
 
 DURATION = "is not a duration; write hours, minutes or seconds as in 720h, 1h30m or 90s"
 FIVE = 'fields, a schedule has five (minute hour day month weekday); as in "0 2 * * *"'
-REPLACED = "if a part of it was set for this stack with --path, that replaced the whole object"
+REPLACED = (
+    "and replaces all that Pulumi.yaml says of {0}; write all of it, or, where only a part was meant, set with "
+    "--path, run: pulumi config rm {0} -s secondary"
+)
 SHORT = "the secret is shorter than 12 characters, and whoever reads the bucket can try it; choose a longer one"
 KNOWN = (
     "active, aws, backupEncryptionPassword, backups, cluster, databasePasswords, databases, delivery, dns, endpoint, etcd, "
@@ -51,8 +59,8 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "pulumi config rm 'active=secondary' -s secondary && pulumi config set active secondary -s secondary",
     ),
     ({"active": "both"}, "active: both is not one of 'primary', 'secondary'; write one of them"),
-    ({"active": "Secondary"}, "active: Secondary is not one of 'primary', 'secondary'; write one of them"),
-    ({"active": "secon\ndary"}, "active: \"secon\\ndary\" is not one of 'primary', 'secondary'; write one of them"),
+    ({"active": "Secondary"}, "active: Secondary is not one of 'primary', 'secondary'; did you mean secondary?"),
+    ({"active": "secon\ndary"}, "active: \"secon\\ndary\" is not one of 'primary', 'secondary'; did you mean secondary?"),
     # Typing slips.
     ({"traffic": "both"}, f"traffic: unknown key (known: {KNOWN}); to remove it run: pulumi config rm traffic -s secondary"),
     ({"actve": "secondary"}, "actve: unknown key, did you mean active?; to remove it run: pulumi config rm actve -s secondary"),
@@ -82,21 +90,19 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     # What both regions share, replaced by a part of it.
     (
         {"topology": {"organization": "acme"}},
-        f'topology: {{"organization": "acme"}} lacks topology.accountId, topology.regions; {REPLACED}: run: '
-        "pulumi config rm topology -s secondary",
+        f'topology: {{"organization": "acme"}} lacks topology.accountId, topology.regions, {REPLACED.format("topology")}',
     ),
     (
         {"dns": {"names": ["app.example.com"]}},
-        f'dns: {{"names": ["app.example.com"]}} lacks dns.zoneId; {REPLACED}: run: pulumi config rm dns -s secondary',
+        f'dns: {{"names": ["app.example.com"]}} lacks dns.zoneId, {REPLACED.format("dns")}',
     ),
     # Topology.
     (
         {"topology": REMOVED},
-        "topology: is missing; add it to Pulumi.yaml or Pulumi.secondary.yaml: your organization, its AWS account and the two "
-        "regions",
+        "topology: is missing; add it to Pulumi.yaml: your organization, its AWS account and the two regions",
     ),
     (topology(accountId="1234"), 'topology.accountId: 1234 is not an AWS account id in quotes; write one as in "123456789012"'),
-    (topology(accountId=123456789012), "topology.accountId: 123456789012 is a number; write it in quotes"),
+    (topology(accountId=123456789012), 'topology.accountId: 123456789012 is a number; write it in quotes: "123456789012"'),
     ({"topology": 5}, "topology: 5 is not an object; write {organization: …, accountId: …, regions: …}"),
     (topology(organization="Acme"), "topology.organization: Acme is not a short lower-case name; write one as in acme"),
     (
@@ -109,12 +115,34 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         topology(regions=regions("us-east-1", "us-gov-east-1")),
-        "topology.regions.secondary: us-gov-east-1 is not a commercial AWS region; write one as in us-west-2",
+        "topology.regions.secondary: us-gov-east-1 is in GovCloud, and this program works in the commercial "
+        "partition of AWS alone "
+        "(docs/limits.md); write one as in us-west-2",
     ),
     (
         topology(regions=regions("us-east-1", LONG)),
         f"topology: gives the bucket name acme-database-{LONG}-123456789012 of 69 characters, S3 allows 63; shorten organization",
     ),
+    # Volumes.
+    (
+        {"failover": {"restore": "30m"}},
+        "failover.restore: 30m is no longer than velero.prepareTimeout, 30m, so the failover would end before Velero says why a "
+        "volume did not come; write more than 30m, or a shorter velero.prepareTimeout",
+    ),
+    (
+        {"velero": {"volumes": [{"driver": "efs.csi.aws.com", "action": "fs-backup"}]}},
+        "velero.volumes[0].action: fs-backup reads files through the Pods that mount them, and these entries of backups leave "
+        "Pods out: daily-full, hourly-critical; write pods: all to them, or action: skip or snapshot here",
+    ),
+    (
+        {"velero": {"volumes": [{"action": "skip"}]}},
+        "velero.volumes[0]: says of no volume that it is meant; write one of driver, classes, smallest, largest, labels",
+    ),
+    (
+        {"velero": {"tolerations": [{"key": "dedicated", "operator": "Exists", "value": "app"}]}},
+        "velero.tolerations[0]: has a value, which Exists does not compare; take value out, or write operator: Equal",
+    ),
+    ({"velero": {"dataMovers": {"concurrency": 0}}}, "velero.dataMovers.concurrency: 0 is less than 1; write 1 or more"),
     # Names and traffic.
     (part("dns", names=["app"]), "dns.names[0]: app is not a host name; write one as in app.example.com"),
     (part("dns", names=["a.example.com", "a.example.com"]), "dns.names: names the name a.example.com twice; keep one"),
@@ -134,7 +162,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"endpoint": "https://lb.example.com"},
-        "endpoint: https://lb.example.com is not a host name; write one as in app.example.com",
+        "endpoint: https://lb.example.com is a URL and not a host name; write lb.example.com",
     ),
     ({"endpoint": {"name": "lb.example.com"}}, "endpoint.zoneId: is missing; add it: the load balancer's own hosted zone id"),
     (
@@ -152,7 +180,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         part("backups", cron="0 2 * * 7"),
         'backups[0].cron: 0 2 * * 7 uses L, W, # or 7 for Sunday, which Velero does not know; write one as in "0 2 * * 0"',
     ),
-    (part("backups", keep="30d"), f"backups[0].keep: 30d {DURATION}"),
+    (part("backups", keep="30"), f"backups[0].keep: 30 {DURATION}"),
     (part("backups", keep="720"), f"backups[0].keep: 720 {DURATION}"),
     (part("backups", keep="0h"), "backups[0].keep: 0h is no time at all; write a duration above zero, as in 720h"),
     (
@@ -164,18 +192,20 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "backups[0].name: Daily is not a Kubernetes name (lower case letters, digits and -); write one as in production",
     ),
     (part("backups", name="a" * 54), f"backups[0].name: {'a' * 54} is too long: {FITS}; shorten it by 1"),
-    (part("backups", restore="no"), "backups[0].restore: no is neither true nor false; write one of them, without quotes"),
+    (
+        part("backups", restore="no"),
+        "backups[0].restore: no is not one of true, false, everything; write one of them, true and false without quotes",
+    ),
     ({"backups": [COMMITTED["backups"][0]] * 2}, "backups: names the backup daily-full twice; keep one"),
     # Workloads.
     (part("workloads", replicas=0), "workloads[0].replicas: 0 serves nobody while this region is active; set 1 or more"),
     (part("workloads", standbyReplicas=-1), "workloads[0].standbyReplicas: -1 is less than 0; write 0 or more"),
     (part("workloads", replicas=True), "workloads[0].replicas: true is not a whole number; write one as in 3"),
-    (part("workloads", namespace=2026), "workloads[0].namespace: 2026 is a number; write it in quotes"),
+    (part("workloads", namespace=2026), 'workloads[0].namespace: 2026 is a number; write it in quotes: "2026"'),
     (part("workloads", namespace=True), "workloads[0].namespace: true is not text; write it in quotes"),
     (part("workloads", namespace={"a": "b"}), 'workloads[0].namespace: {"a": "b"} is not text; write one value'),
     ({"workloads": ["production"]}, "workloads[0]: production is not an object; write {namespace: …, replicas: …}"),
     ({"workloads": {}}, "workloads: {} is not a list; write [{namespace: …, replicas: …}]"),
-    ({"workloads": []}, "workloads: is empty; write at least one: the workloads that serve users, namespace by namespace"),
     (
         part("workloads", names=["web"]),
         "workloads[0].names[0]: web is not a workload; write one as in deployment/web or statefulset/queue",
@@ -185,27 +215,60 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         part("workloads", check={"service": "web", "path": "healthz"}),
         "workloads[0].check.path: healthz is not a path; write one as in /healthz",
     ),
+    (
+        {"images": {"kubectl": "registry.example.com/kubectl:v1.37.2"}},
+        "images.kubectl: registry.example.com/kubectl:v1.37.2 is run by nothing any more: take images.kubectl out, and write "
+        "images.python with your registry's copy of docker.io/library/python:3.13.12-slim",
+    ),
     (part("workloads", check={"port": 80}), "workloads[0].check.service: is missing; add it: the Service to ask"),
-    ({"workloads": COMMITTED["workloads"] * 2}, "workloads: names the namespace production twice; keep one"),
+    (
+        part("workloads", check={"service": "web", "scheme": "tcp"}),
+        "workloads[0].check.scheme: tcp is not one of 'http', 'https'; write one of them",
+    ),
+    (
+        part("workloads", check={"service": "web", "host": "https://app.example.com"}),
+        "workloads[0].check.host: https://app.example.com is a URL and not a host name; write app.example.com",
+    ),
+    (
+        {"workloads": COMMITTED["workloads"] * 2},
+        "workloads[1].namespace: workloads[0] has the namespace production and no names, too; keep one, or give one of them "
+        "names",
+    ),
+    (
+        entries({"names": ["deployment/web"]}, {}, {"names": ["statefulset/queue", "deployment/web"]}),
+        "workloads[2].names: names deployment/web of namespace production, which workloads[0] names too; keep one",
+    ),
+    (
+        entries({"cronJobs": "leave"}, {"names": ["deployment/web"], "cronJobs": "suspend"}),
+        "workloads[1].cronJobs: suspend contradicts workloads[0], which says leave for namespace production; write it in one of "
+        "them",
+    ),
+    (part("workloads", cronJobs="stop"), "workloads[0].cronJobs: stop is not one of 'suspend', 'leave'; write one of them"),
+    (part("workloads", required="no"), "workloads[0].required: no is neither true nor false; write one of them, without quotes"),
+    (
+        part("workloads", required=False, check={"service": "web"}),
+        "workloads[0].check: must succeed before a failover moves the traffic, and required is false; take one of the two out",
+    ),
     (
         {"workloads": [{"namespace": "production"}]},
-        "workloads[0].replicas: is missing; add it: replicas of each workload while this region is active",
+        "workloads[0].replicas: is missing; add it: the least number of replicas of each workload while this region is active: "
+        "what runs with more, or is switched off, stays as it is (docs/scaling.md)",
     ),
     (
         {"workloads": "- a\n- b"},
-        'workloads: "- a\\n- b" cannot be read; write it as YAML in Pulumi.yaml or Pulumi.secondary.yaml',
+        'workloads: "- a\\n- b" cannot be read; write it as YAML in Pulumi.yaml: [{namespace: …, replicas: …}]',
     ),
     # This region's own.
-    ({"cluster": REMOVED}, "cluster: is missing; add it to Pulumi.yaml or Pulumi.secondary.yaml: this region's cluster"),
+    ({"cluster": REMOVED}, "cluster: is missing; add it to Pulumi.secondary.yaml: this region's cluster"),
     (part("cluster", distribution="gke"), "cluster.distribution: gke is not one of 'eks', 'self-managed'; write one of them"),
-    ({"peerReady": "yes"}, "peerReady: yes cannot be read; write it as YAML in Pulumi.yaml or Pulumi.secondary.yaml"),
+    ({"peerReady": "yes"}, "peerReady: yes is neither true nor false; write one of them"),
     (
         {"aws": {"endpoint": "minio:9000"}},
-        "aws.endpoint: minio:9000 is not a plain URL (scheme, host and port); write one as in http://minio.example.com:9000",
+        "aws.endpoint: minio:9000 is not a plain URL (scheme, host and port); write one as in http://aws.example.com:5000",
     ),
     (
         {"storage": {"objectLock": {"mode": "governance", "days": 30}}},
-        "storage.objectLock.mode: governance is not one of 'GOVERNANCE', 'COMPLIANCE'; write one of them",
+        "storage.objectLock.mode: governance is not one of 'GOVERNANCE', 'COMPLIANCE'; did you mean GOVERNANCE?",
     ),
     ({"failover": {"restore": "half an hour"}}, f"failover.restore: half an hour {DURATION}"),
     ({"aws": []}, "aws: [] is not an object; write {endpoint: …, profile: …}"),
@@ -303,4 +366,4 @@ def test_a_command_that_is_printed_is_safe_to_copy() -> None:
 
 def test_a_value_that_is_nested_too_deeply_is_one_line() -> None:
     (line,) = complaint("primary", {**example("primary"), "workloads": "[" * 200_000}).splitlines()
-    assert line.startswith("k8s-dr:workloads: [[")
+    assert line.startswith("k8s-dr:workloads: a text of 200000 characters cannot be read; ")

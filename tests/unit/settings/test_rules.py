@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from settings import Settings, load, rules
+from settings import Settings, aws_rules, data_rules, load, rules, traffic_rules
 from settings.fields import Mistake, Model
 from settings.load import SECRETS
 from settings.rules import RULES, broken_rules
@@ -21,15 +21,38 @@ ROLE = "arn:aws:iam::123456789012:role/own"
 PROBE = {"probe": "https://lb-primary.us-east-1.elb.amazonaws.com/"}
 CONNECTION = {"streaming": STREAMING["streaming"]}
 
+WEEKLY = [{"name": "weekly", "cron": "0 2 * * 0", "keep": "720h"}]
+STREAMED = {"replication": "streaming"}
+DELIVERY = {"repository": "acme/k8s-dr", "stateBucket": "acme-pulumi-us-west-2"}
+SELF_MANAGED = {
+    "cluster": {"context": "prod", "name": "prod", "distribution": "self-managed", "oidcIssuer": "oidc.example.com"},
+    "identity": "irsa",
+}
+
+
+def hosts(primary: str, secondary: str) -> dict[str, Any]:
+    return {"streaming": {**STREAMING["streaming"], "hosts": {"primary": primary, "secondary": secondary}}}
+
+
 Check = Callable[[Settings], Iterator[Mistake]]
 
 # Rule | changes to the committed configuration of the secondary that break it and no other | the beginning of what is told.
 CASES: list[tuple[Check, dict[str, Any], str]] = [
     (rules.schedule_names_are_label_values, part("backups", name="a" * 54), f"backups[0].name: {'a' * 54} is too long"),
     (
-        rules.the_probe_is_answered_by_the_primary_region_alone,
+        traffic_rules.the_probe_is_answered_by_the_primary_region_alone,
         {"tier": "active-active", **part("databases", **CONNECTION)},
         "failover.probe: must be a URL that only the primary region answers",
+    ),
+    (
+        rules.a_restore_lasts_until_velero_says_why,
+        {"failover": {"restore": "30m"}, "velero": {"prepareTimeout": "45m"}},
+        "failover.restore: 30m is no longer than velero.prepareTimeout, 45m",
+    ),
+    (
+        rules.files_are_read_through_pods,
+        {"velero": {"volumes": [{"classes": ["efs"], "action": "fs-backup"}]}},
+        "velero.volumes[0].action: fs-backup reads files through the Pods that mount them",
     ),
     (
         rules.users_are_sent_where_the_tier_says,
@@ -90,7 +113,7 @@ CASES: list[tuple[Check, dict[str, Any], str]] = [
             {**STATIC, **part("cluster", **{key: ROLE})},
             "identity: static takes no role",
         )
-        for key in ("veleroRoleArn", "databaseRoleArn", "etcdRoleArn")
+        for key in ("veleroRoleArn", "databaseRoleArn", "etcdRoleArn", "freshnessRoleArn")
     ),
     (
         rules.only_pod_identity_and_irsa_take_a_role_for_each_part,
@@ -109,7 +132,7 @@ CASES: list[tuple[Check, dict[str, Any], str]] = [
     ),
     (
         rules.every_part_that_runs_has_its_key,
-        {"identity": "static", "staticCredentials": {"velero": KEYS}},
+        {"identity": "static", "staticCredentials": {"velero": KEYS, "freshness": KEYS}},
         "staticCredentials: has no key for database while identity is static",
     ),
     (
@@ -126,6 +149,100 @@ CASES: list[tuple[Check, dict[str, Any], str]] = [
         rules.every_password_has_its_database,
         {"databasePasswords": {"app-database": PASSWORD, "other": PASSWORD}},
         "databasePasswords: has a password for a database that is not in databases",
+    ),
+    # Names, load balancers and the probe.
+    (
+        traffic_rules.an_endpoint_is_in_the_region_of_its_stack,
+        {"endpoint": "lb-primary.us-east-1.elb.amazonaws.com"},
+        "endpoint: lb-primary.us-east-1.elb.amazonaws.com is in us-east-1, and this stack's region is us-west-2",
+    ),
+    (
+        traffic_rules.an_endpoint_is_no_name_that_users_call,
+        {"endpoint": "app.example.com"},
+        "endpoint: app.example.com is one of dns.names",
+    ),
+    (
+        traffic_rules.the_top_of_a_zone_is_an_alias,
+        part("dns", names=["example.com"]),
+        "endpoint: lb-secondary.us-west-2.elb.amazonaws.com is a name, and example.com of dns.names is the top of its zone",
+    ),
+    (
+        traffic_rules.an_alias_has_the_zone_of_its_load_balancer,
+        {"endpoint": {"name": "lb.us-west-2.elb.amazonaws.com", "zoneId": "Z0123456789ABCDEFGHIJ"}},
+        "endpoint.zoneId: Z0123456789ABCDEFGHIJ is dns.zoneId too",
+    ),
+    (
+        traffic_rules.all_names_are_in_one_zone,
+        part("dns", names=["app.example.com", "app.example.org"]),
+        "dns.names[1]: app.example.org and app.example.com are in no zone together",
+    ),
+    (traffic_rules.users_arrive_within_the_rto, {"targets": {"rto": "30s"}}, "dns.ttl: 60 s, and 30 s of health checks"),
+    (
+        traffic_rules.the_control_lives_when_the_primary_region_is_dead,
+        {"failover": {"control": "https://lb-primary.us-east-1.elb.amazonaws.com/"}},
+        "failover.control: asks lb-primary.us-east-1.elb.amazonaws.com, which is silent when the primary region, us-east-1, is",
+    ),
+    (
+        rules.no_password_ends_in_a_line_break,
+        {"databasePasswords": {"app-database": f"{PASSWORD}\n"}},
+        "databasePasswords: has a password for the owner of app-database that ends in a line break",
+    ),
+    (
+        traffic_rules.standbys_connect_to_the_primary_and_not_to_a_name_that_users_call,
+        part("databases", **STREAMED, **hosts("app.example.com", "b.example.com")),
+        "databases[0].streaming.hosts.primary: app.example.com is one of dns.names",
+    ),
+    # Backups and databases.
+    (
+        data_rules.there_is_something_to_fail_over,
+        {"workloads": [], "databases": [], "databasePasswords": {}},
+        "workloads: is empty, and so is databases",
+    ),
+    (
+        data_rules.backups_are_as_new_as_backup_and_restore_promises,
+        {"tier": "backup-restore", "databases": [], "databasePasswords": {}, "backups": WEEKLY},
+        "tier: backup-restore has an RPO of 24h, and the newest backup of workloads[0], namespace production, may be 168h old",
+    ),
+    (
+        data_rules.a_standby_asks_for_wal_within_the_rpo,
+        part("databases", walRetrieveRetryInterval="1h"),
+        "databases[0].walRetrieveRetryInterval: 1h is more than an RPO of 5m allows",
+    ),
+    (
+        data_rules.volumes_of_the_managed_class_are_of_a_size_that_ebs_has,
+        {"storageClass": {"managed": True}, **part("databases", storage="100Ti")},
+        "databases[0].storage: 100Ti is no size of a gp3 volume",
+    ),
+    (
+        data_rules.an_etcd_snapshot_is_there_until_the_next,
+        {**SELF_MANAGED, "etcd": {"cron": "0 2 1 * *"}, "storage": {"etcdSnapshotDays": 7}},
+        "storage.etcdSnapshotDays: 7 days are shorter than the 744h",
+    ),
+    # Accounts, regions and identities.
+    (
+        aws_rules.pod_identity_takes_roles_of_its_own_account,
+        part("cluster", veleroRoleArn="arn:aws:iam::999999999999:role/velero"),
+        "cluster.veleroRoleArn: arn:aws:iam::999999999999:role/velero is of another account",
+    ),
+    (
+        aws_rules.an_issuer_of_eks_is_in_the_region_of_the_stack,
+        {"identity": "irsa", **part("cluster", oidcIssuer="oidc.eks.us-east-1.amazonaws.com/id/A")},
+        "cluster.oidcIssuer: oidc.eks.us-east-1.amazonaws.com/id/A is of a cluster in us-east-1",
+    ),
+    (
+        aws_rules.what_another_identity_needs_is_not_set,
+        part("cluster", nodeRole="nodes"),
+        "cluster.nodeRole: nodes is used with identity instance-profile alone, and identity is pod-identity",
+    ),
+    (
+        aws_rules.static_keys_last,
+        {**STATIC, "staticCredentials": {**STATIC["staticCredentials"], "velero": {**KEYS, "accessKeyId": "ASIAEXAMPLE"}}},
+        "staticCredentials.velero.accessKeyId: is of temporary credentials",
+    ),
+    (
+        aws_rules.the_state_of_a_stack_is_in_its_region,
+        {"delivery": {**DELIVERY, "stateKeyArn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd"}},
+        "delivery.stateKeyArn: arn:aws:kms:us-east-1:123456789012:key/1234abcd is in us-east-1",
     ),
 ]
 IDS = [f"{check.__name__}-{place}" for place, (check, _, _) in enumerate(CASES)]
@@ -196,8 +313,9 @@ def test_every_rule_has_a_case_here() -> None:
 def test_every_function_that_tells_mistakes_is_in_the_list() -> None:
     defined = {
         value
-        for value in vars(rules).values()
-        if callable(value) and getattr(value, "__annotations__", {}).get("return") == "_Mistakes"
+        for module in (rules, traffic_rules, data_rules, aws_rules)
+        for value in vars(module).values()
+        if callable(value) and getattr(value, "__annotations__", {}).get("return") == "Mistakes"
     }
     assert defined == {rule.mistakes for rule in RULES}
 
@@ -264,6 +382,7 @@ def test_one_rule_tells_every_place_that_breaks_it() -> None:
     assert [line.split(";")[0].removeprefix("k8s-dr:") for line in told] == [
         "staticCredentials: has no key for velero while identity is static",
         "staticCredentials: has no key for database while identity is static",
+        "staticCredentials: has no key for freshness while identity is static",
         "databasePasswords: has no password for the owner of app-database",
         "databasePasswords: has no password for the owner of other",
     ]
@@ -298,10 +417,16 @@ def test_nothing_but_load_makes_settings_so_none_break_a_rule() -> None:
     assert makers == {"settings/load.py"}
 
 
-@pytest.mark.parametrize("url", ["http://[", "https:///healthz", "https://[app]/", "http://a@"])
+@pytest.mark.parametrize("url", ["http://[", "https:///healthz", "https://[app]/"])
 def test_a_probe_without_a_host_is_refused_by_itself(url: str) -> None:
     assert lines({"failover": {"probe": url}}) == [
         f"k8s-dr:failover.probe: {url} is not a URL; write one as in https://app.example.com/"
+    ]
+
+
+def test_a_probe_with_a_user_and_no_host_is_refused_without_the_user() -> None:
+    assert lines({"failover": {"probe": "http://a@"}}) == [
+        "k8s-dr:failover.probe: http://…@ is not a URL; write one as in https://app.example.com/"
     ]
 
 

@@ -106,4 +106,4 @@ def test_most_malformed_configurations_are_seen_in_the_editor_already() -> None:
     everything = [changes for changes, _ in (*test_mistakes.MISTAKES, *test_database_mistakes.MISTAKES)]
     malformed = [changes for changes in everything if REMOVED not in changes.values()]
     assert len(malformed) >= 60
-    assert sum(refused(changes) for changes in malformed) / len(malformed) > 0.75
+    assert sum(refused(changes) for changes in malformed) / len(malformed) >= 0.7

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from settings.load import SECRETS
+from settings.model import Settings
+from settings.places import models_in
 from tests.examples import PASSWORD, example
 from tests.unit.settings import test_database_mistakes as databases
 from tests.unit.settings import test_identity as identity
@@ -25,7 +32,10 @@ secret_texts = st.text(st.characters(codec="ascii", min_codepoint=33), min_size=
 @given(password=secret_texts, key_id=secret_texts, key=secret_texts, mistake=st.sampled_from([changes for changes, _ in ALL]))
 def test_no_message_ever_shows_a_secret(password: str, key_id: str, key: str, mistake: dict[str, Any]) -> None:
     given_key = {"accessKeyId": key_id, "secretAccessKey": key}
-    secrets = {"backupEncryptionPassword": password, "staticCredentials": {"velero": given_key, "database": given_key}}
+    secrets = {
+        "backupEncryptionPassword": password,
+        "staticCredentials": {"velero": given_key, "database": given_key, "freshness": given_key},
+    }
     texts = {**example("secondary", {**secrets, **mistake})}
     for marked in (SECRETS, ()):
         told = complaint("secondary", texts, marked)
@@ -49,7 +59,7 @@ HIDDEN: list[tuple[dict[str, Any], str]] = [
     (
         {"images": {"hunter2": "velero:1"}},
         "images: the secret has an unknown key (known: awsCli, barmanCloudPlugin, barmanCloudSidecar, cloudnativePg, etcd, "
-        "kubectl, velero, veleroPluginForAws)",
+        "python, velero, veleroPluginForAws)",
     ),
     (part("databases", backupCron="0 3 * * hunter2"), "databases[0].backupCron: the secret has 5 fields"),
     (part("databases", backupCron="hunter2 0 3 * * *"), "databases[0].backupCron: the secret begins with the second the secret"),
@@ -111,3 +121,107 @@ def test_a_misspelt_key_before_an_equals_sign_shows_nothing_of_its_value(key: st
     told = complaint("secondary", example("secondary", {f"{key}=hunter2hunter2": ""}))
     assert "hunter2" not in told
     assert "is an unknown key, did you mean " in told
+
+
+TOKEN = "k8s-aws-v1.aHR0cHM6Ly9zdHMuZXhhbXBsZS5jb20"
+KUBECONFIG: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "Config",
+    "clusters": [{"name": "prod", "cluster": {"server": "https://example.com", "certificate-authority-data": TOKEN}}],
+    "users": [{"name": "me", "user": {"token": TOKEN, "client-key-data": TOKEN}}],
+    "contexts": [{"name": "prod", "context": {"cluster": "prod", "user": "me"}}],
+}
+CONTENTS: dict[str, Any] = {
+    "YAML": yaml.safe_dump(KUBECONFIG),
+    "JSON": json.dumps(KUBECONFIG),
+    "base64": base64.b64encode(yaml.safe_dump(KUBECONFIG).encode()).decode() + TOKEN,
+    "object": KUBECONFIG,
+    "list": [KUBECONFIG],
+}
+"""What a person pastes who takes a setting for the place of a kubeconfig, in whatever form."""
+
+
+def leaves(model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
+    """The path of every key that a person may write, objects and lists of them included; an entry of a list counts for all."""
+    for field in model.model_fields.values():
+        if field.alias and field.alias != "role":
+            yield (field.alias,)
+            for inner in models_in(field.annotation):
+                yield from ((field.alias, *path) for path in leaves(inner))
+
+
+def put(values: Any, path: tuple[str, ...], value: Any) -> Any:
+    """`values` with `value` at `path`, in the first entry of each list on the way."""
+    if isinstance(values, list):
+        return [put(values[0] if values else {}, path, value), *values[1:]]
+    head, *below = path
+    base = values if isinstance(values, dict) else {}
+    return {**base, head: put(base.get(head), tuple(below), value) if below else value}
+
+
+EVERY_KEY = sorted(set(leaves(Settings)))
+
+
+def secrets_in(model: type[BaseModel]) -> Iterator[str]:
+    """Every key of a model below which a value is a secret by its type."""
+    for field in model.model_fields.values():
+        if field.alias and ("SecretStr" in str(field.annotation) or any(map(list, map(secrets_in, models_in(field.annotation))))):
+            yield field.alias
+
+
+def test_every_key_that_holds_a_secret_by_its_type_or_its_name_is_known_as_one() -> None:
+    """What is known as one is stored as a secret or refused, and no message repeats it: the tests above, and of what the engine
+    plans and prints `tests/engine/test_secrets.py`, for all of these keys."""
+    assert set(secrets_in(Settings)) == set(SECRETS)
+    named = {
+        path[0] for path in EVERY_KEY if re.search(r"(?i)password|token|secret|credential|accessKey|private", ".".join(path))
+    }
+    assert named == set(SECRETS)
+
+
+def test_every_key_is_tried() -> None:
+    assert len(EVERY_KEY) > 100
+    assert {("cluster", "kubeconfig"), ("databases", "streaming", "hosts"), ("staticCredentials", "velero")} <= set(EVERY_KEY)
+
+
+@pytest.mark.parametrize("form", CONTENTS)
+def test_the_contents_of_a_kubeconfig_reach_no_message_whatever_key_they_are_pasted_into(form: str) -> None:
+    texts = example("secondary")
+    parsed = {key: json.loads(text) if text.startswith(("{", "[")) else text for key, text in texts.items()}
+    leaked = []
+    for path in EVERY_KEY:
+        changed = put(parsed, path, CONTENTS[form])[path[0]]
+        text = changed if isinstance(changed, str) else json.dumps(changed)
+        told = complaint("secondary", {**texts, path[0]: text}, SECRETS)
+        leaked += [".".join(path)] if TOKEN in told else []
+    assert leaked == []
+
+
+@pytest.mark.parametrize("form", CONTENTS)
+def test_contents_in_place_of_the_kubeconfigs_path_are_refused_in_one_line_that_repeats_nothing(form: str) -> None:
+    told = complaint("secondary", example("secondary", part("cluster", kubeconfig=CONTENTS[form])), SECRETS)
+    assert told.startswith("k8s-dr:cluster.kubeconfig: is not ")
+    assert "path of" in told
+    assert "\n" not in told
+    assert "example.com" not in told
+
+
+def test_a_token_in_place_of_the_kubeconfigs_path_is_not_repeated() -> None:
+    for token in (5, {"token": TOKEN}, f"{TOKEN}\n"):
+        told = complaint("secondary", example("secondary", part("cluster", kubeconfig=token)), SECRETS)
+        assert told.startswith("k8s-dr:cluster.kubeconfig: is not ")
+        assert TOKEN not in told
+
+
+def test_an_assignment_of_a_files_contents_is_not_repeated() -> None:
+    told = complaint("secondary", example("secondary", {f"cluster.kubeconfig={CONTENTS['YAML']}": ""}), SECRETS)
+    assert TOKEN not in told
+    assert "run: pulumi config rm" in told
+
+
+def test_a_password_in_the_probes_url_is_refused_and_not_repeated() -> None:
+    told = complaint("secondary", example("secondary", {"failover": {"probe": "https://me:hunter2@app.example.com/"}}), SECRETS)
+    assert told == (
+        "k8s-dr:failover.probe: https://…@app.example.com/ has a user or a password; leave them out: a refusal of the server is "
+        "an answer too"
+    )

@@ -108,3 +108,39 @@ def test_a_file_that_is_there_already_is_not_committed_again(hub: FakeGitHub, tm
 def test_githubs_refusal_is_told_in_its_own_words(hub: FakeGitHub) -> None:
     with pytest.raises(github.RefusedError, match="Not Found"):
         github.gh("repos/acme/k8s-dr/nonsense")
+
+
+OUTPUTS = {
+    "serving": "us-west-2 since 2026-11-29T03:12:40Z: app.example.com",
+    "details": {
+        "serving": {"region": "us-west-2", "since": "2026-11-29T03:12:40Z"},
+        "failover": {
+            "steps": [
+                {"name": "promote app-database", "start": "2026-11-29T03:11:00Z", "end": "2026-11-29T03:11:10Z", "seconds": 10.0}
+            ],
+            "seconds": 41.5,
+        },
+    },
+    "next": "users arrive within 90 s",
+}
+
+
+def test_a_failover_that_ended_leaves_its_steps_and_what_to_do_next_on_the_page() -> None:
+    told = github.ending("Failover of secondary", OUTPUTS, succeeded=True)
+    assert "Users are sent to us-west-2 since 2026-11-29T03:12:40Z" in told
+    assert "| promote app-database | 2026-11-29T03:11:00Z | 10 s |" in told
+    assert "| **together** | | **41.5 s** |" in told
+    assert "**Next:** users arrive within 90 s" in told
+
+
+def test_a_failover_that_did_not_end_says_so_and_shows_no_step_of_an_earlier_one() -> None:
+    told = github.ending("Failover of secondary", OUTPUTS, succeeded=False)
+    assert "**Not done.**" in told
+    assert "promote" not in told
+    assert "users arrive" not in told
+
+
+def test_a_stack_that_only_stands_by_has_no_steps_and_is_told_so() -> None:
+    details = {"serving": {"region": "us-west-2"}, "failover": {"steps": []}}
+    told = github.ending("Failover of primary", {"details": details, "next": "-"}, succeeded=True)
+    assert "No step was recorded." in told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Iterator
 from importlib import metadata
 from typing import Any
@@ -15,6 +16,8 @@ from tests.examples import ROOT
 from tests.workflows import ACTIONS, NAMES, WORKFLOWS, action, workflow
 
 COMPOSITE = ("pulumi", "cluster")
+AWS = ("preview", "deploy", "failover", "drift")
+"""The workflows that need an account, roles and state."""
 
 
 def steps_everywhere() -> Iterator[dict[str, Any]]:
@@ -34,6 +37,7 @@ def test_actions_of_others_are_pinned_by_commit() -> None:
     used = {step["uses"] for step in steps_everywhere() if "uses" in step}
     theirs = {each for each in used if not each.startswith("./")}
     assert {each.partition("@")[0] for each in theirs} == {
+        "actions/cache",
         "actions/checkout",
         "actions/setup-python",
         "aws-actions/configure-aws-credentials",
@@ -55,7 +59,12 @@ def test_a_workflow_has_no_rights_but_those_of_its_jobs(name: str) -> None:
 
 
 RIGHTS = {
+    **{(name, "not-configured"): {} for name in AWS},
+    ("check", "check"): {"contents": "read"},
+    ("rehearsal", "rehearsal"): {"contents": "read"},
     ("preview", "preview"): {"contents": "read", "id-token": "write", "pull-requests": "write"},
+    ("preview", "failover"): {"contents": "read", "id-token": "write", "pull-requests": "write"},
+    ("deploy", "plan"): {"contents": "read", "id-token": "write"},
     ("deploy", "secondary"): {"contents": "read", "id-token": "write"},
     ("deploy", "primary"): {"contents": "read", "id-token": "write"},
     ("failover", "failover"): {"contents": "read", "id-token": "write"},
@@ -76,29 +85,96 @@ def test_no_script_has_an_expression_in_it() -> None:
 
 
 def test_a_fork_gets_no_role() -> None:
-    (job,) = workflow("preview")["jobs"].values()
-    assert job["if"] == "github.event.pull_request.head.repo.full_name == github.repository"
+    with_a_role = [job for job in workflow("preview")["jobs"].values() if "id-token" in job["permissions"]]
+    assert len(with_a_role) == 2
+    for job in with_a_role:
+        assert job["if"] == "vars.AWS_ROLES != '' && github.event.pull_request.head.repo.full_name == github.repository"
     triggers = workflow("preview")[True]  # YAML reads `on` as true
     assert triggers.keys() == {"pull_request"}, "pull_request_target would run a fork's code with a role"
 
 
 def test_a_preview_is_of_both_stacks_as_they_stand_and_failed_over() -> None:
-    (job,) = workflow("preview")["jobs"].values()
+    job = workflow("preview")["jobs"]["preview"]
     assert job["strategy"]["matrix"] == {"stack": ["primary", "secondary"], "active": ["as it stands", "secondary"]}
     assert job["strategy"]["fail-fast"] is False
 
 
 def test_the_secondary_is_deployed_first_and_the_primary_in_the_same_way() -> None:
     jobs = workflow("deploy")["jobs"]
-    assert jobs["primary"]["needs"] == "secondary"
-    assert "needs" not in jobs["secondary"]
+    assert jobs["primary"]["needs"] == ["plan", "secondary"]
+    assert jobs["secondary"]["needs"] == "plan"
 
     def neutral(job: dict[str, Any]) -> str:
-        return re.sub(
-            r"primary|secondary", "STACK", repr({key: value for key, value in job.items() if key != "needs"}), flags=re.I
-        )
+        same = {key: value for key, value in job.items() if key not in ("needs", "if")}
+        return re.sub(r"primary|secondary", "STACK", repr(same), flags=re.I)
 
     assert neutral(jobs["primary"]) == neutral(jobs["secondary"])
+
+
+def test_a_reviewer_is_asked_after_the_plan_was_shown_and_what_is_applied_is_what_was_shown() -> None:
+    jobs = workflow("deploy")["jobs"]
+    assert "environment" not in jobs["plan"], "a reviewer would be asked before anything was shown"
+    for stack in ("secondary", "primary"):
+        assert jobs[stack]["environment"] == "production"
+        assert jobs[stack]["env"]["SHOWN"] == f"${{{{ needs.plan.outputs.{stack} }}}}"
+        steps = [step.get("name") or step["uses"] for step in jobs[stack]["steps"]]
+        assert steps.index("compare") < steps.index("./.github/actions/cluster") < steps.index("deploy")
+
+
+def test_a_stack_without_changes_asks_no_reviewer_unless_a_person_started_the_run() -> None:
+    for stack in ("secondary", "primary"):
+        asked = f"needs.plan.outputs.{stack} != 'none' || github.event_name == 'workflow_dispatch'"
+        assert asked in workflow("deploy")["jobs"][stack]["if"]
+
+
+def test_the_primary_is_deployed_where_the_secondary_had_nothing_to_do_and_not_where_it_failed() -> None:
+    condition = workflow("deploy")["jobs"]["primary"]["if"]
+    assert "!cancelled() && needs.plan.result == 'success'" in condition
+    assert "(needs.secondary.result == 'success' || needs.secondary.result == 'skipped')" in condition
+
+
+@pytest.mark.parametrize("name", AWS)
+def test_a_copy_that_is_not_configured_says_so_in_one_line_and_does_nothing(name: str) -> None:
+    jobs = workflow(name)["jobs"]
+    silent = jobs["not-configured"]
+    assert silent["if"] == "vars.AWS_ROLES == ''"
+    (step,) = silent["steps"]
+    assert "AWS_ROLES is not set" in step["run"]
+    assert ("exit 1" in step["run"]) == (name == "failover"), "a button that moved nobody must not be green"
+    for job in jobs.values():
+        if "id-token" in job["permissions"]:
+            assert "needs" in job or "vars.AWS_ROLES != ''" in job["if"]
+
+
+def test_only_what_is_merged_runs_on_a_machine_that_may_reach_a_cluster() -> None:
+    runners = {(name, job): body["runs-on"] for name in NAMES for job, body in workflow(name)["jobs"].items()}
+    assert {place for place, runner in runners.items() if runner == "${{ vars.RUNNER || 'ubuntu-24.04' }}"} == {
+        ("deploy", "secondary"),
+        ("deploy", "primary"),
+        ("failover", "failover"),
+    }
+    assert {runner for runner in runners.values() if "vars" not in runner} == {"ubuntu-24.04"}
+
+
+def matches(pattern: str, path: str) -> bool:
+    """Whether a pattern of `paths` has a path: `**` stands for any characters, `*` for any but a slash."""
+    regular = "".join({"**": ".*", "*": "[^/]*"}.get(part, re.escape(part)) for part in re.split(r"(\*\*|\*)", pattern))
+    return re.fullmatch(regular, path) is not None
+
+
+def triggered(name: str, event: str, path: str) -> bool:
+    return any(matches(pattern, path) for pattern in workflow(name)[True][event]["paths"])
+
+
+@pytest.mark.parametrize(("name", "event"), [("deploy", "push"), ("preview", "pull_request")])
+def test_what_pulumi_reads_is_deployed_and_previewed_and_no_test_asks_for_a_release(name: str, event: str) -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    program = ("__main__.py", "Pulumi", "settings/", "components/", "charts/", "policy/", "requirements.txt", ".github/actions/")
+    for path in tracked:
+        if path.startswith(program):
+            assert triggered(name, event, path), path
+        if path.startswith(("tests/", "lab/", "docs/", "README.md", "CHANGELOG.md", "Makefile", "requirements-dev.txt")):
+            assert not triggered(name, event, path), path
 
 
 @pytest.mark.parametrize(("name", "groups"), [("deploy", {"deploy-primary", "deploy-secondary"}), ("failover", {"failover-"})])
@@ -141,7 +217,7 @@ def test_the_credentials_of_a_deployment_last_as_long_as_the_role_allows() -> No
     for name in ("deploy", "failover"):
         for job in workflow(name)["jobs"].values():
             for step in job["steps"]:
-                if step.get("uses") == "./.github/actions/pulumi":
+                if step.get("uses") == "./.github/actions/pulumi" and "-deploy-" in step["with"]["role"]:
                     assert int(step["with"]["session-seconds"]) == LONGEST_SESSION
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -13,8 +14,8 @@ from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 
-from components.database.archive import ArchiveUnreadableError, LiveArchive
-from settings.model import Aws
+from components.database.archive import ArchiveUnreadableError, LiveArchive, Mark, _missing_files
+from settings.aws import Aws
 
 BUCKET, REGION = "acme-database-us-west-2-123456789012", "us-west-2"
 SERVER, FOLLOWER = "app-database-primary-g1", "app-database-secondary-g1"
@@ -43,9 +44,9 @@ def put(s3: Any, *keys: str, text: str = "") -> None:
         s3.put_object(Bucket=BUCKET, Key=key, Body=text.encode())
 
 
-def back_up(s3: Any, backup: str = NEW, *, status: str = "DONE", end: str = SECOND) -> None:
+def back_up(s3: Any, backup: str = NEW, *, status: str = "DONE", end: str = SECOND, more: str = "") -> None:
     """A base backup's own two objects."""
-    label = f"backup_id={backup}\nbegin_wal={FIRST}\nend_wal={end}\nstatus={status}\nsystemid=7\nconf=a=b\n"
+    label = f"backup_id={backup}\nbegin_wal={FIRST}\nend_wal={end}\nstatus={status}\nsystemid=7\nconf=a=b\n{more}"
     put(s3, f"{ROOT}/base/{backup}/backup.info", text=label)
     put(s3, f"{ROOT}/base/{backup}/data.tar.lz4")
 
@@ -96,6 +97,78 @@ def test_a_backup_whose_label_came_before_its_data_is_none(s3: Any, archive: Liv
     archive_wal(s3, FIRST, SECOND)
     s3.delete_object(Bucket=BUCKET, Key=f"{ROOT}/base/{NEW}/data.tar.lz4")
     assert archive.missing_for_a_standby(SERVER) == f"the base backup s3://{BUCKET}/{ROOT}/base/{NEW}/ has no data.tar yet"
+
+
+TIMES = "begin_time=2026-03-02 00:00:00.25+00:00\nend_time=2026-03-02 00:10:00+00:00\n"
+
+
+def test_the_newest_base_backup_is_the_newest_that_is_whole_with_the_times_of_its_label(s3: Any, archive: LiveArchive) -> None:
+    assert archive.newest_base(SERVER) is None
+    back_up(s3, OLD, more=TIMES)
+    back_up(s3, NEW, more=TIMES.replace("03-02", "03-03"))
+    archive_wal(s3, FIRST, SECOND)
+    newest = archive.newest_base(SERVER)
+    assert newest is not None
+    assert newest.began == datetime(2026, 3, 3, microsecond=250000, tzinfo=UTC)
+    assert newest.ended == datetime(2026, 3, 3, 0, 10, tzinfo=UTC)
+    s3.delete_object(Bucket=BUCKET, Key=f"{ROOT}/base/{NEW}/data.tar.lz4")
+    older = archive.newest_base(SERVER)
+    assert older is not None
+    assert older.began.day == 2
+
+
+@pytest.mark.parametrize("times", ["", "begin_time=yesterday\nend_time=today\n"])
+def test_of_a_label_without_times_nobody_can_tell_the_age(s3: Any, archive: LiveArchive, times: str) -> None:
+    back_up(s3, more=times)
+    archive_wal(s3, FIRST, SECOND)
+    assert archive.newest_base(SERVER) is None
+
+
+FULL = 100 * 1024**3
+FILES: list[tuple[dict[str, int], str | None]] = [
+    ({"data.tar": FULL + 1, "data_0001.tar": FULL + 5, "data_0002.tar": 7}, None),
+    ({"data.tar": FULL + 1, "data_0001.tar": FULL + 5}, "data_0002.tar"),
+    ({"data.tar.gz": FULL + 1, "data_0002.tar.gz": 7}, "data_0001.tar"),
+    ({"data_0001.tar.lz4": 7}, "data.tar"),
+    ({"data.tar.bz2": FULL + 1}, "data_0001.tar"),
+    ({"data.tar.snappy": FULL}, None),
+    ({"data.tar": 7, "data.tar.unfinished.part": 1, "database.tar": 1, "16400.tar": 1}, None),
+    ({"16400.tar": 7}, "data.tar"),
+]
+
+
+@pytest.mark.parametrize(("sizes", "missing"), FILES)
+def test_a_base_backup_of_several_files_is_whole_once_the_last_of_them_is_there(
+    sizes: dict[str, int], missing: str | None
+) -> None:
+    assert _missing_files(sizes, {"status": "DONE"}) == missing
+
+
+TABLESPACES = {"tablespaces": "[('fast', 16400, '/fast'), ('large', 16401, '/large')]"}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "missing"),
+    [
+        ({"data.tar": 1, "16400.tar": 1, "16401.tar.lz4": 1}, None),
+        ({"data.tar": 1, "16400.tar": 1}, "16401.tar"),
+        ({"data.tar": 1, "16400.tar": 1, "16401_0001.tar": 1}, "16401.tar"),
+        ({"data.tar": 1, "16400.tar": FULL + 1, "16401.tar": 1, "16401_0002.tar": 1}, "16401_0001.tar"),
+        ({"data.tar": 1}, "16400.tar"),
+    ],
+)
+def test_a_base_backup_has_a_file_of_each_tablespace_that_its_label_names(sizes: dict[str, int], missing: str | None) -> None:
+    assert _missing_files(sizes, TABLESPACES) == missing
+    assert _missing_files({"data.tar": 1}, {"tablespaces": "None"}) is None
+
+
+def test_a_backup_that_was_copied_in_part_makes_no_standby(s3: Any, archive: LiveArchive) -> None:
+    back_up(s3, more="tablespaces=[('fast', 16400, '/fast')]\n")
+    archive_wal(s3, FIRST, SECOND)
+    put(s3, f"{ROOT}/base/{NEW}/16400_0001.tar.lz4")
+    assert archive.missing_for_a_standby(SERVER) == f"the base backup s3://{BUCKET}/{ROOT}/base/{NEW}/ has no 16400.tar yet"
+    put(s3, f"{ROOT}/base/{NEW}/16400.tar.lz4")
+    assert archive.missing_for_a_standby(SERVER) is None
 
 
 @pytest.mark.parametrize(("there", "missing"), [(FIRST, SECOND), (SECOND, FIRST)])
@@ -244,6 +317,68 @@ def test_no_other_server_is_counted_and_old_directories_are_not_read(
     monkeypatch.setattr(archive, "_objects", listing)
     assert archive.backlog(SERVER, FOLLOWER) == timedelta(minutes=10)
     assert listed == [f"{ROOT}/wals/{segment(256 * directory)[:16]}/" for directory in (3, 4)]
+
+
+def put_mark(s3: Any, **changes: Any) -> None:
+    mark = {"written": "2026-03-01T12:10:00Z", "segment": segment(9), "archived": "2026-03-01T12:09:00+00:00", "bases": {}}
+    put(s3, f"freshness/{SERVER}.json", text=json.dumps({**mark, **changes}))
+
+
+def marked(archive: LiveArchive) -> Mark:
+    mark = archive.mark(SERVER)
+    assert mark
+    return mark
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"written": 5, "segment": "", "archived": "", "bases": {}}'])
+def test_what_is_no_mark_is_as_good_as_none(s3: Any, archive: LiveArchive, text: str) -> None:
+    assert archive.mark(SERVER) is None
+    put(s3, f"freshness/{SERVER}.json", text=text)
+    assert archive.mark(SERVER) is None
+
+
+def test_nothing_is_missing_where_the_marks_segment_is_here_whatever_came_after_it(s3: Any, archive: LiveArchive) -> None:
+    put_mark(s3)
+    archived(s3, {segment(9): 9.0, segment(700): 30.0, segment(1100): 31.0, segment(1500): 40.0})
+    assert archive.missing_wal(SERVER, marked(archive)) == timedelta(0)
+
+
+def test_nothing_is_missing_of_an_archive_that_was_empty(s3: Any, archive: LiveArchive) -> None:
+    put_mark(s3, segment="", archived="")
+    assert archive.missing_wal(SERVER, marked(archive)) == timedelta(0)
+
+
+def test_what_the_primary_had_archived_since_the_last_segment_here_is_missing(s3: Any, archive: LiveArchive) -> None:
+    put_mark(s3)
+    archived(s3, {segment(3): 2.0, segment(4): 5.0, segment(10): 9.5})
+    assert archive.missing_wal(SERVER, marked(archive)) == timedelta(minutes=4)
+    archive_wal(s3, f"{segment(9)}.00000028.backup", suffix="")
+    assert archive.missing_wal(SERVER, marked(archive)) == timedelta(minutes=4), "a label is no segment"
+
+
+def test_all_is_missing_where_no_segment_has_come(s3: Any, archive: LiveArchive) -> None:
+    put_mark(s3)
+    assert archive.missing_wal(SERVER, marked(archive)) == timedelta.max
+
+
+def test_a_base_backup_has_every_file_that_the_primary_says_it_has(s3: Any, archive: LiveArchive) -> None:
+    back_up(s3)
+    archive_wal(s3, FIRST, SECOND)
+    label = s3.head_object(Bucket=BUCKET, Key=f"{ROOT}/base/{NEW}/backup.info")["ContentLength"]
+    files = {"backup.info": label, "data.tar.lz4": 0, "data_0001.tar.lz4": 5}
+    put_mark(s3, bases={OLD: {"data.tar": 1}, NEW: files})
+    assert (
+        archive.missing_for_a_standby(SERVER) == f"the base backup s3://{BUCKET}/{ROOT}/base/{NEW}/ has no data_0001.tar.lz4 yet"
+    )
+    put(s3, f"{ROOT}/base/{NEW}/data_0001.tar.lz4", text="12345")
+    assert archive.missing_for_a_standby(SERVER) is None
+
+
+def test_a_mark_from_before_a_base_backup_was_done_says_nothing_of_its_files(s3: Any, archive: LiveArchive) -> None:
+    back_up(s3)
+    archive_wal(s3, FIRST, SECOND)
+    put_mark(s3, bases={NEW: {"backup.info": 1, "data.tar.lz4": 10**9, "data_0001.tar.lz4": 5}})
+    assert archive.missing_for_a_standby(SERVER) is None
 
 
 def test_a_server_name_is_used_once_anything_is_below_it_and_no_other_name_counts(s3: Any, archive: LiveArchive) -> None:

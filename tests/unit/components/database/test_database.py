@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from components.database.database import DatabaseLostError, judge_backup, judge_cluster
+from components.database.database import DatabaseLostError, judge_cluster, judge_first_backup
 from components.database.specs import HEALTHY, LOST
+from components.kube.cluster_api import ClusterUnreachableError
 from settings.roles import ROLES, Role, peer_of
 from tests.examples import KEYS, PASSWORD, STATIC
 from tests.unit.components.conftest import Program
@@ -25,9 +26,13 @@ def objects(recorder: Recorder) -> set[str]:
     return {name for name in recorder.names() if name.startswith("failover-databases")}
 
 
+OF_THE_NAMESPACE = {"failover-databases-namespace-databases", "failover-databases-network-databases"}
+"""What a namespace of databases has, whether there is a database in it yet or not."""
+
+
 def test_each_half_has_both_archives_an_owner_backups_and_metrics(recorder: Recorder) -> None:
     parts = ("", "-owner", "-archive-primary", "-archive-secondary", "-backups", "-monitor")
-    assert objects(recorder) - {FIRST, CONFIRMED} == {"failover-databases-namespace-databases", *(STEM + part for part in parts)}
+    assert objects(recorder) - {FIRST, CONFIRMED} == {*OF_THE_NAMESPACE, *(STEM + part for part in parts)}
 
 
 def test_only_a_primary_that_serves_makes_a_first_backup_and_only_a_takeover_confirms_a_promotion(
@@ -109,15 +114,28 @@ def test_the_first_backup_waits_for_the_replication_that_copies_it(program: Prog
     assert "storage-database-replication" in failover.depends_on, "S3 copies nothing that was there before its rule"
     assert STEM in primary[FIRST].depends_on
     assert primary[FIRST].metadata["name"] == "app-database-first-g1"
-    assert "failed" in primary[FIRST].metadata["annotations"]["pulumi.com/waitFor"]
+    assert primary[FIRST].metadata["annotations"]["pulumi.com/waitFor"] == "jsonpath={.status.lastScheduleTime}"
+
+
+def test_nothing_that_the_plugin_deletes_after_its_retention_is_in_any_state(recorder: Recorder) -> None:
+    assert not recorder.of("Backup")
+
+
+def test_the_first_backup_is_taken_at_once_and_by_no_clock(program: Program) -> None:
+    spec = program("primary", "primary")[FIRST].spec
+    assert spec["immediate"] is True
+    assert "suspend" not in spec, "a suspended schedule takes none"
+    assert spec["schedule"] == "0 0 0 29 2 *", "one without a next time takes none"
+    assert spec["backupOwnerReference"] == "self", "or the next schedule of this name takes it for its own"
+    assert (spec["target"], spec["method"]) == ("primary", "plugin")
 
 
 def test_before_the_peer_is_ready_the_primary_makes_no_backup_and_the_secondary_nothing() -> None:
     alone = {stack: run_program(stack, {"peerReady": False}) for stack in ROLES}
     assert STEM in objects(alone["primary"])
     assert FIRST not in objects(alone["primary"])
-    assert objects(alone["secondary"]) == {"failover-databases-namespace-databases"}
-    assert alone["secondary"].outputs["databases"] == {"app-database": "none yet: set k8s-dr:peerReady to true"}
+    assert objects(alone["secondary"]) == OF_THE_NAMESPACE
+    assert alone["secondary"].outputs["details"]["databases"] == {"app-database": "none yet: set k8s-dr:peerReady to true"}
 
 
 def test_a_cluster_its_data_and_what_reads_its_archive_outlive_the_stack(recorder: Recorder) -> None:
@@ -225,17 +243,65 @@ def test_a_database_that_is_lost_fails_the_program_with_the_operators_reason(sta
         assert not reached.of("Schedule")
 
 
-def test_a_first_backup_that_failed_fails_the_program_with_its_reason() -> None:
-    _, error = attempt_program("primary", {"peerReady": True}, answers=Answers(backup_phase="failed"))
-    assert "database app-database: its first backup ended failed: the reason of the plugin. Once the cause is gone: " in str(
-        error
+def base_backup(phase: str, *, made: str = "2026-01-01T00:00:00Z", name: str = "app-database-first-g1-1") -> dict[str, Any]:
+    metadata = {"name": name, "creationTimestamp": made}
+    return {"metadata": metadata, "status": {"phase": phase, "error": "the reason of the plugin"}}
+
+
+@pytest.mark.parametrize("phase", ["failed", "invalid backup definition"])
+def test_a_first_backup_that_failed_fails_the_program_with_its_reason(phase: str) -> None:
+    _, error = attempt_program("primary", {"peerReady": True}, cluster=FakeCluster(base_backups=[base_backup(phase)]))
+    assert str(error) == (
+        f"database app-database: its first backup ended {phase}: the reason of the plugin. Once the cause is gone: kubectl "
+        "delete scheduledbackup.postgresql.cnpg.io/app-database-first-g1 backup.postgresql.cnpg.io/app-database-first-g1-1 "
+        "-n databases, then pulumi up --refresh"
     )
-    assert "kubectl delete backup.postgresql.cnpg.io app-database-first-g1 -n databases" in str(error)
+
+
+def test_a_first_backup_is_waited_for_in_the_update_and_not_in_a_preview(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("components.database.database._PAUSE_SECONDS", 0)
+    cluster = FakeCluster(base_backups=[base_backup("running")])
+    seen: list[int] = []
+
+    class Waiting(FakeCluster):
+        def list_base_backups(self, namespace: str, schedule: str) -> list[dict[str, Any]]:
+            seen.append(len(seen))
+            return [base_backup("completed" if len(seen) > 2 else "running")]
+
+    run_program("primary", {"peerReady": True}, cluster=Waiting())
+    assert seen == [0, 1, 2]
+    run_program("primary", {"peerReady": True}, cluster=cluster, preview=True)
+    assert not [question for question in cluster.asked if question.startswith("base backups")]
+
+
+def test_a_first_backup_that_takes_too_long_ends_the_update(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("components.database.database._FIRST_BACKUP_SECONDS", -1)
+    _, error = attempt_program("primary", {"peerReady": True}, cluster=FakeCluster(base_backups=[base_backup("running")]))
+    assert str(error) == "database app-database: its first backup still runs; wait, then pulumi up"
+
+
+def test_of_several_first_backups_the_newest_counts_and_one_that_the_plugin_has_deleted_was_good() -> None:
+    failed, completed = base_backup("failed"), base_backup("completed", made="2026-02-01T00:00:00Z")
+    assert judge_first_backup(settings(), "first", [completed, failed])
+    assert judge_first_backup(settings(), "first", [])
+    assert not judge_first_backup(settings(), "first", [{"metadata": {"name": "new"}}])
+
+
+def test_where_nobody_can_tell_how_the_first_backup_ended_the_program_says_so() -> None:
+    class ForgetfulCluster(FakeCluster):
+        def list_base_backups(self, namespace: str, schedule: str) -> list[dict[str, Any]]:
+            raise ClusterUnreachableError("cluster prod does not answer")
+
+    _, error = attempt_program("primary", {"peerReady": True}, cluster=ForgetfulCluster())
+    assert str(error) == (
+        "database app-database: whether its first backup has ended is not known: cluster prod does not answer; then "
+        "pulumi up again"
+    )
 
 
 def test_a_first_backup_that_failed_long_ago_does_not_keep_a_primary_from_being_fenced() -> None:
     changes = {"active": "secondary", "peerReady": True}
-    _, error = attempt_program("primary", changes, answers=Answers(backup_phase="failed"))
+    _, error = attempt_program("primary", changes, cluster=FakeCluster(base_backups=[base_backup("failed")]))
     assert error is None
 
 
@@ -266,11 +332,10 @@ def test_nobody_is_told_to_delete_a_database_but_for_one_that_was_never_made(
 def test_what_is_healthy_or_not_known_yet_is_no_reason_to_fail() -> None:
     assert judge_cluster(side("primary"), {"phase": HEALTHY}) == "app-database"
     assert judge_cluster(side("primary"), None) == "app-database"
-    assert judge_backup(settings(), "first", {"phase": "completed"}) == "first"
     with pytest.raises(DatabaseLostError, match="the operator gives no reason"):
         judge_cluster(side("primary"), {"phase": LOST[0]})
     with pytest.raises(DatabaseLostError, match="no reason is given"):
-        judge_backup(settings(), "first", {"phase": "failed"})
+        judge_first_backup(settings(), "first", [{"metadata": {"name": "first-1"}, "status": {"phase": "failed"}}])
 
 
 REFUSALS: list[tuple[Role, FakeCluster, FakeArchive, str]] = [
@@ -287,7 +352,7 @@ def test_what_cannot_be_made_is_refused_before_anything_of_it_is_there(
     reached, error = attempt_program(stack, {"peerReady": True}, cluster=cluster, archive=archive, run_hooks=True)
     assert isinstance(error, HookRefusedError)
     assert reason in str(error)
-    assert objects(reached) == {"failover-databases-namespace-databases"}
+    assert objects(reached) == OF_THE_NAMESPACE
 
 
 def test_what_is_there_already_is_not_asked_whether_it_could_be_made(recorder: Recorder) -> None:
@@ -295,7 +360,9 @@ def test_what_is_there_already_is_not_asked_whether_it_could_be_made(recorder: R
         moments = recorder[name].hooks
         assert moments["before_create"] == [f"{STEM}-{name.removeprefix(STEM).removeprefix('-') or 'cluster'}-creation-check"]
         assert not set(moments["before_create"]) & recorder.hooks_on_preview
-        assert {**moments, "before_create": []} == {"before_create": [], **({"before_update": [SAME]} if name == STEM else {})}
+        # The note that its creation has begun goes once it is made; neither hook asks whether it could be made.
+        others = {"before_update": [SAME], "after_create": [f"{STEM}-made"]} if name == STEM else {}
+        assert {**moments, "before_create": []} == {"before_create": [], **others}
 
 
 def told_of_an_update(stack: Role, *, before: dict[str, Any], after: dict[str, Any], preview: bool = False) -> str:

@@ -15,8 +15,9 @@ from tests.unit.fakes import FakeArchive, FakeCluster
 from tests.unit.recorder import Answers, HookRefusedError, Recorder, attempt_program, deployed, run_program
 
 STEM = "failover-databases-app-database"
+NETWORK = "failover-databases-network-databases"
 NAMESPACE, CONFIRMED, SCALE = "failover-databases-namespace-databases", f"{STEM}-promoted", "failover-workloads-scale-production"
-BEFORE = {NAMESPACE, f"{STEM}-owner", *(f"{STEM}-archive-{role}" for role in ROLES)}
+BEFORE = {NAMESPACE, NETWORK, f"{STEM}-owner", *(f"{STEM}-archive-{role}" for role in ROLES)}
 MADE = {STEM, f"{STEM}-backups", f"{STEM}-monitor", CONFIRMED}
 
 
@@ -31,7 +32,7 @@ def objects(recorder: Recorder) -> set[str]:
 def test_while_the_primary_serves_the_secondary_has_what_a_recovery_needs_and_no_database() -> None:
     standby = run_program("secondary", changes("primary"))
     assert objects(standby) == BEFORE
-    assert standby.outputs["databases"] == {"app-database": "absent"}
+    assert standby.outputs["details"]["databases"] == {"app-database": "absent"}
 
 
 def test_a_failover_makes_the_database_and_touches_nothing_that_was_there() -> None:
@@ -39,7 +40,7 @@ def test_a_failover_makes_the_database_and_touches_nothing_that_was_there() -> N
     assert objects(takeover) == BEFORE | MADE
     for name in BEFORE:
         assert takeover[name].inputs == standby[name].inputs
-    assert takeover.outputs["databases"] == {"app-database": "recovered"}
+    assert takeover.outputs["details"]["databases"] == {"app-database": "recovered"}
 
 
 def test_it_is_the_database_that_a_promotion_would_have_left_field_by_field() -> None:
@@ -58,11 +59,11 @@ def test_scaling_waits_for_the_job_and_the_job_for_the_recovery_which_may_take_h
     assert takeover[STEM].timeout == "14400s"
     shorter = run_program("secondary", changes("secondary", failover={"recover": "90m"}))
     assert shorter[STEM].timeout == "5400s"
-    assert run_program("secondary", {"active": "secondary", "peerReady": True})[STEM].timeout == "60m"
+    assert run_program("secondary", {"active": "secondary", "peerReady": True})[STEM].timeout == "3600s"
 
 
 def test_the_timeline_has_the_recovery_from_the_clusters_creation_to_the_confirmed_write() -> None:
-    steps = run_program("secondary", changes("secondary")).outputs["failover"]["steps"]
+    steps = run_program("secondary", changes("secondary")).outputs["details"]["failover"]["steps"]
     (recovery,) = [step for step in steps if step["name"] == "recover app-database"]
     assert (recovery["start"], recovery["end"]) == ("2026-01-01T03:00:40Z", "2026-01-01T03:00:25Z"), "as the answers have it"
     assert "promote app-database" not in [step["name"] for step in steps]
@@ -81,8 +82,8 @@ def test_the_primarys_half_is_the_same_with_and_without_a_standby(active: Role) 
 
 def test_before_the_peer_is_ready_there_is_nothing_and_a_failover_makes_all_of_it_nevertheless() -> None:
     early = run_program("secondary", changes("primary", peerReady=False))
-    assert objects(early) == {NAMESPACE}
-    assert early.outputs["databases"] == {"app-database": "none yet: set k8s-dr:peerReady to true"}
+    assert objects(early) == {NAMESPACE, NETWORK}
+    assert early.outputs["details"]["databases"] == {"app-database": "none yet: set k8s-dr:peerReady to true"}
     assert objects(run_program("secondary", changes("secondary", peerReady=False))) == BEFORE | MADE
 
 
@@ -112,4 +113,4 @@ def test_a_recovery_that_fails_fails_the_program_at_once_with_the_operators_reas
 def test_of_two_databases_each_has_its_own_way() -> None:
     entries = [*database(standby=False)["databases"], *database(name="orders", standby=False, podMonitor=False)["databases"]]
     both = changes("primary", databases=entries, databasePasswords={"app-database": "one password", "orders": "another one"})
-    assert run_program("secondary", both).outputs["databases"] == {"app-database": "absent", "orders": "absent"}
+    assert run_program("secondary", both).outputs["details"]["databases"] == {"app-database": "absent", "orders": "absent"}

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.database.objections import missing_operators, objection_to_creation, objections, refusal_to_stand_by, spoken
+from components.database.archive import ArchiveUnreadableError, BaseBackup
+from components.database.objections import (
+    MARK_SLACK,
+    missing_operators,
+    objection_to_creation,
+    objections,
+    refusal_to_stand_by,
+    warnings_by_day,
+)
 from components.database.specs import HEALTHY
+from components.kube.cluster_api import ClusterUnreachableError
 from settings.roles import ROLES, Role
 from tests.unit.components.database.sides import settings
-from tests.unit.fakes import FakeArchive, FakeCluster
+from tests.unit.fakes import FakeArchive, FakeCluster, mark
 
 RPO = timedelta(minutes=5)
 SERVER, FOLLOWER = "app-database-primary-g1", "app-database-secondary-g1"
@@ -137,6 +147,160 @@ def test_an_archive_that_may_be_in_the_dead_region_is_not_asked() -> None:
     assert against(standby(), dead, source="primary-bucket") == []
 
 
+MINUTE = timedelta(minutes=1)
+STOPPED = "S3 replication had stopped or was behind, and the RPO is 5 min 0 s"
+
+
+def answered(ago: timedelta, *, asked: timedelta = MINUTE) -> FakeCluster:
+    """A healthy standby in a cluster whose record says when the primary last answered, and when it was last asked."""
+    cluster, now = standby(), datetime.now(UTC)
+    cluster.records["freshness"] = {"asked": (now - asked).isoformat(), "answered": (now - ago).isoformat()}
+    return cluster
+
+
+def marked(age: timedelta, **more: Any) -> FakeArchive:
+    return FakeArchive(marked=mark(age), **more)
+
+
+@pytest.mark.parametrize("changes", [{}, {"standby": False}])
+def test_an_outage_that_people_discuss_for_an_hour_is_no_lag(changes: dict[str, Any]) -> None:
+    assert against(answered(60 * MINUTE), marked(62 * MINUTE), **changes) == []
+
+
+@pytest.mark.parametrize("changes", [{}, {"standby": False}])
+def test_replication_that_had_stopped_before_the_primary_died_is_an_objection_that_force_overrides(
+    changes: dict[str, Any],
+) -> None:
+    cluster, archive = answered(60 * MINUTE), marked(90 * MINUTE)
+    (told,) = against(cluster, archive, **changes)
+    assert told.startswith("database app-database: the primary's last mark, of what it had archived, was ")
+    assert told.endswith(f" old when the primary last answered: {STOPPED}; {FORCE}")
+    assert against(cluster, archive, force=True, **changes) == []
+
+
+def test_a_mark_may_be_as_old_as_the_rpo_and_two_runs_and_no_older() -> None:
+    limit = RPO + MARK_SLACK
+    assert against(answered(60 * MINUTE), marked(60 * MINUTE + limit - MINUTE)) == []
+    assert against(answered(60 * MINUTE), marked(60 * MINUTE + limit + MINUTE)) != []
+
+
+def test_an_idle_primary_is_not_behind_whatever_the_age_of_its_last_segment() -> None:
+    idle = replace(mark(MINUTE), archived=datetime.now(UTC) - timedelta(days=30))
+    assert against(answered(MINUTE), FakeArchive(marked=idle)) == []
+
+
+@pytest.mark.parametrize(
+    "cluster",
+    [standby(), answered(2 * timedelta(days=1), asked=timedelta(days=2))],
+    ids=["nobody ever asked", "nobody has asked for days"],
+)
+def test_where_nobody_knows_when_the_primary_last_answered_the_mark_must_be_new(cluster: FakeCluster) -> None:
+    assert against(cluster, marked(3 * MINUTE)) == []
+    (told,) = against(cluster, marked(90 * MINUTE))
+    assert f" old now, and nobody knows when the primary last answered: {STOPPED}" in told
+
+
+def test_a_primary_that_was_asked_and_never_answered_is_judged_as_one_that_nobody_asked() -> None:
+    cluster = standby()
+    cluster.records["freshness"] = {"asked": datetime.now(UTC).isoformat()}
+    (told,) = against(cluster, marked(90 * MINUTE))
+    assert "nobody knows when the primary last answered" in told
+
+
+def test_without_a_mark_nobody_knows_what_is_missing() -> None:
+    assert against(standby(), FakeArchive(marked=None)) == [
+        f"database app-database: the primary's mark of what it has archived has not come: nobody knows what is missing; {FORCE}"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("missing", "extent"),
+    [(timedelta(minutes=20), "WAL of 20 min 0 s before it is missing here too"), (timedelta.max, "no WAL of it is here")],
+)
+def test_the_segment_that_the_primary_archived_last_must_be_here(missing: timedelta, extent: str) -> None:
+    assert against(answered(MINUTE), marked(MINUTE, not_come=missing)) == [
+        "database app-database: segment 000000010000000000000009, which the primary had archived, has not come, and "
+        f"{extent}, and the RPO is 5 min 0 s; {FORCE}"
+    ]
+    assert against(answered(MINUTE), marked(MINUTE, not_come=RPO)) == []
+
+
+@pytest.mark.parametrize(
+    ("version", "old"),
+    [("0.12.0", True), ("v0.13.9", True), ("0.14.0", False), ("0.14.0-rc1", False), ("1.0.0", False), ("unknown", False)],
+)
+def test_a_plugin_that_cannot_promote_is_told_by_day_and_at_night_and_force_overrides_it(version: str, old: bool) -> None:
+    cluster = answered(MINUTE)
+    others = [{"name": "another.plugin.example.com", "version": "0.1.0"}]
+    cluster.databases["app-database"]["status"]["pluginStatus"] = [
+        *others,
+        {"name": "barman-cloud.cloudnative-pg.io", "version": version},
+    ]
+    line = (
+        f"database app-database runs with version {version} of the Barman Cloud plugin, and one below 0.14 reads the wrong "
+        f"archive in a promotion, which then fails; upgrade the plugin and restart the database's instances; {FORCE}"
+    )
+    assert against(cluster) == ([line] if old else [])
+    assert by_day(cluster, marked(MINUTE)) == ([line] if old else [])
+    assert against(cluster, force=True) == []
+    cluster.databases["app-database"]["status"]["pluginStatus"] = others
+    assert against(cluster) == []
+
+
+def by_day(cluster: FakeCluster, archive: FakeArchive, rpo: timedelta = RPO, **changes: Any) -> list[str]:
+    return warnings_by_day(cluster, archive, [settings(**changes)], rpo)
+
+
+SEE = "pulumi up -s primary says what S3 failed to copy"
+
+
+def test_by_day_a_standby_that_has_everything_is_nothing_to_warn_of() -> None:
+    assert by_day(answered(MINUTE), marked(MINUTE)) == []
+
+
+def test_by_day_a_mark_that_has_not_come_or_is_old_is_told_with_where_to_look() -> None:
+    assert by_day(answered(MINUTE), FakeArchive(marked=None)) == [
+        f"database app-database: the primary's mark has not come; {SEE}"
+    ]
+    (told,) = by_day(answered(MINUTE), marked(30 * MINUTE))
+    assert told.startswith("database app-database: the primary's last mark is ")
+    assert told.endswith(f" old; {SEE}")
+
+
+def test_by_day_replication_that_has_stopped_is_told_long_before_an_rpo_of_a_day_is_over() -> None:
+    assert by_day(answered(MINUTE), marked(30 * MINUTE), timedelta(days=1)) != []
+    assert by_day(answered(MINUTE), marked(19 * MINUTE), timedelta(days=1)) == []
+
+
+def test_by_day_wal_and_base_backups_that_have_not_come_are_told() -> None:
+    told = by_day(answered(MINUTE), marked(MINUTE, not_come=timedelta(minutes=6), lacking="there is no base backup"))
+    assert told == [
+        "database app-database: segment 000000010000000000000009, which the primary had archived, has not come, and WAL of 6 min "
+        f"0 s before it is missing here too; {SEE}",
+        f"database app-database: no standby could be made now: there is no base backup; {SEE}",
+    ]
+
+
+@pytest.mark.parametrize("cluster", [standby(), answered(20 * MINUTE), answered(MINUTE, asked=20 * MINUTE)])
+def test_by_day_a_primary_that_this_region_cannot_hear_is_told(cluster: FakeCluster) -> None:
+    (told,) = by_day(cluster, marked(MINUTE))
+    assert told.startswith("the primary has not answered this region within 15 min")
+
+
+def test_by_day_what_cannot_be_asked_is_a_warning_and_no_error() -> None:
+    for cluster, archive in (
+        (FakeCluster(error=ClusterUnreachableError("no cluster")), FakeArchive()),
+        (answered(MINUTE), FakeArchive(error=ArchiveUnreadableError("no bucket"))),
+    ):
+        (told,) = by_day(cluster, archive)
+        assert told.startswith("whether this region has what the primary archives is not known: no ")
+
+
+def test_by_day_too_an_archive_in_the_primarys_region_is_not_asked() -> None:
+    dead = FakeArchive(error=AssertionError("nobody is to ask it"))
+    assert by_day(answered(MINUTE), dead, source="primary-bucket") == []
+
+
 def test_each_database_has_objections_of_its_own() -> None:
     two = [settings(), settings(name="orders")]
     told = objections(standby(), behind(400), two, RPO, force=False)
@@ -163,7 +327,8 @@ def test_a_standby_before_the_first_backup_is_refused_and_told_what_to_run() -> 
     lacking = FakeArchive(lacking="there is no base backup")
     assert objection_to_creation(FakeCluster(), FakeArchive(), lacking, settings(), "secondary") == (
         "database app-database: a standby is made from the primary's first backup, and there is no base backup; run, with "
-        "peerReady true in both stacks: pulumi up -s primary; then, once S3 has copied it: pulumi up -s secondary"
+        "peerReady true in both stacks and each with its own PULUMI_BACKEND_URL: pulumi up -s primary; then, once S3 has copied "
+        "it: pulumi up -s secondary"
     )
     assert objection_to_creation(FakeCluster(), FakeArchive(), lacking, settings(), "primary") is None
 
@@ -231,6 +396,43 @@ def test_a_standby_that_was_never_promoted_or_never_made_stands_by() -> None:
         assert refusal_to_stand_by(cluster, [settings()]) is None
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(0, "0 s"), (119, "119 s"), (120, "2 min 0 s"), (3725.9, "62 min 5 s")])
-def test_a_span_is_spoken_as_a_person_says_it(seconds: float, words: str) -> None:
-    assert spoken(timedelta(seconds=seconds)) == words
+def base(hours: float, took: float = 0) -> BaseBackup:
+    """A whole base backup that began so many hours ago: made in the test, for minutes may pass from collection to it."""
+    began = datetime.now(UTC) - timedelta(hours=hours)
+    return BaseBackup(began=began, ended=began + timedelta(hours=took))
+
+
+@pytest.mark.parametrize(
+    ("newest", "lived", "old"),
+    [
+        ((24.2, 0), 0, False),
+        ((24.3, 0), 0, True),
+        ((29, 5), 0, False),
+        ((30, 0), 7, False),
+        ((30, 0), None, True),
+        (None, 0, False),
+    ],
+    ids=["in time", "late", "it took long", "an outage that is discussed", "nobody knows since when", "no times"],
+)
+def test_a_base_backup_after_which_a_newer_one_should_be_here_is_an_objection_that_force_overrides(
+    newest: tuple[float, float] | None, lived: float | None, old: bool
+) -> None:
+    since = timedelta(hours=lived or 0)
+    cluster = standby() if lived is None else answered(since)
+    archive = FakeArchive(base=base(*newest) if newest else None, marked=mark(since))
+    said = against(cluster, archive)
+    assert [each.endswith(FORCE) and "the newest base backup that is whole here is" in each for each in said] == [True] * old
+    assert against(cluster, archive, force=True) == []
+
+
+def test_the_base_backup_in_another_regions_archive_is_not_asked() -> None:
+    assert against(answered(MINUTE), FakeArchive(base=base(900)), source="primary-bucket") == []
+
+
+def test_by_day_a_base_backup_that_is_too_old_is_told() -> None:
+    (said,) = warnings_by_day(answered(MINUTE), FakeArchive(base=base(30)), [settings()], RPO)
+    assert said == (
+        "database app-database: the newest base backup that is whole here is 30 h 0 min old, and by backupCron (0 0 3 * * *) one "
+        "begins every 24 h 0 min at the latest: newer ones failed or have not come, and a recovery replays all WAL since; pulumi "
+        "up -s primary says what S3 failed to copy"
+    )

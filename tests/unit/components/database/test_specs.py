@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import boto3
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from components.database import specs
 from components.database.specs import HEALTHY, LOST, cluster_annotations, cluster_spec, object_store
 from settings.roles import ROLES, Role, peer_of
+from settings.streaming import PRIVATE
 from tests.unit.components.database.sides import STREAMING, side
 
 BUCKET = {"primary": "acme-database-us-east-1-123456789012", "secondary": "acme-database-us-west-2-123456789012"}
@@ -274,20 +276,46 @@ def test_streaming_adds_a_connection_with_certificates_of_one_authority_and_keep
     }
     (service,) = spec["managed"]["services"]["additional"]
     assert service["selectorType"] == "rw"
-    assert service["serviceTemplate"]["metadata"]["annotations"] == STREAMING["streaming"]["serviceAnnotations"]
+    assert service["serviceTemplate"]["metadata"]["annotations"] == PRIVATE
     assert spec["postgresql"]["parameters"]["wal_receiver_timeout"] == "30s"
 
 
-def test_a_way_in_for_the_other_region_is_internal_unless_somebody_says_how_it_is_kept_from_the_internet() -> None:
+def test_a_way_in_for_the_other_region_is_private_under_either_controller_whatever_else_is_said_of_it() -> None:
     def annotations(**own: Any) -> dict[str, str]:
         connection = {key: STREAMING["streaming"][key] for key in ("hosts", "certificates")}
         spec = cluster_spec(side("primary", replication="streaming", streaming={**connection, **own}))
         (service,) = spec["managed"]["services"]["additional"]
         return dict(service["serviceTemplate"]["metadata"]["annotations"])
 
-    assert annotations() == {"service.beta.kubernetes.io/aws-load-balancer-scheme": "internal"}
-    own = {"networking.gke.io/load-balancer-type": "Internal"}
-    assert annotations(serviceAnnotations=own) == own
+    private = {
+        "service.beta.kubernetes.io/aws-load-balancer-scheme": "internal",
+        "service.beta.kubernetes.io/aws-load-balancer-internal": "true",
+    }
+    assert annotations() == private
+    own = {"external-dns.alpha.kubernetes.io/hostname": "pg.us-east-1.example.com"}
+    assert annotations(serviceAnnotations=own) == {**own, **private}
+    assert annotations(serviceAnnotations=private) == private
+
+
+@pytest.mark.parametrize("changes", [{}, {"source": "primary-bucket"}])
+@pytest.mark.parametrize("static", [True, False])
+@pytest.mark.parametrize("stack", ROLES)
+def test_barman_is_told_its_own_region_however_it_authenticates_and_whatever_it_reads(
+    stack: Role, static: bool, changes: dict[str, Any]
+) -> None:
+    for role in ROLES:
+        store = object_store(replace(side(stack, **changes), static_credentials=static), role)
+        environment = {each["name"]: each["value"] for each in store["instanceSidecarConfiguration"]["env"]}
+        region = "us-east-1" if stack == "primary" else "us-west-2"
+        assert environment["AWS_REGION"] == environment["AWS_DEFAULT_REGION"] == region
+
+
+def test_the_clients_that_barman_makes_with_that_environment_ask_their_own_region_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for each in object_store(side("secondary"), "secondary")["instanceSidecarConfiguration"]["env"]:
+        monkeypatch.setenv(each["name"], each["value"])
+    session = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing")
+    assert session.client("s3").meta.endpoint_url == "https://s3.us-west-2.amazonaws.com"
+    assert session.client("sts").meta.endpoint_url == "https://sts.us-west-2.amazonaws.com"
 
 
 def test_without_streaming_there_is_no_connection_and_no_way_in() -> None:
@@ -304,5 +332,8 @@ def test_what_confirms_a_promotion_logs_in_as_the_owner_and_gives_up_in_time() -
     assert environment["PGPASSWORD"] == {"name": "app-database-owner", "key": "password"}
     assert environment["SECONDS_TO_TRY"] == "120"
     assert spec["activeDeadlineSeconds"] > 120
-    assert spec["template"]["metadata"]["labels"] == {"velero.io/exclude-from-backup": "true"}
+    labels = spec["template"]["metadata"]["labels"]
+    assert labels["velero.io/exclude-from-backup"] == "true"
+    assert labels["app.kubernetes.io/part-of"] == "k8s-dr", "the policy that lets it out selects by this"
+    assert labels["sidecar.istio.io/inject"] == "false", "beside a sidecar the Job would not end"
     assert container["image"] == side("secondary").settings.image

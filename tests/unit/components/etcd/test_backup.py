@@ -10,9 +10,9 @@ from pydantic import SecretStr
 
 from components.etcd.backup import EtcdBackup, EtcdBackupArgs, cron_job, rules
 from components.iam.access import Access
+from settings.etcd import EtcdSettings
 from settings.identity import AccessKey
 from settings.images import Images
-from settings.model import EtcdSettings
 from settings.names import Names
 from settings.roles import ROLES, Role
 from settings.topology import Topology
@@ -219,6 +219,10 @@ def test_all_of_it_is_beside_etcd_and_there_before_the_first_job() -> None:
     assert {seen.metadata["namespace"] for seen in recorder.custom()} == {"kube-system"}
     assert {"etcd-account", "etcd-role", "etcd-binding", "etcd-script"} <= recorder["etcd-backup"].depends_on
     assert recorder["etcd-script"].inputs["data"]["etcd-upload.sh"].startswith("#!/bin/bash")
+
+
+def test_no_step_takes_more_of_a_control_plane_than_it_is_given() -> None:
+    assert all(set(step["resources"]["limits"]) == {"cpu", "memory"} for step in steps(arguments()).values())
 
 
 def test_images_are_the_configured_ones() -> None:

@@ -44,9 +44,9 @@ def test_the_standbys_flip_promotes_restores_scales_moves_the_flag_and_resumes_t
     assert flip == Change(
         added={
             "kubernetes:velero.io/v1:Restore failover-restores-hourly-critical",
-            "kubernetes:velero.io/v1:Restore failover-restores-daily-full",
             "kubernetes:batch/v1:Job failover-databases-app-database-promoted",
             "kubernetes:batch/v1:Job failover-workloads-scale-production",
+            "kubernetes:batch/v1:Job failover-workloads-endpoint",
             "kubernetes:core/v1:ConfigMap failover-serving",
         },
         removed=set(),
@@ -66,7 +66,7 @@ def test_the_primarys_flip_fences_its_database_scales_to_standby_and_pauses_the_
         added={"kubernetes:batch/v1:Job failover-workloads-scale-production"},
         removed={
             "kubernetes:core/v1:ConfigMap failover-serving",
-            "kubernetes:postgresql.cnpg.io/v1:Backup failover-databases-app-database-first-backup",
+            "kubernetes:postgresql.cnpg.io/v1:ScheduledBackup failover-databases-app-database-first-backup",
         },
         changed={
             "dr:failover:Failover failover",
@@ -120,7 +120,7 @@ def test_a_primary_that_serves_again_resumes_what_it_did_and_scales_up() -> None
     assert change(away, back) == Change(
         added={
             "kubernetes:core/v1:ConfigMap failover-serving",
-            "kubernetes:postgresql.cnpg.io/v1:Backup failover-databases-app-database-first-backup",
+            "kubernetes:postgresql.cnpg.io/v1:ScheduledBackup failover-databases-app-database-first-backup",
         },
         removed=set(),
         changed={

@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
-from components.failover.gate import GateClosedError, objections, wait_until_open
+from components.failover import gate
+from components.failover.gate import GateClosedError, wait_until_open
 from components.kube.cluster_api import ClusterUnreachableError
+from components.velero.choice import Choice
+from components.velero.inventory import Inventory, Needs
 from tests.unit.components.conftest import Clock
-from tests.unit.fakes import FakeCluster
+from tests.unit.fakes import FakeCluster, FakeFiles
 from tests.unit.recorder import Recorder, run_program
 
 HOURLY, DAILY = "hourly-critical-us-east-1", "daily-full-us-east-1"
@@ -38,12 +41,30 @@ def backup(schedule: str, phase: str | None = "Completed") -> dict[str, Any]:
     return {"metadata": {"name": f"{schedule}-1", "labels": labels}, **({"status": {"phase": phase}} if phase else {})}
 
 
+def aged(schedule: str, minutes: int, phase: str = "Completed") -> dict[str, Any]:
+    """A Backup that began so many minutes ago, and half a one, so that its age in words stays the same for a while."""
+    made = backup(schedule, phase)
+    made["metadata"]["name"] = f"{schedule}-{minutes}"
+    made["status"] |= dict.fromkeys(("startTimestamp", "completionTimestamp"), ago(minutes + 0.5))
+    return made
+
+
+BOTH: list[dict[str, Any]] = [
+    {"name": "hourly-critical", "cron": "0 * * * *", "keep": "24h", "include": ["production", "databases"]},
+    {"name": "daily-full", "cron": "0 2 * * *", "keep": "24h", "restore": "everything"},
+]
+
+
 def cluster(*backups: dict[str, Any], places: list[dict[str, Any]] | None = None) -> FakeCluster:
     locations = [location("own", phase="Available"), location(**SEEN)] if places is None else places
     standby = {"status": {"phase": "Cluster in healthy state"}}
     return FakeCluster(
         velero={"backupstoragelocations": locations, "backups": list(backups)}, databases={"app-database": standby}
     )
+
+
+def objections(asked: FakeCluster, schedules: list[str]) -> list[str]:
+    return gate.objections(asked, [Choice(schedule=schedule) for schedule in schedules])
 
 
 READY = (backup(HOURLY), backup(DAILY))
@@ -85,7 +106,11 @@ OBJECTIONS: list[tuple[str, FakeCluster, str]] = [
 ]
 NO_BACKUP = (
     "schedule {0} has no Completed backup here ({1}); see: kubectl get backup.velero.io -n velero "
-    "-l velero.io/schedule-name={0}; if nothing has to be restored set restore: false for it in k8s-dr:backups"
+    "-l velero.io/schedule-name={0}; {2}if nothing has to be restored set restore: false for it in k8s-dr:backups"
+)
+WAY_ON = (
+    f"to restore the newest of these all the same look at it (velero backup describe {HOURLY}-1 --details) and write "
+    f"from: {HOURLY}-1 to its entry of k8s-dr:backups; "
 )
 MISSING_NAMESPACE = "a namespace that it includes and that does not exist is enough for that"
 
@@ -103,10 +128,10 @@ def test_a_location_that_was_read_a_few_minutes_ago_is_looked_after() -> None:
 def test_each_schedule_without_a_completed_backup_is_an_objection() -> None:
     asked = cluster(backup(HOURLY, "PartiallyFailed"), backup(HOURLY, "Failed"), backup(HOURLY, None))
     assert objections(asked, [HOURLY, DAILY]) == [
-        NO_BACKUP.format(HOURLY, f"only Failed, New, PartiallyFailed; {MISSING_NAMESPACE}"),
-        NO_BACKUP.format(DAILY, "none at all"),
+        NO_BACKUP.format(HOURLY, f"only Failed, New, PartiallyFailed; {MISSING_NAMESPACE}", WAY_ON),
+        NO_BACKUP.format(DAILY, "none at all", ""),
     ]
-    assert objections(cluster(backup(HOURLY, "Failed")), [HOURLY]) == [NO_BACKUP.format(HOURLY, "only Failed")]
+    assert objections(cluster(backup(HOURLY, "Failed")), [HOURLY]) == [NO_BACKUP.format(HOURLY, "only Failed", "")]
 
 
 def answers(*each: list[str]) -> Callable[[], list[str]]:
@@ -144,16 +169,28 @@ class TestTheHook:
     def _clock(self, clock: Clock) -> None:
         self.clock = clock
 
-    def ask(self, stack: str, active: str | None, asked: FakeCluster, *, preview: bool = False, **changes: Any) -> str:
+    def ask(
+        self,
+        stack: str,
+        active: str | None,
+        asked: FakeCluster,
+        *,
+        preview: bool = False,
+        silent: Exception | None = None,
+        files: FakeFiles | None = None,
+        **changes: Any,
+    ) -> str:
+        """What the hook says. `silent` is what the cluster raises from the moment when the program has ended."""
         changes |= {} if active is None else {"active": active}
-        self.region: Recorder = run_program(stack, changes, cluster=asked, preview=preview)
+        self.region: Recorder = run_program(stack, changes, cluster=asked, files=files, preview=preview)
+        asked.error = silent or asked.error
         return self.region.call_hook("failover-gate")
 
     def test_is_asked_when_active_changes_and_in_previews_too(self) -> None:
         self.ask("secondary", "secondary", cluster(*READY))
         (component,) = self.region.of("Failover")
         assert component.hooks == {"before_create": ["failover-gate"], "before_update": ["failover-gate"]}
-        assert component.inputs == {"active": "secondary"}
+        assert component.inputs == {"active": "secondary", "clusterUid": FakeCluster().identity}
         assert "failover-gate" in self.region.hooks_on_preview
 
     def test_opens_for_a_standby_that_sees_its_peers_backups(self) -> None:
@@ -168,7 +205,7 @@ class TestTheHook:
 
     def test_closes_with_every_reason_in_one_line_once_the_preflight_time_is_over(self) -> None:
         told = self.ask("secondary", "secondary", cluster(), failover={"preflight": "20s"})
-        assert told == "; ".join(NO_BACKUP.format(schedule, "none at all") for schedule in (HOURLY, DAILY))
+        assert told == NO_BACKUP.format(HOURLY, "none at all", "")
         assert sum(self.clock.naps) == 20
 
     def test_closes_at_once_in_a_preview(self) -> None:
@@ -187,18 +224,17 @@ class TestTheHook:
 
     @pytest.mark.parametrize(("stack", "active"), [("primary", None), ("primary", "primary"), ("primary", "secondary")])
     def test_asks_nobody_where_nothing_is_taken_over(self, stack: str, active: str | None) -> None:
-        nobody = FakeCluster(error=AssertionError("nobody is to be asked"))
-        assert self.ask(stack, active, nobody) == ""
+        assert self.ask(stack, active, FakeCluster(), silent=AssertionError("nobody is to be asked")) == ""
 
-    def test_asks_a_standby_for_its_database_alone(self) -> None:
+    def test_asks_a_standby_for_its_database_and_whether_it_served(self) -> None:
         asked = FakeCluster()
         assert self.ask("secondary", "primary", asked) == ""
-        assert asked.asked == ["database databases/app-database"]
+        assert asked.asked == ["record creating", "database databases/app-database", "record serving"]
 
     def test_lets_a_region_stand_by_that_never_served(self) -> None:
         asked = FakeCluster()
         assert self.ask("secondary", None, asked) == ""
-        assert asked.asked == ["record serving", "database databases/app-database"]
+        assert asked.asked == ["record creating", "record serving", "database databases/app-database", "record serving"]
 
     def test_refuses_to_send_a_region_that_serves_back_to_standing_by_because_active_is_not_set(self) -> None:
         told = self.ask("secondary", None, FakeCluster(records={"serving": {"region": "us-west-2"}}))
@@ -209,6 +245,48 @@ class TestTheHook:
         assert self.ask("secondary", "primary", FakeCluster(records={"serving": {"region": "us-west-2"}})) == ""
 
     def test_closes_where_nobody_can_say_whether_the_region_serves_and_active_is_not_set(self) -> None:
-        unreachable = FakeCluster(error=ClusterUnreachableError("cluster prod-usw2 does not answer"))
-        assert self.ask("secondary", None, unreachable) == "cluster prod-usw2 does not answer; nothing was touched"
-        assert self.ask("secondary", None, unreachable, preview=True) == ""
+        silent = ClusterUnreachableError("cluster prod-usw2 does not answer")
+        assert self.ask("secondary", None, FakeCluster(), silent=silent) == f"{silent}; nothing was touched"
+        assert self.ask("secondary", None, FakeCluster(), silent=silent, preview=True) == ""
+
+    def test_says_how_old_what_it_restores_is_and_warns_of_a_newer_one_that_it_passes_over(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told: dict[str, list[str]] = {"info": [], "warn": []}
+        for level, texts in told.items():
+            monkeypatch.setattr(f"pulumi.log.{level}", lambda text, *_, texts=texts: texts.append(text))
+        asked = cluster(aged(HOURLY, 20), aged(DAILY, 600))
+        assert self.ask("secondary", "secondary", asked, backups=BOTH) == ""
+        assert [text for text in told["info"] if "is daily-full-us-east-1-600, 10 h " in text]
+        assert told["warn"] == []
+        asked = cluster(aged(HOURLY, 50), aged(HOURLY, 20, "PartiallyFailed"), aged(DAILY, 600))
+        assert self.ask("secondary", "secondary", asked, backups=BOTH) == ""
+        (warned,) = told["warn"]
+        assert "hourly-critical-us-east-1-20, 2" in warned
+        assert "old, is PartiallyFailed and is not taken" in warned
+
+    def test_closes_where_a_newer_backup_should_be_here_and_force_or_a_name_goes_on(self) -> None:
+        asked = cluster(aged(HOURLY, 300), aged(DAILY, 600))
+        told = self.ask("secondary", "secondary", asked, backups=BOTH)
+        assert "hourly-critical-us-east-1-300, 5 h " in told
+        assert "daily-full" not in told
+        assert told.endswith("to go on all the same: pulumi config set force true -s secondary")
+        assert self.ask("secondary", "secondary", asked, backups=BOTH, force=True) == ""
+        named = [{**BOTH[0], "from": "hourly-critical-us-east-1-300"}, BOTH[1]]
+        asked.velero["backups"] = [{**each, "spec": {"storageLocation": "peer"}} for each in asked.velero["backups"] or []]
+        assert self.ask("secondary", "secondary", asked, backups=named) == ""
+
+    def test_closes_where_the_cluster_lacks_what_the_backups_need_and_force_goes_on(self) -> None:
+        asked = cluster(aged(HOURLY, 20), aged(DAILY, 600))
+        needs = {"production": Needs(priority_classes={"high"})}
+        files = FakeFiles(needs=Inventory(written=datetime.now(UTC), namespaces=needs))
+        told = self.ask("secondary", "secondary", asked, backups=BOTH, files=files)
+        assert told.startswith("workloads need PriorityClass high, which this cluster lacks")
+        assert self.ask("secondary", "secondary", asked, backups=BOTH, files=files, force=True) == ""
+
+    def test_what_could_not_be_judged_is_a_warning_and_the_takeover_goes_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        warnings: list[str] = []
+        monkeypatch.setattr("pulumi.log.warn", warnings.append)
+        assert self.ask("secondary", "secondary", cluster(*READY), files=FakeFiles(needs=None)) == ""
+        assert len(warnings) == 1
+        assert "the peer's inventory of classes, images and requests has not come" in warnings[0]

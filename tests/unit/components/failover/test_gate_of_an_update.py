@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from components.failover.report import REPORTS
+from report.takeover import takeover
 from tests.unit.components.failover.test_gate import READY, cluster
 from tests.unit.recorder import Answers, HookRefusedError, attempt_program, run_program
 
 pytestmark = pytest.mark.usefixtures("clock")
 
-STEPS = ["restore hourly-critical", "restore daily-full", "scale production", "traffic"]
+STEPS = ["restore hourly-critical", "scale production", "ask endpoint", "traffic"]
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def test_a_restore_that_failed_stops_the_next_restore_too() -> None:
     reached, error = attempt_program("secondary", {"active": "secondary"}, cluster=asked, answers=failed, run_hooks=True)
     assert "ended Failed: bucket not found. Once the cause is gone run pulumi up again" in str(error)
     assert [seen.name for seen in reached.of("Restore")] == ["failover-restores-hourly-critical"]
-    assert asked.records["restore-attempts"] == {"restore-hourly-critical": "2"}
+    assert asked.records["restore-attempts"]["restore-hourly-critical"] == "2"
 
 
 def test_a_region_that_serves_already_restores_nothing_over_live_data() -> None:
@@ -67,6 +68,17 @@ def steps_of_a_takeover(reports: Path, *, run_hooks: bool | set[str] = True, pre
 
 def test_the_run_that_passed_the_gate_writes_a_report_that_starts_with_the_preflight(reports: Path) -> None:
     assert steps_of_a_takeover(reports) == ["preflight", *STEPS]
+
+
+def test_the_report_says_whose_failover_it_was_by_which_commit_and_what_was_promised(reports: Path) -> None:
+    steps_of_a_takeover(reports)
+    report = json.loads((reports / "secondary.json").read_text())
+    assert (report["organization"], report["stack"]) == ("acme", "secondary")
+    assert report["regions"] == {"primary": "us-east-1", "secondary": "us-west-2"}
+    assert (report["names"], report["ttl"]) == (["app.example.com"], 60)
+    assert report["targets"] == {"tier": "pilot-light", "rpoSeconds": 300.0, "rtoSeconds": 1800.0}
+    assert takeover(report, source="secondary.json").seconds >= 0
+    assert report["commit"] is None, "the directory of the test is no checkout"
 
 
 def test_the_run_that_ends_an_interrupted_takeover_writes_the_report_without_the_preflight(reports: Path) -> None:
@@ -100,7 +112,7 @@ def test_a_report_that_cannot_be_written_warns_and_fails_nothing(reports: Path, 
     monkeypatch.setattr("pulumi.log.warn", warnings.append)
     reports.write_text("a file where the folder should be")
     region = run_program("secondary", {"active": "secondary"}, cluster=cluster(*READY), run_hooks=True, directory=reports.parent)
-    assert [step["name"] for step in region.outputs["failover"]["steps"]] == STEPS
+    assert [step["name"] for step in region.outputs["details"]["failover"]["steps"]] == STEPS
     (warning,) = warnings
     assert warning.startswith("the local report was not written: ")
-    assert warning.endswith("the stack output failover has the steps")
+    assert warning.endswith("the stack output details has the steps")

@@ -20,6 +20,8 @@ from tests.unit.fakes import FakeArchive, FakeCluster
 from tests.unit.recorder import HookRefusedError, Recorder, attempt_program, run_program
 
 PROBE = "https://app.example.com/"
+CONTROL = "https://lb-secondary.us-west-2.elb.amazonaws.com/"
+QUESTION = f"primary-answers {PROBE} {CONTROL}"
 SERVER, FOLLOWER = "app-database-primary-g1", "app-database-secondary-g1"
 FORCE = "to go on all the same: pulumi config set force true -s secondary"
 ANSWERS = (
@@ -36,7 +38,7 @@ def _clock(clock: Clock) -> None:
 def answering(*urls: str) -> FakeCluster:
     """A cluster that is ready to take over while `urls` still answer."""
     asked = cluster(*READY)
-    asked.reached = set(urls)
+    asked.reached = dict.fromkeys(urls, 200)
     return asked
 
 
@@ -58,23 +60,72 @@ def ask(
 def test_a_primary_that_does_not_answer_may_be_replaced() -> None:
     asked = answering()
     assert ask(asked) == ""
-    assert f"url {PROBE}" in asked.asked
+    assert QUESTION in asked.asked
 
 
 def test_a_primary_that_answers_is_not_replaced_and_nothing_else_is_asked() -> None:
     asked = answering(PROBE)
     assert ask(asked) == ANSWERS
-    assert asked.asked == [f"url {PROBE}"]
+    assert asked.asked == [QUESTION]
 
 
-def test_where_nobody_can_ask_the_primary_the_takeover_warns_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    warnings: list[str] = []
-    monkeypatch.setattr("pulumi.log.warn", warnings.append)
+BY_OTHER_MEANS = f"make sure by other means that the primary is dead; {FORCE}"
+
+
+def test_where_nobody_can_ask_the_primary_nothing_is_promoted_unless_forced() -> None:
     asked = answering()
     asked.reached = None
-    assert ask(asked) == ""
-    assert warnings == [f"whether the primary region still answers at {PROBE} could not be asked; going on"]
-    assert "database databases/app-database" in asked.asked, "all else is asked as ever"
+    assert ask(asked) == (
+        f"whether the primary region still answers at {PROBE} could not be asked: Pod primary-answers-x is Pending after 20 s; "
+        f"{BY_OTHER_MEANS}"
+    )
+    assert ask(asked, force=True) == ""
+
+
+def test_silence_means_nothing_while_the_control_is_silent_too() -> None:
+    asked = answering()
+    asked.unreached = {CONTROL}
+    assert ask(asked) == (
+        f"nobody can tell whether the primary region still answers at {PROBE}: the same Pod got no answer from the control "
+        f"{CONTROL} (Host: app.example.com) either (nothing within 3 s), so Pods may have no way out of this cluster; "
+        f"{BY_OTHER_MEANS}"
+    )
+    assert ask(asked, force=True) == ""
+
+
+def test_a_control_that_answers_anything_at_all_shows_the_way_out() -> None:
+    asked = answering()
+    asked.reached = {CONTROL: 503}
+    assert ask(asked) == "", "a load balancer without targets is there all the same"
+
+
+def test_another_url_may_be_the_control_and_the_default_follows_the_probe() -> None:
+    asked = answering()
+    assert ask(asked, failover={"control": "https://control.us-west-2.elb.amazonaws.com/up"}) == ""
+    assert f"primary-answers {PROBE} https://control.us-west-2.elb.amazonaws.com/up" in asked.asked
+    assert ask(asked, failover={"probe": "http://app.example.com:8080/healthz"}) == ""
+    default = "http://lb-secondary.us-west-2.elb.amazonaws.com:8080/"
+    assert f"primary-answers http://app.example.com:8080/healthz {default}" in asked.asked
+
+
+def test_a_promotion_that_the_api_server_refuses_closes_the_gate_and_no_force_opens_it() -> None:
+    asked = answering()
+    asked.refused = 'cluster prod-usw2 refused: 500 failed calling webhook "mcluster.cnpg.io"'
+    for force in (False, True):
+        assert ask(asked, force=force) == (
+            f"database app-database would not be promoted: {asked.refused}; is the operator running? see: kubectl get pods -A "
+            "-l app.kubernetes.io/name=cloudnative-pg"
+        )
+    assert "promotion of databases/app-database to app-database-secondary" in asked.asked
+
+
+def test_a_database_without_a_standby_is_tried_as_it_would_be_made() -> None:
+    asked = answering()
+    asked.databases.clear()
+    asked.refused = "cluster prod-usw2 refused: 403 forbidden"
+    told = ask(asked, tier="backup-restore")
+    assert told.startswith("database app-database would not be recovered: cluster prod-usw2 refused: 403 forbidden; ")
+    assert "creation of databases/app-database" in asked.asked
 
 
 def test_a_primary_that_does_not_answer_is_nothing_to_warn_of(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,20 +138,20 @@ def test_a_primary_that_does_not_answer_is_nothing_to_warn_of(monkeypatch: pytes
 def test_force_replaces_a_primary_that_answers_and_does_not_ask_it() -> None:
     asked = answering(PROBE)
     assert ask(asked, force=True) == ""
-    assert not [question for question in asked.asked if question.startswith("url")]
+    assert not [question for question in asked.asked if question.startswith("primary-answers")]
 
 
 def test_a_preview_starts_no_pod_to_ask_anybody() -> None:
     asked = answering(PROBE)
     assert ask(asked, preview=True) == ""
-    assert not [question for question in asked.asked if question.startswith("url")]
+    assert not [question for question in asked.asked if question.startswith("primary-answers")]
 
 
 def test_without_databases_two_regions_may_serve_for_a_while_and_nobody_is_asked() -> None:
     asked = answering(PROBE)
     asked.databases.clear()
     assert ask(asked, databases=[], databasePasswords={}) == ""
-    assert not [question for question in asked.asked if question.startswith(("url", "database", "group"))]
+    assert not [question for question in asked.asked if question.startswith(("primary-answers", "database", "group"))]
 
 
 def test_another_url_may_stand_for_the_primary() -> None:
@@ -126,12 +177,12 @@ def test_a_region_without_an_operator_does_not_take_over() -> None:
 
 
 def test_every_reason_of_backups_and_databases_is_told_at_once() -> None:
-    told = ask(cluster(READY[0]), force=True)
-    assert "daily-full-us-east-1 has no Completed backup here" in told
-    asked = cluster(READY[0])
+    told = ask(cluster(READY[1]), force=True)
+    assert "hourly-critical-us-east-1 has no Completed backup here" in told
+    asked = cluster(READY[1])
     asked.databases.clear()
     told = ask(asked, force=True)
-    assert "daily-full-us-east-1 has no Completed backup here" in told
+    assert "hourly-critical-us-east-1 has no Completed backup here" in told
     assert "; database app-database has no standby in this cluster; " in told
     assert "\n" not in told
 
@@ -232,8 +283,9 @@ def test_where_cluster_or_archive_cannot_be_asked_nothing_is_made(stack: Role) -
     unreadable = FakeArchive(error=ArchiveUnreadableError("s3://acme-database/cnpg/ cannot be listed: no"))
     (told,) = told_by_all(run_program(stack, {"peerReady": True}, cluster=asked, archive=unreadable))
     assert told == "database app-database cannot be made: s3://acme-database/cnpg/ cannot be listed: no"
+    region = run_program(stack, {"peerReady": True}, cluster=asked)
     asked.error = ClusterUnreachableError("cluster prod does not answer")
-    (told,) = told_by_all(run_program(stack, {"peerReady": True}, cluster=asked))
+    (told,) = told_by_all(region)
     assert told == "database app-database cannot be made: cluster prod does not answer"
 
 

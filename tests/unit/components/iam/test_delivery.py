@@ -12,6 +12,7 @@ from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from components.iam.delivery_policies import PIPELINES, Pipeline, Scope, permissions
+from lab.cloud.policies import Question, answer
 from settings.delivery import DeliverySettings
 from settings.names import Names
 from settings.roles import ROLES, Role
@@ -129,7 +130,16 @@ def test_nothing_is_everything(delivered: Recorder, pipeline: Pipeline) -> None:
 
 
 def test_no_pipeline_is_given_what_is_in_a_backup(delivered: Recorder, pipeline: Pipeline) -> None:
-    """Of the databases' archives a deployment reads the labels, which say whether a standby can be made of them."""
+    """Of what is saved a deployment reads labels and marks, which say what a standby can be made of, what was copied, and what
+    a backup holds and lacks. It writes the inventory of its own region, and nothing else."""
+    labels = (
+        "/cnpg/*/backup.info",
+        "/freshness/*",
+        "/backups/*/velero-backup.json",
+        "/backups/*/*-results.gz",
+        "/backups/*/*-volumeinfo.json.gz",
+        "/backups/*/*-resource-list.json.gz",
+    )
     objects = {"s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObjectVersion"}
     for statement in permitted(delivered, pipeline):
         if objects & set(statement["Action"]):
@@ -137,7 +147,8 @@ def test_no_pipeline_is_given_what_is_in_a_backup(delivered: Recorder, pipeline:
                 assert (
                     resource.startswith("arn:aws:s3:::acme-pulumi-")
                     or resource.endswith("/dr/active.json")
-                    or (set(statement["Action"]) == {"s3:GetObject"} and resource.endswith("/cnpg/*/backup.info"))
+                    or (set(statement["Action"]) == {"s3:GetObject"} and resource.endswith(labels))
+                    or (objects & set(statement["Action"]) == {"s3:PutObject"} and "/freshness/inventory-" in resource)
                 ), resource
 
 
@@ -205,6 +216,31 @@ def test_what_is_about_eks_is_left_out_where_the_cluster_is_not() -> None:
     (attach,) = [statement for statement in statements if "iam:AttachRolePolicy" in statement["Action"]]
     assert "arn:aws:iam::123456789012:role/nodes-use1" in attach["Resource"]
     assert attach["Condition"]["ArnEquals"]["iam:PolicyARN"], "any other policy could be attached to the nodes"
+
+
+OWN = "arn:aws:iam::123456789012:role/teams/velero"
+
+
+def may_with_a_role_of_its_own(action: str, role_arn: str, identity: str = "pod-identity", to: str = "") -> bool:
+    """What the lab's IAM answers a deployment about a role, where Velero has a role of the team's own."""
+    own = {"context": "prod", "name": "prod", "distribution": "eks", "veleroRoleArn": OWN}
+    own |= {"oidcIssuer": "oidc.example.com/id/A"} if identity == "irsa" else {}
+    seen = run_program("primary", {**delivery("primary"), "cluster": own, "identity": identity})
+    question = Question(action=action, resource=role_arn, context={"iam:PassedToService": to} if to else {})
+    return answer(question, [{"Statement": permitted(seen, "deploy")}]) == "allowed"
+
+
+def test_a_deployment_reads_a_role_of_ones_own_and_gives_it_to_pods_for_eks_asks_for_both() -> None:
+    assert may_with_a_role_of_its_own("iam:GetRole", OWN)
+    assert may_with_a_role_of_its_own("iam:PassRole", OWN, to="pods.eks.amazonaws.com")
+    assert not may_with_a_role_of_its_own("iam:PassRole", OWN, to="ec2.amazonaws.com")
+    assert not may_with_a_role_of_its_own("iam:GetRole", OWN.replace("velero", "payroll"))
+    assert not may_with_a_role_of_its_own("iam:PutRolePolicy", OWN)
+
+
+def test_with_irsa_a_role_of_ones_own_is_text_that_needs_no_right() -> None:
+    assert not may_with_a_role_of_its_own("iam:GetRole", OWN, "irsa")
+    assert not may_with_a_role_of_its_own("iam:PassRole", OWN, "irsa", to="pods.eks.amazonaws.com")
 
 
 def test_a_session_outlasts_the_longest_step_of_a_failover(delivered: Recorder) -> None:

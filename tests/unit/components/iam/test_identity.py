@@ -14,9 +14,9 @@ from tests.unit.fakes import FakeCluster
 from tests.unit.recorder import Recorder, run_program
 
 REGION = {"primary": "us-east-1", "secondary": "us-west-2"}
-ISSUER = "oidc.eks.us-east-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE"
+ISSUER = "oidc.example.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE"
 OWN = "arn:aws:iam::123456789012:role/teams/own"
-PARTS = ("velero", "database", "etcd")
+PARTS = ("velero", "database", "etcd", "freshness")
 
 
 def cluster(**changes: Any) -> dict[str, Any]:
@@ -48,10 +48,11 @@ def made(recorder: Recorder) -> set[tuple[str, str]]:
 def test_on_eks_each_part_has_a_role_and_each_service_account_an_association(stack: Role, program: Program) -> None:
     recorder = program(stack, "primary")
     assert made(recorder) == {
-        *((kind, f"identity-{part}-{what}") for part in ("velero", "database") for kind, what in (
+        *((kind, f"identity-{part}-{what}") for part in ("velero", "database", "freshness") for kind, what in (
             ("Policy", "policy"), ("Role", "role"), ("RolePolicyAttachment", "attachment"))),
         ("PodIdentityAssociation", "identity-velero-velero-velero"),
         ("PodIdentityAssociation", "identity-database-databases-app-database"),
+        ("PodIdentityAssociation", "identity-freshness-k8s-dr-freshness"),
     }  # fmt: skip
     association = recorder["identity-database-databases-app-database"]
     assert association.inputs == {
@@ -97,7 +98,7 @@ def test_on_the_teams_own_control_plane_the_nodes_have_the_permissions_of_etcd_t
 def test_static_keys_belong_to_users_that_are_called_as_the_policies(stack: Role) -> None:
     recorder = run(stack, STATIC)
     assert {kind for kind, _ in made(recorder)} == {"Policy", "UserPolicyAttachment"}
-    for part in ("velero", "database"):
+    for part in ("velero", "database", "freshness"):
         name = f"acme-{part}-{REGION[stack]}"
         assert recorder[f"identity-{part}-policy"].inputs["name"] == name
         assert recorder[f"identity-{part}-attachment"].inputs["user"] == name
@@ -117,7 +118,7 @@ def test_static_keys_are_warned_about_in_one_line_that_shows_none(told: list[str
     assert told == []
     run_program("primary", STATIC)
     (line,) = told
-    assert line.startswith("k8s-dr:identity: static: the access keys of velero, database never expire")
+    assert line.startswith("k8s-dr:identity: static: the access keys of velero, database, freshness never expire")
     assert "docs/identity.md" in line
     assert "\n" not in line
     assert not [key for key in KEYS.values() if key in line]
@@ -152,10 +153,11 @@ def test_an_up_that_takes_over_says_nothing_of_static_keys(records: dict[str, di
     assert told == []
 
 
-def test_with_roles_the_cluster_is_not_asked_whether_it_serves() -> None:
-    asked = FakeCluster()
-    run_program("secondary", {**IRSA, "active": "secondary"}, cluster=asked)
-    assert "record serving" not in asked.asked
+def test_with_roles_only_restores_ask_the_cluster_whether_it_serves() -> None:
+    for changes, times in ((IRSA, 1), (STATIC, 2)):
+        asked = FakeCluster()
+        run_program("secondary", {**changes, "active": "secondary"}, cluster=asked)
+        assert asked.asked.count("record serving") == times
 
 
 @pytest.mark.parametrize("mode", ["pod-identity", "irsa"])
@@ -191,6 +193,40 @@ def test_pods_start_after_what_they_are_to_aws(mode: str) -> None:
     assert {name for _, name in made(recorder) if name.startswith("identity-database")} <= database.depends_on
     if mode == "instance-profile":
         assert "identity-etcd-attachment" in recorder["etcd-backup"].depends_on
+
+
+INJECTED = {"pod-identity": "AWS_CONTAINER_CREDENTIALS_FULL_URI", "irsa": "AWS_WEB_IDENTITY_TOKEN_FILE"}
+
+
+@pytest.mark.parametrize("mode", INJECTED)
+def test_velero_starts_once_a_pod_of_its_account_was_admitted_with_credentials(mode: str) -> None:
+    recorder = run("primary", MODES[mode])
+    come = recorder["velero-credentials-come"]
+    assert {"velero-account", *(name for _, name in made(recorder) if name.startswith("identity-velero"))} <= come.depends_on
+    for waiting in ("velero-server", "velero-node-agent"):
+        assert "velero-credentials-come" in recorder[waiting].depends_on
+    (failover,) = recorder.of("Failover")
+    assert "velero-server" in failover.depends_on, "what is below it, databases too, comes later"
+    pod = come.spec["template"]["spec"]
+    (container,) = pod["containers"]
+    (task,) = (json.loads(each["value"]) for each in container["env"] if each["name"] == "TASK")
+    assert (come.metadata["namespace"], pod["serviceAccountName"]) == ("velero", "velero")
+    assert (task["variable"], task["account"]) == (INJECTED[mode], "velero/velero")
+    # The modules are in the Pod's own namespace, and each Pod after the first is a new admission.
+    assert recorder["velero-credentials-come-code"].metadata["namespace"] == "velero"
+    assert come.spec["backoffLimit"] == 5
+    assert come.spec["activeDeadlineSeconds"] > sum(10 * 2**retry for retry in range(5)), "it ends by its limit and says why"
+    assert pod["restartPolicy"] == "Never"
+
+
+@pytest.mark.parametrize("mode", ["instance-profile", "static"])
+def test_where_admission_gives_no_credentials_nothing_waits_for_them(mode: str) -> None:
+    assert "velero-credentials-come" not in run("primary", MODES[mode]).names()
+
+
+def test_a_failover_makes_no_such_job_anew() -> None:
+    before, after = (run("secondary", {"active": active})["velero-credentials-come"].inputs for active in ROLES)
+    assert before == after
 
 
 def indirectly(recorder: Recorder, name: str) -> set[str]:
@@ -235,4 +271,5 @@ def test_every_databases_service_account_has_an_association() -> None:
         ("velero", "velero"),
         ("databases", "app-database"),
         ("shop", "orders"),
+        ("k8s-dr", "freshness"),
     }

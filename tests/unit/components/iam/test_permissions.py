@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any
 
 import pytest
@@ -14,7 +15,15 @@ from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
-from components.iam.permissions import ServiceAccount, database_policy, etcd_policy, irsa_trust, pod_identity_trust, velero_policy
+from components.iam.permissions import (
+    ServiceAccount,
+    database_policy,
+    etcd_policy,
+    freshness_policy,
+    irsa_trust,
+    pod_identity_trust,
+    velero_policy,
+)
 from settings.names import Names
 from settings.roles import ROLES, Role, peer_of
 from settings.topology import Purpose, Regions, Topology
@@ -32,16 +41,19 @@ PURPOSE_OF: dict[str, Purpose] = {
     "database": "database",
     "database-that-reads-the-peer": "database",
     "etcd": "etcd",
+    "freshness": "database",
 }
 """Whose bucket is a part's own."""
 
 
+@lru_cache(maxsize=8)
 def policies(names: Names) -> dict[str, dict[str, Any]]:
     return {
         "velero": velero_policy(names),
         "database": database_policy(names, reads_peer=False),
         "database-that-reads-the-peer": database_policy(names, reads_peer=True),
         "etcd": etcd_policy(names),
+        "freshness": freshness_policy(names),
     }
 
 

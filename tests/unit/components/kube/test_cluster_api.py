@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 import yaml
 
-from components.kube.cluster_api import ClusterUnreachableError, LiveCluster
+from components.kube.cluster_api import ClusterUnreachableError, LiveCluster, NotAskedError
+from components.kube.pods import Runner, runner_code_name, runner_pod
+from components.kube.runner.ask import MOST, Answer, Question
 from settings.cluster import Cluster
 
-IMAGE = "registry.k8s.io/kubectl:v1.37.2"
+IMAGE = "registry.example.com/python:3"
 
 
 def cluster(kubeconfig: Path, context: str = "prod") -> LiveCluster:
@@ -182,6 +184,13 @@ def test_a_refusal_names_the_cluster_and_the_reason(api: tuple[type[Api], str], 
         live.read_record("attempts")
 
 
+def test_a_refusal_comes_with_the_api_servers_own_text(api: tuple[type[Api], str], live: LiveCluster) -> None:
+    deployed(api)
+    said = 'pods "primary-answers-x" is forbidden: exceeded quota: small, requested: limits.memory=256Mi'
+    api[0].answers["POST", PODS] = 403, {"kind": "Status", "reason": "Forbidden", "message": said}
+    assert not_asked(live) == f"cluster prod-usw2 refused: 403 {said}"
+
+
 def test_a_cluster_is_asked_once_for_each_question(api: tuple[type[Api], str], live: LiveCluster) -> None:
     api[0].answers["GET", RECORD] = 500, {"reason": "InternalError"}
     with pytest.raises(ClusterUnreachableError):
@@ -190,6 +199,7 @@ def test_a_cluster_is_asked_once_for_each_question(api: tuple[type[Api], str], l
 
 
 GROUP, DATABASE = "/apis/postgresql.cnpg.io/v1", "/apis/postgresql.cnpg.io/v1/namespaces/databases/clusters/app-database"
+CONFIG_MAPS = "/api/v1/namespaces/k8s-dr/configmaps"
 PODS, POD = "/api/v1/namespaces/k8s-dr/pods", "/api/v1/namespaces/k8s-dr/pods/primary-answers-x"
 
 
@@ -205,89 +215,202 @@ def test_a_database_is_read_whole_and_is_none_where_it_is_not(api: tuple[type[Ap
     assert live.read_database("databases", "app-database") == {"status": {"phase": "Cluster in healthy state"}}
 
 
-def phases(api: tuple[type[Api], str], *each: str, message: str | None = None) -> None:
-    """The Pod that asks is in one phase after the other; `message` is what its container said when it failed."""
+def deployed(api: tuple[type[Api], str], *names: str) -> None:
+    """The runner's ConfigMaps in the program's namespace, by name and the oldest first; by default, that of this version."""
+    made = [
+        {"metadata": {"name": name, "creationTimestamp": f"2026-01-0{number}T00:00:00Z"}}
+        for number, name in enumerate(names or (runner_code_name(),), 1)
+    ]
+    api[0].answers["GET", CONFIG_MAPS] = 200, {"items": made[::-1]}
+
+
+def phases(api: tuple[type[Api], str], *each: str, message: str | None = None, **status: Any) -> None:
+    """The Pod that asks is in one phase after the other; `message` is what its container said at its end."""
+    deployed(api)
     made = {"metadata": {"name": "primary-answers-x"}}
     container = {"name": "ask", "image": IMAGE, "imageID": "", "ready": False, "restartCount": 0}
-    ended = {"terminated": {"exitCode": 1, **({"message": message} if message is not None else {})}}
-    statuses = {"Failed": {"containerStatuses": [{**container, "state": ended}]}}
+    ended = {"terminated": {"exitCode": 0, **({"message": message} if message is not None else {})}}
+    ends = {phase: {"containerStatuses": [{**container, "state": ended}]} for phase in ("Succeeded", "Failed")}
     api[0].answers["POST", PODS] = 201, made
-    api[0].answers["GET", POD] = 200, [{**made, "status": {"phase": phase, **statuses.get(phase, {})}} for phase in each]
+    api[0].answers["GET", POD] = 200, [{**made, "status": {"phase": phase, **ends.get(phase, {}), **status}} for phase in each]
     api[0].answers["DELETE", POD] = 200, made
 
 
-@pytest.mark.parametrize(("phase", "reached"), [("Succeeded", True), ("Failed", False)])
-def test_another_region_is_asked_by_a_pod_that_is_gone_afterwards(
-    api: tuple[type[Api], str], live: LiveCluster, phase: str, reached: bool
-) -> None:
-    phases(api, "Pending", "Running", phase)
-    assert live.reaches("https://app.example.com:8443/healthz?full=1") is reached
+QUESTION = Question(url="https://app.example.com:8443/healthz?full=1")
+
+
+def result(*statuses: int | None) -> str:
+    """What the runner's step `ask` prints."""
+    return json.dumps([{"status": status, "said": ""} for status in statuses])
+
+
+def not_asked(live: LiveCluster) -> str:
+    with pytest.raises(NotAskedError) as caught:
+        live.ask("primary-answers", [QUESTION])
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_servers_are_asked_by_a_pod_that_is_gone_afterwards(api: tuple[type[Api], str], live: LiveCluster) -> None:
+    phases(api, "Pending", "Running", "Succeeded", message=result(200, None))
+    answers = live.ask("primary-answers", [QUESTION, QUESTION])
+    assert [answer.status for answer in answers] == [200, None]
     methods = [method for method, _, _ in api[0].requests]
-    assert methods == ["POST", "GET", "GET", "GET", "DELETE"]
+    assert methods == ["GET", "POST", "GET", "GET", "GET", "DELETE"]
     assert api[0].requests[-1][1].endswith("?gracePeriodSeconds=0")
-    pod = api[0].requests[0][2]
-    (container,) = pod["spec"]["containers"]
-    assert container["image"] == IMAGE
-    assert container["args"][:3] == ["get", "--raw=/healthz?full=1", "--server=https://app.example.com:8443"]
-    assert pod["spec"]["restartPolicy"] == "Never"
-    assert pod["spec"]["automountServiceAccountToken"] is False
-    assert container["terminationMessagePolicy"] == "FallbackToLogsOnError", "or its message would be empty"
-    assert pod["metadata"]["labels"] == {"velero.io/exclude-from-backup": "true"}
 
 
-LIVING = [
-    "Error from server (NotFound): the server could not find the requested resource",
-    "Error from server (Forbidden): unknown",
-    "error: You must be logged in to the server (Unauthorized)",
-    "Error from server (TooManyRequests): the server has received too many requests and has asked us to try again later",
-]
-DEAD = [
-    "The connection to the server app.example.com was refused - did you specify the right host or port?",
-    "Unable to connect to the server: dial tcp 10.0.0.1:443: connect: connection refused",
-    "Unable to connect to the server: net/http: request canceled (Client.Timeout exceeded while awaiting headers)",
-    "Error from server (ServiceUnavailable): the server is currently unable to handle the request",
-    "Error from server (InternalError): an error on the server has prevented the request from succeeding",
-    "",
-    None,
-]
+def test_the_pod_that_asks_is_the_one_that_the_jobs_have(api: tuple[type[Api], str], live: LiveCluster) -> None:
+    phases(api, "Succeeded", message=result(200))
+    live.ask("primary-answers", [QUESTION])
+    pod = api[0].requests[1][2]
+    task = {"questions": [{"url": QUESTION.url, "host": None, "verify": False, "seconds": 3.0}]}
+    template = runner_pod(Runner(image=IMAGE, code=runner_code_name()), "ask", task)
+    assert pod == {"metadata": {"generateName": "primary-answers-", **template["metadata"]}, "spec": template["spec"]}
 
 
-@pytest.mark.parametrize(("message", "reached"), [*((each, True) for each in LIVING), *((each, False) for each in DEAD)])
-def test_a_refusal_is_an_answer_too_and_an_error_of_the_servers_own_or_silence_is_none(
-    api: tuple[type[Api], str], live: LiveCluster, message: str | None, reached: bool
-) -> None:
-    phases(api, "Failed", message=message)
-    assert live.reaches("https://app.example.com/") is reached
+def test_the_pod_runs_the_modules_that_are_deployed(api: tuple[type[Api], str], live: LiveCluster) -> None:
+    def code(*there: str) -> str:
+        api[0].requests.clear()
+        phases(api, "Succeeded", message=result(200))
+        deployed(api, *there)
+        live.ask("primary-answers", [QUESTION])
+        assert api[0].requests[0][1] == f"{CONFIG_MAPS}?labelSelector=app.kubernetes.io%2Fcomponent%3Drunner"
+        (volume,) = api[0].requests[1][2]["spec"]["volumes"]
+        return str(volume["configMap"]["name"])
+
+    assert code(runner_code_name(), "runner-newer") == runner_code_name()
+    assert code("runner-older", "runner-newer") == "runner-newer", "an up with --target has not deployed this version"
 
 
-def test_a_pod_that_was_evicted_before_it_asked_reached_nobody(api: tuple[type[Api], str], live: LiveCluster) -> None:
+def test_without_modules_to_run_nothing_is_asked_and_the_fix_is_told(api: tuple[type[Api], str], live: LiveCluster) -> None:
+    api[0].answers["GET", CONFIG_MAPS] = 200, {"items": []}
+    assert not_asked(live).startswith(
+        "namespace k8s-dr of cluster prod-usw2 has no ConfigMap with label app.kubernetes.io/component=runner, "
+    )
+    assert [method for method, _, _ in api[0].requests] == ["GET"]
+
+
+def test_a_pod_that_failed_knows_nothing_and_its_last_words_are_told(api: tuple[type[Api], str], live: LiveCluster) -> None:
+    phases(api, "Failed", message="ask is not a step of this version of the runner: dance\n")
+    assert not_asked(live) == "Pod primary-answers-x ended Failed: ask is not a step of this version of the runner: dance"
+
+
+@pytest.mark.parametrize("message", ["[]", "{}", '"text"', "HTTP 200 OK", "[{}]", '[{"status": 1, "said": ""}, {}]'])
+def test_a_pod_that_says_something_else_knows_nothing(api: tuple[type[Api], str], live: LiveCluster, message: str) -> None:
+    phases(api, "Succeeded", message=message)
+    assert not_asked(live) == f"Pod primary-answers-x ended Succeeded: {message}"
+
+
+def test_a_pod_that_was_evicted_before_it_asked_knows_nothing(api: tuple[type[Api], str], live: LiveCluster) -> None:
     phases(api, "Failed")
-    evicted = {"metadata": {"name": "primary-answers-x"}, "status": {"phase": "Failed", "reason": "Evicted"}}
-    api[0].answers["GET", POD] = 200, evicted
-    assert live.reaches("https://app.example.com/") is False
+    evicted = {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}
+    api[0].answers["GET", POD] = 200, {"metadata": {"name": "primary-answers-x"}, "status": evicted}
+    assert not_asked(live) == "Pod primary-answers-x ended Failed: The node was low on resource: memory."
 
 
-def test_a_url_without_a_path_is_asked_for_its_root(api: tuple[type[Api], str], live: LiveCluster) -> None:
-    phases(api, "Succeeded")
-    assert live.reaches("http://app.example.com")
-    (container,) = api[0].requests[0][2]["spec"]["containers"]
-    assert container["args"][1:3] == ["--raw=/", "--server=http://app.example.com"]
+WAITS = [
+    (
+        {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are free"}]},
+        " (Unschedulable: 0/3 nodes are free)",
+    ),
+    (
+        {
+            "containerStatuses": [
+                {
+                    "name": "ask",
+                    "image": IMAGE,
+                    "imageID": "",
+                    "ready": False,
+                    "restartCount": 0,
+                    "state": {"waiting": {"reason": "ErrImagePull", "message": "no such image"}},
+                }
+            ]
+        },
+        " (ErrImagePull: no such image)",
+    ),
+    ({}, ""),
+]
 
 
-def test_a_pod_that_never_starts_knows_nothing_and_is_not_left_behind(
-    api: tuple[type[Api], str], live: LiveCluster, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("status", "told"), WAITS, ids=["no node", "no image", "nothing said"])
+def test_a_pod_that_never_starts_knows_nothing_says_why_and_is_not_left_behind(
+    api: tuple[type[Api], str], live: LiveCluster, monkeypatch: pytest.MonkeyPatch, status: dict[str, Any], told: str
 ) -> None:
     monkeypatch.setattr("components.kube.cluster_api._PROBE_SECONDS", 0.3)
-    phases(api, "Pending")
-    assert live.reaches("https://app.example.com/") is None
+    phases(api, "Pending", **status)
+    assert not_asked(live) == f"Pod primary-answers-x is Pending after 0.3 s{told}"
     assert api[0].requests[-1][0] == "DELETE"
 
 
 def test_a_pod_that_somebody_deletes_knows_nothing(api: tuple[type[Api], str], live: LiveCluster) -> None:
+    deployed(api)
     api[0].answers["POST", PODS] = 201, {"metadata": {"name": "primary-answers-x"}}
-    assert live.reaches("https://app.example.com/") is None
+    assert not_asked(live) == "somebody deleted Pod primary-answers-x"
 
 
 def test_without_a_namespace_to_ask_from_nothing_is_known(api: tuple[type[Api], str], live: LiveCluster) -> None:
-    assert live.reaches("https://app.example.com/") is None
-    assert [method for method, _, _ in api[0].requests] == ["POST"]
+    deployed(api)
+    assert not_asked(live) == "namespace k8s-dr of cluster prod-usw2 is gone"
+
+
+def test_more_questions_than_one_pod_answers_are_asked_by_several(api: tuple[type[Api], str], live: LiveCluster) -> None:
+    phases(api, "Succeeded", message=result(*[200] * MOST))
+    assert len(live.ask("workloads-answer", [QUESTION] * MOST * 2)) == MOST * 2
+    assert [method for method, _, _ in api[0].requests].count("POST") == 2
+
+
+WEBHOOK = 'Internal error occurred: failed calling webhook "mcluster.cnpg.io": connection refused'
+
+
+def test_a_promotion_is_tried_as_a_dry_run_and_the_webhooks_own_words_come_back(
+    api: tuple[type[Api], str], live: LiveCluster
+) -> None:
+    api[0].answers["PATCH", DATABASE] = 200, {}
+    assert live.refuses_promotion("databases", "app-database", "app-database-secondary") is None
+    method, path, body = api[0].requests[0]
+    assert (method, path) == ("PATCH", f"{DATABASE}?dryRun=All")
+    assert body == {"spec": {"replica": {"primary": "app-database-secondary"}}}
+    api[0].answers["PATCH", DATABASE] = 500, {"reason": "InternalError", "message": WEBHOOK}
+    refused = live.refuses_promotion("databases", "app-database", "app-database-secondary")
+    assert refused == f"cluster prod-usw2 refused: 500 {WEBHOOK}"
+
+
+def test_a_cluster_that_would_be_made_is_tried_as_a_dry_run_too(api: tuple[type[Api], str], live: LiveCluster) -> None:
+    clusters, body = DATABASE.rpartition("/")[0], {"metadata": {"namespace": "databases", "name": "app-database"}}
+    api[0].answers["POST", clusters] = 201, {}
+    assert live.refuses_database(body) is None
+    assert api[0].requests[0][:2] == ("POST", f"{clusters}?dryRun=All")
+    api[0].answers["POST", clusters] = 403, {"reason": "Forbidden", "message": "clusters is forbidden: User cannot create"}
+    assert live.refuses_database(body) == "cluster prod-usw2 refused: 403 clusters is forbidden: User cannot create"
+
+
+@pytest.mark.parametrize(
+    "said",
+    ['clusters "app-database" already exists', "admission webhook policy.example.com does not support dry run: BadRequest"],
+)
+def test_what_does_not_speak_against_the_change_itself_is_no_refusal(
+    api: tuple[type[Api], str], live: LiveCluster, said: str
+) -> None:
+    api[0].answers["PATCH", DATABASE] = 400, {"reason": "BadRequest", "message": said}
+    assert live.refuses_promotion("databases", "app-database", "app-database-secondary") is None
+
+
+def test_a_cluster_that_does_not_answer_is_no_refusal_of_the_change(live: LiveCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(*_: Any, **__: Any) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("kubernetes.client.CustomObjectsApi.patch_namespaced_custom_object", silent)
+    with pytest.raises(ClusterUnreachableError, match="does not answer: no route to host"):
+        live.refuses_promotion("databases", "app-database", "app-database-secondary")
+
+
+PROXIED = "/api/v1/namespaces/production/services/http:web:80/proxy/healthz"
+
+
+def test_a_service_is_asked_through_the_api_server(api: tuple[type[Api], str], live: LiveCluster) -> None:
+    api[0].answers["GET", PROXIED] = 200, {"ok": True}
+    assert live.proxied(PROXIED) == Answer(status=200, said="HTTP 200")
+    said = 'no endpoints available for service "http:web:80"'
+    api[0].answers["GET", PROXIED] = 503, {"reason": "ServiceUnavailable", "message": said}
+    assert live.proxied(PROXIED) == Answer(status=503, said=f"{said} (HTTP 503)")

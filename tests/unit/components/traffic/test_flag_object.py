@@ -17,7 +17,7 @@ from werkzeug.serving import make_server
 
 from components.traffic.flag import Flag, parse
 from components.traffic.flag_object import FlagUnreadableError, read_flag
-from settings.model import Aws
+from settings.aws import Aws
 from settings.names import FLAG_KEY, Names
 from settings.roles import ROLES, Role
 from settings.topology import Regions, Topology

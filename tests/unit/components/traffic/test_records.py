@@ -15,7 +15,7 @@ from tests.unit.components.conftest import Program
 from tests.unit.recorder import Recorder, run_program
 
 FLAG_BUCKET = "acme-dr-flag-us-west-2-123456789012"
-NAMES = ["app.example.com", "api.example.com", "example.com"]
+NAMES = ["app.example.com", "api.example.com", "www.example.com"]
 
 
 def dns(**changes: Any) -> dict[str, Any]:
@@ -105,10 +105,11 @@ def test_the_flag_moves_after_everything_was_restored_scaled_and_verified() -> N
     assert "failover-databases-app-database-promoted" in databases
     assert component.depends_on == {
         *databases,
+        "failover-restores-modifiers",
         "failover-restores-hourly-critical",
-        "failover-restores-daily-full",
         "failover-workloads-scale-production",
         "failover-workloads-verify-production",
+        "failover-workloads-endpoint",
     }
     assert takeover["failover-serving"].depends_on == {"failover-flag"}
 

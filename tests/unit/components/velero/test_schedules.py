@@ -53,16 +53,25 @@ def test_databases_are_left_to_their_own_operator(standby: Recorder) -> None:
         template = standby[f"schedules-{name}"].spec["template"]
         excluded = template["excludedResources"]
         assert {"clusters.postgresql.cnpg.io", "backups.postgresql.cnpg.io", "objectstores.barmancloud.cnpg.io"} <= set(excluded)
-        assert not [kind for kind in excluded if not kind.endswith(".cnpg.io")], "backups alone would be Velero's own"
+        assert not [kind for kind in excluded if "." not in kind], "backups alone would be Velero's own"
         assert template["labelSelector"]["matchExpressions"][:2] == [
             {"key": "cnpg.io/cluster", "operator": "DoesNotExist"},
             {"key": "app.kubernetes.io/managed-by", "operator": "NotIn", "values": ["cloudnative-pg"]},
         ]
 
 
+def test_what_controllers_made_is_not_backed_up_unless_somebody_says_so() -> None:
+    kinds = ["leases.coordination.k8s.io", "widgets.example.com"]
+    entry = {"name": "all", "cron": "0 3 * * *", "keep": "24h", "includeResources": kinds[:1], "excludeResources": kinds[1:]}
+    template = run_program("secondary", {"backups": [entry]})["schedules-all"].spec["template"]
+    assert {"targetgroupbindings.elbv2.k8s.aws", "orders.acme.cert-manager.io", kinds[1]} <= set(template["excludedResources"])
+    assert kinds[0] not in template["excludedResources"]
+    assert "jobs.batch" not in template["excludedResources"], "somebody may want one: only the restore leaves Jobs out"
+
+
 def test_addresses_of_pods_that_die_with_their_region_are_not_brought_to_the_other(takeover: Recorder) -> None:
     label = "endpointslice.kubernetes.io/managed-by"
-    restores = [takeover[f"failover-restores-{name}"].spec["labelSelector"] for name in NAMES]
+    restores = [seen.spec["labelSelector"] for seen in takeover.of("Restore")]
     schedules = [takeover[f"schedules-{name}"].spec["template"]["labelSelector"] for name in NAMES]
     for selector in (*restores, *schedules):
         (made_anew,) = [each for each in selector["matchExpressions"] if each["key"] == label]
@@ -96,3 +105,11 @@ def test_a_schedule_of_everything_names_no_namespace() -> None:
 def test_schedules_resume_last_after_the_flag_has_moved(takeover: Recorder) -> None:
     (schedules,) = takeover.of("Schedules")
     assert {"failover-serving", "failover-flag", "failover-workloads-scale-production"} <= schedules.depends_on
+
+
+def test_rules_of_ones_own_follow_the_one_of_databases() -> None:
+    skipped = {"driver": "efs.csi.aws.com", "action": "skip"}
+    policy = run_program("secondary", {"velero": {"volumes": [skipped]}})["schedules-volume-policy"]
+    databases, own = json.loads(policy.inputs["data"]["policy.yaml"])["volumePolicies"]
+    assert databases["conditions"] == {"pvcLabels": {"app.kubernetes.io/managed-by": "cloudnative-pg"}}
+    assert own == {"conditions": {"csi": {"driver": "efs.csi.aws.com"}}, "action": {"type": "skip"}}

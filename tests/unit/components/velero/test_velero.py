@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -116,12 +117,12 @@ def test_images_from_a_registry_of_ones_own_reach_every_container() -> None:
     images = {
         "velero": "registry.example.com/velero:v1.18.3",
         "veleroPluginForAws": "registry.example.com/plugin:v1.14.3",
-        "kubectl": "registry.example.com/kubectl:v1.37.2",
+        "python": "registry.example.com/python:3.13.12-slim",
     }
     workloads = [{"namespace": "production", "replicas": 3, "names": ["deployment/a", "deployment/b"], "check": {"service": "a"}}]
     takeover = run_program("secondary", {"active": "secondary", "images": images, "workloads": workloads})
     used = containers(takeover)
-    assert len(used) == 11
+    assert len(used) == 9
     assert {container["image"] for _, container in used} == set(images.values())
 
 
@@ -196,7 +197,7 @@ def test_the_kubelets_directory_is_a_setting() -> None:
 
 
 def test_an_endpoint_in_place_of_aws_reaches_the_provider_and_both_locations() -> None:
-    endpoint = "http://minio.example.com:9000"
+    endpoint = "http://aws.example.com:5000"
     region = run_program("secondary", {"aws": {"endpoint": endpoint}})
     provider = region["aws"].inputs
     assert f'"s3":"{endpoint}"' in provider["endpoints"].replace(" ", "")
@@ -212,9 +213,53 @@ def test_an_endpoint_in_place_of_aws_reaches_the_provider_and_both_locations() -
 
 def test_a_store_that_locks_gets_the_checksums_without_which_it_takes_nothing() -> None:
     lock = {"objectLock": {"mode": "GOVERNANCE", "days": 30}}
-    region = run_program("secondary", {"aws": {"endpoint": "http://minio.example.com:9000"}, "storage": lock})
+    region = run_program("secondary", {"aws": {"endpoint": "http://aws.example.com:5000"}, "storage": lock})
     assert "checksumAlgorithm" not in region["velero-own"].spec["config"]
 
 
 def test_a_profile_of_the_shared_configuration_reaches_the_provider() -> None:
     assert run_program("secondary", {"aws": {"profile": "dr"}})["aws"].inputs["profile"] == "dr"
+
+
+def test_the_server_has_the_resources_that_are_written_and_room_for_many_objects_by_default(recorder: Recorder) -> None:
+    (server,) = pod(recorder["velero-server"])["containers"]
+    assert server["resources"] == {
+        "requests": {"cpu": "500m", "memory": "128Mi"},
+        "limits": {"cpu": "1", "memory": "1Gi"},
+    }
+    more = run_program("secondary", {"velero": {"resources": {"memory": "512Mi", "memoryLimit": "4Gi"}}})
+    (server,) = pod(more["velero-server"])["containers"]
+    assert (server["resources"]["requests"]["memory"], server["resources"]["limits"]["memory"]) == ("512Mi", "4Gi")
+
+
+def test_taints_are_tolerated_by_all_that_the_program_starts_of_velero() -> None:
+    taint = {"key": "dedicated", "operator": "Equal", "value": "app", "effect": "NoSchedule"}
+    tainted = run_program("secondary", {"velero": {"tolerations": [taint]}})
+    for name in ("velero-server", "velero-node-agent", "velero-crds"):
+        assert pod(tainted[name])["tolerations"] == [taint]
+        assert "tolerations" not in pod(run_program("secondary")[name]), "an empty list would be a difference for ever"
+
+
+def test_the_node_agent_reads_its_configuration_and_starts_anew_when_it_changes(recorder: Recorder) -> None:
+    config, agent = recorder["velero-node-agent-config"], recorder["velero-node-agent"]
+    (container,) = pod(agent)["containers"]
+    assert f"--node-agent-configmap={config.metadata['name']}" in container["args"]
+    assert "--data-mover-prepare-timeout=30m" in container["args"]
+    assert "velero-node-agent-config" in agent.depends_on
+    (text,) = config.inputs["data"].values()
+    assert json.loads(text)["restorePVC"] == {"ignoreDelayBinding": True}
+    changed = run_program("secondary", {"velero": {"dataMovers": {"concurrency": 4}}})["velero-node-agent"]
+    template, other = (each.spec["template"]["metadata"]["annotations"] for each in (agent, changed))
+    assert template != other
+
+
+def test_volumes_may_take_as_long_to_move_as_is_written() -> None:
+    (server,) = pod(run_program("secondary", {"velero": {"moveTimeout": "12h"}})["velero-server"])["containers"]
+    assert "--default-item-operation-timeout=12h" in server["args"]
+
+
+def test_the_snapshot_class_has_velero_s_label_where_the_program_makes_it(recorder: Recorder) -> None:
+    assert "velero-snapshot-class" not in recorder.names(), "a cluster without the CRDs of snapshots would refuse it"
+    made = run_program("secondary", {"velero": {"snapshotClass": {"managed": True}}})["velero-snapshot-class"]
+    assert made.metadata["labels"]["velero.io/csi-volumesnapshot-class"] == "true"
+    assert (made.inputs["driver"], made.inputs["deletionPolicy"]) == ("ebs.csi.aws.com", "Delete")

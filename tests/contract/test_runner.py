@@ -1,0 +1,211 @@
+"""The program's own Pods on a real API server: a strict cluster admits them, and their account has the rights that they use."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.kube.cluster_api import LiveCluster, NotAskedError
+from components.kube.pods import ACCOUNT, Runner, runner_pod
+from components.kube.runner import rights
+from components.kube.runner.api import Api
+from components.kube.runner.ask import Question
+from components.kube.runner.failure import StepFailedError
+from components.kube.runner.rights import NEEDED, Right
+from lab.waiting import until
+from settings.cluster import Cluster
+from tests.api_server import Answer, ApiServer, running
+from tests.contract.conftest import kubernetes_object, tool
+from tests.unit.recorder import run_program
+
+Object = dict[str, Any]
+STRICT = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
+QUOTA = {
+    "requests.cpu": "10",
+    "requests.memory": "10Gi",
+    "limits.cpu": "10",
+    "limits.memory": "10Gi",
+}
+"""A quota on all four: each Pod must say all four of all its containers."""
+
+
+@pytest.fixture(scope="module")
+def registered() -> dict[str, Object]:
+    """The Kubernetes objects of a region that takes over, with a check of its workloads, by their names in the program."""
+    workloads = [{"namespace": "production", "replicas": 3, "check": {"service": "web"}}]
+    region = run_program("secondary", {"active": "secondary", "peerReady": True, "workloads": workloads})
+    return {seen.name: kubernetes_object(seen) for seen in region.custom() if seen.provider == "kubernetes"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, registered: dict[str, Object]) -> Iterator[ApiServer]:
+    """An API server with the namespaces of the program's Jobs, in which only restricted Pods within a quota are admitted."""
+    etcd, kube_apiserver = tool("region", "etcd"), tool("region", "kube-apiserver")
+    with running(etcd, kube_apiserver, tmp_path_factory.mktemp("api-server")) as server:
+        for namespace in ("k8s-dr", "databases", "velero"):
+            made = server.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": STRICT}})
+            assert made.status in (200, 201), made
+            quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "all", "namespace": namespace}}
+            assert server.apply({**quota, "spec": {"hard": QUOTA}}).status == 201
+            # A cluster's controller copies the limits into the status, which is what admission reads.
+            used = dict.fromkeys(QUOTA, "0")
+            path = f"/api/v1/namespaces/{namespace}/resourcequotas/all/status"
+            body = {"status": {"hard": QUOTA, "used": used}}
+            assert server.ask("PATCH", path, body=body, content="application/merge-patch+json")[0] == 200
+        for item in registered.values():
+            if item["kind"] in ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "NetworkPolicy"):
+                answer = server.apply(item)
+                assert answer.status in (200, 201), answer
+        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "databases"}}
+        assert server.apply(account).status in (200, 201)  # a controller makes it in a cluster
+        yield server
+
+
+def admitted(server: ApiServer, namespace: str, template: Object) -> Answer:
+    """What the API server says to a Pod of this template."""
+    metadata = {**template.get("metadata", {}), "name": "pod", "namespace": namespace}
+    return server.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}, dry_run=True)
+
+
+def templates(registered: dict[str, Object]) -> dict[str, tuple[str, Object]]:
+    """Namespace and Pod template of each Job and CronJob, and of the Pod that asks the primary, by name."""
+    found = {}
+    for name, item in registered.items():
+        if item["kind"] in ("Job", "CronJob"):
+            spec = item["spec"]["jobTemplate"]["spec"] if item["kind"] == "CronJob" else item["spec"]
+            found[name] = item["metadata"]["namespace"], spec["template"]
+    asks = runner_pod(Runner(image="python", code="runner-1"), "ask", {"questions": [{"url": "https://app.example.com/"}]})
+    return {**found, "primary-answers": ("k8s-dr", asks)}
+
+
+def test_a_strict_cluster_admits_every_pod_that_the_program_makes(server: ApiServer, registered: dict[str, Object]) -> None:
+    found = templates(registered)
+    verify, promoted = "failover-workloads-verify-production", "failover-databases-app-database-promoted"
+    assert {verify, promoted, "job-runner-ready", "velero-crds", "primary-answers", "freshness-job"} <= set(found)
+    refused = {}
+    for name, (namespace, template) in found.items():
+        answer = admitted(server, namespace, template)
+        if answer.status not in (200, 201) or answer.warnings:
+            refused[name] = str(answer)
+    assert refused == {}
+
+
+def without_limits(pod: Object) -> None:
+    del pod["spec"]["containers"][0]["resources"]["limits"]
+
+
+def without_requests(pod: Object) -> None:
+    del pod["spec"]["containers"][0]["resources"]["requests"], pod["spec"]["containers"][0]["resources"]["limits"]
+
+
+def as_root(pod: Object) -> None:
+    pod["spec"]["securityContext"]["runAsNonRoot"] = False
+
+
+def without_seccomp(pod: Object) -> None:
+    del pod["spec"]["securityContext"]["seccompProfile"]
+
+
+def with_capabilities(pod: Object) -> None:
+    del pod["spec"]["containers"][0]["securityContext"]["capabilities"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (without_limits, "must specify limits.cpu"),
+        (without_requests, "must specify limits.cpu for: ask; limits.memory for: ask; requests.cpu for: ask"),
+        (as_root, "runAsNonRoot"),
+        (without_seccomp, "seccompProfile"),
+        (with_capabilities, "unrestricted capabilities"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_a_pod_that_lacks_one_of_these_would_be_refused(
+    spoil: Callable[[Object], None], said: str, server: ApiServer, registered: dict[str, Object]
+) -> None:
+    namespace, template = copy.deepcopy(templates(registered)["primary-answers"])
+    spoil(template)
+    answer = admitted(server, namespace, template)
+    assert answer.status == 403
+    assert said in str(answer)
+
+
+def test_the_policy_of_the_programs_namespace_lets_its_pods_out_and_nobody_in(
+    server: ApiServer, registered: dict[str, Object]
+) -> None:
+    kept = server.read(registered["job-runner-network"])
+    assert kept is not None
+    own = {"matchLabels": {"app.kubernetes.io/part-of": "k8s-dr"}}
+    assert kept["spec"] == {"podSelector": own, "policyTypes": ["Ingress", "Egress"], "egress": [{}]}
+
+
+def test_a_quota_that_refuses_the_pod_that_asks_is_named(
+    server: ApiServer, registered: dict[str, Object], tmp_path: Path
+) -> None:
+    """The API server's own words reach the person, and nothing is left behind."""
+    assert server.apply(registered["job-runner-code"]).status in (200, 201)
+    path = "/api/v1/namespaces/k8s-dr/resourcequotas/all/status"
+    full = {"status": {"hard": QUOTA, "used": {**dict.fromkeys(QUOTA, "0"), "limits.memory": "10Gi"}}}
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(json.dumps(server.kubeconfig()))
+    live = LiveCluster(Cluster(context="test", name="prod-usw2", distribution="eks", kubeconfig=str(kubeconfig)), "python")
+    try:
+        assert server.ask("PATCH", path, body=full, content="application/merge-patch+json")[0] == 200
+        with pytest.raises(NotAskedError, match=r"refused: 403 .*exceeded quota: all, requested: limits\.memory=256Mi"):
+            live.ask("primary-answers", [Question(url="https://app.example.com/")])
+    finally:
+        free = {"status": {"hard": QUOTA, "used": dict.fromkeys(QUOTA, "0")}}
+        assert server.ask("PATCH", path, body=free, content="application/merge-patch+json")[0] == 200
+
+
+@pytest.fixture
+def in_a_pod(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Api]:
+    """The step's client, as a Pod of the program's account has it."""
+    path = f"/api/v1/namespaces/k8s-dr/serviceaccounts/{ACCOUNT}/token"
+    asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    status, answer = server.ask("POST", path, body=asked)
+    assert status == 201, answer
+    token = answer["status"]["token"]
+
+    def client() -> Api:
+        return Api(server.url, token=lambda: token, authority=server.certificate)
+
+    monkeypatch.setattr(Api, "in_cluster", client)
+    return client
+
+
+TASK = {"rights": [asdict(right) for right in NEEDED]}
+
+
+@pytest.mark.usefixtures("in_a_pod")
+def test_with_its_clusterrole_the_account_has_every_right_that_a_step_uses(server: ApiServer) -> None:
+    user = f"system:serviceaccount:k8s-dr:{ACCOUNT}"
+    until("the binding to be in force", lambda: server.allowed(user, "patch", "apps/deployments"), timeout=30)
+    assert rights.run(TASK) == f"may {', '.join(map(str, NEEDED))}"
+
+
+@pytest.mark.usefixtures("in_a_pod")
+@pytest.mark.parametrize("missing", NEEDED, ids=str)
+def test_a_right_that_is_taken_away_is_named(missing: Right, server: ApiServer, registered: dict[str, Object]) -> None:
+    role = registered["job-runner-role"]
+    fewer = copy.deepcopy(role)
+    for rule in fewer["rules"]:
+        if (rule["apiGroups"], rule["resources"]) == ([missing.group], [missing.resource]):
+            rule["verbs"] = [verb for verb in rule["verbs"] if verb != missing.verb] or ["watch"]
+    user, what = f"system:serviceaccount:k8s-dr:{ACCOUNT}", f"{missing.group}/{missing.resource}"
+    try:
+        assert server.apply(fewer).status == 200
+        until("the right to be gone", lambda: not server.allowed(user, missing.verb, what), timeout=30)
+        with pytest.raises(StepFailedError) as caught:
+            rights.run(TASK)
+        assert str(caught.value).startswith(f"the account of this Pod may not {missing}; ")
+    finally:
+        assert server.apply(role).status == 200
+        until("the right to be back", lambda: server.allowed(user, missing.verb, what), timeout=30)

@@ -1,0 +1,253 @@
+"""What the peer's backups and workloads need is held against what this region's cluster has."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from components.kube.cluster_api import ClusterUnreachableError
+from components.velero.age import Expected
+from components.velero.choice import Choice
+from components.velero.downloads import ResultsUnavailableError
+from components.velero.inventory import Inventory, Needs, inventory_of, take_inventory
+from components.velero.lacking import Findings, Standby, findings, warnings_by_day
+from components.velero.selection import chosen
+from settings.backup import Backup
+from tests.unit.components.velero.test_age import SCHEDULE, made
+from tests.unit.fakes import FakeCluster, FakeFiles
+
+ECR = "123456789012.dkr.ecr.us-east-1.amazonaws.com/web:1"
+GIB = 1024.0**3
+BACKUP = Backup.model_validate({"name": "hourly", "cron": "0 * * * *", "keep": "24h", "include": ["shop"]})
+
+
+def standby(backup: Backup = BACKUP, **classes: str) -> Standby:
+    return Standby(
+        expected=[Expected(choice=Choice(schedule=SCHEDULE, backup=backup.from_), cron=backup.cron)],
+        chosen=chosen([backup], []),
+        peer_region="us-east-1",
+        storage_classes=classes,
+    )
+
+
+def listed(*found: dict[str, Any]) -> dict[str, Any]:
+    return {"items": list(found)}
+
+
+def named(name: str, **parts: Any) -> dict[str, Any]:
+    return {"metadata": {"name": name}, **parts}
+
+
+def pod(namespace: str, cpu: str, *, phase: str = "Running", **labels: str) -> dict[str, Any]:
+    containers = [{"image": "x", "resources": {"requests": {"cpu": cpu, "memory": "1Gi"}}}]
+    metadata = {"name": "p", "namespace": namespace, "labels": labels}
+    return {"metadata": metadata, "spec": {"containers": containers}, "status": {"phase": phase}}
+
+
+def node(cpu: str = "4", memory: str = "16Gi", **spec: Any) -> dict[str, Any]:
+    return named("n", spec=spec, status={"allocatable": {"cpu": cpu, "memory": memory}})
+
+
+def region(**paths: dict[str, Any]) -> FakeCluster:
+    """A cluster that has what the tests' workloads need, but for what `paths` says."""
+    has = {
+        "storageclasses": listed(named("gp3", provisioner="ebs.csi.aws.com")),
+        "volumesnapshotclasses": listed(named("ebs", driver="ebs.csi.aws.com")),
+        "priorityclasses": listed(named("high")),
+        "ingressclasses": listed(named("alb")),
+        "nodes": listed(node()),
+        "pods": listed(),
+        **paths,
+    }
+    at = {
+        "storageclasses": "/apis/storage.k8s.io/v1/storageclasses",
+        "volumesnapshotclasses": "/apis/snapshot.storage.k8s.io/v1/volumesnapshotclasses",
+        "priorityclasses": "/apis/scheduling.k8s.io/v1/priorityclasses",
+        "ingressclasses": "/apis/networking.k8s.io/v1/ingressclasses",
+        "nodes": "/api/v1/nodes",
+        "pods": "/api/v1/pods",
+        "nodepools": "/apis/karpenter.sh/v1/nodepools",
+        "deployments": "/apis/apps/v1/deployments",
+    }
+    kinds = {"/api/v1": ("ConfigMap",), "/apis/apps/v1": ("Deployment",)}
+    return FakeCluster(
+        velero={"backups": [made(10)]},
+        paths={at[name]: value for name, value in has.items()}
+        | {path: {"resources": [{"kind": kind} for kind in each]} for path, each in kinds.items()},
+    )
+
+
+def needing(**needs: Any) -> FakeFiles:
+    return FakeFiles(needs=Inventory(written=datetime.now(UTC), namespaces={"shop": Needs(**needs)}))
+
+
+def found(cluster: FakeCluster, files: FakeFiles, **classes: str) -> Findings:
+    return findings(cluster, files, standby(**classes))
+
+
+ALL: dict[str, Any] = {
+    "storage_classes": {"gp3"},
+    "priority_classes": {"high"},
+    "ingress_classes": {"alb"},
+    "images": {"docker.io/web:1", ECR.replace("us-east-1", "us-west-2")},
+    "cpu": 4.0,
+    "memory": 16 * GIB,
+}
+
+
+def test_nothing_is_found_where_the_cluster_has_all() -> None:
+    files = needing(**ALL)
+    files.held = {"b-10": {"v1/ConfigMap": ["shop/a"], "apps/v1/Deployment": ["shop/web"]}}
+    assert found(region(), files) == Findings()
+
+
+def test_kinds_that_the_cluster_does_not_serve_in_that_version_are_named_if_they_would_be_restored() -> None:
+    files = FakeFiles(
+        held={
+            "b-10": {
+                "keda.sh/v1alpha1/ScaledObject": ["shop/web"],
+                "apps/v2/Deployment": ["shop/web"],
+                "example.com/v1/Widget": ["other/a"],
+                "example.com/v1/Gadget": ["gadget"],
+                "elbv2.k8s.aws/v1beta1/TargetGroupBinding": ["shop/a"],
+                "networking.k8s.aws/v1alpha1/PolicyEndpoint": ["shop/a"],
+                "v1/ConfigMap": ["shop/a"],
+            }
+        }
+    )
+    assert found(region(), files).problems == [
+        "the backups hold kinds that this cluster does not know (Deployment (apps/v2), ScaledObject (keda.sh/v1alpha1)), so that "
+        "restores fail: install them here (CRDs, operators) as in the peer, or write excludeResources: [KIND] to the entry of "
+        "k8s-dr:backups"
+    ]
+
+
+def test_a_kind_that_somebody_leaves_out_and_an_older_backup_that_somebody_named_are_heeded() -> None:
+    changes = {"excludeResources": ["scaledobjects.keda.sh"], "from": "b-9"}
+    backup = Backup.model_validate({**BACKUP.model_dump(by_alias=True, exclude_defaults=True), **changes})
+    kinds = {"keda.sh/v1alpha1/ScaledObject": ["shop/web"], "example.com/v1/Widget": ["shop/a"]}
+    (said,) = findings(region(), FakeFiles(held={"b-9": kinds}), standby(backup)).problems
+    assert "(Widget (example.com/v1))" in said
+
+
+def test_each_class_that_is_missing_is_named_with_what_to_do() -> None:
+    files = needing(storage_classes={"gp3", "io2"}, priority_classes={"high", "low"}, ingress_classes={"nginx"})
+    assert found(region(), files).problems == [
+        "claims need StorageClass io2, which this cluster lacks, so that their volumes do not come: make it here, or write "
+        "velero.storageClasses: {io2: ONE-THAT-IS-HERE}",
+        "workloads need PriorityClass low, which this cluster lacks, so that no Pod of them is made: make it here",
+        "Ingresses need IngressClass nginx, which this cluster lacks, so that nobody answers for them: make it here",
+    ]
+    assert found(region(), needing(storage_classes={"io2"}), io2="gp3").problems == []
+
+
+def test_images_of_the_dead_regions_registry_are_named() -> None:
+    (said,) = found(region(), needing(images={ECR, "nginx:1"})).problems
+    assert said.startswith(f"images come from the registry in us-east-1, which may be dead with its region ({ECR}): have ECR")
+
+
+def test_a_driver_without_a_snapshot_class_breaks_nothing_of_the_failover_and_is_told_by_day() -> None:
+    here = region(volumesnapshotclasses=listed())
+    seen = found(here, needing(storage_classes={"gp3"}))
+    assert seen.problems == []
+    assert "no VolumeSnapshotClass here is of driver ebs.csi.aws.com" in seen.later[0]
+    assert warnings_by_day(here, needing(storage_classes={"gp3"}), standby()) == seen.later
+
+
+def test_room_is_what_nodes_have_without_what_runs_beside_the_restored_namespaces() -> None:
+    beside = [
+        pod("shop", "3"),
+        pod("kube-system", "1500m"),
+        pod("kube-system", "9", phase="Succeeded"),
+        pod("shop", "1", **{"cnpg.io/cluster": "app"}),
+    ]
+    nodes = listed(node(), node(unschedulable=True), node(taints=[{"key": "node-role.kubernetes.io/control-plane"}]))
+    here = region(nodes=nodes, pods=listed(*beside))
+    assert found(here, needing(cpu=1.5, memory=GIB)).problems == []
+    assert found(here, needing(cpu=1.6, memory=GIB)).problems == [
+        "the peer's workloads request 1.6 CPUs and 1.0 GiB, and this region's nodes have 1.5 CPUs and 14.0 GiB for them, so that "
+        "some stay Pending: add nodes, or lower requests or replicas"
+    ]
+
+
+def test_where_an_autoscaler_adds_nodes_nobody_can_judge_and_nothing_is_refused() -> None:
+    scaler = named("prod-aws-cluster-autoscaler")
+    for here in (region(nodepools=listed(named("default"))), region(deployments=listed(scaler))):
+        seen = found(here, needing(cpu=100.0))
+        assert seen.problems == []
+        assert "cannot be judged" in seen.unknown[0]
+
+
+def test_what_cannot_be_asked_and_an_old_or_missing_inventory_are_told_and_refuse_nothing() -> None:
+    silent = FakeCluster(error=ClusterUnreachableError("cluster b does not answer"))
+    seen = found(silent, needing(cpu=1.0))
+    assert (seen.problems, len(seen.unknown)) == ([], 2)
+    closed = FakeFiles(error=ResultsUnavailableError("AccessDenied"))
+    assert found(region(), closed).unknown == [
+        "whether this cluster knows all kinds of the peer's backups is not known: AccessDenied",
+        "whether this cluster has what the peer's workloads need is not known: AccessDenied",
+    ]
+    assert "has not come" in found(region(), FakeFiles(needs=None)).unknown[0]
+    old = Inventory(written=datetime.now(UTC) - timedelta(days=40), namespaces={})
+    assert found(region(), FakeFiles(needs=old)).unknown == [
+        "the peer's inventory is 40 d 0 h old: pulumi up -s primary writes a new one"
+    ]
+
+
+def test_needs_of_namespaces_that_are_not_restored_do_not_count() -> None:
+    other = Inventory(written=datetime.now(UTC), namespaces={"other": Needs(storage_classes={"io2"}, cpu=100.0)})
+    assert found(region(), FakeFiles(needs=other)) == Findings()
+
+
+def template(**spec: Any) -> dict[str, Any]:
+    requests = {"resources": {"requests": {"cpu": "250m", "memory": "1Gi"}}}
+    side = [{"image": "side:1", "restartPolicy": "Always", **requests}, {"image": "init:1", **requests}]
+    return {"spec": {"containers": [{"image": "web:1", **requests}, {"image": ECR}], "initContainers": side, **spec}}
+
+
+def test_an_inventory_counts_replicas_sidecars_and_classes_and_leaves_databases_and_system_namespaces_out() -> None:
+    def item(namespace: str, name: str, spec: dict[str, Any], **labels: str) -> dict[str, Any]:
+        return {"metadata": {"name": name, "namespace": namespace, "labels": labels}, "spec": spec}
+
+    claim = {"storageClassName": "gp3"}
+    paths = {
+        "/apis/apps/v1/deployments": listed(
+            item("shop", "web", {"replicas": 3, "template": template(priorityClassName="high")}),
+            item("kube-system", "dns", {"replicas": 3, "template": template()}),
+        ),
+        "/apis/apps/v1/statefulsets": listed(item("back", "queue", {"template": template()})),
+        "/apis/batch/v1/cronjobs": listed(
+            item("back", "run", {"jobTemplate": {"spec": {"template": {"spec": {"containers": [{"image": "job:1"}]}}}}})
+        ),
+        "/api/v1/persistentvolumeclaims": listed(
+            item("shop", "data", claim), item("shop", "app-1", {"storageClassName": "db"}, **{"cnpg.io/cluster": "app"})
+        ),
+        "/apis/networking.k8s.io/v1/ingresses": listed(item("shop", "web", {"ingressClassName": "alb"})),
+    }
+    taken = take_inventory(FakeCluster(paths=paths))
+    images = {"web:1", ECR, "side:1", "init:1"}
+    assert taken.namespaces == {
+        "shop": Needs(
+            storage_classes={"gp3"},
+            priority_classes={"high"},
+            ingress_classes={"alb"},
+            images=images,
+            cpu=1.5,
+            memory=6 * GIB,
+        ),
+        "back": Needs(images={*images, "job:1"}, cpu=0.5, memory=2 * GIB),
+    }
+    assert inventory_of(taken.document()) == taken
+
+
+def test_a_long_list_is_read_to_its_end() -> None:
+    class Paged(FakeCluster):
+        def read(self, path: str) -> dict[str, Any] | None:
+            if not path.startswith("/apis/apps/v1/deployments"):
+                return None
+            last = path.endswith("&continue=a%2Bb")
+            name = "second" if last else "first"
+            item = {"metadata": {"name": "w", "namespace": name}, "spec": {"template": {"spec": {"containers": []}}}}
+            return {"items": [item], "metadata": {} if last else {"continue": "a+b"}}
+
+    assert set(take_inventory(Paged()).namespaces) == {"first", "second"}

@@ -1,0 +1,36 @@
+"""How many files were lost: acknowledged documents held against those that are on the survivor's volume."""
+
+from __future__ import annotations
+
+from lab.files import count
+from tests.unit.lab.test_ledger import DIED, entry, refused, written
+
+BEFORE = [written(1, -30), written(2, -20), written(3, -10)]
+AFTER = [refused(4, 3), written(5, 12, "secondary")]
+
+
+def test_what_was_written_after_the_backup_is_lost_and_its_oldest_file_is_the_volume_s_rpo() -> None:
+    found = count([*BEFORE, *AFTER], {1, 5}, DIED)
+    assert (found.acknowledged_before_death, found.lost, found.lost_by_survivor) == (3, 2, 0)
+    assert found.newest_surviving == entry(1, -30)
+    assert found.rpo_seconds == 20
+
+
+def test_a_file_that_the_survivor_acknowledged_must_be_there() -> None:
+    assert count([*BEFORE, *AFTER], {1, 2, 3}, DIED).lost_by_survivor == 1
+
+
+def test_a_region_that_acknowledges_while_it_dies_makes_the_loss_no_smaller() -> None:
+    found = count([*BEFORE, written(4, 2)], {1, 2}, DIED)
+    assert found.rpo_seconds == 12
+    assert found.newest_surviving is not None
+    assert found.newest_surviving.age_seconds == 22
+
+
+def test_nothing_is_lost_where_all_is_there() -> None:
+    found = count(BEFORE, {1, 2, 3}, DIED)
+    assert (found.lost, found.rpo_seconds) == (0, 0.0)
+
+
+def test_a_volume_that_came_back_empty_has_no_newest_file() -> None:
+    assert count(BEFORE, set(), DIED).newest_surviving is None

@@ -1,0 +1,112 @@
+"""What a person may write about backups and restores, and each slip in one line with key, value and fix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from settings import ConfigurationError, load
+from settings.backup import Backup
+from settings.kinds import DATABASE_KINDS, LEFT_OUT, MADE_BY_CONTROLLERS, NOT_FOR_ANOTHER_REGION, REFUSED_BY_VELERO, check_kind
+from settings.load import SECRETS
+from tests.examples import example
+
+
+def entry(**changes: Any) -> dict[str, Any]:
+    return {"name": "a", "cron": "0 * * * *", "keep": "24h", **changes}
+
+
+def backup(**changes: Any) -> Backup:
+    return Backup.model_validate(entry(**changes))
+
+
+def told(**changes: Any) -> list[str]:
+    """What is said about a configuration with these changes."""
+    with pytest.raises(ConfigurationError) as mistakes:
+        load("secondary", example("secondary", changes), SECRETS)
+    return str(mistakes.value).splitlines()
+
+
+RESTORE = "is not one of true, false, everything; write one of them, true and false without quotes"
+NO_KIND = "is not a kind; write its plural with its group, as in ingresses.networking.k8s.io"
+NO_GROUP = "has no group; write it too, as in deployments.apps (kubectl api-resources -o name has all of them)"
+
+SLIPS: list[tuple[dict[str, Any], str]] = [
+    ({"restore": "all"}, f".restore: all {RESTORE}"),
+    ({"restore": "false"}, f".restore: false {RESTORE}"),
+    ({"restore": 1}, f".restore: 1 {RESTORE}"),
+    ({"excludeResources": ["TargetGroupBinding"]}, f".excludeResources[0]: TargetGroupBinding {NO_KIND}"),
+    ({"excludeResources": ["*"]}, f".excludeResources[0]: * {NO_KIND}"),
+    ({"excludeResources": ["deployments"]}, f".excludeResources[0]: deployments {NO_GROUP}"),
+    ({"includeResources": ["backups"]}, f".includeResources[0]: backups {NO_GROUP}"),
+    ({"excludeResources": ["pods", "pods"]}, ": names the kind of excludeResources pods twice; keep one"),
+    (
+        {"includeResources": ["jobs.batch"], "excludeResources": ["jobs.batch"]},
+        ": has jobs.batch in both excludeResources and includeResources; keep it in one of them",
+    ),
+    ({"includeResources": ["nodes"]}, ": has nodes in includeResources, which Velero never restores; take it out"),
+    (
+        {"includeResources": ["clusters.postgresql.cnpg.io"]},
+        ": has clusters.postgresql.cnpg.io in includeResources, and databases come from their own archive; take it out, or see "
+        "databases",
+    ),
+    (
+        {"includeResources": ["configmaps"]},
+        ": has configmaps in includeResources, which is not left out; take it out of includeResources",
+    ),
+    (
+        {"restore": False, "from": "a-us-east-1-20260302"},
+        ": has from, and restore is false, which restores nothing; take one of them out",
+    ),
+    (
+        {"from": "A Backup"},
+        ".from: A Backup is not the name of a Kubernetes object; write one as in daily-full-us-east-1-20260302",
+    ),
+    ({"existing": "replace"}, ".existing: replace is not one of 'keep', 'update'; write one of them"),
+    ({"pods": "none"}, ".pods: none is not one of 'bare', 'all'; write one of them"),
+]
+
+
+@pytest.mark.parametrize(("changes", "line"), SLIPS, ids=[line[:40] for _, line in SLIPS])
+def test_a_slip_is_one_line(changes: dict[str, Any], line: str) -> None:
+    assert told(backups=[entry(**changes)]) == [f"k8s-dr:backups[0]{line}"]
+
+
+VELERO: list[tuple[dict[str, Any], str]] = [
+    (
+        {"modifiers": [{"conditions": {"groupResource": "services"}}]},
+        "k8s-dr:velero.modifiers[0]: has none or several of patches, mergePatches, strategicPatches; write one of them",
+    ),
+    (
+        {"modifiers": [{"conditions": {"groupResource": "services", "name": "x"}, "mergePatches": [{"patchData": "{}"}]}]},
+        "k8s-dr:velero.modifiers[0].conditions.name: unknown key",
+    ),
+    ({"counterparts": {"a": 'b"'}}, 'k8s-dr:velero.counterparts.a: b" is not a value without quotes and spaces'),
+    ({"storageClasses": {"gp3": "GP3"}}, "k8s-dr:velero.storageClasses.gp3: GP3 is not the name of a StorageClass"),
+]
+
+
+@pytest.mark.parametrize(("changes", "line"), VELERO, ids=["no-patch", "condition", "counterpart", "class"])
+def test_a_slip_in_what_a_restore_changes_is_one_line(changes: dict[str, Any], line: str) -> None:
+    (said,) = told(velero=changes)
+    assert said.startswith(line)
+
+
+@pytest.mark.parametrize("restore", [True, False, "everything"])
+def test_restore_is_true_false_or_everything(restore: Any) -> None:
+    assert backup(restore=restore).restore is restore
+
+
+def test_every_kind_of_the_lists_is_one_that_a_person_could_write() -> None:
+    for kind in (*DATABASE_KINDS, *LEFT_OUT, *REFUSED_BY_VELERO):
+        assert check_kind(kind) == kind
+    assert list(MADE_BY_CONTROLLERS) == sorted(MADE_BY_CONTROLLERS)
+    assert list(NOT_FOR_ANOTHER_REGION) == sorted(NOT_FOR_ANOTHER_REGION)
+
+
+@pytest.mark.parametrize("kind", LEFT_OUT)
+def test_each_kind_that_is_left_out_can_be_brought_back(kind: str) -> None:
+    assert kind in backup().not_restored
+    assert kind not in backup(includeResources=[kind]).not_restored
+    assert kind not in backup(includeResources=[kind]).not_backed_up

@@ -1,0 +1,145 @@
+"""`make test` says where the time went and what it waits for, stops at a part that fails, and lets every part clean up."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from lab.waiting import until
+from report.machine import Machine
+from tests import run, times
+from tests.run import Part, Result, Run
+from tests.times import Timed
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def part(tmp_path: Path, name: str, code: str) -> Part:
+    """A part that runs this test file with pytest's plugin for times."""
+    file = tmp_path / f"test_{name}.py"
+    file.write_text(code)
+    (tmp_path / "conftest.py").write_text("from tests.times import register as pytest_configure\n")
+    return Part(name=name, tests=(str(file), f"--rootdir={tmp_path}", "-q"))
+
+
+def test_each_part_is_told_with_its_time_its_tests_and_its_longest_files(tmp_path: Path) -> None:
+    tests = [
+        Timed(test="tests/lab/test_data.py::test_a", setup=100.0, call=25.0),
+        Timed(test="tests/lab/test_data.py::test_b", call=5.0, outcome="skipped"),
+        Timed(test="tests/lab/test_etcd.py::test_c", call=9.0, outcome="failed"),
+    ]
+    told = run.table([Result(part=run.LAB, exit_code=1, seconds=150.0, tests=tests)], seconds=155.0)
+    assert told.splitlines()[0] == f"Where the time went: 2:35 min on {os.cpu_count()} CPUs"
+    assert re.search(r"lab +2:30  3 tests, 1 skipped, 1 FAILED  FAILED \(exit code 1\)", told)
+    assert re.search(r"tests/lab/test_data.py +2:10  1:40 of it set-up", told)
+    assert "test_etcd" not in told, "files of a few seconds are left out"
+
+
+def test_the_record_of_a_long_run_names_machine_and_commit_and_what_failed() -> None:
+    tests = [
+        Timed(test="tests/long/test_tiers.py::test_a", call=125.0),
+        Timed(test="tests/long/test_tiers.py::test_b", outcome="failed"),
+    ]
+    machine = Machine(cpu="Some CPU", cores=2, memory_gib=24.0, kernel="Linux", system="Debian", cgroup="v1")
+    results = [Result(part=run.LONG, exit_code=1, seconds=150.0, tests=tests)]
+    page = run.record(results, machine=machine, commit="abc123", day=date(2026, 11, 29))
+    assert "2026-11-29, commit abc123; Some CPU, 2 cores, 24 GiB, Debian, cgroup v1" in page
+    assert "| **upgrades and tiers in the lab** | 1 | 0 | 1 | 2:30 |" in page
+    assert "| `tests/long/test_tiers.py` | 1 | 0 | 1 | 2:05 |" in page
+    assert "- failed: `tests/long/test_tiers.py::test_b`" in page
+
+
+def test_a_long_run_goes_on_after_a_failure(tmp_path: Path) -> None:
+    failing, passing = (part(tmp_path, name, f"def test(): assert {ok}\n") for name, ok in (("failing", 0), ("passing", 1)))
+    results = Run(tmp_path).stages([[failing], [passing]], stop=False)
+    assert [result.exit_code for result in results] == [1, 0]
+
+
+def test_the_times_of_all_phases_are_recorded_with_their_outcomes(tmp_path: Path) -> None:
+    slow = "import pytest, time\n\n@pytest.fixture\ndef slow():\n    time.sleep(0.05)\n"
+    code = slow + "\ndef test_one(slow): pass\ndef test_two(): assert 0\n"
+    (result,) = Run(tmp_path).stages([[part(tmp_path, "timed", code)]])
+    one, two = result.tests
+    assert (one.outcome, two.outcome) == ("passed", "failed")
+    assert one.setup >= 0.05
+    assert one.file == two.file == "test_timed.py"
+
+
+def test_a_folder_with_a_conftest_of_its_own_is_timed_too(tmp_path: Path) -> None:
+    made = part(tmp_path, "first", "def test(): pass\n")
+    below = tmp_path / "below"
+    below.mkdir()
+    (below / "conftest.py").touch()
+    (below / "test_second.py").write_text("def test(): pass\n")
+    (result,) = Run(tmp_path).stages([[Part(name="both", tests=(str(below), *made.tests))]])
+    assert [timed.outcome for timed in result.tests] == ["passed", "passed"]
+    assert result.exit_code == 0
+
+
+def test_workers_report_their_times_too(tmp_path: Path) -> None:
+    made = part(tmp_path, "parallel", "def test_one(): pass\ndef test_two(): pass\n")
+    (result,) = Run(tmp_path).stages([[Part(name="parallel", tests=made.tests, workers=2)]])
+    assert [timed.outcome for timed in result.tests] == ["passed", "passed"]
+
+
+def test_a_part_that_fails_ends_the_run(tmp_path: Path) -> None:
+    failing = part(tmp_path, "failing", "def test(): assert 0\n")
+    results = Run(tmp_path).stages([[failing], [part(tmp_path, "never", "def test(): pass\n")]])
+    assert [(result.part.name, result.exit_code) for result in results] == [("failing", 1)]
+
+
+def test_what_is_silent_says_what_it_waits_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run, "SILENCE", 0.2)
+    waiting = f"while not pathlib.Path({str(tmp_path / 'heard')!r}).exists(): time.sleep(0.02)"
+    code = f"import pathlib, time\n\ndef test_long():\n    {waiting}\n"
+    told: list[str] = []
+
+    def say(*text: str, **_: object) -> None:
+        told.extend(text)
+        if "running test_silent.py::test_long for 0:00" in text[0]:
+            (tmp_path / "heard").touch()
+
+    monkeypatch.setattr(run, "print", say, raising=False)
+    (result,) = Run(tmp_path).stages([[part(tmp_path, "silent", code)]])
+    assert result.exit_code == 0
+    assert any(re.fullmatch(r"    … silent, 0:0\d so far: running test_silent.py::test_long for 0:00", text) for text in told)
+
+
+def test_an_interrupted_run_lets_its_tests_clean_up(tmp_path: Path) -> None:
+    started, cleaned = tmp_path / "started", tmp_path / "cleaned"
+    code = f"""
+import pathlib, pytest, time
+
+@pytest.fixture
+def thing():
+    yield
+    pathlib.Path({str(cleaned)!r}).touch()
+
+def test_long(thing):
+    pathlib.Path({str(started)!r}).touch()
+    time.sleep(60)
+"""
+    made = part(tmp_path, "interrupted", code)
+    program = f"from tests import run; run.STAGES = [[run.Part(name='x', tests={made.tests!r})]]; raise SystemExit(run.main())"
+    # As a shell starts what it runs in the background: interrupts are ignored.
+    in_background = ["/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-c", program]
+    process = subprocess.Popen(in_background, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until("the test to run", started.exists, timeout=60)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 130
+    assert cleaned.exists()
+
+
+def test_without_the_variable_nothing_is_recorded(tmp_path: Path) -> None:
+    made = part(tmp_path, "plain", "def test(): pass\n")
+    subprocess.run(made.command, cwd=ROOT, check=True, capture_output=True, env={**os.environ, times.VARIABLE: ""})
+    assert times.read(tmp_path) == []
