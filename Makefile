@@ -1,15 +1,17 @@
 # Everything that a newcomer types. Each target works as the first command in a fresh clone.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
+# Many container images set this variable. The commands below start Python some hundred times, and each start would compile all its
+# modules anew: 6.3 s in place of 1.8 s for the program's own.
+unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 PY := .venv/bin/python
 K ?=
 ARGS ?=
-# Tests run in two processes. The tests of one file stay in one process, because they share what they set up. The lab exists once,
-# so its tests run in one process.
+# Tests run in two processes. The tests of one file stay in one process, because they share what they set up.
 TWO := -n 2 --dist loadfile
 
-.PHONY: help setup style tools check test test-lab demo rehearsal lab down requirements charts policy
+.PHONY: help setup style tools check test test-aws test-long test-lab demo rehearsal lab down requirements charts policy
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -18,10 +20,7 @@ demo: setup ## two regions, one dies, the other takes over; prints the recovery 
 	@$(PY) -m lab demo $(ARGS)
 
 test: setup policy/.venv/.ready style ## every test, the fast ones first
-	@$(PY) -m pytest tests/unit $(TWO)
-	@$(PY) -m lab.tools
-	@$(PY) -m pytest tests/contract tests/engine $(TWO) -v --durations=15
-	@$(PY) -m pytest tests/lab -v --durations=15
+	@$(PY) -m tests.run
 
 check: setup style ## the fast part: style, types, unit and contract tests
 	@$(PY) -m pytest tests/unit tests/contract $(TWO)
@@ -32,8 +31,14 @@ style:
 	@$(PY) -m mypy --no-error-summary
 	@.venv/bin/zizmor --offline --quiet .github
 
+test-long: setup ## what is too long for every change, before a release: upgrades, tiers, real API servers
+	@$(PY) -m tests.run --long
+
 test-lab: setup ## the lab's tests alone; K=expression chooses among them
 	@$(PY) -m pytest tests/lab -v $(if $(K),-k "$(K)")
+
+test-aws: setup ## in an AWS account, opened by TEST_AWS_ACCOUNT=its id: buckets, keys, copies, flag, rights; ARGS=--clean
+	@$(PY) -m tests.aws $(ARGS)
 
 rehearsal: setup ## the failover without clusters: real CLI, recorded clusters; any machine
 	@$(PY) -m lab rehearsal
@@ -53,19 +58,29 @@ charts: setup ## fetch the charts of the operators that this program installs, c
 policy: setup tools policy/.venv/.ready ## the policy pack over each stack, whichever region serves, by the real engine
 	@$(PY) -m pytest tests/unit/policy tests/engine/test_policy.py -v
 
+# A link leads to an environment that other checkouts share. To clear it would break them.
+define OWN
+@if test -L $(1); then echo "$(1) is a link to $$(readlink $(1)), which other checkouts share, and that one is not ready for the \
+requirements of this checkout; run make setup there, and then: touch $(1)/.ready; or have one here: rm $(1)" >&2; exit 1; fi
+endef
+
 policy/.venv/.ready: policy/requirements.txt | .venv/.ready
-	@$(PYTHON) -m venv policy/.venv
+	$(call OWN,policy/.venv)
+	@$(PYTHON) -m venv --clear policy/.venv
 	@echo "  … Python packages of the policy pack"
-	@policy/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r policy/requirements.txt
+	@policy/.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r policy/requirements.txt
 	@touch $@
 
+# An interrupted setup begins anew (--clear), with pip's cache. Without --no-compile, pip would compile modules that nothing imports
+# for half a minute.
 setup: .venv/.ready ## the Python environment
 
 .venv/.ready: requirements-dev.txt
+	$(call OWN,.venv)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=…" >&2; exit 1; }
-	@$(PYTHON) -m venv .venv || { echo "Python cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
-	@echo "  … Python packages"
-	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(PYTHON) -m venv --clear .venv || { echo "Python cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@echo "  … Python packages, about a minute"
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements-dev.txt
 	@touch $@
 
 requirements: setup ## compile the pinned requirements anew from pyproject.toml (needs uv)

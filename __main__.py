@@ -5,7 +5,14 @@ import signal
 import pulumi
 
 from components.region import Region, RegionArgs
-from settings import ConfigurationError, load, read_configuration
+from settings import (
+    ConfigurationError,
+    load,
+    read_configuration,
+    refuse_dropped_parts,
+    refuse_one_cluster_for_both,
+    warnings,
+)
 
 # The engine interrupts the program once a hook has refused, for nothing of it is wanted any more. Python would print where it was
 # interrupted, and with it bury the reason.
@@ -14,8 +21,13 @@ signal.signal(signal.SIGINT, signal.SIG_DFL)
 try:
     values, secrets = read_configuration()
     settings = load(pulumi.get_stack(), values, secrets)
+    refuse_dropped_parts(pulumi.get_stack())
+    refuse_one_cluster_for_both(settings)
 except ConfigurationError as error:
     raise pulumi.RunError(str(error)) from None
+
+for line in warnings(settings, secrets):
+    pulumi.warn(line)
 
 for key, value in Region("region", RegionArgs(settings=settings)).outputs().items():
     pulumi.export(key, value)

@@ -1,45 +1,98 @@
-"""What `pulumi up` prints at the end: who is active, where traffic goes, what is backed up where, and what to do next."""
+"""What `pulumi up` prints at the end: who is active, where traffic goes, what is backed up where, and what to do next.
+
+The CLI prints all of it below the reason of a refusal. So each output is one line, and the reason stays on the screen.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import pulumi
 
 from components.failover.failover import Failover
+from components.velero.selection import chosen
+from settings.backup import Backup
+from settings.durations import format_duration
 from settings.model import Settings
 from settings.names import Names
 from settings.roles import Duties
 
 
 def outputs(settings: Settings, names: Names, duties: Duties, failover: Failover) -> dict[str, pulumi.Input[Any]]:
-    """The stack's outputs, in the words of whoever reads them at 3 a.m."""
-    return {
-        "active": settings.serving_role,
-        "serving": failover.since.apply(lambda since: _serving(settings, names, duties, since)),
-        "protected": [
-            {
-                "namespaces": ", ".join(backup.include) or f"all but {', '.join(backup.exclude)}".removesuffix(" but "),
-                "schedule": names.schedule(backup.name, settings.role),
-                "cron": backup.cron,
-                "keep": backup.keep,
-                "runs": not duties.schedules_paused,
-                "copy": f"s3://{names.peer_bucket('velero')}/{names.velero_prefix(settings.role)}"
-                if settings.peer_ready
-                else "none: set k8s-dr:peerReady to true",
-            }
-            for backup in settings.backups
-        ],
+    """The stack's outputs, in the words of whoever reads them at 3 a.m.: each is a text of one line.
+
+    `details` has the same as objects and lists, for programs.
+    """
+    endpoint = settings.endpoint if isinstance(settings.endpoint, str) else settings.endpoint.name
+    serving = failover.since.apply(lambda since: _serving(settings, names, duties, since, endpoint))
+    details = {
+        "serving": serving,
+        "protected": _protected(settings, names, duties),
         "databases": failover.databases,
         "targets": settings.objectives.model_dump(by_alias=True),
         "failover": failover.timeline,
+    }
+    databases = pulumi.Output.from_input(failover.databases)
+    return {
+        "active": settings.serving_role,
+        "serving": serving.apply(_in_words),
+        "protected": _protection(settings, names, duties),
+        "databases": databases.apply(lambda sides: "; ".join(f"{name}: {side}" for name, side in sides.items()) or "none"),
+        "targets": _targets(settings),
+        "failover": failover.timeline.apply(_steps),
+        # Nothing in it is a secret: but of a secret the CLI prints one word, and of an object forty lines.
+        "details": pulumi.Output.secret(details),
         "next": _next(settings, names),
     }
 
 
-def _serving(settings: Settings, names: Names, duties: Duties, since: str | None) -> dict[str, Any]:
+def _protected(settings: Settings, names: Names, duties: Duties) -> list[dict[str, Any]]:
+    restored = {each.backup.name: str(each) for each in chosen(settings.backups, settings.named_namespaces)}
+    return [
+        {
+            "namespaces": ", ".join(backup.include) or f"all but {', '.join(backup.exclude)}".removesuffix(" but "),
+            "schedule": names.schedule(backup.name, settings.role),
+            "cron": backup.cron,
+            "keep": backup.keep,
+            "restores": restored.get(backup.name) or _restores_nothing(backup),
+            "runs": not duties.schedules_paused,
+            "copy": _copy(settings, names) or "none: set k8s-dr:peerReady to true",
+        }
+        for backup in settings.backups
+    ]
+
+
+def _restores_nothing(backup: Backup) -> str:
+    """Why a failover restores nothing of this backup."""
+    if not backup.restore:
+        return "nothing: restore is false"
+    if backup.include:
+        return "nothing: other entries have its namespaces"
+    return "nothing: set restore: everything to restore what no other entry does"
+
+
+def _copy(settings: Settings, names: Names) -> str | None:
+    """Where the copies of this region's backups are, in the other region; None while there are none."""
+    return f"s3://{names.peer_bucket('velero')}/{names.velero_prefix(settings.role)}" if settings.peer_ready else None
+
+
+def _protection(settings: Settings, names: Names, duties: Duties) -> str:
+    schedules = ", ".join(names.schedule(backup.name, settings.role) for backup in settings.backups)
+    copy = _copy(settings, names)
+    where = f"copied to {copy}" if copy else "copied nowhere: set k8s-dr:peerReady to true"
+    return f"{'paused: ' if duties.schedules_paused else ''}{schedules}; {where}"
+
+
+def _targets(settings: Settings) -> str:
+    goal = settings.objectives
+    rpo, rto = (format_duration(timedelta(seconds=seconds)) for seconds in (goal.rpo_seconds, goal.rto_seconds))
+    return f"RPO {rpo}, RTO {rto} (tier {goal.tier})"
+
+
+def _serving(settings: Settings, names: Names, duties: Duties, since: str | None, endpoint: str) -> dict[str, Any]:
     """The region that serves users and, if it is this one, since when."""
-    endpoint = settings.endpoint if isinstance(settings.endpoint, str) else settings.endpoint.name
     both_serve = settings.dns.both_serve and settings.serving_role == "primary"
     second_region = {"also": names.topology.regions.secondary} if both_serve else {}
     if duties.serves:
@@ -47,20 +100,35 @@ def _serving(settings: Settings, names: Names, duties: Duties, since: str | None
     return {"region": names.peer_region, **second_region, "names": settings.dns.names}
 
 
+def _in_words(serving: Mapping[str, Any]) -> str:
+    regions = " and ".join([serving["region"], *([serving["also"]] if "also" in serving else [])])
+    since = f" since {serving['since']}" if serving.get("since") else ""
+    at = f" at {serving['endpoint']}" if serving.get("endpoint") else ""
+    return f"{regions}{since}: {', '.join(serving['names'])}{at}"
+
+
+def _steps(timeline: Mapping[str, Any]) -> str:
+    """The steps of a takeover with their seconds; several run side by side, so the sum is not the whole."""
+    steps = ", ".join(f"{step['name']} {step['seconds']:g} s" for step in timeline["steps"])
+    return f"{timeline['seconds']:g} s: {steps}" if steps else "none"
+
+
 def _next(settings: Settings, names: Names) -> str:
-    """What to do next, in one line."""
+    """What to do next, in one line. A command for the other stack comes with that stack's backend."""
     role = settings.role
-    failover_command = "pulumi config set active secondary -s secondary && pulumi up -s secondary"
+    fail_over = "pulumi config set active secondary -s secondary && pulumi up -s secondary"
     if settings.force:
         return f"force is set, and the gate asks less: pulumi config rm force -s {role}"
     if not settings.peer_ready:
         return "no backup leaves this region: once the other stack is up set k8s-dr:peerReady to true, then pulumi up"
     if settings.serving_role == "primary":
-        return f"if {names.topology.regions.primary} is lost: {failover_command}"
+        command = fail_over if role == "secondary" else settings.topology.for_stack("secondary", fail_over)
+        return f"if {names.topology.regions.primary} is lost: {command}"
     if role == "secondary":
         wait_seconds = 30 + settings.dns.ttl
+        fence = "pulumi config set active secondary -s primary && pulumi up -s primary"
         return (
             f"users arrive within {wait_seconds} s (health checks 30 s, DNS {settings.dns.ttl} s); when the primary comes "
-            "back, before anything else: pulumi config set active secondary -s primary && pulumi up -s primary"
+            f"back, before anything else: {settings.topology.for_stack('primary', fence)}"
         )
     return "this region stands by; the secondary serves"

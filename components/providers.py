@@ -8,7 +8,8 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as k8s
 
-from settings.model import Aws, Settings
+from settings.aws import Aws
+from settings.model import Settings
 from settings.names import Names
 
 
@@ -28,16 +29,21 @@ def make_providers(settings: Settings, names: Names, parent: pulumi.Resource) ->
             enable_secret_mutable=True,
             opts=child,
         ),
-        aws.Provider(
-            "aws",
-            region=names.region,
-            profile=settings.aws.profile,
-            allowed_account_ids=[settings.topology.account_id],
-            default_tags={"tags": names.tags},
-            opts=child,
-            **_custom_endpoint(settings.aws),
-        ),
+        aws_provider(settings, names, child),
     ]
+
+
+def aws_provider(settings: Settings, names: Names, opts: pulumi.ResourceOptions) -> aws.Provider:
+    """The AWS provider of the stack's own region. It refuses another account than the stack's."""
+    return aws.Provider(
+        "aws",
+        region=names.region,
+        profile=settings.aws.profile,
+        allowed_account_ids=[settings.topology.account_id],
+        default_tags={"tags": names.tags},
+        opts=opts,
+        **_custom_endpoint(settings.aws),
+    )
 
 
 def _custom_endpoint(settings: Aws) -> dict[str, Any]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import pulumi
 
+from components.database import freshness
+from components.database.adoption import Adoption, begun
 from components.database.archive import Archive, LiveArchive
 from components.database.creation import refuse_creation
 from components.database.database import DatabaseArgs, DatabasesArgs
+from components.database.freshness import Freshness, FreshnessArgs
 from components.database.specs import DatabaseSide
 from components.etcd import backup as etcd
 from components.etcd.backup import EtcdBackup, EtcdBackupArgs
@@ -23,6 +26,7 @@ from components.iam.identity import Identity, IdentityArgs
 from components.iam.permissions import ServiceAccount
 from components.kube.cluster_api import ClusterApi, LiveCluster
 from components.kube.job_runner import JobRunner
+from components.kube.this_cluster import find_this_cluster
 from components.operators.operators import Operators, OperatorsArgs, planned
 from components.outputs import outputs
 from components.providers import make_providers
@@ -32,14 +36,16 @@ from components.storage.storage_class import StorageClass, StorageClassArgs
 from components.traffic.flag import Flag
 from components.traffic.flag_object import read_flag
 from components.traffic.records import Traffic, TrafficArgs
+from components.tried_by_day import TriedByDay, TriedByDayArgs
 from components.velero import specs as velero_specs
+from components.velero.files import BackupFiles, LiveBackupFiles
 from components.velero.schedules import Schedules, SchedulesArgs
 from components.velero.velero import Velero, VeleroArgs
 from settings.database import DatabaseSettings
 from settings.model import Settings
 from settings.names import Names
 from settings.parts import Part
-from settings.roles import DatabaseRole, duties
+from settings.roles import DatabaseRole, Role, duties, peer_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +60,15 @@ class RegionArgs:
     flag: Callable[[], Flag | None] | None = None
     """Reads the traffic flag; by default, from its object in S3. It returns None while there is no flag to read."""
 
+    files: Callable[[Role], BackupFiles] | None = None
+    """Reads what Velero wrote beside the backups of a region, in this region's bucket; by default, from the bucket."""
+
+    not_copied: Callable[[], Sequence[str]] | None = None
+    """What S3 has failed to copy to the peer, a line each; by default, as the region's own buckets say."""
+
+    unseen: Callable[[Mapping[str, str]], Sequence[str]] | None = None
+    """What Route 53's checkers cannot read, a line each, by the ids of health checks; by default, Route 53 is asked."""
+
 
 class Region(pulumi.ComponentResource):
     """Everything that one stack provisions: one region of the disaster-recovery system.
@@ -67,8 +82,13 @@ class Region(pulumi.ComponentResource):
         settings = self._settings = args.settings
         names = self._names = Names(topology=settings.topology, role=settings.role)
         refuse_stale_primary(settings, args.flag or partial(read_flag, names, settings.aws))
+        cluster = args.cluster or LiveCluster(settings.cluster, settings.images.python)
+        this_cluster = find_this_cluster(settings, names, cluster)
         installations = planned(settings.operators, settings.images)
-        super().__init__("dr:region:Region", name, None, opts)
+        compare = pulumi.ResourceHook(f"{name}-cluster", this_cluster.compare, pulumi.ResourceHookOptions(on_dry_run=True))
+        before = pulumi.ResourceHookBinding(before_create=[compare], before_update=[compare])
+        opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(hooks=before))
+        super().__init__("dr:region:Region", name, this_cluster.inputs, pulumi.ResourceOptions.merge(opts, this_cluster.options))
         self._duties = duties(settings.role, settings.active)
         providers = make_providers(settings, names, parent=self)
         child = partial(pulumi.ResourceOptions, parent=self, providers=providers)
@@ -82,7 +102,6 @@ class Region(pulumi.ComponentResource):
         )
         traffic_args = TrafficArgs(names=names, dns=settings.dns, endpoint=settings.endpoint, plain_http=settings.aws.plain_http)
         traffic = Traffic("traffic", traffic_args, opts=child())
-        cluster = args.cluster or LiveCluster(settings.cluster, settings.images.kubectl)
         access = self._access(cluster, child())
         velero = Velero(
             "velero",
@@ -101,7 +120,9 @@ class Region(pulumi.ComponentResource):
         )
         if settings.delivery is not None:
             Delivery("delivery", DeliveryArgs(names=names, settings=settings, delivery=settings.delivery), opts=child())
-        job_runner = JobRunner("job-runner", settings.images.kubectl, opts=child())
+        through_the_api = any(workload.check and workload.check.via == "api-server" for workload in settings.workloads)
+        job_runner = JobRunner("job-runner", settings.images.python, opts=child(), through_the_api=through_the_api)
+        this_cluster.record("cluster", child(depends_on=[job_runner]))
         if settings.backs_up_etcd:
             EtcdBackup(
                 "etcd",
@@ -123,6 +144,8 @@ class Region(pulumi.ComponentResource):
             opts=child(),
         )
         archive = args.archive or LiveArchive(names.bucket("database"), names.region, settings.aws)
+        files = args.files or partial(LiveBackupFiles, names, settings.aws)
+        databases = self._databases(cluster, archive, access.get("database", Access()))
         self._failover = Failover(
             "failover",
             FailoverArgs(
@@ -130,8 +153,11 @@ class Region(pulumi.ComponentResource):
                 names=names,
                 duties=self._duties,
                 cluster=cluster,
+                this_cluster=this_cluster,
+                runner=job_runner.runner,
                 archive=archive,
-                databases=self._databases(cluster, archive, access.get("database", Access())),
+                files=files(peer_of(settings.role)),
+                databases=databases,
                 traffic=traffic_args,
                 flag_bucket=traffic.flag_bucket,
             ),
@@ -148,10 +174,42 @@ class Region(pulumi.ComponentResource):
                 ]
             ),
         )
+        if settings.databases:
+            # After the databases: a generation that they refuse must not be marked as theirs.
+            Freshness(
+                "freshness",
+                FreshnessArgs(
+                    names=names,
+                    servers=[database.server(settings.role) for database in settings.databases],
+                    probe=settings.probe if settings.role == "secondary" else None,
+                    image=settings.images.aws_cli,
+                    endpoint=settings.aws.endpoint,
+                    access=access["freshness"],
+                ),
+                opts=child(depends_on=[job_runner, self._failover]),
+            )
+        TriedByDay(
+            self,
+            TriedByDayArgs(
+                settings=settings,
+                names=names,
+                duties=self._duties,
+                cluster=cluster,
+                archive=archive,
+                files=files,
+                sides=databases.sides,
+                failover=self._failover,
+                runner_ready=job_runner.ready,
+                storage_ready=storage.ready,
+                checks=traffic.checks,
+                not_copied=args.not_copied,
+                unseen=args.unseen,
+            ),
+        ).begin()
         # Schedules come last: one that resumes earlier would back up a region that is half restored.
         Schedules(
             "schedules",
-            SchedulesArgs(names=names, backups=settings.backups, duties=self._duties),
+            SchedulesArgs(names=names, backups=settings.backups, duties=self._duties, volumes=settings.velero.volumes),
             opts=child(depends_on=[self._failover]),
         )
         # The policy pack reads these: in which regions data may be, and whether the peer must hold a copy of them.
@@ -171,6 +229,7 @@ class Region(pulumi.ComponentResource):
                     "velero": [velero_specs.SERVICE_ACCOUNT],
                     "database": [ServiceAccount(database.namespace, database.name) for database in settings.databases],
                     "etcd": [etcd.SERVICE_ACCOUNT],
+                    "freshness": [freshness.SERVICE_ACCOUNT],
                 },
                 reads_peer_archive=any(database.source == "primary-bucket" for database in settings.databases),
                 static_credentials=settings.static_credentials,
@@ -184,26 +243,33 @@ class Region(pulumi.ComponentResource):
 
     def _databases(self, cluster: ClusterApi, archive: Archive, access: Access) -> DatabasesArgs:
         settings, names = self._settings, self._names
+        unfinished = begun(cluster) if settings.databases else ()
+        sides = [
+            DatabaseSide(
+                names=names,
+                settings=database,
+                database_role=self._role_of(database),
+                endpoint=settings.aws.endpoint,
+                role_arn=access.role_arn,
+                static_credentials=access.key is not None,
+                promote_seconds=settings.failover.seconds("promote"),
+                recover_seconds=settings.failover.seconds("recover"),
+            )
+            for database in settings.databases
+        ]
         return DatabasesArgs(
             databases=[
                 DatabaseArgs(
-                    side=DatabaseSide(
-                        names=names,
-                        settings=database,
-                        database_role=self._role_of(database),
-                        endpoint=settings.aws.endpoint,
-                        role_arn=access.role_arn,
-                        static_credentials=access.key is not None,
-                        promote_seconds=settings.failover.seconds("promote"),
-                        recover_seconds=settings.failover.seconds("recover"),
-                    ),
+                    side=side,
                     password=settings.database_passwords[database.name],
                     peer_ready=settings.peer_ready,
                     before_creation=partial(
                         refuse_creation, database, self._role_of(database), names, cluster, archive, settings.aws
                     ),
+                    adoption=Adoption(cluster, side, unfinished),
+                    backups_of=partial(cluster.list_base_backups, database.namespace),
                 )
-                for database in settings.databases
+                for database, side in zip(settings.databases, sides, strict=True)
             ],
             region=names.region,
             access=access,

@@ -1,6 +1,8 @@
 """Writes to GitHub, by `gh`, what the workflows leave there: previews as comments, drift as issues, the stack file of a failover.
 
     python3 scripts/github.py summary TITLE FILE    adds FILE to the page of the run
+    python3 scripts/github.py failover TITLE FILE   adds to that page how a failover ended: its steps, and what to do next. FILE
+                                                    has the stack's outputs as JSON; OUTCOME is `success` if the run ended well
     python3 scripts/github.py comment TITLE FILE    comments on the pull request PULL_REQUEST; a later run rewrites the comment
     python3 scripts/github.py issue TITLE FILE      opens an issue, or rewrites the one that is open
     python3 scripts/github.py close TITLE           closes that issue, if there is one
@@ -62,6 +64,35 @@ def marker(title: str) -> str:
     return f"<!-- k8s-dr: {title} -->"
 
 
+def ending(title: str, outputs: dict[str, Any], *, succeeded: bool) -> str:
+    """How a failover ended, in Markdown. The outputs are those of the last `up` that ended well, and say nothing of others."""
+    if not succeeded:
+        told = (
+            "**Not done.** If the gate refused, nothing was touched. If it ended half-way, run the workflow again with the same "
+            "inputs: it does not repeat what is done. What the run said is below; docs/runbook.md lists what stops a failover."
+        )
+        return f"{marker(title)}\n### {title}\n\n{told}\n"
+    details = outputs.get("details") or {}
+    serving, done = details.get("serving") or {}, details.get("failover") or {}
+    since = f" since {serving['since']}" if serving.get("since") else ""
+    rows = [f"| {each['name']} | {each['start']} | {each['seconds']:g} s |" for each in done.get("steps") or ()]
+    whole = done.get("seconds")
+    table = [
+        "| step | began | took |",
+        "|---|---|---:|",
+        *rows,
+        *([f"| **together** | | **{whole:g} s** |"] if whole is not None else []),
+    ]
+    return "\n".join(
+        [
+            f"{marker(title)}\n### {title}\n",
+            f"**Done.** Users are sent to {serving.get('region', 'no known region: the stack has no such output')}{since}.\n",
+            *(table if rows else ["No step was recorded.\n"]),
+            f"\n**Next:** {outputs.get('next', 'docs/runbook.md')}\n",
+        ]
+    )
+
+
 def comment(title: str, text: str) -> None:
     """Keep one comment for each title: a pull request with thirty pushes does not get thirty."""
     repository, number = f"repos/{os.environ['GITHUB_REPOSITORY']}", os.environ["PULL_REQUEST"]
@@ -121,6 +152,10 @@ def main(action: str, title: str, argument: str = "") -> None:
         case "summary":
             with Path(os.environ["GITHUB_STEP_SUMMARY"]).open("a") as page:
                 page.write(report(title, Path(argument).read_text()))
+        case "failover":
+            outputs = json.loads(Path(argument).read_text())
+            with Path(os.environ["GITHUB_STEP_SUMMARY"]).open("a") as page:
+                page.write(ending(title, outputs, succeeded=os.environ["OUTCOME"] == "success"))
         case "comment":
             comment(title, Path(argument).read_text())
         case "issue":
@@ -130,7 +165,7 @@ def main(action: str, title: str, argument: str = "") -> None:
         case "commit":
             commit(title, argument)
         case _:
-            sys.exit(f"{action}: is not one of summary, comment, issue, close, commit")
+            sys.exit(f"{action}: is not one of summary, failover, comment, issue, close, commit")
 
 
 if __name__ == "__main__":

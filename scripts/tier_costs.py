@@ -1,7 +1,7 @@
 """Computes what the second region of each tier costs a month, for one example workload and a list of prices.
 
     .venv/bin/python -m scripts.tier_costs            # prints the block of docs/tiers.md
-    .venv/bin/python -m scripts.tier_costs --write    # writes it into docs/tiers.md
+    .venv/bin/python -m scripts.tier_costs --write    # writes it into docs/tiers.md, and the sums into README.md
 
 For whoever has to choose a tier: it shows the order of magnitude, and what makes it. Change `Example` to your own workload.
 """
@@ -11,16 +11,19 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import get_args
 
 import yaml
 
-from settings.presets import PRESETS
-from settings.tiers import Tier
+from settings.durations import format_duration
+from settings.presets import DEFAULT, PRESETS, Preset
+from settings.tiers import Targets, Tier, objectives
 
 ROOT = Path(__file__).resolve().parent.parent
 PRICES, PAGE = ROOT / "docs" / "prices.yaml", ROOT / "docs" / "tiers.md"
+README = ROOT / "README.md"
 BEGIN, END = "<!-- costs: .venv/bin/python -m scripts.tier_costs --write -->", "<!-- end of costs -->"
 HOURS, DAYS = 730, 30
 TIERS: tuple[Tier, ...] = get_args(Tier)
@@ -161,21 +164,46 @@ def _dollars(amount: float) -> str:
     return f"{amount:,.0f}" if amount >= 10 or amount == 0 else f"{amount:.2f}"
 
 
-def replaced(page: str, new: str) -> str:
-    """The page with `new` in place of its old block. Raises ValueError if it has none."""
+def sums(example: Example, prices: Prices) -> str:
+    """The part of README.md that is computed: what each tier keeps, promises and costs."""
+    rows = ["| tier | kept in the second region | RPO | RTO | dollars a month |", "|---|---|---|---|---:|"]
+    for tier in TIERS:
+        targets = objectives(tier, Targets())
+        promised = (_spoken(seconds) for seconds in (targets.rpo_seconds, targets.rto_seconds))
+        name = f"`{tier}`, the default" if tier == DEFAULT else f"`{tier}`"
+        cells = (name, _kept(PRESETS[tier]), *promised, _dollars(costs(tier, example, prices).total))
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join([BEGIN, "", *rows, "", END])
+
+
+def _kept(preset: Preset) -> str:
+    databases = "a replica of each database" if preset.standby else "backups alone"
+    workloads = {"none": "", "one": ", one replica of each workload", "all": ", each workload in full"}[preset.workloads]
+    return f"{databases}{workloads}{', and half of the users' if preset.both_regions else ''}"
+
+
+def _spoken(seconds: float) -> str:
+    """A target as people say it: `24 h`, `5 min`, `30 s`."""
+    amount = format_duration(timedelta(seconds=seconds))
+    return f"{amount[:-1]} {'min' if amount[-1] == 'm' else amount[-1]}"
+
+
+def replaced(page: str, new: str, name: str = PAGE.name) -> str:
+    """The page with `new` in place of its old block. Raises ValueError, with the page's `name`, if it has none."""
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
-        raise ValueError(f"{PAGE.name} has no block between {BEGIN} and {END}")
+        raise ValueError(f"{name} has no block between {BEGIN} and {END}")
     return f"{before}{new}{after}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="What the second region of each tier costs a month.")
-    parser.add_argument("--write", action="store_true", help="put it into docs/tiers.md")
+    parser.add_argument("--write", action="store_true", help="put it into docs/tiers.md and README.md")
     new = block(Example(), load_prices(), unread())
     if parser.parse_args().write:
         PAGE.write_text(replaced(PAGE.read_text(), new))
+        README.write_text(replaced(README.read_text(), sums(Example(), load_prices()), README.name))
     else:
         print(new)
 

@@ -5,9 +5,12 @@ Read from objects alone, as the Barman Cloud plugin writes them: `<prefix>/<serv
 
 from __future__ import annotations
 
+import ast
+import json
 import re
-from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import boto3
@@ -15,11 +18,21 @@ import botocore.config
 import botocore.exceptions
 
 from components.iam.errors import explain
-from settings.model import Aws
-from settings.names import ARCHIVE_PREFIX
+from settings.aws import Aws
+from settings.names import ARCHIVE_PREFIX, FRESHNESS_PREFIX
 
 _SEGMENT = re.compile(r"/([0-9A-F]{24})(\.(?!partial)[a-z]\w*)?$")
 """The key of a WAL segment, compressed or not. A `.partial` segment or the label of a backup that began in one does not match."""
+
+
+_DATA_FILE = re.compile(r"(data|\d+)(?:_(\d{4,}))?\.tar(?:\.\w+)?")
+"""A file of a base backup, by its name in the backup's directory: of the data or of a tablespace by oid, and its number."""
+
+_LABEL = "backup.info"
+"""The file that says what a base backup is, and whether it is done. Barman writes it when a backup begins and when it ends."""
+
+_FULL = 100 * 1024**3
+"""Bytes from which Barman goes on with the next file of the data, before it adds the last pieces, which are small."""
 
 
 def _position(segment: str) -> int:
@@ -30,6 +43,74 @@ def _position(segment: str) -> int:
 def _span(times: Sequence[datetime]) -> timedelta:
     """From the first of `times` to the last; zero if there are none."""
     return max(times) - min(times) if times else timedelta(0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """What a region last said of an archive that it writes, as freshness.sh writes it: what was there at a time."""
+
+    written: datetime
+    segment: str | None
+    """The last WAL segment, and when it was archived; None if there was none."""
+
+    archived: datetime | None
+    bases: Mapping[str, Mapping[str, int]]
+    """The last base backups by id, the bytes of each file by its name. The last may not have been done yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseBackup:
+    """When a base backup began and ended, by its label."""
+
+    began: datetime
+    ended: datetime
+
+
+def _times(label: Mapping[str, str]) -> BaseBackup | None:
+    """The times of a label; None for one without them, or in a form that is not Barman's."""
+    try:
+        began, ended = (datetime.fromisoformat(label[key]) for key in ("begin_time", "end_time"))
+        return BaseBackup(began=began.astimezone(UTC), ended=ended.astimezone(UTC))
+    except (KeyError, ValueError):
+        return None
+
+
+def _mark(text: str) -> Mark:
+    """Raises ValueError, KeyError or TypeError for what is no mark."""
+    said = json.loads(text)
+    archived = datetime.fromisoformat(said["archived"]) if said["archived"] else None
+    return Mark(
+        written=datetime.fromisoformat(said["written"]).astimezone(UTC),
+        segment=said["segment"] or None,
+        archived=archived,
+        bases={str(name): dict(files) for name, files in said["bases"].items()},
+    )
+
+
+def _missing_files(sizes: Mapping[str, int], label: Mapping[str, str], marked: Mapping[str, int] | None = None) -> str | None:
+    """The first file that a base backup lacks by its label, by the files that are here, and by its files in the mark of the
+    region that took it; None if it lacks none. `sizes` and `marked` are the bytes of each file.
+
+    The mark counts if it was written after the backup was done, when the label had its last size.
+
+    Barman writes `data.tar`, then `data_0001.tar` and so on, and as many for each tablespace, by its oid. The label names the
+    tablespaces, and no number of files. So that the last is the last shows in its size: Barman ends each one before it when it is
+    full, and adds two small pieces after all data.
+    """
+    numbers: dict[str, dict[int, int]] = {"data": {}}
+    for _, oid, *_ in ast.literal_eval(label.get("tablespaces", "None")) or ():
+        numbers[str(oid)] = {}
+    for name, size in sizes.items():
+        if (match := _DATA_FILE.fullmatch(name)) and match[1] in numbers:
+            numbers[match[1]][int(match[2] or 0)] = size
+    for name, found in numbers.items():
+        first = next(number for number in range(len(found) + 1) if number not in found)
+        complete = found and first > max(found) and not (name == "data" and found[max(found)] > _FULL)
+        if not complete:
+            return f"{name}_{first:04}.tar" if first else f"{name}.tar"
+    if marked and marked.get(_LABEL) == sizes.get(_LABEL):
+        return next((name for name, size in sorted(marked.items()) if sizes.get(name) != size), None)
+    return None
 
 
 class ArchiveUnreadableError(Exception):
@@ -50,6 +131,17 @@ class Archive(Protocol):
 
     def beyond_a_gap(self, server: str) -> timedelta:
         """Time span of WAL after the first missing segment, which a recovery from `server`'s archive cannot reach."""
+
+    def newest_base(self, server: str) -> BaseBackup | None:
+        """The newest base backup of `server` that is whole here; None if there is none, or if its label has no times."""
+
+    def mark(self, server: str) -> Mark | None:
+        """What the region that writes the archive of `server` last said of it; None if no mark has come
+        that can be read."""
+
+    def missing_wal(self, server: str, mark: Mark) -> timedelta:
+        """Time span of WAL up to the segment of `mark` that has not come here: zero if that segment is here, timedelta.max if
+        none is."""
 
 
 class LiveArchive:
@@ -77,6 +169,14 @@ class LiveArchive:
     def _objects(self, prefix: str) -> dict[str, datetime]:
         return {entry["Key"]: entry["LastModified"] for page in self._pages(prefix) for entry in page.get("Contents", ())}
 
+    def _sizes(self, directory: str) -> dict[str, int]:
+        """Bytes of each file of a directory, by its name there."""
+        return {
+            entry["Key"].removeprefix(directory): entry["Size"]
+            for page in self._pages(directory)
+            for entry in page.get("Contents", ())
+        }
+
     def _directories(self, prefix: str) -> list[str]:
         pages = self._pages(prefix, Delimiter="/")
         return sorted(entry["Prefix"] for page in pages for entry in page.get("CommonPrefixes", ()))
@@ -99,6 +199,13 @@ class LiveArchive:
             reasons.append(reason)
         return None, reasons[0] if reasons else None
 
+    def newest_base(self, server: str) -> BaseBackup | None:
+        root = f"{ARCHIVE_PREFIX}/{server}"
+        for directory in reversed(self._directories(f"{root}/base/")):
+            if self._unfinished(directory) is None and self._incomplete(root, directory) is None:
+                return _times(self._label(directory))
+        return None
+
     def _unfinished(self, directory: str) -> str | None:
         """Why a base backup is not done; None if it is."""
         address = f"s3://{self._bucket}/{directory}"
@@ -111,8 +218,10 @@ class LiveArchive:
         """What a base backup that is done lacks in this bucket; None if nothing. S3 replicates in no order, so a backup's label
         may come before its data."""
         address, label = f"s3://{self._bucket}/{directory}", self._label(directory)
-        if not self._objects(f"{directory}data.tar"):
-            return f"the base backup {address} has no data.tar yet"
+        mark = self.mark(root.removeprefix(f"{ARCHIVE_PREFIX}/"))
+        marked = mark.bases.get(directory.removesuffix("/").rpartition("/")[2]) if mark else None
+        if missing := _missing_files(self._sizes(directory), label, marked):
+            return f"the base backup {address} has no {missing} yet"
         for segment in (label["begin_wal"], label["end_wal"]):
             # The label of a backup that began in a segment is beside it, and its key begins with the segment's key.
             if all(".backup" in key for key in self._objects(f"{root}/wals/{segment[:16]}/{segment}")):
@@ -121,13 +230,34 @@ class LiveArchive:
 
     def _label(self, directory: str) -> dict[str, str]:
         """The entries of a base backup's label, `backup.info`."""
-        label = f"{directory}backup.info"
-        try:
-            text = self._s3.get_object(Bucket=self._bucket, Key=label)["Body"].read().decode()
-        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-            why = explain(error, f"s3:GetObject on s3://{self._bucket}/{label}")
-            raise ArchiveUnreadableError(f"s3://{self._bucket}/{label} cannot be read: {why}") from None
+        text = self._text(f"{directory}{_LABEL}") or ""
         return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+    def _text(self, key: str) -> str | None:
+        """The content of an object; None if there is none."""
+        try:
+            return str(self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read().decode())
+        except self._s3.exceptions.NoSuchKey:
+            return None
+        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+            why = explain(error, f"s3:GetObject on s3://{self._bucket}/{key}")
+            raise ArchiveUnreadableError(f"s3://{self._bucket}/{key} cannot be read: {why}") from None
+
+    def mark(self, server: str) -> Mark | None:
+        text = self._text(f"{FRESHNESS_PREFIX}/{server}.json")
+        try:
+            return None if text is None else _mark(text)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    def missing_wal(self, server: str, mark: Mark) -> timedelta:
+        if mark.segment is None or mark.archived is None:
+            return timedelta(0)
+        segment, directory = mark.segment, f"{ARCHIVE_PREFIX}/{server}/wals/{mark.segment[:16]}/"
+        if any(_SEGMENT.search(key) for key in self._objects(f"{directory}{segment}")):
+            return timedelta(0)
+        before = [archived for name, archived in self._segments(server).items() if name < segment]
+        return max(mark.archived - max(before), timedelta(0)) if before else timedelta.max
 
     def backlog(self, server: str, follower: str) -> timedelta:
         newest = max(self._segments(follower), default="")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from components.database.archive import Archive, ArchiveUnreadableError, LiveArchive
 from components.database.objections import objection_to_creation
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
+from settings.aws import Aws
 from settings.database import DatabaseSettings
-from settings.model import Aws
 from settings.names import Names
 from settings.roles import DatabaseRole
 

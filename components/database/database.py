@@ -6,6 +6,8 @@ primary's archive. Only `replica.primary`, hibernation, and the Job that confirm
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,15 +18,20 @@ import pulumi_kubernetes as k8s
 from pydantic import SecretStr
 
 from components.database import specs
+from components.database.adoption import Adoption
 from components.database.specs import CREDENTIALS, LOST, DatabaseSide
 from components.iam.access import Access
+from components.kube.cluster_api import ClusterUnreachableError
 from components.kube.jobs import job
-from components.kube.objects import ObjectWithStatus, until_phase
+from components.kube.objects import ObjectWithStatus
+from components.kube.pods import LABELS, outward_only
 from settings.database import DatabaseSettings
 from settings.names import EXCLUDED_FROM_BACKUP
 from settings.roles import ROLES
 
-_BACKUP_ENDED = ("completed", "failed", "invalid backup definition")
+_FAILED = ("failed", "invalid backup definition")
+_CREATION_SECONDS = 3600
+_FIRST_BACKUP_SECONDS, _PAUSE_SECONDS = 6 * 3600, 5.0
 
 
 class DatabaseLostError(pulumi.RunError):
@@ -51,27 +58,41 @@ def judge_cluster(side: DatabaseSide, status: Mapping[str, Any] | None) -> str:
     raise DatabaseLostError(f"database {settings.name}: {status['phase']}: {reason}. Once the cause is gone: {fix}")
 
 
-def judge_backup(settings: DatabaseSettings, name: str, status: Mapping[str, Any] | None) -> str:
-    """The Backup's name if it completed. Raises DatabaseLostError otherwise: no standby could be made from it."""
-    status = status or {}
-    if status.get("phase", "completed") != "completed":
-        raise DatabaseLostError(
-            f"database {settings.name}: its first backup ended {status['phase']}: {status.get('error') or 'no reason is given'}. "
-            f"Once the cause is gone: kubectl delete backup.postgresql.cnpg.io {name} -n {settings.namespace}, then pulumi up "
-            "--refresh"
-        )
-    return name
+def judge_first_backup(settings: DatabaseSettings, schedule: str, backups: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the first backup has ended, by the Backups that its schedule has made. Raises DatabaseLostError if it failed: no
+    standby could be made from it.
+
+    Where there is none any more, the plugin has deleted it after its retention.
+    """
+    backup = max(backups, key=lambda each: str(each["metadata"].get("creationTimestamp")), default=None)
+    status = (backup or {}).get("status") or {}
+    if backup is None or status.get("phase") == "completed":
+        return True
+    if status.get("phase") not in _FAILED:
+        return False
+    anew = (
+        f"kubectl delete scheduledbackup.postgresql.cnpg.io/{schedule} backup.postgresql.cnpg.io/{backup['metadata']['name']} "
+        f"-n {settings.namespace}, then pulumi up --refresh"
+    )
+    raise DatabaseLostError(
+        f"database {settings.name}: its first backup ended {status['phase']}: {status.get('error') or 'no reason is given'}. "
+        f"Once the cause is gone: {anew}"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseArgs:
     """`password` is the owner's, the same in both regions: a promotion must not change it. `peer_ready` says that the peer's
-    stack is deployed; before that there is no backup to wait for and nothing to follow. `before_creation` raises to refuse."""
+    stack is deployed; before that there is no backup to wait for and nothing to follow. `before_creation` raises to refuse.
+    `adoption` knows a Cluster that a killed `up` left behind. `backups_of` returns the Backups that a ScheduledBackup of this
+    name has made, or raises ClusterUnreachableError."""
 
     side: DatabaseSide
     password: SecretStr
     peer_ready: bool
     before_creation: Callable[[], None]
+    adoption: Adoption
+    backups_of: Callable[[str], Sequence[Mapping[str, Any]]]
 
 
 class Database(pulumi.ComponentResource):
@@ -105,13 +126,30 @@ class Database(pulumi.ComponentResource):
         if can_be_made and args.side.database_role != "absent":
             cluster = self._cluster(prerequisites)
             self._backups_and_metrics(cluster)
-            self.writable.append(cluster.status.apply(partial(judge_cluster, self._args.side)))
+            self.writable.append(cluster.status.apply(self._judged))
             if args.side.database_role == "primary" and args.peer_ready:
                 self.writable.append(self._first_backup(cluster))
             if args.side.database_role in ("promoted", "recovered"):
                 self.confirmation = self._confirm(self.writable[0])
                 self.recovered_metadata = cluster.metadata if args.side.database_role == "recovered" else None
         self.register_outputs({})
+
+    async def _judged(self, status: Mapping[str, Any] | None) -> str:
+        """As `judge_cluster`. The engine does not wait for a Cluster that it imports, so the program waits."""
+        if self._args.adoption.left_behind and not pulumi.runtime.is_dry_run():
+            try:
+                status = await asyncio.to_thread(self._args.adoption.wait, self._creation_seconds)
+                judged = judge_cluster(self._args.side, status)
+                await asyncio.to_thread(self._args.adoption.end)
+            except ClusterUnreachableError as error:
+                raise DatabaseLostError(f"database {self._settings.name}: {error}; then pulumi up again") from None
+            return judged
+        return judge_cluster(self._args.side, status)
+
+    @property
+    def _creation_seconds(self) -> int:
+        side = self._args.side
+        return side.recover_seconds if side.database_role == "recovered" else _CREATION_SECONDS
 
     def _child(self, **options: Any) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self, **options)
@@ -125,6 +163,8 @@ class Database(pulumi.ComponentResource):
 
         def check(_: pulumi.ResourceHookArgs) -> None:
             self._args.before_creation()
+            if resource == "cluster":
+                self._args.adoption.begin()
 
         return pulumi.ResourceHookBinding(before_create=[pulumi.ResourceHook(f"{self._stem}-{resource}-creation-check", check)])
 
@@ -167,7 +207,11 @@ class Database(pulumi.ComponentResource):
         return [owner, *archives]
 
     def _cluster(self, prerequisites: Sequence[pulumi.Resource]) -> ObjectWithStatus:
-        side = self._args.side
+        side, adoption = self._args.side, self._args.adoption
+
+        def made(_: pulumi.ResourceHookArgs) -> None:
+            adoption.end()
+
         same_server = pulumi.ResourceHook(
             f"{self._stem}-same-server", self._refuse_another_generation, pulumi.ResourceHookOptions(on_dry_run=True)
         )
@@ -177,16 +221,19 @@ class Database(pulumi.ComponentResource):
             kind="Cluster",
             metadata=self._metadata(self._settings.name, specs.cluster_annotations(side.database_role)),
             spec=specs.cluster_spec(side),
-            opts=self._child(
-                depends_on=list(prerequisites),
-                protect=True,
-                retain_on_delete=True,
-                hooks=pulumi.ResourceHookBinding(
-                    before_create=self._creation_check("cluster").before_create, before_update=[same_server]
+            opts=pulumi.ResourceOptions.merge(
+                self._child(
+                    depends_on=list(prerequisites),
+                    protect=True,
+                    retain_on_delete=True,
+                    hooks=pulumi.ResourceHookBinding(
+                        before_create=self._creation_check("cluster").before_create,
+                        after_create=[pulumi.ResourceHook(f"{self._stem}-made", made)],
+                        before_update=[same_server],
+                    ),
+                    custom_timeouts=pulumi.CustomTimeouts(create=f"{self._creation_seconds}s", update="15m"),
                 ),
-                custom_timeouts=pulumi.CustomTimeouts(
-                    create=f"{side.recover_seconds}s" if side.database_role == "recovered" else "60m", update="15m"
-                ),
+                adoption.options,
             ),
         )
 
@@ -212,20 +259,38 @@ class Database(pulumi.ComponentResource):
             )
 
     def _first_backup(self, cluster: pulumi.Resource) -> pulumi.Output[str]:
-        """The base backup that the standby is made from. Replication must run before: S3 copies nothing older than its rule."""
-        settings = self._settings
-        name = f"{settings.name}-first-g{settings.generations.primary}"
-        backup = ObjectWithStatus(
+        """The base backup that the standby is made from, as an output that is known once it has completed. Replication must run
+        before: S3 copies nothing older than its rule."""
+        name = f"{self._settings.name}-first-g{self._settings.generations.primary}"
+        schedule = ObjectWithStatus(
             f"{self._stem}-first-backup",
             api_version="postgresql.cnpg.io/v1",
-            kind="Backup",
-            metadata=self._metadata(name, until_phase(_BACKUP_ENDED)),
-            spec={**specs.backup_spec(settings), "target": "primary"},
-            # The Backup is not retained when it leaves the stack: a primary that serves again makes one of the same name. What it
-            # saved stays in the archive.
-            opts=self._child(depends_on=[cluster], custom_timeouts=pulumi.CustomTimeouts(create="6h")),
+            kind="ScheduledBackup",
+            # The status has a time once the operator has made the Backup.
+            metadata=self._metadata(name, {"pulumi.com/waitFor": "jsonpath={.status.lastScheduleTime}"}),
+            spec=specs.first_backup_spec(self._settings),
+            # It is not retained when it leaves the stack: a primary that serves again makes one of the same name, and so takes
+            # another backup. What it saved stays in the archive.
+            opts=self._child(depends_on=[cluster]),
         )
-        return backup.status.apply(partial(judge_backup, settings, name))
+
+        async def completed(_: object) -> str:
+            deadline = time.monotonic() + _FIRST_BACKUP_SECONDS
+            while not pulumi.runtime.is_dry_run() and not await asyncio.to_thread(self._first_backup_ended, name):
+                if time.monotonic() > deadline:
+                    raise DatabaseLostError(f"database {self._settings.name}: its first backup still runs; wait, then pulumi up")
+                await asyncio.sleep(_PAUSE_SECONDS)
+            return name
+
+        return schedule.metadata.apply(completed)
+
+    def _first_backup_ended(self, name: str) -> bool:
+        try:
+            return judge_first_backup(self._settings, name, self._args.backups_of(name))
+        except ClusterUnreachableError as error:
+            raise DatabaseLostError(
+                f"database {self._settings.name}: whether its first backup has ended is not known: {error}; then pulumi up again"
+            ) from None
 
     def _confirm(self, promoted: pulumi.Output[str]) -> k8s.batch.v1.Job:
         """The Job that confirms a promotion or recovery. It starts once `promoted`, the Cluster's own output, is known."""
@@ -250,9 +315,14 @@ class DatabasesArgs:
     region: str
     access: Access = field(default_factory=Access)
 
+    @property
+    def sides(self) -> list[DatabaseSide]:
+        return [each.side for each in self.databases]
+
 
 class Databases(pulumi.ComponentResource):
-    """Every database of one region, with their namespaces and, where pods can have no role, the archive's access keys."""
+    """Every database of one region, with their namespaces, a way out for the Jobs in them and, where pods can have no role, the
+    archive's access keys."""
 
     by_name: dict[str, Database]
 
@@ -278,6 +348,12 @@ class Databases(pulumi.ComponentResource):
             resources.append(
                 k8s.core.v1.Namespace(f"{name}-namespace-{namespace}", metadata={"name": namespace}, opts=child(protect=True))
             )
+        k8s.networking.v1.NetworkPolicy(
+            f"{name}-network-{namespace}",
+            metadata={"name": "k8s-dr-own-pods", "namespace": namespace, "labels": LABELS},
+            spec=outward_only(),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(resources)),
+        )
         if key := args.access.key:
             resources.append(
                 k8s.core.v1.Secret(

@@ -5,13 +5,16 @@ This module only decides, by what the region's cluster and bucket say; `region` 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 
-from components.database.archive import Archive
-from components.database.specs import HEALTHY
-from components.kube.cluster_api import ClusterApi
+from components.database.archive import Archive, ArchiveUnreadableError, Mark
+from components.database.specs import HEALTHY, PLUGIN
+from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
+from components.kube.records import FRESHNESS_RECORD
 from settings.database import DatabaseSettings
+from settings.durations import longest_gap, spoken
 from settings.roles import Role
 
 OPERATORS = {
@@ -20,7 +23,17 @@ OPERATORS = {
 }
 """By API group, which operator serves it and which setting installs it."""
 
+OLDEST_PLUGIN = (0, 14)
+"""The lowest version of the plugin that can promote: before it, a promotion read its WAL from the archive that it writes."""
+
+MARK_SLACK = timedelta(minutes=5)
+"""How old a mark may be where nothing is behind: it is written every two minutes, one run may fail, and S3 takes a while."""
+
+QUIET = timedelta(minutes=15)
+"""S3 usually copies within this time. By day a mark that is older says that replication has stopped, whatever the RPO."""
+
 FORCE = "to go on all the same: pulumi config set force true -s secondary"
+_SEE_REPLICATION = "pulumi up -s primary says what S3 failed to copy"
 
 
 def missing_operators(cluster: ClusterApi) -> str | None:
@@ -53,7 +66,8 @@ def objection_to_creation(
         )
     return (
         f"database {settings.name}: a standby is made from the primary's first backup, and {reason}; run, with peerReady "
-        "true in both stacks: pulumi up -s primary; then, once S3 has copied it: pulumi up -s secondary"
+        "true in both stacks and each with its own PULUMI_BACKEND_URL: pulumi up -s primary; then, once S3 has copied "
+        "it: pulumi up -s secondary"
     )
 
 
@@ -69,10 +83,15 @@ def objections(
     standbys = [database for database in databases if database.standby]
     recovered = [database for database in databases if not database.standby]
     problems = [_not_ready(cluster, database, force=force) for database in standbys]
+    problems += [] if force else [_old_plugin(cluster, database) for database in standbys]
     problems += [objection_to_creation(cluster, archive, archive, database, "secondary") for database in recovered]
     if not force:
         problems += [_too_far_behind(archive, database, rpo) for database in standbys]
         problems += [_beyond_a_gap(archive, database, rpo) for database in recovered]
+        now, lived = datetime.now(UTC), last_answer(cluster)
+        problems += [_stale(archive, database, rpo, lived, now) for database in databases]
+        old = [old_base(archive, database, rpo, lived or now) for database in databases]
+        problems += [f"{problem}; {FORCE}" for problem in old if problem]
     return [problem for problem in problems if problem]
 
 
@@ -90,6 +109,20 @@ def _not_ready(cluster: ClusterApi, settings: DatabaseSettings, *, force: bool) 
     reason = f": {status['phaseReason']}" if status.get("phaseReason") else ""
     fix = f"; {FORCE}" if status.get("readyInstances") else ""
     return f"database {settings.name} is not healthy here: {status.get('phase', 'without a phase')}{reason}{fix}"
+
+
+def _old_plugin(cluster: ClusterApi, settings: DatabaseSettings) -> str | None:
+    """Why the plugin that the standby runs with is too old for a promotion; None if it is not, or if nobody says its version."""
+    status = (cluster.read_database(settings.namespace, settings.name) or {}).get("status") or {}
+    version = next((str(each.get("version")) for each in status.get("pluginStatus") or () if each.get("name") == PLUGIN), "")
+    found = re.match(r"v?(\d+)\.(\d+)", version)
+    if found is None or (int(found[1]), int(found[2])) >= OLDEST_PLUGIN:
+        return None
+    return (
+        f"database {settings.name} runs with version {version} of the Barman Cloud plugin, and one below "
+        f"{'.'.join(map(str, OLDEST_PLUGIN))} reads the wrong archive in a promotion, which then fails; upgrade the plugin and "
+        f"restart the database's instances; {FORCE}"
+    )
 
 
 def _too_far_behind(archive: Archive, settings: DatabaseSettings, rpo: timedelta) -> str | None:
@@ -119,6 +152,102 @@ def _beyond_a_gap(archive: Archive, settings: DatabaseSettings, rpo: timedelta) 
     )
 
 
+def last_answer(cluster: ClusterApi) -> datetime | None:
+    """When the primary last answered; None if nobody can tell, because nobody has asked for a while."""
+    record = cluster.read_record(FRESHNESS_RECORD) or {}
+    if "asked" not in record or "answered" not in record:
+        return None
+    asked, answered = (datetime.fromisoformat(record[key]) for key in ("asked", "answered"))
+    return answered if datetime.now(UTC) - asked < QUIET else None
+
+
+def _stale(archive: Archive, settings: DatabaseSettings, rpo: timedelta, lived: datetime | None, now: datetime) -> str | None:
+    """Why this region would lose more than the RPO of what the primary had archived; None if it would not. `lived` is when the
+    primary last answered.
+
+    The mark's age is judged as of then: an outage that people discuss for an hour is no lag, replication that had stopped before
+    it is. An idle primary writes marks too, so it is never behind.
+    """
+    if settings.source != "replica-bucket":
+        return None  # what the standby reads is in the dead region, and must not be asked
+    name, server = settings.name, settings.server("primary")
+    mark = archive.mark(server)
+    if mark is None:
+        return f"database {name}: the primary's mark of what it has archived has not come: nobody knows what is missing; {FORCE}"
+    if lost := _missing(archive, server, mark, rpo):
+        return f"database {name}: {lost}, and the RPO is {spoken(rpo)}; {FORCE}"
+    behind = (lived or now) - mark.written
+    if behind <= rpo + MARK_SLACK:
+        return None
+    when = "when the primary last answered" if lived else "now, and nobody knows when the primary last answered"
+    return (
+        f"database {name}: the primary's last mark, of what it had archived, was {spoken(behind)} old {when}: S3 replication had "
+        f"stopped or was behind, and the RPO is {spoken(rpo)}; {FORCE}"
+    )
+
+
+def _missing(archive: Archive, server: str, mark: Mark, limit: timedelta) -> str | None:
+    """What of the WAL before a mark has not come; None if it is not more than `limit`."""
+    missing = archive.missing_wal(server, mark)
+    if missing <= limit:
+        return None
+    extent = "no WAL of it is here" if missing == timedelta.max else f"WAL of {spoken(missing)} before it is missing here too"
+    return f"segment {mark.segment}, which the primary had archived, has not come, and {extent}"
+
+
+def old_base(archive: Archive, settings: DatabaseSettings, rpo: timedelta, then: datetime) -> str | None:
+    """Why the newest base backup that is whole here was too old at the moment `then`; None if it was not, or if nobody can tell.
+
+    One that began in time may come as late as it takes to make, and S3 to copy.
+    """
+    if settings.source != "replica-bucket":
+        return None
+    newest = archive.newest_base(settings.server("primary"))
+    gap = longest_gap(settings.backup_cron)
+    if newest is None or then - newest.began <= gap + (newest.ended - newest.began) + max(rpo, QUIET):
+        return None
+    return (
+        f"database {settings.name}: the newest base backup that is whole here is {spoken(datetime.now(UTC) - newest.began)} old, "
+        f"and by backupCron ({settings.backup_cron}) one begins every {spoken(gap)} at the latest: newer ones failed or have not "
+        "come, and a recovery replays all WAL since"
+    )
+
+
+def warnings_by_day(cluster: ClusterApi, archive: Archive, databases: Sequence[DatabaseSettings], rpo: timedelta) -> list[str]:
+    """What a failover of this standby region would lose if it were now, one line each; empty if nothing is late. It asks what the
+    gate asks at night, with limits for the day."""
+    try:
+        answered = last_answer(cluster)
+        told = [old for database in databases if database.standby and (old := _old_plugin(cluster, database))]
+        told += [each for database in databases if database.source == "replica-bucket" for each in _late(archive, database, rpo)]
+    except (ArchiveUnreadableError, ClusterUnreachableError) as error:
+        return [f"whether this region has what the primary archives is not known: {error}"]
+    if answered is None or datetime.now(UTC) - answered > QUIET:
+        told.append(
+            "the primary has not answered this region within 15 min, so on the night nobody could tell an outage from lag; see: "
+            "kubectl logs -n k8s-dr -l app.kubernetes.io/name=freshness, and k8s-dr:failover.probe"
+        )
+    return told
+
+
+def _late(archive: Archive, settings: DatabaseSettings, rpo: timedelta) -> Iterator[str]:
+    """What of one database is late, by day."""
+    server, limit = settings.server("primary"), min(rpo, QUIET)
+    mark = archive.mark(server)
+    if mark is None:
+        yield f"database {settings.name}: the primary's mark has not come; {_SEE_REPLICATION}"
+        return
+    age = datetime.now(UTC) - mark.written
+    if age > limit + MARK_SLACK:
+        yield f"database {settings.name}: the primary's last mark is {spoken(age)} old; {_SEE_REPLICATION}"
+    if lost := _missing(archive, server, mark, limit):
+        yield f"database {settings.name}: {lost}; {_SEE_REPLICATION}"
+    if old := old_base(archive, settings, rpo, datetime.now(UTC)):
+        yield f"{old}; {_SEE_REPLICATION}"
+    if lacking := archive.missing_for_a_standby(server):
+        yield f"database {settings.name}: no standby could be made now: {lacking}; {_SEE_REPLICATION}"
+
+
 def refusal_to_stand_by(cluster: ClusterApi, databases: Sequence[DatabaseSettings]) -> str | None:
     """Why this secondary must not go back to standing by; None if it may. A promoted database has taken writes that exist nowhere
     else, and from its own timeline it cannot follow the primary again."""
@@ -131,9 +260,3 @@ def refusal_to_stand_by(cluster: ClusterApi, databases: Sequence[DatabaseSetting
                 "cannot follow that one again. Keep it: pulumi config set active secondary -s secondary"
             )
     return None
-
-
-def spoken(span: timedelta) -> str:
-    """A time span in words: 90 s, 5 min 0 s."""
-    seconds = int(span.total_seconds())
-    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min {seconds % 60} s"

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.iam.access import own_region
 from components.kube.objects import until_phase
-from components.kube.pods import CONTAINER_SECURITY, pod_security
+from components.kube.pods import CONTAINER_SECURITY, pod_metadata, pod_security
 from settings.database import DatabaseSettings
 from settings.durations import parse_duration
 from settings.names import EXCLUDED_FROM_BACKUP, Names
 from settings.roles import ROLES, DatabaseRole, Role, peer_of
+from settings.streaming import PRIVATE
 
 PLUGIN = "barman-cloud.cloudnative-pg.io"
 HEALTHY = "Cluster in healthy state"
@@ -86,6 +88,7 @@ def object_store(side: DatabaseSide, role: Role) -> dict[str, Any]:
         },
         "instanceSidecarConfiguration": {
             "env": [
+                *({"name": name, "value": value} for name, value in own_region(names).items()),
                 # This holds for the whole sidecar, base backups too: so few only where the source may be in a dead region.
                 {"name": "AWS_MAX_ATTEMPTS", "value": "2" if settings.source == "primary-bucket" else "5"},
                 {"name": "AWS_RETRY_MODE", "value": "standard"},
@@ -191,7 +194,10 @@ def _streaming(settings: DatabaseSettings) -> dict[str, Any]:
         return {}
     certificates = settings.streaming.certificates
     service = {
-        "metadata": {"name": f"{settings.name}-replication", "annotations": settings.streaming.service_annotations},
+        "metadata": {
+            "name": f"{settings.name}-replication",
+            "annotations": {**settings.streaming.service_annotations, **PRIVATE},
+        },
         "spec": {"type": "LoadBalancer"},
     }
     return {
@@ -282,6 +288,22 @@ def pod_monitor_spec(settings: DatabaseSettings) -> dict[str, Any]:
     }
 
 
+def first_backup_spec(settings: DatabaseSettings) -> dict[str, Any]:
+    """Spec of the schedule that takes one base backup, at once. Its next time is the next 29 February, for a schedule that has
+    no next time takes no backup at all, and one that is suspended takes none either.
+
+    A schedule, and not a Backup: the plugin deletes each Backup once its retention is over, and then a refreshed stack would
+    take it again. The operator never deletes a schedule. Its Backups are its own, and go with it.
+    """
+    return {
+        "schedule": "0 0 0 29 2 *",
+        "immediate": True,
+        "backupOwnerReference": "self",
+        "target": "primary",
+        **backup_spec(settings),
+    }
+
+
 def scheduled_backup_spec(side: DatabaseSide) -> dict[str, Any]:
     """Spec of the schedule of base backups. Both regions back up their own side, so that each side can be recovered to a point in
     time, and the other side be made anew from it.
@@ -317,19 +339,21 @@ def confirmation_job(side: DatabaseSide) -> dict[str, Any]:
             *({"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}} for name, key in login.items()),
         ],
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
-        "securityContext": CONTAINER_SECURITY,
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "128Mi"}},
+        "securityContext": {**CONTAINER_SECURITY, "readOnlyRootFilesystem": True},
+        "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108 - a path in the Pod
     }
     return {
         "backoffLimit": 1,
         "activeDeadlineSeconds": side.promote_seconds + 30,
         "template": {
-            "metadata": {"labels": EXCLUDED_FROM_BACKUP},
+            "metadata": pod_metadata(),
             "spec": {
                 "automountServiceAccountToken": False,
                 "restartPolicy": "Never",
                 "securityContext": pod_security(_POSTGRES_USER),
                 "containers": [container],
+                "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": "1Mi"}}],
             },
         },
     }

@@ -20,11 +20,11 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.iam.access import Access
+from components.iam.access import Access, key_environment, own_region
 from components.iam.permissions import ServiceAccount
 from settings.durations import parse_duration
+from settings.etcd import EtcdSettings
 from settings.images import Images
-from settings.model import EtcdSettings
 from settings.names import EXCLUDED_FROM_BACKUP, PROGRAM_NAMESPACE, Names
 
 NAME = "etcd-backup"
@@ -183,7 +183,7 @@ def _step(name: str, image: str, command: Sequence[str], mounts: Sequence[dict[s
         "imagePullPolicy": "IfNotPresent",
         "command": list(command),
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "2Gi"}},
+        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "2Gi"}},
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
@@ -207,17 +207,15 @@ def _environment(args: EtcdBackupArgs) -> list[dict[str, Any]]:
         "SINGLE_PUT": str(SINGLE_PUT),
         "PART": str(_PART_BYTES),
         "HOME": "/tmp",  # noqa: S108 - a path in a container
-        "AWS_REGION": args.names.region,
-        "AWS_DEFAULT_REGION": args.names.region,  # the older name, which version 1 of the AWS CLI knows
+        **own_region(args.names),
     }
     if args.endpoint:
         plain["AWS_ENDPOINT_URL"] = args.endpoint
     pod_fields = {"POD_NAME": "metadata.name", "POD_NAMESPACE": "metadata.namespace"}
-    secret_keys = {"AWS_ACCESS_KEY_ID": "accessKeyId", "AWS_SECRET_ACCESS_KEY": "secretAccessKey"} if credentials(args) else {}
     return [
         *({"name": name, "value": value} for name, value in plain.items()),
         *({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in pod_fields.items()),
-        *({"name": name, "valueFrom": {"secretKeyRef": {"name": CREDENTIALS, "key": key}}} for name, key in secret_keys.items()),
+        *(key_environment(CREDENTIALS) if credentials(args) else ()),
     ]
 
 

@@ -17,19 +17,26 @@ import pulumi_aws as aws
 import pulumi_kubernetes as k8s
 
 from components.database import objections as database_objections
+from components.database import promotion
 from components.database.archive import Archive, ArchiveUnreadableError
 from components.database.database import Database, Databases, DatabasesArgs
-from components.failover import gate, timeline
+from components.failover import gate, questions, timeline
+from components.failover.backups import PeerBackups
 from components.failover.report import LocalReport
 from components.failover.workloads import Workloads, WorkloadsArgs
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
-from components.kube.records import ATTEMPTS_RECORD, SERVING_RECORD
+from components.kube.pods import Runner
+from components.kube.records import SERVING_RECORD
+from components.kube.this_cluster import ThisCluster
 from components.traffic.flag_object import TrafficFlag, TrafficFlagArgs
 from components.traffic.records import TrafficArgs
-from components.velero.restores import Restores, RestoresArgs, in_order
+from components.velero.files import BackupFiles
+from components.velero.memory import Memory, note_service, recall
+from components.velero.restores import Restores, RestoresArgs, old_claims
+from components.velero.selection import Chosen, chosen
 from settings.model import Settings
 from settings.names import EXCLUDED_FROM_BACKUP, PROGRAM_NAMESPACE, Names
-from settings.roles import Duties, peer_of, refusal
+from settings.roles import Duties, refusal
 
 _MUST_NOT_FAIL = pulumi.ResourceHookOptions(ignore_errors=True)
 """For a hook that only tells: whatever happens in it, the failover goes on."""
@@ -41,7 +48,12 @@ class FailoverArgs:
     names: Names
     duties: Duties
     cluster: ClusterApi
+    this_cluster: ThisCluster
+    runner: Runner
     archive: Archive
+    files: BackupFiles
+    """Those beside the peer's backups, in this region's bucket."""
+
     databases: DatabasesArgs
     traffic: TrafficArgs
     flag_bucket: aws.s3.Bucket | None
@@ -64,23 +76,32 @@ class Failover(pulumi.ComponentResource):
     databases: dict[str, pulumi.Output[str]]
     """The role of this region's side of each database, by the database's name. Fails with the operator's reason if it is lost."""
 
+    serves_already: bool
+    """Whether the region served before this `up`, in a region that takes over."""
+
     def __init__(self, name: str, args: FailoverArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         self._args = args
-        self._report = LocalReport(args.names.role, args.names.region, args.settings.serving_role)
+        self._report = LocalReport(args.names, args.settings)
         hook = pulumi.ResourceHook("failover-gate", self._ask_gate, pulumi.ResourceHookOptions(on_dry_run=True))
         opts = pulumi.ResourceOptions.merge(
             opts, pulumi.ResourceOptions(hooks=pulumi.ResourceHookBinding(before_create=[hook], before_update=[hook]))
         )
-        super().__init__("dr:failover:Failover", name, {"active": args.settings.serving_role}, opts)
+        # The Region has compared the cluster already, unless only this component is the target of the `up`.
+        inputs = {"active": args.settings.serving_role, **args.this_cluster.inputs}
+        super().__init__("dr:failover:Failover", name, inputs, pulumi.ResourceOptions.merge(opts, args.this_cluster.options))
+        memory = self._memory()
+        self.serves_already = memory.serves
         restores = Restores(
             f"{name}-restores",
             RestoresArgs(
                 names=args.names,
                 backups=args.settings.backups,
+                named=args.settings.named_namespaces,
+                settings=args.settings.velero,
                 duties=args.duties,
                 timeouts=args.settings.failover,
                 cluster=args.cluster,
-                attempts=self._attempts(),
+                memory=memory,
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -91,12 +112,12 @@ class Failover(pulumi.ComponentResource):
         }
         self._writable = [output for database in databases.by_name.values() for output in database.writable]
         if args.duties.takes_over:
-            workloads = self._workloads(name, restores)
+            workloads = self._workloads(name, restores, memory)
             flag = self._flag(name, after=[restores, databases, workloads])
         else:
             # A region that stands by goes the other way round: users leave before the workloads that serve them are scaled down.
             flag = self._flag(name)
-            workloads = self._workloads(name, restores, after=[flag])
+            workloads = self._workloads(name, restores, memory, after=[flag])
         steps = self._steps(restores, databases, workloads)
         self.since = self._record_serving(name, flag, steps)
         self.timeline = pulumi.Output.all(steps=steps, since=self.since).apply(
@@ -109,14 +130,16 @@ class Failover(pulumi.ComponentResource):
         """The role of this region's side. The second argument is ignored: waiting for it is what matters."""
         return database.side
 
-    def _workloads(self, name: str, restores: Restores, after: Sequence[pulumi.Resource] = ()) -> Workloads:
+    def _workloads(self, name: str, restores: Restores, memory: Memory, after: Sequence[pulumi.Resource] = ()) -> Workloads:
         return Workloads(
             f"{name}-workloads",
             WorkloadsArgs(
                 workloads=self._args.settings.workloads,
                 duties=self._args.duties,
-                image=self._args.settings.images.kubectl,
+                runner=self._args.runner,
                 timeouts=self._args.settings.failover,
+                endpoint=questions.endpoint_questions(self._args.settings),
+                endpoint_required=not (memory.serves or self._args.settings.force),
                 # Workloads that start to write wait for their database. Workloads that stop must not wait for anything.
                 after=[*restores.completed, *(self._writable if self._args.duties.serves else [])],
             ),
@@ -141,11 +164,19 @@ class Failover(pulumi.ComponentResource):
             self._report.write(timeline.summary(finished or [], since)["steps"])
 
         hooks = pulumi.ResourceHookBinding(after_create=[pulumi.ResourceHook(f"{name}-report", write_report, _MUST_NOT_FAIL)])
+        # An `up` that was killed at this moment has left it behind. To import what the stack has already changes nothing.
+        left_behind = self.serves_already and not pulumi.runtime.is_dry_run()
         serving = k8s.core.v1.ConfigMap(
             f"{name}-serving",
             metadata={"name": SERVING_RECORD, "namespace": PROGRAM_NAMESPACE, "labels": EXCLUDED_FROM_BACKUP},
             data={"region": self._args.names.region},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[flag], hooks=hooks if self._args.duties.takes_over else None),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[flag],
+                hooks=hooks if self._args.duties.takes_over else None,
+                import_=f"{PROGRAM_NAMESPACE}/{SERVING_RECORD}" if left_behind else None,
+                ignore_changes=["metadata", "data"] if left_behind else None,
+            ),
         )
         since: pulumi.Output[str | None] = serving.metadata.apply(lambda metadata: metadata.creation_timestamp)
         return since
@@ -164,6 +195,7 @@ class Failover(pulumi.ComponentResource):
         }
         jobs |= {f"scale {name}": job.status for name, job in workloads.scaled.items()}
         jobs |= {f"verify {name}": job.status for name, job in workloads.verified.items()}
+        jobs |= {"ask endpoint": workloads.endpoint.status} if workloads.endpoint else {}
 
         def read(seen: Mapping[str, Any]) -> list[dict[str, Any]]:
             steps = [timeline.restore_step(name, status or {}) for name, status in seen["restored"].items()]
@@ -176,20 +208,26 @@ class Failover(pulumi.ComponentResource):
 
         return pulumi.Output.all(restored=restored, jobs=jobs, recovered=recovered).apply(read)
 
-    def _attempts(self) -> Mapping[str, str]:
-        """The number of each restore's next attempt, if one has failed. A preview that cannot reach the cluster assumes none."""
+    def _memory(self) -> Memory:
+        """What the cluster remembers of restores. A preview that cannot reach the cluster leaves its state as it is."""
         if not self._args.duties.takes_over:
-            return {}
+            return Memory()
         try:
-            return self._args.cluster.read_record(ATTEMPTS_RECORD) or {}
+            return recall(self._args.cluster)
         except ClusterUnreachableError as error:
             if not pulumi.runtime.is_dry_run():
                 raise pulumi.RunError(f"{error}; nothing was touched") from None
-            return {}
+            return Memory(serves=True)
 
-    def _ask_gate(self, _: pulumi.ResourceHookArgs) -> None:
+    def _chosen(self) -> list[Chosen]:
+        return chosen(self._args.settings.backups, self._args.settings.named_namespaces)
+
+    def _ask_gate(self, asked: pulumi.ResourceHookArgs) -> None:
         """Raises GateClosedError if the gate stays closed. A preview that cannot reach the cluster only warns."""
         args = self._args
+        args.this_cluster.compare(asked)
+        if asked.old_inputs and asked.old_inputs.get("active") == args.settings.serving_role:
+            return  # the stack only learns which cluster is its own
         started = datetime.now(UTC)
         try:
             if args.names.role == "secondary" and args.settings.active is None:
@@ -198,11 +236,14 @@ class Failover(pulumi.ComponentResource):
                     raise gate.GateClosedError(f"k8s-dr:active: {reason}")
             if args.duties.takes_over:
                 self._refuse_while_the_primary_answers()
+                self._refuse_old_claims()
                 self._wait_until_ready()
-            elif args.names.role == "secondary" and (
-                reason := database_objections.refusal_to_stand_by(args.cluster, args.settings.databases)
-            ):
-                raise gate.GateClosedError(f"k8s-dr:active: {reason}")
+            elif args.names.role == "secondary":
+                if reason := database_objections.refusal_to_stand_by(args.cluster, args.settings.databases):
+                    raise gate.GateClosedError(f"k8s-dr:active: {reason}")
+                # Not before the region gives up: until then a restore that is made anew belongs to the same takeover.
+                if not pulumi.runtime.is_dry_run() and args.cluster.read_record(SERVING_RECORD) is not None:
+                    note_service(args.cluster)
         except ClusterUnreachableError as error:
             if not pulumi.runtime.is_dry_run():
                 raise gate.GateClosedError(f"{error}; nothing was touched") from None
@@ -210,36 +251,38 @@ class Failover(pulumi.ComponentResource):
         self._report.preflight = timeline.step("preflight", started.isoformat(), datetime.now(UTC).isoformat())
 
     def _refuse_while_the_primary_answers(self) -> None:
-        """Raises GateClosedError if the primary still answers: two regions that write are worse than none that does.
+        """Raises GateClosedError unless the primary is silent: two regions that write are worse than none that does.
 
         A preview does not ask, because asking takes a Pod.
         """
         settings = self._args.settings
         if not settings.databases or settings.force or pulumi.runtime.is_dry_run():
             return
-        primary_answers = self._args.cluster.reaches(settings.probe)
-        if primary_answers is None:
-            pulumi.log.warn(f"whether the primary region still answers at {settings.probe} could not be asked; going on")
-        if primary_answers:
-            raise gate.GateClosedError(
-                f"the primary region still answers at {settings.probe}, and two regions must never write at once; if it is to be "
-                f"given up all the same, stop it first; {database_objections.FORCE}"
-            )
+        if reason := questions.objection_to_the_primary(self._args.cluster, settings):
+            raise gate.GateClosedError(reason)
+
+    def _refuse_old_claims(self) -> None:
+        """Raises GateClosedError if volumes of an earlier takeover would pass for restored ones."""
+        if recall(self._args.cluster).served_before and (
+            problems := [problem for each in self._chosen() if (problem := old_claims(self._args.cluster, each))]
+        ):
+            raise gate.GateClosedError("; ".join(problems))
 
     def _wait_until_ready(self) -> None:
         """Raises GateClosedError if backups or databases are not ready after the `preflight` timeout. A preview does not wait."""
         args, settings = self._args, self._args.settings
-        schedules = [args.names.schedule(backup.name, peer_of(args.names.role)) for backup in in_order(settings.backups)]
+        backups = PeerBackups(settings, args.names, args.cluster, args.files)
         rpo = timedelta(seconds=settings.objectives.rpo_seconds)
 
         def objections() -> list[str]:
-            databases = settings.databases
-            return [
-                *gate.objections(args.cluster, schedules),
-                *database_objections.objections(args.cluster, args.archive, databases, rpo, force=settings.force),
-            ]
+            problems = backups.objections(database_objections.last_answer(args.cluster))
+            try:
+                databases = settings.databases
+                problems += database_objections.objections(args.cluster, args.archive, databases, rpo, force=settings.force)
+            except ArchiveUnreadableError as error:
+                # S3 may answer at the next question.
+                problems.append(str(error) if settings.force else f"{error}; {database_objections.FORCE}")
+            return [*problems, *promotion.refusals(args.cluster, args.databases.sides)]
 
-        try:
-            gate.wait_until_open(objections, seconds=0 if pulumi.runtime.is_dry_run() else settings.failover.seconds("preflight"))
-        except ArchiveUnreadableError as error:
-            raise gate.GateClosedError(f"{error}; {database_objections.FORCE}") from None
+        gate.wait_until_open(objections, seconds=0 if pulumi.runtime.is_dry_run() else settings.failover.seconds("preflight"))
+        backups.tell()

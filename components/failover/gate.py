@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.kube.records import SERVING_RECORD
+from components.velero.choice import Choice, objection
 from components.velero.specs import PEER
 from settings.roles import Duties
 
@@ -25,8 +26,8 @@ class GateClosedError(Exception):
     """The region must not take over now; the message says why, and what to do."""
 
 
-def objections(cluster: ClusterApi, schedules: Sequence[str]) -> list[str]:
-    """Why the newest Backups of `schedules` cannot be restored here now; empty if they can."""
+def objections(cluster: ClusterApi, choices: Sequence[Choice]) -> list[str]:
+    """Why the Backups that `choices` mean cannot be restored here now; empty if they can."""
     locations = cluster.list_velero("backupstoragelocations")
     if locations is None:
         return [f"Velero is not installed in this cluster; {DEPLOY_FIRST}"]
@@ -42,22 +43,7 @@ def objections(cluster: ClusterApi, schedules: Sequence[str]) -> list[str]:
     synced = status.get("lastSyncedTime")
     if not synced or datetime.now(UTC) - datetime.fromisoformat(synced.replace("Z", "+00:00")) > STALE:
         return [f"the peer's backups were last read {synced or 'never'}; see: kubectl logs -n velero deploy/velero"]
-    return [problem for schedule in schedules if (problem := _no_backup(cluster, schedule))]
-
-
-def _no_backup(cluster: ClusterApi, schedule: str) -> str | None:
-    """Why there is nothing of `schedule` to restore; None if it has a Completed Backup here."""
-    backups = cluster.list_velero("backups", f"velero.io/schedule-name={schedule}") or []
-    phases = sorted({(backup.get("status") or {}).get("phase", "New") for backup in backups})
-    if "Completed" in phases:
-        return None
-    seen = f"only {', '.join(phases)}" if phases else "none at all"
-    if "PartiallyFailed" in phases:
-        seen += "; a namespace that it includes and that does not exist is enough for that"
-    return (
-        f"schedule {schedule} has no Completed backup here ({seen}); see: kubectl get backup.velero.io -n velero "
-        f"-l velero.io/schedule-name={schedule}; if nothing has to be restored set restore: false for it in k8s-dr:backups"
-    )
+    return [problem for choice in choices if (problem := objection(cluster, choice))]
 
 
 def wait_until_open(probe: Callable[[], list[str]], *, seconds: float, interval: float = 5.0) -> None:

@@ -39,6 +39,7 @@ class DeliveryArgs:
     @property
     def scope(self) -> Scope:
         settings, cluster = self.settings, self.settings.cluster
+        existing = sorted({arn for part in PARTS if (arn := cluster.role_arn(part)) is not None})
         return Scope(
             names=self.names,
             delivery=self.delivery,
@@ -46,7 +47,7 @@ class DeliveryArgs:
             hosts=settings.dns.names,
             cluster=cluster.name if cluster.distribution == "eks" else None,
             node_role=cluster.node_role if settings.identity_mode == "instance-profile" else None,
-            existing_roles=[arn for part in PARTS if (arn := cluster.role_arn(part)) is not None],
+            existing_roles=existing if settings.identity_mode == "pod-identity" else [],
             static_users=settings.identity_mode == "static",
         )
 

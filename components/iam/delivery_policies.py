@@ -28,8 +28,9 @@ from components.iam.statements import (
     zone_arn,
 )
 from settings.delivery import DeliverySettings
-from settings.names import ARCHIVE_PREFIX, FLAG_KEY, Names
+from settings.names import ARCHIVE_PREFIX, BACKUP_HOLDS, BACKUP_RESULTS, BACKUP_VOLUMES, FLAG_KEY, FRESHNESS_PREFIX, Names
 from settings.parts import PARTS
+from settings.roles import peer_of
 from settings.topology import Purpose
 
 ISSUER = "token.actions.githubusercontent.com"
@@ -275,14 +276,25 @@ def _change(scope: Scope) -> list[Statement]:
     policies = _iam(scope, "policy", *_principals(scope))
     kinds = ("Role", "User") if scope.static_users else ("Role",)
     archives = [names.bucket("database"), *([names.peer_bucket("database")] if names.role == "secondary" else [])]
+    velero, backups = names.bucket("velero"), f"{names.velero_prefix(names.role)}/backups/*"
     statements = [
         allow("ChangeBuckets", _CHANGE_BUCKET, *scope.bucket_arns()),
-        # The program asks whether a standby can be made from an archive, and how far one is behind: labels and lists, no data.
-        allow("ListArchives", ["s3:ListBucket"], *(bucket_arn(bucket) for bucket in archives)),
-        allow("ReadLabels", ["s3:GetObject"], *(objects_arn(bucket, f"{ARCHIVE_PREFIX}/*/backup.info") for bucket in archives)),
+        # The program asks whether a standby can be made from an archive, how far one is behind, whether S3 copies what is
+        # written, and what a backup holds and lacks: labels, marks and lists, no data. Its own buckets it may list already.
+        *([allow("ListArchives", ["s3:ListBucket"], *map(bucket_arn, archives[1:]))] if archives[1:] else []),
         allow(
-            "DecryptLabels",
-            ["kms:Decrypt"],
+            "ReadLabels",
+            ["s3:GetObject"],
+            *(objects_arn(bucket, f"{ARCHIVE_PREFIX}/*/backup.info") for bucket in archives),
+            *(objects_arn(bucket, f"{FRESHNESS_PREFIX}/*") for bucket in archives),
+            *([objects_arn(velero, f"{backups}/velero-backup.json")] if names.role == "primary" else []),
+            *(objects_arn(velero, f"{backups}/*-{file}") for file in (BACKUP_RESULTS, BACKUP_VOLUMES)),
+            objects_arn(velero, f"{names.velero_prefix(peer_of(names.role))}/backups/*/*-{BACKUP_HOLDS}"),
+        ),
+        # GenerateDataKey is for the inventory. Of the peer's key it is of no use: nothing may be written there.
+        allow(
+            "UseKeys",
+            ["kms:Decrypt", "kms:GenerateDataKey"],
             *(keys_arn(names, region) for region in (names.region, names.peer_region)),
             condition={**through_s3(names.region, names.peer_region), **of_backups},
         ),
@@ -294,6 +306,8 @@ def _change(scope: Scope) -> list[Statement]:
             *scope.existing_roles,
             condition={"StringEquals": {"iam:PassedToService": ["s3.amazonaws.com", "pods.eks.amazonaws.com"]}},
         ),
+        # EKS reads a role that it is to give to pods. Those that this program makes, a deployment may read already.
+        *([allow("ReadExistingRoles", ["iam:GetRole"], *scope.existing_roles)] if scope.existing_roles else []),
         allow("ChangeReplication", ["iam:DeleteRolePolicy", "iam:PutRolePolicy"], own_roles[-1]),
         allow("ChangePolicies", _CHANGE_POLICY, *policies),
         allow(
@@ -316,13 +330,13 @@ def _change(scope: Scope) -> list[Statement]:
         allow("CreateHealthCheck", ["route53:CreateHealthCheck"], "*"),
         allow(
             "ChangeHealthChecks",
-            ["route53:ChangeTagsForResource", "route53:UpdateHealthCheck"],
+            ["route53:ChangeTagsForResource", "route53:UpdateHealthCheck", "route53:GetHealthCheckStatus"],
             HEALTH_CHECKS_ARN,
         ),
     ]
-    if names.role == "secondary":
-        flag = objects_arn(names.flag_bucket, FLAG_KEY)
-        statements.append(allow("MoveTraffic", ["s3:PutObject", "s3:PutObjectTagging"], flag))
+    flag = [objects_arn(names.flag_bucket, FLAG_KEY)] if names.role == "secondary" else []
+    inventory = objects_arn(names.bucket("database"), names.inventory_key(names.role))
+    statements.append(allow("WriteFlag", ["s3:PutObject", "s3:PutObjectTagging"], *flag, inventory))
     if scope.cluster:
         statements.append(allow("ChangeCluster", _CHANGE_CLUSTER, *_eks(scope)))
     return statements

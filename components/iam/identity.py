@@ -14,11 +14,12 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from components.iam.access import Access
+from components.iam.access import BY_ANNOTATION, BY_ASSOCIATION, Access
 from components.iam.permissions import (
     ServiceAccount,
     database_policy,
     etcd_policy,
+    freshness_policy,
     irsa_trust,
     pod_identity_trust,
     velero_policy,
@@ -96,9 +97,9 @@ class Identity(pulumi.ComponentResource):
         grant = [] if existing_role else self._grant(part)
         match args.mode:
             case "irsa":
-                return Access(role_arn=role, ready=grant)
+                return Access(role_arn=role, injection=BY_ANNOTATION, ready=grant)
             case "pod-identity":
-                return Access(ready=[*agent, *grant, *self._associate(part, role, grant)])
+                return Access(injection=BY_ASSOCIATION, ready=[*agent, *grant, *self._associate(part, role, grant)])
             case "static":
                 return Access(key=args.static_credentials.of(part), ready=grant)
             case "instance-profile":
@@ -133,6 +134,8 @@ class Identity(pulumi.ComponentResource):
                 return database_policy(names, reads_peer=self._args.reads_peer_archive)
             case "etcd":
                 return etcd_policy(names)
+            case "freshness":
+                return freshness_policy(names)
 
     def _trust(self, part: Part) -> Document:
         args, accounts = self._args, self._args.accounts[part]
@@ -145,12 +148,22 @@ class Identity(pulumi.ComponentResource):
         child = partial(self._child, depends_on=list(after))
         return [
             aws.eks.PodIdentityAssociation(
-                f"{self._stem}-{part}-{namespace}-{account}",
+                f"{self._stem}-{part}-{name}",
                 cluster_name=self._args.cluster.name,
                 namespace=namespace,
                 service_account=account,
                 role_arn=role,
                 opts=child(),
             )
-            for namespace, account in self._args.accounts[part]
+            for name, (namespace, account) in _told_apart(self._args.accounts[part])
         ]
+
+
+def _told_apart(accounts: Sequence[tuple[str, str]]) -> list[tuple[str, tuple[str, str]]]:
+    """Each namespace and account with a name of its own: eu-orders of shop and orders of shop-eu read alike with a hyphen. The
+    first keeps the hyphen; a dot is in no name of a namespace."""
+    named: dict[str, tuple[str, str]] = {}
+    for namespace, account in accounts:
+        name = f"{namespace}-{account}"
+        named[name if name not in named else f"{namespace}.{account}"] = (namespace, account)
+    return list(named.items())

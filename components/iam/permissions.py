@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from components.iam.statements import Document, allow, bucket_arn, document, eks_arn, objects_arn, trust, use_key
-from settings.names import ARCHIVE_PREFIX, Names
+from settings.names import ARCHIVE_PREFIX, FRESHNESS_PREFIX, Names
 from settings.roles import peer_of
 
 _WRITE = ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
@@ -75,6 +75,18 @@ def etcd_policy(names: Names) -> Document:
         # HeadObject takes the right GetObject. S3 takes Decrypt to put the parts of an upload together and to return a checksum.
         allow("Own", ["s3:GetObject", *_WRITE], objects_arn(names.bucket("etcd"), f"{names.etcd_prefix}/*")),
         use_key("Key", ["kms:Decrypt", "kms:GenerateDataKey"], names, names.region),
+    )
+
+
+def freshness_policy(names: Names) -> Document:
+    """What marks how fresh the databases' archives are. It writes the marks of its own region's archives and no other object, and
+    reads nothing but names."""
+    own = names.bucket("database")
+    archives = {"StringLike": {"s3:prefix": [f"{ARCHIVE_PREFIX}/*-{names.role}-g*/*"]}}
+    return document(
+        allow("List", ["s3:ListBucket"], bucket_arn(own), condition=archives),
+        allow("Marks", ["s3:PutObject"], objects_arn(own, f"{FRESHNESS_PREFIX}/*-{names.role}-g*")),
+        use_key("Key", ["kms:GenerateDataKey"], names, names.region),
     )
 
 

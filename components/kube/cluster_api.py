@@ -5,16 +5,21 @@ The program asks the region's own cluster only, by the context that the stack na
 
 from __future__ import annotations
 
-import re
+import json
 import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 import kubernetes
 import urllib3
 import yaml
 
-from components.kube.pods import CONTAINER_SECURITY, pod_security
+from components.kube.kubeconfig import client_from
+from components.kube.pods import RUNNER_SELECTOR, Runner, runner_code_name, runner_pod
+from components.kube.runner.ask import MOST, Answer, Question
+from components.kube.runner.verify import proxied_answer
 from settings.cluster import Cluster
 from settings.names import EXCLUDED_FROM_BACKUP, PROGRAM_NAMESPACE
 
@@ -22,21 +27,44 @@ _TIMEOUTS = (3.0, 10.0)
 """Seconds to connect, and seconds to answer. A live cluster does both in milliseconds."""
 
 _PROBE_SECONDS = 20.0
-"""How long the probe Pod may take, its start included. If it cannot start, the answer is unknown, and nothing is refused."""
+"""How long the Pod that asks may take, its start included. If it cannot start, the answer is unknown."""
 
-_REFUSED = re.compile(r"\((NotFound|Unauthorized|Forbidden|BadRequest|MethodNotAllowed|NotAcceptable|Conflict|TooManyRequests)\)")
-"""How kubectl reports an HTTP status from 400 to 499: a server answered, and refused."""
+_CLUSTERS = ("postgresql.cnpg.io", "v1")
+"""Group and version of CloudNativePG's Clusters."""
 
 
 class ClusterUnreachableError(Exception):
     """The region's own cluster does not answer or refuses, or the kubeconfig does not say where it is."""
 
 
+class ClusterRefusedError(ClusterUnreachableError):
+    """The region's own cluster answered, and refused; the message has its own words."""
+
+
+class NotAskedError(Exception):
+    """No Pod of the cluster could ask; the message says why. So nobody knows whether the servers live."""
+
+
 class ClusterApi(Protocol):
     """What the program asks of its own cluster. Each method raises ClusterUnreachableError if the cluster does not answer."""
 
-    def list_velero(self, plural: str, selector: str = "") -> list[dict[str, Any]] | None:
+    def uid(self) -> str:
+        """UID of the namespace `kube-system`, by which one cluster is told from another."""
+
+    def read(self, path: str) -> dict[str, Any] | None:
+        """What the API server answers at a path, as in `/apis/apps/v1`; None where it knows nothing there."""
+
+    def list_velero(self, plural: str, selector: str = "", *, version: str = "v1") -> list[dict[str, Any]] | None:
         """Velero's objects of one kind, in Velero's namespace; None where the cluster does not know the kind."""
+
+    def create_velero(self, plural: str, body: dict[str, Any]) -> dict[str, Any] | None:
+        """Create an object of Velero's in its namespace, and return it as it was made; None where the kind is not known."""
+
+    def restored_claims(self, label: str = "velero.io/restore-name") -> list[tuple[str, str]]:
+        """Namespace and name of each claim that a restore brought into this cluster, in order: any, or the one of this label."""
+
+    def delete_pods(self, selector: str) -> int:
+        """Delete the Pods with these labels in every namespace, and return how many there were."""
 
     def read_record(self, name: str) -> dict[str, str] | None:
         """Data of a ConfigMap in the program's namespace; None where there is none of that name."""
@@ -50,34 +78,47 @@ class ClusterApi(Protocol):
     def read_database(self, namespace: str, name: str) -> dict[str, Any] | None:
         """A CloudNativePG Cluster; None where there is none of that name."""
 
-    def reaches(self, url: str) -> bool | None:
-        """Whether a server answers at `url`; an HTTP status from 500 up is no answer. None where the cluster could not ask.
+    def list_base_backups(self, namespace: str, schedule: str) -> list[dict[str, Any]]:
+        """The CloudNativePG Backups that a ScheduledBackup has made; empty where there is none."""
 
-        A Pod of the cluster asks: the machine that runs Pulumi may have no way to the other region's endpoint.
+    def refuses_promotion(self, namespace: str, name: str, member: str) -> str | None:
+        """Why the API server, or a webhook that it asks, refuses to make `member` the primary of a Cluster; None if it would take
+        the change. A dry run: nothing is changed."""
+
+    def refuses_database(self, body: dict[str, Any]) -> str | None:
+        """Why the API server, or a webhook that it asks, refuses to create a Cluster; None if it would, or if there is one of
+        that name. A dry run: nothing is made."""
+
+    def ask(self, name: str, questions: Sequence[Question]) -> list[Answer]:
+        """What servers answer to these questions, in their order. Raises NotAskedError if no Pod could ask.
+
+        A Pod of the cluster asks them all, by one way out: the machine that runs Pulumi may have no way to these servers. `name`
+        begins the Pod's name.
         """
+
+    def proxied(self, path: str) -> Answer:
+        """What a Service answers through the API server, at the path that leads to it."""
 
 
 class LiveCluster:
     """`ClusterApi` over the Kubernetes API. Connects at the first question."""
 
     def __init__(self, cluster: Cluster, image: str) -> None:
-        """`image` is kubectl's image, which the probe Pod runs."""
+        """`image` is the Python image that the Pod runs which asks the other region."""
         self._cluster, self._image = cluster, image
         self._client: Any = None
 
     def _api_client(self) -> Any:
         if self._client is None:
-            configuration = kubernetes.client.Configuration()
-            configuration.retries = False  # set before the client is built: its connection pool copies the value
+            load = partial(kubernetes.config.load_kube_config, self._cluster.kubeconfig, self._cluster.context)
             try:
-                kubernetes.config.load_kube_config(self._cluster.kubeconfig, self._cluster.context, configuration)
+                self._client = client_from(load)
             except (kubernetes.config.ConfigException, yaml.YAMLError, OSError, TypeError, ValueError) as error:
                 where = self._cluster.kubeconfig or "the kubeconfig that kubectl uses"
                 reason = " ".join(str(error).split())
                 raise ClusterUnreachableError(
                     f"k8s-dr:cluster.context: {self._cluster.context} cannot be used from {where}: {reason}"
                 ) from None
-            self._client = kubernetes.client.ApiClient(configuration)
         return self._client
 
     def _ask(self, call: Any, *args: Any, **options: Any) -> Any:
@@ -86,14 +127,53 @@ class LiveCluster:
         except kubernetes.client.ApiException as error:
             if error.status == 404:
                 return None
-            raise ClusterUnreachableError(f"cluster {self._cluster.name} refused: {error.status} {error.reason}") from None
+            raise ClusterRefusedError(f"cluster {self._cluster.name} refused: {error.status} {_text_of(error)}") from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise ClusterUnreachableError(f"cluster {self._cluster.name} does not answer: {error}") from None
+            reason = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) else error
+            raise ClusterUnreachableError(f"cluster {self._cluster.name} does not answer: {reason}") from None
 
-    def list_velero(self, plural: str, selector: str = "") -> list[dict[str, Any]] | None:
+    def uid(self) -> str:
+        found = self._ask(kubernetes.client.CoreV1Api(self._api_client()).read_namespace, "kube-system")
+        if found is None:
+            raise ClusterUnreachableError(
+                f"cluster {self._cluster.name} has no namespace kube-system, which says which cluster it is"
+            )
+        return str(found.metadata.uid)
+
+    def read(self, path: str) -> dict[str, Any] | None:
+        answer = self._ask(
+            self._api_client().call_api,
+            path,
+            "GET",
+            header_params={"Accept": "application/json"},
+            auth_settings=["BearerToken"],
+            response_types_map={200: "object"},
+            _return_http_data_only=True,
+        )
+        return None if answer is None else dict(answer)
+
+    def list_velero(self, plural: str, selector: str = "", *, version: str = "v1") -> list[dict[str, Any]] | None:
         api = kubernetes.client.CustomObjectsApi(self._api_client())
-        answer = self._ask(api.list_namespaced_custom_object, "velero.io", "v1", "velero", plural, label_selector=selector)
+        answer = self._ask(api.list_namespaced_custom_object, "velero.io", version, "velero", plural, label_selector=selector)
         return None if answer is None else list(answer["items"])
+
+    def create_velero(self, plural: str, body: dict[str, Any]) -> dict[str, Any] | None:
+        api = kubernetes.client.CustomObjectsApi(self._api_client())
+        made = self._ask(api.create_namespaced_custom_object, "velero.io", "v1", "velero", plural, body)
+        return None if made is None else dict(made)
+
+    def restored_claims(self, label: str = "velero.io/restore-name") -> list[tuple[str, str]]:
+        api = kubernetes.client.CoreV1Api(self._api_client())
+        found = self._ask(api.list_persistent_volume_claim_for_all_namespaces, label_selector=label)
+        return sorted((claim.metadata.namespace, claim.metadata.name) for claim in (found.items if found else ()))
+
+    def delete_pods(self, selector: str) -> int:
+        api = kubernetes.client.CoreV1Api(self._api_client())
+        found = self._ask(api.list_pod_for_all_namespaces, label_selector=selector)
+        pods = found.items if found else []
+        for pod in pods:
+            self._ask(api.delete_namespaced_pod, pod.metadata.name, pod.metadata.namespace)
+        return len(pods)
 
     def read_record(self, name: str) -> dict[str, str] | None:
         found = self._ask(kubernetes.client.CoreV1Api(self._api_client()).read_namespaced_config_map, name, PROGRAM_NAMESPACE)
@@ -110,55 +190,117 @@ class LiveCluster:
 
     def read_database(self, namespace: str, name: str) -> dict[str, Any] | None:
         api = kubernetes.client.CustomObjectsApi(self._api_client())
-        found = self._ask(api.get_namespaced_custom_object, "postgresql.cnpg.io", "v1", namespace, "clusters", name)
+        found = self._ask(api.get_namespaced_custom_object, *_CLUSTERS, namespace, "clusters", name)
         return None if found is None else dict(found)
 
-    def reaches(self, url: str) -> bool | None:
-        api = kubernetes.client.CoreV1Api(self._api_client())
-        created = self._ask(api.create_namespaced_pod, PROGRAM_NAMESPACE, _probe_pod(self._image, url))
-        if created is None:  # the program's namespace does not exist, so no Pod can run in it
-            return None
-        name, deadline = created.metadata.name, time.monotonic() + _PROBE_SECONDS
+    def list_base_backups(self, namespace: str, schedule: str) -> list[dict[str, Any]]:
+        api, made_by = kubernetes.client.CustomObjectsApi(self._api_client()), f"cnpg.io/scheduled-backup={schedule}"
+        answer = self._ask(api.list_namespaced_custom_object, *_CLUSTERS, namespace, "backups", label_selector=made_by)
+        return [] if answer is None else list(answer["items"])
+
+    def refuses_promotion(self, namespace: str, name: str, member: str) -> str | None:
+        api = kubernetes.client.CustomObjectsApi(self._api_client())
+        body = {"spec": {"replica": {"primary": member}}}
+        return self._refuses(api.patch_namespaced_custom_object, *_CLUSTERS, namespace, "clusters", name, body)
+
+    def refuses_database(self, body: dict[str, Any]) -> str | None:
+        api = kubernetes.client.CustomObjectsApi(self._api_client())
+        return self._refuses(api.create_namespaced_custom_object, *_CLUSTERS, body["metadata"]["namespace"], "clusters", body)
+
+    def _refuses(self, call: Any, *args: Any) -> str | None:
+        """The API server's reason for refusing a dry run of `call`. A webhook that knows no dry run is no reason: it judges the
+        change itself alone."""
         try:
-            while time.monotonic() < deadline and (pod := self._ask(api.read_namespaced_pod, name, PROGRAM_NAMESPACE)):
-                if pod.status.phase in ("Succeeded", "Failed"):
-                    return pod.status.phase == "Succeeded" or _server_answered(pod)
+            self._ask(call, *args, dry_run="All")
+        except ClusterRefusedError as error:
+            taken = any(words in str(error) for words in ("already exists", "does not support dry run"))
+            return None if taken else str(error)
+        return None
+
+    def ask(self, name: str, questions: Sequence[Question]) -> list[Answer]:
+        parts = [questions[first : first + MOST] for first in range(0, len(questions), MOST)]
+        return [answer for part in parts for answer in self._ask_pod(name, part)]
+
+    def proxied(self, path: str) -> Answer:
+        client = self._api_client()
+        try:
+            answer = client.call_api(
+                path, "GET", auth_settings=["BearerToken"], _request_timeout=_TIMEOUTS, _preload_content=False
+            )
+        except kubernetes.client.ApiException as error:
+            return proxied_answer(error.status, f"{_text_of(error)} (HTTP {error.status})")
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ClusterUnreachableError(f"cluster {self._cluster.name} does not answer: {error}") from None
+        answer.release_conn()
+        return proxied_answer(answer.status, "")
+
+    def _ask_pod(self, name: str, questions: Sequence[Question]) -> list[Answer]:
+        api = kubernetes.client.CoreV1Api(self._api_client())
+        pod = self._pod_that_asks(api, name, questions)
+        try:
+            created = self._ask(api.create_namespaced_pod, PROGRAM_NAMESPACE, pod)
+        except ClusterRefusedError as error:
+            raise NotAskedError(str(error)) from None
+        if created is None:
+            raise NotAskedError(f"namespace {PROGRAM_NAMESPACE} of cluster {self._cluster.name} is gone")
+        name, deadline = created.metadata.name, time.monotonic() + _PROBE_SECONDS
+        phase, waits = "Pending", ""
+        try:
+            while time.monotonic() < deadline:
+                found = self._ask(api.read_namespaced_pod, name, PROGRAM_NAMESPACE)
+                if found is None:
+                    raise NotAskedError(f"somebody deleted Pod {name}")
+                phase, waits = found.status.phase, _why_it_waits(found)
+                if phase in ("Succeeded", "Failed"):
+                    return _answers(found, len(questions))
                 time.sleep(0.2)
-            return None
+            raise NotAskedError(f"Pod {name} is {phase} after {_PROBE_SECONDS:g} s{waits}")
         finally:
             self._ask(api.delete_namespaced_pod, name, PROGRAM_NAMESPACE, grace_period_seconds=0)
 
+    def _pod_that_asks(self, api: Any, name: str, questions: Sequence[Question]) -> dict[str, Any]:
+        """The Pod, with the runner's modules as they are deployed. Raises NotAskedError where no version of them is."""
+        listed = self._ask(api.list_namespaced_config_map, PROGRAM_NAMESPACE, label_selector=RUNNER_SELECTOR)
+        deployed = [each.metadata for each in sorted(listed.items, key=lambda each: each.metadata.creation_timestamp)]
+        if not deployed:
+            raise NotAskedError(
+                f"namespace {PROGRAM_NAMESPACE} of cluster {self._cluster.name} has no ConfigMap with label {RUNNER_SELECTOR}, "
+                "which the Pod that asks needs; an up that is no failover makes it"
+            )
+        # In an `up` with --target these may be of an older version: the program of that version asks as well.
+        names = [metadata.name for metadata in deployed]
+        code = runner_code_name() if runner_code_name() in names else names[-1]
+        template = runner_pod(Runner(image=self._image, code=code), "ask", {"questions": [asdict(each) for each in questions]})
+        return {"metadata": {"generateName": f"{name}-", **template["metadata"]}, "spec": template["spec"]}
 
-def _server_answered(pod: Any) -> bool:
-    """Whether kubectl failed because a live server refused the request (no such page, no right to it)."""
-    ended = [status.state.terminated for status in pod.status.container_statuses or [] if status.state.terminated]
-    return any(_REFUSED.search(each.message or "") for each in ended)
+
+def _text_of(error: Any) -> str:
+    """The API server's own message, which names a quota or a webhook that refused; the HTTP reason where there is none."""
+    try:
+        message = json.loads(error.body).get("message")
+    except (TypeError, ValueError, AttributeError):
+        message = None
+    return " ".join(str(message or error.reason).split())
 
 
-def _probe_pod(image: str, url: str) -> dict[str, Any]:
-    """A Pod that succeeds if `url` answers with success within 3 s. It runs kubectl, whose image is needed anyway and which can
-    call any server."""
-    address = urlsplit(url)
-    container = {
-        "name": "ask",
-        "image": image,
-        "imagePullPolicy": "IfNotPresent",
-        "args": [
-            "get",
-            f"--raw={address.path or '/'}{f'?{address.query}' if address.query else ''}",
-            f"--server={address.scheme}://{address.netloc}",
-            "--insecure-skip-tls-verify",  # the probe asks only whether the server lives, and sends it nothing
-            "--request-timeout=3s",
-        ],
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "securityContext": CONTAINER_SECURITY,
-    }
-    return {
-        "metadata": {"generateName": "primary-answers-", "labels": EXCLUDED_FROM_BACKUP},
-        "spec": {
-            "restartPolicy": "Never",
-            "automountServiceAccountToken": False,
-            "securityContext": pod_security(65532),
-            "containers": [container],
-        },
-    }
+def _answers(pod: Any, number: int) -> list[Answer]:
+    """What servers answered the Pod. Raises NotAskedError if the Pod ended without a result, as one that was evicted."""
+    said = next((each.state.terminated.message for each in pod.status.container_statuses or [] if each.state.terminated), None)
+    try:
+        answers = [Answer(**each) for each in json.loads(said or "")]
+    except (ValueError, TypeError):
+        answers = []
+    if len(answers) != number:
+        reason = said or pod.status.message or pod.status.reason or "no reason is given"
+        raise NotAskedError(f"Pod {pod.metadata.name} ended {pod.status.phase}: {' '.join(reason.split())}")
+    return answers
+
+
+def _why_it_waits(pod: Any) -> str:
+    """What a Pod that does not run waits for, as its status says: a node, an image, a volume."""
+    waiting = [each.state.waiting for each in pod.status.container_statuses or [] if each.state.waiting]
+    unmet = [each for each in pod.status.conditions or [] if each.type == "PodScheduled" and each.status == "False"]
+    reasons = [
+        f"{each.reason}: {each.message}" if each.message else str(each.reason) for each in (*waiting, *unmet) if each.reason
+    ]
+    return f" ({' '.join('; '.join(reasons).split())})" if reasons else ""

@@ -3,5 +3,14 @@
 SERVING_RECORD = "serving"
 """Exists in the region that serves, from the moment users may be sent to it."""
 
+FRESHNESS_RECORD = "freshness"
+"""When the primary was last `asked` from here, and when it last `answered`. A secondary with databases has it."""
+
+CLUSTER_RECORD = "cluster"
+"""Carries, as an annotation, the UID that `kube-system` had when the stack was deployed into this cluster."""
+
+CREATING_RECORD = "creating"
+"""By database, whether the creation of its Cluster has only begun, or has ended. A killed `up` leaves one that has begun."""
+
 ATTEMPTS_RECORD = "restore-attempts"
 """Counts each restore's attempts. A failed attempt raises the count, so that the next `up` makes a new Restore."""

@@ -58,16 +58,11 @@ class _Chart:
     values: Callable[[Images], dict[str, Any]]
 
 
-def _image(key: str, image: str) -> dict[str, str]:
-    """The image `k8s-dr:images.<key>` in the parts that charts ask for. The tag may carry a digest, as in `1.30.0@sha256:…`.
-    Raises ValueError for an image without a tag, because the chart would put in its own."""
+def _image(image: str) -> dict[str, str]:
+    """The image in the parts that charts ask for. Its tag may carry a digest, as in `1.30.0@sha256:…`; the settings refuse an
+    image without a tag, because the chart would put in its own."""
     path, _, digest = image.partition("@")
     repository, _, tag = path.rpartition(":")
-    if not repository or "/" in tag:
-        raise ValueError(
-            f"k8s-dr:images.{key}: {image} has no tag; write one, which a digest may follow, "
-            "as in ghcr.io/cloudnative-pg/cloudnative-pg:1.30.0"
-        )
     registry, _, rest = repository.partition("/")
     if not rest or not (set(".:") & set(registry) or registry == "localhost"):
         registry, rest = "docker.io", repository
@@ -81,7 +76,7 @@ def _cert_manager(_: Images) -> dict[str, Any]:
 
 def _cloudnative_pg(images: Images) -> dict[str, Any]:
     """Values of CloudNativePG. The operator also puts its own image into every database instance."""
-    image = _image("cloudnativePg", images.cloudnative_pg)
+    image = _image(images.cloudnative_pg)
     return {
         "crds": {"create": True},
         "image": {"repository": f"{image['registry']}/{image['repository']}", "tag": image["tag"]},
@@ -92,8 +87,8 @@ def _barman_cloud(images: Images) -> dict[str, Any]:
     """Values of the Barman Cloud plugin. Both images are newer than the chart's; charts/charts.lock says why."""
     return {
         "crds": {"create": True},
-        "image": _image("barmanCloudPlugin", images.barman_cloud_plugin),
-        "sidecarImage": _image("barmanCloudSidecar", images.barman_cloud_sidecar),
+        "image": _image(images.barman_cloud_plugin),
+        "sidecarImage": _image(images.barman_cloud_sidecar),
     }
 
 
@@ -143,7 +138,7 @@ def planned(settings: OperatorsSettings, images: Images, charts: Path = Path("ch
             )
             for each in wanted
         ]
-    except (ValueError, LockError) as error:
+    except LockError as error:
         raise pulumi.RunError(str(error)) from None
     faults = [
         f"{each.key} needs {charts / locked[each.chart].file}, which {reason}"

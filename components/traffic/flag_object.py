@@ -14,7 +14,7 @@ import pulumi_aws as aws
 from components.iam.errors import explain
 from components.traffic.flag import LONGEST, Flag, FlagInvalidError, moves_users, parse
 from components.traffic.records import TrafficArgs, record
-from settings.model import Aws
+from settings.aws import Aws
 from settings.names import FLAG_KEY, Names
 from settings.roles import ROLES, Duties, Role
 

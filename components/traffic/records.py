@@ -21,8 +21,10 @@ import pulumi_aws as aws
 from components.iam.statements import allow, document, objects_arn, text
 from components.storage.hardening import guard_bucket, tls_only
 from components.traffic import flag
+from components.traffic.checkers import Watched
+from settings import limits
 from settings.dns import Alias, Dns
-from settings.names import FLAG_KEY, Names
+from settings.names import FLAG_KEY, Names, fitting
 
 # The addresses from which Route 53's health checkers ask: service ROUTE53_HEALTHCHECKS of AWS's ip-ranges.json, IPv4, without
 # China. They are pinned, because a look-up could bring a bucket policy (control plane in us-east-1) into a failover's plan.
@@ -69,10 +71,13 @@ class Traffic(pulumi.ComponentResource):
     flag_bucket: aws.s3.Bucket | None
     """The bucket of the traffic flag; None in the primary, and in mode `record`, which has no flag."""
 
+    checks: dict[Watched, pulumi.Output[str]]
+    """Ids of this stack's health checks by what they watch, the calculated ones apart."""
+
     def __init__(self, name: str, args: TrafficArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dr:traffic:Traffic", name, None, opts)
         self._stem, self._args = name, args
-        self.ready, self.flag_bucket = [], None
+        self.ready, self.flag_bucket, self.checks = [], None, {}
         role, mode = args.names.role, args.dns.mode
         if role == "secondary" and mode != "record":
             self.flag_bucket = self._flag_bucket()
@@ -113,7 +118,7 @@ class Traffic(pulumi.ComponentResource):
 
     def _flag_check(self, name: str, **options: Any) -> aws.route53.HealthCheck:
         """Whether the flag says that the secondary has taken over."""
-        return self._check(
+        check = self._check(
             name,
             type="HTTPS_STR_MATCH",
             fqdn=self._args.names.flag_host,
@@ -125,11 +130,13 @@ class Traffic(pulumi.ComponentResource):
             failure_threshold=3,
             **options,
         )
+        self.checks["flag"] = check.id
+        return check
 
     def _endpoint_check(self) -> aws.route53.HealthCheck:
         """Whether this region's own load balancer answers, as `dns.check` says."""
         check, endpoint = self._args.dns.endpoint_check, self._args.endpoint
-        return self._check(
+        answers = self._check(
             f"{self._args.names.role}-answers",
             type=check.protocol.upper(),
             fqdn=endpoint.name if isinstance(endpoint, Alias) else endpoint,
@@ -139,6 +146,8 @@ class Traffic(pulumi.ComponentResource):
             failure_threshold=3,
             **({"enable_sni": True} if check.protocol == "https" else {}),
         )
+        self.checks["endpoint"] = answers.id
+        return answers
 
     def _combined(self, name: str, children: Sequence[aws.route53.HealthCheck], *, threshold: int) -> aws.route53.HealthCheck:
         """A check that is healthy while at least `threshold` of `children` are."""
@@ -191,7 +200,7 @@ def record(name: str, host: str, args: TrafficArgs, *, opts: pulumi.ResourceOpti
         name,
         zone_id=args.dns.zone_id,
         name=host,
-        set_identifier=f"dr-{args.names.role}-{host}",
+        set_identifier=fitting(f"dr-{args.names.role}-{host}", room=limits.most("route53.ResourceRecordSetIdentifier")),
         opts=opts,
         **target,
         **routing,

@@ -1,24 +1,31 @@
-"""Restores of the peer's newest backups: once for each time that the region takes over, and never twice."""
+"""Restores of the peer's backups: once for each time that the region takes over, and never twice."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
 from typing import Any
 
 import pulumi
+import pulumi_kubernetes as k8s
 
-from components.kube.cluster_api import ClusterApi
+from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.kube.objects import ObjectWithStatus, after, until_phase
-from components.kube.records import ATTEMPTS_RECORD, SERVING_RECORD
-from components.velero.schedules import BACKUP_SELECTOR
+from components.kube.records import SERVING_RECORD
+from components.velero import modifiers, outcome
+from components.velero.choice import Choice, objection
+from components.velero.downloads import results_of
+from components.velero.memory import Memory, WrongRestoreError, note_acceptance, note_failure, note_success
+from components.velero.selection import RESTORED_PODS, Chosen, chosen, selector
 from components.velero.specs import VELERO_NAMESPACE
-from settings.model import Backup, FailoverTimeouts
-from settings.names import NEVER_RESTORED, Names
+from settings.backup import Backup
+from settings.fields import LABEL_LENGTH
+from settings.model import FailoverTimeouts
+from settings.names import EXCLUDED_FROM_BACKUP, Names
 from settings.roles import Duties, peer_of
-
-_ENDED = ("Completed", "PartiallyFailed", "Failed", "FailedValidation")
-"""Every phase in which a Restore ends."""
+from settings.velero import VeleroSettings
 
 
 class RestoreFailedError(pulumi.RunError):
@@ -27,64 +34,53 @@ class RestoreFailedError(pulumi.RunError):
 
 @dataclass(frozen=True, kw_only=True)
 class RestoresArgs:
-    """`attempts` has the number of a restore's next attempt, by `restore-<backup>`, if an earlier one failed."""
+    """`named` are the namespaces of workloads and databases. `memory` is what the cluster remembers of earlier restores."""
 
     names: Names
     backups: Sequence[Backup]
+    named: Sequence[str]
+    settings: VeleroSettings
     duties: Duties
     timeouts: FailoverTimeouts
     cluster: ClusterApi
-    attempts: Mapping[str, str]
+    memory: Memory
 
 
-def in_order(backups: Sequence[Backup]) -> list[Backup]:
-    """The backups to restore. Those that name namespaces come first: they are the most frequent and the most urgent."""
-    wanted = [backup for backup in backups if backup.restore]
-    return [backup for backup in wanted if backup.include] + [backup for backup in wanted if not backup.include]
+def restore_spec(each: Chosen, choice: Choice, *, served_before: bool = False) -> dict[str, Any]:
+    """Spec of a Restore of one backup.
 
-
-def restore_spec(backup: Backup, schedule: str, already: Sequence[str]) -> dict[str, Any]:
-    """Spec of a Restore of the schedule's newest Completed backup, without the namespaces that are `already` restored.
-
-    It sets no excludedResources: Velero's server adds to that list by itself, and every later `up` would fight it for the field.
-    Databases must not come back, but they are not in the backups.
+    It names every kind that Velero would add to excludedResources by itself: a list that lacks one would be Velero's afterwards.
+    In a region that has served before, objects of that time are older than the backup, and are made as they are there.
     """
-    if backup.include:
-        choice = {"includedNamespaces": [namespace for namespace in backup.include if namespace not in already]}
-    else:
-        choice = {"excludedNamespaces": sorted({*backup.exclude, *NEVER_RESTORED, *already})}
+    existing = each.backup.existing or ("update" if served_before else "keep")
     return {
-        "scheduleName": schedule,
-        **choice,
-        "labelSelector": BACKUP_SELECTOR,
-        "existingResourcePolicy": "none",
+        **choice.spec,
+        **each.namespaces,
+        "excludedResources": each.backup.not_restored,
+        "labelSelector": selector(each.backup),
+        "existingResourcePolicy": "update" if existing == "update" else "none",
+        "resourceModifier": {"kind": "ConfigMap", "name": modifiers.RESTORE_MODIFIERS},
     }
 
 
-def explain_failure(name: str, status: Mapping[str, Any]) -> str | None:
-    """Why a restore failed, in one line with Velero's own reason; None if it completed."""
-    phase = status.get("phase")
-    if phase == "Completed":
-        return None
-    reasons = [*(status.get("validationErrors") or []), *([status["failureReason"]] if status.get("failureReason") else [])]
-    if errors := int(status.get("errors") or 0):
-        reasons.append(f"{errors} errors, see: velero restore logs {name}")
-    return f"Restore {name} ended {phase or 'without a phase'}: {'; '.join(map(str, reasons)) or 'Velero gives no reason'}"
-
-
-def restored(name: str, status: Mapping[str, Any] | None) -> str:
-    """The Restore's name if it completed. Raises RestoreFailedError otherwise, which fails everything that waits for it."""
-    if failure := explain_failure(name, status or {}):
+def restored(name: str, status: Mapping[str, Any] | None, accepted: str | None = None) -> str:
+    """The Restore's name if it completed, or if it is the PartiallyFailed one that a person has `accepted`. Raises
+    RestoreFailedError otherwise, which fails everything that waits for it."""
+    status = status or {}
+    if status.get("phase") == "PartiallyFailed" and name == accepted:
+        return name
+    if failure := outcome.failure(name, status):
         raise RestoreFailedError(failure)
     return name
 
 
 class Restores(pulumi.ComponentResource):
-    """Restores of the peer's newest backups, in a region that takes over; none in any other role.
+    """Restores of the peer's backups, in a region that takes over; none in any other role.
 
     For users, whose workloads live nowhere else any more. Namespaces that a backup names are restored first, then the rest. The
-    Restores are declared only while the region takes over, and are retained (not deleted) afterwards. While the region already
-    serves they are refused: what a second run would bring back is older than what is there.
+    Restores are declared only while the region takes over, and are retained (not deleted) afterwards. Until the region serves, a
+    failed or changed one is made anew. While it serves they stay as they are, whatever the configuration says, and new ones are
+    refused: what a second run would bring back is older than what is there.
     """
 
     by_backup: dict[str, ObjectWithStatus]
@@ -97,10 +93,11 @@ class Restores(pulumi.ComponentResource):
         super().__init__("dr:velero:Restores", name, None, opts)
         self._args = args
         self.by_backup, self.completed = {}, []
-        already: list[str] = []
-        for backup in in_order(args.backups) if args.duties.takes_over else ():
-            key = f"restore-{backup.name}"
-            schedule = args.names.schedule(backup.name, peer_of(args.names.role))
+        changes = self._changes(name)
+        for each in chosen(args.backups, args.named) if args.duties.takes_over else ():
+            backup, memory = each.backup, args.memory
+            self._heed_acceptance(backup)
+            choice = Choice(schedule=args.names.schedule(backup.name, peer_of(args.names.role)), backup=backup.from_)
             restore = ObjectWithStatus(
                 f"{name}-{backup.name}",
                 api_version="velero.io/v1",
@@ -108,41 +105,91 @@ class Restores(pulumi.ComponentResource):
                 # Pulumi makes the name, a new one each time: Velero restores under one name only once.
                 metadata={
                     "namespace": VELERO_NAMESPACE,
-                    "annotations": {**until_phase(_ENDED), **after(self.completed)},
+                    "annotations": {**until_phase(outcome.ENDED), **after(self.completed)},
                 },
-                spec=restore_spec(backup, schedule, already),
+                spec=restore_spec(each, choice, served_before=memory.served_before),
                 opts=pulumi.ResourceOptions(
                     parent=self,
-                    depends_on=list(self.by_backup.values()),
+                    depends_on=[*changes, *self.by_backup.values()],
                     retain_on_delete=True,
-                    replacement_trigger=args.attempts.get(key, "1"),
+                    replacement_trigger=memory.attempt(backup),
+                    # Velero reads a Restore's spec once. A changed one is another restore, and none over live data.
+                    replace_on_changes=["spec"],
+                    ignore_changes=["spec", "metadata"] if memory.serves else [],
                     custom_timeouts=pulumi.CustomTimeouts(create=args.timeouts.restore, update=args.timeouts.restore),
-                    hooks=self._hooks(key),
+                    hooks=self._hooks(each, choice),
                 ),
             )
             self.by_backup[backup.name] = restore
             self.completed.append(
-                pulumi.Output.all(restore.metadata, restore.status).apply(lambda both: restored(both[0]["name"], both[1]))
+                pulumi.Output.all(restore.metadata, restore.status).apply(partial(_restored, memory.accepts(backup)))
             )
-            already += backup.include
         self.register_outputs({})
 
-    def _hooks(self, key: str) -> pulumi.ResourceHookBinding:
-        """Hooks that refuse a second run before a Restore is made, and judge the Restore afterwards."""
+    def _changes(self, name: str) -> list[pulumi.Resource]:
+        """What Velero changes in objects that it restores, as ConfigMaps that are there long before a failover.
 
-        def refuse_second_run(_: pulumi.ResourceHookArgs) -> None:
-            refuse_if_serving(self._args.cluster)
+        The changes lead from the primary's region into the secondary's, which alone restores the peer's backups.
+        """
+        if self._args.names.role == "primary":
+            return []
+        rules = k8s.core.v1.ConfigMap(
+            f"{name}-modifiers",
+            metadata={"name": modifiers.RESTORE_MODIFIERS, "namespace": VELERO_NAMESPACE, "labels": EXCLUDED_FROM_BACKUP},
+            data={"rules.yaml": modifiers.document(self._args.settings)},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        if not self._args.settings.storage_classes:
+            return [rules]
+        classes = k8s.core.v1.ConfigMap(
+            f"{name}-storage-classes",
+            metadata={
+                "name": modifiers.STORAGE_CLASSES,
+                "namespace": VELERO_NAMESPACE,
+                "labels": {**EXCLUDED_FROM_BACKUP, **modifiers.STORAGE_CLASS_PLUGIN},
+            },
+            data=self._args.settings.storage_classes,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return [rules, classes]
+
+    def _entry(self, backup: Backup) -> str:
+        """Where the backup is configured, as in `backups[1]`."""
+        return f"backups[{[each.name for each in self._args.backups].index(backup.name)}]"
+
+    def _heed_acceptance(self, backup: Backup) -> None:
+        """Keep that a person accepts a failed Restore. Raises RestoreFailedError if that is not the one that failed."""
+        try:
+            self._args.memory.refuse_other_restores(backup, self._entry(backup))
+            if not pulumi.runtime.is_dry_run():
+                note_acceptance(self._args.cluster, self._args.memory, backup)
+        except (WrongRestoreError, ClusterUnreachableError) as error:
+            raise RestoreFailedError(str(error)) from None
+
+    def _hooks(self, each: Chosen, choice: Choice) -> pulumi.ResourceHookBinding:
+        """Hooks that refuse a second run before a Restore is made, and judge the Restore afterwards."""
+        cluster, key = self._args.cluster, f"restore-{each.backup.name}"
+
+        def refuse(_: pulumi.ResourceHookArgs) -> None:
+            refuse_if_serving(cluster)
+            if (failed := self._args.memory.failed(each.backup)) and (claims := unfilled_claims(cluster, failed)):
+                raise RestoreFailedError(claims)
+            # The gate has asked too, but only when `active` changed. `from` may have been written since.
+            if each.backup.from_ and (problem := objection(cluster, choice)):
+                raise RestoreFailedError(problem)
 
         def judge(hook: pulumi.ResourceHookArgs) -> None:
-            judge_restore(self._args.cluster, key, hook.new_outputs or {})
+            judge_restore(cluster, each.backup, self._entry(each.backup), hook.new_outputs or {})
 
         # Updates are judged too: the next `up` waits for a Restore that was still running when an `up` was interrupted.
         judged = pulumi.ResourceHook(f"{key}-judge", judge)
         return pulumi.ResourceHookBinding(
-            before_create=[pulumi.ResourceHook(f"{key}-once", refuse_second_run)],
-            after_create=[judged],
-            after_update=[judged],
+            before_create=[pulumi.ResourceHook(f"{key}-once", refuse)], after_create=[judged], after_update=[judged]
         )
+
+
+def _restored(accepted: str | None, both: Sequence[Any]) -> str:
+    return restored(both[0]["name"], both[1], accepted)
 
 
 def refuse_if_serving(cluster: ClusterApi) -> None:
@@ -155,11 +202,101 @@ def refuse_if_serving(cluster: ClusterApi) -> None:
         )
 
 
-def judge_restore(cluster: ClusterApi, key: str, outputs: Mapping[str, Any]) -> None:
-    """Raises RestoreFailedError with Velero's reason if the Restore failed, and counts the attempt, so that the next `up` makes a
-    new Restore."""
-    name = (outputs.get("metadata") or {}).get("name", key)
-    if failure := explain_failure(name, outputs.get("status") or {}):
-        attempts = cluster.read_record(ATTEMPTS_RECORD) or {}
-        cluster.write_record(ATTEMPTS_RECORD, {key: str(int(attempts.get(key, "1")) + 1)})
-        raise RestoreFailedError(f"{failure}. Once the cause is gone run pulumi up again: it restores anew")
+def old_claims(cluster: ClusterApi, each: Chosen) -> str | None:
+    """Why a restore would leave old data in place, in a region that takes over again; None if it would not.
+
+    Velero never writes into a volume whose claim exists: the claim would stay, with the data of the last time, and the restore
+    would say Completed. Only a person can decide to delete it.
+    """
+    found = [(namespace, name) for namespace, name in cluster.restored_claims() if each.has(namespace)]
+    if each.backup.existing or not found:
+        return None
+    names = ", ".join("/".join(claim) for claim in found)
+    namespace, name = found[0]
+    return (
+        f"claims of an earlier restore are here ({names}), and Velero never writes into a volume that is here: they would keep "
+        f"the data of that time; delete them, as in: kubectl delete pvc {name} -n {namespace} (scale what uses it to 0); or "
+        f"to keep their data, write existing: update to the entry {each.backup.name} of k8s-dr:backups"
+    )
+
+
+def unfilled_claims(cluster: ClusterApi, failed: str) -> str | None:
+    """Why a restore after the one that `failed` would lose data in silence; None if it would not.
+
+    A claim is there before its data. If they do not come, the next restore finds the claim, leaves it alone, and says Completed
+    (Velero's pvc_action.go: "PVC already exists. Skip").
+    """
+    label = f"velero.io/restore-name={_label(failed)}"
+    downloads = cluster.list_velero("datadownloads", label, version="v2alpha1") or []
+    targets = [each["spec"]["targetVolume"] for each in downloads if (each.get("status") or {}).get("phase") != "Completed"]
+    here = set(cluster.restored_claims())
+    claims = [(target["namespace"], target["pvc"]) for target in targets if (target["namespace"], target["pvc"]) in here]
+    if not claims:
+        return None
+    namespace, name = claims[0]
+    return (
+        f"claims without their data are here ({', '.join(map('/'.join, claims))}): Restore {failed} made them and could not fill "
+        f"them, and another one would leave them as they are; delete them, as in: kubectl delete pvc {name} -n {namespace} "
+        "(scale what uses it to 0), then run the same pulumi up"
+    )
+
+
+def empty_claims(cluster: ClusterApi, restore: str) -> str | None:
+    """Which claims a completed restore brought without data, in one line; None if there are none.
+
+    Velero says nothing of them: a volume that it did not save is no error, in the backup or in the restore. Of a namespace whose
+    files come through Pods it is not known which claims they fill.
+    """
+    label = f"velero.io/restore-name={_label(restore)}"
+    downloads = cluster.list_velero("datadownloads", label, version="v2alpha1") or []
+    filled = {(each["spec"]["targetVolume"]["namespace"], each["spec"]["targetVolume"]["pvc"]) for each in downloads}
+    by_files = {each["spec"]["pod"]["namespace"] for each in cluster.list_velero("podvolumerestores", label) or []}
+    empty = [claim for claim in cluster.restored_claims(label) if claim not in filled and claim[0] not in by_files]
+    if not empty:
+        return None
+    return (
+        f"Restore {restore} brought claims without data ({', '.join(map('/'.join, empty))}): their volumes are not in the "
+        "backup, because a rule of velero.volumes skips them or Velero cannot copy them; each gets an empty disk of this region "
+        "(docs/volumes.md)"
+    )
+
+
+def judge_restore(cluster: ClusterApi, backup: Backup, entry: str, outputs: Mapping[str, Any]) -> None:
+    """Raises RestoreFailedError with Velero's reason if the Restore failed, and notes it, so that the next `up` makes a new one.
+
+    Of one that completed it tells what Velero warned about. Pods that came back for their volumes alone are replaced.
+    """
+    name, status = (outputs.get("metadata") or {}).get("name", backup.name), outputs.get("status") or {}
+    read = partial(results_of, cluster, name)
+    if failure := outcome.failure(name, status, read):
+        note_failure(cluster, backup, name, status.get("phase"))
+        raise RestoreFailedError(f"{failure}. {outcome.ways_on(name, status.get('phase'), entry, failure)}")
+    if backup.pods == "all":
+        try:
+            replaced = sum(map(cluster.delete_pods, RESTORED_PODS))
+        except ClusterUnreachableError as error:
+            note_failure(cluster, backup, name, None)
+            raise RestoreFailedError(
+                f"Restore {name} completed, but the Pods that controllers own are not replaced: {error}; run the same pulumi up: "
+                "it restores again, into what is here, and replaces them"
+            ) from None
+        pulumi.log.info(f"Restore {name}: {replaced} Pods that controllers own are replaced by Pods of this cluster's admission")
+    note_success(cluster, backup)
+    # With `update` Velero puts its label on claims that were here before, too.
+    if backup.existing != "update" and (empty := _told_of_claims(cluster, name)):
+        pulumi.log.warn(empty)
+    if told := outcome.told(name, status, read):
+        pulumi.log.info(told)
+
+
+def _told_of_claims(cluster: ClusterApi, restore: str) -> str | None:
+    """What is to be told of claims. A cluster that does not answer now fails nothing: the restore has completed."""
+    try:
+        return empty_claims(cluster, restore)
+    except ClusterUnreachableError as error:
+        return f"Restore {restore} completed; whether it brought claims without data could not be asked: {error}"
+
+
+def _label(restore: str) -> str:
+    """The value of the label `velero.io/restore-name`: Velero shortens a longer name so (pkg/label, GetValidName)."""
+    return restore if len(restore) <= LABEL_LENGTH else restore[: LABEL_LENGTH - 6] + sha256(restore.encode()).hexdigest()[:6]

@@ -10,52 +10,18 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.velero.selection import selector
 from components.velero.specs import OWN, VELERO_NAMESPACE
-from settings.model import Backup
+from settings.backup import Backup
 from settings.names import EXCLUDED_FROM_BACKUP, Names
 from settings.roles import Duties
-
-# CloudNativePG backs up its databases itself, and a Cluster or a volume that Velero brings back breaks the one that runs. The
-# kinds have their full names, because `backups` alone would be Velero's own.
-CNPG_KINDS = sorted(
-    [
-        *(
-            f"{kind}.postgresql.cnpg.io"
-            for kind in (
-                "backups",
-                "clusterimagecatalogs",
-                "clusters",
-                "databaseroles",
-                "databases",
-                "failoverquorums",
-                "imagecatalogs",
-                "poolers",
-                "publications",
-                "scheduledbackups",
-                "subscriptions",
-            )
-        ),
-        "objectstores.barmancloud.cnpg.io",
-    ]
-)
-BACKUP_SELECTOR = {
-    "matchExpressions": [
-        {"key": "cnpg.io/cluster", "operator": "DoesNotExist"},
-        # The Secrets of CloudNativePG's own certificate authority carry no label but this.
-        {"key": "app.kubernetes.io/managed-by", "operator": "NotIn", "values": ["cloudnative-pg"]},
-        # EndpointSlices hold the addresses of a Service's Pods, and every cluster makes them anew. If that Service serves here
-        # already, restored ones would send users to Pods of the dead region until the controller notices.
-        {
-            "key": "endpointslice.kubernetes.io/managed-by",
-            "operator": "NotIn",
-            "values": ["endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io"],
-        },
-    ]
-}
-"""Selects what is backed up and what is restored, by labels."""
+from settings.volumes import VolumeRule
 
 VOLUME_POLICY = "volume-policy"
-"""ConfigMap that keeps the data of databases' volumes out too, should such a volume ever be selected."""
+"""ConfigMap that says of which volumes the data are saved, and how."""
+
+_DATABASES = {"conditions": {"pvcLabels": {"app.kubernetes.io/managed-by": "cloudnative-pg"}}, "action": {"type": "skip"}}
+"""The data of databases' volumes stay out, should such a volume ever be selected."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +29,12 @@ class SchedulesArgs:
     names: Names
     backups: Sequence[Backup]
     duties: Duties
+    volumes: Sequence[VolumeRule] = ()
+
+
+def volume_policy(rules: Sequence[VolumeRule]) -> str:
+    """Velero's volume policies as it reads them: JSON, which is YAML too. The first that means a volume counts."""
+    return json.dumps({"version": "v1", "volumePolicies": [_DATABASES, *(rule.as_velero_reads_it() for rule in rules)]})
 
 
 def backup_template(backup: Backup) -> dict[str, Any]:
@@ -72,8 +44,8 @@ def backup_template(backup: Backup) -> dict[str, Any]:
         choice = {"excludedNamespaces": backup.exclude}
     return {
         **choice,
-        "excludedResources": CNPG_KINDS,
-        "labelSelector": BACKUP_SELECTOR,
+        "excludedResources": backup.not_backed_up,
+        "labelSelector": selector(backup),
         "resourcePolicy": {"kind": "configmap", "name": VOLUME_POLICY},
         "snapshotVolumes": True,
         "snapshotMoveData": True,
@@ -92,11 +64,10 @@ class Schedules(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: SchedulesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dr:velero:Schedules", name, None, opts)
-        skipped = {"conditions": {"pvcLabels": {"app.kubernetes.io/managed-by": "cloudnative-pg"}}, "action": {"type": "skip"}}
         policy = k8s.core.v1.ConfigMap(
             f"{name}-volume-policy",
             metadata={"name": VOLUME_POLICY, "namespace": VELERO_NAMESPACE, "labels": EXCLUDED_FROM_BACKUP},
-            data={"policy.yaml": json.dumps({"version": "v1", "volumePolicies": [skipped]})},
+            data={"policy.yaml": volume_policy(args.volumes)},
             opts=pulumi.ResourceOptions(parent=self),
         )
         for backup in args.backups:

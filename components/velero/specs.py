@@ -6,20 +6,31 @@ output and lists each difference with its reason.
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any
 
+from components.iam.access import own_region
 from components.iam.permissions import ServiceAccount
+from components.kube.pods import CONTAINER_SECURITY, pod_metadata, pod_security
 from settings.images import Images
 from settings.names import Names, fitting
 from settings.roles import Role
+from settings.velero import VeleroSettings
+from settings.volumes import DataMovers, SnapshotClass, Toleration
 
 VELERO_NAMESPACE = "velero"
 SERVICE_ACCOUNT = ServiceAccount(namespace=VELERO_NAMESPACE, name="velero")
 OWN, PEER = "own", "peer"
 """Names of the two backup locations: that of the region's own backups, and that of the peer's, which S3 replicates."""
 
+NODE_AGENT_CONFIG = "node-agent-config"
+"""ConfigMap of the node agent's configuration."""
+
 COMPONENT = {"component": "velero"}
+_VELERO_USER = 65532
 _LINUX = {
     "nodeAffinity": {
         "requiredDuringSchedulingIgnoredDuringExecution": {
@@ -49,20 +60,27 @@ def binding() -> dict[str, Any]:
     }
 
 
-def _static_credentials(static: bool) -> tuple[list[Any], list[Any], list[Any]]:
-    """Environment, mounts and volumes of a credentials file. Empty where none is needed: the file would override a role."""
+def _aws(names: Names, *, static: bool) -> tuple[list[Any], list[Any], list[Any]]:
+    """Environment, mounts and volumes by which the SDK reaches AWS. There is a credentials file only where one is needed: it
+    would override a role. The node agent's Pods that move data get its environment."""
+    environment = [{"name": name, "value": value} for name, value in own_region(names).items()]
     if not static:
-        return [], [], []
+        return environment, [], []
     return (
-        [{"name": "AWS_SHARED_CREDENTIALS_FILE", "value": "/credentials/cloud"}],
+        [*environment, {"name": "AWS_SHARED_CREDENTIALS_FILE", "value": "/credentials/cloud"}],
         [{"name": "cloud-credentials", "mountPath": "/credentials"}],
         [{"name": "cloud-credentials", "secret": {"secretName": "cloud-credentials"}}],
     )
 
 
-def deployment(images: Images, *, static_credentials: bool) -> dict[str, Any]:
+def _tolerations(tolerations: Sequence[Toleration]) -> dict[str, Any]:
+    return {"tolerations": [each.as_kubernetes_reads_it() for each in tolerations]} if tolerations else {}
+
+
+def deployment(names: Names, images: Images, settings: VeleroSettings, *, static_credentials: bool) -> dict[str, Any]:
     """Spec of the server's Deployment."""
-    environment, mounts, volumes = _static_credentials(static_credentials)
+    resources = settings.resources
+    environment, mounts, volumes = _aws(names, static=static_credentials)
     server = {
         "name": "velero",
         "image": images.velero,
@@ -74,6 +92,7 @@ def deployment(images: Images, *, static_credentials: bool) -> dict[str, Any]:
             f"--default-backup-storage-location={OWN}",
             "--default-snapshot-move-data=true",
             "--uploader-type=kopia",
+            f"--default-item-operation-timeout={settings.move_timeout}",
         ],
         "env": [
             {"name": "VELERO_SCRATCH_DIR", "value": "/scratch"},
@@ -83,7 +102,10 @@ def deployment(images: Images, *, static_credentials: bool) -> dict[str, Any]:
             *environment,
         ],
         "ports": [{"name": "metrics", "containerPort": 8085}],
-        "resources": {"requests": {"cpu": "500m", "memory": "128Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}},
+        "resources": {
+            "requests": {"cpu": resources.cpu, "memory": resources.memory},
+            "limits": {"cpu": resources.cpu_limit, "memory": resources.memory_limit},
+        },
         "volumeMounts": [
             {"name": "plugins", "mountPath": "/plugins"},
             {"name": "scratch", "mountPath": "/scratch"},
@@ -113,6 +135,7 @@ def deployment(images: Images, *, static_credentials: bool) -> dict[str, Any]:
                 "serviceAccountName": SERVICE_ACCOUNT.name,
                 "os": {"name": "linux"},
                 "affinity": _LINUX,
+                **_tolerations(settings.tolerations),
                 "initContainers": [plugin],
                 "containers": [server],
                 "volumes": [
@@ -126,15 +149,26 @@ def deployment(images: Images, *, static_credentials: bool) -> dict[str, Any]:
     }
 
 
-def node_agent(images: Images, kubelet_root: str, *, static_credentials: bool) -> dict[str, Any]:
-    """Spec of the node agent's DaemonSet, which moves volume data."""
-    environment, mounts, volumes = _static_credentials(static_credentials)
+def node_agent_config(movers: DataMovers) -> dict[str, str]:
+    """Data of the node agent's ConfigMap. It reads one key, whatever its name."""
+    return {"node-agent.json": json.dumps(movers.as_node_agent_reads_it())}
+
+
+def node_agent(names: Names, images: Images, settings: VeleroSettings, *, static_credentials: bool) -> dict[str, Any]:
+    """Spec of the node agent's DaemonSet, whose data movers carry volumes' data."""
+    environment, mounts, volumes = _aws(names, static=static_credentials)
     agent = {
         "name": "node-agent",
         "image": images.velero,
         "imagePullPolicy": "IfNotPresent",
         "command": ["/velero"],
-        "args": ["node-agent", "server", "--features=EnableCSI"],
+        "args": [
+            "node-agent",
+            "server",
+            "--features=EnableCSI",
+            f"--node-agent-configmap={NODE_AGENT_CONFIG}",
+            f"--data-mover-prepare-timeout={settings.prepare_timeout}",
+        ],
         "env": [
             {"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
             _NAMESPACE_OF_POD,
@@ -153,22 +187,48 @@ def node_agent(images: Images, kubelet_root: str, *, static_credentials: bool) -
     return {
         "selector": {"matchLabels": {"name": "node-agent"}},
         "template": {
-            "metadata": {"labels": {**COMPONENT, "name": "node-agent", "role": "node-agent"}},
+            "metadata": {
+                "labels": {**COMPONENT, "name": "node-agent", "role": "node-agent"},
+                # The node agent reads its configuration when it starts, so a changed one must start it anew.
+                "annotations": {"k8s-dr/configuration": digest(node_agent_config(settings.data_movers))},
+            },
             "spec": {
                 "serviceAccountName": SERVICE_ACCOUNT.name,
                 "os": {"name": "linux"},
                 "affinity": _LINUX,
+                **_tolerations(settings.tolerations),
                 "securityContext": {"runAsUser": 0},
                 "containers": [agent],
                 "volumes": [
-                    {"name": "host-pods", "hostPath": {"path": f"{kubelet_root}/pods"}},
-                    {"name": "host-plugins", "hostPath": {"path": f"{kubelet_root}/plugins"}},
+                    {"name": "host-pods", "hostPath": {"path": f"{settings.kubelet_root}/pods"}},
+                    {"name": "host-plugins", "hostPath": {"path": f"{settings.kubelet_root}/plugins"}},
                     {"name": "scratch", "emptyDir": {}},
                     *volumes,
                 ],
             },
         },
     }
+
+
+def digest(data: dict[str, str]) -> str:
+    """A short text that changes with the data of a ConfigMap."""
+    return sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def snapshot_class(settings: SnapshotClass) -> dict[str, Any]:
+    """The VolumeSnapshotClass that Velero finds by its label. A snapshot lives until its data are in S3, and no longer."""
+    return {
+        "apiVersion": "snapshot.storage.k8s.io/v1",
+        "kind": "VolumeSnapshotClass",
+        "metadata": {"name": "k8s-dr", "labels": {**COMPONENT, "velero.io/csi-volumesnapshot-class": "true"}},
+        "driver": settings.driver,
+        "deletionPolicy": "Delete",
+    }
+
+
+def network_policy() -> dict[str, Any]:
+    """Spec of the policy that lets every Pod of Velero's namespace reach everything. It says nothing about who may reach them."""
+    return {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]}
 
 
 def crd_job_name(image: str) -> str:
@@ -178,7 +238,7 @@ def crd_job_name(image: str) -> str:
     return fitting(f"velero-crds-{re.sub(r'[^a-z0-9]+', '-', tag.lower()).strip('-')}")
 
 
-def crd_job(image: str) -> dict[str, Any]:
+def crd_job(image: str, tolerations: Sequence[Toleration] = ()) -> dict[str, Any]:
     """Spec of the Job that installs and upgrades Velero's CRDs as the pinned image has them. No Pulumi command deletes them."""
     installer = {
         "name": "crds",
@@ -186,13 +246,22 @@ def crd_job(image: str) -> dict[str, Any]:
         "imagePullPolicy": "IfNotPresent",
         "command": ["/velero"],
         "args": ["install", "--crds-only", "--apply"],
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}},
+        "securityContext": CONTAINER_SECURITY,
     }
     return {
         "backoffLimit": 3,
         "activeDeadlineSeconds": 300,
         "template": {
-            "metadata": {"labels": {**COMPONENT, "job": "crds"}},
-            "spec": {"serviceAccountName": SERVICE_ACCOUNT.name, "restartPolicy": "Never", "containers": [installer]},
+            "metadata": pod_metadata({**COMPONENT, "job": "crds"}),
+            "spec": {
+                "serviceAccountName": SERVICE_ACCOUNT.name,
+                "restartPolicy": "Never",
+                **_tolerations(tolerations),
+                "securityContext": pod_security(_VELERO_USER),
+                "containers": [installer],
+            },
         },
     }
 

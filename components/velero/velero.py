@@ -15,12 +15,13 @@ import pulumi_kubernetes as k8s
 from pydantic import SecretStr
 
 from components.iam.access import Access
+from components.kube.jobs import credentials_job
 from components.velero import specs
 from components.velero.specs import OWN, PEER, VELERO_NAMESPACE
 from settings.images import Images
-from settings.model import VeleroSettings
 from settings.names import Names
 from settings.roles import peer_of
+from settings.velero import VeleroSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,14 @@ class Velero(pulumi.ComponentResource):
         child = partial(pulumi.ResourceOptions, parent=self)
         self._stem, self._args = name, args
         installed = self._install() if args.settings.managed else []
+        if args.settings.snapshot_class.managed:
+            # The SDK's own CustomResource has a spec and nothing else, and this kind has none.
+            pulumi.CustomResource(
+                "kubernetes:snapshot.storage.k8s.io/v1:VolumeSnapshotClass",
+                f"{name}-snapshot-class",
+                specs.snapshot_class(args.settings.snapshot_class),
+                child(),
+            )
         locations = [
             k8s.apiextensions.CustomResource(
                 f"{name}-{location_name}",
@@ -82,6 +91,13 @@ class Velero(pulumi.ComponentResource):
             opts=child(protect=True, retain_on_delete=True),
         )
         inside = partial(child, depends_on=[namespace])
+        # Policies add up: where somebody refuses by default, in each new namespace too, Velero still reaches S3.
+        network = k8s.networking.v1.NetworkPolicy(
+            f"{name}-network",
+            metadata={"name": "velero", "namespace": VELERO_NAMESPACE, "labels": specs.COMPONENT},
+            spec=specs.network_policy(),
+            opts=inside(),
+        )
         account = k8s.core.v1.ServiceAccount(
             f"{name}-account", metadata=specs.service_account(args.access.role_arn), opts=inside()
         )
@@ -123,20 +139,39 @@ class Velero(pulumi.ComponentResource):
                 "labels": specs.COMPONENT,
                 "annotations": {"pulumi.com/replaceUnready": "true"},
             },
-            spec=specs.crd_job(args.images.velero),
-            opts=child(depends_on=[account, admin]),
+            spec=specs.crd_job(args.images.velero, args.settings.tolerations),
+            opts=child(depends_on=[account, admin, network]),
         )
+        if injection := args.access.injection:
+            # Server and agents keep for their lives what they were admitted with.
+            prerequisites.append(
+                credentials_job(
+                    f"{name}-credentials-come",
+                    image=args.images.python,
+                    namespace=VELERO_NAMESPACE,
+                    account=specs.SERVICE_ACCOUNT.name,
+                    variable=injection.variable,
+                    missing=injection.missing,
+                    opts=child(depends_on=[account, *args.access.ready]),
+                )
+            )
         running = partial(child, depends_on=[crds, *prerequisites, *args.access.ready])
         server = k8s.apps.v1.Deployment(
             f"{name}-server",
             metadata={"name": "velero", "namespace": VELERO_NAMESPACE, "labels": specs.COMPONENT},
-            spec=specs.deployment(args.images, static_credentials=static),
+            spec=specs.deployment(args.names, args.images, args.settings, static_credentials=static),
             opts=running(),
+        )
+        movers = k8s.core.v1.ConfigMap(
+            f"{name}-node-agent-config",
+            metadata={"name": specs.NODE_AGENT_CONFIG, "namespace": VELERO_NAMESPACE, "labels": specs.COMPONENT},
+            data=specs.node_agent_config(args.settings.data_movers),
+            opts=inside(),
         )
         agent = k8s.apps.v1.DaemonSet(
             f"{name}-node-agent",
             metadata={"name": "node-agent", "namespace": VELERO_NAMESPACE, "labels": specs.COMPONENT},
-            spec=specs.node_agent(args.images, args.settings.kubelet_root, static_credentials=static),
-            opts=running(),
+            spec=specs.node_agent(args.names, args.images, args.settings, static_credentials=static),
+            opts=child(depends_on=[crds, *prerequisites, *args.access.ready, movers]),
         )
         return [server, agent]

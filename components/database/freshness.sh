@@ -1,0 +1,105 @@
+#!/bin/bash
+# Writes down how fresh this region's copy of the truth is. It runs every two minutes in the AWS CLI's image, which has bash,
+# coreutils, curl and sed, but no jq.
+#
+# A region that writes an archive keeps a small object beside it, its mark, which names the last WAL segment and the last base
+# backups that were archived, with the time. S3 replication carries the mark to the peer like anything else, so the peer knows what
+# it should have, and when the region last said so. In the secondary this also records when the primary last answered: an outage
+# that people discuss for an hour is then not taken for an hour of lag.
+#
+#   BUCKET, ARCHIVE, MARKS   bucket, prefix of archives and prefix of marks: s3://BUCKET/MARKS/SERVER.json
+#   SERVERS                  the server names that this region archives under, with spaces between them
+#   PROBE                    the URL that answers while the primary serves; unset in the primary
+#   RECORD, NAMESPACE        the ConfigMap that keeps when the primary was asked, and when it last answered
+set -uo pipefail
+export LC_ALL=C AWS_CONFIG_FILE=/tmp/aws-config AWS_RETRY_MODE=standard AWS_MAX_ATTEMPTS=2
+
+readonly API=/var/run/secrets/api
+failed=0
+
+complain() {
+  printf 'freshness: %s\n' "$*" >&2
+  failed=1
+}
+
+now() {
+  date -u +%Y-%m-%dT%H:%M:%SZ
+}
+
+# Lines of an attribute each; a directory without anything is one line, None.
+list() {
+  aws s3api list-objects-v2 --bucket "$BUCKET" --prefix "$1" --query "$2" --output text "${@:3}" \
+    --cli-connect-timeout 5 --cli-read-timeout 20
+}
+
+# The last WAL segment of a server and when it was archived; nothing if there is none. A partial segment and the label of a base
+# backup are no segments. The last directory may hold nothing else, so the one before it is read then.
+last_segment() {
+  local directories directory objects key time found=
+  directories=$(list "$ARCHIVE/$1/wals/" 'CommonPrefixes[].[Prefix]' --delimiter /) || return
+  for directory in $(sort -r <<<"$directories" | head -n 3); do
+    [[ $directory == */wals/* ]] || continue
+    objects=$(list "$directory" 'Contents[].[Key,LastModified]') || return
+    while read -r key time; do
+      [[ $key =~ /([0-9A-F]{24})(\.[a-z][a-z0-9]*)?$ && $key != *.partial ]] || continue
+      [[ ${BASH_REMATCH[1]} < ${found%% *} ]] || found="${BASH_REMATCH[1]} $time"
+    done <<<"$objects"
+    [[ -z $found ]] || break
+  done
+  echo "$found"
+}
+
+# The last two base backups of a server, as in "20260302T000000":{"backup.info":9,"data.tar":5}. The last may still be taken.
+last_bases() {
+  local objects key size id bases=
+  objects=$(list "$ARCHIVE/$1/base/" 'Contents[].[Key,Size]') || return
+  for id in $(sed -n 's|.*/base/\([^/]*\)/.*|\1|p' <<<"$objects" | sort -u | tail -n 2); do
+    local files=
+    while read -r key size; do
+      [[ $key != */base/$id/* ]] || files+=",\"${key##*/}\":$size"
+    done <<<"$objects"
+    bases+=",\"$id\":{${files#,}}"
+  done
+  echo "${bases#,}"
+}
+
+mark() {
+  local server=$1 segment archived found bases written
+  # The time comes first: what is archived while this runs is newer than the mark.
+  written=$(now)
+  found=$(last_segment "$server") && bases=$(last_bases "$server") || return
+  read -r segment archived <<<"$found"
+  printf '{"written":"%s","segment":"%s","archived":"%s","bases":{%s}}\n' \
+    "$written" "${segment:-}" "${archived:-}" "$bases" >"/tmp/$server.json"
+  aws s3api put-object --bucket "$BUCKET" --key "$MARKS/$server.json" --body "/tmp/$server.json" \
+    --content-type application/json --cli-connect-timeout 5 --cli-read-timeout 20 >/dev/null
+}
+
+# A status below 500 is an answer: a server lives there, whatever it thinks of the question.
+answers() {
+  local status
+  status=$(curl --silent --insecure --max-time 5 --output /dev/null --write-out '%{http_code}' "$PROBE")
+  ((10#${status:-0} >= 100 && 10#$status < 500))
+}
+
+record() {
+  local host=$KUBERNETES_SERVICE_HOST data
+  [[ $host != *:* ]] || host="[$host]"
+  data=$(printf '"asked":"%s"' "$(now)")
+  if answers; then data+=$(printf ',"answered":"%s"' "$(now)"); fi
+  curl --silent --show-error --fail --output /dev/null --retry 3 --retry-connrefused --max-time 20 --cacert "$API/ca.crt" \
+    --header @<(printf 'Authorization: Bearer %s' "$(<"$API/token")") --header 'Content-Type: application/merge-patch+json' \
+    --request PATCH --data "{\"data\":{$data}}" \
+    "https://$host:$KUBERNETES_SERVICE_PORT/api/v1/namespaces/$NAMESPACE/configmaps/$RECORD"
+}
+
+if [[ ${AWS_ENDPOINT_URL:-} ]]; then
+  printf '[default]\ns3 =\n  addressing_style = path\n' >"$AWS_CONFIG_FILE"
+fi
+
+# One database whose archive cannot be read keeps neither the others from their marks nor the primary from being asked.
+for server in ${SERVERS:-}; do
+  mark "$server" || complain "s3://$BUCKET/$MARKS/$server.json could not be written"
+done
+[[ -z ${PROBE:-} ]] || record || complain "the record $RECORD could not be written"
+exit $failed

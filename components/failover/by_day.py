@@ -1,0 +1,36 @@
+"""What a failover needs, tried by day: each `up` that is no failover asks, and says what would go wrong on the night.
+
+Nothing here fails an `up`. What could not be asked is said too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from components.database import promotion
+from components.database.specs import DatabaseSide
+from components.failover import questions
+from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
+from settings.model import Settings
+from settings.roles import Duties
+
+
+def warnings(cluster: ClusterApi, settings: Settings, duties: Duties, sides: Sequence[DatabaseSide]) -> list[str]:
+    """What a failover to this region, or the users of it, would meet now: one line each, and nothing where all is well."""
+    told: list[str] = []
+    try:
+        for line in _tried(cluster, settings, duties, sides):
+            told.append(line)
+    except ClusterUnreachableError as error:
+        told.append(f"whether a failover would work was not tried to the end: {error}")
+    return told
+
+
+def _tried(cluster: ClusterApi, settings: Settings, duties: Duties, sides: Sequence[DatabaseSide]) -> Iterator[str]:
+    if settings.role == "secondary" and not duties.serves and settings.databases:
+        yield from questions.primary_by_day(cluster, settings)
+        yield from promotion.refusals(cluster, sides)
+    if duties.serves:
+        yield from questions.checks_by_day(cluster, settings)
+    if questions.runs_something(settings, serves=duties.serves):
+        yield from questions.endpoint_by_day(cluster, settings)

@@ -1,0 +1,188 @@
+"""A client of the Kubernetes API, for a step that runs in a Pod: the standard library alone, JSON in and out."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import math
+import os
+import ssl
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+Object = dict[str, Any]
+
+MERGE_PATCH = "application/merge-patch+json"
+FIELD_MANAGER = "k8s-dr"
+"""Under this name the API server records which fields the program's steps have set (`metadata.managedFields`)."""
+
+_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_ANSWER_SECONDS = 20
+_PATIENCE_SECONDS = 60
+_PAGE = 500
+_LONGEST_PAUSE = 5.0
+_PASSES = (429, 500, 502, 503, 504)
+"""HTTP statuses of an API server, a webhook or an etcd that is overloaded or just starting. Every other refusal is final."""
+
+
+class ApiError(Exception):
+    """The API server refused, or it did not answer in time."""
+
+    def __init__(self, status: int | None, message: str) -> None:
+        """`status` is the HTTP status, or None if there was no answer; `message` is the API server's own text."""
+        super().__init__(message)
+        self.status = status
+
+
+class Api:
+    """The API server of one cluster. Every method raises ApiError.
+
+    A request that gets no answer, or one of HTTP 429 and 5xx, is made again for up to a minute: a failover must not stop
+    because an API server restarts. So a `create` may be refused with 409 although this very call made the object.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        token: Callable[[], str],
+        authority: str | Path | None = None,
+        patience: float = _PATIENCE_SECONDS,
+        pause: float = 0.2,
+        seconds: float = math.inf,
+    ) -> None:
+        """`address` is a URL without a path. `token` is asked before each request, because kubelet renews it. `authority` is the
+        file of the CA that signed the server's certificate. `patience` is for how many seconds a request is tried, `pause` how
+        many seconds lie between the first two tries; the time doubles up to 5 s. After `seconds`, which all requests share,
+        nothing is tried twice: a step that asks about many objects ends in its time, with the last refusal as its reason."""
+        parts = urlsplit(address)
+        self._host, self._port = parts.hostname or "", parts.port
+        self._context = ssl.create_default_context(cafile=authority) if parts.scheme == "https" else None
+        self._token, self._patience, self._pause = token, patience, pause
+        self._end = time.monotonic() + seconds
+
+    @classmethod
+    def in_cluster(cls, *, seconds: float = math.inf) -> Api:
+        """The API server of the cluster that this Pod runs in, with the rights of its ServiceAccount, for a step of `seconds`."""
+        # The variables hold an IP address: a step must not need the cluster's DNS to reach the API server.
+        host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
+        address = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+        token = _ACCOUNT / "token"
+        return cls(address, token=lambda: token.read_text().strip(), authority=_ACCOUNT / "ca.crt", seconds=seconds)
+
+    def get(self, path: str) -> Object:
+        """The object at `path`, as in `/apis/apps/v1/namespaces/production/deployments/web`."""
+        return self._ask("GET", path)
+
+    def find(self, path: str) -> Object | None:
+        """The object at `path`; None if it does not exist."""
+        try:
+            return self.get(path)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def list(self, path: str, selector: str = "", *, fields: str = "") -> list[Object]:
+        """All objects at `path`, however many there are. `selector` is a label selector, `fields` a field selector.
+
+        The list is empty if the cluster does not know the kind, as without its CRD.
+        """
+        found: list[Object] = []
+        following = ""
+        while True:
+            asked = {"labelSelector": selector, "fieldSelector": fields, "limit": str(_PAGE), "continue": following}
+            try:
+                page = self._ask("GET", path, query={key: value for key, value in asked.items() if value})
+            except ApiError as error:
+                if error.status == 404:
+                    return []
+                if error.status == 410 and following:  # the rest of the list is too old by now: begin again
+                    found, following = [], ""
+                    continue
+                raise
+            found += page["items"]
+            following = page["metadata"].get("continue", "")
+            if not following:
+                return found
+
+    def status(self, path: str) -> tuple[int, str]:
+        """The HTTP status at `path`, where something answers that need not be the API server itself, and the answer in a line.
+        Asked once. Raises OSError or HTTPException if nothing answers."""
+        status, answer, _ = self._once("GET", quote(path), None, {"User-Agent": FIELD_MANAGER})
+        return status, _text_of(status, answer)
+
+    def patch(self, path: str, body: Any, content_type: str = MERGE_PATCH) -> Object:
+        """Change the object at `path`; returns it as it is then. A merge patch with `metadata.resourceVersion` is refused with
+        409 if the object has changed since."""
+        return self._ask("PATCH", path, body, content_type=content_type, query={"fieldManager": FIELD_MANAGER})
+
+    def create(self, path: str, body: Object) -> Object:
+        """Create an object in the list at `path`; returns it as it was made."""
+        return self._ask("POST", path, body, query={"fieldManager": FIELD_MANAGER})
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        content_type: str = "application/json",
+        query: dict[str, str] | None = None,
+    ) -> Object:
+        target = quote(path) + (f"?{urlencode(query)}" if query else "")
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Accept": "application/json", "User-Agent": FIELD_MANAGER, "Content-Type": content_type}
+        end, pause = min(time.monotonic() + self._patience, self._end), self._pause
+        while True:
+            try:
+                status, answer, wished = self._once(method, target, data, headers)
+            except (OSError, http.client.HTTPException) as error:
+                failure = ApiError(None, f"the API server at {self._host} does not answer: {error or type(error).__name__}")
+                wished = 0.0
+            else:
+                if status < 300:
+                    return _object_of(answer, status)
+                failure = ApiError(status, _text_of(status, answer))
+                if status not in _PASSES:
+                    raise failure
+            wait = max(pause, min(wished, _LONGEST_PAUSE))
+            if time.monotonic() + wait > end:
+                raise failure
+            time.sleep(wait)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _once(self, method: str, target: str, data: bytes | None, headers: dict[str, str]) -> tuple[int, bytes, float]:
+        """One request: the HTTP status, the body, and for how many seconds the server asks to be left alone."""
+        connection = self._connection()
+        try:
+            connection.request(method, target, data, {**headers, "Authorization": f"Bearer {self._token()}"})
+            answer = connection.getresponse()
+            wished = answer.headers.get("Retry-After", "")
+            return answer.status, answer.read(), float(wished) if wished.isdigit() else 0.0
+        finally:
+            connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self._context:
+            return http.client.HTTPSConnection(self._host, self._port, timeout=_ANSWER_SECONDS, context=self._context)
+        return http.client.HTTPConnection(self._host, self._port, timeout=_ANSWER_SECONDS)
+
+
+def _object_of(answer: bytes, status: int) -> Object:
+    try:
+        return dict(json.loads(answer))
+    except ValueError:
+        raise ApiError(status, f"the API server answered with something that is not JSON: {answer[:80]!r}") from None
+
+
+def _text_of(status: int, answer: bytes) -> str:
+    """The API server's own message. What is no Status object comes from something before it, as from a proxy."""
+    try:
+        told = json.loads(answer).get("message")
+    except (ValueError, AttributeError):
+        told = " ".join(answer.decode(errors="replace").split())
+    return f"{told or http.client.responses.get(status, 'refused')} (HTTP {status})"

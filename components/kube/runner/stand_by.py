@@ -1,0 +1,152 @@
+"""The step `stand_by`: a region that gives up, or stands by, runs what a standby runs, and notes what ran.
+
+The task is that of `scale`; `replicas` is how many of each workload run in a region that stands by.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from .api import Api, ApiError, Object
+from .failure import StepFailedError
+from .inventory import PAUSED, PAUSED_JOBS, PAUSED_REPLICAS, RAN, Decider, Entry, Item, Namespace, Workload, entries_of, set_back
+from .report import Report
+from .trouble import why
+
+_POLL_SECONDS = 1.0
+
+
+def run(task: Mapping[str, Any]) -> str:
+    """Scale down and suspend. Returns what was done, in one line. Raises StepFailedError with what still runs, and why."""
+    return stand_down(Namespace(Api.in_cluster(seconds=task["seconds"]), task["namespace"]), task)
+
+
+def stand_down(
+    namespace: Namespace,
+    task: Mapping[str, Any],
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> str:
+    """As `run`, in this namespace and by this clock. Nothing is waited for but the end of what is surplus: whether a standby's
+    workloads are well must not hold up a region that gives up."""
+    end = clock() + task["seconds"]
+    entries, report = entries_of(task), Report(namespace.name)
+    try:
+        # CronJobs first: a run that begins while the workloads go down would be one more that is cut off.
+        if task["cronJobs"] == "suspend":
+            _suspend(namespace, report)
+        lowered = []
+        for workload, entry in namespace.workloads(entries):
+            # Required or not: what goes on running here does its work twice.
+            with report.about(workload.name, required=True):
+                lowered += [workload.name] if _lower(namespace, workload, entry, report) else []
+        report.raise_failures()
+        while surplus := _surplus(namespace, entries, lowered):
+            _refuse_set_back(surplus)
+            if clock() >= end:
+                raise StepFailedError(
+                    f"in {namespace.name} still running: {' | '.join(_told(namespace, *each) for each in surplus)}"
+                )
+            sleep(_POLL_SECONDS)
+    except ApiError as error:
+        raise StepFailedError(f"in {namespace.name}: {error}") from None
+    return report.text()
+
+
+def wanted(workload: Workload, entry: Entry) -> int:
+    """How many replicas the workload shall have. A workload at zero without a note is switched off, and stays so."""
+    now, sort = workload.replicas, workload.decider and workload.decider.sort
+    if sort == "operator" or not (now or workload.ran):
+        return now
+    if sort == "autoscaler" and now and entry.replicas:
+        return now  # it keeps its own least number, whatever else is set; only zero switches it off
+    return entry.replicas
+
+
+def _lower(namespace: Namespace, workload: Workload, entry: Entry, report: Report) -> bool:
+    """Bring the workload to the number of a standby; returns whether it had more."""
+    _pause(namespace, workload.decider, entry.replicas)
+    lowered = False
+
+    def decide(seen: Workload) -> Object | None:
+        nonlocal lowered
+        number, now = wanted(seen, entry), seen.replicas
+        lowered = number < now
+        if seen.decider and number == now and now > entry.replicas:
+            report.did(f"{seen.name} stays at {now}: {seen.decider} decides")
+        if number == now:
+            return None
+        report.did(f"{seen.name} {now} → {number}")
+        # Number and note in one request: there is no moment at which one is there without the other.
+        # An older note is of the time when this region served; a smaller number since then is only a standby's.
+        note = {"metadata": {"annotations": {RAN: str(max(now, seen.ran or 0))}}} if lowered else {}
+        return {"spec": {"replicas": number}, **note}
+
+    namespace.change(workload, decide)
+    return lowered
+
+
+def _pause(namespace: Namespace, decider: Decider | None, replicas: int) -> None:
+    """Hold what a ScaledObject scales at `replicas`, and keep what KEDA's annotation said before."""
+    if decider is None or decider.object is None:
+        return
+
+    def decide(seen: Item) -> Object | None:
+        annotations = seen.annotations
+        if PAUSED in annotations and annotations.get(PAUSED_REPLICAS) == str(replicas):
+            return None
+        before = annotations.get(PAUSED, annotations.get(PAUSED_REPLICAS, ""))
+        return {"metadata": {"annotations": {PAUSED: before, PAUSED_REPLICAS: str(replicas)}}}
+
+    namespace.change(decider.object, decide)
+
+
+def _suspend(namespace: Namespace, report: Report) -> None:
+    """Suspend the CronJobs and the Jobs that run, and pause KEDA's ScaledJobs, with a note on each."""
+
+    def decide(seen: Item) -> Object | None:
+        if seen.suspended:  # By a person, or noted already.
+            return None
+        report.did(f"{seen.name} suspended")
+        return {"metadata": {"annotations": {RAN: "true"}}, "spec": {"suspend": True}}
+
+    def pause(seen: Item) -> Object | None:
+        if seen.annotations.get(PAUSED_JOBS) == "true":
+            return None
+        report.did(f"{seen.name} paused")
+        return {"metadata": {"annotations": {RAN: "true", PAUSED_JOBS: "true"}}}
+
+    for scaled_job in namespace.scaled_jobs():
+        with report.about(scaled_job.name, required=True):
+            namespace.change(scaled_job, pause)
+    for item in [*namespace.cron_jobs(), *namespace.unfinished_jobs()]:
+        with report.about(item.name, required=True):
+            namespace.change(item, decide)
+
+
+def _surplus(namespace: Namespace, entries: Sequence[Entry], lowered: Sequence[str]) -> list[tuple[Workload, Entry]]:
+    """The required workloads that still have more Pods than a standby shall have."""
+    return [
+        (workload, entry)
+        for workload, entry in namespace.workloads(entries)
+        if entry.required
+        and (
+            # An earlier step may have lowered it and ended before its Pods did.
+            (workload.replicas <= entry.replicas < workload.present)
+            or (workload.name in lowered and (workload.replicas > entry.replicas or not workload.observed))
+        )
+    ]
+
+
+def _told(namespace: Namespace, workload: Workload, entry: Entry) -> str:
+    return f"{workload.name} has {workload.present} Pods, and shall have {entry.replicas}: {why(namespace, workload)}"
+
+
+def _refuse_set_back(surplus: Sequence[tuple[Workload, Entry]]) -> None:
+    """Raise StepFailedError if somebody raises again what this step has lowered."""
+    for workload, entry in surplus:
+        if workload.replicas > entry.replicas and workload.decider is None:
+            raise set_back(workload, "lowered", entry.replicas)

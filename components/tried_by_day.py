@@ -1,0 +1,136 @@
+"""What each `up` that is no failover tries by day of the failover to come, and what is said of it: a warning each.
+
+Nothing depends on an answer. A preview asks nothing, for it may reach neither cluster nor bucket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import pulumi
+
+from components.database.archive import Archive
+from components.database.objections import warnings_by_day
+from components.database.specs import DatabaseSide
+from components.failover import by_day
+from components.failover.backups import standby_of
+from components.failover.failover import Failover
+from components.kube.cluster_api import ClusterApi
+from components.storage.copies import not_copied
+from components.traffic.checkers import Watched, unseen
+from components.velero import age, lacking
+from components.velero.files import BackupFiles
+from components.velero.unsaved import Own, keep_inventory, not_saved
+from settings.model import Settings
+from settings.names import Names
+from settings.roles import Duties, Role, peer_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class TriedByDayArgs:
+    settings: Settings
+    names: Names
+    duties: Duties
+    cluster: ClusterApi
+    archive: Archive
+    files: Callable[[Role], BackupFiles]
+    """Reads what Velero wrote beside the backups of a region, in this region's bucket."""
+
+    sides: Sequence[DatabaseSide]
+    failover: Failover
+    runner_ready: pulumi.Output[str]
+    """Known once Pods can run."""
+
+    storage_ready: Sequence[pulumi.Resource]
+    """The buckets and their replication."""
+
+    checks: Mapping[Watched, pulumi.Output[str]]
+    """The ids of Route 53's health checks, by what they watch."""
+
+    not_copied: Callable[[], Sequence[str]] | None = None
+    """What S3 has failed to copy to the peer, a line each; by default, as the region's own buckets say."""
+
+    unseen: Callable[[Mapping[str, str]], Sequence[str]] | None = None
+    """What Route 53's checkers cannot read, a line each, by the ids of health checks; by default, Route 53 is asked."""
+
+
+def answers(ask: Callable[[], Sequence[str]]) -> Sequence[str]:
+    """What `ask` says. Whatever goes wrong in it is a warning too: a question by day must not end the `up` that asks it."""
+    try:
+        return ask()
+    except Exception as error:  # noqa: BLE001 - a file, an answer or a profile may be anything
+        return [f"what a failover needs was not tried to the end: {type(error).__name__}: {' '.join(str(error).split())}"]
+
+
+class TriedByDay:
+    """Tries by day what a failover needs, for `region`, by which the warnings are said."""
+
+    def __init__(self, region: pulumi.Resource, args: TriedByDayArgs) -> None:
+        self._region, self._args = region, args
+
+    def begin(self) -> None:
+        """Ask, and go on: what needs the outputs of resources is asked once they are known."""
+        settings, duties = self._args.settings, self._args.duties
+        if settings.role == "secondary" and not duties.serves and settings.peer_ready:
+            self._what_the_peer_has_left_here()
+        if duties.serves and self._failover_can_be_tried():
+            self._what_no_backup_holds()
+        if settings.role == "primary" and duties.serves and settings.peer_ready:
+            servers = [database.server("primary") for database in settings.databases]
+            ask = partial(not_copied, self._args.names, settings.aws, servers, velero=settings.velero.managed)
+            self._warn(self._args.not_copied or ask)
+        if self._failover_can_be_tried():
+            failover = self._args.failover
+            there = pulumi.Output.all(self._args.runner_ready, failover.since, *failover.databases.values())
+            self._try(lambda _: by_day.warnings(self._args.cluster, settings, duties, self._args.sides), there)
+        if settings.serving_role == "primary" and self._args.checks:
+            self._try(
+                self._args.unseen or partial(unseen, settings.aws),
+                pulumi.Output.all(**{str(name): check for name, check in self._args.checks.items()}),
+            )
+
+    def _what_the_peer_has_left_here(self) -> None:
+        args, settings = self._args, self._args.settings
+        rpo = timedelta(seconds=settings.objectives.rpo_seconds)
+        if settings.databases:
+            self._warn(partial(warnings_by_day, args.cluster, args.archive, settings.databases, rpo))
+        standby = standby_of(settings, args.names)
+        self._warn(partial(age.warnings_by_day, args.cluster, standby.expected, rpo))
+        self._warn(partial(lacking.warnings_by_day, args.cluster, args.files(peer_of(settings.role)), standby))
+
+    def _what_no_backup_holds(self) -> None:
+        args, settings = self._args, self._args.settings
+        rpo = timedelta(seconds=settings.objectives.rpo_seconds)
+        own = [Own(schedule=args.names.schedule(backup.name, settings.role), cron=backup.cron) for backup in settings.backups]
+        volumes = [(database.namespace, database.name) for database in settings.databases]
+        self._warn(partial(not_saved, args.cluster, args.files(settings.role), own, volumes, rpo))
+        # S3 copies no object that was written before replication was there.
+        copied = pulumi.Output.all(*(resource.urn for resource in args.storage_ready))
+        self._try(lambda _: keep_inventory(args.cluster, args.files(settings.role)), copied)
+
+    def _failover_can_be_tried(self) -> bool:
+        """Whether this `up` tries by day what a failover needs. The `up` of the failover itself has its own steps for that."""
+        if self._args.duties.takes_over:
+            return self._args.failover.serves_already
+        return self._args.duties.serves or self._args.settings.peer_ready
+
+    def _warn(self, ask: Callable[[], Sequence[str]]) -> None:
+        """Say what a failover would lose. Not in a preview."""
+        for warning in () if pulumi.runtime.is_dry_run() else answers(ask):
+            pulumi.log.warn(warning, self._region)
+
+    def _try(self, ask: Callable[[Any], Sequence[str]], there: pulumi.Output[Any]) -> None:
+        """As `_warn`, once the outputs `there`, which `ask` takes, are known. The program goes on meanwhile."""
+
+        async def warn(known: object) -> int:
+            warnings = () if pulumi.runtime.is_dry_run() else await asyncio.to_thread(answers, partial(ask, known))
+            for warning in warnings:
+                pulumi.log.warn(warning, self._region)
+            return len(warnings)
+
+        _: pulumi.Output[int] = there.apply(warn)

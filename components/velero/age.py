@@ -1,0 +1,145 @@
+"""How old the newest usable backup of a schedule is, against how often its cron line makes one.
+
+A schedule that makes no more Completed backups loses more each day, and nothing else says so: Velero restores the last Completed
+one, however old that is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
+from components.velero.choice import OF_SCHEDULE, Choice, phase_of, started_of
+from components.velero.selection import Chosen
+from settings.durations import longest_gap, spoken
+from settings.names import Names
+from settings.roles import Role
+
+COPIED = timedelta(minutes=15)
+"""S3 usually copies within this time, and Velero reads what has come once a minute."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """A choice, and the cron line by which its schedule makes backups."""
+
+    choice: Choice
+    cron: str
+
+
+def expected_backups(names: Names, wanted: Sequence[Chosen], role: Role) -> list[Expected]:
+    """What a failover restores of the backups of region `role`."""
+    return [
+        Expected(choice=Choice(schedule=names.schedule(each.backup.name, role), backup=each.backup.from_), cron=each.backup.cron)
+        for each in wanted
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Newest:
+    """What there is of a schedule: its newest Completed Backup, and a PartiallyFailed one that is newer."""
+
+    completed: dict[str, Any] | None
+    partial: dict[str, Any] | None
+
+
+def newest(backups: Sequence[dict[str, Any]]) -> Newest:
+    """Of the Backups of one schedule. Those without a time are left out."""
+    timed = sorted((each for each in backups if _moment(each, "startTimestamp")), key=started_of)
+    completed = next((each for each in reversed(timed) if phase_of(each) == "Completed"), None)
+    partial = next((each for each in reversed(timed) if phase_of(each) == "PartiallyFailed"), None)
+    if completed and partial and started_of(partial) < started_of(completed):
+        partial = None
+    return Newest(completed=completed, partial=partial)
+
+
+def too_old(completed: dict[str, Any], cron: str, rpo: timedelta, then: datetime) -> bool:
+    """Whether a newer Completed Backup than this one should have been there at the moment `then`.
+
+    The next one may take as long as this one took, and S3 as long as it usually takes or as the RPO allows.
+    """
+    began, ended = _moment(completed, "startTimestamp"), _moment(completed, "completionTimestamp")
+    assert began is not None
+    took = ended - began if ended else timedelta(0)
+    return then - began > longest_gap(cron) + took + max(rpo, COPIED)
+
+
+UNDATED = timedelta(hours=3)
+"""How long an outage may have lasted of which nobody knows when it began: only databases have a CronJob that asks the primary."""
+
+
+def objections(cluster: ClusterApi, expected: Sequence[Expected], rpo: timedelta, lived: datetime | None) -> list[str]:
+    """Why the newest Completed Backups here are too old to be restored without a word; empty if they are not. `lived` is when the
+    primary last answered: an outage that people discuss for an hour makes no backup older than it was.
+
+    A Backup that a person named, by `from`, is as old as they want it.
+    """
+    now = datetime.now(UTC)
+    when = "" if lived else "; nobody knows when the primary last answered, so that this may be its outage and nothing else"
+    return [
+        f"{_in_words(each, found, now)}: what was written since is lost{when}"
+        for each, found in _by_schedule(cluster, expected)
+        if found.completed and too_old(found.completed, each.cron, rpo, lived or now - UNDATED)
+    ]
+
+
+def told(cluster: ClusterApi, expected: Sequence[Expected]) -> Iterator[tuple[str, bool]]:
+    """How old what will be restored is, a line each, and whether a newer one is passed over."""
+    now = datetime.now(UTC)
+    for each, found in _by_schedule(cluster, expected):
+        if found.completed:
+            yield _in_words(each, found, now), found.partial is not None
+
+
+def warnings_by_day(cluster: ClusterApi, expected: Sequence[Expected], rpo: timedelta) -> list[str]:
+    """What the gate would object to if the failover were now, and which newer Backup it would pass over."""
+    now = datetime.now(UTC)
+    try:
+        return [
+            f"{_in_words(each, found, now)}; see: pulumi up -s primary"
+            for each, found in _by_schedule(cluster, expected)
+            if found.completed and (found.partial or too_old(found.completed, each.cron, rpo, now))
+        ]
+    except ClusterUnreachableError as error:
+        return [f"how old the peer's backups are is not known: {error}"]
+
+
+def _by_schedule(cluster: ClusterApi, expected: Sequence[Expected]) -> Iterator[tuple[Expected, Newest]]:
+    for each in expected:
+        if not each.choice.backup:
+            yield each, newest(cluster.list_velero("backups", f"{OF_SCHEDULE}={each.choice.schedule}") or [])
+
+
+def _in_words(each: Expected, found: Newest, now: datetime) -> str:
+    assert found.completed is not None
+    text = (
+        f"the newest Completed backup of schedule {each.choice.schedule} is {_name(found.completed)}, "
+        f"{_age(found.completed, now)} old, and by its cron line ({each.cron}) one begins every "
+        f"{spoken(longest_gap(each.cron))} at the latest"
+    )
+    if found.partial is None:
+        return text
+    name = _name(found.partial)
+    return (
+        f"{text}; {name}, {_age(found.partial, now)} old, is PartiallyFailed and is not taken: to restore it look at it (velero "
+        f"backup describe {name} --details) and write from: {name} to its entry of k8s-dr:backups"
+    )
+
+
+def _name(backup: dict[str, Any]) -> str:
+    return str(backup["metadata"]["name"])
+
+
+def _age(backup: dict[str, Any], now: datetime) -> str:
+    began = _moment(backup, "startTimestamp")
+    assert began is not None
+    return spoken(now - began)
+
+
+def _moment(backup: dict[str, Any], key: str) -> datetime | None:
+    """A time of the status; None where there is none yet."""
+    text = (backup.get("status") or {}).get(key)
+    return datetime.fromisoformat(str(text).replace("Z", "+00:00")) if text else None

@@ -1,0 +1,153 @@
+"""The small files that Velero writes beside each backup: what failed, which volumes were skipped, what it holds.
+
+They are read from the region's own bucket, each by its name. A DownloadRequest would need no right at AWS, but whoever may make
+one may download all that is in a backup, Secrets too; it would also need a Velero that runs.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import boto3
+import botocore.config
+import botocore.exceptions
+
+from components.iam.errors import explain
+from components.velero.downloads import Results, ResultsUnavailableError, parsed
+from components.velero.inventory import Inventory, inventory_of
+from settings.aws import Aws
+from settings.names import BACKUP_HOLDS, BACKUP_RESULTS, BACKUP_VOLUMES, Names
+from settings.roles import Role
+
+_LARGEST = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Volume:
+    """A volume whose data a backup does not have, and why. Its claim is a namespace and a name, or empty where it has none."""
+
+    claim: tuple[str, str]
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        where = f"claim {'/'.join(self.claim)}" if self.claim[1] else f"volume {self.name}"
+        return f"{where} ({self.reason})"
+
+
+class BackupFiles(Protocol):
+    """What the program asks of a region's backups. Each method raises ResultsUnavailableError with the reason."""
+
+    def results(self, backup: str) -> Results:
+        """What Velero said, object by object."""
+
+    def skipped(self, backup: str) -> list[Volume]:
+        """The volumes whose data the backup does not have."""
+
+    def inventory(self) -> Inventory | None:
+        """What the region whose backups these are last wrote of what its workloads need; None if nothing has come."""
+
+    def keep_inventory(self, inventory: Inventory) -> None:
+        """Write it down, in place of the last one."""
+
+    def holds(self, backup: str) -> dict[str, list[str]]:
+        """The objects that the backup has, by API version and kind as in `apps/v1/Deployment`: a name, or namespace/name."""
+
+
+class LiveBackupFiles:
+    """`BackupFiles` in this region's bucket. Connects at the first question."""
+
+    def __init__(self, names: Names, settings: Aws, role: Role) -> None:
+        """`role` is whose backups: the region's own, or those of its peer, which S3 has copied here."""
+        self._names, self._prefix, self._settings = names, names.velero_prefix(role), settings
+        self._inventory = names.inventory_key(role)
+        self._connected: Any = None
+
+    @property
+    def _s3(self) -> Any:
+        if self._connected is None:
+            timeouts = botocore.config.Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 2})
+            session = boto3.session.Session(profile_name=self._settings.profile, region_name=self._names.region)
+            self._connected = session.client("s3", endpoint_url=self._settings.endpoint, config=timeouts)
+        return self._connected
+
+    def _read(self, backup: str, file: str) -> bytes:
+        bucket, key = self._names.bucket("velero"), f"{self._prefix}/backups/{backup}/{backup}-{file}"
+        try:
+            return bytes(self._s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+            why = explain(error, f"s3:GetObject on s3://{bucket}/{self._prefix}/backups/*/*-{file}")
+            raise ResultsUnavailableError(f"s3://{bucket}/{key} cannot be read: {why}") from None
+
+    def results(self, backup: str) -> Results:
+        return parsed(self._read(backup, BACKUP_RESULTS))
+
+    def skipped(self, backup: str) -> list[Volume]:
+        return skipped_volumes(self._read(backup, BACKUP_VOLUMES))
+
+    def holds(self, backup: str) -> dict[str, list[str]]:
+        found = _unpacked(self._read(backup, BACKUP_HOLDS))
+        if not isinstance(found, dict):
+            raise ResultsUnavailableError("the bucket's answer is not what Velero writes")
+        return {str(kind): [str(name) for name in names or ()] for kind, names in found.items()}
+
+    def inventory(self) -> Inventory | None:
+        bucket = self._names.bucket("database")
+        try:
+            text = self._s3.get_object(Bucket=bucket, Key=self._inventory)["Body"].read()
+            return inventory_of(json.loads(text))
+        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+            if isinstance(error, botocore.exceptions.ClientError) and error.response["Error"]["Code"] == "NoSuchKey":
+                return None
+            why = explain(error, f"s3:ListBucket and s3:GetObject on s3://{bucket}/{self._inventory}")
+            raise ResultsUnavailableError(f"s3://{bucket}/{self._inventory} cannot be read: {why}") from None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise ResultsUnavailableError(f"s3://{bucket}/{self._inventory} is no inventory of this version") from None
+
+    def keep_inventory(self, inventory: Inventory) -> None:
+        bucket, body = self._names.bucket("database"), json.dumps(inventory.document()).encode()
+        try:
+            self._s3.put_object(Bucket=bucket, Key=self._inventory, Body=body, ContentType="application/json")
+        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+            why = explain(error, f"s3:PutObject on s3://{bucket}/{self._inventory}, and kms:GenerateDataKey on its key")
+            raise ResultsUnavailableError(f"s3://{bucket}/{self._inventory} cannot be written: {why}") from None
+
+
+def skipped_volumes(content: bytes) -> list[Volume]:
+    """Of a file of volumes, those that have no data in the backup: Velero passed them over, or their snapshot or upload failed.
+
+    What somebody has labelled `velero.io/exclude-from-backup` is left out on purpose.
+    """
+    found = _unpacked(content)
+    try:
+        volumes = [
+            Volume(
+                claim=(str(each.get("pvcNamespace", "")), str(each.get("pvcName", ""))),
+                name=str(each.get("pvName", "")),
+                reason=_reason(each),
+            )
+            for each in found
+            if each.get("skipped") or each.get("result") == "failed"
+        ]
+    except (AttributeError, TypeError):
+        raise ResultsUnavailableError("the bucket's answer is not what Velero writes") from None
+    return [each for each in volumes if "exclude-from-backup" not in each.reason]
+
+
+def _reason(volume: Mapping[str, Any]) -> str:
+    """Velero's own words for it, as in `csiSnapshot: skipped b/c it's not a CSI volume`."""
+    if volume.get("skipped"):
+        reasons = [each.strip() for each in str(volume.get("skippedReason", "")).split(";") if each.strip()]
+        return "; ".join(reasons) or "skipped without a reason"
+    return f"{volume.get('backupMethod', 'its backup')} failed"
+
+
+def _unpacked(content: bytes) -> Any:
+    try:
+        return json.loads(zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(content, _LARGEST))
+    except (zlib.error, ValueError):
+        raise ResultsUnavailableError("the bucket's answer is not what Velero writes") from None

@@ -1,0 +1,135 @@
+"""What the workloads of a region need of the cluster that they run in, as far as their objects name it.
+
+The region that serves writes it down in every `pulumi up`, as one small object beside its marks, and S3 carries it over. No file
+of a backup but the tarball would tell it, and who reads the tarball reads every Secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote
+
+from kubernetes.utils.quantity import parse_quantity
+
+from components.kube.cluster_api import ClusterApi
+from settings.names import NEVER_RESTORED
+
+_PAGE = 500
+_OF_A_DATABASE = "cnpg.io/cluster"
+
+
+@dataclass(kw_only=True)
+class Needs:
+    """What the workloads of one or several namespaces need. `cpu` (cores) and `memory` (bytes) are requests of all replicas."""
+
+    storage_classes: set[str] = field(default_factory=set)
+    priority_classes: set[str] = field(default_factory=set)
+    ingress_classes: set[str] = field(default_factory=set)
+    images: set[str] = field(default_factory=set)
+    cpu: float = 0.0
+    memory: float = 0.0
+
+    def add(self, other: Needs) -> None:
+        self.storage_classes |= other.storage_classes
+        self.priority_classes |= other.priority_classes
+        self.ingress_classes |= other.ingress_classes
+        self.images |= other.images
+        self.cpu += other.cpu
+        self.memory += other.memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inventory:
+    """What the workloads of a region needed when it was `written`, by namespace."""
+
+    written: datetime
+    namespaces: dict[str, Needs]
+
+    def document(self) -> dict[str, Any]:
+        """As it is written to its object."""
+        needs = {
+            name: {key: sorted(value) if isinstance(value, set) else value for key, value in asdict(each).items()}
+            for name, each in sorted(self.namespaces.items())
+        }
+        return {"written": self.written.isoformat(), "namespaces": needs}
+
+
+def inventory_of(document: Any) -> Inventory:
+    """Raises ValueError, KeyError, TypeError or AttributeError for what is no inventory."""
+    namespaces = {
+        str(name): Needs(
+            storage_classes=set(each["storage_classes"]),
+            priority_classes=set(each["priority_classes"]),
+            ingress_classes=set(each["ingress_classes"]),
+            images=set(each["images"]),
+            cpu=float(each["cpu"]),
+            memory=float(each["memory"]),
+        )
+        for name, each in document["namespaces"].items()
+    }
+    return Inventory(written=datetime.fromisoformat(document["written"]).astimezone(UTC), namespaces=namespaces)
+
+
+def take_inventory(cluster: ClusterApi) -> Inventory:
+    """What this cluster's workloads need now. Raises ClusterUnreachableError."""
+    found: dict[str, Needs] = {}
+
+    def needs(item: dict[str, Any]) -> Needs:
+        return found.setdefault(item["metadata"]["namespace"], Needs())
+
+    for plural in ("deployments", "statefulsets"):
+        for item in _restored(cluster, f"/apis/apps/v1/{plural}"):
+            spec = item["spec"]
+            _add_pod(needs(item), spec["template"]["spec"], int(spec.get("replicas", 1)))
+    for item in _restored(cluster, "/apis/batch/v1/cronjobs"):
+        _add_pod(needs(item), item["spec"]["jobTemplate"]["spec"]["template"]["spec"], 0)
+    for item in _restored(cluster, "/api/v1/persistentvolumeclaims"):
+        if name := item["spec"].get("storageClassName"):
+            needs(item).storage_classes.add(name)
+    for item in _restored(cluster, "/apis/networking.k8s.io/v1/ingresses"):
+        annotations = item["metadata"].get("annotations") or {}
+        if name := item["spec"].get("ingressClassName") or annotations.get("kubernetes.io/ingress.class"):
+            needs(item).ingress_classes.add(name)
+    return Inventory(written=datetime.now(UTC), namespaces=found)
+
+
+def items(cluster: ClusterApi, path: str) -> Iterator[dict[str, Any]]:
+    """Every object of a list, page by page; none where the cluster does not know the kind."""
+    token = ""
+    while page := cluster.read(f"{path}?limit={_PAGE}{f'&continue={quote(token)}' if token else ''}"):
+        yield from page.get("items") or ()
+        token = (page.get("metadata") or {}).get("continue") or ""
+        if not token:
+            return
+
+
+def requests_of(spec: dict[str, Any]) -> tuple[float, float]:
+    """Cores and bytes that a Pod with this spec requests."""
+    always = [each for each in spec.get("initContainers") or () if each.get("restartPolicy") == "Always"]
+    cpu = memory = Decimal(0)
+    for container in [*(spec.get("containers") or ()), *always]:
+        requests = (container.get("resources") or {}).get("requests") or {}
+        cpu += parse_quantity(requests.get("cpu", "0"))
+        memory += parse_quantity(requests.get("memory", "0"))
+    return float(cpu), float(memory)
+
+
+def _restored(cluster: ClusterApi, path: str) -> Iterator[dict[str, Any]]:
+    """What a restore may bring: nothing of a database, and nothing of a namespace that every cluster comes with."""
+    for item in items(cluster, path):
+        metadata = item["metadata"]
+        if metadata["namespace"] not in NEVER_RESTORED and _OF_A_DATABASE not in (metadata.get("labels") or {}):
+            yield item
+
+
+def _add_pod(needs: Needs, spec: dict[str, Any], replicas: int) -> None:
+    cpu, memory = requests_of(spec)
+    needs.cpu += cpu * replicas
+    needs.memory += memory * replicas
+    needs.images |= {each["image"] for each in [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]}
+    if spec.get("priorityClassName"):
+        needs.priority_classes.add(spec["priorityClassName"])

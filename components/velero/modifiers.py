@@ -1,0 +1,99 @@
+"""How objects change on their way from the primary region into the secondary, in Velero's own form.
+
+Every rule here is a merge patch. It takes a field away without an error where the field is not there; a JSON patch does not.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from settings.velero import VeleroSettings
+
+RESTORE_MODIFIERS = "restore-modifiers"
+"""ConfigMap of the rules, in Velero's namespace."""
+
+STORAGE_CLASSES = "restore-storage-classes"
+"""ConfigMap of the StorageClasses that are changed, in Velero's namespace."""
+
+STORAGE_CLASS_PLUGIN = {"velero.io/plugin-config": "", "velero.io/change-storage-class": "RestoreItemAction"}
+"""The labels by which Velero finds it."""
+
+_NLB = "service.beta.kubernetes.io/aws-load-balancer"
+_ALB = "alb.ingress.kubernetes.io"
+
+FOUND_ANEW = {
+    "services": (
+        f"{_NLB}-subnets",
+        f"{_NLB}-eip-allocations",
+        f"{_NLB}-private-ipv4-addresses",
+        f"{_NLB}-ipv6-addresses",
+    ),
+    "ingresses.networking.k8s.io": (f"{_ALB}/subnets",),
+}
+"""Annotations with parts of one region that the AWS Load Balancer Controller finds or chooses by itself where they are missing:
+subnets by their tags. Without them nothing is open that was closed. The certificate of an Ingress is not among them: an Ingress
+without `listen-ports` is served in clear text once it has none (pkg/ingress/model_build_listener.go, `preferTLS`)."""
+
+WITH_COUNTERPARTS = {
+    "services": (
+        *FOUND_ANEW["services"],
+        f"{_NLB}-ssl-cert",
+        f"{_NLB}-security-groups",
+        f"{_NLB}-extra-security-groups",
+        f"{_NLB}-security-group-prefix-lists",
+        f"{_NLB}-attributes",
+        f"{_NLB}-access-log-s3-bucket-name",
+    ),
+    "ingresses.networking.k8s.io": (
+        *FOUND_ANEW["ingresses.networking.k8s.io"],
+        f"{_ALB}/certificate-arn",
+        f"{_ALB}/security-groups",
+        f"{_ALB}/security-group-prefix-lists",
+        f"{_ALB}/auth-idp-cognito",
+        f"{_ALB}/wafv2-acl-arn",
+        f"{_ALB}/waf-acl-id",
+        f"{_ALB}/mutual-authentication",
+        f"{_ALB}/load-balancer-attributes",
+    ),
+    "serviceaccounts": ("eks.amazonaws.com/role-arn",),
+}
+"""Annotations whose values `velero.counterparts` replaces. Those that are not in FOUND_ANEW keep a value without a counterpart:
+without a security group, a web ACL or a certificate the other region would serve more people, or in clear text."""
+
+
+_UNBOUND = {
+    "conditions": {"groupResource": "persistentvolumeclaims"},
+    "mergePatches": [{"patchData": json.dumps({"spec": {"volumeName": None}})}],
+}
+"""A claim names no volume of the other region: this one makes its own. Velero takes the name out by itself only where it would
+have restored the PersistentVolume, and those are left out (settings/kinds.py)."""
+
+
+def _annotate(kind: str, annotation: str, value: str | None, **conditions: Any) -> dict[str, Any]:
+    patch = json.dumps({"metadata": {"annotations": {annotation: value}}})
+    return {"conditions": {"groupResource": kind, **conditions}, "mergePatches": [{"patchData": patch}]}
+
+
+def _pointer(annotation: str) -> str:
+    """The JSON pointer to an annotation."""
+    return f"/metadata/annotations/{annotation.replace('~', '~0').replace('/', '~1')}"
+
+
+def rules(settings: VeleroSettings) -> list[dict[str, Any]]:
+    """Every rule, in the order in which Velero applies them. Each judges the object as it is in the backup, so a counterpart is
+    set again after the first rules have taken its annotation away; rules that a person wrote have the last word."""
+    removed = [_annotate(kind, annotation, None) for kind, each in FOUND_ANEW.items() for annotation in each]
+    # In quotes, or Velero would take a value that looks like a number for one.
+    replaced = [
+        _annotate(kind, annotation, there, matches=[{"path": _pointer(annotation), "value": f'"{here}"'}])
+        for here, there in settings.counterparts.items()
+        for kind, each in WITH_COUNTERPARTS.items()
+        for annotation in each
+    ]
+    return [*removed, *replaced, _UNBOUND, *(rule.as_velero_reads_it() for rule in settings.modifiers)]
+
+
+def document(settings: VeleroSettings) -> str:
+    """The rules as Velero reads them from the ConfigMap: JSON, which is YAML too."""
+    return json.dumps({"version": "v1", "resourceModifierRules": rules(settings)})
