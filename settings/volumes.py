@@ -25,7 +25,7 @@ EBS = "ebs.csi.aws.com"
 class ServerResources(Model):
     """Requests and limits of Velero's server. It holds the list of a backup's objects in memory."""
 
-    cpu: Cpus = Field(default="500m", description="CPUs requested")
+    cpu: Cpus = Field(default="500m", description="CPUs requested", examples=["500m", "1"])
     cpu_limit: Cpus = Field(default="1", description="CPUs at most")
     memory: Bytes = Field(default="128Mi", description="memory requested")
     memory_limit: Bytes = Field(
