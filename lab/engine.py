@@ -35,12 +35,14 @@ LANGUAGE_HOST = "pulumi-language-python"
 PROVIDERS = {"kubernetes": "pulumi_kubernetes", "aws": "pulumi_aws"}
 """For each provider, the Python SDK whose version says which provider version the lab needs."""
 
-_MODULES = {
+MODULES = {
     LANGUAGE_HOST: "lab.standins.language_host",
     "kubernetes": "lab.standins.kubernetes_provider",
     "aws": "lab.standins.aws_provider",
 }
-_MARK = "# a stand-in, see lab/standins/README.md"
+"""The module of each stand-in, by its part."""
+
+MARK = "# a stand-in, see lab/standins/README.md"
 _ANSWER_TIMEOUT = 10.0
 """Seconds that a plugin may take to tell its version."""
 
@@ -225,7 +227,7 @@ def find_provider(name: str, pulumi: Path, environ: Mapping[str, str]) -> Part |
     cached = [
         Part(executable=plugin / program, version=plugin.name.rpartition("-v")[2])
         for plugin in home.glob(f"plugins/resource-{name}-v*")
-        if os.access(plugin / program, os.X_OK) and not _is_stand_in(plugin / program)
+        if os.access(plugin / program, os.X_OK) and not is_stand_in(plugin / program)
     ]
     fitting = [part for part in cached if compatible(part.version, wanted)]
     if fitting:
@@ -249,12 +251,12 @@ def _executables(program: str, pulumi: Path, environ: Mapping[str, str]) -> list
     """The programs of that name beside the CLI and on PATH, without the stand-ins."""
     path = os.pathsep.join([str(pulumi.resolve().parent), environ.get("PATH", "")])
     places = [Path(place) / program for place in dict.fromkeys(path.split(os.pathsep)) if place]
-    return [file for file in places if file.is_file() and os.access(file, os.X_OK) and not _is_stand_in(file)]
+    return [file for file in places if file.is_file() and os.access(file, os.X_OK) and not is_stand_in(file)]
 
 
-def _is_stand_in(file: Path) -> bool:
+def is_stand_in(file: Path) -> bool:
     with file.open("rb") as content:
-        return _MARK.encode() in content.read(200)
+        return MARK.encode() in content.read(200)
 
 
 def version_of(executable: Path, stub: Callable[[Any], Any]) -> str | None:
@@ -294,7 +296,7 @@ def _lay_out(directory: Path, pulumi: Path, parts: Mapping[str, Part | None]) ->
     except OSError:  # another file system
         shutil.copy2(pulumi, cli)
     if (host := parts["language_host"]) is None:
-        _write_stand_in(binaries / LANGUAGE_HOST, _MODULES[LANGUAGE_HOST])
+        _write_stand_in(binaries / LANGUAGE_HOST, MODULES[LANGUAGE_HOST])
     else:
         for file in host.executable.parent.glob(f"{LANGUAGE_HOST}*"):
             (binaries / file.name).symlink_to(file)
@@ -304,7 +306,7 @@ def _lay_out(directory: Path, pulumi: Path, parts: Mapping[str, Part | None]) ->
         plugin.mkdir()
         program = plugin / f"pulumi-resource-{name}"
         if part is None:
-            _write_stand_in(program, _MODULES[name])
+            _write_stand_in(program, MODULES[name])
         else:
             program.symlink_to(part.executable)
 
@@ -318,5 +320,5 @@ def _write_stand_in(file: Path, module: str) -> None:
         f"import runpy, sys; sys.path.insert(0, {str(CHECKOUT)!r}); "
         f"runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
     )
-    file.write_text(f'#!/bin/sh\n{_MARK}\nexec {shlex.quote(sys.executable)} -P -c {shlex.quote(code)} "$@"\n')
+    file.write_text(f'#!/bin/sh\n{MARK}\nexec {shlex.quote(sys.executable)} -P -c {shlex.quote(code)} "$@"\n')
     file.chmod(0o755)

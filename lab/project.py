@@ -46,6 +46,9 @@ class ProjectFiles:
 
     zone_id: str
     kubeconfig: Path
+    virtual_environment: str = sys.prefix
+    """The Python environment that runs the program. The lab's own also has the program's requirements, at the same pinned versions."""
+
     images: Mapping[str, str] | None = None
     """Image references by their key in the settings. None keeps the official images, for clusters that pull nothing."""
 
@@ -121,8 +124,7 @@ def create(directory: Path, files: ProjectFiles) -> None:
 
 def _project_file(files: ProjectFiles) -> dict[str, Any]:
     project: dict[str, Any] = yaml.safe_load((CHECKOUT / "Pulumi.yaml").read_text())
-    # The Python environment that runs the lab also has the program's requirements, at the same pinned versions.
-    project["runtime"]["options"]["virtualenv"] = sys.prefix
+    project["runtime"]["options"]["virtualenv"] = files.virtual_environment
     config = project["config"]
     # Both stacks of the lab have one backend, which the environment names.
     del config["topology"]["value"]["backends"]

@@ -10,8 +10,10 @@ reason is told.
 
 from __future__ import annotations
 
+import atexit
 import os
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -35,6 +37,7 @@ from settings.roles import Role
 from tests.engine import clusters, provider_calls
 from tests.engine.checkpoints import Moto, PutBack, keep_files
 from tests.engine.clusters import Cluster
+from tests.engine.prefork import Prefork
 from tests.examples import ROOT
 
 FILES = (
@@ -196,7 +199,17 @@ def _parts() -> dict[str, engine.Part | None]:
 
 def chosen_engine(root: Path, pulumi_binary: Path) -> engine.Engine:
     """The engine of every test here. Its files are below `root`."""
-    return engine.prepare(root / "engine", pulumi_binary)
+    chosen = engine.prepare(root / "engine", pulumi_binary)
+    _prefork().start_stand_ins(root / "engine")
+    return chosen
+
+
+@cache
+def _prefork() -> Prefork:
+    """Starts stand-ins and programs, for all tests of this process."""
+    made = Prefork()
+    atexit.register(made.stop)
+    return made
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -235,6 +248,11 @@ def policy_environment() -> None:
     subprocess.run(["make", "--silent", "policy/.venv/.ready"], cwd=ROOT, check=True)
 
 
+def virtual_environment() -> str:
+    """For the projects of tests. A real language host wants a real environment."""
+    return sys.prefix if _parts()["language_host"] else str(_prefork().virtual_environment)
+
+
 @contextmanager
 def undeployed_pair(root: Path, pulumi_binary: Path, **settings: Any) -> Iterator[Pair]:
     """A pair without stacks: moto with a zone, two clusters with the operators, and the CLI. `settings` go to ProjectFiles."""
@@ -256,7 +274,9 @@ def undeployed_pair(root: Path, pulumi_binary: Path, **settings: Any) -> Iterato
             zone_id=zone,
             call_log=root / "calls.jsonl",
             root=root,
-            files=project.ProjectFiles(endpoint=moto.endpoint, zone_id=zone, kubeconfig=kubeconfig, **settings),
+            files=project.ProjectFiles(
+                endpoint=moto.endpoint, zone_id=zone, kubeconfig=kubeconfig, virtual_environment=virtual_environment(), **settings
+            ),
         )
     finally:
         for cluster in pair.values():

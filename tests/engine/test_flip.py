@@ -200,7 +200,7 @@ def test_the_outputs_say_since_when_the_secondary_serves_and_how_long_each_step_
     assert details["serving"]["region"] == "us-west-2"
     assert details["serving"]["since"]
     names = [step["name"] for step in details["failover"]["steps"]]
-    assert names == ["restore hourly-critical", "scale production", "verify production", "traffic"]
+    assert names == ["restore hourly-critical", "scale production", "verify production", "ask endpoint", "traffic"]
     report = json.loads((serving_secondary.pulumi.directory / ".failover" / "secondary.json").read_text())
     assert [step["name"] for step in report["steps"]] == ["preflight", *names]
 
