@@ -47,7 +47,7 @@ class ProjectFiles:
     zone_id: str
     kubeconfig: Path
     virtual_environment: str = sys.prefix
-    """The Python environment that runs the program. The lab's own also has the program's requirements, at the same pinned versions."""
+    """The Python environment that runs the program. The lab's has the program's requirements too, at the same pinned versions."""
 
     images: Mapping[str, str] | None = None
     """Image references by their key in the settings. None keeps the official images, for clusters that pull nothing."""

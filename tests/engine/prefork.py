@@ -1,6 +1,7 @@
 """`python -m tests.engine.prefork SOCKET`: starts stand-ins and programs as forks of a process that has done their imports.
 
-Each command of the CLI starts three stand-ins and the program, and the imports of each take longer than what it does. Everything else stays as the engine has it: each process begins with its own arguments, directory, environment and streams,
+Each command of the CLI starts three stand-ins and the program, and the imports of each take longer than what it does.
+Everything else stays as the engine has it: each process begins with its own arguments, directory, environment and streams,
 imports the program's own modules anew, and ends when the one that asked for it is killed.
 
 The engine starts `prefork_client.py` in place of Python. The client connects to SOCKET and sends its streams and one JSON object:
