@@ -1,6 +1,6 @@
 """The versions that the lab pins. The modules' go.mod files name the same versions; a unit test compares the two."""
 
-PULUMI = "v3.259.0"
+PULUMI = "v3.260.0"
 KUBERNETES = "v1.36.3"  # a version that CLOUDNATIVE_PG supports
 ETCD = "v3.7.3"
 COREDNS = "v1.15.0"

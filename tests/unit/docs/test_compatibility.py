@@ -79,5 +79,10 @@ def test_the_versions_of_a_row_are_those_of_the_code(part: str) -> None:
         assert version is None or cell.split()[0] == version, f"docs/compatibility.md, {part}"
 
 
+def test_cli_and_sdk_have_one_version() -> None:
+    policy_pack = (ROOT / "policy" / "requirements.in").read_text().split()
+    assert {required("pulumi"), workflow_cli(), bare(versions.PULUMI)} == {policy_pack[0].removeprefix("pulumi==")}
+
+
 def test_the_tests_run_on_the_oldest_python_that_is_promised_or_a_newer_one() -> None:
     assert sys.version_info[:2] >= tuple(map(int, PROJECT["requires-python"].removeprefix(">=").split(".")))

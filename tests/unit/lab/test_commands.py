@@ -117,7 +117,7 @@ def test_the_status_of_an_engine_that_cannot_be_had_says_why(
     monkeypatch.setenv("LAB_ENGINE", "unreal")
     pulumi = toolbox.directory(toolbox.GROUPS["pulumi"]) / "pulumi"
     pulumi.parent.mkdir(parents=True)
-    pulumi.write_text("#!/bin/sh\necho v3.259.0\n")
+    pulumi.write_text("#!/bin/sh\necho v3.260.0\n")
     pulumi.chmod(0o755)
     assert machine.run("status") == 0
     assert "set it to real or standin" in json.loads(capsys.readouterr().out)["engine"]["error"]

@@ -24,7 +24,7 @@ def says(directory, program, text):
 
 @pytest.fixture
 def cli(tmp_path):
-    return says(tmp_path / "cli", "pulumi", "v3.259.0")
+    return says(tmp_path / "cli", "pulumi", "v3.260.0")
 
 
 @pytest.fixture
@@ -38,21 +38,21 @@ def chosen(tmp_path, cli, environ):
 
 
 def install_everything(tmp_path):
-    says(tmp_path / "cli", "pulumi-language-python", "3.259.0")
+    says(tmp_path / "cli", "pulumi-language-python", "3.260.0")
     for name, version in (("aws", AWS), ("kubernetes", KUBERNETES)):
         says(tmp_path / f"home/.pulumi/plugins/resource-{name}-v{version}", f"pulumi-resource-{name}", "")
 
 
 def test_where_nothing_is_installed_everything_but_the_cli_is_a_stand_in(chosen):
-    assert chosen().describe() == {"cli": "real v3.259.0", **STAND_INS}
+    assert chosen().describe() == {"cli": "real v3.260.0", **STAND_INS}
 
 
 def test_where_everything_is_installed_nothing_is_a_stand_in_and_nothing_is_laid_out(tmp_path, cli, chosen):
     install_everything(tmp_path)
     engine = chosen(LAB_ENGINE="real")
     assert engine.describe() == {
-        "cli": "real v3.259.0",
-        "language_host": "real 3.259.0",
+        "cli": "real v3.260.0",
+        "language_host": "real 3.260.0",
         "kubernetes": f"real {KUBERNETES}",
         "aws": f"real {AWS}",
     }
@@ -62,7 +62,7 @@ def test_where_everything_is_installed_nothing_is_a_stand_in_and_nothing_is_laid
 
 def test_stand_ins_can_be_had_where_everything_is_installed(tmp_path, chosen):
     install_everything(tmp_path)
-    assert chosen(LAB_ENGINE="standin").describe() == {"cli": "real v3.259.0", **STAND_INS}
+    assert chosen(LAB_ENGINE="standin").describe() == {"cli": "real v3.260.0", **STAND_INS}
 
 
 def test_real_parts_that_are_not_installed_are_named_with_the_command_that_installs_them(tmp_path, chosen):
@@ -85,14 +85,14 @@ def test_another_word_than_real_or_standin_is_an_error(chosen):
 def test_a_provider_on_path_or_beside_the_cli_is_used_and_the_rest_stands_in(tmp_path, chosen, place):
     program = says(tmp_path / place, "pulumi-resource-aws", AWS)
     engine = chosen()
-    assert engine.describe() == {"cli": "real v3.259.0", **STAND_INS, "aws": f"real {AWS}"}
+    assert engine.describe() == {"cli": "real v3.260.0", **STAND_INS, "aws": f"real {AWS}"}
     assert (engine.home / f"plugins/resource-aws-v{AWS}/pulumi-resource-aws").resolve() == program.resolve()
 
 
 def test_an_incompatible_provider_is_left_alone(tmp_path, chosen):
     says(tmp_path / "path", "pulumi-resource-aws", "6.0.0")
     says(tmp_path / "home/.pulumi/plugins/resource-kubernetes-v3.30.2", "pulumi-resource-kubernetes", "")
-    assert chosen().describe() == {"cli": "real v3.259.0", **STAND_INS}
+    assert chosen().describe() == {"cli": "real v3.260.0", **STAND_INS}
 
 
 def test_the_newest_fitting_provider_of_the_cache_is_used(tmp_path, chosen):
@@ -105,7 +105,7 @@ def test_the_newest_fitting_provider_of_the_cache_is_used(tmp_path, chosen):
 def test_a_stand_in_on_path_is_not_taken_for_the_real_thing(tmp_path, chosen, environ):
     first = chosen()
     path = os.pathsep.join([str(first.pulumi.parent), *(str(plugin) for plugin in (first.home / "plugins").iterdir())])
-    assert chosen(PATH=path).describe() == {"cli": "real v3.259.0", **STAND_INS}
+    assert chosen(PATH=path).describe() == {"cli": "real v3.260.0", **STAND_INS}
 
 
 @pytest.mark.parametrize(
@@ -166,6 +166,6 @@ def test_what_was_prepared_is_known_to_another_process_until_it_is_removed(tmp_p
 def test_what_would_be_chosen_is_told_without_laying_anything_out(tmp_path, cli, environ):
     install_everything(tmp_path)
     said = would_be(cli, environ={**environ, "LAB_ENGINE": "standin"})
-    assert said == {"cli": "real v3.259.0", **STAND_INS}
+    assert said == {"cli": "real v3.260.0", **STAND_INS}
     assert would_be(None, environ=environ) == {"cli": "not built: make tools"}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cli", "home"]

@@ -12,12 +12,12 @@ from lab.tools.installed import PROBES
 @pytest.mark.parametrize(
     ("tool", "answer", "right"),
     [
-        ("pulumi", "v3.259.0\n", True),
+        ("pulumi", "v3.260.0\n", True),
         ("pulumi", "v3.276.1\n", True),
         ("pulumi", "v3.258.9\n", False),
         ("pulumi", "v4.0.0\n", False),
-        ("pulumi", "v3.259.0-alpha.1\n", False),
-        ("pulumi", "v13.259.0\n", False),
+        ("pulumi", "v3.260.0-alpha.1\n", False),
+        ("pulumi", "v13.260.0\n", False),
         ("kubectl", '    "gitVersion": "v1.36.9",\n', True),
         ("kubectl", '    "gitVersion": "v1.37.2",\n', False),
         ("etcd", "etcd Version: 3.7.3\nGit SHA: Not provided\n", True),

@@ -67,7 +67,7 @@ REPORT = Report(
         api_server_changes={"create jobs.batch": 2},
     ),
     machine=Machine(cpu="AMD EPYC", cores=2, memory_gib=23.5, kernel="Linux 6.18.44", system="Debian 12", cgroup="v1"),
-    engine=Engine(cli="real 3.259.0", language_host="stand-in", kubernetes="stand-in", aws="stand-in"),
+    engine=Engine(cli="real 3.260.0", language_host="stand-in", kubernetes="stand-in", aws="stand-in"),
     setup_seconds=214.6,
     dns_ttl=10,
     not_proven=("Both regions share one machine, one kernel, one disk and one clock, so that nothing here says how AWS fails.",),

@@ -53,7 +53,7 @@ def test_the_fields_that_others_read_have_exactly_these_names(tmp_path):
         "operation": "create",
     }
     assert sorted(written["machine"]) == ["cgroup", "cores", "cpu", "kernel", "memory_gib", "system"]
-    assert written["engine"] == {"cli": "real 3.259.0", "language_host": "stand-in", "kubernetes": "stand-in", "aws": "stand-in"}
+    assert written["engine"] == {"cli": "real 3.260.0", "language_host": "stand-in", "kubernetes": "stand-in", "aws": "stand-in"}
     assert written["commands"][1] == {
         "command": "pulumi config set active secondary -s secondary",
         "start": "2026-11-24T12:00:02.000Z",
@@ -223,7 +223,7 @@ def test_the_terminal_says_all_that_the_report_knows():
         "region primary killed",
         "packets from the engine to the dead region",
         "AWS requests of the engine for us-west-2",
-        "real 3.259.0",
+        "real 3.260.0",
         "AMD EPYC, 2 cores",
         "3 min 35 s",
         "DNS TTL 10 s",
