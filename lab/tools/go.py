@@ -15,7 +15,9 @@ from pathlib import Path
 
 from lab.tools.groups import BUILD_ENVIRONMENT, Group, SharedFile
 
-OLDEST = (1, 26)
+OLDEST = (1, 26, 6)
+"""What the newest of the modules asks for."""
+
 HEARTBEAT = 30.0  # seconds between two progress messages
 
 _PACKAGE = re.compile(r"[\w.~+/-]+")  # `go list` and `go build -v` print each package as one word on a separate line
@@ -36,11 +38,11 @@ def check(what: str) -> None:
     version = subprocess.run(
         command, env={**os.environ, "GOTOOLCHAIN": "local"}, cwd="/", capture_output=True, text=True, check=False
     )
-    numbers = re.search(r"go(\d+)\.(\d+)", version.stdout)
+    numbers = re.search(r"go(\d+)\.(\d+)(?:\.(\d+))?", version.stdout)
     if numbers is None:
         why = (version.stderr.strip() or version.stdout.strip() or f"exit status {version.returncode}").splitlines()[-1]
         raise ToolError(f"{shutil.which('go')} does not say its version: {why}; {advice}")
-    if (int(numbers[1]), int(numbers[2])) < OLDEST:
+    if tuple(int(number or 0) for number in numbers.groups()) < OLDEST:
         raise ToolError(f"{shutil.which('go')} is {version.stdout.strip()}, too old for the pinned modules: {advice}")
 
 

@@ -259,7 +259,7 @@ def test_what_needs_tools_names_them_and_the_go_that_builds_them_in_one_line(
     out, err = capsys.readouterr()
     (line,) = err.splitlines()
     assert line.startswith(f"✗ {WITHOUT_GO}")
-    assert line.endswith("install Go 1.26 or newer (https://go.dev/dl) and put its bin directory on PATH")
+    assert line.endswith("install Go 1.26.6 or newer (https://go.dev/dl) and put its bin directory on PATH")
     assert "everything stopped" not in out, "nothing was started"
 
 

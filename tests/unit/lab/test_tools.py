@@ -324,21 +324,22 @@ def test_the_time_left_follows_the_machine_once_it_has_shown_its_pace(elapsed: f
     assert go.seconds_left(180, elapsed, done, total) == left
 
 
-def test_a_go_that_is_too_old_is_named_with_what_to_do(hello: Group, machine: Machine) -> None:
-    machine.put("go", "#!/bin/sh\necho go1.19.8\n")
-    with pytest.raises(ToolError, match=r"go is go1\.19\.8, too old .*install Go 1\.26 or newer"):
+@pytest.mark.parametrize("version", ["1.19.8", "1.26", "1.26.5"])
+def test_a_go_that_is_too_old_is_named_with_what_to_do(hello: Group, machine: Machine, version: str) -> None:
+    machine.put("go", f"#!/bin/sh\necho go{version}\n")
+    with pytest.raises(ToolError, match=rf"go is go{re.escape(version)}, too old .*install Go 1\.26\.6 or newer"):
         machine.ensure(hello)
 
 
 def test_a_go_that_does_not_run_is_not_called_too_old(hello: Group, machine: Machine) -> None:
     machine.put("go", "#!/bin/sh\necho 'go: cannot find GOROOT directory' >&2; exit 2\n")
-    with pytest.raises(ToolError, match=r"go does not say its version: go: cannot find GOROOT directory; install Go 1\.26"):
+    with pytest.raises(ToolError, match=r"go does not say its version: go: cannot find GOROOT directory; install Go 1\.26\.6"):
         machine.ensure(hello)
 
 
 def test_a_missing_go_is_named_with_what_to_do(hello: Group, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(machine.bin))
-    with pytest.raises(ToolError, match=r"Go is not on PATH, .* still to be built with it: hello; install Go 1\.26 or newer"):
+    with pytest.raises(ToolError, match=r"Go is not on PATH, .* still to be built with it: hello; install Go 1\.26\.6 or newer"):
         machine.ensure(hello)
 
 
