@@ -74,8 +74,8 @@ LEFT = ("engine", "processes", "checkpoints")
 """Entries of a pair's directory that no checkpoint has: the CLI with its plugins, what moto and the clusters write as they run,
 and the checkpoints themselves."""
 
-DATABASE = project.lab_database(archiveTimeout="10s")
-"""The database of the modules that need one. Its WAL is archived often enough for the RPO of ten seconds that a test sets."""
+DATABASE = project.lab_database(archiveTimeout="10s", walRetrieveRetryInterval="10s")
+"""The database of the modules that need one. Its WAL comes and goes often enough for the RPO of ten seconds that a test sets."""
 
 SCHEDULES = ("daily-full-us-east-1", "hourly-critical-us-east-1")
 

@@ -159,8 +159,9 @@ def _read(connection: socket.socket) -> Asked:
 def _keep(worker: int, connection: socket.socket) -> None:
     """Pass signals on to the worker until it ends, and say how it did. End at once where the client is gone."""
     ended = os.pidfd_open(worker)
+    heard: list[int | socket.socket] = [ended, connection]
     while True:
-        ready, _, _ = select.select([ended, connection], [], [])
+        ready, _, _ = select.select(heard, [], [])
         if ended in ready:
             _, status = os.waitpid(worker, 0)
             with suppress(OSError):

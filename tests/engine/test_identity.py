@@ -22,7 +22,7 @@ pytestmark = pytest.mark.only_with_standin(
 )
 ACCOUNT = "123456789012"
 REGION = {"primary": "us-east-1", "secondary": "us-west-2"}
-ISSUER = "oidc.eks.us-east-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE"
+ISSUER = {role: f"oidc.eks.{REGION[role]}.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE" for role in ROLES}
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_with_irsa_the_role_is_in_the_annotation_before_it_is_made(committed: Pu
     before = stack_file.read_text()
     try:
         written(committed, role, "identity", "irsa")
-        written(committed, role, "cluster.oidcIssuer", ISSUER, path=True)
+        written(committed, role, "cluster.oidcIssuer", ISSUER[role], path=True)
         planned = plan(committed, role)
     finally:
         stack_file.write_text(before)
@@ -88,4 +88,4 @@ def test_with_irsa_the_role_is_in_the_annotation_before_it_is_made(committed: Pu
     arn = f"arn:aws:iam::{ACCOUNT}:role/acme-velero-{REGION[role]}"
     assert planned["velero-account"][1]["metadata"]["annotations"]["eks.amazonaws.com/role-arn"] == arn
     trust = json.loads(planned["identity-database-role"][1]["assumeRolePolicy"])["Statement"][0]
-    assert trust["Condition"]["StringEquals"][f"{ISSUER}:sub"] == ["system:serviceaccount:databases:app-database"]
+    assert trust["Condition"]["StringEquals"][f"{ISSUER[role]}:sub"] == ["system:serviceaccount:databases:app-database"]
