@@ -189,6 +189,23 @@ def test_an_up_that_was_killed_before_it_could_note_the_record_goes_on(serving_s
     pulumi.up("secondary", "--expect-no-changes")
 
 
+def test_an_object_that_a_killed_up_has_made_and_not_noted_is_imported_as_the_runbook_says(serving_secondary: Pair) -> None:
+    """The CLI has noted that the creation was pending, and then nothing. A person answers `import`; here the flag does."""
+    pulumi = serving_secondary.pulumi
+    state = json.loads(pulumi.run("stack", "export", "-s", "secondary").output)
+    deployment = state["deployment"]
+    [left] = [each for each in deployment["resources"] if each["urn"].endswith("::schedules-hourly-critical")]
+    deployment["resources"].remove(left)
+    begun = {key: value for key, value in left.items() if key not in ("id", "outputs", "created", "modified")}
+    deployment["pending_operations"] = [{"resource": begun, "type": "creating"}]
+    pulumi.run("stack", "import", "-s", "secondary", stdin=json.dumps(state))
+    answered = ["--import-pending-creates", left["urn"], "--import-pending-creates", left["id"]]
+    pulumi.run("refresh", "--run-program", "--yes", "-s", "secondary", *answered)
+    pulumi.up("secondary")
+    pulumi.up("secondary", "--expect-no-changes")
+    assert not json.loads(pulumi.run("stack", "export", "-s", "secondary").output)["deployment"].get("pending_operations")
+
+
 def test_one_command_fails_over_too(pair: Pair) -> None:
     pair.pulumi.run("up", "-s", "secondary", "--yes", "-c", "active=secondary")
     assert pair.flag() == "secondary"
