@@ -135,8 +135,7 @@ class TriedByDay:
         async def warn(known: object) -> int:
             if pulumi.runtime.is_dry_run():
                 return 0
-            loop = asyncio.get_running_loop()
-            warnings = await loop.run_in_executor(self._threads, answers, partial(ask, known))
+            warnings = await asyncio.wrap_future(self._threads.submit(answers, partial(ask, known)))
             for warning in warnings:
                 pulumi.log.warn(warning, self._region)
             return len(warnings)

@@ -50,9 +50,11 @@ def test_says_nothing_where_nothing_stands_against_it_or_where_it_has_ended(warn
 
 
 def test_says_nothing_where_the_engine_asks_the_gate_itself(warned: list[str]) -> None:
-    asked = answering()
-    run_program("secondary", {"active": "secondary", "peerReady": True}, cluster=asked, run_hooks={"failover-gate"})
+    asked, archive = behind()
+    changes = {"active": "secondary", "peerReady": True, "force": True}
+    run_program("secondary", changes, cluster=asked, archive=archive, run_hooks={"failover-gate"})
     assert asked.asked.count(QUESTION) == 1
+    assert [line for line in warned if line.startswith("k8s-dr:force passes over this: ")]
     assert not [line for line in warned if line.startswith(SAYS)]
 
 
