@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -29,6 +30,9 @@ from components.velero.unsaved import Own, keep_inventory, not_saved
 from settings.model import Settings
 from settings.names import Names
 from settings.roles import Duties, Role, peer_of
+
+_QUESTIONS = 8
+"""How many questions are asked at a time: more than there are, each of which mostly waits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +76,11 @@ class TriedByDay:
 
     def __init__(self, region: pulumi.Resource, args: TriedByDayArgs) -> None:
         self._region, self._args = region, args
+        self._threads = ThreadPoolExecutor(_QUESTIONS, thread_name_prefix="tried-by-day")
 
     def begin(self) -> None:
-        """Ask, and go on: what needs the outputs of resources is asked once they are known."""
+        """Ask, and go on: each question has a thread of its own, and what needs the outputs of resources is asked once they are
+        known. The engine's calls have other threads, so that an `up` takes no longer than its longest question."""
         settings, duties = self._args.settings, self._args.duties
         if settings.role == "secondary" and not duties.serves and settings.peer_ready:
             self._what_the_peer_has_left_here()
@@ -111,7 +117,7 @@ class TriedByDay:
         self._warn(partial(not_saved, args.cluster, args.files(settings.role), own, volumes, rpo))
         # S3 copies no object that was written before replication was there.
         copied = pulumi.Output.all(*(resource.urn for resource in args.storage_ready))
-        self._try(lambda _: keep_inventory(args.cluster, args.files(settings.role)), copied)
+        self._try(lambda _: keep_inventory(args.cluster, args.files(settings.role), settings.workloads), copied)
 
     def _failover_can_be_tried(self) -> bool:
         """Whether this `up` tries by day what a failover needs. The `up` of the failover itself has its own steps for that."""
@@ -121,14 +127,15 @@ class TriedByDay:
 
     def _warn(self, ask: Callable[[], Sequence[str]]) -> None:
         """Say what a failover would lose. Not in a preview."""
-        for warning in () if pulumi.runtime.is_dry_run() else answers(ask):
-            pulumi.log.warn(warning, self._region)
+        self._try(lambda _: ask(), pulumi.Output.from_input(None))
 
     def _try(self, ask: Callable[[Any], Sequence[str]], there: pulumi.Output[Any]) -> None:
-        """As `_warn`, once the outputs `there`, which `ask` takes, are known. The program goes on meanwhile."""
+        """As `_warn`, once the outputs `there`, which `ask` takes, are known."""
 
         async def warn(known: object) -> int:
-            warnings = () if pulumi.runtime.is_dry_run() else await asyncio.to_thread(answers, partial(ask, known))
+            if pulumi.runtime.is_dry_run():
+                return 0
+            warnings = await asyncio.wrap_future(self._threads.submit(answers, partial(ask, known)))
             for warning in warnings:
                 pulumi.log.warn(warning, self._region)
             return len(warnings)

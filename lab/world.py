@@ -440,6 +440,13 @@ class Lab:
             self._s3(f"s3.copy_object(Bucket={bucket!r}, Key={key!r}, CopySource={{'Bucket': {bucket!r}, 'Key': 'set-aside'}})")
             self._s3(f"s3.delete_object(Bucket={bucket!r}, Key='set-aside')")
 
+    @contextmanager
+    def object_replaced(self, bucket: str, key: str, content: str) -> Iterator[None]:
+        """Put other content into an object of a bucket, and put it back at the end."""
+        with self.object_missing(bucket, key):
+            self._s3(f"s3.put_object(Bucket={bucket!r}, Key={key!r}, Body={content.encode()!r})")
+            yield
+
     def _s3(self, statement: str) -> None:
         """Make one call to S3 from the WAN's network namespace: the AWS endpoint can only be reached from the lab's network."""
         program = f"import boto3, sys; s3 = boto3.client('s3', endpoint_url=sys.argv[1], region_name='us-west-2'); {statement}"

@@ -6,7 +6,6 @@ Read from objects alone, as the Barman Cloud plugin writes them: `<prefix>/<serv
 from __future__ import annotations
 
 import ast
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import boto3
 import botocore.config
 import botocore.exceptions
 
+from components.database.mark import Mark, mark_of, oldest_after, position_of
 from components.iam.errors import explain
 from settings.aws import Aws
 from settings.names import ARCHIVE_PREFIX, FRESHNESS_PREFIX
@@ -35,27 +35,9 @@ _FULL = 100 * 1024**3
 """Bytes from which Barman goes on with the next file of the data, before it adds the last pieces, which are small."""
 
 
-def _position(segment: str) -> int:
-    """Position of a segment in the WAL, in segments of 16 MB. A new timeline goes on counting where it left the old one."""
-    return int(segment[8:16], 16) * 256 + int(segment[16:], 16)
-
-
 def _span(times: Sequence[datetime]) -> timedelta:
     """From the first of `times` to the last; zero if there are none."""
     return max(times) - min(times) if times else timedelta(0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Mark:
-    """What a region last said of an archive that it writes, as freshness.sh writes it: what was there at a time."""
-
-    written: datetime
-    segment: str | None
-    """The last WAL segment, and when it was archived; None if there was none."""
-
-    archived: datetime | None
-    bases: Mapping[str, Mapping[str, int]]
-    """The last base backups by id, the bytes of each file by its name. The last may not have been done yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,18 +55,6 @@ def _times(label: Mapping[str, str]) -> BaseBackup | None:
         return BaseBackup(began=began.astimezone(UTC), ended=ended.astimezone(UTC))
     except (KeyError, ValueError):
         return None
-
-
-def _mark(text: str) -> Mark:
-    """Raises ValueError, KeyError or TypeError for what is no mark."""
-    said = json.loads(text)
-    archived = datetime.fromisoformat(said["archived"]) if said["archived"] else None
-    return Mark(
-        written=datetime.fromisoformat(said["written"]).astimezone(UTC),
-        segment=said["segment"] or None,
-        archived=archived,
-        bases={str(name): dict(files) for name, files in said["bases"].items()},
-    )
 
 
 def _missing_files(sizes: Mapping[str, int], label: Mapping[str, str], marked: Mapping[str, int] | None = None) -> str | None:
@@ -139,9 +109,16 @@ class Archive(Protocol):
         """What the region that writes the archive of `server` last said of it; None if no mark has come
         that can be read."""
 
-    def missing_wal(self, server: str, mark: Mark) -> timedelta:
-        """Time span of WAL up to the segment of `mark` that has not come here: zero if that segment is here, timedelta.max if
-        none is."""
+    def missing_wal(self, server: str, mark: Mark, follower: str | None, timeout: timedelta) -> timedelta:
+        """How long before `mark` was written the oldest WAL was written that it says was archived and that has not come: zero if
+        all is here, timedelta.max if none is.
+
+        What `follower` has archived again has come too, by whatever way. `timeout` is PostgreSQL's `archive_timeout`: what a
+        segment has was written so long before it was archived at the most.
+        """
+
+    def last_archived(self, server: str) -> datetime | None:
+        """When `server` archived its newest WAL segment; None if it has archived none."""
 
 
 class LiveArchive:
@@ -246,18 +223,25 @@ class LiveArchive:
     def mark(self, server: str) -> Mark | None:
         text = self._text(f"{FRESHNESS_PREFIX}/{server}.json")
         try:
-            return None if text is None else _mark(text)
+            return None if text is None else mark_of(text)
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
 
-    def missing_wal(self, server: str, mark: Mark) -> timedelta:
+    def missing_wal(self, server: str, mark: Mark, follower: str | None, timeout: timedelta) -> timedelta:
         if mark.segment is None or mark.archived is None:
             return timedelta(0)
         segment, directory = mark.segment, f"{ARCHIVE_PREFIX}/{server}/wals/{mark.segment[:16]}/"
         if any(_SEGMENT.search(key) for key in self._objects(f"{directory}{segment}")):
             return timedelta(0)
-        before = [archived for name, archived in self._segments(server).items() if name < segment]
-        return max(mark.archived - max(before), timedelta(0)) if before else timedelta.max
+        followed = self._segments(follower) if follower else {}
+        if max(followed, default="") >= segment:
+            return timedelta(0)
+        before = {name: archived for name, archived in (followed | self._segments(server)).items() if name < segment}
+        return mark.written - oldest_after(before, {segment: mark.archived, **mark.recent}, timeout) if before else timedelta.max
+
+    def last_archived(self, server: str) -> datetime | None:
+        segments = self._segments(server)
+        return segments[max(segments)] if segments else None
 
     def backlog(self, server: str, follower: str) -> timedelta:
         newest = max(self._segments(follower), default="")
@@ -269,10 +253,10 @@ class LiveArchive:
         if newest is None:
             return timedelta(0)
         begin = self._label(newest)["begin_wal"]
-        segments = {_position(name): archived for name, archived in self._segments(server, begin).items() if name >= begin}
+        segments = {position_of(name): archived for name, archived in self._segments(server, begin).items() if name >= begin}
         if not segments:
             return timedelta(0)
-        gap = next((position for position in range(_position(begin), max(segments)) if position not in segments), None)
+        gap = next((position for position in range(position_of(begin), max(segments)) if position not in segments), None)
         return _span([archived for position, archived in segments.items() if gap is not None and position > gap])
 
     def _segments(self, server: str, since: str | None = None) -> dict[str, datetime]:

@@ -85,7 +85,7 @@ class DatabaseArgs:
     """`password` is the owner's, the same in both regions: a promotion must not change it. `peer_ready` says that the peer's
     stack is deployed; before that there is no backup to wait for and nothing to follow. `before_creation` raises to refuse.
     `adoption` knows a Cluster that a killed `up` left behind. `backups_of` returns the Backups that a ScheduledBackup of this
-    name has made, or raises ClusterUnreachableError."""
+    name has made, or raises ClusterUnreachableError. `before_promotion` raises to refuse a promotion."""
 
     side: DatabaseSide
     password: SecretStr
@@ -93,6 +93,7 @@ class DatabaseArgs:
     before_creation: Callable[[], None]
     adoption: Adoption
     backups_of: Callable[[str], Sequence[Mapping[str, Any]]]
+    before_promotion: Callable[[], None] | None = None
 
 
 class Database(pulumi.ComponentResource):
@@ -179,6 +180,11 @@ class Database(pulumi.ComponentResource):
                 "database that is made anew; set k8s-dr:databases[].generations back"
             )
 
+    def _ask_before_promotion(self, hook: pulumi.ResourceHookArgs) -> None:
+        old, new = ((inputs or {}).get("spec", {}).get("replica") for inputs in (hook.old_inputs, hook.new_inputs))
+        if old != new and self._args.before_promotion:
+            self._args.before_promotion()
+
     def _prerequisites(self) -> list[pulumi.Resource]:
         """The owner's Secret and both archives. The plugin asks for every archive that a Cluster names before that may start."""
         settings = self._settings
@@ -215,6 +221,7 @@ class Database(pulumi.ComponentResource):
         same_server = pulumi.ResourceHook(
             f"{self._stem}-same-server", self._refuse_another_generation, pulumi.ResourceHookOptions(on_dry_run=True)
         )
+        promotion = pulumi.ResourceHook(f"{self._stem}-promotion", self._ask_before_promotion)
         return ObjectWithStatus(
             self._stem,
             api_version="postgresql.cnpg.io/v1",
@@ -229,7 +236,7 @@ class Database(pulumi.ComponentResource):
                     hooks=pulumi.ResourceHookBinding(
                         before_create=self._creation_check("cluster").before_create,
                         after_create=[pulumi.ResourceHook(f"{self._stem}-made", made)],
-                        before_update=[same_server],
+                        before_update=[same_server, *([promotion] if side.database_role == "promoted" else [])],
                     ),
                     custom_timeouts=pulumi.CustomTimeouts(create=f"{self._creation_seconds}s", update="15m"),
                 ),

@@ -2,10 +2,11 @@
 # Writes down how fresh this region's copy of the truth is. It runs every two minutes in the AWS CLI's image, which has bash,
 # coreutils, curl and sed, but no jq.
 #
-# A region that writes an archive keeps a small object beside it, its mark, which names the last WAL segment and the last base
+# A region that writes an archive keeps a small object beside it, its mark, which names the last WAL segments and the last base
 # backups that were archived, with the time. S3 replication carries the mark to the peer like anything else, so the peer knows what
 # it should have, and when the region last said so. In the secondary this also records when the primary last answered: an outage
-# that people discuss for an hour is then not taken for an hour of lag.
+# that people discuss for an hour is then not taken for an hour of lag. Neither waits for the other: a bucket that hangs must not
+# keep the primary's answer from being noted.
 #
 #   BUCKET, ARCHIVE, MARKS   bucket, prefix of archives and prefix of marks: s3://BUCKET/MARKS/SERVER.json
 #   SERVERS                  the server names that this region archives under, with spaces between them
@@ -14,7 +15,7 @@
 set -uo pipefail
 export LC_ALL=C AWS_CONFIG_FILE=/tmp/aws-config AWS_RETRY_MODE=standard AWS_MAX_ATTEMPTS=2
 
-readonly API=/var/run/secrets/api
+readonly API=/var/run/secrets/api RECENT=32
 failed=0
 
 complain() {
@@ -32,9 +33,9 @@ list() {
     --cli-connect-timeout 5 --cli-read-timeout 20
 }
 
-# The last WAL segment of a server and when it was archived; nothing if there is none. A partial segment and the label of a base
-# backup are no segments. The last directory may hold nothing else, so the one before it is read then.
-last_segment() {
+# The last WAL segments of a server in order, and when each was archived; nothing if there is none. A partial segment and the label
+# of a base backup are no segments. The last directory may hold few, or nothing else, so the ones before it are read then.
+last_segments() {
   local directories directory objects key time found=
   directories=$(list "$ARCHIVE/$1/wals/" 'CommonPrefixes[].[Prefix]' --delimiter /) || return
   for directory in $(sort -r <<<"$directories" | head -n 3); do
@@ -42,11 +43,11 @@ last_segment() {
     objects=$(list "$directory" 'Contents[].[Key,LastModified]') || return
     while read -r key time; do
       [[ $key =~ /([0-9A-F]{24})(\.[a-z][a-z0-9]*)?$ && $key != *.partial ]] || continue
-      [[ ${BASH_REMATCH[1]} < ${found%% *} ]] || found="${BASH_REMATCH[1]} $time"
+      found+="${BASH_REMATCH[1]} $time"$'\n'
     done <<<"$objects"
-    [[ -z $found ]] || break
+    (($(wc -l <<<"$found") <= RECENT)) || break
   done
-  echo "$found"
+  printf '%s' "$found" | sort | tail -n $RECENT
 }
 
 # The last two base backups of a server, as in "20260302T000000":{"backup.info":9,"data.tar":5}. The last may still be taken.
@@ -64,13 +65,16 @@ last_bases() {
 }
 
 mark() {
-  local server=$1 segment archived found bases written
+  local server=$1 segment= archived= recent= found bases written name time
   # The time comes first: what is archived while this runs is newer than the mark.
   written=$(now)
-  found=$(last_segment "$server") && bases=$(last_bases "$server") || return
-  read -r segment archived <<<"$found"
-  printf '{"written":"%s","segment":"%s","archived":"%s","bases":{%s}}\n' \
-    "$written" "${segment:-}" "${archived:-}" "$bases" >"/tmp/$server.json"
+  found=$(last_segments "$server") && bases=$(last_bases "$server") || return
+  while read -r name time; do
+    [[ $name ]] || continue
+    segment=$name archived=$time recent+=",\"$name\":\"$time\""
+  done <<<"$found"
+  printf '{"written":"%s","segment":"%s","archived":"%s","recent":{%s},"bases":{%s}}\n' \
+    "$written" "$segment" "$archived" "${recent#,}" "$bases" >"/tmp/$server.json"
   aws s3api put-object --bucket "$BUCKET" --key "$MARKS/$server.json" --body "/tmp/$server.json" \
     --content-type application/json --cli-connect-timeout 5 --cli-read-timeout 20 >/dev/null
 }
@@ -98,8 +102,13 @@ if [[ ${AWS_ENDPOINT_URL:-} ]]; then
 fi
 
 # One database whose archive cannot be read keeps neither the others from their marks nor the primary from being asked.
+asking=
+if [[ ${PROBE:-} ]]; then
+  record &
+  asking=$!
+fi
 for server in ${SERVERS:-}; do
   mark "$server" || complain "s3://$BUCKET/$MARKS/$server.json could not be written"
 done
-[[ -z ${PROBE:-} ]] || record || complain "the record $RECORD could not be written"
+[[ -z $asking ]] || wait $asking || complain "the record $RECORD could not be written"
 exit $failed

@@ -1,6 +1,6 @@
-"""What must hold of a database before it is made here, before it is promoted, and before it goes back to standing by.
+"""What must hold of a database before it is promoted or recovered here, and before it goes back to standing by.
 
-This module only decides, by what the region's cluster and bucket say; `region` and `failover` call it from the engine's hooks.
+This module only decides, by what the region's cluster and bucket say; `failover` calls it from the engine's hooks.
 """
 
 from __future__ import annotations
@@ -8,20 +8,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
-from components.database.archive import Archive, ArchiveUnreadableError, Mark
+from components.database.adoption import begun
+from components.database.archive import Archive, ArchiveUnreadableError
+from components.database.creation import missing_operators, objection_to_creation
+from components.database.mark import Mark
 from components.database.specs import HEALTHY, PLUGIN
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
+from components.kube.objection import Objection, judged
 from components.kube.records import FRESHNESS_RECORD
 from settings.database import DatabaseSettings
-from settings.durations import longest_gap, spoken
-from settings.roles import Role
-
-OPERATORS = {
-    "postgresql.cnpg.io": "the operator CloudNativePG (k8s-dr:operators.cloudnativePg)",
-    "barmancloud.cnpg.io": "its Barman Cloud plugin (k8s-dr:operators.barmanCloud)",
-}
-"""By API group, which operator serves it and which setting installs it."""
+from settings.durations import longest_gap, parse_duration, spoken
 
 OLDEST_PLUGIN = (0, 14)
 """The lowest version of the plugin that can promote: before it, a promotion read its WAL from the archive that it writes."""
@@ -32,83 +30,98 @@ MARK_SLACK = timedelta(minutes=5)
 QUIET = timedelta(minutes=15)
 """S3 usually copies within this time. By day a mark that is older says that replication has stopped, whatever the RPO."""
 
-FORCE = "to go on all the same: pulumi config set force true -s secondary"
+_STANDBY_UP = (
+    "pulumi config rm active -s secondary && pulumi up -s secondary --target '**dr:failover:Failover$**' "
+    "--target '**dr:failover:Failover::**'"
+)
 _SEE_REPLICATION = "pulumi up -s primary says what S3 failed to copy"
 
 
-def missing_operators(cluster: ClusterApi) -> str | None:
-    """Which operators the cluster lacks; None if it has both."""
-    missing = [operator for group, operator in OPERATORS.items() if not cluster.serves(group)]
-    return f"{' and '.join(missing)} is not installed in this cluster" if missing else None
-
-
-def objection_to_creation(
-    cluster: ClusterApi, archive: Archive, source: Archive | None, settings: DatabaseSettings, role: Role
-) -> str | None:
-    """Why this region's side of a database cannot be made now, and what to run; None if it can. `archive` is the archive that the
-    side will write, `source` the one that a secondary's side is made from, or None if no Cluster is made now."""
-    if missing := missing_operators(cluster):
-        return f"database {settings.name}: {missing}; install it, or set that key to true, then pulumi up -s {role}"
-    if cluster.read_database(settings.namespace, settings.name) is not None:
-        return None  # the Cluster exists: the program only makes a part again that somebody deleted by hand
-    if archive.used(settings.server(role)):
-        return (
-            f"database {settings.name}: there is an archive of {settings.server(role)} already, and only the database that wrote "
-            f"it may go on with it; raise its generation: k8s-dr:databases[].generations.{role}: "
-            f"{settings.generations.of(role) + 1}, in Pulumi.yaml"
-        )
-    if role == "primary" or source is None or not (reason := source.missing_for_a_standby(settings.server("primary"))):
-        return None
-    if not settings.standby:
-        return (
-            f"database {settings.name} is recovered from the primary's archive in this region, and {reason}; what is not here "
-            "yet comes only while the primary's S3 answers: see docs/recovery.md, Recovered at a failover"
-        )
-    return (
-        f"database {settings.name}: a standby is made from the primary's first backup, and {reason}; run, with peerReady "
-        "true in both stacks and each with its own PULUMI_BACKEND_URL: pulumi up -s primary; then, once S3 has copied "
-        "it: pulumi up -s secondary"
-    )
-
-
 def objections(
-    cluster: ClusterApi, archive: Archive, databases: Sequence[DatabaseSettings], rpo: timedelta, *, force: bool
-) -> list[str]:
-    """Why standbys must not be promoted now, or databases without a standby not be recovered; empty if nothing is against it.
-    `archive` is this region's. `force` overrides what is a matter of judgement, but not what cannot work."""
+    cluster: ClusterApi, archive: Archive, databases: Sequence[DatabaseSettings], rpo: timedelta
+) -> Iterator[Objection]:
+    """Why standbys must not be promoted now, or databases without a standby not be recovered; nothing if nothing is against it.
+    `archive` is this region's. If it cannot be read, that is one more objection, and it is asked no further."""
     if not databases:
-        return []
+        return
     if missing := missing_operators(cluster):
-        return [f"{missing}; install it, or set that key to true, then again: pulumi up -s secondary"]
+        reason = f"{missing}; install it, or set that key to true, then again: pulumi up -s secondary"
+        yield Objection(reason=reason)
+        return
+    yield from _against_standbys(cluster, [database for database in databases if database.standby])
+    recovered = [database for database in databases if not database.standby]
+    try:
+        found = [objection_to_creation(cluster, archive, archive, database, "secondary") for database in recovered]
+        yield from (objection for objection in found if objection)
+    except ArchiveUnreadableError as error:
+        yield Objection(reason=str(error), passing=True)
+        return
+    lost = partial(_lost, cluster, archive, databases, rpo)
+    yield from judged(lost, passing=True, told=(ArchiveUnreadableError,))
+
+
+def _against_standbys(cluster: ClusterApi, standbys: Sequence[DatabaseSettings]) -> Iterator[Objection]:
+    """What stands against a promotion by what the cluster says."""
+    unfinished = begun(cluster) if standbys else ()
+    for database in standbys:
+        if objection := _not_ready(cluster, database):
+            yield objection
+        if database.name in unfinished and cluster.read_database(database.namespace, database.name) is not None:
+            reason = (
+                f"database {database.name}: an up that was killed has left its standby behind, and this stack may not know it, "
+                "so that a promotion would stop half-way with already exists; have it taken over first: "
+                f"{_STANDBY_UP}; then fail over again"
+            )
+            yield Objection(reason=reason, judgement=True)
+        if old := _old_plugin(cluster, database):
+            yield Objection(reason=old, judgement=True)
+
+
+def _lost(cluster: ClusterApi, archive: Archive, databases: Sequence[DatabaseSettings], rpo: timedelta) -> list[str]:
+    """What would be lost beyond the RPO, by what this region's archive says, a line each."""
     standbys = [database for database in databases if database.standby]
     recovered = [database for database in databases if not database.standby]
-    problems = [_not_ready(cluster, database, force=force) for database in standbys]
-    problems += [] if force else [_old_plugin(cluster, database) for database in standbys]
-    problems += [objection_to_creation(cluster, archive, archive, database, "secondary") for database in recovered]
-    if not force:
-        problems += [_too_far_behind(archive, database, rpo) for database in standbys]
-        problems += [_beyond_a_gap(archive, database, rpo) for database in recovered]
-        now, lived = datetime.now(UTC), last_answer(cluster)
-        problems += [_stale(archive, database, rpo, lived, now) for database in databases]
-        old = [old_base(archive, database, rpo, lived or now) for database in databases]
-        problems += [f"{problem}; {FORCE}" for problem in old if problem]
-    return [problem for problem in problems if problem]
+    now, lived = datetime.now(UTC), last_answer(cluster)
+    found = [_too_far_behind(archive, database, rpo) for database in standbys]
+    found += [_beyond_a_gap(archive, database, rpo) for database in recovered]
+    found += [_stale(archive, database, rpo, lived, now) for database in databases]
+    found += [old_base(archive, database, rpo, lived or now) for database in recovered]
+    return [reason for reason in found if reason]
 
 
-def _not_ready(cluster: ClusterApi, settings: DatabaseSettings, *, force: bool) -> str | None:
-    """Why the standby cannot be promoted; None if it can. With `force`, one ready instance is enough."""
+def remarks(cluster: ClusterApi, archive: Archive, databases: Sequence[DatabaseSettings], rpo: timedelta) -> list[str]:
+    """What a person should know of standbys that are promoted, and what stands against none of them, a line each. It never
+    raises: what cannot be asked is a line."""
+    try:
+        then = last_answer(cluster) or datetime.now(UTC)
+        found = [old_base(archive, database, rpo, then) for database in databases if database.standby]
+    except Exception as error:  # noqa: BLE001 - nothing depends on it
+        return [f"how old the base backups are is not known: {' '.join(str(error).split())}"]
+    return [f"{old}; the standby that runs here is promoted without it" for old in found if old]
+
+
+def promoted(cluster: ClusterApi, settings: DatabaseSettings) -> bool:
+    """Whether this region's side was promoted, or is being recovered: then it may have taken writes that exist nowhere else."""
+    found = cluster.read_database(settings.namespace, settings.name) or {}
+    replica = (found.get("spec") or {}).get("replica") or {}
+    return bool(replica.get("primary") == settings.member("secondary"))
+
+
+def _not_ready(cluster: ClusterApi, settings: DatabaseSettings) -> Objection | None:
+    """Why the standby cannot be promoted; None if it can. One ready instance is enough for who says so."""
     standby = cluster.read_database(settings.namespace, settings.name)
     if standby is None:
-        return (
+        reason = (
             f"database {settings.name} has no standby in this cluster; where its archive is in this region it can still be made, "
             "without the primary: docs/recovery.md, Without a standby"
         )
+        return Objection(reason=reason)
     status = standby.get("status") or {}
-    if status.get("phase") == HEALTHY or (force and status.get("readyInstances")):
+    if status.get("phase") == HEALTHY:
         return None
-    reason = f": {status['phaseReason']}" if status.get("phaseReason") else ""
-    fix = f"; {FORCE}" if status.get("readyInstances") else ""
-    return f"database {settings.name} is not healthy here: {status.get('phase', 'without a phase')}{reason}{fix}"
+    why = f": {status['phaseReason']}" if status.get("phaseReason") else ""
+    reason = f"database {settings.name} is not healthy here: {status.get('phase', 'without a phase')}{why}"
+    return Objection(reason=reason, judgement=bool(status.get("readyInstances")), passing=True)
 
 
 def _old_plugin(cluster: ClusterApi, settings: DatabaseSettings) -> str | None:
@@ -121,7 +134,7 @@ def _old_plugin(cluster: ClusterApi, settings: DatabaseSettings) -> str | None:
     return (
         f"database {settings.name} runs with version {version} of the Barman Cloud plugin, and one below "
         f"{'.'.join(map(str, OLDEST_PLUGIN))} reads the wrong archive in a promotion, which then fails; upgrade the plugin and "
-        f"restart the database's instances; {FORCE}"
+        "restart the database's instances"
     )
 
 
@@ -137,7 +150,7 @@ def _too_far_behind(archive: Archive, settings: DatabaseSettings, rpo: timedelta
         return None
     return (
         f"database {settings.name}: WAL of {spoken(behind)} has come into the archive that the standby has not replayed, and the "
-        f"RPO is {spoken(rpo)}; wait if the standby still catches up; if not, a WAL segment is missing; {FORCE}"
+        f"RPO is {spoken(rpo)}; wait if the standby still catches up; if not, a WAL segment is missing"
     )
 
 
@@ -148,7 +161,7 @@ def _beyond_a_gap(archive: Archive, settings: DatabaseSettings, rpo: timedelta) 
         return None
     return (
         f"database {settings.name}: a WAL segment is missing in this region's archive, so {spoken(lost)} of WAL after it cannot "
-        f"be recovered, and the RPO is {spoken(rpo)}; the segment may still come while the primary's S3 answers; {FORCE}"
+        f"be recovered, and the RPO is {spoken(rpo)}; the segment may still come while the primary's S3 answers"
     )
 
 
@@ -166,32 +179,37 @@ def _stale(archive: Archive, settings: DatabaseSettings, rpo: timedelta, lived: 
     primary last answered.
 
     The mark's age is judged as of then: an outage that people discuss for an hour is no lag, replication that had stopped before
-    it is. An idle primary writes marks too, so it is never behind.
+    it is. An idle primary writes marks too, so it is never behind. A standby that streams has what it has archived again,
+    whatever has become of S3 replication.
     """
     if settings.source != "replica-bucket":
         return None  # what the standby reads is in the dead region, and must not be asked
-    name, server = settings.name, settings.server("primary")
-    mark = archive.mark(server)
+    name, then = settings.name, lived or now
+    streamed = archive.last_archived(settings.server("secondary")) if settings.standby and settings.streaming else None
+    if streamed and then - streamed <= rpo + MARK_SLACK:
+        return None
+    mark = archive.mark(settings.server("primary"))
     if mark is None:
-        return f"database {name}: the primary's mark of what it has archived has not come: nobody knows what is missing; {FORCE}"
-    if lost := _missing(archive, server, mark, rpo):
-        return f"database {name}: {lost}, and the RPO is {spoken(rpo)}; {FORCE}"
-    behind = (lived or now) - mark.written
+        return f"database {name}: the primary's mark of what it has archived has not come: nobody knows what is missing"
+    if lost := _missing(archive, settings, mark, rpo):
+        return f"database {name}: {lost}, and the RPO is {spoken(rpo)}"
+    behind = then - mark.written
     if behind <= rpo + MARK_SLACK:
         return None
     when = "when the primary last answered" if lived else "now, and nobody knows when the primary last answered"
     return (
         f"database {name}: the primary's last mark, of what it had archived, was {spoken(behind)} old {when}: S3 replication had "
-        f"stopped or was behind, and the RPO is {spoken(rpo)}; {FORCE}"
+        f"stopped or was behind, and the RPO is {spoken(rpo)}"
     )
 
 
-def _missing(archive: Archive, server: str, mark: Mark, limit: timedelta) -> str | None:
-    """What of the WAL before a mark has not come; None if it is not more than `limit`."""
-    missing = archive.missing_wal(server, mark)
+def _missing(archive: Archive, settings: DatabaseSettings, mark: Mark, limit: timedelta) -> str | None:
+    """What of the WAL before a mark has not come, by S3 or to the standby; None if all has that was written `limit` before it."""
+    follower = settings.server("secondary") if settings.standby else None
+    missing = archive.missing_wal(settings.server("primary"), mark, follower, parse_duration(settings.archive_timeout))
     if missing <= limit:
         return None
-    extent = "no WAL of it is here" if missing == timedelta.max else f"WAL of {spoken(missing)} before it is missing here too"
+    extent = "no WAL of it is here" if missing == timedelta.max else f"WAL from {spoken(missing)} before its last mark is missing"
     return f"segment {mark.segment}, which the primary had archived, has not come, and {extent}"
 
 
@@ -240,7 +258,7 @@ def _late(archive: Archive, settings: DatabaseSettings, rpo: timedelta) -> Itera
     age = datetime.now(UTC) - mark.written
     if age > limit + MARK_SLACK:
         yield f"database {settings.name}: the primary's last mark is {spoken(age)} old; {_SEE_REPLICATION}"
-    if lost := _missing(archive, server, mark, limit):
+    if lost := _missing(archive, settings, mark, limit):
         yield f"database {settings.name}: {lost}; {_SEE_REPLICATION}"
     if old := old_base(archive, settings, rpo, datetime.now(UTC)):
         yield f"{old}; {_SEE_REPLICATION}"
@@ -252,9 +270,7 @@ def refusal_to_stand_by(cluster: ClusterApi, databases: Sequence[DatabaseSetting
     """Why this secondary must not go back to standing by; None if it may. A promoted database has taken writes that exist nowhere
     else, and from its own timeline it cannot follow the primary again."""
     for database in databases:
-        cluster_object = cluster.read_database(database.namespace, database.name) or {}
-        replica = (cluster_object.get("spec") or {}).get("replica") or {}
-        if replica.get("primary") == database.member("secondary"):
+        if promoted(cluster, database):
             return (
                 f"database {database.name} was promoted here and has taken writes that the primary region does not have; it "
                 "cannot follow that one again. Keep it: pulumi config set active secondary -s secondary"

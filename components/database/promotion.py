@@ -6,20 +6,26 @@ restores run already, and applications would start beside a read-only database.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from components.database import specs
 from components.database.specs import DatabaseSide
 from components.kube.cluster_api import ClusterApi
+from components.kube.objection import Objection
 from settings.names import EXCLUDED_FROM_BACKUP
 
 _SEE = "is the operator running? see: kubectl get pods -A -l app.kubernetes.io/name=cloudnative-pg"
 
 
-def refusals(cluster: ClusterApi, sides: Sequence[DatabaseSide]) -> Iterator[str]:
-    """Why databases would not be promoted, or not be made where they have no standby, one line each. It takes the rights that the
-    change itself takes: to patch Clusters, and to create them."""
+_PASSING = re.compile(r"refused: (429|5\d\d) ")
+"""What an API server says while a webhook does not answer it, or while it has too much to do. Any other refusal is a decision."""
+
+
+def refusals(cluster: ClusterApi, sides: Sequence[DatabaseSide]) -> Iterator[Objection]:
+    """Why databases would not be promoted, or not be made where they have no standby. It takes the rights that the change itself
+    takes: to patch Clusters, and to create them."""
     for side in sides:
         settings = side.settings
         if settings.standby:
@@ -28,7 +34,8 @@ def refusals(cluster: ClusterApi, sides: Sequence[DatabaseSide]) -> Iterator[str
         else:
             what, refused = "recovered", cluster.refuses_database(_recovered(side))
         if refused:
-            yield f"database {settings.name} would not be {what}: {refused}; {_SEE}"
+            reason = f"database {settings.name} would not be {what}: {refused}; {_SEE}"
+            yield Objection(reason=reason, passing=_PASSING.search(refused) is not None)
 
 
 def _recovered(side: DatabaseSide) -> dict[str, object]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 import pulumi
 
-from components.database.objections import FORCE
 from components.failover import gate
 from components.kube.cluster_api import ClusterApi
+from components.kube.objection import Objection, judged
 from components.velero import age, lacking
 from components.velero.files import BackupFiles
 from components.velero.lacking import Standby
@@ -37,22 +37,25 @@ class PeerBackups:
     def __init__(self, settings: Settings, names: Names, cluster: ClusterApi, files: BackupFiles) -> None:
         self._standby = standby_of(settings, names)
         self._cluster, self._files = cluster, files
-        self._force = settings.force
         self._rpo = timedelta(seconds=settings.objectives.rpo_seconds)
         self._unknown: Sequence[str] = ()
 
-    def objections(self, lived: datetime | None) -> list[str]:
-        """Why they must not be restored now; empty if nothing is against it. `lived` is when the primary last answered.
-
-        `force` overrides what is a matter of judgement, but not what cannot work.
-        """
+    def objections(self, lived: Callable[[], datetime | None]) -> Iterator[Objection]:
+        """Why they must not be restored now; nothing if nothing is against it. `lived` says when the primary last answered."""
         problems = gate.objections(self._cluster, [each.choice for each in self._standby.expected])
-        if problems or self._force:
-            return problems
-        found = lacking.findings(self._cluster, self._files, self._standby)
-        self._unknown = found.unknown
-        judged = [*age.objections(self._cluster, self._standby.expected, self._rpo, lived), *found.problems]
-        return [f"{problem}; {FORCE}" for problem in judged]
+        yield from problems
+        if not problems:
+            yield from judged(lambda: age.objections(self._cluster, self._standby.expected, self._rpo, lived()), passing=True)
+
+    def lacking(self) -> Iterator[Objection]:
+        """What of them this cluster cannot take. No waiting changes it."""
+
+        def ask() -> Sequence[str]:
+            found = lacking.findings(self._cluster, self._files, self._standby)
+            self._unknown = found.unknown
+            return found.problems
+
+        return judged(ask, passing=False)
 
     def tell(self) -> None:
         """Say, once the gate is open, how old they are, which newer one is passed over, and what could not be judged."""

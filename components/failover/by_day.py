@@ -29,7 +29,7 @@ def warnings(cluster: ClusterApi, settings: Settings, duties: Duties, sides: Seq
 def _tried(cluster: ClusterApi, settings: Settings, duties: Duties, sides: Sequence[DatabaseSide]) -> Iterator[str]:
     if settings.role == "secondary" and not duties.serves and settings.databases:
         yield from questions.primary_by_day(cluster, settings)
-        yield from promotion.refusals(cluster, sides)
+        yield from map(str, promotion.refusals(cluster, sides))
     if duties.serves:
         yield from questions.checks_by_day(cluster, settings)
     if questions.runs_something(settings, serves=duties.serves):

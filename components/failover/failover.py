@@ -6,9 +6,9 @@ Everything that a failover changes is below this one component. So at 3 a.m., wi
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -16,12 +16,10 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as k8s
 
-from components.database import objections as database_objections
-from components.database import promotion
-from components.database.archive import Archive, ArchiveUnreadableError
+from components.database.archive import Archive
 from components.database.database import Database, Databases, DatabasesArgs
-from components.failover import gate, questions, timeline
-from components.failover.backups import PeerBackups
+from components.failover import questions, timeline
+from components.failover.preflight import Preflight
 from components.failover.report import LocalReport
 from components.failover.workloads import Workloads, WorkloadsArgs
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
@@ -31,12 +29,11 @@ from components.kube.this_cluster import ThisCluster
 from components.traffic.flag_object import TrafficFlag, TrafficFlagArgs
 from components.traffic.records import TrafficArgs
 from components.velero.files import BackupFiles
-from components.velero.memory import Memory, note_service, recall
-from components.velero.restores import Restores, RestoresArgs, old_claims
-from components.velero.selection import Chosen, chosen
+from components.velero.memory import Memory, recall
+from components.velero.restores import Restores, RestoresArgs
 from settings.model import Settings
 from settings.names import EXCLUDED_FROM_BACKUP, PROGRAM_NAMESPACE, Names
-from settings.roles import Duties, refusal
+from settings.roles import Duties
 
 _MUST_NOT_FAIL = pulumi.ResourceHookOptions(ignore_errors=True)
 """For a hook that only tells: whatever happens in it, the failover goes on."""
@@ -82,6 +79,16 @@ class Failover(pulumi.ComponentResource):
     def __init__(self, name: str, args: FailoverArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         self._args = args
         self._report = LocalReport(args.names, args.settings)
+        self._preflight = Preflight(
+            settings=args.settings,
+            names=args.names,
+            duties=args.duties,
+            cluster=args.cluster,
+            archive=args.archive,
+            files=args.files,
+            sides=args.databases.sides,
+            report=self._report,
+        )
         hook = pulumi.ResourceHook("failover-gate", self._ask_gate, pulumi.ResourceHookOptions(on_dry_run=True))
         opts = pulumi.ResourceOptions.merge(
             opts, pulumi.ResourceOptions(hooks=pulumi.ResourceHookBinding(before_create=[hook], before_update=[hook]))
@@ -91,6 +98,8 @@ class Failover(pulumi.ComponentResource):
         super().__init__("dr:failover:Failover", name, inputs, pulumi.ResourceOptions.merge(opts, args.this_cluster.options))
         memory = self._memory()
         self.serves_already = memory.serves
+        if args.duties.takes_over and not memory.serves:
+            self._tell_if_unasked()
         restores = Restores(
             f"{name}-restores",
             RestoresArgs(
@@ -105,7 +114,7 @@ class Failover(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
-        databases = Databases(f"{name}-databases", args.databases, opts=pulumi.ResourceOptions(parent=self))
+        databases = Databases(f"{name}-databases", self._databases(), opts=pulumi.ResourceOptions(parent=self))
         self.databases = {
             database_name: pulumi.Output.all(*database.writable).apply(partial(self._side, database))
             for database_name, database in databases.by_name.items()
@@ -219,70 +228,24 @@ class Failover(pulumi.ComponentResource):
                 raise pulumi.RunError(f"{error}; nothing was touched") from None
             return Memory(serves=True)
 
-    def _chosen(self) -> list[Chosen]:
-        return chosen(self._args.settings.backups, self._args.settings.named_namespaces)
-
     def _ask_gate(self, asked: pulumi.ResourceHookArgs) -> None:
-        """Raises GateClosedError if the gate stays closed. A preview that cannot reach the cluster only warns."""
-        args = self._args
-        args.this_cluster.compare(asked)
-        if asked.old_inputs and asked.old_inputs.get("active") == args.settings.serving_role:
+        """Raises GateClosedError if the gate stays closed."""
+        self._args.this_cluster.compare(asked)
+        if asked.old_inputs and asked.old_inputs.get("active") == self._args.settings.serving_role:
             return  # the stack only learns which cluster is its own
-        started = datetime.now(UTC)
-        try:
-            if args.names.role == "secondary" and args.settings.active is None:
-                serves_here = args.cluster.read_record(SERVING_RECORD) is not None
-                if reason := refusal(args.names.role, args.settings.active, serves_here=serves_here):
-                    raise gate.GateClosedError(f"k8s-dr:active: {reason}")
-            if args.duties.takes_over:
-                self._refuse_while_the_primary_answers()
-                self._refuse_old_claims()
-                self._wait_until_ready()
-            elif args.names.role == "secondary":
-                if reason := database_objections.refusal_to_stand_by(args.cluster, args.settings.databases):
-                    raise gate.GateClosedError(f"k8s-dr:active: {reason}")
-                # Not before the region gives up: until then a restore that is made anew belongs to the same takeover.
-                if not pulumi.runtime.is_dry_run() and args.cluster.read_record(SERVING_RECORD) is not None:
-                    note_service(args.cluster)
-        except ClusterUnreachableError as error:
-            if not pulumi.runtime.is_dry_run():
-                raise gate.GateClosedError(f"{error}; nothing was touched") from None
-            pulumi.log.warn(f"{error}: whether this region can take over was not checked")
-        self._report.preflight = timeline.step("preflight", started.isoformat(), datetime.now(UTC).isoformat())
+        self._preflight.ask()
 
-    def _refuse_while_the_primary_answers(self) -> None:
-        """Raises GateClosedError unless the primary is silent: two regions that write are worse than none that does.
+    def _tell_if_unasked(self) -> None:
+        """In an `up` that goes on with a failover, say what the gate would, and go on meanwhile. Where the engine asks the gate,
+        it has done so when it answers the registration of this component."""
 
-        A preview does not ask, because asking takes a Pod.
-        """
-        settings = self._args.settings
-        if not settings.databases or settings.force or pulumi.runtime.is_dry_run():
-            return
-        if reason := questions.objection_to_the_primary(self._args.cluster, settings):
-            raise gate.GateClosedError(reason)
+        async def tell(_: str) -> None:
+            await asyncio.to_thread(self._preflight.tell_if_unasked)
 
-    def _refuse_old_claims(self) -> None:
-        """Raises GateClosedError if volumes of an earlier takeover would pass for restored ones."""
-        if recall(self._args.cluster).served_before and (
-            problems := [problem for each in self._chosen() if (problem := old_claims(self._args.cluster, each))]
-        ):
-            raise gate.GateClosedError("; ".join(problems))
+        _: pulumi.Output[None] = self.urn.apply(tell)
 
-    def _wait_until_ready(self) -> None:
-        """Raises GateClosedError if backups or databases are not ready after the `preflight` timeout. A preview does not wait."""
-        args, settings = self._args, self._args.settings
-        backups = PeerBackups(settings, args.names, args.cluster, args.files)
-        rpo = timedelta(seconds=settings.objectives.rpo_seconds)
-
-        def objections() -> list[str]:
-            problems = backups.objections(database_objections.last_answer(args.cluster))
-            try:
-                databases = settings.databases
-                problems += database_objections.objections(args.cluster, args.archive, databases, rpo, force=settings.force)
-            except ArchiveUnreadableError as error:
-                # S3 may answer at the next question.
-                problems.append(str(error) if settings.force else f"{error}; {database_objections.FORCE}")
-            return [*problems, *promotion.refusals(args.cluster, args.databases.sides)]
-
-        gate.wait_until_open(objections, seconds=0 if pulumi.runtime.is_dry_run() else settings.failover.seconds("preflight"))
-        backups.tell()
+    def _databases(self) -> DatabasesArgs:
+        """The databases, each of which asks before it is promoted."""
+        before = self._preflight.refuse_first_promotion
+        each = [replace(database, before_promotion=before) for database in self._args.databases.databases]
+        return replace(self._args.databases, databases=each)

@@ -7,11 +7,12 @@ out, egress policies and proxies look exactly like a dead primary: silence means
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from components.database.objections import FORCE
 from components.failover.workloads import check_of
-from components.kube.cluster_api import ClusterApi, NotAskedError
+from components.kube.cluster_api import ClusterApi, ClusterRefusedError, NotAskedError
+from components.kube.objection import Objection
 from components.kube.runner.ask import Question
 from components.kube.runner.endpoint import served
 from components.kube.runner.verify import look_at
@@ -65,27 +66,35 @@ def endpoint_questions(settings: Settings) -> list[Question]:
     ]
 
 
-def objection_to_the_primary(cluster: ClusterApi, settings: Settings) -> str | None:
-    """Why no database may be promoted: the primary answers, or nobody can tell whether it does. None if it is silent."""
-    control = control_question(settings)
+@dataclass(frozen=True, kw_only=True)
+class Primary:
+    """What is known of the primary: whether it `answers`, and what stands against a promotion, None if it is silent."""
+
+    answers: bool
+    objection: Objection | None
+
+
+def ask_primary(cluster: ClusterApi, settings: Settings) -> Primary:
+    """Whether a database may be promoted. Not while the primary answers, nor where nobody can tell whether it does."""
+    control, at = control_question(settings), f"the primary region still answers at {settings.probe}"
     try:
         primary, other = cluster.ask("primary-answers", [primary_question(settings), control])
-    except NotAskedError as error:
-        return f"whether the primary region still answers at {settings.probe} could not be asked: {error}; {_BY_OTHER_MEANS}"
+    except (NotAskedError, ClusterRefusedError) as error:
+        return _unknown(f"whether {at} could not be asked: {error}")
     if primary.of_a_living_server:
-        return (
-            f"the primary region still answers at {settings.probe}, and two regions must never write at once; if it is to be "
-            f"given up all the same, stop it first; {FORCE}"
-        )
+        reason = f"{at}, and two regions must never write at once; if it is to be given up all the same, stop it first"
+        return Primary(answers=True, objection=Objection(reason=reason, judgement=True))
     if other.status is None:
-        return (
-            f"nobody can tell whether the primary region still answers at {settings.probe}: the same Pod got no answer from the "
-            f"control {control} either ({other.said}), so Pods may have no way out of this cluster; {_BY_OTHER_MEANS}"
+        return _unknown(
+            f"nobody can tell whether {at}: the same Pod got no answer from the control {control} either ({other.said}), so Pods "
+            "may have no way out of this cluster"
         )
-    return None
+    return Primary(answers=False, objection=None)
 
 
-_BY_OTHER_MEANS = f"make sure by other means that the primary is dead; {FORCE}"
+def _unknown(why: str) -> Primary:
+    reason = f"{why}; make sure by other means that the primary is dead"
+    return Primary(answers=False, objection=Objection(reason=reason, judgement=True))
 
 
 def primary_by_day(cluster: ClusterApi, settings: Settings) -> Iterator[str]:

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.kube.cluster_api import ClusterApi
+from components.kube.objection import Objection
 from components.velero.specs import PEER
 
 OF_SCHEDULE = "velero.io/schedule-name"
 _LOOKED_AT = ("Completed", "PartiallyFailed")
 """Phases of a Backup that Velero restores when it is named."""
+
+_LOST = ("Failed", "FailedValidation", "Deleting")
+"""Phases of a Backup that will never be one of these."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +31,7 @@ class Choice:
         return {"backupName": self.backup} if self.backup else {"scheduleName": self.schedule}
 
 
-def objection(cluster: ClusterApi, choice: Choice) -> str | None:
+def objection(cluster: ClusterApi, choice: Choice) -> Objection | None:
     """Why there is nothing to restore here by `choice`; None if there is."""
     if choice.backup:
         return _against_the_named(cluster, choice.schedule, choice.backup)
@@ -46,25 +50,28 @@ def _list_command(schedule: str) -> str:
     return f"kubectl get backup.velero.io -n velero -l {OF_SCHEDULE}={schedule}"
 
 
-def _against_the_named(cluster: ClusterApi, schedule: str, name: str) -> str | None:
+def _against_the_named(cluster: ClusterApi, schedule: str, name: str) -> Objection | None:
     wrong = f"k8s-dr:backups has from: {name}, and "
     found = next((each for each in cluster.list_velero("backups") or [] if each["metadata"]["name"] == name), None)
     if found is None:
-        return f"{wrong}there is no Backup of that name here; see: {_list_command(schedule)}"
+        return Objection(reason=f"{wrong}there is no Backup of that name here; see: {_list_command(schedule)}", passing=True)
     of = (found["metadata"].get("labels") or {}).get(OF_SCHEDULE, schedule)
     if of != schedule:
-        return f"{wrong}that is a Backup of schedule {of}; write one of {schedule}; see: {_list_command(schedule)}"
+        return Objection(
+            reason=f"{wrong}that is a Backup of schedule {of}; write one of {schedule}; see: {_list_command(schedule)}"
+        )
     location = (found.get("spec") or {}).get("storageLocation")
     if location != PEER:
-        return f"{wrong}that Backup is at location {location}, so it is this region's own; see: {_list_command(schedule)}"
-    if phase_of(found) not in _LOOKED_AT:
-        return (
-            f"{wrong}that Backup is {phase_of(found)}; write a Completed or PartiallyFailed one; see: {_list_command(schedule)}"
+        return Objection(
+            reason=f"{wrong}that Backup is at location {location}, so it is this region's own; see: {_list_command(schedule)}"
         )
+    if (phase := phase_of(found)) not in _LOOKED_AT:
+        reason = f"{wrong}that Backup is {phase}; write a Completed or PartiallyFailed one; see: {_list_command(schedule)}"
+        return Objection(reason=reason, passing=phase not in _LOST)
     return None
 
 
-def _without_a_completed_one(backups: Sequence[dict[str, Any]], schedule: str) -> str | None:
+def _without_a_completed_one(backups: Sequence[dict[str, Any]], schedule: str) -> Objection | None:
     phases = sorted({phase_of(backup) for backup in backups})
     if "Completed" in phases:
         return None
@@ -77,7 +84,8 @@ def _without_a_completed_one(backups: Sequence[dict[str, Any]], schedule: str) -
             f"to restore the newest of these all the same look at it (velero backup describe {newest} --details) and write "
             f"from: {newest} to its entry of k8s-dr:backups; "
         )
-    return (
+    reason = (
         f"schedule {schedule} has no Completed backup here ({seen}); see: {_list_command(schedule)}; {way_on}"
         "if nothing has to be restored set restore: false for it in k8s-dr:backups"
     )
+    return Objection(reason=reason, passing=True)

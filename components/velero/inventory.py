@@ -1,12 +1,15 @@
 """What the workloads of a region need of the cluster that they run in, as far as their objects name it.
 
+Each is counted as large as a failover makes it: the settings say the least number of replicas, an autoscaler knows its own, and
+what runs with more stays so. How few run at a quiet hour, or in a region that stands by, says nothing of the night.
+
 The region that serves writes it down in every `pulumi up`, as one small object beside its marks, and S3 carries it over. No file
 of a backup but the tarball would tell it, and who reads the tarball reads every Secret.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -16,7 +19,9 @@ from urllib.parse import quote
 from kubernetes.utils.quantity import parse_quantity
 
 from components.kube.cluster_api import ClusterApi
+from components.kube.runner.inventory import Entry, entry_of
 from settings.names import NEVER_RESTORED
+from settings.workloads import Workload, by_namespace
 
 _PAGE = 500
 _OF_A_DATABASE = "cnpg.io/cluster"
@@ -24,7 +29,8 @@ _OF_A_DATABASE = "cnpg.io/cluster"
 
 @dataclass(kw_only=True)
 class Needs:
-    """What the workloads of one or several namespaces need. `cpu` (cores) and `memory` (bytes) are requests of all replicas."""
+    """What the workloads of one or several namespaces need. `cpu` (cores) and `memory` (bytes) are requests of all replicas
+    that a failover brings up."""
 
     storage_classes: set[str] = field(default_factory=set)
     priority_classes: set[str] = field(default_factory=set)
@@ -74,17 +80,23 @@ def inventory_of(document: Any) -> Inventory:
     return Inventory(written=datetime.fromisoformat(document["written"]).astimezone(UTC), namespaces=namespaces)
 
 
-def take_inventory(cluster: ClusterApi) -> Inventory:
-    """What this cluster's workloads need now. Raises ClusterUnreachableError."""
+def take_inventory(cluster: ClusterApi, workloads: Sequence[Workload]) -> Inventory:
+    """What this cluster's workloads need, at the size that a failover gives them. Raises ClusterUnreachableError."""
     found: dict[str, Needs] = {}
+    entries = {
+        namespace: [Entry(names=tuple(each.names), replicas=each.replicas, required=each.required) for each in group]
+        for namespace, group in by_namespace(workloads).items()
+    }
+    autoscaled = _autoscaled(cluster)
 
     def needs(item: dict[str, Any]) -> Needs:
         return found.setdefault(item["metadata"]["namespace"], Needs())
 
-    for plural in ("deployments", "statefulsets"):
-        for item in _restored(cluster, f"/apis/apps/v1/{plural}"):
-            spec = item["spec"]
-            _add_pod(needs(item), spec["template"]["spec"], int(spec.get("replicas", 1)))
+    for kind in ("deployment", "statefulset"):
+        for item in _restored(cluster, f"/apis/apps/v1/{kind}s"):
+            namespace, workload = item["metadata"]["namespace"], f"{kind}/{item['metadata']['name']}"
+            entry = entry_of(workload, entries.get(namespace, []))
+            _add_pod(needs(item), item["spec"]["template"]["spec"], _size(item, entry, autoscaled.get((namespace, workload))))
     for item in _restored(cluster, "/apis/batch/v1/cronjobs"):
         _add_pod(needs(item), item["spec"]["jobTemplate"]["spec"]["template"]["spec"], 0)
     for item in _restored(cluster, "/api/v1/persistentvolumeclaims"):
@@ -95,6 +107,29 @@ def take_inventory(cluster: ClusterApi) -> Inventory:
         if name := item["spec"].get("ingressClassName") or annotations.get("kubernetes.io/ingress.class"):
             needs(item).ingress_classes.add(name)
     return Inventory(written=datetime.now(UTC), namespaces=found)
+
+
+def _size(item: dict[str, Any], entry: Entry | None, least: int | None) -> int:
+    """How many replicas a failover gives to what runs here: as `components.kube.runner.scale` raises it, or its autoscaler.
+
+    `least` is the autoscaler's least number. What runs with none was switched off, and stays so.
+    """
+    now = int(item["spec"].get("replicas", 1))
+    if not now or any(owner.get("controller") for owner in item["metadata"].get("ownerReferences") or ()):
+        return now
+    if least is not None:
+        return max(now, least)
+    return max(now, entry.replicas) if entry else now
+
+
+def _autoscaled(cluster: ClusterApi) -> dict[tuple[str, str], int]:
+    """By namespace and workload, as in `deployment/web`, the least number of replicas of its autoscaler. KEDA makes those too."""
+    found = {}
+    for item in items(cluster, "/apis/autoscaling/v2/horizontalpodautoscalers"):
+        spec, target = item["spec"], item["spec"]["scaleTargetRef"]
+        name = f"{target.get('kind', 'Deployment').lower()}/{target['name']}"
+        found[item["metadata"]["namespace"], name] = int(spec.get("minReplicas", 1))
+    return found
 
 
 def items(cluster: ClusterApi, path: str) -> Iterator[dict[str, Any]]:

@@ -16,6 +16,7 @@ from components.velero.files import BackupFiles, Volume
 from components.velero.inventory import take_inventory
 from components.velero.outcome import shortened
 from settings.durations import longest_gap, spoken
+from settings.workloads import Workload
 
 _ENDED = ("Completed", "PartiallyFailed", "Failed", "FailedValidation")
 _UPLOADED = ("Completed", "PartiallyFailed")
@@ -50,10 +51,10 @@ def not_saved(
         return [f"what the last backups did not save is not known: {error}"]
 
 
-def keep_inventory(cluster: ClusterApi, files: BackupFiles) -> list[str]:
+def keep_inventory(cluster: ClusterApi, files: BackupFiles, workloads: Sequence[Workload]) -> list[str]:
     """Write down for the other region what the workloads of this one need. What hinders it is a line, and never an error."""
     try:
-        files.keep_inventory(take_inventory(cluster))
+        files.keep_inventory(take_inventory(cluster, workloads))
     except (ClusterUnreachableError, ResultsUnavailableError) as error:
         return [f"what this region's workloads need was not written down for the other region: {error}"]
     return []

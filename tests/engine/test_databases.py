@@ -78,6 +78,32 @@ def test_a_standby_is_made_from_the_replicated_archive_alone_as_the_page_on_reco
     assert "late-database" not in names(pair, "primary")
 
 
+def test_a_standby_that_an_up_was_killed_over_is_taken_over_by_the_commands_that_the_gate_names(pair: Pair) -> None:
+    """The cluster has it and the state has not, so a promotion would meet it as `already exists`, half-way."""
+    add(pair, "late-database")
+    pair.bring_first_backup("late-database")
+    targets = ["--target", "**dr:failover:Failover$**", "--target", "**dr:failover:Failover::**"]
+    pair.secondary.outcomes.order({"kind": "Cluster", "name": "late-database", "phase": "Pending"})
+    killed = pair.pulumi.start("up", "-s", "secondary", "--yes", "--skip-preview", *targets)
+    until("the standby to be begun", lambda: "late-database" in names(pair, "secondary"), timeout=300)
+    killed.kill()
+    killed.wait()
+    pair.pulumi.run("cancel", "-s", "secondary", "--yes")
+    pair.secondary.outcomes.ordered.clear()
+    pair.secondary.amend(CLUSTER, "databases", "late-database", {"metadata": {"labels": {"seen": "again"}}})
+
+    refused = pair.flip(check=False)
+    left = "database late-database: an up that was killed has left its standby behind"
+    first = "pulumi config rm active -s secondary && pulumi up -s secondary --target '**dr:failover:Failover$**'"
+    assert told_plainly(refused, left, first), refused.output
+    assert pair.flag() == "primary"
+    pair.pulumi.run("config", "rm", "active", "-s", "secondary")
+    pair.pulumi.up("secondary", *targets)
+    pair.flip()
+    sides = {found["metadata"]["name"]: found["spec"]["replica"]["primary"] for found in pair.secondary.objects(CLUSTER)}
+    assert sides == {name: f"{name}-secondary" for name in ("app-database", "late-database")}
+
+
 def test_a_flip_promotes_the_database_beside_the_restores_and_before_anything_is_scaled(pair: Pair) -> None:
     pair.pulumi.configure("secondary", "active", "secondary")
     assert planned(pair.pulumi.run("preview", "-s", "secondary", "--json").output) == TOUCHED_WITH_A_DATABASE
@@ -132,7 +158,8 @@ def test_a_standby_is_not_promoted_while_the_primary_answers_unless_forced(pair:
     refused_flip(pair, "the primary region still answers at https://app.example.com/")
     assert not [pod for pod in pair.secondary.objects("Pod") if pod["metadata"]["name"].startswith("primary-answers-")]
     with configured(pair, "force", "true"):
-        pair.flip()
+        forced = pair.flip().output
+    assert "warning: k8s-dr:force passes over this: the primary region still answers at https://app.example.com/" in forced
     assert pair.flag() == "secondary"
     assert written_to(pair) == "app-database-secondary"
     pair.pulumi.up("secondary", "--expect-no-changes")
@@ -322,6 +349,22 @@ def test_a_promotion_that_fails_moves_no_traffic_says_why_and_is_tried_again_by_
     pair.pulumi.up("secondary")
     assert pair.flag() == "secondary"
     assert pair.restore_names() == restored, "what was restored is not restored again"
+
+
+def test_an_up_that_goes_on_with_a_failover_says_in_one_line_what_the_gate_would_say(pair: Pair) -> None:
+    """The database takes writes here already, so there is no way back, and a primary that answers must be stopped."""
+    job = "failover-databases-app-database-promoted"
+    pair.secondary.outcomes.order({"kind": "Job", "name": job, "phase": "Failed", "message": "timed out"})
+    assert pair.flip(check=False).exit_code
+    assert written_to(pair) == "app-database-secondary"
+    pair.secondary.outcomes.ordered.clear()
+    order_answers(pair, 200, 200)
+    told = pair.pulumi.up("secondary").output
+    says = "warning: this failover was begun by an earlier up, which asked the gate; asked now, the gate would say"
+    assert f"{says}: the primary region still answers at https://app.example.com/" in told
+    assert pair.flag() == "secondary"
+    pair.secondary.outcomes.ordered.clear()
+    assert says not in pair.pulumi.up("secondary", "--expect-no-changes").output, "it has ended"
 
 
 def backups_of(pair: Pair, schedule: str) -> list[dict[str, Any]]:

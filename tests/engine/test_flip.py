@@ -188,6 +188,30 @@ def test_an_up_that_was_killed_before_it_could_note_the_record_goes_on(serving_s
     pulumi.up("secondary", "--expect-no-changes")
 
 
+def test_an_object_that_a_killed_up_has_made_and_not_noted_is_imported_as_the_runbook_says(serving_secondary: Pair) -> None:
+    """The CLI has noted that it began to make the object, and then nothing."""
+    pulumi, name = serving_secondary.pulumi, "schedules-hourly-critical"
+    [file] = (serving_secondary.root / "state").rglob("stacks/**/secondary.json")
+    state = json.loads(file.read_text())
+    latest = state["checkpoint"]["latest"]
+    [left] = [each for each in latest["resources"] if each["urn"].endswith(f"::{name}")]
+    latest["resources"].remove(left)
+    begun = {key: value for key, value in left.items() if key not in ("id", "outputs", "created", "modified")}
+    latest["pending_operations"] = [{"resource": begun, "type": "creating"}]
+    file.write_text(json.dumps(state))
+
+    listed = serving_secondary.root / "left.json"
+    pulumi.run("preview", "-s", "secondary", "--import-file", str(listed))
+    entries = json.loads(listed.read_text())
+    entries["resources"] = [{**each, "id": left["id"]} for each in entries["resources"] if each["name"] == name]
+    listed.write_text(json.dumps(entries))
+    pulumi.run("import", "-s", "secondary", "--file", str(listed), "--protect=false", "--generate-code=false", "--yes")
+    assert "interrupted while creating" in pulumi.up("secondary").output, "which hinders nothing"
+    pulumi.run("refresh", "--run-program", "--clear-pending-creates", "--yes", "-s", "secondary")
+    assert "interrupted while creating" not in pulumi.up("secondary").output
+    pulumi.up("secondary", "--expect-no-changes")
+
+
 def test_one_command_fails_over_too(pair: Pair) -> None:
     pair.pulumi.run("up", "-s", "secondary", "--yes", "-c", "active=secondary")
     assert pair.flag() == "secondary"

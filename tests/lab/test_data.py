@@ -24,6 +24,7 @@ from settings.parts import Part
 from settings.roles import ROLES, Role
 from tests.documented import blocks
 from tests.engine.test_databases import TOUCHED_WITH_A_DATABASE
+from tests.lab import dangers
 from tests.lab.compromised_writer import Attack, moment
 from tests.lab.conftest import asked_by_pods, deployed
 from tests.lab.pod_keys import key_of, outcomes
@@ -98,6 +99,40 @@ class TestByArchive:
         assert refused.exit_code
         assert "the primary region still answers at http://app.example.com/" in refused.output
         assert pair.query("select pg_is_in_recovery()") == "t"
+
+    def test_silence_means_nothing_while_pods_have_no_way_out(self, pair: Lab) -> None:
+        """The primary serves, and a Pod of a private subnet without a way out hears nothing of it."""
+        with dangers.private_egress(pair):
+            refused = pair.pulumi.up("secondary", "-c", "active=secondary", check=False)
+            pair.pulumi.run("config", "rm", "active", "-s", "secondary")
+        assert refused.exit_code
+        assert "nobody can tell whether the primary region still answers at http://app.example.com/" in refused.output
+        assert pair.query("select pg_is_in_recovery()") == "t"
+
+    @pytest.mark.parametrize("danger", dangers.AT_NIGHT)
+    def test_a_preview_of_the_failover_objects_to(self, pair: Lab, danger: str) -> None:
+        pair.wait_backed_up()
+        with dangers.AT_NIGHT[danger].happens(pair):
+            refused = dangers.previewed(pair)
+        assert refused.exit_code
+        for words in dangers.AT_NIGHT[danger].words:
+            assert words in refused.output
+
+    def test_a_context_that_leads_to_the_other_regions_cluster_is_refused_by_the_preview(self, pair: Lab) -> None:
+        with dangers.other_context(pair):
+            refused = pair.pulumi.run("preview", "-s", "secondary", check=False)
+        assert refused.exit_code
+        assert "k8s-dr:cluster.context: lab-primary leads to the cluster of the primary region" in refused.output
+
+    def test_a_base_backup_that_was_copied_in_part_is_told_by_day(self, pair: Lab) -> None:
+        with dangers.half_copied_base_backup(pair) as directory:
+            told = pair.pulumi.up("secondary", "--expect-no-changes").output
+        assert "warning: database app-database: no standby could be made now: the base backup s3://" in told
+        assert f"{directory} has no data.tar yet" in told
+
+    def test_once_all_that_is_over_a_preview_of_the_failover_has_no_objection(self, pair: Lab) -> None:
+        opened = dangers.previewed(pair)
+        assert opened.exit_code == 0, opened.output
 
     def test_the_secondary_writes_and_every_row_is_accounted_for(self, failed_over: tuple[Lab, Report]) -> None:
         _, report = failed_over

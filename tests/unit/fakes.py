@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from components.database.archive import BaseBackup, Mark
+from components.database.archive import BaseBackup
+from components.database.mark import Mark
 from components.kube.cluster_api import NotAskedError
 from components.kube.runner.ask import Answer, Question
 from components.velero.downloads import Results
@@ -196,6 +197,9 @@ class FakeArchive:
     base: BaseBackup | None = None
     """The newest base backup that is whole here, with its times."""
 
+    archived: dict[str, datetime] = field(default_factory=dict)
+    """When a server archived its newest segment, by its name."""
+
     error: Exception | None = None
 
     def newest_base(self, server: str) -> BaseBackup | None:
@@ -206,8 +210,13 @@ class FakeArchive:
             raise self.error
         return self.marked
 
-    def missing_wal(self, server: str, mark: Mark) -> timedelta:
+    def missing_wal(self, server: str, mark: Mark, follower: str | None, timeout: timedelta) -> timedelta:
         return self.not_come
+
+    def last_archived(self, server: str) -> datetime | None:
+        if self.error:
+            raise self.error
+        return self.archived.get(server)
 
     def missing_for_a_standby(self, server: str) -> str | None:
         if self.error:

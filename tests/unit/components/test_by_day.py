@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from components import tried_by_day
+from components.database.mark import Mark
+from components.kube.runner.ask import Answer, Question
 from components.velero.inventory import Inventory, Needs
 from settings.roles import Role
 from tests.unit.components.failover.test_gate import BOTH, aged, cluster
-from tests.unit.fakes import FakeFiles
+from tests.unit.fakes import FakeArchive, FakeCluster, FakeFiles
 from tests.unit.recorder import run_program
 
 OWN = {"primary": "hourly-critical-us-east-1", "secondary": "hourly-critical-us-west-2"}
@@ -69,6 +73,30 @@ def test_the_region_that_serves_writes_down_what_its_workloads_need(stack: Role,
         run_program(stack, {}, files=files, preview=preview)
         assert files.needs is not None
         assert (files.needs.written != old) is (writes and not preview)
+
+
+def test_no_question_by_day_waits_for_another_or_holds_up_the_program(said: list[str]) -> None:
+    """Each of three answers once all three have been asked."""
+    together = threading.Barrier(3, timeout=30)
+
+    class Files(FakeFiles):
+        def inventory(self) -> Inventory | None:
+            together.wait()
+            return super().inventory()
+
+    class Cluster(FakeCluster):
+        def ask(self, name: str, questions: Sequence[Question]) -> list[Answer]:
+            together.wait()
+            return super().ask(name, questions)
+
+    class Archive(FakeArchive):
+        def mark(self, server: str) -> Mark | None:
+            together.wait()
+            return super().mark(server)
+
+    run_program("secondary", {"peerReady": True}, cluster=Cluster(), archive=Archive(), files=Files())
+    assert not together.broken
+    assert not [text for text in said if "was not tried to the end" in text]
 
 
 def test_a_question_that_breaks_is_a_warning_and_does_not_end_the_up() -> None:

@@ -22,7 +22,7 @@ def test_a_standby_can_be_made_of_it_and_of_nothing_less(monkeypatch):
     assert archive.missing_for_a_standby("db-secondary-g1")
     mark = archive.mark("db-primary-g1")
     assert mark
-    assert archive.missing_wal("db-primary-g1", mark) == timedelta(0)
+    assert archive.missing_wal("db-primary-g1", mark, None, timedelta(seconds=60)) == timedelta(0)
     for key in keys:
         s3.delete_object(Bucket="archive", Key=key)
         assert archive.missing_for_a_standby("db-primary-g1"), f"nothing was missed without {key}"

@@ -14,7 +14,8 @@ from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 
-from components.database.archive import ArchiveUnreadableError, LiveArchive, Mark, _missing_files
+from components.database.archive import ArchiveUnreadableError, LiveArchive, _missing_files
+from components.database.mark import Mark
 from settings.aws import Aws
 
 BUCKET, REGION = "acme-database-us-west-2-123456789012", "us-west-2"
@@ -337,28 +338,79 @@ def test_what_is_no_mark_is_as_good_as_none(s3: Any, archive: LiveArchive, text:
     assert archive.mark(SERVER) is None
 
 
+def missing(archive: LiveArchive, follower: str | None = None) -> timedelta:
+    return archive.missing_wal(SERVER, marked(archive), follower, timedelta(seconds=60))
+
+
 def test_nothing_is_missing_where_the_marks_segment_is_here_whatever_came_after_it(s3: Any, archive: LiveArchive) -> None:
     put_mark(s3)
     archived(s3, {segment(9): 9.0, segment(700): 30.0, segment(1100): 31.0, segment(1500): 40.0})
-    assert archive.missing_wal(SERVER, marked(archive)) == timedelta(0)
+    assert missing(archive) == timedelta(0)
 
 
 def test_nothing_is_missing_of_an_archive_that_was_empty(s3: Any, archive: LiveArchive) -> None:
     put_mark(s3, segment="", archived="")
-    assert archive.missing_wal(SERVER, marked(archive)) == timedelta(0)
+    assert missing(archive) == timedelta(0)
 
 
-def test_what_the_primary_had_archived_since_the_last_segment_here_is_missing(s3: Any, archive: LiveArchive) -> None:
+def test_what_the_primary_has_archived_since_the_last_segment_here_is_missing_up_to_its_mark(
+    s3: Any, archive: LiveArchive
+) -> None:
     put_mark(s3)
     archived(s3, {segment(3): 2.0, segment(4): 5.0, segment(10): 9.5})
-    assert archive.missing_wal(SERVER, marked(archive)) == timedelta(minutes=4)
+    assert missing(archive) == timedelta(minutes=5)
     archive_wal(s3, f"{segment(9)}.00000028.backup", suffix="")
-    assert archive.missing_wal(SERVER, marked(archive)) == timedelta(minutes=4), "a label is no segment"
+    assert missing(archive) == timedelta(minutes=5), "a label is no segment"
+
+
+def at(minute: float) -> str:
+    return (datetime(2026, 3, 1, 12, tzinfo=UTC) + timedelta(minutes=minute)).isoformat()
+
+
+def test_a_database_that_writes_rarely_has_lost_only_what_it_wrote_since_it_wrote_again(s3: Any, archive: LiveArchive) -> None:
+    """Its last segment but one is ten hours old. The next was archived a minute ago, and its mark overtook it."""
+    archived(s3, {segment(8): -600.0})
+    put_mark(s3)
+    assert missing(archive) == timedelta(minutes=2), "a minute of archive_timeout before it was archived"
+    put_mark(s3, segment=segment(10), archived=at(9.5), recent={segment(8): at(-600), segment(9): at(7), segment(10): at(9.5)})
+    assert missing(archive) == timedelta(minutes=4)
+    put_mark(s3, segment=segment(10), archived=at(9.5), recent={segment(10): at(9.5)})
+    assert missing(archive) == timedelta(minutes=610), "of the one between them nobody says when it was archived"
+
+
+def test_a_segment_that_never_comes_is_a_loss_that_grows(s3: Any, archive: LiveArchive) -> None:
+    archived(s3, {segment(8): -600.0})
+    put_mark(s3, archived=at(-180))
+    assert missing(archive) == timedelta(minutes=191)
+
+
+def test_a_timeline_begins_in_the_segment_in_which_the_last_one_ended(s3: Any, archive: LiveArchive) -> None:
+    archived(s3, {segment(8): -600.0})
+    put_mark(s3, segment=segment(8, timeline=2))
+    assert missing(archive) == timedelta(minutes=2)
+
+
+def test_what_the_standby_has_archived_again_has_come_whatever_s3_has_copied(s3: Any, archive: LiveArchive) -> None:
+    put_mark(s3)
+    archived(s3, {segment(3): 2.0})
+    archive_wal(s3, segment(8), server=FOLLOWER)
+    assert missing(archive) == timedelta(minutes=8)
+    assert missing(archive, FOLLOWER) == timedelta(minutes=1), "the ninth alone, which was archived a minute before the mark"
+    archive_wal(s3, segment(9), server=FOLLOWER)
+    assert missing(archive, FOLLOWER) == timedelta(0)
 
 
 def test_all_is_missing_where_no_segment_has_come(s3: Any, archive: LiveArchive) -> None:
     put_mark(s3)
-    assert archive.missing_wal(SERVER, marked(archive)) == timedelta.max
+    assert missing(archive) == timedelta.max
+    archive_wal(s3, segment(9), server=FOLLOWER)
+    assert missing(archive, FOLLOWER) == timedelta(0)
+
+
+def test_when_a_server_archived_last_is_the_time_of_its_newest_segment(s3: Any, archive: LiveArchive) -> None:
+    assert archive.last_archived(SERVER) is None
+    archived(s3, {segment(5): 4.0, segment(4): 8.0})
+    assert archive.last_archived(SERVER) == datetime(2026, 3, 1, 12, 4, tzinfo=UTC)
 
 
 def test_a_base_backup_has_every_file_that_the_primary_says_it_has(s3: Any, archive: LiveArchive) -> None:

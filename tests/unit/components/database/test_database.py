@@ -355,13 +355,14 @@ def test_what_cannot_be_made_is_refused_before_anything_of_it_is_there(
     assert objects(reached) == OF_THE_NAMESPACE
 
 
-def test_what_is_there_already_is_not_asked_whether_it_could_be_made(recorder: Recorder) -> None:
+def test_what_is_there_already_is_not_asked_whether_it_could_be_made(combination: tuple[Role, Role], recorder: Recorder) -> None:
     for name in (STEM, f"{STEM}-owner", *(f"{STEM}-archive-{role}" for role in ROLES)):
         moments = recorder[name].hooks
         assert moments["before_create"] == [f"{STEM}-{name.removeprefix(STEM).removeprefix('-') or 'cluster'}-creation-check"]
         assert not set(moments["before_create"]) & recorder.hooks_on_preview
         # The note that its creation has begun goes once it is made; neither hook asks whether it could be made.
-        others = {"before_update": [SAME], "after_create": [f"{STEM}-made"]} if name == STEM else {}
+        promotes = [f"{STEM}-promotion"] if combination == ("secondary", "secondary") else []
+        others = {"before_update": [SAME, *promotes], "after_create": [f"{STEM}-made"]} if name == STEM else {}
         assert {**moments, "before_create": []} == {"before_create": [], **others}
 
 

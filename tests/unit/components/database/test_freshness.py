@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from components.database.archive import _mark
 from components.database.freshness import SCRIPT, Freshness, FreshnessArgs, cron_job
+from components.database.mark import mark_of
 from components.iam.access import Access
 from settings.identity import AccessKey
 from settings.names import Names
@@ -94,11 +96,19 @@ class Run:
         (self.root / "objects.json").write_text(json.dumps(objects))
 
     def __call__(self, **changes: str) -> subprocess.CompletedProcess[str]:
+        command, environment = self._prepare(changes)
+        return subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, check=False)
+
+    def start(self, **changes: str) -> subprocess.Popen[bytes]:
+        """The script in a process group of its own, which may hang."""
+        command, environment = self._prepare(changes)
+        return subprocess.Popen(command, cwd=self.root, env=environment, start_new_session=True)
+
+    def _prepare(self, changes: dict[str, str]) -> tuple[list[str], dict[str, str]]:
         script = self.root / "freshness.sh"
         script.write_text(SCRIPT.replace("/tmp/", f"{self.root}/").replace("/var/run/secrets/api", str(self.root)))
         (self.root / "token").write_text("token")
-        environment = {**self.environment, **changes}
-        return subprocess.run(["bash", str(script)], cwd=self.root, env=environment, capture_output=True, text=True, check=False)
+        return ["bash", str(script)], {**self.environment, **changes}
 
     def mark(self, server: str = SERVER) -> dict[str, Any]:
         written: dict[str, Any] = json.loads(
@@ -144,6 +154,7 @@ def test_a_mark_names_the_last_segment_and_the_last_two_base_backups_with_their_
     assert mark == {
         "segment": LAST,
         "archived": TIME,
+        "recent": {FIRST: TIME, LAST: TIME},
         "bases": {
             "20260302T000000": {"data.tar.lz4": 7, "data_0001.tar.lz4": 8, "backup.info": 9},
             "20260303T000000": {"data.tar.lz4": 5},
@@ -154,14 +165,15 @@ def test_a_mark_names_the_last_segment_and_the_last_two_base_backups_with_their_
 def test_the_gate_reads_what_the_script_writes(run: Run) -> None:
     run.archive({**wal(FIRST), **base("20260302T000000", data__tar=7)})
     run()
-    mark = _mark(json.dumps(run.mark()))
+    mark = mark_of(json.dumps(run.mark()))
     assert (mark.segment, mark.archived) == (FIRST, datetime.fromisoformat(TIME))
+    assert mark.recent == {FIRST: datetime.fromisoformat(TIME)}
     assert mark.bases == {"20260302T000000": {"data.tar": 7}}
 
 
 def test_an_archive_without_anything_has_a_mark_that_says_so(run: Run) -> None:
     assert run().returncode == 0
-    mark = _mark(json.dumps(run.mark()))
+    mark = mark_of(json.dumps(run.mark()))
     assert (mark.segment, mark.archived, mark.bases) == (None, None, {})
 
 
@@ -182,6 +194,14 @@ def test_the_last_segment_is_no_partial_one_and_no_label_in_whatever_directory_i
     assert run.mark()["segment"] == segment
 
 
+def test_a_mark_names_the_last_thirty_two_segments_from_whatever_directories(run: Run) -> None:
+    old, new = (f"{directory:016X}" for directory in (0x100000000, 0x100000001))
+    run.archive(wal(*(f"{old}{number:08X}" for number in range(0xE0, 0x100)), *(f"{new}{number:08X}" for number in range(3))))
+    assert run().returncode == 0
+    recent = list(run.mark()["recent"])
+    assert (len(recent), recent[0], recent[-1]) == (32, f"{old}000000E3", f"{new}00000002")
+
+
 @pytest.mark.parametrize("part", [f"{ROOT}/wals/", f"{ROOT}/wals/{LAST[:16]}", f"{ROOT}/base/"])
 def test_an_archive_that_cannot_be_listed_gets_no_mark_and_keeps_no_other_from_its_own(run: Run, part: str) -> None:
     run.archive(wal(FIRST, LAST))
@@ -200,8 +220,8 @@ def test_when_the_primary_was_asked_and_when_it_answered_is_recorded(run: Run, s
     assert ran.returncode == 0, ran.stderr
     record = run.recorded()
     assert set(record) == ({"asked", "answered"} if answers else {"asked"})
-    for time in record.values():
-        assert abs(datetime.now(UTC) - datetime.fromisoformat(time)) < timedelta(minutes=1)
+    for moment in record.values():
+        assert abs(datetime.now(UTC) - datetime.fromisoformat(moment)) < timedelta(minutes=1)
 
 
 def test_the_primary_is_asked_though_no_archive_can_be_read_and_a_record_that_is_refused_is_told(run: Run) -> None:
@@ -214,6 +234,22 @@ def test_the_primary_is_asked_though_no_archive_can_be_read_and_a_record_that_is
     ran = run(PROBE="https://app.example.com/")
     assert ran.returncode == 1
     assert "freshness: the record freshness could not be written" in ran.stderr
+
+
+def test_the_primarys_answer_is_noted_though_the_bucket_hangs(run: Run) -> None:
+    """The Job has a deadline. What it waits for in the bucket must not keep it from noting that the primary lives."""
+    (run.root / "status").write_text("200")
+    (run.root / "bin" / "aws").write_text("#!/bin/sh\nexec sleep 600\n")
+    job = run.start(PROBE="https://app.example.com/")
+    try:
+        deadline = time.monotonic() + 30
+        while not (run.root / "patched").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert job.poll() is None, "it still waits for the bucket"
+        assert set(run.recorded()) == {"asked", "answered"}
+    finally:
+        os.killpg(job.pid, signal.SIGKILL)
+        job.wait()
 
 
 def test_a_region_without_a_probe_asks_nobody(run: Run) -> None:

@@ -10,19 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.database import creation
 from components.database.archive import ArchiveUnreadableError, BaseBackup
-from components.database.objections import (
-    MARK_SLACK,
-    missing_operators,
-    objection_to_creation,
-    objections,
-    refusal_to_stand_by,
-    warnings_by_day,
-)
+from components.database.creation import missing_operators
+from components.database.objections import MARK_SLACK, objections, refusal_to_stand_by, remarks, warnings_by_day
 from components.database.specs import HEALTHY
 from components.kube.cluster_api import ClusterUnreachableError
+from components.kube.objection import Objection
 from settings.roles import ROLES, Role
-from tests.unit.components.database.sides import settings
+from tests.unit.components.database.sides import STREAMING, settings
 from tests.unit.fakes import FakeArchive, FakeCluster, mark
 
 RPO = timedelta(minutes=5)
@@ -48,8 +44,18 @@ def behind(seconds: float, server: str = SERVER, follower: str = FOLLOWER) -> Fa
     return FakeArchive(lag={(server, follower): timedelta(seconds=seconds)})
 
 
+def found(cluster: FakeCluster, archive: FakeArchive | None = None, **changes: Any) -> list[Objection]:
+    return list(objections(cluster, archive or FakeArchive(), [settings(**changes)], RPO))
+
+
 def against(cluster: FakeCluster, archive: FakeArchive | None = None, *, force: bool = False, **changes: Any) -> list[str]:
-    return objections(cluster, archive or FakeArchive(), [settings(**changes)], RPO, force=force)
+    """What closes the gate, with `force` or without."""
+    return [str(each) for each in found(cluster, archive, **changes) if not (force and each.judgement)]
+
+
+def objection_to_creation(*args: Any) -> str | None:
+    told = creation.objection_to_creation(*args)
+    return None if told is None else str(told)
 
 
 def test_nothing_stands_against_a_healthy_standby_that_has_replayed_what_was_archived() -> None:
@@ -58,7 +64,7 @@ def test_nothing_stands_against_a_healthy_standby_that_has_replayed_what_was_arc
 
 def test_without_databases_nobody_is_asked() -> None:
     nobody = FakeCluster(error=AssertionError("nobody is to be asked"))
-    assert objections(nobody, FakeArchive(), [], RPO, force=False) == []
+    assert list(objections(nobody, FakeArchive(), [], RPO)) == []
     assert refusal_to_stand_by(nobody, []) is None
 
 
@@ -215,7 +221,7 @@ def test_without_a_mark_nobody_knows_what_is_missing() -> None:
 
 @pytest.mark.parametrize(
     ("missing", "extent"),
-    [(timedelta(minutes=20), "WAL of 20 min 0 s before it is missing here too"), (timedelta.max, "no WAL of it is here")],
+    [(timedelta(minutes=20), "WAL from 20 min 0 s before its last mark is missing"), (timedelta.max, "no WAL of it is here")],
 )
 def test_the_segment_that_the_primary_archived_last_must_be_here(missing: timedelta, extent: str) -> None:
     assert against(answered(MINUTE), marked(MINUTE, not_come=missing)) == [
@@ -223,6 +229,58 @@ def test_the_segment_that_the_primary_archived_last_must_be_here(missing: timede
         f"{extent}, and the RPO is 5 min 0 s; {FORCE}"
     ]
     assert against(answered(MINUTE), marked(MINUTE, not_come=RPO)) == []
+
+
+def test_what_a_standby_has_streamed_is_here_though_s3_replication_has_stopped() -> None:
+    archive = marked(90 * MINUTE, not_come=timedelta.max)
+    assert len(against(answered(MINUTE), archive, **STREAMING)) == 1
+    archive.archived[FOLLOWER] = datetime.now(UTC) - 3 * MINUTE
+    assert against(answered(MINUTE), archive, **STREAMING) == []
+    assert len(against(answered(MINUTE), archive)) == 1, "by archive it would have come the same way as the mark"
+    archive.archived[FOLLOWER] = datetime.now(UTC) - 30 * MINUTE
+    assert len(against(answered(MINUTE), archive, **STREAMING)) == 1, "nobody can tell whether it still streams"
+    assert against(answered(29 * MINUTE), archive, **STREAMING) == [], "it did until the primary died"
+
+
+def test_what_may_still_come_is_waited_for_and_what_no_waiting_changes_is_not() -> None:
+    assert [each.passing for each in found(standby("Setting up primary"))] == [True]
+    assert [each.passing for each in found(standby(), behind(400))] == [True]
+    assert [each.passing for each in found(standby(), FakeArchive(marked=None))] == [True]
+    assert [each.passing for each in found(FakeCluster(), FakeArchive(lacking="no base"), standby=False)] == [True]
+    assert [each.passing for each in found(FakeCluster())] == [False], "there is no standby"
+    assert [each.passing for each in found(FakeCluster(groups=set()))] == [False]
+    assert [each.passing for each in found(FakeCluster(), FakeArchive(written={FOLLOWER}), standby=False)] == [False]
+
+
+def test_an_archive_that_cannot_be_read_is_one_objection_that_force_overrides_unless_a_recovery_needs_it() -> None:
+    unreadable = FakeArchive(error=ArchiveUnreadableError("no bucket"))
+    assert found(standby(), unreadable) == [Objection(reason="no bucket", judgement=True, passing=True)]
+    assert found(FakeCluster(), unreadable, standby=False) == [Objection(reason="no bucket", passing=True)]
+
+
+def test_a_question_that_breaks_closes_the_gate_unless_it_is_forced() -> None:
+    class Broken(FakeArchive):
+        def backlog(self, server: str, follower: str) -> timedelta:
+            raise KeyError("begin_wal")
+
+    assert against(standby(), Broken()) == [f"not all could be judged: KeyError: 'begin_wal'; {FORCE}"]
+    assert against(standby(), Broken(), force=True) == []
+
+
+def test_a_standby_that_a_killed_up_left_behind_is_taken_over_before_it_is_promoted() -> None:
+    cluster = standby()
+    cluster.records["creating"] = {"app-database": "begun"}
+    (told,) = against(cluster)
+    assert told == (
+        "database app-database: an up that was killed has left its standby behind, and this stack may not know it, so that a "
+        "promotion would stop half-way with already exists; have it taken over first: pulumi config rm active -s secondary && "
+        "pulumi up -s secondary --target '**dr:failover:Failover$**' --target '**dr:failover:Failover::**'; then fail over "
+        f"again; {FORCE}"
+    )
+    assert against(cluster, force=True) == [], "only the state knows whether it knows it"
+    cluster.records["creating"] = {"app-database": "ended", "orders": "begun"}
+    assert against(cluster) == []
+    assert against(FakeCluster(records={"creating": {"app-database": "begun"}}), standby=False) == [], "F16 goes on with that"
 
 
 @pytest.mark.parametrize(
@@ -238,9 +296,9 @@ def test_a_plugin_that_cannot_promote_is_told_by_day_and_at_night_and_force_over
     ]
     line = (
         f"database app-database runs with version {version} of the Barman Cloud plugin, and one below 0.14 reads the wrong "
-        f"archive in a promotion, which then fails; upgrade the plugin and restart the database's instances; {FORCE}"
+        "archive in a promotion, which then fails; upgrade the plugin and restart the database's instances"
     )
-    assert against(cluster) == ([line] if old else [])
+    assert against(cluster) == ([f"{line}; {FORCE}"] if old else [])
     assert by_day(cluster, marked(MINUTE)) == ([line] if old else [])
     assert against(cluster, force=True) == []
     cluster.databases["app-database"]["status"]["pluginStatus"] = others
@@ -275,8 +333,8 @@ def test_by_day_replication_that_has_stopped_is_told_long_before_an_rpo_of_a_day
 def test_by_day_wal_and_base_backups_that_have_not_come_are_told() -> None:
     told = by_day(answered(MINUTE), marked(MINUTE, not_come=timedelta(minutes=6), lacking="there is no base backup"))
     assert told == [
-        "database app-database: segment 000000010000000000000009, which the primary had archived, has not come, and WAL of 6 min "
-        f"0 s before it is missing here too; {SEE}",
+        "database app-database: segment 000000010000000000000009, which the primary had archived, has not come, and WAL from 6 "
+        f"min 0 s before its last mark is missing; {SEE}",
         f"database app-database: no standby could be made now: there is no base backup; {SEE}",
     ]
 
@@ -303,8 +361,8 @@ def test_by_day_too_an_archive_in_the_primarys_region_is_not_asked() -> None:
 
 def test_each_database_has_objections_of_its_own() -> None:
     two = [settings(), settings(name="orders")]
-    told = objections(standby(), behind(400), two, RPO, force=False)
-    assert [each.split(" ")[1] for each in told] == ["orders", "app-database:"]
+    told = objections(standby(), behind(400), two, RPO)
+    assert [each.reason.split(" ")[1] for each in told] == ["orders", "app-database:"]
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -402,6 +460,9 @@ def base(hours: float, took: float = 0) -> BaseBackup:
     return BaseBackup(began=began, ended=began + timedelta(hours=took))
 
 
+OLD_BASE = "the newest base backup that is whole here is"
+
+
 @pytest.mark.parametrize(
     ("newest", "lived", "old"),
     [
@@ -414,15 +475,27 @@ def base(hours: float, took: float = 0) -> BaseBackup:
     ],
     ids=["in time", "late", "it took long", "an outage that is discussed", "nobody knows since when", "no times"],
 )
-def test_a_base_backup_after_which_a_newer_one_should_be_here_is_an_objection_that_force_overrides(
+def test_a_base_backup_after_which_a_newer_one_should_be_here_matters_to_a_recovery_and_not_to_a_standby_that_runs(
     newest: tuple[float, float] | None, lived: float | None, old: bool
 ) -> None:
     since = timedelta(hours=lived or 0)
     cluster = standby() if lived is None else answered(since)
     archive = FakeArchive(base=base(*newest) if newest else None, marked=mark(since))
-    said = against(cluster, archive)
-    assert [each.endswith(FORCE) and "the newest base backup that is whole here is" in each for each in said] == [True] * old
-    assert against(cluster, archive, force=True) == []
+    recovered = against(cluster, archive, standby=False)
+    assert [each.endswith(FORCE) and OLD_BASE in each for each in recovered] == [True] * old
+    assert against(cluster, archive, force=True, standby=False) == []
+    assert against(cluster, archive) == []
+    told = remarks(cluster, archive, [settings()], RPO)
+    assert [OLD_BASE in each for each in told] == [True] * old
+    assert all(each.endswith("; the standby that runs here is promoted without it") for each in told)
+    assert remarks(cluster, archive, [settings(standby=False)], RPO) == []
+
+
+def test_a_remark_that_cannot_be_made_is_a_line_and_no_error() -> None:
+    silent = FakeCluster(error=ClusterUnreachableError("cluster b does not answer"))
+    assert remarks(silent, FakeArchive(), [settings()], RPO) == [
+        "how old the base backups are is not known: cluster b does not answer"
+    ]
 
 
 def test_the_base_backup_in_another_regions_archive_is_not_asked() -> None:

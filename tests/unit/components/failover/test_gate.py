@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from components.failover import gate
-from components.failover.gate import GateClosedError, wait_until_open
+from components.failover.gate import Gate, GateClosedError
 from components.kube.cluster_api import ClusterUnreachableError
+from components.kube.objection import Objection, judged
 from components.velero.choice import Choice
 from components.velero.inventory import Inventory, Needs
 from tests.unit.components.conftest import Clock
@@ -64,7 +65,7 @@ def cluster(*backups: dict[str, Any], places: list[dict[str, Any]] | None = None
 
 
 def objections(asked: FakeCluster, schedules: list[str]) -> list[str]:
-    return gate.objections(asked, [Choice(schedule=schedule) for schedule in schedules])
+    return [str(each) for each in gate.objections(asked, [Choice(schedule=schedule) for schedule in schedules])]
 
 
 READY = (backup(HOURLY), backup(DAILY))
@@ -134,32 +135,114 @@ def test_each_schedule_without_a_completed_backup_is_an_objection() -> None:
     assert objections(cluster(backup(HOURLY, "Failed")), [HOURLY]) == [NO_BACKUP.format(HOURLY, "only Failed", "")]
 
 
-def answers(*each: list[str]) -> Callable[[], list[str]]:
-    """A probe that gives one answer after the other, and the last one for ever."""
-    remaining: Iterator[list[str]] = itertools.chain(each, itertools.repeat(each[-1]))
-    return lambda: next(remaining)
+def passing(*reasons: str) -> list[Objection]:
+    return [Objection(reason=reason, passing=True) for reason in reasons]
 
 
-def test_a_gate_that_is_open_is_passed_at_once(clock: Clock) -> None:
-    wait_until_open(answers([]), seconds=180)
+LASTING = Objection(reason="no operator")
+JUDGED = Objection(reason="12 min 5 s late", judgement=True, passing=True)
+
+
+class Probe:
+    """Gives one answer after the other, and the last one for ever."""
+
+    def __init__(self, *answers: list[Objection]) -> None:
+        self.remaining = itertools.chain(answers, itertools.repeat(answers[-1]))
+        self.asked = 0
+
+    def __call__(self) -> list[Objection]:
+        self.asked += 1
+        return next(self.remaining)
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """What is logged, by level."""
+    told: dict[str, list[str]] = {"info": [], "warn": []}
+    for level, texts in told.items():
+        monkeypatch.setattr(f"pulumi.log.{level}", lambda text, *_, texts=texts: texts.append(text))
+    return told
+
+
+def wait(again: Probe, once: Probe | None = None, *, force: bool = False, seconds: float = 180) -> None:
+    Gate(force=force).wait_until_open(again, once or Probe([]), seconds=seconds)
+
+
+def test_a_gate_that_is_open_is_passed_at_once(clock: Clock, said: dict[str, list[str]]) -> None:
+    wait(Probe([]))
     assert not clock.naps
+    assert said == {"info": [], "warn": []}
 
 
 def test_a_gate_that_opens_later_is_waited_for(clock: Clock) -> None:
-    wait_until_open(answers(["not yet"], ["not yet"], []), seconds=180)
+    wait(Probe(passing("not yet"), passing("not yet"), []))
     assert clock.naps == [5.0, 5.0]
 
 
 def test_a_gate_that_never_opens_says_what_stood_against_it_last(clock: Clock) -> None:
     with pytest.raises(GateClosedError, match=r"^second; third$"):
-        wait_until_open(answers(["first"], ["second", "third"]), seconds=180)
+        wait(Probe(passing("first"), passing("second", "third")))
     assert sum(clock.naps) == 180
 
 
-def test_a_preview_asks_once_and_never_waits(clock: Clock) -> None:
+def test_a_preview_asks_once_and_never_waits(clock: Clock, said: dict[str, list[str]]) -> None:
     with pytest.raises(GateClosedError):
-        wait_until_open(answers(["closed"], []), seconds=0)
+        wait(Probe(passing("closed"), []), seconds=0)
     assert not clock.naps
+    assert said["info"] == []
+
+
+def test_each_objection_is_told_at_once_and_once_with_the_time_until_which_it_is_asked_again(
+    clock: Clock, said: dict[str, list[str]]
+) -> None:
+    old = passing("backup a is 5 min 3 s old"), passing("backup a is 5 min 8 s old", "backup b is 3 s old")
+    wait(Probe(*old, []))
+    first, second = said["info"]
+    until = re.fullmatch(r"asked again until (\d\d:\d\d:\d\d) UTC, for it may pass: backup a is 5 min 3 s old", first)
+    assert until
+    end = datetime.strptime(until[1], "%H:%M:%S").replace(tzinfo=UTC)
+    assert (end - datetime.now(UTC)) % timedelta(days=1) <= timedelta(seconds=180)
+    assert second.endswith(": backup b is 3 s old")
+
+
+def test_what_no_waiting_changes_ends_it_at_once_with_all_the_reasons(clock: Clock, said: dict[str, list[str]]) -> None:
+    with pytest.raises(GateClosedError, match=r"^not yet; no operator; no class$"):
+        wait(Probe([*passing("not yet"), LASTING]), Probe([Objection(reason="no class")]))
+    with pytest.raises(GateClosedError, match=r"^no operator$"):
+        wait(Probe([LASTING]))
+    assert not clock.naps
+    assert said["info"] == []
+
+
+def test_what_cannot_change_is_asked_once(clock: Clock) -> None:
+    again, once = Probe(passing("not yet"), passing("not yet"), []), Probe([])
+    wait(again, once)
+    assert (again.asked, once.asked) == (3, 1)
+
+
+def test_force_passes_over_what_is_a_matter_of_judgement_and_says_each_once(clock: Clock, said: dict[str, list[str]]) -> None:
+    later = Objection(reason="12 min 10 s late", judgement=True, passing=True)
+    wait(Probe([JUDGED, *passing("not yet")], [later]), Probe([Objection(reason="no class", judgement=True)]), force=True)
+    assert said["warn"] == ["k8s-dr:force passes over this: 12 min 5 s late", "k8s-dr:force passes over this: no class"]
+    with pytest.raises(GateClosedError, match=r"^no operator$"):
+        wait(Probe([JUDGED, LASTING]), force=True)
+    with pytest.raises(GateClosedError, match=r"^12 min 5 s late; to go on all the same: pulumi config set force true"):
+        wait(Probe([JUDGED]))
+
+
+def test_a_question_that_breaks_is_an_objection_and_a_silent_cluster_is_none() -> None:
+    def breaks() -> list[str]:
+        raise KeyError("begin_wal")
+
+    def silent() -> list[str]:
+        raise ClusterUnreachableError("no answer")
+
+    (told,) = judged(breaks, passing=False)
+    assert told == Objection(reason="not all could be judged: KeyError: 'begin_wal'", judgement=True)
+    (told,) = judged(breaks, passing=True, told=(KeyError,))
+    assert told == Objection(reason="'begin_wal'", judgement=True, passing=True)
+    with pytest.raises(ClusterUnreachableError):
+        list(judged(silent, passing=False, told=(Exception,)))
 
 
 class TestTheHook:
@@ -250,28 +333,27 @@ class TestTheHook:
         assert self.ask("secondary", None, FakeCluster(), silent=silent, preview=True) == ""
 
     def test_says_how_old_what_it_restores_is_and_warns_of_a_newer_one_that_it_passes_over(
-        self, monkeypatch: pytest.MonkeyPatch
+        self, said: dict[str, list[str]]
     ) -> None:
-        told: dict[str, list[str]] = {"info": [], "warn": []}
-        for level, texts in told.items():
-            monkeypatch.setattr(f"pulumi.log.{level}", lambda text, *_, texts=texts: texts.append(text))
         asked = cluster(aged(HOURLY, 20), aged(DAILY, 600))
         assert self.ask("secondary", "secondary", asked, backups=BOTH) == ""
-        assert [text for text in told["info"] if "is daily-full-us-east-1-600, 10 h " in text]
-        assert told["warn"] == []
+        assert [text for text in said["info"] if "is daily-full-us-east-1-600, 10 h " in text]
+        assert said["warn"] == []
         asked = cluster(aged(HOURLY, 50), aged(HOURLY, 20, "PartiallyFailed"), aged(DAILY, 600))
         assert self.ask("secondary", "secondary", asked, backups=BOTH) == ""
-        (warned,) = told["warn"]
+        (warned,) = said["warn"]
         assert "hourly-critical-us-east-1-20, 2" in warned
         assert "old, is PartiallyFailed and is not taken" in warned
 
-    def test_closes_where_a_newer_backup_should_be_here_and_force_or_a_name_goes_on(self) -> None:
+    def test_closes_where_a_newer_backup_should_be_here_and_force_or_a_name_goes_on(self, said: dict[str, list[str]]) -> None:
         asked = cluster(aged(HOURLY, 300), aged(DAILY, 600))
         told = self.ask("secondary", "secondary", asked, backups=BOTH)
         assert "hourly-critical-us-east-1-300, 5 h " in told
         assert "daily-full" not in told
         assert told.endswith("to go on all the same: pulumi config set force true -s secondary")
-        assert self.ask("secondary", "secondary", asked, backups=BOTH, force=True) == ""
+        with_force = self.ask("secondary", "secondary", asked, backups=BOTH, force=True)
+        assert with_force == ""
+        assert [text for text in said["warn"] if text.startswith("k8s-dr:force passes over this: ") and "-300, 5 h " in text]
         named = [{**BOTH[0], "from": "hourly-critical-us-east-1-300"}, BOTH[1]]
         asked.velero["backups"] = [{**each, "spec": {"storageLocation": "peer"}} for each in asked.velero["backups"] or []]
         assert self.ask("secondary", "secondary", asked, backups=named) == ""

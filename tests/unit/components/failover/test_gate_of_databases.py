@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
 
-from components.database.archive import ArchiveUnreadableError
+from components.database.archive import ArchiveUnreadableError, BaseBackup
 from components.database.specs import HEALTHY
 from components.kube.cluster_api import ClusterUnreachableError
 from settings.roles import Role
@@ -135,10 +135,45 @@ def test_a_primary_that_does_not_answer_is_nothing_to_warn_of(monkeypatch: pytes
     assert warnings == []
 
 
-def test_force_replaces_a_primary_that_answers_and_does_not_ask_it() -> None:
-    asked = answering(PROBE)
+@pytest.fixture
+def warned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    texts: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", lambda text, *_: texts.append(text))
+    return texts
+
+
+def test_force_replaces_a_primary_that_answers_and_says_so_first(warned: list[str]) -> None:
+    asked, archive = behind()
+    asked.reached = {PROBE: 200}
+    region = run_program("secondary", {"active": "secondary", "force": True}, cluster=asked, archive=archive)
+    asked.asked.clear()
+    warned.clear()
+    assert region.call_hook("failover-gate") == ""
+    assert asked.asked.count(QUESTION) == 1
+    assert [line.partition(": ")[0] for line in warned] == ["k8s-dr:force passes over this"] * 2
+    assert f"the primary region still answers at {PROBE}, and two regions must never write at once" in warned[0]
+    assert "WAL of 60 min 0 s has come into the archive that the standby has not replayed" in warned[1]
+
+
+def test_force_says_that_nobody_could_ask_the_primary(warned: list[str]) -> None:
+    asked = answering()
+    asked.reached = None
     assert ask(asked, force=True) == ""
-    assert not [question for question in asked.asked if question.startswith("primary-answers")]
+    assert f"k8s-dr:force passes over this: whether the primary region still answers at {PROBE} could not be asked" in warned[-1]
+
+
+def test_an_old_base_backup_is_a_warning_where_a_standby_is_promoted_and_closes_the_gate_where_it_is_recovered_from(
+    warned: list[str],
+) -> None:
+    began = datetime.now(UTC) - timedelta(days=9)
+    archive = FakeArchive(base=BaseBackup(began=began, ended=began))
+    assert ask(answering(), archive) == ""
+    assert [line for line in warned if line.endswith("the standby that runs here is promoted without it")]
+    asked = answering()
+    asked.databases.clear()
+    told = ask(asked, archive, tier="backup-restore")
+    assert "the newest base backup that is whole here is 9 d 0 h old" in told
+    assert told.endswith(FORCE)
 
 
 def test_a_preview_starts_no_pod_to_ask_anybody() -> None:
@@ -233,10 +268,11 @@ def test_a_preview_tells_what_is_behind_too() -> None:
     assert "and the RPO is 5 min 0 s" in ask(*behind(), preview=True)
 
 
-def test_an_archive_that_cannot_be_read_closes_the_gate_and_force_does_not_ask_it() -> None:
+def test_an_archive_that_cannot_be_read_closes_the_gate_and_force_passes_over_it(warned: list[str]) -> None:
     unreadable = FakeArchive(error=ArchiveUnreadableError("s3://acme-database/cnpg/ cannot be listed: no"))
     assert ask(answering(), unreadable) == f"s3://acme-database/cnpg/ cannot be listed: no; {FORCE}"
     assert ask(answering(), unreadable, force=True) == ""
+    assert "k8s-dr:force passes over this: s3://acme-database/cnpg/ cannot be listed: no" in warned
 
 
 def promoted() -> FakeCluster:

@@ -22,7 +22,8 @@ def made(number: int, phase: str = "Completed", *, schedule: str | None = SCHEDU
 
 
 def against(named: str | None, *backups: dict[str, Any]) -> str | None:
-    return objection(FakeCluster(velero={"backups": list(backups)}), Choice(schedule=SCHEDULE, backup=named))
+    told = objection(FakeCluster(velero={"backups": list(backups)}), Choice(schedule=SCHEDULE, backup=named))
+    return None if told is None else str(told)
 
 
 def test_a_choice_names_either_a_schedule_or_a_backup() -> None:

@@ -13,6 +13,7 @@ from components.velero.inventory import Inventory, Needs, inventory_of, take_inv
 from components.velero.lacking import Findings, Standby, findings, warnings_by_day
 from components.velero.selection import chosen
 from settings.backup import Backup
+from settings.workloads import Workload
 from tests.unit.components.velero.test_age import SCHEDULE, made
 from tests.unit.fakes import FakeCluster, FakeFiles
 
@@ -224,7 +225,7 @@ def test_an_inventory_counts_replicas_sidecars_and_classes_and_leaves_databases_
         ),
         "/apis/networking.k8s.io/v1/ingresses": listed(item("shop", "web", {"ingressClassName": "alb"})),
     }
-    taken = take_inventory(FakeCluster(paths=paths))
+    taken = take_inventory(FakeCluster(paths=paths), [])
     images = {"web:1", ECR, "side:1", "init:1"}
     assert taken.namespaces == {
         "shop": Needs(
@@ -240,6 +241,42 @@ def test_an_inventory_counts_replicas_sidecars_and_classes_and_leaves_databases_
     assert inventory_of(taken.document()) == taken
 
 
+def test_an_inventory_counts_each_workload_as_large_as_a_failover_makes_it() -> None:
+    """At a quiet hour A runs one of each."""
+
+    def item(name: str, replicas: int, **metadata: Any) -> dict[str, Any]:
+        one = {"spec": {"containers": [{"image": "x", "resources": {"requests": {"cpu": "1"}}}]}}
+        return {"metadata": {"name": name, "namespace": "shop", **metadata}, "spec": {"replicas": replicas, "template": one}}
+
+    def scaler(target: str, **limits: int) -> dict[str, Any]:
+        kind, _, name = target.partition("/")
+        return {
+            "metadata": {"name": name, "namespace": "shop"},
+            "spec": {"scaleTargetRef": {"kind": kind, "name": name}, "maxReplicas": 40, **limits},
+        }
+
+    def cores(*found: dict[str, Any], scalers: tuple[dict[str, Any], ...] = (), namespace: str = "shop") -> float:
+        workloads = [
+            Workload.model_validate({"namespace": namespace, "replicas": 3}),
+            Workload.model_validate({"namespace": namespace, "replicas": 5, "names": ["deployment/web"]}),
+        ]
+        paths = {
+            "/apis/apps/v1/deployments": listed(*found),
+            "/apis/autoscaling/v2/horizontalpodautoscalers": listed(*scalers),
+        }
+        return take_inventory(FakeCluster(paths=paths), workloads).namespaces["shop"].cpu
+
+    assert cores(item("web", 1)) == 5
+    assert cores(item("cart", 1)) == 3
+    assert cores(item("cart", 12)) == 12, "what runs with more is not lowered"
+    assert cores(item("cart", 0)) == 0, "somebody has switched it off"
+    assert cores(item("cart", 1), namespace="other") == 1, "nobody scales it"
+    assert cores(item("cart", 1, ownerReferences=[{"kind": "Prometheus", "controller": True}])) == 1, "its operator decides"
+    assert cores(item("web", 2), scalers=(scaler("Deployment/web", minReplicas=10),)) == 10, "the autoscaler decides"
+    assert cores(item("web", 12), scalers=(scaler("Deployment/web", minReplicas=10),)) == 12
+    assert cores(item("web", 1), scalers=(scaler("Deployment/web"),)) == 1
+
+
 def test_a_long_list_is_read_to_its_end() -> None:
     class Paged(FakeCluster):
         def read(self, path: str) -> dict[str, Any] | None:
@@ -250,4 +287,4 @@ def test_a_long_list_is_read_to_its_end() -> None:
             item = {"metadata": {"name": "w", "namespace": name}, "spec": {"template": {"spec": {"containers": []}}}}
             return {"items": [item], "metadata": {} if last else {"continue": "a+b"}}
 
-    assert set(take_inventory(Paged()).namespaces) == {"first", "second"}
+    assert set(take_inventory(Paged(), []).namespaces) == {"first", "second"}

@@ -1,0 +1,152 @@
+"""What one `up` or preview asks before this region changes its role, and what it says of a failover that it goes on with."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+
+import pulumi
+
+from components.database import objections as database_objections
+from components.database import promotion
+from components.database.archive import Archive
+from components.database.specs import DatabaseSide
+from components.failover import questions, timeline
+from components.failover.backups import PeerBackups
+from components.failover.gate import Gate, GateClosedError
+from components.failover.questions import Primary
+from components.failover.report import LocalReport
+from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
+from components.kube.objection import Objection
+from components.kube.records import SERVING_RECORD
+from components.velero.files import BackupFiles
+from components.velero.memory import note_service, recall
+from components.velero.restores import old_claims
+from components.velero.selection import chosen
+from settings.model import Settings
+from settings.names import Names
+from settings.roles import Duties, refusal
+
+
+@dataclass(kw_only=True)
+class Preflight:
+    """The questions of one `up` or preview, with the gate that judges them."""
+
+    settings: Settings
+    names: Names
+    duties: Duties
+    cluster: ClusterApi
+    archive: Archive
+    files: BackupFiles
+    """Those beside the peer's backups, in this region's bucket."""
+
+    sides: Sequence[DatabaseSide]
+    report: LocalReport
+    asked: bool = False
+    """Whether the engine has asked the gate. It does when `active` changes, and not in an `up` that goes on with a failover."""
+
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _primary: Primary | None = None
+
+    def ask(self) -> None:
+        """Raises GateClosedError if the gate stays closed. A preview that cannot reach the cluster only warns."""
+        self.asked, self._primary, started = True, None, datetime.now(UTC)
+        try:
+            if self.names.role == "secondary" and self.settings.active is None:
+                serves_here = self.cluster.read_record(SERVING_RECORD) is not None
+                if reason := refusal(self.names.role, self.settings.active, serves_here=serves_here):
+                    raise GateClosedError(f"k8s-dr:active: {reason}")
+            if self.duties.takes_over:
+                self._ask_whether_to_take_over()
+            elif self.names.role == "secondary":
+                self._ask_whether_to_stand_by()
+        except ClusterUnreachableError as error:
+            if not pulumi.runtime.is_dry_run():
+                raise GateClosedError(f"{error}; nothing was touched") from None
+            pulumi.log.warn(f"{error}: whether this region can take over was not checked")
+        self.report.preflight = timeline.step("preflight", started.isoformat(), datetime.now(UTC).isoformat())
+
+    def _ask_whether_to_take_over(self) -> None:
+        gate, settings = Gate(force=self.settings.force), self.settings
+        gate.refuse(self._against_the_primary())
+        self._refuse_old_claims()
+        backups = self._backups()
+        wait = 0 if pulumi.runtime.is_dry_run() else settings.failover.seconds("preflight")
+        gate.wait_until_open(lambda: self._objections(backups, self.sides), backups.lacking, seconds=wait)
+        backups.tell()
+        for line in database_objections.remarks(self.cluster, self.archive, settings.databases, self._rpo):
+            pulumi.log.warn(line)
+
+    def _ask_whether_to_stand_by(self) -> None:
+        if reason := database_objections.refusal_to_stand_by(self.cluster, self.settings.databases):
+            raise GateClosedError(f"k8s-dr:active: {reason}")
+        # Not before the region gives up: until then a restore that is made anew belongs to the same takeover.
+        if not pulumi.runtime.is_dry_run() and self.cluster.read_record(SERVING_RECORD) is not None:
+            note_service(self.cluster)
+
+    @property
+    def _rpo(self) -> timedelta:
+        return timedelta(seconds=self.settings.objectives.rpo_seconds)
+
+    def _backups(self) -> PeerBackups:
+        return PeerBackups(self.settings, self.names, self.cluster, self.files)
+
+    def _ask_primary(self) -> Primary:
+        """What the primary answers, asked once in this `up`. Two regions that write are worse than none that does.
+
+        A preview does not ask, because asking takes a Pod; nobody asks where no database is written to.
+        """
+        if not self.settings.databases or pulumi.runtime.is_dry_run():
+            return Primary(answers=False, objection=None)
+        with self._lock:
+            self._primary = self._primary or questions.ask_primary(self.cluster, self.settings)
+        return self._primary
+
+    def _against_the_primary(self) -> list[Objection]:
+        return [objection] if (objection := self._ask_primary().objection) else []
+
+    def _refuse_old_claims(self) -> None:
+        """Raises GateClosedError if volumes of an earlier takeover would pass for restored ones."""
+        wanted = chosen(self.settings.backups, self.settings.named_namespaces)
+        if recall(self.cluster).served_before and (
+            problems := [problem for each in wanted if (problem := old_claims(self.cluster, each))]
+        ):
+            raise GateClosedError("; ".join(problems))
+
+    def _objections(self, backups: PeerBackups, sides: Sequence[DatabaseSide]) -> Iterator[Objection]:
+        """What may change while the gate waits."""
+        databases = [side.settings for side in sides]
+        return chain(
+            backups.objections(lambda: database_objections.last_answer(self.cluster)),
+            database_objections.objections(self.cluster, self.archive, databases, self._rpo),
+            promotion.refusals(self.cluster, sides),
+        )
+
+    # A failover that an earlier `up` began
+
+    def tell_if_unasked(self) -> None:
+        """Say what the gate would say, in an `up` that goes on with a failover and does not ask it. It closes nothing: half a
+        failover is worse than a whole one. Whatever goes wrong here is a line too."""
+        if self.asked:
+            return
+        goes_on = "this failover was begun by an earlier up, which asked the gate; asked now, the gate would say"
+        try:
+            left = [side for side in self.sides if not database_objections.promoted(self.cluster, side.settings)]
+            backups = self._backups()
+            found = [*self._against_the_primary(), *self._objections(backups, left), *backups.lacking()]
+        except Exception as error:  # noqa: BLE001 - nothing depends on it
+            pulumi.log.warn(f"{goes_on} nothing that can be known: {' '.join(str(error).split())}")
+            return
+        if found:
+            pulumi.log.warn(f"{goes_on}: {'; '.join(objection.reason for objection in found)}")
+
+    def refuse_first_promotion(self) -> None:
+        """Before a database is promoted. Raises GateClosedError in an `up` that does not ask the gate, if the primary answers and
+        this region has no database yet that takes writes: nobody has written twice so far."""
+        if self.asked or self.settings.force or not self._ask_primary().answers:
+            return
+        if not any(database_objections.promoted(self.cluster, side.settings) for side in self.sides):
+            Gate(force=False).refuse(self._against_the_primary())
