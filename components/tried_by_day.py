@@ -111,7 +111,8 @@ class TriedByDay:
         self._warn(partial(not_saved, args.cluster, args.files(settings.role), own, volumes, rpo))
         # S3 copies no object that was written before replication was there.
         copied = pulumi.Output.all(*(resource.urn for resource in args.storage_ready))
-        self._try(lambda _: keep_inventory(args.cluster, args.files(settings.role)), copied)
+        password = settings.repository_password
+        self._try(lambda _: keep_inventory(args.cluster, args.files(settings.role), password), copied)
 
     def _failover_can_be_tried(self) -> bool:
         """Whether this `up` tries by day what a failover needs. The `up` of the failover itself has its own steps for that."""

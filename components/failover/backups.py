@@ -28,6 +28,7 @@ def standby_of(settings: Settings, names: Names) -> Standby:
         peer_region=names.peer_region,
         storage_classes=settings.velero.storage_classes,
         modified=bool(settings.velero.modifiers),
+        password=settings.repository_password,
     )
 
 

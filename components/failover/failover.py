@@ -30,9 +30,10 @@ from components.kube.records import SERVING_RECORD
 from components.kube.this_cluster import ThisCluster
 from components.traffic.flag_object import TrafficFlag, TrafficFlagArgs
 from components.traffic.records import TrafficArgs
+from components.velero.claims import old_claims
 from components.velero.files import BackupFiles
 from components.velero.memory import Memory, note_service, recall
-from components.velero.restores import Restores, RestoresArgs, old_claims
+from components.velero.restores import Restores, RestoresArgs
 from components.velero.selection import Chosen, chosen
 from settings.model import Settings
 from settings.names import EXCLUDED_FROM_BACKUP, PROGRAM_NAMESPACE, Names

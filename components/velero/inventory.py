@@ -16,6 +16,7 @@ from urllib.parse import quote
 from kubernetes.utils.quantity import parse_quantity
 
 from components.kube.cluster_api import ClusterApi
+from components.velero.password import fingerprint, refuse_others
 from settings.names import NEVER_RESTORED
 
 _PAGE = 500
@@ -48,6 +49,8 @@ class Inventory:
 
     written: datetime
     namespaces: dict[str, Needs]
+    password: str | None = None
+    """The fingerprint of the password by which this region's volumes are encrypted; None where its Velero is not ours."""
 
     def document(self) -> dict[str, Any]:
         """As it is written to its object."""
@@ -55,7 +58,7 @@ class Inventory:
             name: {key: sorted(value) if isinstance(value, set) else value for key, value in asdict(each).items()}
             for name, each in sorted(self.namespaces.items())
         }
-        return {"written": self.written.isoformat(), "namespaces": needs}
+        return {"written": self.written.isoformat(), "namespaces": needs, "password": self.password}
 
 
 def inventory_of(document: Any) -> Inventory:
@@ -71,11 +74,16 @@ def inventory_of(document: Any) -> Inventory:
         )
         for name, each in document["namespaces"].items()
     }
-    return Inventory(written=datetime.fromisoformat(document["written"]).astimezone(UTC), namespaces=namespaces)
+    password = document.get("password")
+    if password is not None:
+        refuse_others(password)
+    return Inventory(
+        written=datetime.fromisoformat(document["written"]).astimezone(UTC), namespaces=namespaces, password=password
+    )
 
 
-def take_inventory(cluster: ClusterApi) -> Inventory:
-    """What this cluster's workloads need now. Raises ClusterUnreachableError."""
+def take_inventory(cluster: ClusterApi, password: str | None = None) -> Inventory:
+    """What this cluster's workloads need now, and the fingerprint of its password. Raises ClusterUnreachableError."""
     found: dict[str, Needs] = {}
 
     def needs(item: dict[str, Any]) -> Needs:
@@ -94,7 +102,7 @@ def take_inventory(cluster: ClusterApi) -> Inventory:
         annotations = item["metadata"].get("annotations") or {}
         if name := item["spec"].get("ingressClassName") or annotations.get("kubernetes.io/ingress.class"):
             needs(item).ingress_classes.add(name)
-    return Inventory(written=datetime.now(UTC), namespaces=found)
+    return Inventory(written=datetime.now(UTC), namespaces=found, password=fingerprint(password) if password else None)
 
 
 def items(cluster: ClusterApi, path: str) -> Iterator[dict[str, Any]]:

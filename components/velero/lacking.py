@@ -17,6 +17,7 @@ from components.velero.choice import OF_SCHEDULE
 from components.velero.downloads import ResultsUnavailableError
 from components.velero.files import BackupFiles
 from components.velero.inventory import Needs, items, requests_of
+from components.velero.password import is_of
 from components.velero.selection import Chosen
 from settings.durations import spoken
 
@@ -32,13 +33,15 @@ _AUTOSCALER = "cluster-autoscaler"
 @dataclass(frozen=True, kw_only=True)
 class Standby:
     """What this region restores. `storage_classes`: by a name in the peer, the name that a restore gives to claims. `modified`:
-    whether a restore changes objects by rules of the user, which only Velero reads."""
+    whether a restore changes objects by rules of the user, which only Velero reads. `password`: by which this region reads the
+    peer's volumes; None where its Velero is not ours."""
 
     expected: Sequence[Expected]
     chosen: Sequence[Chosen]
     peer_region: str
     storage_classes: Mapping[str, str]
     modified: bool = False
+    password: str | None = field(default=None, repr=False)
 
 
 @dataclass(kw_only=True)
@@ -111,6 +114,11 @@ def _needs(files: BackupFiles, standby: Standby, found: Findings) -> Needs | Non
     age = datetime.now(UTC) - inventory.written
     if age > OLD:
         found.unknown.append(f"the peer's inventory is {spoken(age)} old: pulumi up -s primary writes a new one")
+    if inventory.password and standby.password and not is_of(standby.password, inventory.password):
+        found.problems.append(
+            "backupEncryptionPassword of this stack is not the peer's, so that no volume of its backups can be read here: write "
+            "the peer's, by: pulumi config set --secret backupEncryptionPassword -s secondary"
+        )
     needs = Needs()
     for namespace, each in inventory.namespaces.items():
         if any(chosen.has(namespace) for chosen in standby.chosen):

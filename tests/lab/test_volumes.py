@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from components.kube.cluster_api import ClusterApi
-from components.velero.restores import empty_claims, unfilled_claims
+from components.velero.claims import empty_claims, unfilled_claims
 from lab import users
 from lab.application import manifests
 from lab.regions.layout import DISKS, on_disk

@@ -71,6 +71,20 @@ def test_the_region_that_serves_writes_down_what_its_workloads_need(stack: Role,
         assert (files.needs.written != old) is (writes and not preview)
 
 
+def test_a_standby_says_by_day_that_its_password_is_not_the_peers(said: list[str]) -> None:
+    wrong = "backupEncryptionPassword of this stack is not the peer's"
+    files = FakeFiles(needs=None)
+    run_program("primary", {"peerReady": True}, files=files)
+    run_program("secondary", {"peerReady": True}, files=files)
+    assert not [text for text in said if wrong in text]
+    other = {"peerReady": True, "backupEncryptionPassword": "another password than the peer's"}
+    run_program("secondary", other, files=files)
+    assert len([text for text in said if wrong in text]) == 1
+    said.clear()
+    run_program("secondary", {**other, "velero": {"managed": False}}, files=files)
+    assert not [text for text in said if wrong in text], "a Velero that others installed has a password of its own"
+
+
 def test_a_question_that_breaks_is_a_warning_and_does_not_end_the_up() -> None:
     def ask() -> list[str]:
         raise KeyError("begin_wal")
