@@ -440,11 +440,24 @@ class Lab:
             self._s3(f"s3.copy_object(Bucket={bucket!r}, Key={key!r}, CopySource={{'Bucket': {bucket!r}, 'Key': 'set-aside'}})")
             self._s3(f"s3.delete_object(Bucket={bucket!r}, Key='set-aside')")
 
-    def _s3(self, statement: str) -> None:
-        """Make one call to S3 from the WAN's network namespace: the AWS endpoint can only be reached from the lab's network."""
+    def objects(self, bucket: str, prefix: str) -> set[str]:
+        """The keys of a bucket's objects below `prefix`."""
+        pages = f"s3.get_paginator('list_objects_v2').paginate(Bucket={bucket!r}, Prefix={prefix!r})"
+        return set(self._s3(f"[print(each['Key']) for page in {pages} for each in page.get('Contents', ())]").split())
+
+    def lose(self, bucket: str, keys: Iterable[str]) -> None:
+        """Delete objects, as if they had never been replicated."""
+        for key in keys:
+            self._s3(f"s3.delete_object(Bucket={bucket!r}, Key={key!r})")
+
+    def _s3(self, statement: str) -> str:
+        """Run a statement that calls S3, and return what it printed. It runs in the WAN's network namespace: the AWS endpoint can
+        only be reached from the lab's network."""
         program = f"import boto3, sys; s3 = boto3.client('s3', endpoint_url=sys.argv[1], region_name='us-west-2'); {statement}"
         command = [*network.inside(namespaces.WAN), sys.executable, "-c", program]
-        subprocess.run([*command, self.cloud.endpoint_url], check=True, capture_output=True, env=dict(self.pulumi.environment))
+        environment = dict(self.pulumi.environment)
+        ran = subprocess.run([*command, self.cloud.endpoint_url], check=True, capture_output=True, text=True, env=environment)
+        return ran.stdout
 
     # What an observer sees
 

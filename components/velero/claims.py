@@ -10,11 +10,12 @@ from components.kube.cluster_api import ClusterApi
 from components.velero.selection import Chosen
 from settings.fields import LABEL_LENGTH
 
+_NOT_HERE = "a part of the repository is not in this region's bucket"
 _REASONS = {
     "invalid repository password": "the peer's repository was made with another backupEncryptionPassword than this stack has",
-    "BLOB not found": "a part of the repository is not in this region's bucket",
+    **dict.fromkeys(("BLOB not found", "content not found", "object not found"), _NOT_HERE),
 }
-"""What kopia's texts mean, by a part of each (its repo.ErrInvalidPassword and blob.ErrBlobNotFound)."""
+"""What kopia's texts mean, by a part of each (format.ErrInvalidPassword, blob.ErrBlobNotFound and those of content and object)."""
 
 _DONE = "Completed"
 
