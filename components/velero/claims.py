@@ -15,7 +15,7 @@ _REASONS = {
     "invalid repository password": "the peer's repository was made with another backupEncryptionPassword than this stack has",
     **dict.fromkeys(("BLOB not found", "content not found", "object not found"), _NOT_HERE),
 }
-"""What kopia's texts mean, by a part of each (format.ErrInvalidPassword, blob.ErrBlobNotFound and those of content and object)."""
+"""What kopia's texts mean, by a part of each: ErrInvalidPassword, and what its packages blob, content and object do not find."""
 
 _DONE = "Completed"
 
