@@ -22,7 +22,7 @@ from components.velero.claims import empty_claims, failed_volumes, old_claims, u
 from components.velero.schedules import volume_policy
 from components.velero.selection import chosen
 from components.velero.specs import VELERO_NAMESPACE
-from lab import project, users
+from lab import project, stacks, users
 from lab.application import manifests
 from lab.regions.spec import named
 from lab.samples import Write, documents_log, read_writes
@@ -259,6 +259,24 @@ def test_where_a_part_of_the_repository_did_not_come_the_restore_names_the_volum
         path: entry for path, entry in contents(disk(lab, region, UPLOADS, UPLOADS)).items() if not path.startswith(".velero")
     }
     assert back == uploads.older != uploads.newer
+
+
+def test_a_password_that_is_not_the_peers_is_told_as_such(uploads: Uploads, failed_over: Seen) -> None:
+    lab, region = failed_over.lab, "secondary"
+    lab.kubectl(region, "delete", "namespace", UPLOADS, "--ignore-not-found", "--wait=true", "--timeout=60s")
+
+    def encrypt_by(password: str) -> None:
+        patch = json.dumps({"stringData": {"repository-password": password}})
+        lab.kubectl(region, "patch", "secret", "velero-repo-credentials", "-n", VELERO_NAMESPACE, "-p", patch)
+
+    encrypt_by("another password than the peer's")
+    try:
+        older = Choice(schedule=BY_FILES_SCHEDULE, backup=OLDER)
+        assert restored(lab, region, "other-password", BY_FILES, older) == "PartiallyFailed"
+        (told,) = failed_volumes(asked(lab), "other-password")
+        assert "(Failed: the peer's repository was made with another backupEncryptionPassword than this stack has" in told
+    finally:
+        encrypt_by(stacks.PASSWORD)
 
 
 def test_a_region_that_takes_over_again_keeps_what_its_claims_hold_and_the_gate_names_them(failed_over: Seen) -> None:
