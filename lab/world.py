@@ -440,10 +440,11 @@ class Lab:
             self._s3(f"s3.copy_object(Bucket={bucket!r}, Key={key!r}, CopySource={{'Bucket': {bucket!r}, 'Key': 'set-aside'}})")
             self._s3(f"s3.delete_object(Bucket={bucket!r}, Key='set-aside')")
 
-    def objects(self, bucket: str, prefix: str) -> set[str]:
-        """The keys of a bucket's objects below `prefix`."""
+    def objects(self, bucket: str, prefix: str) -> dict[str, int]:
+        """The bytes of each object of a bucket below `prefix`, by its key."""
         pages = f"s3.get_paginator('list_objects_v2').paginate(Bucket={bucket!r}, Prefix={prefix!r})"
-        return set(self._s3(f"[print(each['Key']) for page in {pages} for each in page.get('Contents', ())]").split())
+        found = self._s3(f"[print(each['Size'], each['Key']) for page in {pages} for each in page.get('Contents', ())]")
+        return {key: int(size) for size, _, key in (line.partition(" ") for line in found.splitlines())}
 
     def lose(self, bucket: str, keys: Iterable[str]) -> None:
         """Delete objects, as if they had never been replicated."""

@@ -104,7 +104,7 @@ def uploads(pair: Lab) -> Uploads:
         phases.append(backed_up(lab, home.name, name, BY_FILES, BY_FILES_SCHEDULE, policy="by-files"))
         seen.append(contents(files))
         lab.wait_replicated()
-        there.append(lab.objects(bucket, f"{project.names('primary').velero_prefix('primary')}/kopia/{UPLOADS}/p"))
+        there.append(set(lab.objects(bucket, f"{project.names('primary').velero_prefix('primary')}/kopia/{UPLOADS}/p")))
     lab.kubectl(home.name, "delete", "namespace", UPLOADS, "--wait=true", "--timeout=60s")
     return Uploads(lab=lab, phases=phases, older=seen[0], newer=seen[1], parts_of_newer=there[1] - there[0])
 

@@ -146,19 +146,23 @@ def ended(lab: Lab, region: str, kind: str, name: str, spec: dict[str, Any], *, 
     return str(until(f"{kind} {name} to end", phase, timeout=seconds, interval=0.5))
 
 
-def backed_up(lab: Lab, region: str, name: str, backup: Backup, schedule: str, policy: str | None = None) -> str:
+def backed_up(
+    lab: Lab, region: str, name: str, backup: Backup, schedule: str, *, policy: str | None = None, seconds: float = 180
+) -> str:
     """Make a Backup by the template of `backup`, as its schedule would, and return its phase. `policy` is another ConfigMap of
     rules for volumes than the program's."""
     spec = {key: value for key, value in backup_template(backup).items() if key != "metadata"}
     if policy:
         spec["resourcePolicy"] = {"kind": "configmap", "name": policy}
-    return ended(lab, region, "Backup", name, spec, **{"velero.io/schedule-name": schedule})
+    return ended(lab, region, "Backup", name, spec, seconds=seconds, **{"velero.io/schedule-name": schedule})
 
 
-def restored(lab: Lab, region: str, name: str, backup: Backup, choice: Choice, *, served_before: bool = False) -> str:
+def restored(
+    lab: Lab, region: str, name: str, backup: Backup, choice: Choice, *, served_before: bool = False, seconds: float = 180
+) -> str:
     """Make the Restore that the program would make, and return its phase."""
     (each,) = chosen([backup], [])
-    return ended(lab, region, "Restore", name, restore_spec(each, choice, served_before=served_before))
+    return ended(lab, region, "Restore", name, restore_spec(each, choice, served_before=served_before), seconds=seconds)
 
 
 class ByKubectl:
