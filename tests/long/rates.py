@@ -149,8 +149,8 @@ def volumes(measured: Measured) -> str:
             "",
             "**Computed from what the lab measured** ([performance](performance.md#volumes)). There one data mover filled 1 GiB "
             f"at {large.rate / MIB:.0f} MiB/s, and wrote {many.files / max(many.mover_seconds, 1):.0f} small files in a second; "
-            f"the Restore took {beside:.0f} s more than its data mover. So a restore takes {beside:.0f} s, and the volume's size by "
-            "that rate:",
+            f"the Restore took {beside:.0f} s more than its data mover. So a restore takes {beside:.0f} s, and the volume's size "
+            "by that rate:",
             "",
             "| one volume of | one data mover at the measured rate |",
             "|---|---:|",
