@@ -23,7 +23,7 @@ from components.failover.failover import Failover
 from components.kube.cluster_api import ClusterApi
 from components.storage.copies import not_copied
 from components.traffic.checkers import Watched, unseen
-from components.velero import age, lacking
+from components.velero import age, lacking, snapshot_classes
 from components.velero.files import BackupFiles
 from components.velero.unsaved import Own, keep_inventory, not_saved
 from settings.model import Settings
@@ -109,6 +109,7 @@ class TriedByDay:
         own = [Own(schedule=args.names.schedule(backup.name, settings.role), cron=backup.cron) for backup in settings.backups]
         volumes = [(database.namespace, database.name) for database in settings.databases]
         self._warn(partial(not_saved, args.cluster, args.files(settings.role), own, volumes, rpo))
+        self._warn(partial(snapshot_classes.warnings_by_day, args.cluster, settings.velero, settings.backups))
         # S3 copies no object that was written before replication was there.
         copied = pulumi.Output.all(*(resource.urn for resource in args.storage_ready))
         password = settings.repository_password

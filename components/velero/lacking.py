@@ -17,8 +17,10 @@ from components.velero.choice import OF_SCHEDULE
 from components.velero.downloads import ResultsUnavailableError
 from components.velero.files import BackupFiles
 from components.velero.inventory import Needs, items, requests_of
+from components.velero.movers import Movers
 from components.velero.password import is_of
 from components.velero.selection import Chosen
+from components.velero.snapshot_classes import CLASSES, without_class
 from settings.durations import spoken
 
 OLD = timedelta(days=30)
@@ -34,7 +36,7 @@ _AUTOSCALER = "cluster-autoscaler"
 class Standby:
     """What this region restores. `storage_classes`: by a name in the peer, the name that a restore gives to claims. `modified`:
     whether a restore changes objects by rules of the user, which only Velero reads. `password`: by which this region reads the
-    peer's volumes; None where its Velero is not ours."""
+    peer's volumes; None where its Velero is not ours. `movers`: where its data movers may run; None in the same case."""
 
     expected: Sequence[Expected]
     chosen: Sequence[Chosen]
@@ -42,6 +44,7 @@ class Standby:
     storage_classes: Mapping[str, str]
     modified: bool = False
     password: str | None = field(default=None, repr=False)
+    movers: Movers | None = None
 
 
 @dataclass(kw_only=True)
@@ -149,12 +152,18 @@ def _compare(cluster: ClusterApi, needs: Needs, standby: Standby, found: Finding
         )
     _room(cluster, needs, standby, found)
     drivers = {storage[name]["provisioner"] for name in wanted & set(storage)}
-    snapshots = {item.get("driver") for item in items(cluster, "/apis/snapshot.storage.k8s.io/v1/volumesnapshotclasses")}
-    if without := sorted(drivers - snapshots):
+    if without := without_class(drivers, list(items(cluster, CLASSES))):
         found.later.append(
-            f"no VolumeSnapshotClass here is of driver {_some(without)}: restores need none, but once this region serves, its "
-            "own backups have no volumes; make one with label velero.io/csi-volumesnapshot-class"
+            f"no VolumeSnapshotClass here is of driver {_some(without)}, or none of several has Velero's label: restores need "
+            "none, but once this region serves, its own backups have no volumes; make one with label "
+            "velero.io/csi-volumesnapshot-class"
         )
+    if needs.storage_classes and standby.movers and (why := standby.movers.why_on_none(items(cluster, "/api/v1/nodes"))):
+        text = f"Velero's data movers, which fill claims, run on no node here: {why}"
+        if autoscaler := _autoscaler(cluster):
+            found.unknown.append(f"{text}; {autoscaler} may add one: whether it does cannot be judged")
+        else:
+            found.problems.append(f"{text}: keep a node for them, and name its labels in velero.dataMovers.nodes")
 
 
 def _registry_region(image: str) -> str | None:

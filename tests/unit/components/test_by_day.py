@@ -71,6 +71,36 @@ def test_the_region_that_serves_writes_down_what_its_workloads_need(stack: Role,
         assert (files.needs.written != old) is (writes and not preview)
 
 
+def test_the_region_that_serves_says_by_day_which_claims_velero_has_no_snapshot_class_for(said: list[str]) -> None:
+    driver, claim = "ebs.csi.aws.com", {"name": "files", "namespace": "production"}
+    paths = {
+        "/apis/storage.k8s.io/v1/csidrivers": [{"metadata": {"name": driver}}],
+        "/apis/storage.k8s.io/v1/storageclasses": [{"metadata": {"name": "gp3"}, "provisioner": driver}],
+        "/api/v1/persistentvolumeclaims": [{"metadata": claim, "spec": {"storageClassName": "gp3"}}],
+    }
+    asked = cluster()
+    asked.paths |= {path: {"items": found} for path, found in paths.items()}
+    each: list[tuple[Role, dict[str, Any], int]] = [
+        ("primary", {}, 1),
+        ("primary", {"velero": {"snapshotClass": {"managed": True}}}, 0),
+        ("secondary", {"peerReady": True}, 0),
+    ]
+    for stack, changes, count in each:
+        said.clear()
+        run_program(stack, {"backups": BOTH, **changes}, cluster=asked)
+        assert len([text for text in said if "Velero finds no VolumeSnapshotClass of driver" in text]) == count
+
+
+def test_a_standby_says_by_day_that_its_nodes_take_no_data_mover(said: list[str]) -> None:
+    files = FakeFiles(needs=Inventory(written=datetime.now(UTC), namespaces={"production": Needs(storage_classes={"gp3"})}))
+    asked = cluster()
+    taint = {"key": "dedicated", "effect": "NoSchedule"}
+    asked.paths["/api/v1/nodes"] = {"items": [{"metadata": {"name": "n"}, "spec": {"taints": [taint]}}]}
+    changes = {"backups": BOTH, "peerReady": True, "velero": {"tolerations": [{"key": "dedicated", "operator": "Exists"}]}}
+    run_program("secondary", changes, cluster=asked, files=files)
+    assert [text for text in said if "data movers, which fill claims, run on no node here" in text]
+
+
 def test_a_standby_says_by_day_that_its_password_is_not_the_peers(said: list[str]) -> None:
     wrong = "backupEncryptionPassword of this stack is not the peer's"
     files = FakeFiles(needs=None)

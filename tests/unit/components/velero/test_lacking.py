@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from components.velero.choice import Choice
 from components.velero.downloads import ResultsUnavailableError
 from components.velero.inventory import Inventory, Needs, inventory_of, take_inventory
 from components.velero.lacking import Findings, Standby, findings, warnings_by_day
+from components.velero.movers import Movers
 from components.velero.password import fingerprint
 from components.velero.selection import chosen
 from settings.backup import Backup
@@ -157,6 +159,25 @@ def test_a_driver_without_a_snapshot_class_breaks_nothing_of_the_failover_and_is
     assert seen.problems == []
     assert "no VolumeSnapshotClass here is of driver ebs.csi.aws.com" in seen.later[0]
     assert warnings_by_day(here, needing(storage_classes={"gp3"}), standby()) == seen.later
+
+
+def test_a_cluster_whose_nodes_take_no_data_mover_is_told_where_claims_are_to_be_filled() -> None:
+    tainted = listed(node(taints=[{"key": "dedicated", "value": "app", "effect": "NoSchedule"}]))
+    with_claims, asked = needing(storage_classes={"gp3"}), replace(standby(), movers=Movers())
+    (told,) = findings(region(nodes=tainted), with_claims, asked).problems
+    assert told == (
+        "Velero's data movers, which fill claims, run on no node here: each node has a taint that they do not tolerate "
+        "(dedicated=app:NoSchedule): keep a node for them, and name its labels in velero.dataMovers.nodes"
+    )
+    for cluster, files, by in (
+        (region(), with_claims, asked),
+        (region(nodes=tainted), needing(), asked),
+        (region(nodes=tainted), with_claims, standby()),
+    ):
+        assert findings(cluster, files, by).problems == []
+    scaled = findings(region(nodes=tainted, nodepools=listed(named("default"))), with_claims, asked)
+    assert scaled.problems == []
+    assert "Karpenter may add one" in scaled.unknown[0]
 
 
 def test_room_is_what_nodes_have_without_what_runs_beside_the_restored_namespaces() -> None:
