@@ -25,10 +25,11 @@ from typing import Any
 from components.velero.choice import Choice
 from components.velero.specs import VELERO_NAMESPACE
 from lab import project
-from lab.console import say, step
+from lab.console import say, step, warn
 from lab.regions.spec import RegionSpec, named
+from lab.tools.go import ToolError
 from lab.waiting import until
-from lab.world import Lab
+from lab.world import Lab, LabError
 from report.machine import machine_facts
 from settings.backup import Backup
 from tests.lab.volumes import backed_up, claim_and_pod, contents, disk, items, mounted, restored
@@ -214,9 +215,13 @@ class Run:
 
 def main() -> int:
     lab = Lab(files=True)
-    lab.set_up()
+    try:
+        lab.set_up()
+    except (LabError, ToolError) as error:
+        warn(str(error))
+        return 1
     if (free := shutil.disk_usage(lab.paths.root).free) < ROOM:
-        say(f"{lab.paths.root}: {free / 1e9:.0f} GB are free, and this takes {ROOM / 1e9:.0f} GB; make room")
+        warn(f"{lab.paths.root}: {free / 1e9:.0f} GB are free, and this takes {ROOM / 1e9:.0f} GB; make room")
         return 1
     lab.down()
     lab.forget()
@@ -229,7 +234,7 @@ def main() -> int:
     finally:
         with step("everything stopped"):
             lab.down()
-            lab.forget()
+    lab.forget()  # several gigabytes; after a failure they stay, with the logs
     day, commit = f"{datetime.now(UTC):%Y-%m-%d}", ["git", "describe", "--always", "--dirty"]
     of = subprocess.run(commit, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
     measured = Measured(day=day, commit=of, machine=machine_facts(), moves=run.moves)
