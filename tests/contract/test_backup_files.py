@@ -216,8 +216,8 @@ def test_a_repository_is_neither_made_nor_maintained_at_a_location_that_is_only_
     until("the reader to find none", lambda: is_now("empty", "NotReady"), timeout=60)
     assert "cannot create new backup repo for read-only" in said("empty")["message"]
     # One repository after the other: the reader's turn is over when the owner's Job is there.
-    apply(repository("reader", "read-only", "1s"))
-    apply(repository("owner", PEER, "1s"))
+    apply(repository("reader", "read-only", "1ms"))
+    apply(repository("owner", PEER, "1ms"))
 
     def jobs() -> list[str]:
         found = server.cluster.read(f"/apis/batch/v1/namespaces/{VELERO_NAMESPACE}/jobs") or {}
