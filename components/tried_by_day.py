@@ -24,7 +24,7 @@ from components.failover.failover import Failover
 from components.kube.cluster_api import ClusterApi
 from components.storage.copies import not_copied
 from components.traffic.checkers import Watched, unseen
-from components.velero import age, lacking
+from components.velero import age, lacking, snapshot_classes
 from components.velero.files import BackupFiles
 from components.velero.unsaved import Own, keep_inventory, not_saved
 from settings.model import Settings
@@ -115,9 +115,11 @@ class TriedByDay:
         own = [Own(schedule=args.names.schedule(backup.name, settings.role), cron=backup.cron) for backup in settings.backups]
         volumes = [(database.namespace, database.name) for database in settings.databases]
         self._warn(partial(not_saved, args.cluster, args.files(settings.role), own, volumes, rpo))
+        self._warn(partial(snapshot_classes.warnings_by_day, args.cluster, settings.velero, settings.backups))
         # S3 copies no object that was written before replication was there.
         copied = pulumi.Output.all(*(resource.urn for resource in args.storage_ready))
-        self._try(lambda _: keep_inventory(args.cluster, args.files(settings.role), settings.workloads), copied)
+        password = settings.repository_password
+        self._try(lambda _: keep_inventory(args.cluster, args.files(settings.role), settings.workloads, password), copied)
 
     def _failover_can_be_tried(self) -> bool:
         """Whether this `up` tries by day what a failover needs. The `up` of the failover itself has its own steps for that."""

@@ -447,11 +447,25 @@ class Lab:
             self._s3(f"s3.put_object(Bucket={bucket!r}, Key={key!r}, Body={content.encode()!r})")
             yield
 
-    def _s3(self, statement: str) -> None:
-        """Make one call to S3 from the WAN's network namespace: the AWS endpoint can only be reached from the lab's network."""
+    def objects(self, bucket: str, prefix: str) -> dict[str, int]:
+        """The bytes of each object of a bucket below `prefix`, by its key."""
+        pages = f"s3.get_paginator('list_objects_v2').paginate(Bucket={bucket!r}, Prefix={prefix!r})"
+        found = self._s3(f"[print(each['Size'], each['Key']) for page in {pages} for each in page.get('Contents', ())]")
+        return {key: int(size) for size, _, key in (line.partition(" ") for line in found.splitlines())}
+
+    def lose(self, bucket: str, keys: Iterable[str]) -> None:
+        """Delete objects, as if they had never been replicated."""
+        for key in keys:
+            self._s3(f"s3.delete_object(Bucket={bucket!r}, Key={key!r})")
+
+    def _s3(self, statement: str) -> str:
+        """Run a statement that calls S3, and return what it printed. It runs in the WAN's network namespace: the AWS endpoint can
+        only be reached from the lab's network."""
         program = f"import boto3, sys; s3 = boto3.client('s3', endpoint_url=sys.argv[1], region_name='us-west-2'); {statement}"
         command = [*network.inside(namespaces.WAN), sys.executable, "-c", program]
-        subprocess.run([*command, self.cloud.endpoint_url], check=True, capture_output=True, env=dict(self.pulumi.environment))
+        environment = dict(self.pulumi.environment)
+        ran = subprocess.run([*command, self.cloud.endpoint_url], check=True, capture_output=True, text=True, env=environment)
+        return ran.stdout
 
     # What an observer sees
 

@@ -237,6 +237,11 @@ class Settings(Model):
         return [part for part in PARTS if runs[part]]
 
     @property
+    def repository_password(self) -> str | None:
+        """The password by which volumes are encrypted; None where Velero, and so its password, is not this program's."""
+        return self.backup_encryption_password.get_secret_value() if self.velero.managed else None
+
+    @property
     def identity_mode(self) -> IdentityMode:
         """How pods authenticate to AWS: `identity`, or its default. A rule refuses that default where the cluster is not EKS."""
         return self.identity or "pod-identity"

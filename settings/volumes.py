@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -90,6 +91,16 @@ class VolumeRule(Model):
         if self.smallest and self.largest and _bytes(self.smallest) > _bytes(self.largest):
             raise ValueError("has a smallest above its largest, so no volume is meant; exchange them")
         return self
+
+    def means(self, driver: str, storage_class: str, size: int, labels: Mapping[str, str]) -> bool:
+        """Whether a volume of this driver, class and size in bytes, whose claim has these labels, is meant."""
+        return (
+            self.driver in (None, driver)
+            and (not self.classes or storage_class in self.classes)
+            and (self.smallest is None or _bytes(self.smallest) <= size)
+            and (self.largest is None or size <= _bytes(self.largest))
+            and self.labels.items() <= labels.items()
+        )
 
     def as_velero_reads_it(self) -> dict[str, Any]:
         conditions: dict[str, Any] = {}

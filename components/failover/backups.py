@@ -13,6 +13,7 @@ from components.kube.objection import Objection, judged
 from components.velero import age, lacking
 from components.velero.files import BackupFiles
 from components.velero.lacking import Standby
+from components.velero.movers import Movers
 from components.velero.selection import chosen
 from settings.model import Settings
 from settings.names import Names
@@ -21,13 +22,15 @@ from settings.roles import peer_of
 
 def standby_of(settings: Settings, names: Names) -> Standby:
     """What this region restores of its peer's backups when it takes over."""
-    wanted, peer = chosen(settings.backups, settings.named_namespaces), peer_of(names.role)
+    wanted, peer, velero = chosen(settings.backups, settings.named_namespaces), peer_of(names.role), settings.velero
     return Standby(
         expected=age.expected_backups(names, wanted, peer),
         chosen=wanted,
         peer_region=names.peer_region,
-        storage_classes=settings.velero.storage_classes,
-        modified=bool(settings.velero.modifiers),
+        storage_classes=velero.storage_classes,
+        modified=bool(velero.modifiers),
+        password=settings.repository_password,
+        movers=Movers(nodes=velero.data_movers.nodes, tolerations=velero.tolerations) if velero.managed else None,
     )
 
 

@@ -22,9 +22,9 @@ from components.failover.report import LocalReport
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.kube.objection import Objection
 from components.kube.records import SERVING_RECORD
+from components.velero.claims import old_claims
 from components.velero.files import BackupFiles
 from components.velero.memory import note_service, recall
-from components.velero.restores import old_claims
 from components.velero.selection import chosen
 from settings.model import Settings
 from settings.names import Names

@@ -20,6 +20,7 @@ from kubernetes.utils.quantity import parse_quantity
 
 from components.kube.cluster_api import ClusterApi
 from components.kube.runner.inventory import Entry, entry_of
+from components.velero.password import fingerprint, refuse_others
 from settings.names import NEVER_RESTORED
 from settings.workloads import Workload, by_namespace
 
@@ -54,6 +55,8 @@ class Inventory:
 
     written: datetime
     namespaces: dict[str, Needs]
+    password: str | None = None
+    """The fingerprint of the password by which this region's volumes are encrypted; None where its Velero is not ours."""
 
     def document(self) -> dict[str, Any]:
         """As it is written to its object."""
@@ -61,7 +64,7 @@ class Inventory:
             name: {key: sorted(value) if isinstance(value, set) else value for key, value in asdict(each).items()}
             for name, each in sorted(self.namespaces.items())
         }
-        return {"written": self.written.isoformat(), "namespaces": needs}
+        return {"written": self.written.isoformat(), "namespaces": needs, "password": self.password}
 
 
 def inventory_of(document: Any) -> Inventory:
@@ -77,11 +80,19 @@ def inventory_of(document: Any) -> Inventory:
         )
         for name, each in document["namespaces"].items()
     }
-    return Inventory(written=datetime.fromisoformat(document["written"]).astimezone(UTC), namespaces=namespaces)
+    password = document.get("password")
+    if password is not None:
+        refuse_others(password)
+    return Inventory(
+        written=datetime.fromisoformat(document["written"]).astimezone(UTC), namespaces=namespaces, password=password
+    )
 
 
-def take_inventory(cluster: ClusterApi, workloads: Sequence[Workload]) -> Inventory:
-    """What this cluster's workloads need, at the size that a failover gives them. Raises ClusterUnreachableError."""
+def take_inventory(cluster: ClusterApi, workloads: Sequence[Workload], password: str | None = None) -> Inventory:
+    """What this cluster's workloads need, at the size that a failover gives them, and the fingerprint of its password.
+
+    Raises ClusterUnreachableError.
+    """
     found: dict[str, Needs] = {}
     entries = {
         namespace: [Entry(names=tuple(each.names), replicas=each.replicas, required=each.required) for each in group]
@@ -106,7 +117,7 @@ def take_inventory(cluster: ClusterApi, workloads: Sequence[Workload]) -> Invent
         annotations = item["metadata"].get("annotations") or {}
         if name := item["spec"].get("ingressClassName") or annotations.get("kubernetes.io/ingress.class"):
             needs(item).ingress_classes.add(name)
-    return Inventory(written=datetime.now(UTC), namespaces=found)
+    return Inventory(written=datetime.now(UTC), namespaces=found, password=fingerprint(password) if password else None)
 
 
 def _size(item: dict[str, Any], entry: Entry | None, least: int | None) -> int:

@@ -17,7 +17,10 @@ from components.velero.choice import OF_SCHEDULE
 from components.velero.downloads import ResultsUnavailableError
 from components.velero.files import BackupFiles
 from components.velero.inventory import Needs, items, requests_of
+from components.velero.movers import Movers
+from components.velero.password import is_of
 from components.velero.selection import Chosen
+from components.velero.snapshot_classes import CLASSES, without_class
 from settings.durations import spoken
 
 OLD = timedelta(days=30)
@@ -32,13 +35,16 @@ _AUTOSCALER = "cluster-autoscaler"
 @dataclass(frozen=True, kw_only=True)
 class Standby:
     """What this region restores. `storage_classes`: by a name in the peer, the name that a restore gives to claims. `modified`:
-    whether a restore changes objects by rules of the user, which only Velero reads."""
+    whether a restore changes objects by rules of the user, which only Velero reads. `password`: by which this region reads the
+    peer's volumes; None where its Velero is not ours. `movers`: where its data movers may run; None in the same case."""
 
     expected: Sequence[Expected]
     chosen: Sequence[Chosen]
     peer_region: str
     storage_classes: Mapping[str, str]
     modified: bool = False
+    password: str | None = field(default=None, repr=False)
+    movers: Movers | None = None
 
 
 @dataclass(kw_only=True)
@@ -111,6 +117,11 @@ def _needs(files: BackupFiles, standby: Standby, found: Findings) -> Needs | Non
     age = datetime.now(UTC) - inventory.written
     if age > OLD:
         found.unknown.append(f"the peer's inventory is {spoken(age)} old: pulumi up -s primary writes a new one")
+    if inventory.password and standby.password and not is_of(standby.password, inventory.password):
+        found.problems.append(
+            "backupEncryptionPassword of this stack is not the peer's, so that no volume of its backups can be read here: write "
+            "the peer's, by: pulumi config set --secret backupEncryptionPassword -s secondary"
+        )
     needs = Needs()
     for namespace, each in inventory.namespaces.items():
         if any(chosen.has(namespace) for chosen in standby.chosen):
@@ -141,12 +152,18 @@ def _compare(cluster: ClusterApi, needs: Needs, standby: Standby, found: Finding
         )
     _room(cluster, needs, standby, found)
     drivers = {storage[name]["provisioner"] for name in wanted & set(storage)}
-    snapshots = {item.get("driver") for item in items(cluster, "/apis/snapshot.storage.k8s.io/v1/volumesnapshotclasses")}
-    if without := sorted(drivers - snapshots):
+    if without := without_class(drivers, list(items(cluster, CLASSES))):
         found.later.append(
-            f"no VolumeSnapshotClass here is of driver {_some(without)}: restores need none, but once this region serves, its "
-            "own backups have no volumes; make one with label velero.io/csi-volumesnapshot-class"
+            f"no VolumeSnapshotClass here is of driver {_some(without)}, or none of several has Velero's label: restores need "
+            "none, but once this region serves, its own backups have no volumes; make one with label "
+            "velero.io/csi-volumesnapshot-class"
         )
+    if needs.storage_classes and standby.movers and (why := standby.movers.why_on_none(items(cluster, "/api/v1/nodes"))):
+        text = f"Velero's data movers, which fill claims, run on no node here: {why}"
+        if autoscaler := _autoscaler(cluster):
+            found.unknown.append(f"{text}; {autoscaler} may add one: whether it does cannot be judged")
+        else:
+            found.problems.append(f"{text}: keep a node for them, and name its labels in velero.dataMovers.nodes")
 
 
 def _registry_region(image: str) -> str | None:

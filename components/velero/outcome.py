@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from components.velero.downloads import Results, ResultsUnavailableError
@@ -50,20 +50,24 @@ def _errors(count: int, command: str, read: Callable[[], Results] | None) -> str
     return f"{told}: {shortened(texts, command)}" if texts else f"{told}, see: {command}"
 
 
-def ways_on(name: str, phase: str | None, entry: str, reason: str) -> str:
+def ways_on(name: str, phase: str | None, entry: str, reason: str, volumes: Sequence[str] = ()) -> str:
     """What a person may do about a failed Restore, in one line. `entry` is where its backup is configured: `backups[1]`.
 
-    `reason` is the failure's text, from which the kinds of the refused objects are taken.
+    `reason` is the failure's text, from which the kinds of the refused objects are taken. `volumes` are those without their data.
     """
     again = "Once the cause is gone run pulumi up again: it restores anew"
     if phase != "PartiallyFailed":
         return again
-    kinds = ", ".join(dict.fromkeys(_KIND.findall(reason)))
-    without = f"to leave such objects out write excludeResources: [{kinds}] to k8s-dr:{entry} in Pulumi.yaml first; "
-    return (
-        f"{again}; {without if kinds else ''}to go on with what was restored write accept: {name} to k8s-dr:{entry} in "
-        "Pulumi.yaml first"
-    )
+    ways = [again]
+    if kinds := ", ".join(dict.fromkeys(_KIND.findall(reason))):
+        ways.append(f"to leave such objects out write excludeResources: [{kinds}] to k8s-dr:{entry} in Pulumi.yaml first")
+    if volumes:
+        ways.append(
+            "claims that have not got their data must be deleted first, and where the data are not in this region an older "
+            f"backup may be whole: write from: BACKUP to k8s-dr:{entry}"
+        )
+    ways.append(f"to go on with what was restored write accept: {name} to k8s-dr:{entry} in Pulumi.yaml first")
+    return "; ".join(ways)
 
 
 def told(name: str, status: Mapping[str, Any], read: Callable[[], Results]) -> str | None:

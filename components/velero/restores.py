@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from hashlib import sha256
 from typing import Any
 
 import pulumi
@@ -16,12 +15,12 @@ from components.kube.objects import ObjectWithStatus, after, until_phase
 from components.kube.records import SERVING_RECORD
 from components.velero import modifiers, outcome
 from components.velero.choice import Choice, objection
+from components.velero.claims import empty_claims, failed_volumes, unfilled_claims
 from components.velero.downloads import results_of
 from components.velero.memory import Memory, WrongRestoreError, note_acceptance, note_failure, note_success
 from components.velero.selection import RESTORED_PODS, Chosen, chosen, selector
 from components.velero.specs import VELERO_NAMESPACE
 from settings.backup import Backup
-from settings.fields import LABEL_LENGTH
 from settings.model import FailoverTimeouts
 from settings.names import EXCLUDED_FROM_BACKUP, Names
 from settings.roles import Duties, peer_of
@@ -202,65 +201,6 @@ def refuse_if_serving(cluster: ClusterApi) -> None:
         )
 
 
-def old_claims(cluster: ClusterApi, each: Chosen) -> str | None:
-    """Why a restore would leave old data in place, in a region that takes over again; None if it would not.
-
-    Velero never writes into a volume whose claim exists: the claim would stay, with the data of the last time, and the restore
-    would say Completed. Only a person can decide to delete it.
-    """
-    found = [(namespace, name) for namespace, name in cluster.restored_claims() if each.has(namespace)]
-    if each.backup.existing or not found:
-        return None
-    names = ", ".join("/".join(claim) for claim in found)
-    namespace, name = found[0]
-    return (
-        f"claims of an earlier restore are here ({names}), and Velero never writes into a volume that is here: they would keep "
-        f"the data of that time; delete them, as in: kubectl delete pvc {name} -n {namespace} (scale what uses it to 0); or "
-        f"to keep their data, write existing: update to the entry {each.backup.name} of k8s-dr:backups"
-    )
-
-
-def unfilled_claims(cluster: ClusterApi, failed: str) -> str | None:
-    """Why a restore after the one that `failed` would lose data in silence; None if it would not.
-
-    A claim is there before its data. If they do not come, the next restore finds the claim, leaves it alone, and says Completed
-    (Velero's pvc_action.go: "PVC already exists. Skip").
-    """
-    label = f"velero.io/restore-name={_label(failed)}"
-    downloads = cluster.list_velero("datadownloads", label, version="v2alpha1") or []
-    targets = [each["spec"]["targetVolume"] for each in downloads if (each.get("status") or {}).get("phase") != "Completed"]
-    here = set(cluster.restored_claims())
-    claims = [(target["namespace"], target["pvc"]) for target in targets if (target["namespace"], target["pvc"]) in here]
-    if not claims:
-        return None
-    namespace, name = claims[0]
-    return (
-        f"claims without their data are here ({', '.join(map('/'.join, claims))}): Restore {failed} made them and could not fill "
-        f"them, and another one would leave them as they are; delete them, as in: kubectl delete pvc {name} -n {namespace} "
-        "(scale what uses it to 0), then run the same pulumi up"
-    )
-
-
-def empty_claims(cluster: ClusterApi, restore: str) -> str | None:
-    """Which claims a completed restore brought without data, in one line; None if there are none.
-
-    Velero says nothing of them: a volume that it did not save is no error, in the backup or in the restore. Of a namespace whose
-    files come through Pods it is not known which claims they fill.
-    """
-    label = f"velero.io/restore-name={_label(restore)}"
-    downloads = cluster.list_velero("datadownloads", label, version="v2alpha1") or []
-    filled = {(each["spec"]["targetVolume"]["namespace"], each["spec"]["targetVolume"]["pvc"]) for each in downloads}
-    by_files = {each["spec"]["pod"]["namespace"] for each in cluster.list_velero("podvolumerestores", label) or []}
-    empty = [claim for claim in cluster.restored_claims(label) if claim not in filled and claim[0] not in by_files]
-    if not empty:
-        return None
-    return (
-        f"Restore {restore} brought claims without data ({', '.join(map('/'.join, empty))}): their volumes are not in the "
-        "backup, because a rule of velero.volumes skips them or Velero cannot copy them; each gets an empty disk of this region "
-        "(docs/volumes.md)"
-    )
-
-
 def judge_restore(cluster: ClusterApi, backup: Backup, entry: str, outputs: Mapping[str, Any]) -> None:
     """Raises RestoreFailedError with Velero's reason if the Restore failed, and notes it, so that the next `up` makes a new one.
 
@@ -270,7 +210,9 @@ def judge_restore(cluster: ClusterApi, backup: Backup, entry: str, outputs: Mapp
     read = partial(results_of, cluster, name)
     if failure := outcome.failure(name, status, read):
         note_failure(cluster, backup, name, status.get("phase"))
-        raise RestoreFailedError(f"{failure}. {outcome.ways_on(name, status.get('phase'), entry, failure)}")
+        volumes = _told_of_volumes(cluster, name)
+        ways_on = outcome.ways_on(name, status.get("phase"), entry, failure, volumes)
+        raise RestoreFailedError(f"{'; '.join([failure, *volumes])}. {ways_on}")
     if backup.pods == "all":
         try:
             replaced = sum(map(cluster.delete_pods, RESTORED_PODS))
@@ -297,6 +239,9 @@ def _told_of_claims(cluster: ClusterApi, restore: str) -> str | None:
         return f"Restore {restore} completed; whether it brought claims without data could not be asked: {error}"
 
 
-def _label(restore: str) -> str:
-    """The value of the label `velero.io/restore-name`: Velero shortens a longer name so (pkg/label, GetValidName)."""
-    return restore if len(restore) <= LABEL_LENGTH else restore[: LABEL_LENGTH - 6] + sha256(restore.encode()).hexdigest()[:6]
+def _told_of_volumes(cluster: ClusterApi, restore: str) -> list[str]:
+    """The volumes whose data did not come, a text each. A cluster that does not answer now hides no failure."""
+    try:
+        return failed_volumes(cluster, restore)
+    except ClusterUnreachableError as error:
+        return [f"which volumes did not come could not be asked: {error}"]

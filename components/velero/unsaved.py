@@ -51,10 +51,11 @@ def not_saved(
         return [f"what the last backups did not save is not known: {error}"]
 
 
-def keep_inventory(cluster: ClusterApi, files: BackupFiles, workloads: Sequence[Workload]) -> list[str]:
-    """Write down for the other region what the workloads of this one need. What hinders it is a line, and never an error."""
+def keep_inventory(cluster: ClusterApi, files: BackupFiles, workloads: Sequence[Workload], password: str | None) -> list[str]:
+    """Write down for the other region what the workloads of this one need, and by which password their volumes are encrypted, as
+    a fingerprint. What hinders it is a line, and never an error."""
     try:
-        files.keep_inventory(take_inventory(cluster, workloads))
+        files.keep_inventory(take_inventory(cluster, workloads, password))
     except (ClusterUnreachableError, ResultsUnavailableError) as error:
         return [f"what this region's workloads need was not written down for the other region: {error}"]
     return []

@@ -190,6 +190,14 @@ GROUPS: Mapping[str, Group] = {
                 Program(package=f"{_AWS_PLUGIN}/hack/cp-plugin", name="cp-plugin"),
             ),
         ),
+        # A group of its own, so that the servers need not be built again. It imports nothing but Go's own packages.
+        Group(
+            name="velero-restore-helper",
+            module=MODULES / "velero",
+            cold_seconds=5,
+            build_gigabytes=0.1,
+            programs=(Program(package="github.com/vmware-tanzu/velero/cmd/velero-restore-helper", name="velero-restore-helper"),),
+        ),
         # Only for the test of an upgrade. Its module pins the same libraries as the newer one, so that only Velero itself is
         # compiled again.
         Group(
@@ -272,5 +280,5 @@ GROUPS: Mapping[str, Group] = {
 LONG = ("velero-previous",)
 """The groups that only `make test-long` needs. They are built when they are asked for by name."""
 
-LAB = ("pulumi", "region", "storage", "cnpg", "velero", "images", "application")
+LAB = ("pulumi", "region", "storage", "cnpg", "velero", "velero-restore-helper", "images", "application")
 """The groups that the lab needs. `cnpg` is for the databases."""

@@ -70,16 +70,17 @@ def _python(_: Toolbox) -> Contents:
 
 
 def _velero(toolbox: Toolbox) -> Contents:
-    return _velero_of(_program(toolbox, "velero"))
+    # The helper waits in a restored Pod until a file-system restore has filled its volumes.
+    return _velero_of(_program(toolbox, "velero"), _program(toolbox, "velero-restore-helper"))
 
 
 def _velero_previous(toolbox: Toolbox) -> Contents:
     return _velero_of(_program(toolbox, "velero-previous", "/velero"))
 
 
-def _velero_of(program: Entry) -> Contents:
+def _velero_of(*programs: Entry) -> Contents:
     # Like the official image, this one has no entrypoint: Pods name /velero themselves.
-    return Contents(entries=[*_users("/home/cnb"), program], user=f"{NOBODY}:{NOBODY}")
+    return Contents(entries=[*_users("/home/cnb"), *programs], user=f"{NOBODY}:{NOBODY}")
 
 
 def _velero_plugin_for_aws(toolbox: Toolbox) -> Contents:

@@ -1,4 +1,7 @@
-"""What real Velero writes beside a backup is what the program reads: failed items, skipped volumes, and which kinds it holds."""
+"""What real Velero writes beside a backup is what the program reads: failed items, skipped volumes, and which kinds it holds.
+
+Its repositories of volumes are made and maintained by the region alone whose backups they hold.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from components.velero.files import LiveBackupFiles
 from components.velero.lacking import Standby, findings
 from components.velero.schedules import VOLUME_POLICY, backup_template
 from components.velero.selection import chosen
-from components.velero.specs import PEER
+from components.velero.specs import PEER, VELERO_NAMESPACE
 from components.velero.unsaved import Own, not_saved
 from lab.waiting import until
 from settings.aws import Aws
@@ -169,3 +172,56 @@ def test_lists_are_read_page_by_page_from_the_real_api_server(server: VeleroServ
     assert len(first["items"]) == 1
     assert first["metadata"]["continue"]
     assert server.cluster.read("/apis/karpenter.sh/v1/nodepools?limit=1") is None
+
+
+def repository(name: str, location: str, frequency: str, namespace: str = SHOP) -> Object:
+    """What Velero keeps of the kopia repository of one namespace at one location."""
+    spec = {"volumeNamespace": namespace, "backupStorageLocation": location, "repositoryType": "kopia"}
+    return {
+        "apiVersion": "velero.io/v1",
+        "kind": "BackupRepository",
+        "metadata": {"name": name, "namespace": VELERO_NAMESPACE},
+        "spec": {**spec, "maintenanceFrequency": frequency},
+    }
+
+
+def test_a_repository_is_neither_made_nor_maintained_at_a_location_that_is_only_read(server: VeleroServer) -> None:
+    """So a region's Velero writes nothing into the peer's repositories, and never runs beside the maintenance of their owner.
+    This test is the last one: Velero now waits for a Job that no controller runs here, before it looks at another repository."""
+    read_only: Object = {
+        "apiVersion": "velero.io/v1",
+        "kind": "BackupStorageLocation",
+        "metadata": {"name": "read-only", "namespace": VELERO_NAMESPACE},
+        "spec": {**velero_server.location(server.store)["spec"], "default": False, "accessMode": "ReadOnly"},
+    }
+
+    def said(name: str) -> Object:
+        made = server.api.read(repository(name, "", ""))
+        assert made is not None, name
+        return dict(made.get("status") or {})
+
+    def is_now(name: str, phase: str) -> bool:
+        return said(name).get("phase") == phase
+
+    def apply(item: Object) -> None:
+        answer = server.api.apply(item)
+        assert answer.status in (200, 201), answer
+
+    apply(read_only)
+    apply(repository("owner", PEER, "1h0m0s"))
+    until("the owner to make its repository", lambda: is_now("owner", "Ready"), timeout=60)
+    apply(repository("reader", "read-only", "1h0m0s"))
+    apply(repository("empty", "read-only", "1h0m0s", "nobody"))
+    until("the reader to find it", lambda: is_now("reader", "Ready"), timeout=60)
+    until("the reader to find none", lambda: is_now("empty", "NotReady"), timeout=60)
+    assert "cannot create new backup repo for read-only" in said("empty")["message"]
+    # One repository after the other: the reader's turn is over when the owner's Job is there.
+    apply(repository("reader", "read-only", "1ms"))
+    apply(repository("owner", PEER, "1ms"))
+
+    def jobs() -> list[str]:
+        found = server.cluster.read(f"/apis/batch/v1/namespaces/{VELERO_NAMESPACE}/jobs") or {}
+        return [each["metadata"]["labels"]["velero.io/repo-name"] for each in found.get("items") or ()]
+
+    until("the owner to maintain it", jobs, timeout=60)
+    assert jobs() == ["owner"]

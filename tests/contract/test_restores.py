@@ -14,9 +14,10 @@ import pytest
 
 from components.velero import modifiers, outcome
 from components.velero.choice import Choice, objection
+from components.velero.claims import old_claims
 from components.velero.downloads import results_of
 from components.velero.memory import Memory, note_failure
-from components.velero.restores import RestoreFailedError, judge_restore, old_claims, restore_spec
+from components.velero.restores import RestoreFailedError, judge_restore, restore_spec
 from components.velero.schedules import VOLUME_POLICY, backup_template
 from components.velero.selection import chosen
 from components.velero.specs import PEER, VELERO_NAMESPACE

@@ -103,17 +103,17 @@ def running(
 
         until("the bucket to be there", made, timeout=60)
         with process(server, log, environment) as velero:
-            location = _location(store)
+            at = location(store)
 
             def available() -> bool:
                 assert alive(velero, log)
-                return ((api.read(location) or {}).get("status") or {}).get("phase") == "Available"
+                return ((api.read(at) or {}).get("status") or {}).get("phase") == "Available"
 
             until("Velero to reach its location", available, timeout=60)
             yield VeleroServer(api, config, store)
 
 
-def _location(store: str) -> dict[str, Any]:
+def location(store: str) -> dict[str, Any]:
     return {
         "apiVersion": "velero.io/v1",
         "kind": "BackupStorageLocation",
@@ -133,7 +133,7 @@ def _prerequisites(store: str) -> list[dict[str, Any]]:
     labels = {"deploy": "velero"}
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": VELERO_NAMESPACE}},
-        _location(store),
+        location(store),
         {
             "apiVersion": "apps/v1",
             "kind": "Deployment",

@@ -1,33 +1,53 @@
 """A volume's files come back in the other region: the same bytes, owners and modes, in a claim of the same name, on a disk of
 that region's zone and class. Velero, its data movers and Kubernetes' snapshot controllers are real, IAM's policies are enforced,
-and a disk is a directory."""
+and a disk is a directory.
+
+The tests run in the order of the file: the first needs the region that dies then, and the last restores over what survived.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
-import yaml
 
-from components.kube.cluster_api import ClusterApi
-from components.velero.restores import empty_claims, unfilled_claims
-from lab import users
+from components.velero.choice import Choice, objection
+from components.velero.claims import empty_claims, failed_volumes, old_claims, unfilled_claims
+from components.velero.schedules import volume_policy
+from components.velero.selection import chosen
+from components.velero.specs import VELERO_NAMESPACE
+from lab import project, stacks, users
 from lab.application import manifests
-from lab.regions.layout import DISKS, on_disk
 from lab.regions.spec import named
 from lab.samples import Write, documents_log, read_writes
 from lab.waiting import until
 from lab.world import Lab
+from settings.backup import Backup
+from settings.volumes import VolumeRule
 from tests.lab.conftest import deployed
+from tests.lab.volumes import (
+    NAMESPACE,
+    Entry,
+    asked,
+    backed_up,
+    claim,
+    claim_and_pod,
+    contents,
+    disk,
+    items,
+    mounted,
+    pod_of,
+    put_odd_files,
+    restored,
+    volume,
+)
 
-NAMESPACE = manifests.APPLICATION_NAMESPACE
 CLAIM = manifests.ARCHIVE_CLAIM
 LEFTOVER = "report-of-last-month"
 """A claim that no Pod mounts when the region dies, as a CronJob's or that of a workload at zero."""
@@ -35,99 +55,58 @@ LEFTOVER = "report-of-last-month"
 SCRATCH = "scratch"
 """A claim whose volume is Retain and whose data nobody saves."""
 
+UPLOADS = "uploads"
+"""A claim whose files Velero reads through its Pod, and the namespace of both."""
 
-Entry = tuple[str, int, int, int]
-"""What a file is made of, its mode, its user and its group."""
-
-
-def items(lab: Lab, region: str, *what: str) -> list[dict[str, Any]]:
-    return list(json.loads(lab.kubectl(region, "get", *what, "-o", "json"))["items"])
-
-
-def claim(lab: Lab, region: str, name: str) -> dict[str, Any]:
-    (found,) = [each for each in items(lab, region, "pvc", "-n", NAMESPACE) if each["metadata"]["name"] == name]
-    return found
-
-
-def volume(lab: Lab, region: str, name: str) -> dict[str, Any]:
-    bound = claim(lab, region, name)["spec"]["volumeName"]
-    (found,) = [each for each in items(lab, region, "pv") if each["metadata"]["name"] == bound]
-    return found
-
-
-def disk(lab: Lab, region: str, name: str) -> Path:
-    """The directory of a claim's disk, as the machine sees it."""
-    handle = volume(lab, region, name)["spec"]["csi"]["volumeHandle"]
-    return on_disk(lab.region(region).disk, DISKS) / "volumes" / str(handle)
-
-
-def contents(directory: Path) -> dict[str, Entry]:
-    """Each file, directory and link: what it is made of, its mode, its user and its group."""
-    found = {}
-    for path in sorted(directory.rglob("*")):
-        state = path.lstat()
-        if path.is_symlink():
-            what = f"to {path.readlink()}"
-        else:
-            what = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "directory"
-        found[str(path.relative_to(directory))] = (what, state.st_mode, state.st_uid, state.st_gid)
-    return found
-
-
-def put_odd_files(directory: Path) -> None:
-    """What a backup may get wrong: owners, modes, links, holes, names, an empty directory."""
-    odd = directory / "odd"
-    odd.mkdir()
-    for number, (mode, owner) in enumerate([(0o600, 1000), (0o644, manifests.ARCHIVE_USER), (0o4755, 0)]):
-        file = odd / f"file {number} ü"
-        file.write_bytes(os.urandom(100_000))
-        os.chown(file, owner, owner + 1)
-        file.chmod(mode)
-    (odd / "empty").mkdir(mode=0o711)
-    (odd / "link").symlink_to("file 0 ü")
-    with (odd / "holes").open("wb") as sparse:
-        sparse.truncate(8 << 20)
-        sparse.seek(4 << 20)
-        sparse.write(b"in the middle")
-
-
-def a_claim_and_its_user(name: str, storage_class: str, labels: dict[str, str]) -> list[dict[str, Any]]:
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": f"fills-{name}", "namespace": NAMESPACE},
-        "spec": {
-            "automountServiceAccountToken": False,
-            "terminationGracePeriodSeconds": 0,
-            "containers": [
-                {
-                    "name": "main",
-                    "image": "docker.io/local/pause:1",
-                    "volumeMounts": [{"name": "data", "mountPath": "/data"}],
-                }
-            ],
-            "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": name}}],
-        },
-    }
-    return [
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolumeClaim",
-            "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels},
-            "spec": {
-                "accessModes": ["ReadWriteOnce"],
-                "storageClassName": storage_class,
-                "resources": {"requests": {"storage": "1Gi"}},
-            },
-        },
-        pod,
-    ]
+BY_FILES = Backup.model_validate({"name": UPLOADS, "cron": "0 * * * *", "keep": "24h", "include": [UPLOADS], "pods": "all"})
+BY_FILES_SCHEDULE = f"{UPLOADS}-{named('primary').aws_region}"
+OLDER, NEWER = f"{UPLOADS}-older", f"{UPLOADS}-newer"
 
 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Lab]:
     with deployed(Lab(files=True)) as lab:
         yield lab
+
+
+@dataclass(kw_only=True)
+class Uploads:
+    """Two backups of a claim that Velero reads by files, each of which the other region has."""
+
+    lab: Lab
+    phases: list[str]
+    older: dict[str, Entry]
+    """The files when the older one was made."""
+
+    newer: dict[str, Entry]
+    parts_of_newer: set[str]
+    """The objects that the newer one added to the repository's data, by their keys in the secondary's bucket."""
+
+
+@pytest.fixture(scope="module")
+def uploads(pair: Lab) -> Uploads:
+    """The claim and its namespace are gone from the primary afterwards, so that no other backup has them."""
+    lab, home, bucket = pair, named("primary"), project.names("secondary").bucket("velero")
+    rule = VolumeRule.model_validate({"driver": "ebs.csi.aws.com", "action": "fs-backup"})
+    policy = {"policy.yaml": volume_policy([rule])}
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": UPLOADS}}
+    made = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "by-files", "namespace": VELERO_NAMESPACE},
+        "data": policy,
+    }
+    documents = [namespace, made, *claim_and_pod(UPLOADS, home.storage_class, {}, namespace=UPLOADS)]
+    files = mounted(lab, home.name, documents, UPLOADS, UPLOADS)
+    seen, there, phases = [], [], []
+    for name in (OLDER, NEWER):
+        (files / name).write_bytes(os.urandom(1 << 20))
+        phases.append(backed_up(lab, home.name, name, BY_FILES, BY_FILES_SCHEDULE, policy="by-files"))
+        seen.append(contents(files))
+        lab.wait_replicated()
+        there.append(set(lab.objects(bucket, f"{project.names('primary').velero_prefix('primary')}/kopia/{UPLOADS}/p")))
+    lab.kubectl(home.name, "delete", "namespace", UPLOADS, "--wait=true", "--timeout=60s")
+    return Uploads(lab=lab, phases=phases, older=seen[0], newer=seen[1], parts_of_newer=there[1] - there[0])
 
 
 @dataclass(kw_only=True)
@@ -157,9 +136,7 @@ def failed_over(pair: Lab) -> Seen:
     """The primary dies while a client writes, a while after a backup that was made while it wrote."""
     lab, home = pair, named("primary")
     for name, labels in ((LEFTOVER, {}), (SCRATCH, {"tier": "cache"})):
-        made = yaml.safe_dump_all(a_claim_and_its_user(name, home.storage_class, labels))
-        lab.kubectl(home.name, "apply", "-f", "-", stdin=made)
-        lab.kubectl(home.name, "wait", "-n", NAMESPACE, f"pod/fills-{name}", "--for=condition=Ready", "--timeout=120s")
+        mounted(lab, home.name, claim_and_pod(name, home.storage_class, labels), name)
     retained = volume(lab, home.name, SCRATCH)
     as_retained = json.dumps({"spec": {"persistentVolumeReclaimPolicy": "Retain"}})
     lab.kubectl(home.name, "patch", "pv", retained["metadata"]["name"], "-p", as_retained)
@@ -168,7 +145,7 @@ def failed_over(pair: Lab) -> Seen:
     # Not on the archive's own: a Pod with an fsGroup gives that group all files of its volume, whenever it mounts it.
     put_odd_files(disk(lab, home.name, LEFTOVER))
     for name in (LEFTOVER, SCRATCH):
-        lab.kubectl(home.name, "delete", "pod", "-n", NAMESPACE, f"fills-{name}")
+        lab.kubectl(home.name, "delete", "pod", "-n", NAMESPACE, pod_of(name))
     log = lab.paths.logs / "client.jsonl"
     stop = users.start(lab, log, cache=False)
     try:
@@ -198,6 +175,16 @@ def failed_over(pair: Lab) -> Seen:
 def _taken_by(log: Path, region: str) -> bool:
     last = read_writes(documents_log(log))[-1:]
     return bool(last) and last[0].ok and last[0].region == region
+
+
+def test_a_volume_that_a_rule_reads_by_files_is_in_backups_without_a_snapshot(uploads: Uploads) -> None:
+    assert uploads.phases == ["Completed", "Completed"]
+    for name in (OLDER, NEWER):
+        of = ("-n", VELERO_NAMESPACE, "-l", f"velero.io/backup-name={name}")
+        (read,) = items(uploads.lab, "primary", "podvolumebackups.velero.io", *of)
+        assert read["spec"]["pod"]["name"] == pod_of(UPLOADS)
+        assert not items(uploads.lab, "primary", "datauploads.velero.io", *of)
+    assert len(uploads.parts_of_newer) == 1, "each backup sends what is new"
 
 
 def test_what_was_acknowledged_before_the_backup_is_there_and_nothing_older_is_lost_than_it(failed_over: Seen) -> None:
@@ -236,28 +223,80 @@ def test_a_retained_volume_that_nobody_saves_does_not_come_with_a_disk_of_the_de
     assert "volumeName" not in found["spec"]
 
 
-class ByKubectl:
-    """The program's question about downloads, asked by kubectl. `phase` is what each download is said to be in."""
-
-    def __init__(self, lab: Lab, phase: str | None = None) -> None:
-        self._lab, self._phase = lab, phase
-
-    def list_velero(self, plural: str, selector: str, *, version: str = "v1") -> list[dict[str, Any]]:
-        found = items(self._lab, "secondary", f"{plural}.{version}.velero.io", "-n", "velero", "-l", selector)
-        return [{**each, "status": {**each["status"], **({"phase": self._phase} if self._phase else {})}} for each in found]
-
-    def restored_claims(self, label: str = "velero.io/restore-name") -> list[tuple[str, str]]:
-        found = items(self._lab, "secondary", "pvc", "-A", "-l", label)
-        return [(each["metadata"]["namespace"], each["metadata"]["name"]) for each in found]
-
-
 def test_velero_s_own_downloads_are_what_the_question_for_claims_without_data_finds(failed_over: Seen) -> None:
-    (restore,) = items(failed_over.lab, "secondary", "restores.velero.io", "-n", "velero")
+    lab = failed_over.lab
+    (restore,) = items(lab, "secondary", "restores.velero.io", "-n", VELERO_NAMESPACE)
     name = restore["metadata"]["name"]
-    assert unfilled_claims(cast(ClusterApi, ByKubectl(failed_over.lab)), name) is None
-    told = unfilled_claims(cast(ClusterApi, ByKubectl(failed_over.lab, "Failed")), name) or ""
+    assert unfilled_claims(asked(lab), name) is None
+    assert failed_volumes(asked(lab), name) == []
+    told = unfilled_claims(asked(lab, "Failed"), name) or ""
     assert f"{NAMESPACE}/{CLAIM}" in told
     assert f"{NAMESPACE}/{LEFTOVER}" in told
     assert f"{NAMESPACE}/{SCRATCH}" not in told
-    empty = empty_claims(cast(ClusterApi, ByKubectl(failed_over.lab)), name) or ""
+    empty = empty_claims(asked(lab), name) or ""
     assert f"brought claims without data ({NAMESPACE}/{SCRATCH})" in empty
+
+
+def test_where_a_part_of_the_repository_did_not_come_the_restore_names_the_volume_and_an_older_backup_is_the_way_on(
+    uploads: Uploads, failed_over: Seen
+) -> None:
+    lab, region = failed_over.lab, "secondary"
+    newer, older = (Choice(schedule=BY_FILES_SCHEDULE, backup=name) for name in (NEWER, OLDER))
+    lab.lose(project.names(region).bucket("velero"), uploads.parts_of_newer)
+    assert objection(asked(lab), newer) is None, "nothing in the backup's own files tells that a part is missing"
+    assert restored(lab, region, NEWER, BY_FILES, newer) == "PartiallyFailed"
+    (told,) = failed_volumes(asked(lab), NEWER)
+    assert told.startswith(
+        f"volume data of Pod {UPLOADS}/{pod_of(UPLOADS)} has not got its data (Failed: a part of the repository is not in this"
+    )
+    assert f"claims without their data are here ({UPLOADS}/{UPLOADS})" in (unfilled_claims(asked(lab), NEWER) or "")
+    lab.kubectl(region, "delete", "namespace", UPLOADS, "--wait=true", "--timeout=60s")
+    assert unfilled_claims(asked(lab), NEWER) is None
+    assert objection(asked(lab), older) is None
+    assert restored(lab, region, OLDER, BY_FILES, older) == "Completed"
+    # Velero's helper leaves an empty directory where it may not delete it: it is no root, and the disk's root directory is.
+    back = {
+        path: entry for path, entry in contents(disk(lab, region, UPLOADS, UPLOADS)).items() if not path.startswith(".velero")
+    }
+    assert back == uploads.older != uploads.newer
+
+
+def test_a_password_that_is_not_the_peers_is_told_as_such(uploads: Uploads, failed_over: Seen) -> None:
+    lab, region = failed_over.lab, "secondary"
+    lab.kubectl(region, "delete", "namespace", UPLOADS, "--ignore-not-found", "--wait=true", "--timeout=60s")
+
+    def encrypt_by(password: str) -> None:
+        patch = json.dumps({"stringData": {"repository-password": password}})
+        lab.kubectl(region, "patch", "secret", "velero-repo-credentials", "-n", VELERO_NAMESPACE, "-p", patch)
+
+    encrypt_by("another password than the peer's")
+    try:
+        older = Choice(schedule=BY_FILES_SCHEDULE, backup=OLDER)
+        assert restored(lab, region, "other-password", BY_FILES, older) == "PartiallyFailed"
+        (told,) = failed_volumes(asked(lab), "other-password")
+        assert "(Failed: the peer's repository was made with another backupEncryptionPassword than this stack has" in told
+    finally:
+        encrypt_by(stacks.PASSWORD)
+
+
+def test_a_region_that_takes_over_again_keeps_what_its_claims_hold_and_the_gate_names_them(failed_over: Seen) -> None:
+    lab, region = failed_over.lab, "secondary"
+    (first,) = [each for each in items(lab, region, "restores.velero.io", "-n", VELERO_NAMESPACE) if _of_the_failover(each)]
+    backup = Backup.model_validate({"name": "hourly-critical", "cron": "0 * * * *", "keep": "168h", "include": [NAMESPACE]})
+    files = disk(lab, region, LEFTOVER)
+    (files / "report.txt").write_text("what was corrected while this region served")
+    before = contents(files)
+    again = Choice(schedule=f"hourly-critical-{named('primary').aws_region}", backup=first["spec"]["backupName"])
+    assert restored(lab, region, "second-takeover", backup, again, served_before=True) == "Completed"
+    assert contents(files) == before
+    of_restore = ("-n", VELERO_NAMESPACE, "-l", "velero.io/restore-name=second-takeover")
+    assert not items(lab, region, "datadownloads.velero.io", *of_restore)
+    (each,) = chosen([backup], [])
+    told = old_claims(asked(lab), each) or ""
+    assert told.startswith("claims of an earlier restore are here (")
+    for name in (CLAIM, LEFTOVER, SCRATCH):
+        assert f"{NAMESPACE}/{name}" in told
+
+
+def _of_the_failover(restore: dict[str, Any]) -> bool:
+    return bool(restore["metadata"]["name"].startswith("failover-restores-"))

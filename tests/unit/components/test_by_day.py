@@ -99,6 +99,50 @@ def test_no_question_by_day_waits_for_another_or_holds_up_the_program(said: list
     assert not [text for text in said if "was not tried to the end" in text]
 
 
+def test_the_region_that_serves_says_by_day_which_claims_velero_has_no_snapshot_class_for(said: list[str]) -> None:
+    driver, claim = "ebs.csi.aws.com", {"name": "files", "namespace": "production"}
+    paths = {
+        "/apis/storage.k8s.io/v1/csidrivers": [{"metadata": {"name": driver}}],
+        "/apis/storage.k8s.io/v1/storageclasses": [{"metadata": {"name": "gp3"}, "provisioner": driver}],
+        "/api/v1/persistentvolumeclaims": [{"metadata": claim, "spec": {"storageClassName": "gp3"}}],
+    }
+    asked = cluster()
+    asked.paths |= {path: {"items": found} for path, found in paths.items()}
+    each: list[tuple[Role, dict[str, Any], int]] = [
+        ("primary", {}, 1),
+        ("primary", {"velero": {"snapshotClass": {"managed": True}}}, 0),
+        ("secondary", {"peerReady": True}, 0),
+    ]
+    for stack, changes, count in each:
+        said.clear()
+        run_program(stack, {"backups": BOTH, **changes}, cluster=asked)
+        assert len([text for text in said if "Velero finds no VolumeSnapshotClass of driver" in text]) == count
+
+
+def test_a_standby_says_by_day_that_its_nodes_take_no_data_mover(said: list[str]) -> None:
+    files = FakeFiles(needs=Inventory(written=datetime.now(UTC), namespaces={"production": Needs(storage_classes={"gp3"})}))
+    asked = cluster()
+    taint = {"key": "dedicated", "effect": "NoSchedule"}
+    asked.paths["/api/v1/nodes"] = {"items": [{"metadata": {"name": "n"}, "spec": {"taints": [taint]}}]}
+    changes = {"backups": BOTH, "peerReady": True, "velero": {"tolerations": [{"key": "dedicated", "operator": "Exists"}]}}
+    run_program("secondary", changes, cluster=asked, files=files)
+    assert [text for text in said if "data movers, which fill claims, run on no node here" in text]
+
+
+def test_a_standby_says_by_day_that_its_password_is_not_the_peers(said: list[str]) -> None:
+    wrong = "backupEncryptionPassword of this stack is not the peer's"
+    files = FakeFiles(needs=None)
+    run_program("primary", {"peerReady": True}, files=files)
+    run_program("secondary", {"peerReady": True}, files=files)
+    assert not [text for text in said if wrong in text]
+    other = {"peerReady": True, "backupEncryptionPassword": "another password than the peer's"}
+    run_program("secondary", other, files=files)
+    assert len([text for text in said if wrong in text]) == 1
+    said.clear()
+    run_program("secondary", {**other, "velero": {"managed": False}}, files=files)
+    assert not [text for text in said if wrong in text], "a Velero that others installed has a password of its own"
+
+
 def test_a_question_that_breaks_is_a_warning_and_does_not_end_the_up() -> None:
     def ask() -> list[str]:
         raise KeyError("begin_wal")

@@ -103,7 +103,8 @@ def test_the_status_says_what_is_there_and_what_is_not(machine: Machine, capsys:
     assert said["engine"] == {"cli": "not built: make tools"}
     assert said["regions"] == {"primary": "down", "secondary": "down"}
     assert said["aws"] == "down"
-    assert set(said["tools"]) == {"pulumi", "region", "storage", "velero", "images", "application", "cnpg"}
+    groups = {"pulumi", "region", "storage", "velero", "velero-restore-helper", "images", "application", "cnpg"}
+    assert set(said["tools"]) == groups
     assert all(place.startswith("to be built (make tools)") for place in said["tools"].values())
     built = toolbox.directory(toolbox.GROUPS["region"])
     built.mkdir(parents=True)

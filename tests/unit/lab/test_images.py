@@ -19,7 +19,7 @@ from lab.tools.roots import Layer
 from lab.tools.toolbox import Toolbox
 
 TOOLS = (
-    *("pause", "storage-helper", "velero", "velero-plugin-for-aws", "cp-plugin", "shop"),
+    *("pause", "storage-helper", "velero", "velero-restore-helper", "velero-plugin-for-aws", "cp-plugin", "shop"),
     *("velero-previous", "cnpg-manager", "barman-cloud-manager", "etcd", "etcdctl", "etcdutl"),
 )
 VERSIONS = {
@@ -168,7 +168,7 @@ def test_references_carry_the_versions_and_are_what_containerd_calls_the_archive
     ("name", "entrypoint", "user", "paths"),
     [
         ("python", None, "0", {"etc/passwd", "etc/root", "tmp"}),
-        ("velero", None, "65532:65532", {"velero", "tmp", "etc/passwd", "home/cnb"}),
+        ("velero", None, "65532:65532", {"velero", "velero-restore-helper", "tmp", "etc/passwd", "home/cnb"}),
         ("velero-previous", None, "65532:65532", {"velero", "tmp", "etc/passwd", "home/cnb"}),
         (
             "velero-plugin-for-aws",

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+import pytest
 
 from components.kube.cluster_api import ClusterUnreachableError
 from components.velero.age import Expected
@@ -11,6 +15,8 @@ from components.velero.choice import Choice
 from components.velero.downloads import ResultsUnavailableError
 from components.velero.inventory import Inventory, Needs, inventory_of, take_inventory
 from components.velero.lacking import Findings, Standby, findings, warnings_by_day
+from components.velero.movers import Movers
+from components.velero.password import fingerprint
 from components.velero.selection import chosen
 from settings.backup import Backup
 from settings.workloads import Workload
@@ -22,8 +28,9 @@ GIB = 1024.0**3
 BACKUP = Backup.model_validate({"name": "hourly", "cron": "0 * * * *", "keep": "24h", "include": ["shop"]})
 
 
-def standby(backup: Backup = BACKUP, **classes: str) -> Standby:
+def standby(backup: Backup = BACKUP, password: str | None = None, **classes: str) -> Standby:
     return Standby(
+        password=password,
         expected=[Expected(choice=Choice(schedule=SCHEDULE, backup=backup.from_), cron=backup.cron)],
         chosen=chosen([backup], []),
         peer_region="us-east-1",
@@ -155,6 +162,25 @@ def test_a_driver_without_a_snapshot_class_breaks_nothing_of_the_failover_and_is
     assert warnings_by_day(here, needing(storage_classes={"gp3"}), standby()) == seen.later
 
 
+def test_a_cluster_whose_nodes_take_no_data_mover_is_told_where_claims_are_to_be_filled() -> None:
+    tainted = listed(node(taints=[{"key": "dedicated", "value": "app", "effect": "NoSchedule"}]))
+    with_claims, asked = needing(storage_classes={"gp3"}), replace(standby(), movers=Movers())
+    (told,) = findings(region(nodes=tainted), with_claims, asked).problems
+    assert told == (
+        "Velero's data movers, which fill claims, run on no node here: each node has a taint that they do not tolerate "
+        "(dedicated=app:NoSchedule): keep a node for them, and name its labels in velero.dataMovers.nodes"
+    )
+    for cluster, files, by in (
+        (region(), with_claims, asked),
+        (region(nodes=tainted), needing(), asked),
+        (region(nodes=tainted), with_claims, standby()),
+    ):
+        assert findings(cluster, files, by).problems == []
+    scaled = findings(region(nodes=tainted, nodepools=listed(named("default"))), with_claims, asked)
+    assert scaled.problems == []
+    assert "Karpenter may add one" in scaled.unknown[0]
+
+
 def test_room_is_what_nodes_have_without_what_runs_beside_the_restored_namespaces() -> None:
     beside = [
         pod("shop", "3"),
@@ -193,6 +219,33 @@ def test_what_cannot_be_asked_and_an_old_or_missing_inventory_are_told_and_refus
     assert found(region(), FakeFiles(needs=old)).unknown == [
         "the peer's inventory is 40 d 0 h old: pulumi up -s primary writes a new one"
     ]
+
+
+def test_a_password_that_is_not_the_peers_is_told_by_day_and_stops_a_failover_whose_volumes_nobody_could_read() -> None:
+    taken = take_inventory(FakeCluster(), [], "a password of the peer")
+    files = FakeFiles(needs=inventory_of(taken.document()))
+    assert findings(region(), files, standby(password="a password of the peer")) == Findings()
+    assert findings(region(), files, standby(password=None)) == Findings(), "a Velero that others installed has its own"
+    (told,) = findings(region(), files, standby(password="another password here")).problems
+    assert told.startswith("backupEncryptionPassword of this stack is not the peer's, so that no volume of its backups can be")
+    assert warnings_by_day(region(), files, standby(password="another password here")) == [told]
+    files.needs = Inventory(written=datetime.now(UTC), namespaces={})
+    assert findings(region(), files, standby(password="another password here")) == Findings(), "of an older version"
+
+
+def test_the_password_is_not_in_what_is_written_and_no_two_fingerprints_are_alike() -> None:
+    taken = take_inventory(FakeCluster(), [], "a password of the peer")
+    assert "a password" not in json.dumps(taken.document())
+    fingerprint.cache_clear()
+    again = take_inventory(FakeCluster(), [], "a password of the peer")
+    assert taken.password != again.password
+    assert "password" not in repr(standby(password="a secret one")).replace("password=", "")
+
+
+@pytest.mark.parametrize("text", ["abc", "xx:yy", "00:11:22", 5])
+def test_what_is_no_fingerprint_makes_no_inventory(text: Any) -> None:
+    with pytest.raises((ValueError, AttributeError)):
+        inventory_of({"written": "2026-03-02T12:00:00+00:00", "namespaces": {}, "password": text})
 
 
 def test_needs_of_namespaces_that_are_not_restored_do_not_count() -> None:

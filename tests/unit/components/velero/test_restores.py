@@ -13,13 +13,10 @@ from components.velero.choice import Choice
 from components.velero.memory import Memory
 from components.velero.restores import (
     RestoreFailedError,
-    empty_claims,
     judge_restore,
-    old_claims,
     refuse_if_serving,
     restore_spec,
     restored,
-    unfilled_claims,
 )
 from components.velero.selection import chosen
 from settings.backup import Backup
@@ -163,41 +160,6 @@ def test_a_restore_stays_the_first_takeovers_own_although_its_record_of_serving_
         cluster.records.pop("serving", None)
 
 
-def test_a_claim_that_a_failed_restore_could_not_fill_stops_the_next_one() -> None:
-    def download(phase: str, claim: str) -> dict[str, Any]:
-        metadata = {"labels": {"velero.io/restore-name": "restore-1"}}
-        return {
-            "metadata": metadata,
-            "spec": {"targetVolume": {"namespace": "production", "pvc": claim}},
-            "status": {"phase": phase},
-        }
-
-    moved = [download("Failed", "data-0"), download("Completed", "data-1"), download("Canceled", "gone")]
-    cluster = FakeCluster(velero={"datadownloads": moved}, claims=[("production", "data-0"), ("production", "data-1")])
-    told = unfilled_claims(cluster, "restore-1")
-    assert told
-    assert told.startswith("claims without their data are here (production/data-0): Restore restore-1 made them")
-    assert "kubectl delete pvc data-0 -n production" in told
-    cluster.claims = [("production", "data-1")]
-    assert unfilled_claims(cluster, "restore-1") is None
-    assert unfilled_claims(FakeCluster(), "restore-1") is None
-
-
-def test_claims_that_came_without_data_are_told_of_a_restore_that_completed() -> None:
-    labels = {"labels": {"velero.io/restore-name": "restore-1"}}
-    moved = {"metadata": labels, "spec": {"targetVolume": {"namespace": "production", "pvc": "data-0"}}}
-    files = {"metadata": labels, "spec": {"pod": {"namespace": "uploads", "name": "web-0"}, "volume": "files"}}
-    claims = [("production", "cache"), ("production", "data-0"), ("uploads", "files")]
-    cluster = FakeCluster(velero={"datadownloads": [moved], "podvolumerestores": [files]}, claims=claims)
-    told = empty_claims(cluster, "restore-1") or ""
-    assert told.startswith(
-        "Restore restore-1 brought claims without data (production/cache): their volumes are not in the backup"
-    )
-    cluster.claims = claims[1:]
-    assert empty_claims(cluster, "restore-1") is None
-    assert empty_claims(FakeCluster(), "restore-1") is None
-
-
 def test_pods_that_could_not_be_replaced_make_the_next_up_restore_and_replace_them() -> None:
     class Refusing(FakeCluster):
         def delete_pods(self, selector: str) -> int:
@@ -322,12 +284,6 @@ def test_pods_that_came_back_for_their_volumes_alone_are_replaced_once_the_resto
     ]
 
 
-def test_the_label_of_a_restore_with_a_long_name_is_the_one_that_velero_shortens_it_to() -> None:
-    cluster, name = FakeCluster(), "failover-restores-" + "x" * 60
-    unfilled_claims(cluster, name)
-    assert cluster.asked[0].endswith(f"velero.io/restore-name={name[:57]}71be2e")
-
-
 def test_a_partly_failed_restore_that_a_person_accepts_lets_the_failover_go_on_and_is_not_repeated() -> None:
     partly = Answers({"phase": "PartiallyFailed", "errors": 1})
     failed = f"{HOURLY}-1a2b3c4d"
@@ -413,18 +369,6 @@ def test_a_restore_without_a_status_counts_as_failed() -> None:
 
 def test_a_restore_that_completed_gives_its_name() -> None:
     assert restored("restore-1", {"phase": "Completed", "warnings": 2}) == "restore-1"
-
-
-def test_claims_of_an_earlier_restore_are_told_with_both_ways_on() -> None:
-    (each,) = chosen([backup(include=["production"])], [])
-    cluster = FakeCluster(claims=[("elsewhere", "x"), ("production", "data-0"), ("production", "data-1")])
-    told = old_claims(cluster, each) or ""
-    assert told.startswith("claims of an earlier restore are here (production/data-0, production/data-1)")
-    assert "kubectl delete pvc data-0 -n production" in told
-    assert "write existing: update to the entry a of k8s-dr:backups" in told
-    (decided,) = chosen([backup(include=["production"], existing="update")], [])
-    assert old_claims(cluster, decided) is None
-    assert old_claims(FakeCluster(claims=[("elsewhere", "x")]), each) is None
 
 
 def test_a_region_that_takes_over_again_is_refused_while_old_claims_are_there(takeover: Recorder) -> None:

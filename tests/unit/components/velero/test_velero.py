@@ -253,6 +253,13 @@ def test_the_node_agent_reads_its_configuration_and_starts_anew_when_it_changes(
     assert template != other
 
 
+def test_where_data_movers_run_is_in_the_node_agents_configuration() -> None:
+    nodes = {"topology.kubernetes.io/zone": "us-west-2a"}
+    chosen = run_program("secondary", {"velero": {"dataMovers": {"nodes": nodes}}})["velero-node-agent-config"]
+    (text,) = chosen.inputs["data"].values()
+    assert json.loads(text)["loadAffinity"] == [{"nodeSelector": {"matchLabels": nodes}}]
+
+
 def test_volumes_may_take_as_long_to_move_as_is_written() -> None:
     (server,) = pod(run_program("secondary", {"velero": {"moveTimeout": "12h"}})["velero-server"])["containers"]
     assert "--default-item-operation-timeout=12h" in server["args"]

@@ -1,0 +1,136 @@
+"""What a restore did with volumes: which it could not fill, which came without data, and which it left as they were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Any
+
+from components.kube.cluster_api import ClusterApi
+from components.velero.selection import Chosen
+from settings.fields import LABEL_LENGTH
+
+_NOT_HERE = "a part of the repository is not in this region's bucket"
+_REASONS = {
+    "invalid repository password": "the peer's repository was made with another backupEncryptionPassword than this stack has",
+    **dict.fromkeys(("BLOB not found", "content not found", "object not found"), _NOT_HERE),
+}
+"""What kopia's texts mean, by a part of each: ErrInvalidPassword, and what its packages blob, content and object do not find."""
+
+_DONE = "Completed"
+
+
+def _label(restore: str) -> str:
+    """The selector of what belongs to a Restore. Velero shortens a longer name so (pkg/label, GetValidName)."""
+    short = restore if len(restore) <= LABEL_LENGTH else restore[: LABEL_LENGTH - 6] + sha256(restore.encode()).hexdigest()[:6]
+    return f"velero.io/restore-name={short}"
+
+
+def _downloads(cluster: ClusterApi, restore: str) -> list[dict[str, Any]]:
+    """What fills claims from snapshots that were moved."""
+    return cluster.list_velero("datadownloads", _label(restore), version="v2alpha1") or []
+
+
+def _by_files(cluster: ClusterApi, restore: str) -> list[dict[str, Any]]:
+    """What fills volumes through the Pods that mount them."""
+    return cluster.list_velero("podvolumerestores", _label(restore)) or []
+
+
+def _phase(item: dict[str, Any]) -> str:
+    return str((item.get("status") or {}).get("phase") or "New")
+
+
+def _target(download: dict[str, Any]) -> tuple[str, str]:
+    target = download["spec"]["targetVolume"]
+    return str(target["namespace"]), str(target["pvc"])
+
+
+def old_claims(cluster: ClusterApi, each: Chosen) -> str | None:
+    """Why a restore would leave old data in place, in a region that takes over again; None if it would not.
+
+    Velero never writes into a volume whose claim exists: the claim would stay, with the data of the last time, and the restore
+    would say Completed. Only a person can decide to delete it.
+    """
+    found = [(namespace, name) for namespace, name in cluster.restored_claims() if each.has(namespace)]
+    if each.backup.existing or not found:
+        return None
+    names = ", ".join("/".join(claim) for claim in found)
+    namespace, name = found[0]
+    return (
+        f"claims of an earlier restore are here ({names}), and Velero never writes into a volume that is here: they would keep "
+        f"the data of that time; delete them, as in: kubectl delete pvc {name} -n {namespace} (scale what uses it to 0); or "
+        f"to keep their data, write existing: update to the entry {each.backup.name} of k8s-dr:backups"
+    )
+
+
+def failed_volumes(cluster: ClusterApi, restore: str) -> list[str]:
+    """The volumes whose data did not come, a text each, with Velero's reason and what that means.
+
+    Velero writes no such text beside the Restore's others: of a claim it only counts one more error
+    (restore_operations_controller.go: "FIXME: download/upload results"), of a Pod's volume it says not which.
+    """
+    downloads = [(f"claim {'/'.join(_target(each))}", each) for each in _downloads(cluster, restore)]
+    by_files = [
+        (f"volume {each['spec']['volume']} of Pod {each['spec']['pod']['namespace']}/{each['spec']['pod']['name']}", each)
+        for each in _by_files(cluster, restore)
+    ]
+    return [
+        f"{what} has not got its data ({_phase(each)}: {_reason(each)})"
+        for what, each in (*downloads, *by_files)
+        if _phase(each) != _DONE
+    ]
+
+
+def _reason(item: dict[str, Any]) -> str:
+    text = " ".join(str((item.get("status") or {}).get("message") or "Velero gives no reason").split())
+    meaning = next((meaning for part, meaning in _REASONS.items() if part in text), None)
+    return f"{meaning}: {text}" if meaning else text
+
+
+def unfilled_claims(cluster: ClusterApi, failed: str) -> str | None:
+    """Why a restore after the one that `failed` would lose data in silence; None if it would not.
+
+    A claim is there before its data. If they do not come, the next restore finds the claim, leaves it alone, and says Completed
+    (Velero's pvc_action.go: "PVC already exists. Skip"). A Pod whose volume was to be filled by files is found and left alone
+    in the same way.
+    """
+    missing = [_target(each) for each in _downloads(cluster, failed) if _phase(each) != _DONE]
+    missing += [claim for each in _by_files(cluster, failed) if _phase(each) != _DONE for claim in _claim_of_pod(cluster, each)]
+    here = set(cluster.restored_claims())
+    claims = [claim for claim in dict.fromkeys(missing) if claim in here]
+    if not claims:
+        return None
+    namespace, name = claims[0]
+    return (
+        f"claims without their data are here ({', '.join(map('/'.join, claims))}): Restore {failed} made them and could not fill "
+        f"them, and another one would leave them as they are; delete them, as in: kubectl delete pvc {name} -n {namespace} "
+        "(scale what uses it to 0, and delete a Pod that nothing scales), then run the same pulumi up"
+    )
+
+
+def _claim_of_pod(cluster: ClusterApi, by_files: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The claim of a Pod's volume. A Pod that is gone, or a volume that is no claim's, needs nobody's care."""
+    namespace, name = by_files["spec"]["pod"]["namespace"], by_files["spec"]["pod"]["name"]
+    pod = cluster.read(f"/api/v1/namespaces/{namespace}/pods/{name}") or {}
+    for volume in (pod.get("spec") or {}).get("volumes") or ():
+        if volume["name"] == by_files["spec"]["volume"] and volume.get("persistentVolumeClaim"):
+            yield namespace, volume["persistentVolumeClaim"]["claimName"]
+
+
+def empty_claims(cluster: ClusterApi, restore: str) -> str | None:
+    """Which claims a completed restore brought without data, in one line; None if there are none.
+
+    Velero says nothing of them: a volume that it did not save is no error, in the backup or in the restore. Of a namespace whose
+    files come through Pods it is not known which claims they fill.
+    """
+    filled = {_target(each) for each in _downloads(cluster, restore)}
+    by_files = {each["spec"]["pod"]["namespace"] for each in _by_files(cluster, restore)}
+    brought = cluster.restored_claims(_label(restore))
+    empty = [claim for claim in brought if claim not in filled and claim[0] not in by_files]
+    if not empty:
+        return None
+    return (
+        f"Restore {restore} brought claims without data ({', '.join(map('/'.join, empty))}): their volumes are not in the "
+        "backup, because a rule of velero.volumes skips them or Velero cannot copy them; each gets an empty disk of this region "
+        "(docs/volumes.md)"
+    )

@@ -1,0 +1,75 @@
+"""Whether Velero finds a VolumeSnapshotClass for each claim that is backed up. Without one, each backup is PartiallyFailed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from kubernetes.utils.quantity import parse_quantity
+
+from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
+from components.velero.inventory import items
+from components.velero.outcome import shortened
+from settings.backup import Backup
+from settings.velero import VeleroSettings
+from settings.volumes import VolumeRule
+
+CLASSES = "/apis/snapshot.storage.k8s.io/v1/volumesnapshotclasses"
+_LABEL = "velero.io/csi-volumesnapshot-class"
+_DEFAULT = "snapshot.storage.kubernetes.io/is-default-class"
+_OF_A_DATABASE = "cnpg.io/cluster"
+
+
+def without_class(drivers: Iterable[str], classes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Those of the drivers of which Velero finds no VolumeSnapshotClass, sorted: it takes one with its label, or one that is a
+    default, or the only one there is (its pkg/util/csi, GetVolumeSnapshotClassForStorageClass)."""
+    return sorted(driver for driver in set(drivers) if not _found([each for each in classes if each.get("driver") == driver]))
+
+
+def _found(classes: Sequence[Mapping[str, Any]]) -> bool:
+    def marked(each: Mapping[str, Any]) -> bool:
+        metadata = each["metadata"]
+        return _LABEL in (metadata.get("labels") or {}) or _DEFAULT in (metadata.get("annotations") or {})
+
+    return len(classes) == 1 or any(map(marked, classes))
+
+
+def warnings_by_day(cluster: ClusterApi, settings: VeleroSettings, backups: Sequence[Backup]) -> list[str]:
+    """Which claims make every backup of theirs PartiallyFailed, a line for each driver. It never raises."""
+    try:
+        claims = _snapshotted(cluster, settings.volumes, backups)
+        made = {settings.snapshot_class.driver} if settings.snapshot_class.managed else set()
+        missing = without_class(set(claims) - made, list(items(cluster, CLASSES)))
+    except ClusterUnreachableError as error:
+        return [f"whether Velero can take snapshots of all claims is not known: {error}"]
+    return [
+        f"Velero finds no VolumeSnapshotClass of driver {driver}, so that every backup with its claims is PartiallyFailed "
+        f"({shortened(tuple(sorted(claims[driver])), 'kubectl get pvc -A')}): give one the label {_LABEL}, write "
+        f"velero.snapshotClass: {{managed: true, driver: {driver}}}, or skip them by a rule in velero.volumes"
+        for driver in missing
+    ]
+
+
+def _snapshotted(cluster: ClusterApi, rules: Sequence[VolumeRule], backups: Sequence[Backup]) -> dict[str, list[str]]:
+    """The claims of which a backup takes a snapshot, by the CSI driver that is asked for it."""
+    drivers = {each["metadata"]["name"] for each in items(cluster, "/apis/storage.k8s.io/v1/csidrivers")}
+    classes = {each["metadata"]["name"]: each["provisioner"] for each in items(cluster, "/apis/storage.k8s.io/v1/storageclasses")}
+    found: dict[str, list[str]] = {}
+    for each in items(cluster, "/api/v1/persistentvolumeclaims"):
+        metadata, name = each["metadata"], each["spec"].get("storageClassName", "")
+        driver, labels = classes.get(name, ""), metadata.get("labels") or {}
+        if driver not in drivers or _OF_A_DATABASE in labels or not _backed_up(metadata["namespace"], backups):
+            continue
+        size = int(parse_quantity(((each.get("status") or {}).get("capacity") or {}).get("storage", "0")))
+        if _action(rules, driver, name, size, labels) == "snapshot":
+            found.setdefault(driver, []).append(f"{metadata['namespace']}/{metadata['name']}")
+    return found
+
+
+def _backed_up(namespace: str, backups: Sequence[Backup]) -> bool:
+    return any(namespace in each.include if each.include else namespace not in each.exclude for each in backups)
+
+
+def _action(rules: Sequence[VolumeRule], driver: str, name: str, size: int, labels: Mapping[str, str]) -> str:
+    """What the first rule that means a volume does with it; volumes without a rule are snapshotted."""
+    return next((rule.action for rule in rules if rule.means(driver, name, size, labels)), "snapshot")

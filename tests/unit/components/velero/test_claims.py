@@ -1,0 +1,143 @@
+"""What a restore did with volumes is told by claim, with Velero's reason, and no later restore passes over what it lacks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from components.kube.cluster_api import ClusterUnreachableError
+from components.velero.claims import empty_claims, failed_volumes, old_claims, unfilled_claims
+from components.velero.restores import RestoreFailedError, judge_restore
+from components.velero.selection import chosen
+from settings.backup import Backup
+from tests.unit.fakes import FakeCluster
+
+OF_RESTORE = {"labels": {"velero.io/restore-name": "restore-1"}}
+NO_PART = "data path restore failed: error to restore: unable to open object: BLOB not found"
+PARTLY = {"metadata": {"name": "restore-1"}, "status": {"phase": "PartiallyFailed", "errors": 1}}
+
+
+def backup(**changes: Any) -> Backup:
+    return Backup.model_validate({"name": "a", "cron": "0 * * * *", "keep": "24h", **changes})
+
+
+def download(phase: str, claim: str, message: str = "") -> dict[str, Any]:
+    target = {"namespace": "production", "pvc": claim}
+    return {"metadata": OF_RESTORE, "spec": {"targetVolume": target}, "status": {"phase": phase, "message": message}}
+
+
+def by_files(phase: str, message: str = "") -> dict[str, Any]:
+    pod = {"namespace": "uploads", "name": "web-0"}
+    return {"metadata": OF_RESTORE, "spec": {"pod": pod, "volume": "files"}, "status": {"phase": phase, "message": message}}
+
+
+def pod_with(*volumes: dict[str, Any]) -> dict[str, Any]:
+    return {"/api/v1/namespaces/uploads/pods/web-0": {"spec": {"volumes": list(volumes)}}}
+
+
+FILES = {"name": "files", "persistentVolumeClaim": {"claimName": "uploaded"}}
+TOKEN = {"name": "token", "projected": {}}
+
+
+def test_each_volume_that_got_no_data_is_told_with_what_veleros_reason_means() -> None:
+    cluster = FakeCluster(
+        velero={
+            "datadownloads": [
+                download("Failed", "data-0", NO_PART),
+                download("Completed", "data-1"),
+                download("Canceled", "data-2", "timeout on\npreparing data download"),
+                download("Failed", "data-3", "backup repository is not ready: connect: invalid repository password"),
+            ],
+            "podvolumerestores": [by_files("Failed")],
+        }
+    )
+    assert failed_volumes(cluster, "restore-1") == [
+        "claim production/data-0 has not got its data (Failed: a part of the repository is not in this region's bucket: "
+        f"{NO_PART})",
+        "claim production/data-2 has not got its data (Canceled: timeout on preparing data download)",
+        "claim production/data-3 has not got its data (Failed: the peer's repository was made with another "
+        "backupEncryptionPassword than this stack has: backup repository is not ready: connect: invalid repository password)",
+        "volume files of Pod uploads/web-0 has not got its data (Failed: Velero gives no reason)",
+    ]
+    assert failed_volumes(FakeCluster(), "restore-1") == []
+
+
+def test_a_failed_restore_names_its_volumes_and_an_older_backup_as_the_way_on() -> None:
+    cluster = FakeCluster(velero={"datadownloads": [download("Failed", "data-0", NO_PART)]})
+    with pytest.raises(RestoreFailedError) as failed:
+        judge_restore(cluster, backup(), "backups[1]", PARTLY)
+    told = str(failed.value)
+    assert "; claim production/data-0 has not got its data (Failed: a part of the repository is not in this region's" in told
+    assert "an older backup may be whole: write from: BACKUP to k8s-dr:backups[1]; to go on with" in told
+    assert "\n" not in told
+    with pytest.raises(RestoreFailedError) as other:
+        judge_restore(FakeCluster(), backup(), "backups[1]", PARTLY)
+    assert "older backup" not in str(other.value)
+
+
+def test_volumes_that_cannot_be_asked_for_hide_no_failure() -> None:
+    class Silent(FakeCluster):
+        def list_velero(self, plural: str, selector: str = "", *, version: str = "v1") -> list[dict[str, Any]] | None:
+            if plural == "datadownloads":
+                raise ClusterUnreachableError("cluster prod does not answer")
+            return super().list_velero(plural, selector, version=version)
+
+    with pytest.raises(RestoreFailedError, match=r"PartiallyFailed.*could not be asked: cluster prod does not answer"):
+        judge_restore(Silent(), backup(), "backups[0]", PARTLY)
+
+
+def test_a_claim_that_a_failed_restore_could_not_fill_stops_the_next_one() -> None:
+    moved = [download("Failed", "data-0"), download("Completed", "data-1"), download("Canceled", "gone")]
+    cluster = FakeCluster(velero={"datadownloads": moved}, claims=[("production", "data-0"), ("production", "data-1")])
+    told = unfilled_claims(cluster, "restore-1")
+    assert told
+    assert told.startswith("claims without their data are here (production/data-0): Restore restore-1 made them")
+    assert "kubectl delete pvc data-0 -n production" in told
+    cluster.claims = [("production", "data-1")]
+    assert unfilled_claims(cluster, "restore-1") is None
+    assert unfilled_claims(FakeCluster(), "restore-1") is None
+
+
+def test_a_claim_that_was_to_be_filled_through_its_pod_stops_the_next_restore_too() -> None:
+    cluster = FakeCluster(
+        velero={"podvolumerestores": [by_files("Failed")]}, claims=[("uploads", "uploaded")], paths=pod_with(TOKEN, FILES)
+    )
+    told = unfilled_claims(cluster, "restore-1") or ""
+    assert told.startswith("claims without their data are here (uploads/uploaded)")
+    cluster.velero["podvolumerestores"] = [by_files("Completed")]
+    assert unfilled_claims(cluster, "restore-1") is None
+    for gone in ({}, pod_with(TOKEN), pod_with({"name": "files", "emptyDir": {}})):
+        cluster = FakeCluster(velero={"podvolumerestores": [by_files("Failed")]}, claims=[("uploads", "uploaded")], paths=gone)
+        assert unfilled_claims(cluster, "restore-1") is None
+
+
+def test_claims_that_came_without_data_are_told_of_a_restore_that_completed() -> None:
+    claims = [("production", "cache"), ("production", "data-0"), ("uploads", "files")]
+    moved = {"datadownloads": [download("Completed", "data-0")], "podvolumerestores": [by_files("Completed")]}
+    cluster = FakeCluster(velero=moved, claims=claims)
+    told = empty_claims(cluster, "restore-1") or ""
+    assert told.startswith(
+        "Restore restore-1 brought claims without data (production/cache): their volumes are not in the backup"
+    )
+    cluster.claims = claims[1:]
+    assert empty_claims(cluster, "restore-1") is None
+    assert empty_claims(FakeCluster(), "restore-1") is None
+
+
+def test_the_label_of_a_restore_with_a_long_name_is_the_one_that_velero_shortens_it_to() -> None:
+    cluster, name = FakeCluster(), "failover-restores-" + "x" * 60
+    unfilled_claims(cluster, name)
+    assert cluster.asked[0].endswith(f"velero.io/restore-name={name[:57]}71be2e")
+
+
+def test_claims_of_an_earlier_restore_are_told_with_both_ways_on() -> None:
+    (each,) = chosen([backup(include=["production"])], [])
+    cluster = FakeCluster(claims=[("elsewhere", "x"), ("production", "data-0"), ("production", "data-1")])
+    told = old_claims(cluster, each) or ""
+    assert told.startswith("claims of an earlier restore are here (production/data-0, production/data-1)")
+    assert "kubectl delete pvc data-0 -n production" in told
+    assert "write existing: update to the entry a of k8s-dr:backups" in told
+    (decided,) = chosen([backup(include=["production"], existing="update")], [])
+    assert old_claims(cluster, decided) is None
+    assert old_claims(FakeCluster(claims=[("elsewhere", "x")]), each) is None
