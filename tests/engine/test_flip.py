@@ -44,7 +44,8 @@ def test_the_flips_plan_is_exactly_the_expected_set(pair: Pair) -> None:
 def test_a_flip_does_what_its_plan_says_and_a_second_up_changes_nothing(pair: Pair) -> None:
     before = pair.pulumi.resources("secondary")
     pair.pulumi.run("config", "set", "active", "secondary", "-s", "secondary")
-    pair.pulumi.run("up", "-s", "secondary", "--yes")
+    told = pair.pulumi.run("up", "-s", "secondary", "--yes").output
+    assert "begun by an earlier up" not in told
     done = {(entry["type"], entry["name"], entry["operation"]) for entry in touched(before, pair.pulumi.resources("secondary"))}
     assert done == TOUCHED_BY_A_FLIP
     assert pair.flag() == "secondary"

@@ -150,7 +150,7 @@ def test_an_ordinary_up_warns_once_of_static_keys(
 @pytest.mark.parametrize("records", [{}, {"restore-attempts": {"daily-full": "1"}}], ids=["first", "again"])
 def test_an_up_that_takes_over_says_nothing_of_static_keys(records: dict[str, dict[str, str]], told: list[str]) -> None:
     run_program("secondary", {**STATIC, "active": "secondary"}, cluster=FakeCluster(records=records))
-    assert told == []
+    assert not [line for line in told if "identity" in line]
 
 
 def test_with_roles_only_restores_ask_the_cluster_whether_it_serves() -> None:
