@@ -8,7 +8,6 @@ from urllib.parse import parse_qs, urlsplit
 
 from settings import limits
 from settings.data_rules import age_of_the_newest, volumes_that_are_too_old
-from settings.database import bytes_in
 from settings.explain import SECRETS, told
 from settings.files import Files
 from settings.hosts import region_in
@@ -17,6 +16,7 @@ from settings.model import Settings
 from settings.parts import PARTS
 from settings.roles import ROLES, peer_of
 from settings.rule import Mistakes, Rule
+from settings.sizes import bytes_in
 
 
 def both_regions_are_known(settings: Settings) -> Mistakes:
@@ -25,6 +25,55 @@ def both_regions_are_known(settings: Settings) -> Mistakes:
         region = settings.topology.region(role)
         if region not in limits.regions():
             yield Mistake("{} is no region that botocore knows; see: aws account list-regions", region, at=(role,))
+
+
+_OF_CONTROLLERS = (
+    "actions-runner-system",
+    "amazon-cloudwatch",
+    "amazon-guardduty",
+    "argo-rollouts",
+    "argocd",
+    "aws-load-balancer-controller",
+    "aws-observability",
+    "calico-system",
+    "cattle-system",
+    "cilium",
+    "cilium-secrets",
+    "crossplane-system",
+    "external-dns",
+    "external-secrets",
+    "flux-system",
+    "gatekeeper-system",
+    "ingress-nginx",
+    "istio-ingress",
+    "istio-system",
+    "karpenter",
+    "keda",
+    "kube-flannel",
+    "kyverno",
+    "linkerd",
+    "longhorn-system",
+    "metallb-system",
+    "nginx-ingress",
+    "prometheus-operator",
+    "reloader",
+    "rook-ceph",
+    "sealed-secrets",
+    "snapshot-controller",
+    "tigera-operator",
+    "traefik",
+)
+"""Namespaces in which the installation guides of these put what makes a cluster work, in each region for itself."""
+
+
+def workloads_are_not_the_clusters_own_controllers(settings: Settings) -> Mistakes:
+    for place, workload in enumerate(settings.workloads):
+        if workload.namespace in _OF_CONTROLLERS:
+            text = (
+                "{} holds controllers, which each region runs for itself, and a region that stands by would scale them to "
+                f"{workload.standby_replicas}; take it out, unless these workloads are yours"
+            )
+            yield Mistake(text, workload.namespace, at=(place, "namespace"))
 
 
 def every_namespace_of_a_workload_is_in_a_backup(settings: Settings) -> Mistakes:
@@ -128,6 +177,7 @@ ADVICE: tuple[Rule, ...] = (
     Rule(key="delivery", mistakes=the_pipelines_may_read_the_state_of_the_stack),
     Rule(key="topology.backends", mistakes=each_backend_is_in_its_own_region),
     Rule(key="topology.backends", mistakes=the_two_stacks_do_not_keep_their_state_in_one_bucket),
+    Rule(key="workloads", mistakes=workloads_are_not_the_clusters_own_controllers),
     Rule(key="workloads", mistakes=every_namespace_of_a_workload_is_in_a_backup),
     Rule(key="tier", mistakes=backups_beside_databases_are_as_new_as_the_rpo),
     Rule(key="cluster", mistakes=every_role_is_of_a_part_that_runs),

@@ -167,9 +167,11 @@ class Explainer:
 
     def _unknown(self, loc: Place, *, secret: bool, lacks: Place | None) -> str:
         model, above = model_at(loc[:-1]), path(loc[:-1])
-        if secret:
-            return f"{named(above)}: {HIDDEN} has an unknown key {all_of(aliases(model))}"
         known = aliases(model)
+        if secret:
+            # A known key is no secret, and is near to what was written only where that is its misspelling.
+            close = closest(str(loc[-1]), known, cutoff=0.7)
+            return f"{named(above)}: {HIDDEN} has an unknown key" + (f", did you mean {close}?" if close else f" {all_of(known)}")
         if lacks is not None and not closest(str(loc[-1]), known):
             below = [*everywhere(str(loc[-1]), model_at(lacks), f"{path(lacks)}.")]
             guess = (below or [str(lacks[-1])])[0]
@@ -224,7 +226,7 @@ def _reason_without_value(detail: ErrorDetails) -> str:
     """Why such a field's value cannot be used: the validator's own words, or what the field is for."""
     if detail["type"] == "value_error":
         return str(detail["ctx"]["error"])
-    return f"is not a text that can be used; write it: {field_at(detail['loc']).description}"
+    return f"is not text; write it in quotes: {field_at(detail['loc']).description}"
 
 
 def _line_of_a_validator(key: str, detail: ErrorDetails, *, secret: bool) -> str:

@@ -139,12 +139,10 @@ SecretName = Annotated[str, matching(_SUBDOMAIN, "the name of a Secret", "app-da
 WorkloadName = Annotated[
     str, two(matching(_WORKLOAD, "a workload", "deployment/web or statefulset/queue"), "deployment/web", "statefulset/queue")
 ]
-AbsolutePath = Annotated[
-    str,
-    matching(
-        re.compile(r"(?!.*//)(?!(.*/)?\.\.?(/|$))(/[^/\s:]+)+"), "an absolute path", "/var/backups/etcd", "/var/lib/kubelet"
-    ),
-]
+_PATH = matching(
+    re.compile(r"(?!.*//)(?!(.*/)?\.\.?(/|$))(/[^/\s:]+)+/?"), "an absolute path", "/var/backups/etcd", "/var/lib/kubelet"
+)
+AbsolutePath = Annotated[str, replace(_PATH, check=lambda text: _PATH.check(text).removesuffix("/"))]
 FileName = Annotated[
     str, matching(re.compile(r"(?!/)(?!(.*/)?\.\.(/|$))[^\s]+"), "a file below that directory", "ca.crt", "tls/ca.crt")
 ]

@@ -100,7 +100,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"staticCredentials": {"etcd": "x"}}, f"staticCredentials.etcd: {NOT_AN_OBJECT} " + FIX.format("etcd.accessKeyId")),
     (
         {"staticCredentials": {"velro": KEY}},
-        "staticCredentials: the secret has an unknown key (known: database, etcd, freshness, velero)",
+        "staticCredentials: the secret has an unknown key, did you mean velero?",
     ),
     (
         {"staticCredentials": {"velero": {**KEY, "token": "x"}}},

@@ -20,6 +20,7 @@ from settings.places import models_in
 from tests.examples import PASSWORD, example
 from tests.unit.settings import test_database_mistakes as databases
 from tests.unit.settings import test_identity as identity
+from tests.unit.settings.every_key import EVERY_KEY, parsed, put
 from tests.unit.settings.test_mistakes import LONG, MISTAKES, complaint, part, regions, topology
 
 ALL = [*MISTAKES, *databases.MISTAKES, *identity.MISTAKES]
@@ -141,27 +142,6 @@ CONTENTS: dict[str, Any] = {
 """What a person pastes who takes a setting for the place of a kubeconfig, in whatever form."""
 
 
-def leaves(model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
-    """The path of every key that a person may write, objects and lists of them included; an entry of a list counts for all."""
-    for field in model.model_fields.values():
-        if field.alias and field.alias != "role":
-            yield (field.alias,)
-            for inner in models_in(field.annotation):
-                yield from ((field.alias, *path) for path in leaves(inner))
-
-
-def put(values: Any, path: tuple[str, ...], value: Any) -> Any:
-    """`values` with `value` at `path`, in the first entry of each list on the way."""
-    if isinstance(values, list):
-        return [put(values[0] if values else {}, path, value), *values[1:]]
-    head, *below = path
-    base = values if isinstance(values, dict) else {}
-    return {**base, head: put(base.get(head), tuple(below), value) if below else value}
-
-
-EVERY_KEY = sorted(set(leaves(Settings)))
-
-
 def secrets_in(model: type[BaseModel]) -> Iterator[str]:
     """Every key of a model below which a value is a secret by its type."""
     for field in model.model_fields.values():
@@ -186,13 +166,9 @@ def test_every_key_is_tried() -> None:
 
 @pytest.mark.parametrize("form", CONTENTS)
 def test_the_contents_of_a_kubeconfig_reach_no_message_whatever_key_they_are_pasted_into(form: str) -> None:
-    texts = example("secondary")
-    parsed = {key: json.loads(text) if text.startswith(("{", "[")) else text for key, text in texts.items()}
-    leaked = []
+    values, leaked = parsed(), []
     for path in EVERY_KEY:
-        changed = put(parsed, path, CONTENTS[form])[path[0]]
-        text = changed if isinstance(changed, str) else json.dumps(changed)
-        told = complaint("secondary", {**texts, path[0]: text}, SECRETS)
+        told = complaint("secondary", put(values, path, CONTENTS[form]), SECRETS)
         leaked += [".".join(path)] if TOKEN in told else []
     assert leaked == []
 

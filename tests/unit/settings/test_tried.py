@@ -14,12 +14,13 @@ from settings.load import SECRETS
 from settings.peer_file import refuse_one_cluster_for_both
 from tests.examples import PASSWORD, example
 from tests.unit.recorder import run_program
-from tests.unit.settings import tried_databases, tried_harmful
+from tests.unit.settings import tried_databases, tried_harmful, tried_platform, tried_velero
 from tests.unit.settings.test_mistakes import COMMITTED, complaint
 from tests.unit.settings.tried_others import UNCLEAR, VALID
 from tests.unit.settings.tried_parts import connected, database, delivery, dns, topology, workload
 
-REFUSED = [*tried_harmful.HARMFUL, *tried_databases.HARMFUL, *UNCLEAR]
+REFUSED = [*tried_harmful.HARMFUL, *tried_databases.HARMFUL, *tried_platform.HARMFUL, *tried_velero.HARMFUL, *UNCLEAR]
+ACCEPTED = [*VALID, *tried_platform.VALID, *tried_velero.VALID]
 
 
 def accepted(changes: dict[str, Any]) -> Settings:
@@ -36,7 +37,7 @@ def test_it_is_refused_in_one_line_with_key_value_and_fix(changes: dict[str, Any
     assert told[0].removeprefix("k8s-dr:") == line
 
 
-@pytest.mark.parametrize("changes", [row[1] for row in VALID], ids=[row[0] for row in VALID])
+@pytest.mark.parametrize("changes", [row[1] for row in ACCEPTED], ids=[row[0] for row in ACCEPTED])
 def test_it_is_accepted(changes: dict[str, Any]) -> None:
     assert complaint("secondary", example("secondary", changes)) == ""
 
@@ -61,6 +62,12 @@ WARNED: list[tuple[str, dict[str, Any], str]] = [
         "more replicas that stand by than that serve",
         workload(standbyReplicas=5),
         "workloads[0].standbyReplicas: 5 is more than replicas, 3",
+    ),
+    (
+        "workloads of controllers that each region has",
+        workload(namespace="istio-system"),
+        "workloads[0].namespace: istio-system holds controllers, which each region runs for itself, and a region that stands by "
+        "would scale them to 0; take it out, unless these workloads are yours",
     ),
     ("a volume that WAL fills", database(walStorage="1Gi"), "databases[0].walStorage: 1Gi is no more than the WAL"),
     ("force, and no failover", {"force": True}, "force: is true while no failover runs"),
