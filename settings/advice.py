@@ -6,11 +6,13 @@ from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from settings import limits
+from settings import limits, unread
 from settings.data_rules import age_of_the_newest, volumes_that_are_too_old
+from settings.durations import longest_gap, parse_duration
 from settings.explain import SECRETS, told
 from settings.files import Files
 from settings.hosts import region_in
+from settings.images import version_in
 from settings.mistake import Mistake
 from settings.model import Settings
 from settings.parts import PARTS
@@ -26,6 +28,9 @@ def both_regions_are_known(settings: Settings) -> Mistakes:
         if region not in limits.regions():
             yield Mistake("{} is no region that botocore knows; see: aws account list-regions", region, at=(role,))
 
+
+MOST_BACKUPS = 2500
+"""Of one schedule at a time: more than hourly ones for a quarter of a year."""
 
 _OF_CONTROLLERS = (
     "actions-runner-system",
@@ -136,6 +141,32 @@ def the_wal_has_room(settings: Settings) -> Mistakes:
             yield Mistake(text, volume, at=(place, key))
 
 
+def velero_keeps_no_more_backups_than_it_can_list(settings: Settings) -> Mistakes:
+    """Velero lists every Backup every minute (backup-sync), and each is an object in etcd and a directory in the bucket."""
+    for place, backup in enumerate(settings.backups):
+        kept = parse_duration(backup.keep) // longest_gap(backup.cron)
+        if kept > MOST_BACKUPS:
+            text = f"{{}} keeps {kept} backups at a time, and Velero is slow above {MOST_BACKUPS}; write less, or a rarer cron"
+            yield Mistake(text, backup.keep, at=(place, "keep"))
+
+
+def an_endpoint_is_reached_by_users(settings: Settings) -> Mistakes:
+    """Elastic Load Balancing: the DNS name of an internal load balancer begins with internal-, and leads to private addresses."""
+    host = settings.endpoint_host
+    if settings.dns.mode != "record" and host.startswith("internal-") and region_in(host):
+        text = "{} is internal, so only users who are connected to its VPC reach it; write the one for the internet for others"
+        yield Mistake(text, host)
+
+
+def the_plugin_and_its_sidecar_are_of_one_version(settings: Settings) -> Mistakes:
+    """They are released together, and the plugin tells its sidecar what to do."""
+    plugin, sidecar = (version_in(image) for image in (settings.images.barman_cloud_plugin, settings.images.barman_cloud_sidecar))
+    if settings.databases and plugin and sidecar and plugin != sidecar:
+        image = settings.images.barman_cloud_sidecar
+        text = "{} is of another version than barmanCloudPlugin, {}; write the same in both"
+        yield Mistake(text, image, settings.images.barman_cloud_plugin, at=("barmanCloudSidecar",))
+
+
 def force_is_for_one_failover(settings: Settings) -> Mistakes:
     if settings.force and settings.active != settings.role:
         yield Mistake(
@@ -185,6 +216,10 @@ ADVICE: tuple[Rule, ...] = (
     Rule(key="images", mistakes=images_are_not_kept_in_the_other_region),
     Rule(key="workloads", mistakes=giving_up_scales_nothing_up),
     Rule(key="databases", mistakes=the_wal_has_room),
+    Rule(key="backups", mistakes=velero_keeps_no_more_backups_than_it_can_list),
+    Rule(key="endpoint", mistakes=an_endpoint_is_reached_by_users),
+    Rule(key="images", mistakes=the_plugin_and_its_sidecar_are_of_one_version),
+    *unread.ADVICE,
     Rule(key="force", mistakes=force_is_for_one_failover),
 )
 """Every warning, in the order in which they are told."""

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from settings import capacity, postgresql
+from settings import capacity, nearly, postgresql
 from settings.durations import format_duration, parse_duration
 from settings.fields import (
     ClassName,
@@ -32,10 +32,24 @@ from settings.streaming import Streaming
 
 _Retention = Annotated[
     str,
-    matching(re.compile(r"[1-9]\d*[dwm]"), "a recovery window in days, weeks or months", "30d", "8w", units=("d", "w", "m")),
+    matching(
+        re.compile(r"[1-9]\d*[dwm]"),
+        "a recovery window in days, weeks or months",
+        "30d",
+        "8w",
+        units=("d", "w", "m"),
+        nearly=nearly.retention,
+    ),
 ]
 _Identifier = Annotated[
-    str, matching(re.compile(r"[a-z_][a-z0-9_]{0,62}"), "a PostgreSQL name in lower case", "app", "orders_2024")
+    str,
+    matching(
+        re.compile(r"[a-z_][a-z0-9_]{0,62}"),
+        "a PostgreSQL name in lower case",
+        "app",
+        "orders_2024",
+        nearly=nearly.postgresql_name,
+    ),
 ]
 _Quantity = Annotated[
     str,

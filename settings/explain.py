@@ -163,7 +163,14 @@ class Explainer:
         if kind == "string_type" and loc[0] in SECRETS:
             what = "is a number" if isinstance(value, int | float) and not isinstance(value, bool) else "is not text"
             return f"{key}: {HIDDEN} {what}; run, and type it when asked: {self._storing(loc)}"
+        if loc == ("active",) and not secret and (role := self._role_of_region(value)):
+            return f"{key}: {value} is the region of stack {role}; write {role}"
         return f"{key}: {show(value, secret=secret)} {_reason(detail, secret=secret)}"
+
+    def _role_of_region(self, region: Any) -> str | None:
+        topology = self.values.get("topology") if "topology" not in self.secrets else None
+        regions = topology.get("regions") if isinstance(topology, Mapping) else None
+        return next((role for role, each in regions.items() if each == region), None) if isinstance(regions, Mapping) else None
 
     def _unknown(self, loc: Place, *, secret: bool, lacks: Place | None) -> str:
         model, above = model_at(loc[:-1]), path(loc[:-1])
@@ -250,7 +257,11 @@ def _reason(detail: ErrorDetails, *, secret: bool) -> str:
         return _REASONS[kind](detail.get("ctx", {}))
     if kind == "int_type":
         digits = isinstance(value, str) and value.isdecimal()
-        return "is text; write it without quotes" if digits else "is not a whole number; write one as in 3"
+        if not digits and not secret and isinstance(value, str) and (found := re.match(r"\d+", value)):
+            return f"is not a whole number; write {found[0]}"
+        default = field_at(detail["loc"]).default
+        number = default if isinstance(default, int) and default else 3
+        return "is text; write it without quotes" if digits else f"is not a whole number; write one as in {number}"
     if kind == "string_type":
         return _reason_of_no_text(detail, secret=secret)
     if kind == "model_type":
@@ -279,5 +290,6 @@ def _reason_of_no_text(detail: ErrorDetails, *, secret: bool) -> str:
         several = [f"{value}{unit}" for unit in form.units]
         shown = f"{', '.join(several[:-1])} or {several[-1]}"
         return "is a number without a unit; write " + (f"one as in {form.examples[0]}" if secret else shown)
-    quoted = "" if secret or not number else f': "{value}"'
+    meant = form.nearly(str(value)) if form and form.nearly and form.accepts(form.nearly(str(value))) else value
+    quoted = "" if secret or not number else f': "{meant}"'
     return f"{'is a number' if number else 'is not text'}; write it in quotes{quoted}"

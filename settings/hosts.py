@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
-from settings import limits
+from settings import limits, nearly
 from settings.fields import Form, matching
 from settings.mistake import Mistake
 
@@ -52,6 +52,8 @@ def _host_name(text: str) -> str:
 
 def _name_or_wildcard(text: str) -> str:
     """Route 53 takes an asterisk for the leftmost label of a name alone."""
+    if "*" in text.removeprefix("*."):
+        raise ValueError("has an asterisk elsewhere than for its leftmost label; write one as in *.apps.example.com")
     return f"*.{_host_name(text[2:])}" if text.startswith("*.") else _host_name(text)
 
 
@@ -92,6 +94,7 @@ HostName = Annotated[
         check=_host_name,
         name="a host name, as in app.example.com",
         examples=("app.example.com", "lb-1234.us-east-1.elb.amazonaws.com"),
+        nearly=nearly.host,
         pattern=rf"^{_HOST}$",
     ),
 ]
@@ -101,6 +104,7 @@ DnsName = Annotated[
         check=_name_or_wildcard,
         name="a host name, or a wildcard for one label, as in app.example.com or *.apps.example.com",
         examples=("app.example.com", "*.apps.example.com"),
+        nearly=nearly.host,
         pattern=rf"^(\*\.)?{_HOST}$",
     ),
 ]
@@ -110,10 +114,18 @@ HostOrAddress = Annotated[
         check=_name_or_address,
         name="a host name or an address, as in pg.us-east-1.example.com or 10.1.0.5",
         examples=("pg.us-east-1.example.com", "10.1.0.5"),
+        nearly=nearly.host,
     ),
 ]
 ZoneId = Annotated[
-    str, matching(re.compile(r"[A-Z0-9]{4,32}"), "a Route 53 hosted zone id", "Z0123456789ABCDEFGHIJ", "Z35SXDOTRQ7X7K")
+    str,
+    matching(
+        re.compile(r"[A-Z0-9]{4,32}"),
+        "a Route 53 hosted zone id",
+        "Z0123456789ABCDEFGHIJ",
+        "Z35SXDOTRQ7X7K",
+        nearly=nearly.zone_id,
+    ),
 ]
 
 

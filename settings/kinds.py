@@ -156,6 +156,8 @@ def check_kind(text: str) -> str:
     if meant := _meant(text):
         what = "has no group" if meant.startswith(f"{text}.") else "is not a kind, plural with its group"
         raise Mistake(f"{what}; did you mean {{}}?", meant)
+    if found := re.fullmatch(r"([a-z0-9]+)\.v[0-9]+(?:(?:alpha|beta)[0-9]+)?(\..+)?", text):
+        raise Mistake("has a version, which Velero takes for a part of the group; write {}", f"{found[1]}{found[2] or ''}")
     if not _PATTERN.fullmatch(text):
         raise ValueError("is not a kind; write its plural with its group, as in ingresses.networking.k8s.io")
     if "." not in text:

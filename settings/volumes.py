@@ -21,6 +21,8 @@ Driver = Annotated[
 ]
 
 EBS = "ebs.csi.aws.com"
+_WITHOUT_SNAPSHOTS = ("efs.csi.aws.com", "fsx.csi.aws.com", "s3.csi.aws.com")
+"""Drivers of AWS that take no snapshots: for Amazon EFS, for Lustre, for Mountpoint (none has CREATE_DELETE_SNAPSHOT)."""
 
 
 class ServerResources(Model):
@@ -90,6 +92,8 @@ class VolumeRule(Model):
             raise ValueError("says of no volume that it is meant; write one of driver, classes, smallest, largest, labels")
         if self.smallest and self.largest and bytes_in(self.smallest) > bytes_in(self.largest):
             raise ValueError("has a smallest above its largest, so no volume is meant; exchange them")
+        if self.action == "snapshot" and self.driver in _WITHOUT_SNAPSHOTS:
+            raise Mistake("asks for snapshots of {}, which takes none; write action: fs-backup or skip", self.driver)
         return self
 
     def as_velero_reads_it(self) -> dict[str, Any]:

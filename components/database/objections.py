@@ -15,6 +15,7 @@ from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.kube.records import FRESHNESS_RECORD
 from settings.database import DatabaseSettings
 from settings.durations import longest_gap, spoken
+from settings.images import OLDEST_PLUGIN
 from settings.roles import Role
 
 OPERATORS = {
@@ -22,9 +23,6 @@ OPERATORS = {
     "barmancloud.cnpg.io": "its Barman Cloud plugin (k8s-dr:operators.barmanCloud)",
 }
 """By API group, which operator serves it and which setting installs it."""
-
-OLDEST_PLUGIN = (0, 14)
-"""The lowest version of the plugin that can promote: before it, a promotion read its WAL from the archive that it writes."""
 
 MARK_SLACK = timedelta(minutes=5)
 """How old a mark may be where nothing is behind: it is written every two minutes, one run may fail, and S3 takes a while."""

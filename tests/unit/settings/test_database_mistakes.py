@@ -41,7 +41,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"databases": ["app"]}, "databases[0]: app is not an object; write {name: …, namespace: …}"),
     ({"databases": [{"name": "app-database"}]}, "databases[0].namespace: is missing; add it: namespace of the Cluster"),
-    (database(owner="App"), "databases[0].owner: App is not a PostgreSQL name in lower case; write one as in app"),
+    (database(owner="App"), "databases[0].owner: App is not a PostgreSQL name in lower case; write app"),
     (database(instances=0), "databases[0].instances: 0 is less than 1; write 1 or more"),
     (
         database(source="peer"),
@@ -73,7 +73,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         database(retention="30"),
-        "databases[0].retention: 30 is not a recovery window in days, weeks or months; write one as in 30d",
+        "databases[0].retention: 30 is not a recovery window in days, weeks or months; write 30d",
     ),
     # Images and sizes.
     (database(image="postgresql"), f"databases[0].image: postgresql {NO_TAG}"),
@@ -180,7 +180,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"force": '"true"'}, f"force: true {SWITCH}"),
     (
         {"failover": {"probe": "app.example.com"}},
-        "failover.probe: app.example.com is not a URL; write one as in https://app.example.com/",
+        "failover.probe: app.example.com is not a URL; write https://app.example.com/",
     ),
     # etcd and operators.
     ({"etcd": {"enabled": True}}, EKS),

@@ -47,7 +47,11 @@ HIDDEN: list[tuple[dict[str, Any], str]] = [
     ({"active": "hunter2"}, "active: the secret is not one of 'primary', 'secondary'; write one of them"),
     ({"active=hunter2": ""}, "active=…: 'pulumi config set active=…' stored a key of that name and changed nothing; run: "),
     ({"workloads": "hunter2"}, "workloads: the secret cannot be read; write it as YAML in "),
-    (topology(organization="Hunter2"), "topology.organization: the secret is not a short lower-case name; write one as in acme"),
+    (
+        topology(organization="Hunter2"),
+        "topology.organization: the secret is not a short lower-case name (20 letters, "
+        "digits and - at most); write one as in acme",
+    ),
     (topology(regions=regions("us-hunter-2", "us-hunter-2")), "topology.regions.secondary: the secret is the primary region too"),
     (
         topology(organization="hunter2", regions=regions("us-east-1", LONG)),
