@@ -41,6 +41,8 @@ def _is_a_key(part: str) -> bool:
 def without_a_free_key(loc: Place, known: Collection[str] = ()) -> Place:
     """Leave out a key that a person chose, as NAME in `databasePasswords.NAME`: it may be the secret itself, by mistake. A key of
     `known` is none."""
+    if _THE_KEY_ITSELF in loc:
+        return loc[: loc.index(_THE_KEY_ITSELF) - 1]
     last = loc[-1]
     free = isinstance(last, str) and last not in aliases(model_at(loc[:-1])) and _is_a_key(last) and last not in known
     return loc[:-1] if free else loc

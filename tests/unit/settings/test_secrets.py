@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from settings import load, warnings
 from settings.load import SECRETS
 from settings.model import Settings
 from settings.places import models_in
@@ -175,6 +177,28 @@ def test_the_contents_of_a_kubeconfig_reach_no_message_whatever_key_they_are_pas
         told = complaint("secondary", put(values, path, CONTENTS[form]), SECRETS)
         leaked += [".".join(path)] if TOKEN in told else []
     assert leaked == []
+
+
+MARKED: dict[str, Any] = {
+    "text": "Hunter2 *hunter2*/_",
+    "nearly right": "hunter2.example.com:443",
+    "number": 7777777,
+    "list": ["hunter2", "hunter2"],
+    "object": {"Hunter 2": "hunter2"},
+}
+
+
+@pytest.mark.parametrize("form", MARKED)
+def test_no_key_that_is_stored_as_a_secret_is_shown_whatever_stands_there(form: str, tmp_path: Path) -> None:
+    values, shown, told_of = parsed(), [], 0
+    for path in EVERY_KEY:
+        raw = put(values, path, MARKED[form])
+        told = complaint("secondary", raw, [*SECRETS, path[0]])
+        told_of += bool(told)
+        told += "" if told else "\n".join(warnings(load("secondary", raw, [*SECRETS, path[0]]), [*SECRETS, path[0]], tmp_path))
+        shown += [".".join(path)] if re.search("hunter|7777777", told, re.IGNORECASE) else []
+    assert told_of > 150
+    assert shown == []
 
 
 @pytest.mark.parametrize("form", CONTENTS)
