@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 
 import pytest
@@ -19,15 +18,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "combination" in metafunc.fixturenames:
         ids = [f"{stack}-while-{active}-is-active" for stack, active in COMBINATIONS]
         metafunc.parametrize("combination", COMBINATIONS, ids=ids)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _loaded() -> None:
-    """The AWS SDK makes a million objects that never go away: looking through them again and again takes half of the time."""
-    run_program("secondary", {"active": "secondary"})
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
 
 
 @pytest.fixture(scope="session")
