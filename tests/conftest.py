@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
-import botocore.session
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -24,10 +22,6 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("default")
-
-
-botocore.session.create_loader = cache(botocore.session.create_loader)
-"""Each session reads AWS's models anew, which takes most of the time in which a client is made. Nobody changes them."""
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 
+import botocore.session
 import pytest
 
 from components.failover import gate
@@ -18,6 +20,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "combination" in metafunc.fixturenames:
         ids = [f"{stack}-while-{active}-is-active" for stack, active in COMBINATIONS]
         metafunc.parametrize("combination", COMBINATIONS, ids=ids)
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _models_are_read_once() -> Iterator[None]:
+    """Each session of AWS's SDK reads its models anew, which takes most of the time in which a client is made.
+
+    For these tests alone: the SDK takes the bucket out of S3's paths as soon as a client is made, and the lab reads them.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
+        yield
 
 
 @pytest.fixture(scope="session")
