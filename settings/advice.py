@@ -6,17 +6,19 @@ from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from settings import limits
+from settings import limits, unread
 from settings.data_rules import age_of_the_newest, volumes_that_are_too_old
-from settings.database import bytes_in
+from settings.durations import longest_gap, parse_duration
 from settings.explain import SECRETS, told
 from settings.files import Files
 from settings.hosts import region_in
+from settings.images import version_in
 from settings.mistake import Mistake
 from settings.model import Settings
 from settings.parts import PARTS
 from settings.roles import ROLES, peer_of
 from settings.rule import Mistakes, Rule
+from settings.sizes import bytes_in
 
 
 def both_regions_are_known(settings: Settings) -> Mistakes:
@@ -25,6 +27,58 @@ def both_regions_are_known(settings: Settings) -> Mistakes:
         region = settings.topology.region(role)
         if region not in limits.regions():
             yield Mistake("{} is no region that botocore knows; see: aws account list-regions", region, at=(role,))
+
+
+MOST_BACKUPS = 2500
+"""Of one schedule at a time: more than hourly ones for a quarter of a year."""
+
+_OF_CONTROLLERS = (
+    "actions-runner-system",
+    "amazon-cloudwatch",
+    "amazon-guardduty",
+    "argo-rollouts",
+    "argocd",
+    "aws-load-balancer-controller",
+    "aws-observability",
+    "calico-system",
+    "cattle-system",
+    "cilium",
+    "cilium-secrets",
+    "crossplane-system",
+    "external-dns",
+    "external-secrets",
+    "flux-system",
+    "gatekeeper-system",
+    "ingress-nginx",
+    "istio-ingress",
+    "istio-system",
+    "karpenter",
+    "keda",
+    "kube-flannel",
+    "kyverno",
+    "linkerd",
+    "longhorn-system",
+    "metallb-system",
+    "nginx-ingress",
+    "prometheus-operator",
+    "reloader",
+    "rook-ceph",
+    "sealed-secrets",
+    "snapshot-controller",
+    "tigera-operator",
+    "traefik",
+)
+"""Namespaces in which the installation guides of these put what makes a cluster work, in each region for itself."""
+
+
+def workloads_are_not_the_clusters_own_controllers(settings: Settings) -> Mistakes:
+    for place, workload in enumerate(settings.workloads):
+        if workload.namespace in _OF_CONTROLLERS:
+            text = (
+                "{} holds controllers, which each region runs for itself, and a region that stands by would scale them to "
+                f"{workload.standby_replicas}; take it out, unless these workloads are yours"
+            )
+            yield Mistake(text, workload.namespace, at=(place, "namespace"))
 
 
 def every_namespace_of_a_workload_is_in_a_backup(settings: Settings) -> Mistakes:
@@ -87,6 +141,32 @@ def the_wal_has_room(settings: Settings) -> Mistakes:
             yield Mistake(text, volume, at=(place, key))
 
 
+def velero_keeps_no_more_backups_than_it_can_list(settings: Settings) -> Mistakes:
+    """Velero lists every Backup every minute (backup-sync), and each is an object in etcd and a directory in the bucket."""
+    for place, backup in enumerate(settings.backups):
+        kept = parse_duration(backup.keep) // longest_gap(backup.cron)
+        if kept > MOST_BACKUPS:
+            text = f"{{}} keeps {kept} backups at a time, and Velero is slow above {MOST_BACKUPS}; write less, or a rarer cron"
+            yield Mistake(text, backup.keep, at=(place, "keep"))
+
+
+def an_endpoint_is_reached_by_users(settings: Settings) -> Mistakes:
+    """Elastic Load Balancing: the DNS name of an internal load balancer begins with internal-, and leads to private addresses."""
+    host = settings.endpoint_host
+    if settings.dns.mode != "record" and host.startswith("internal-") and region_in(host):
+        text = "{} is internal, so only users who are connected to its VPC reach it; write the one for the internet for others"
+        yield Mistake(text, host)
+
+
+def the_plugin_and_its_sidecar_are_of_one_version(settings: Settings) -> Mistakes:
+    """They are released together, and the plugin tells its sidecar what to do."""
+    plugin, sidecar = (version_in(image) for image in (settings.images.barman_cloud_plugin, settings.images.barman_cloud_sidecar))
+    if settings.databases and plugin and sidecar and plugin != sidecar:
+        image = settings.images.barman_cloud_sidecar
+        text = "{} is of another version than barmanCloudPlugin, {}; write the same in both"
+        yield Mistake(text, image, settings.images.barman_cloud_plugin, at=("barmanCloudSidecar",))
+
+
 def force_is_for_one_failover(settings: Settings) -> Mistakes:
     if settings.force and settings.active != settings.role:
         yield Mistake(
@@ -128,6 +208,7 @@ ADVICE: tuple[Rule, ...] = (
     Rule(key="delivery", mistakes=the_pipelines_may_read_the_state_of_the_stack),
     Rule(key="topology.backends", mistakes=each_backend_is_in_its_own_region),
     Rule(key="topology.backends", mistakes=the_two_stacks_do_not_keep_their_state_in_one_bucket),
+    Rule(key="workloads", mistakes=workloads_are_not_the_clusters_own_controllers),
     Rule(key="workloads", mistakes=every_namespace_of_a_workload_is_in_a_backup),
     Rule(key="tier", mistakes=backups_beside_databases_are_as_new_as_the_rpo),
     Rule(key="cluster", mistakes=every_role_is_of_a_part_that_runs),
@@ -135,6 +216,10 @@ ADVICE: tuple[Rule, ...] = (
     Rule(key="images", mistakes=images_are_not_kept_in_the_other_region),
     Rule(key="workloads", mistakes=giving_up_scales_nothing_up),
     Rule(key="databases", mistakes=the_wal_has_room),
+    Rule(key="backups", mistakes=velero_keeps_no_more_backups_than_it_can_list),
+    Rule(key="endpoint", mistakes=an_endpoint_is_reached_by_users),
+    Rule(key="images", mistakes=the_plugin_and_its_sidecar_are_of_one_version),
+    *unread.ADVICE,
     Rule(key="force", mistakes=force_is_for_one_failover),
 )
 """Every warning, in the order in which they are told."""

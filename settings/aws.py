@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from settings import nearly
 from settings.fields import Form, Model, matching
 from settings.hosts import url_parts
 from settings.mistake import Mistake
@@ -40,6 +41,7 @@ AwsRegion = Annotated[
         check=_region,
         name="a commercial AWS region, as in us-west-2",
         examples=("us-west-2", "eu-central-1"),
+        nearly=nearly.region,
         pattern=rf"^{_REGION.pattern}$",
     ),
 ]
@@ -52,9 +54,13 @@ def _arn(pattern: str, what: str, example: str, other: str) -> Form:
     def check(text: str) -> str:
         if elsewhere := _PARTITION.match(text):
             raise Mistake(f"is of the partition {{}}, {ELSEWHERE}; write one as in {example}", elsewhere[1])
+        if re.match(r"arn:aws:kms:[^:]*:[^:]*:alias/", text):
+            raise ValueError(
+                "is the ARN of an alias; write the key's own: aws kms describe-key --key-id alias/… --query KeyMetadata.Arn"
+            )
         return form.check(text)
 
-    return Form(check=check, name=form.name, examples=form.examples, pattern=form.pattern)
+    return Form(check=check, name=form.name, examples=form.examples, pattern=form.pattern, nearly=nearly.role_arn)
 
 
 RoleArn = Annotated[
@@ -108,8 +114,18 @@ def _stands_in_for_aws(text: str) -> str:
 
 
 Url = Annotated[
-    str, Form(check=_stands_in_for_aws, name=_URL.name, examples=_URL.examples, pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[^/\s@?#]+$")
+    str,
+    Form(
+        check=_stands_in_for_aws,
+        name=_URL.name,
+        examples=_URL.examples,
+        pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[^/\s@?#]+$",
+        nearly=nearly.url,
+    ),
 ]
+
+
+_PROFILE = matching(re.compile(r"[^\s\[\]]([^\n\r\[\]]*[^\s\[\]])?"), "the name of a profile", "dr", "prod-us-west-2")
 
 
 class Aws(Model):
@@ -118,11 +134,8 @@ class Aws(Model):
     endpoint: Url | None = Field(
         default=None, description="URL of an endpoint that stands in for all of AWS (EKS, IAM, KMS, Route 53, S3, STS), for tests"
     )
-    profile: str | None = Field(
-        default=None,
-        min_length=1,
-        description="name of a profile in the shared AWS configuration",
-        examples=["dr", "prod-us-west-2"],
+    profile: Annotated[str, _PROFILE] | None = Field(
+        default=None, min_length=1, description="name of a profile in the shared AWS configuration"
     )
 
     @property

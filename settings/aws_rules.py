@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from settings.aws import account_of, region_of
 from settings.hosts import region_in
 from settings.mistake import Mistake
@@ -79,10 +81,24 @@ def the_state_of_a_stack_is_in_its_region(settings: Settings) -> Mistakes:
         yield Mistake(text, delivery.state_key_arn, region_of(delivery.state_key_arn), own, at=("stateKeyArn",))
 
 
+def static_keys_are_stored_as_they_are(settings: Settings) -> Mistakes:
+    """A line break or a space at an end, as a file or a pasted text has it, spoils each signature."""
+    for part in PARTS:
+        key = settings.static_credentials.of(part)
+        for name, value in (("accessKeyId", key.access_key_id), ("secretAccessKey", key.secret_access_key)) if key else ():
+            if re.search(r"\s", value.get_secret_value()):
+                yield Mistake(
+                    "has a space or a line break, as a file or a pasted text does; run, and type it: pulumi config set "
+                    f"--secret --path staticCredentials.{part}.{name} -s {settings.role}",
+                    at=(part, name),
+                )
+
+
 RULES: tuple[Rule, ...] = (
     Rule(key="cluster", mistakes=pod_identity_takes_roles_of_its_own_account),
     Rule(key="cluster", mistakes=an_issuer_of_eks_is_in_the_region_of_the_stack),
     Rule(key="cluster", mistakes=what_another_identity_needs_is_not_set),
     Rule(key="staticCredentials", mistakes=static_keys_last),
+    Rule(key="staticCredentials", mistakes=static_keys_are_stored_as_they_are),
     Rule(key="delivery", mistakes=the_state_of_a_stack_is_in_its_region),
 )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from settings.durations import format_duration, longest_gap, parse_duration
-from settings.fields import Cron, Duration, Label, Model, all_different, matching
+from settings.fields import Cron, Duration, Label, Model, all_different, form_of, matching
 from settings.kinds import DATABASE_KINDS, LEFT_OUT, MADE_BY_CONTROLLERS, REFUSED_BY_VELERO, KindName
 from settings.mistake import Mistake
 from settings.names import NEVER_RESTORED
@@ -24,14 +25,30 @@ ObjectName = Annotated[
 ]
 
 
+_NAME = form_of(Label)
+
+
+def _namespace(text: str) -> str:
+    if text == "*":
+        raise ValueError(
+            "stands for all namespaces, and all are backed up where neither include nor exclude is written; take it out"
+        )
+    if "*" in text:
+        raise ValueError("stands for several namespaces, and a failover must know each; write each by its name")
+    return _NAME.check(text)
+
+
+_Namespace = Annotated[str, replace(_NAME, check=_namespace)]
+
+
 class Backup(Model):
     """One Velero schedule, which both regions have."""
 
     name: Label = Field(description="the schedule's name; the region is added to it", examples=["daily-full", "hourly-critical"])
     cron: Cron = Field(description="when a backup is taken: five fields, UTC", examples=["0 2 * * *", "0 * * * *"])
     keep: Duration = Field(description="how long a backup is kept: at least until the next", examples=["720h", "168h"])
-    include: list[Label] = Field(default=[], description="back up only these namespaces")
-    exclude: list[Label] = Field(default=[], description="back up all namespaces but these")
+    include: list[_Namespace] = Field(default=[], description="back up only these namespaces")
+    exclude: list[_Namespace] = Field(default=[], description="back up all namespaces but these")
     exclude_resources: list[KindName] = Field(
         default=[], description="kinds that are neither backed up nor restored, beside those of recovery.md"
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from settings import limits
+from settings import limits, nearly
 from settings.aws import RoleArn
 from settings.fields import Model, Switch, matching
 from settings.mistake import Mistake
@@ -21,6 +22,18 @@ _ROLE = re.compile(rf"{limits.pattern('iam.roleNameType').removesuffix('+')}{{1,
 _EKS_NAME = re.compile(limits.pattern("eks.ClusterName"))
 
 _NAME = matching(re.compile(r"[^\n\r{}]{0,253}"), "a name of one line", "prod-use1", "prod-usw2", ascii_only=False)
+
+
+_KUBECONFIG = matching(_PATH, "the path of a kubeconfig", "/home/me/.kube/config", "kubeconfig.yaml", ascii_only=False)
+
+
+def _no_variable_of_a_shell(text: str) -> str:
+    """Both clients, the engine's and this program's own, expand ~ and nothing else."""
+    if re.match(r"\$\{?\w+\}?/", text):
+        raise ValueError(
+            "begins with a variable of the shell, which nobody expands here; write ~/.kube/config, or the whole path"
+        )
+    return _KUBECONFIG.check(text)
 
 
 class Cluster(Model):
@@ -49,10 +62,7 @@ class Cluster(Model):
         description="UID of the cluster's namespace kube-system: the program refuses every other cluster before it registers "
         "anything; by default the first `up` learns it. See runbook.md",
     )
-    kubeconfig: (
-        Annotated[str, matching(_PATH, "the path of a kubeconfig", "/home/me/.kube/config", "kubeconfig.yaml", ascii_only=False)]
-        | None
-    ) = Field(
+    kubeconfig: Annotated[str, replace(_KUBECONFIG, check=_no_variable_of_a_shell)] | None = Field(
         default=None,
         description="path of the kubeconfig, and never its contents; by default the one that kubectl uses",
         repr=False,
@@ -69,6 +79,7 @@ class Cluster(Model):
                 "an issuer without https://",
                 "oidc.eks.us-east-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE",
                 "oidc.example.com/prod-use1",
+                nearly=nearly.issuer,
             ),
         ]
         | None

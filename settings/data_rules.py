@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from settings.backup import Backup
-from settings.database import bytes_in
 from settings.durations import format_duration, longest_gap, parse_duration
 from settings.mistake import Mistake
 from settings.model import Settings
 from settings.rule import Mistakes, Rule
+from settings.sizes import bytes_in
 
 _GP3 = ("1Gi", "64Ti")
 """The least and the most of an EBS volume of type gp3 (Amazon EBS User Guide, General Purpose SSD volumes)."""

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from settings import postgresql
+from settings import capacity, nearly, postgresql
 from settings.durations import format_duration, parse_duration
 from settings.fields import (
     ClassName,
@@ -27,15 +27,29 @@ from settings.images import PostgresqlImage, postgresql_major
 from settings.mistake import Mistake
 from settings.names import NEVER_RESTORED
 from settings.roles import Role
+from settings.sizes import Size, bytes_in
 from settings.streaming import Streaming
 
-Size = Annotated[str, matching(re.compile(r"[1-9]\d*(Ki|Mi|Gi|Ti)"), "a size", "100Gi", "8Ti", units=("Gi", "Mi"))]
 _Retention = Annotated[
     str,
-    matching(re.compile(r"[1-9]\d*[dwm]"), "a recovery window in days, weeks or months", "30d", "8w", units=("d", "w", "m")),
+    matching(
+        re.compile(r"[1-9]\d*[dwm]"),
+        "a recovery window in days, weeks or months",
+        "30d",
+        "8w",
+        units=("d", "w", "m"),
+        nearly=nearly.retention,
+    ),
 ]
 _Identifier = Annotated[
-    str, matching(re.compile(r"[a-z_][a-z0-9_]{0,62}"), "a PostgreSQL name in lower case", "app", "orders_2024")
+    str,
+    matching(
+        re.compile(r"[a-z_][a-z0-9_]{0,62}"),
+        "a PostgreSQL name in lower case",
+        "app",
+        "orders_2024",
+        nearly=nearly.postgresql_name,
+    ),
 ]
 _Quantity = Annotated[
     str,
@@ -57,16 +71,8 @@ _RESERVED_ROLES = (
     "session_user",
 )
 
-_WAL_SIZES = (("min_wal_size", "80MB"), ("max_wal_size", "1GB"))
-"""Both with PostgreSQL's default."""
-
-LEAST_MEMORY = "128Mi"
 LEAST_ARCHIVE_TIMEOUT = 10
 """Seconds. Each takes a segment of 16 MB, in two regions. PostgreSQL: "It is unwise to use a very short archive_timeout"."""
-
-
-def bytes_in(size: str) -> int:
-    return int(size[:-2]) << 10 * (1 + ("Ki", "Mi", "Gi", "Ti").index(size[-2:]))
 
 
 class Generations(Model):
@@ -91,7 +97,7 @@ class Resources(Model):
 
     @property
     def mebibytes(self) -> int:
-        return int(self.memory[:-2]) << 10 * ("Ki", "Mi", "Gi", "Ti").index(self.memory[-2:]) >> 10
+        return bytes_in(self.memory) >> 20
 
 
 class DatabaseSettings(Model):
@@ -238,38 +244,8 @@ class DatabaseSettings(Model):
 
     @model_validator(mode="after")
     def _it_fits_into_its_memory_and_its_volumes(self) -> DatabaseSettings:
-        memory = bytes_in(self.resources.memory)
-        if memory < bytes_in(LEAST_MEMORY):
-            raise Mistake(
-                f"{{}} is less than PostgreSQL starts with; write {LEAST_MEMORY} or more",
-                self.resources.memory,
-                at=("resources", "memory"),
-            )
-        buffers = self._parameter("shared_buffers")
-        if buffers and postgresql.bytes_of(self.parameters, "shared_buffers", buffers) > memory:
-            # CloudNativePG's webhook, validateResources: "Memory request is lower than PostgreSQL `shared_buffers` value"
-            text = "sets shared_buffers to {}, and resources.memory is {}; write a quarter of the memory, or more memory"
-            raise Mistake(text, buffers, self.resources.memory, at=("parameters",))
-        least, most = (postgresql.bytes_of(self.parameters, name, default) for name, default in _WAL_SIZES)
-        if least >= most:
-            # CloudNativePG's webhook, validateWalSizeConfiguration: min_wal_size < max_wal_size
-            text = "has a min_wal_size ({}) that is not below max_wal_size ({}); write less, or a larger max_wal_size"
-            shown = (self._parameter(name) or default for name, default in _WAL_SIZES)
-            raise Mistake(text, *shown, at=("parameters",))
-        volume, key = (self.wal_storage, "walStorage") if self.wal_storage else (self.storage, "storage")
-        for name in ("wal_keep_size", "max_wal_size", "min_wal_size", "max_slot_wal_keep_size"):
-            written = self._parameter(name)
-            if written and postgresql.bytes_of(self.parameters, name, written) >= bytes_in(volume):
-                # What PostgreSQL keeps in pg_wal; it stops where the volume is full.
-                text = (
-                    f"sets {name} to {{}}, and {key} is {{}}: WAL would fill the volume, and PostgreSQL stops; "
-                    f"write less, or a larger {key}"
-                )
-                raise Mistake(text, written, volume, at=("parameters",))
+        capacity.check(self)
         return self
-
-    def _parameter(self, name: str) -> str | None:
-        return next((value for key, value in self.parameters.items() if key.lower() == name), None)
 
     @model_validator(mode="after")
     def _replication_streaming_and_its_connection_go_together(self) -> DatabaseSettings:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from settings.fields import HttpPath, Model, Whole, all_different
-from settings.hosts import DnsName, HostName, ZoneId
+from settings.hosts import DnsName, HostName, ZoneId, labels_above_a_zone, of_aws
 from settings.mistake import Mistake
 
 
@@ -71,6 +71,20 @@ class Dns(Model):
     @classmethod
     def _names_differ(cls, names: list[str]) -> list[str]:
         return all_different(names, "name")
+
+    @field_validator("names")
+    @classmethod
+    def _names_are_in_a_zone_of_ones_own(cls, names: list[str]) -> list[str]:
+        for place, name in enumerate(names):
+            plain = name.removeprefix("*.")
+            if of_aws(plain):
+                text = "{} is a name of AWS, and a record of it in no zone of yours; write a name that users call, and the load "
+                raise Mistake(text + "balancer in endpoint", name, at=(place,))
+            if plain.count(".") < labels_above_a_zone(plain):
+                raise Mistake(
+                    "{} is a registry's, and in no zone of yours; write one as in app.{}", name, f"example.{plain}", at=(place,)
+                )
+        return names
 
     @model_validator(mode="after")
     def _only_mode_both_regions_has_a_check(self) -> Dns:

@@ -75,8 +75,22 @@ def spoken(span: timedelta) -> str:
     return f"{seconds} s" if seconds < 120 else f"{minutes} min {seconds % 60} s"
 
 
+def _refuse_other_clocks(text: str, seconds: str) -> None:
+    """What robfig/cron takes beside fields and names: another time zone, and a time that counts from the controller's start."""
+    if zone := re.match(r"(?:CRON_)?TZ=\S+\s*", text.strip()):
+        raise Mistake(
+            "has a time zone, and schedules here are in UTC alone; write {}", f'"{text.strip()[zone.end() :]}", moved to UTC'
+        )
+    if text.strip().startswith("@every"):
+        every = re.fullmatch(r"@every\s+(?:([1-9]|1[0-9]|2[0-3])h|([1-9]|[1-5][0-9])m)", text.strip())
+        fields = f"0 */{every[1]} * * *" if every and every[1] else f"*/{every[2]} * * * *" if every else "0 */6 * * *"
+        what = "counts from when its controller started, which nobody can foresee; write"
+        raise Mistake(f"{what} {{}}", f'"{seconds}{fields}"')
+
+
 def check_cron(text: str) -> str:
     """Return a cron line of five fields, as Velero and Kubernetes read it. Raise ValueError for any other text."""
+    _refuse_other_clocks(text, "")
     text = _in_fields(text)
     fields = len(text.split())
     if fields != 5:
@@ -90,6 +104,7 @@ def check_cron_with_seconds(text: str) -> str:
 
     CloudNativePG accepts five fields too, but reads the first as seconds: `0 2 * * *` runs in the second minute of every hour.
     """
+    _refuse_other_clocks(text, "0 ")
     text = f"0 {_in_fields(text)}" if text.strip() in _NAMED else _in_fields(text)
     fields = text.split()
     if len(fields) == 5:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,15 +13,13 @@ from settings.mistake import Mistake
 from settings.places import (
     Place,
     aliases,
-    annotation_at,
     everywhere,
-    example,
     field_at,
-    form_at,
     model_at,
     path,
     without_a_free_key,
 )
+from settings.reasons import reason, reason_without_value
 from settings.rule import Rule
 from settings.shown import HIDDEN, show, without_secrets
 from settings.spelling import all_of, closest, of_another_tool
@@ -33,13 +30,6 @@ SECRETS = ("backupEncryptionPassword", "staticCredentials", "databasePasswords")
 
 _PATH_OF_ONE = {"databasePasswords": 'databasePasswords["NAME"]', "staticCredentials": "staticCredentials.PART.accessKeyId"}
 """Keys that are an object of several secrets, and the path of one of these."""
-
-# The type of a pydantic error to the words that follow key and value. They are made from the error's `ctx`.
-_REASONS: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "greater_than_equal": lambda ctx: f"is less than {ctx['ge']}; write {ctx['ge']} or more",
-    "less_than_equal": lambda ctx: f"is more than {ctx['le']}; write {ctx['le']} or less",
-    "bool_type": lambda _: "is neither true nor false; write one of them, without quotes",
-}
 
 
 def named(key: str) -> str:
@@ -87,7 +77,11 @@ class Explainer:
 
     def lines(self, error: ValidationError) -> list[str]:
         """One line for each mistake."""
-        details = [detail for detail in error.errors() if not self._is_about_the_form_not_written(detail)]
+        details = [
+            detail
+            for detail in error.errors()
+            if not self._is_about_the_form_not_written(detail) and not self._is_about_a_class_written_elsewhere(detail)
+        ]
         slips = self._slips(details)
         details = [detail for detail in details if detail["loc"] not in slips.values()]
         lines = []
@@ -138,6 +132,13 @@ class Explainer:
             return False
         return (loc[1] == "Alias") != isinstance(self.values.get("endpoint"), dict)
 
+    def _is_about_a_class_written_elsewhere(self, detail: ErrorDetails) -> bool:
+        """A database that names no class has `storageClass.name` (settings/presets.py), which is complained about where it is."""
+        key, place, *below = (*detail["loc"], None, None)[:3]
+        if key != "databases" or below != ["storageClass"] or not isinstance(place, int):
+            return False
+        return "storageClass" not in self.values["databases"][place]
+
     def _line(self, detail: ErrorDetails, slips: Mapping[Place, Place]) -> str:
         kind, loc, value = detail["type"], detail["loc"], detail["input"]
         secret = bool(loc) and loc[0] in self.secrets
@@ -145,7 +146,7 @@ class Explainer:
             loc = without_a_free_key(loc, self._databases())
         key = named(path(loc)) if loc else PROJECT
         if loc and _never_shown(loc):
-            return f"{key}: {_reason_without_value(detail)}"
+            return f"{key}: {reason_without_value(detail)}"
         if kind == "missing":
             return self._missing(key, loc)
         if kind == "extra_forbidden":
@@ -163,13 +164,22 @@ class Explainer:
         if kind == "string_type" and loc[0] in SECRETS:
             what = "is a number" if isinstance(value, int | float) and not isinstance(value, bool) else "is not text"
             return f"{key}: {HIDDEN} {what}; run, and type it when asked: {self._storing(loc)}"
-        return f"{key}: {show(value, secret=secret)} {_reason(detail, secret=secret)}"
+        if loc == ("active",) and not secret and (role := self._role_of_region(value)):
+            return f"{key}: {value} is the region of stack {role}; write {role}"
+        return f"{key}: {show(value, secret=secret)} {reason(detail, secret=secret)}"
+
+    def _role_of_region(self, region: Any) -> str | None:
+        topology = self.values.get("topology") if "topology" not in self.secrets else None
+        regions = topology.get("regions") if isinstance(topology, Mapping) else None
+        return next((role for role, each in regions.items() if each == region), None) if isinstance(regions, Mapping) else None
 
     def _unknown(self, loc: Place, *, secret: bool, lacks: Place | None) -> str:
         model, above = model_at(loc[:-1]), path(loc[:-1])
-        if secret:
-            return f"{named(above)}: {HIDDEN} has an unknown key {all_of(aliases(model))}"
         known = aliases(model)
+        if secret:
+            # A known key is no secret, and is near to what was written only where that is its misspelling.
+            close = closest(str(loc[-1]), known, cutoff=0.7)
+            return f"{named(above)}: {HIDDEN} has an unknown key" + (f", did you mean {close}?" if close else f" {all_of(known)}")
         if lacks is not None and not closest(str(loc[-1]), known):
             below = [*everywhere(str(loc[-1]), model_at(lacks), f"{path(lacks)}.")]
             guess = (below or [str(lacks[-1])])[0]
@@ -220,13 +230,6 @@ def _never_shown(loc: Place) -> bool:
     )
 
 
-def _reason_without_value(detail: ErrorDetails) -> str:
-    """Why such a field's value cannot be used: the validator's own words, or what the field is for."""
-    if detail["type"] == "value_error":
-        return str(detail["ctx"]["error"])
-    return f"is not a text that can be used; write it: {field_at(detail['loc']).description}"
-
-
 def _line_of_a_validator(key: str, detail: ErrorDetails, *, secret: bool) -> str:
     """The words of one of our validators, after key and value. They name the wrong part of an object, which is not shown."""
     error, value = detail["ctx"]["error"], detail["input"]
@@ -237,45 +240,3 @@ def _line_of_a_validator(key: str, detail: ErrorDetails, *, secret: bool) -> str
     if value is None or isinstance(value, BaseModel | dict | list):
         return f"{key}: {text}"
     return f"{key}: {show(value, secret=secret)} {text}"
-
-
-def _reason(detail: ErrorDetails, *, secret: bool) -> str:
-    """Why a value of the wrong type or beyond a limit cannot be used, and what to write instead."""
-    kind, value = detail["type"], detail["input"]
-    if kind == "literal_error":
-        return _reason_of_none_of_them(detail, secret=secret)
-    if kind in _REASONS:
-        return _REASONS[kind](detail.get("ctx", {}))
-    if kind == "int_type":
-        digits = isinstance(value, str) and value.isdecimal()
-        return "is text; write it without quotes" if digits else "is not a whole number; write one as in 3"
-    if kind == "string_type":
-        return _reason_of_no_text(detail, secret=secret)
-    if kind == "model_type":
-        return f"is not an object; write {example(annotation_at(detail['loc']))}"
-    if kind == "dict_type":
-        return "is not an object; write {name: text}"
-    if kind == "list_type":
-        one = isinstance(value, str) and not secret and show(value) == value
-        return f"is not a list; write {f'[{value}]' if one else example(annotation_at(detail['loc']))}"
-    return f"cannot be used: {detail['msg'][0].lower()}{detail['msg'][1:]}"
-
-
-def _reason_of_none_of_them(detail: ErrorDetails, *, secret: bool) -> str:
-    """The allowed value that is spelt alike, unless the written one may be a secret."""
-    value, allowed = detail["input"], detail["ctx"]["expected"].replace(" or ", ", ")
-    close = closest(value, re.findall(r"'([^']*)'", allowed), cutoff=0.8) if isinstance(value, str) and not secret else None
-    return f"is not one of {allowed}; " + (f"did you mean {close}?" if close else "write one of them")
-
-
-def _reason_of_no_text(detail: ErrorDetails, *, secret: bool) -> str:
-    value, form = detail["input"], form_at(detail["loc"])
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if isinstance(value, dict | list):
-        return f"{'is a number' if number else 'is not text'}; write one value"
-    if number and form and form.units:
-        several = [f"{value}{unit}" for unit in form.units]
-        shown = f"{', '.join(several[:-1])} or {several[-1]}"
-        return "is a number without a unit; write " + (f"one as in {form.examples[0]}" if secret else shown)
-    quoted = "" if secret or not number else f': "{value}"'
-    return f"{'is a number' if number else 'is not text'}; write it in quotes{quoted}"

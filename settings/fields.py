@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaH
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, core_schema
 
+from settings import nearly
 from settings.durations import check_cron, check_cron_with_seconds, parse_duration
 from settings.mistake import Mistake
 
@@ -22,6 +23,7 @@ LABEL_LENGTH = 63
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _LABEL_OF_1035 = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+_WITHOUT_REPLICAS = re.compile(r"(daemonset|ds|job|cronjob|pod|po|cj)s?(\.[a-z]+)?/.*", re.IGNORECASE)
 _WORKLOAD = re.compile(r"(deployment|statefulset)/(?!.*\.[.-]|.*-\.)[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
@@ -40,6 +42,8 @@ class Form:
     """A regular expression by which an editor checks the text (JSON Schema). It accepts every text that `check` accepts."""
     units: tuple[str, ...] = ()
     """What must follow a number that a person wrote bare: `30` is `30s`, `30m` or `30h`."""
+    nearly: Callable[[str], str] | None = None
+    """What a person may have meant by a text that `check` refuses (`settings/nearly.py`)."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_after_validator_function(self._checked, handler(source))
@@ -49,11 +53,20 @@ class Form:
         return {**handler(schema), "format": self.name, "examples": list(self.examples), **pattern}
 
     def _checked(self, text: str) -> str:
-        if text != (trimmed := text.strip(" \t")) and self._accepts(trimmed):
+        if text != (trimmed := text.strip(" \t")) and self.accepts(trimmed):
             raise ValueError("begins or ends with a space; take it out")
-        return self.check(text)
+        try:
+            return self.check(text)
+        except Mistake:
+            raise
+        except ValueError as error:
+            meant = self.nearly(text) if self.nearly else text
+            if meant == text or not self.accepts(meant):
+                raise
+            what, _, _ = str(error).partition("; write one")
+            raise Mistake(f"{what}; write {{}}", f'"{meant}"' if meant.isdecimal() else meant, hidden=str(error)) from None
 
-    def _accepts(self, text: str) -> bool:
+    def accepts(self, text: str) -> bool:
         try:
             self.check(text)
         except ValueError:
@@ -69,6 +82,7 @@ def matching(
     *,
     ascii_only: bool = True,
     units: tuple[str, ...] = (),
+    nearly: Callable[[str], str] | None = None,
 ) -> Form:
     """The form of texts that `pattern` matches, in ASCII: to Python, digits and letters are those of every script."""
     compiled = re.compile(pattern.pattern, (pattern.flags & ~re.UNICODE) | re.ASCII)
@@ -79,12 +93,18 @@ def matching(
         return text
 
     examples = (example.strip('"'), (other or example).strip('"'))
-    return Form(check=check, name=f"{what}, as in {example}", examples=examples, pattern=rf"^(?:{pattern.pattern})$", units=units)
+    name = f"{what}, as in {example}"
+    return Form(check=check, name=name, examples=examples, pattern=rf"^(?:{pattern.pattern})$", units=units, nearly=nearly)
 
 
 def two(form: Form, *examples: str) -> Form:
     """`form` with examples of its own, where its words name several values at once."""
     return replace(form, examples=(examples[0], examples[1]))
+
+
+def form_of(kind: Any) -> Form:
+    """The form of an annotated text."""
+    return next(each for each in kind.__metadata__ if isinstance(each, Form))
 
 
 def _duration(text: str) -> str:
@@ -127,28 +147,52 @@ CronWithSeconds = Annotated[
         pattern=r"^(?:[0-5]?[0-9]\s+(?:\S+\s+){4}\S+|@[a-z]+)$",
     ),
 ]
-Label = Annotated[str, matching(_DNS_LABEL, "a Kubernetes name (lower case letters, digits and -)", "production", "back-office")]
+Label = Annotated[
+    str,
+    matching(
+        _DNS_LABEL,
+        "a Kubernetes name (lower case letters, digits and -)",
+        "production",
+        "back-office",
+        nearly=nearly.kubernetes_name,
+    ),
+]
 ServiceName = Annotated[
     str,
     matching(
-        _LABEL_OF_1035, "a name of lower case letters, digits and -, which begins with a letter", "app-database", "orders-2024"
+        _LABEL_OF_1035,
+        "a name of lower case letters, digits and -, which begins with a letter",
+        "app-database",
+        "orders-2024",
+        nearly=nearly.kubernetes_name,
     ),
 ]
 ClassName = Annotated[str, matching(_SUBDOMAIN, "the name of a StorageClass", "gp3-encrypted", "ebs.gp3")]
 SecretName = Annotated[str, matching(_SUBDOMAIN, "the name of a Secret", "app-database-server", "pg.example.com-tls")]
-WorkloadName = Annotated[
-    str, two(matching(_WORKLOAD, "a workload", "deployment/web or statefulset/queue"), "deployment/web", "statefulset/queue")
-]
-AbsolutePath = Annotated[
-    str,
-    matching(
-        re.compile(r"(?!.*//)(?!(.*/)?\.\.?(/|$))(/[^/\s:]+)+"), "an absolute path", "/var/backups/etcd", "/var/lib/kubelet"
-    ),
-]
+_NAMED_WORKLOAD = two(
+    matching(_WORKLOAD, "a workload", "deployment/web or statefulset/queue", nearly=nearly.workload),
+    "deployment/web",
+    "statefulset/queue",
+)
+
+
+def _workload(text: str) -> str:
+    if _WITHOUT_REPLICAS.fullmatch(text):
+        raise ValueError("has no replicas that could be set; take it out, for a restore brings it by itself")
+    return _NAMED_WORKLOAD.check(text)
+
+
+WorkloadName = Annotated[str, replace(_NAMED_WORKLOAD, check=_workload)]
+_PATH = matching(
+    re.compile(r"(?!.*//)(?!(.*/)?\.\.?(/|$))(/[^/\s:]+)+/?"), "an absolute path", "/var/backups/etcd", "/var/lib/kubelet"
+)
+AbsolutePath = Annotated[str, replace(_PATH, check=lambda text: _PATH.check(text).removesuffix("/"))]
 FileName = Annotated[
     str, matching(re.compile(r"(?!/)(?!(.*/)?\.\.(/|$))[^\s]+"), "a file below that directory", "ca.crt", "tls/ca.crt")
 ]
-HttpPath = Annotated[str, matching(re.compile(r"/[\x21\x22\x24-\x7e]{0,254}"), "a path", "/healthz", "/healthz?full=1")]
+HttpPath = Annotated[
+    str, matching(re.compile(r"/[\x21\x22\x24-\x7e]{0,254}"), "a path", "/healthz", "/healthz?full=1", nearly=nearly.http_path)
+]
 
 
 class Model(BaseModel):

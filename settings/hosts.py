@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
+from settings import limits, nearly
 from settings.fields import Form, matching
 from settings.mistake import Mistake
 
@@ -16,9 +17,22 @@ _HOST_NAME = re.compile(_HOST)
 _LONGEST = 253  # RFC 1035, 2.3.4: 255 octets on the wire
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d")
 _OF_AWS = re.compile(
-    r"(?P<above>.*)\.(amazonaws\.com(\.cn)?|api\.aws|on\.aws|elasticbeanstalk\.com|awsapprunner\.com|compute\.internal)"
+    r"(?P<above>.*)\.(amazonaws\.com(\.cn)?|api\.aws|on\.aws|elasticbeanstalk\.com|awsapprunner\.com|compute\.internal|cloudfront\.net|awsglobalaccelerator\.com)"
 )
 _IN_THE_CLUSTER = re.compile(r"(.*\.)?(svc|cluster\.local|localhost|local|internal\.cluster)")
+_REGISTRIES = {
+    "": "ac co com edu gov mil net org",
+    "jp": "ad ed go gr lg ne or",
+    "kr": "go ne or pe re",
+    "nz": "geek govt iwi school",
+    "uk": "ltd me nhs plc police sch",
+    "in": "firm gen ind",
+    "au": "asn id",
+    "za": "law web",
+}
+"""Labels below a country's, or below any country's, under which registries give out names: co.uk, com.au, or.jp. The Public
+Suffix List has them all. Python's own http.cookiejar makes do with the first line (`strict_domain`)."""
+
 EXAMPLE = "write one as in app.example.com"
 
 
@@ -38,6 +52,8 @@ def _host_name(text: str) -> str:
 
 def _name_or_wildcard(text: str) -> str:
     """Route 53 takes an asterisk for the leftmost label of a name alone."""
+    if "*" in text.removeprefix("*."):
+        raise ValueError("has an asterisk elsewhere than for its leftmost label; write one as in *.apps.example.com")
     return f"*.{_host_name(text[2:])}" if text.startswith("*.") else _host_name(text)
 
 
@@ -78,6 +94,7 @@ HostName = Annotated[
         check=_host_name,
         name="a host name, as in app.example.com",
         examples=("app.example.com", "lb-1234.us-east-1.elb.amazonaws.com"),
+        nearly=nearly.host,
         pattern=rf"^{_HOST}$",
     ),
 ]
@@ -87,6 +104,7 @@ DnsName = Annotated[
         check=_name_or_wildcard,
         name="a host name, or a wildcard for one label, as in app.example.com or *.apps.example.com",
         examples=("app.example.com", "*.apps.example.com"),
+        nearly=nearly.host,
         pattern=rf"^(\*\.)?{_HOST}$",
     ),
 ]
@@ -96,10 +114,18 @@ HostOrAddress = Annotated[
         check=_name_or_address,
         name="a host name or an address, as in pg.us-east-1.example.com or 10.1.0.5",
         examples=("pg.us-east-1.example.com", "10.1.0.5"),
+        nearly=nearly.host,
     ),
 ]
 ZoneId = Annotated[
-    str, matching(re.compile(r"[A-Z0-9]{4,32}"), "a Route 53 hosted zone id", "Z0123456789ABCDEFGHIJ", "Z35SXDOTRQ7X7K")
+    str,
+    matching(
+        re.compile(r"[A-Z0-9]{4,32}"),
+        "a Route 53 hosted zone id",
+        "Z0123456789ABCDEFGHIJ",
+        "Z35SXDOTRQ7X7K",
+        nearly=nearly.zone_id,
+    ),
 ]
 
 
@@ -136,6 +162,18 @@ def port_is_usable(url: str) -> bool:
         return False
 
 
+def of_aws(host: str) -> bool:
+    """Whether a name is AWS's own: of a load balancer, a bucket, an instance or the like, or what is above these."""
+    return _OF_AWS.fullmatch(f"_.{host.lower().removesuffix('.')}") is not None
+
+
+def labels_above_a_zone(name: str) -> int:
+    """How many labels from the right belong to registries, so that no zone of one's own is there: 2 of app.example.co.uk."""
+    top, *below = name.removesuffix(".").lower().split(".")[::-1]
+    given_out = f"{_REGISTRIES['']} {_REGISTRIES.get(top, '')}".split()
+    return 2 if len(top) == 2 and below[:1] and below[0] in given_out else 1
+
+
 def region_in(host: str) -> str | None:
     """The AWS region that a host name of AWS contains: NAME.us-east-1.elb.amazonaws.com for an Application or Classic Load
     Balancer, NAME.elb.us-east-1.amazonaws.com for a Network Load Balancer, other services alike. Names of us-east-1 may be older
@@ -145,6 +183,16 @@ def region_in(host: str) -> str | None:
     if labels[:1] == ["compute-1"]:
         return "us-east-1"
     return next((region for label in labels if _REGION.fullmatch(region := label.removeprefix("s3-website-"))), None)
+
+
+def zone_of_load_balancer(host: str) -> str | None:
+    """The hosted zone of a load balancer of AWS, by its name. None for any other host, and for a region that is too new."""
+    name, region = host.lower().removesuffix("."), region_in(host)
+    kind = "network" if name.endswith(f".elb.{region}.amazonaws.com") else "application"
+    if kind == "application" and not name.endswith(f".{region}.elb.amazonaws.com"):
+        return None
+    zone = limits.read("load_balancers").get(region, {}).get(kind)
+    return str(zone) if zone else None
 
 
 def only_in_the_cluster(host: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from settings import nearly
 from settings.fields import Form, Model
 from settings.mistake import Mistake
 
@@ -18,6 +19,11 @@ _REFERENCE = re.compile(
 )
 _VERSION_OF_POSTGRESQL = re.compile(r"(?P<major>[1-9][0-9])(?:\.[0-9]+)*(?:[-._].*)?")
 _OLDEST_POSTGRESQL = 13
+OLDEST_ETCD = (3, 5)
+"""etcdctl snapshots every etcd from 3.4 on; etcdutl is there since 3.5 (etcd's CHANGELOG-3.5)."""
+OLDEST_PLUGIN = (0, 14)
+"""The lowest version of the Barman Cloud plugin that can promote: before it, a promotion read its WAL from the archive that it
+writes."""
 _DIGEST = f"sha256:{'0123456789abcdef' * 4}"
 
 
@@ -26,14 +32,14 @@ def image(text: str) -> str:
     found = _REFERENCE.fullmatch(text)
     if not found:
         raise ValueError("is not an image; write one as in registry.example.com/velero/velero:v1.18.3")
-    if (found["tag"] or "").lower() == "latest" or not (found["tag"] or found["digest"]):
+    if not found["digest"] and (found["tag"] or "latest").lower() == "latest":
         raise ValueError("does not say its version, so nodes keep different ones; write its tag too, as in velero:v1.18.3")
     return text
 
 
 def _tagged(text: str) -> str:
     """Names of Jobs and values of charts are made from the tag."""
-    if "@" in image(text) and not _REFERENCE.fullmatch(text)["tag"]:  # type: ignore[index]
+    if (_REFERENCE.fullmatch(image(text))["tag"] or "latest").lower() == "latest":  # type: ignore[index]
         raise ValueError("has no tag beside its digest, and the version is read from it; write both: velero:v1.18.3@sha256:…")
     return text
 
@@ -57,6 +63,7 @@ Image = Annotated[
         check=image,
         name="an image with its tag or digest, as in registry.example.com/velero/velero:v1.18.3",
         examples=("registry.example.com/velero/velero:v1.18.3", f"docker.io/library/python@{_DIGEST}"),
+        nearly=nearly.image,
         pattern=rf"^{_REFERENCE.pattern.replace('?P<name>', '?:').replace('?P<tag>', '?:').replace('?P<digest>', '?:')}$",
     ),
 ]
@@ -65,6 +72,7 @@ TaggedImage = Annotated[
     Form(
         check=_tagged,
         name="an image with its tag, and its digest if you like, as in registry.example.com/velero/velero:v1.18.3",
+        nearly=nearly.image,
         examples=("registry.example.com/velero/velero:v1.18.3", f"docker.io/velero/velero:v1.18.3@{_DIGEST}"),
     ),
 ]
@@ -73,9 +81,17 @@ PostgresqlImage = Annotated[
     Form(
         check=_postgresql,
         name="an image with a tag that begins with PostgreSQL's version, as in postgresql:18.4",
+        nearly=nearly.image,
         examples=("ghcr.io/cloudnative-pg/postgresql:18.4-system-trixie", f"registry.example.com/postgresql:17.6@{_DIGEST}"),
     ),
 ]
+
+
+def version_in(reference: str) -> tuple[int, int] | None:
+    """The major and minor version that an image's tag names; None if it names none, as a digest alone."""
+    found = _REFERENCE.fullmatch(reference)
+    version = re.match(r"v?(\d+)\.(\d+)(?!\d)", (found and found["tag"]) or "")
+    return (int(version[1]), int(version[2])) if version else None
 
 
 def postgresql_major(reference: str) -> int:
@@ -126,3 +142,20 @@ class Images(Model):
                 at=("kubectl",),
             )
         return values
+
+    @model_validator(mode="after")
+    def _each_can_do_what_this_program_asks_of_it(self) -> Images:
+        for key, image, oldest, why in (
+            ("etcd", self.etcd, OLDEST_ETCD, "has no etcdutl, which verifies snapshots"),
+            ("barmanCloudPlugin", self.barman_cloud_plugin, OLDEST_PLUGIN, "cannot promote: it reads WAL from the wrong archive"),
+            (
+                "barmanCloudSidecar",
+                self.barman_cloud_sidecar,
+                OLDEST_PLUGIN,
+                "cannot promote: it reads WAL from the wrong archive",
+            ),
+        ):
+            version = version_in(image)
+            if version and version < oldest:
+                raise Mistake(f"{{}} {why}; write version {'.'.join(map(str, oldest))} or newer", image, at=(key,))
+        return self

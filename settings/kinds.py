@@ -6,6 +6,8 @@ import re
 from typing import Annotated
 
 from settings.fields import Form
+from settings.mistake import Mistake
+from settings.spelling import closest
 
 _CORE = (
     "bindings",
@@ -26,6 +28,44 @@ _CORE = (
     "services",
 )
 """The kinds of the core group, which alone are written without a group: `backups` alone could be Velero's or CloudNativePG's."""
+
+_OF_KUBERNETES = {
+    "admissionregistration.k8s.io": ("mutatingwebhookconfigurations", "validatingwebhookconfigurations"),
+    "apiextensions.k8s.io": ("customresourcedefinitions",),
+    "apiregistration.k8s.io": ("apiservices",),
+    "apps": ("controllerrevisions", "daemonsets", "deployments", "replicasets", "statefulsets"),
+    "autoscaling": ("horizontalpodautoscalers",),
+    "batch": ("cronjobs", "jobs"),
+    "certificates.k8s.io": ("certificatesigningrequests",),
+    "coordination.k8s.io": ("leases",),
+    "discovery.k8s.io": ("endpointslices",),
+    "events.k8s.io": ("events",),
+    "networking.k8s.io": ("ingressclasses", "ingresses", "networkpolicies"),
+    "policy": ("poddisruptionbudgets",),
+    "rbac.authorization.k8s.io": ("clusterrolebindings", "clusterroles", "rolebindings", "roles"),
+    "scheduling.k8s.io": ("priorityclasses",),
+    "storage.k8s.io": ("csidrivers", "csinodes", "csistoragecapacities", "storageclasses", "volumeattachments"),
+}
+"""Kinds of Kubernetes' other groups, by group (kubectl api-resources, version 1.36): what a slip is compared with."""
+
+_SHORT = {
+    "cj": "cronjobs.batch",
+    "cm": "configmaps",
+    "deploy": "deployments.apps",
+    "ds": "daemonsets.apps",
+    "hpa": "horizontalpodautoscalers.autoscaling",
+    "ing": "ingresses.networking.k8s.io",
+    "netpol": "networkpolicies.networking.k8s.io",
+    "ns": "namespaces",
+    "pdb": "poddisruptionbudgets.policy",
+    "pv": "persistentvolumes",
+    "pvc": "persistentvolumeclaims",
+    "sa": "serviceaccounts",
+    "sc": "storageclasses.storage.k8s.io",
+    "sts": "statefulsets.apps",
+    "svc": "services",
+}
+"""kubectl's short names (kubectl api-resources). Velero compares the whole name alone."""
 
 _PATTERN = re.compile(r"[a-z0-9]+(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
@@ -99,13 +139,45 @@ LEFT_OUT = (*MADE_BY_CONTROLLERS, *NOT_FOR_ANOTHER_REGION)
 """What `includeResources` may bring back."""
 
 
+def known_kinds() -> list[str]:
+    return [*_CORE, *(f"{kind}.{group}" for group, kinds in _OF_KUBERNETES.items() for kind in kinds)]
+
+
+def is_of_kubernetes(kind: str) -> bool:
+    """Whether Kubernetes itself serves the kind, and no CustomResourceDefinition."""
+    return "." not in kind or kind.partition(".")[2] in _OF_KUBERNETES
+
+
 def check_kind(text: str) -> str:
     """Return `text` if it is a kind as Velero reads it: its plural, and its group unless that is the core group."""
+    known = known_kinds()
+    if text in known:
+        return text
+    if meant := _meant(text):
+        what = "has no group" if meant.startswith(f"{text}.") else "is not a kind, plural with its group"
+        raise Mistake(f"{what}; did you mean {{}}?", meant)
+    if found := re.fullmatch(r"([a-z0-9]+)\.v[0-9]+(?:(?:alpha|beta)[0-9]+)?(\..+)?", text):
+        raise Mistake("has a version, which Velero takes for a part of the group; write {}", f"{found[1]}{found[2] or ''}")
     if not _PATTERN.fullmatch(text):
         raise ValueError("is not a kind; write its plural with its group, as in ingresses.networking.k8s.io")
-    if "." not in text and text not in _CORE:
+    if "." not in text:
         raise ValueError("has no group; write it too, as in deployments.apps (kubectl api-resources -o name has all of them)")
     return text
+
+
+def _meant(text: str) -> str | None:
+    """The kind of Kubernetes that a short name, a singular, a manifest's `kind` or a name without its group stands for."""
+    manifest = re.fullmatch(r"([a-z0-9.]+)(?:/v[0-9a-z]+)?/([A-Za-z]+)", text)  # as apiVersion and kind have it
+    kind, _, group = (f"{manifest[2]}.{manifest[1]}" if manifest else text).lower().partition(".")
+    kind = f"{_SHORT.get(kind, kind)}{'.' if group else ''}{group}"
+    without_group = {name.partition(".")[0]: name for name in reversed(known_kinds())}
+    if not group:
+        name = kind if kind in known_kinds() else closest(kind.partition(".")[0], without_group, cutoff=0.85)
+        return without_group.get(name, name) if name else None
+    if group not in _OF_KUBERNETES:
+        return None
+    name = closest(kind.partition(".")[0], _OF_KUBERNETES[group], cutoff=0.85)
+    return f"{name}.{group}" if name else None
 
 
 KindName = Annotated[

@@ -17,9 +17,9 @@ class Mistake(ValueError):  # noqa: N818 - the person's mistake, told in one lin
 
     Each `{}` of `text` stands for a piece of what the person wrote. The pieces are kept apart from the text, because they may be
     secret. A long one is not repeated. `at` leads from the value that was checked to the one that is wrong: `("secondary",)`, or
-    in a list `(1, "name")`.
+    in a list `(1, "name")`. `hidden` are the words to use where what the person wrote is a secret; without it, `text` is.
     """
 
-    def __init__(self, text: str, *written: str, at: tuple[int | str, ...] = ()) -> None:
+    def __init__(self, text: str, *written: str, at: tuple[int | str, ...] = (), hidden: str | None = None) -> None:
         super().__init__(text.format(*map(shortened, written)))
-        self.text, self.written, self.at = text, written, at
+        self.text, self.written, self.at, self.hidden = text, written, at, hidden

@@ -16,11 +16,17 @@ Place = tuple[int | str, ...]
 _BOTH_FORMS = "Alias"
 """How pydantic calls one of the two forms of `endpoint`, which is no key."""
 
+_THE_KEY_ITSELF = "[key]"
+"""How pydantic ends the location of a mistake in a key of an object with free keys."""
+
 
 def path(loc: Sequence[int | str]) -> str:
-    """The path of a location as a person writes it: `workloads[0].replicas` for `('workloads', 0, 'replicas')`."""
+    """The path of a location as a person writes it: `workloads[0].replicas` for `('workloads', 0, 'replicas')`.
+
+    A key that a person chose, and that is itself what is wrong, is not part of it.
+    """
     text = ""
-    for part in loc:
+    for part in loc[: loc.index(_THE_KEY_ITSELF) - 1] if _THE_KEY_ITSELF in loc else loc:
         if isinstance(part, int):
             text += f"[{part}]"
         elif _is_a_key(part):
@@ -35,6 +41,8 @@ def _is_a_key(part: str) -> bool:
 def without_a_free_key(loc: Place, known: Collection[str] = ()) -> Place:
     """Leave out a key that a person chose, as NAME in `databasePasswords.NAME`: it may be the secret itself, by mistake. A key of
     `known` is none."""
+    if _THE_KEY_ITSELF in loc:
+        return loc[: loc.index(_THE_KEY_ITSELF) - 1]
     last = loc[-1]
     free = isinstance(last, str) and last not in aliases(model_at(loc[:-1])) and _is_a_key(last) and last not in known
     return loc[:-1] if free else loc

@@ -39,6 +39,14 @@ _READS_ONLY = {
 }
 """What a failover cannot work with: an owner who may not write, WAL that no standby can follow or fetch (0 reads as off)."""
 
+_WOULD_NOT_RUN = {
+    # postmaster: "could not map anonymous shared memory"; a Pod has huge pages only where it asks for them.
+    ("huge_pages", "on"): "and the database's Pods have no huge pages, without which PostgreSQL would not start; write try",
+    # pgarch.c: `both "archive_command" and "archive_library" set`; CloudNativePG sets the first.
+    ("archive_library", None): "which PostgreSQL takes in place of archive_command, and CloudNativePG sets that; take it out",
+}
+"""A parameter and its value, or any value but the empty one."""
+
 # CloudNativePG: postgresParameterNameRegex of its webhook for Clusters.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)?", re.ASCII)
 
@@ -63,6 +71,9 @@ def check(parameters: Mapping[str, str], major: int) -> None:
             raise Mistake(f"sets {{}}, which has a key of its own: {KEYS_OF_THEIR_OWN[plain]}; take it out", name)
         if plain in limits.read("cloudnative_pg")["fixed"]:
             raise Mistake("sets {}, which CloudNativePG sets by itself; take it out", name)
+        for (other, broken), why in _WOULD_NOT_RUN.items():
+            if plain == other and value.strip() and broken in (None, _as_postgresql_reads(value)):
+                raise Mistake(f"sets {{}} to {{}}, {why}", name, value)
         _check_known(name, value, major)
         for harmful, why in ((_LOSES_DATA, "and a crash then destroys data"), (_READS_ONLY, "and a failover then cannot work")):
             if plain in harmful and _as_postgresql_reads(value) == harmful[plain]:
@@ -79,6 +90,8 @@ def _check_known(name: str, value: str, major: int) -> None:
             fix = f"did you mean {close}?" if close else "take it out"
             raise Mistake(f"sets {{}}, which PostgreSQL {major} does not know, and it would not start; {fix}", name)
         return
+    if found.get("internal"):
+        raise Mistake("sets {}, which PostgreSQL only reports, and would not start with; take it out", name)
     complaint = _complaint(found, value, exact=major == data["major"] and name.lower() not in _DEPENDS_ON_THE_BUILD)
     if complaint:
         raise Mistake(f"sets {{}} to {{}}, and PostgreSQL {complaint}", name, value)
@@ -131,6 +144,14 @@ def bytes_of(parameters: Mapping[str, str], name: str, default: str) -> Fraction
     assert amount is not None
     assert one is not None
     return amount * one * (8 if entry["unit"].startswith("8") else 1)
+
+
+def number_of(parameters: Mapping[str, str], name: str, default: str) -> Fraction:
+    """The number that a parameter without a unit has; it was checked before."""
+    value = next((text for key, text in parameters.items() if key.lower() == name), default)
+    amount = in_units_of(value, "")
+    assert amount is not None
+    return amount
 
 
 def seconds_between(name: str) -> tuple[Fraction, Fraction]:

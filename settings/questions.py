@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from settings import nearly
 from settings.fields import Form, HttpPath, Model, Switch, Whole
 from settings.hosts import can_be_a_host, port_is_usable, url_parts
 
@@ -37,6 +38,7 @@ ProbeUrl = Annotated[
         name="a URL, as in https://app.example.com/",
         examples=("https://app.example.com/", "https://lb-primary.us-east-1.elb.amazonaws.com:8443/healthz"),
         pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://\S+$",
+        nearly=nearly.url_of_a_page,
     ),
 ]
 

@@ -33,4 +33,4 @@ def _without_private_parts(value: Any) -> Any:
 
 
 def without_secrets(mistake: Mistake) -> str:
-    return mistake.text.format(*[HIDDEN] * len(mistake.written))
+    return mistake.hidden or mistake.text.format(*[HIDDEN] * len(mistake.written))

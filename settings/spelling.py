@@ -30,9 +30,10 @@ def of_another_tool(word: str, known: Collection[str]) -> str | None:
 
 def closest(word: str, known: Collection[str], *, cutoff: float = 0.6) -> str | None:
     """The known word that is spelt alike; case, `-` and `_` do not count."""
-    plain = {_plain(key): key for key in known}
-    close = difflib.get_close_matches(_plain(word), list(plain), n=1, cutoff=cutoff)
-    return plain[close[0]] if close else None
+    plain, letters = {_plain(key): key for key in known}, sorted(_plain(word))
+    close = difflib.get_close_matches(_plain(word), list(plain), n=2, cutoff=cutoff)
+    exchanged = [key for key in close if sorted(key) == letters]
+    return plain[[*exchanged, *close][0]] if close else None
 
 
 def did_you_mean(word: str, known: Collection[str]) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from settings import nearly
 from settings.aws import AwsRegion
 from settings.fields import Model, matching
 from settings.mistake import Mistake
@@ -51,10 +52,20 @@ class Topology(Model):
     """The organization, its AWS account and the two regions."""
 
     organization: Annotated[
-        str, matching(re.compile(r"[a-z0-9][a-z0-9-]{0,19}"), "a short lower-case name", "acme", "acme-shop")
+        str,
+        matching(
+            re.compile(r"[a-z0-9][a-z0-9-]{0,19}"),
+            "a short lower-case name (20 letters, digits and - at most)",
+            "acme",
+            "acme-shop",
+            nearly=nearly.kubernetes_name,
+        ),
     ] = Field(description="short name of your organization: the first part of every bucket name and role name")
     account_id: Annotated[
-        str, matching(re.compile(r"\d{12}"), "an AWS account id in quotes", '"123456789012"', "210987654321")
+        str,
+        matching(
+            re.compile(r"\d{12}"), "an AWS account id in quotes", '"123456789012"', "210987654321", nearly=nearly.account_id
+        ),
     ] = Field(description="id of the AWS account: twelve digits, in quotes")
     regions: Regions = Field(description="the two AWS regions")
     backends: Backends | None = Field(

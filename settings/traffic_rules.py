@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from settings.dns import Alias
-from settings.hosts import host_in, only_in_the_cluster, region_in
+from settings.hosts import host_in, labels_above_a_zone, only_in_the_cluster, region_in, zone_of_load_balancer
 from settings.mistake import Mistake
 from settings.model import Settings
 from settings.roles import ROLES
@@ -19,6 +19,10 @@ _TTL_OF_AN_ALIAS = 60  # Route 53: that of the load balancer's own records
 
 def _at(settings: Settings) -> tuple[str, ...]:
     return ("name",) if isinstance(settings.endpoint, Alias) else ()
+
+
+def _share_a_zone(names: Sequence[str]) -> bool:
+    return _labels_in_common(names) > max(map(labels_above_a_zone, names))
 
 
 def _labels_in_common(names: Sequence[str]) -> int:
@@ -47,19 +51,28 @@ def an_endpoint_is_no_name_that_users_call(settings: Settings) -> Mistakes:
 
 
 def the_top_of_a_zone_is_an_alias(settings: Settings) -> Mistakes:
-    """RFC 1034, 3.6.2: a CNAME stands alone, and the top of a zone has SOA and NS. A name of two labels can be nothing else."""
+    """RFC 1034, 3.6.2: a CNAME stands alone, and the top of a zone has SOA and NS. A name right below a registry's can be nothing
+    else."""
     for name in settings.dns.names:
-        if name.count(".") == 1 and not isinstance(settings.endpoint, Alias):
+        if name.count(".") == labels_above_a_zone(name) and not isinstance(settings.endpoint, Alias):
+            zone = zone_of_load_balancer(settings.endpoint) or "the load balancer's own"
             text = "{} is a name, and {} of dns.names is the top of its zone, where Route 53 takes no CNAME; write {}"
-            yield Mistake(text, settings.endpoint, name, f"{{name: {settings.endpoint}, zoneId: the load balancer's own}}")
+            yield Mistake(text, settings.endpoint, name, f"{{name: {settings.endpoint}, zoneId: {zone}}}")
             return
 
 
 def an_alias_has_the_zone_of_its_load_balancer(settings: Settings) -> Mistakes:
     """Route 53: "Tried to create an alias that targets …, but the alias target name does not lie within the target zone"."""
-    if not isinstance(settings.endpoint, Alias) or settings.endpoint.zone_id != settings.dns.zone_id:
+    if not isinstance(settings.endpoint, Alias):
         return
-    if any(_labels_in_common([settings.endpoint.name, name]) >= 2 for name in settings.dns.names):
+    zone = zone_of_load_balancer(settings.endpoint.name)
+    if zone and settings.endpoint.zone_id not in (zone, settings.dns.zone_id):
+        text = "{} is not the zone of {}, so Route 53 would refuse the alias; write {}"
+        yield Mistake(text, settings.endpoint.zone_id, settings.endpoint.name, zone, at=("zoneId",))
+        return
+    if settings.endpoint.zone_id != settings.dns.zone_id:
+        return
+    if any(_share_a_zone([settings.endpoint.name, name]) for name in settings.dns.names):
         return
     text = (
         "{} is dns.zoneId too, and the load balancer {} is not in that zone; write the load balancer's own, "
@@ -73,7 +86,7 @@ def all_names_are_in_one_zone(settings: Settings) -> Mistakes:
     """Route 53: "RRSet with DNS name … is not permitted in zone …". Two labels are the least that a zone of one's own has."""
     first, *others = settings.dns.names
     for place, name in enumerate(others, start=1):
-        if _labels_in_common([first, name]) < 2:
+        if not _share_a_zone([first, name]):
             text = "{} and {} are in no zone together, and dns.zoneId is one zone; take one of them out"
             yield Mistake(text, name, first, at=(place,))
 

@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from settings.fields import ClassName, Model, Switch, Whole, matching
+from settings.labels import LabelKey, LabelValue
 from settings.mistake import Mistake
+from settings.sizes import Size, bytes_in
 
-Bytes = Annotated[str, matching(re.compile(r"[1-9]\d*(Ki|Mi|Gi|Ti)"), "a size", "100Gi", "8Ti")]
 Cpus = Annotated[str, matching(re.compile(r"\d+(\.\d+)?m?"), "a number of CPUs in quotes", '"2"', "500m")]
 Driver = Annotated[
     str,
@@ -21,6 +22,8 @@ Driver = Annotated[
 ]
 
 EBS = "ebs.csi.aws.com"
+_WITHOUT_SNAPSHOTS = ("efs.csi.aws.com", "fsx.csi.aws.com", "s3.csi.aws.com")
+"""Drivers of AWS that take no snapshots: for Amazon EFS, for Lustre, for Mountpoint (none has CREATE_DELETE_SNAPSHOT)."""
 
 
 class ServerResources(Model):
@@ -28,8 +31,8 @@ class ServerResources(Model):
 
     cpu: Cpus = Field(default="500m", description="CPUs requested", examples=["500m", "1"])
     cpu_limit: Cpus = Field(default="1", description="CPUs at most")
-    memory: Bytes = Field(default="128Mi", description="memory requested")
-    memory_limit: Bytes = Field(
+    memory: Size = Field(default="128Mi", description="memory requested")
+    memory_limit: Size = Field(
         default="1Gi", description="memory at most; a server that needs more is killed, and its backup or restore ends Failed"
     )
 
@@ -46,11 +49,11 @@ class ServerResources(Model):
 class Toleration(Model):
     """A taint on which Pods may run all the same, as Kubernetes writes it."""
 
-    key: str | None = Field(
+    key: LabelKey | None = Field(
         default=None, description="the taint's key; without one, every taint", examples=["dedicated", "workload"]
     )
     operator: Literal["Equal", "Exists"] = Field(default="Equal", description="how its value is compared")
-    value: str | None = Field(default=None, description="its value, with Equal", examples=["storage", "database"])
+    value: LabelValue | None = Field(default=None, description="its value, with Equal", examples=["storage", "database"])
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
         default=None, description="its effect; without one, every effect"
     )
@@ -72,9 +75,9 @@ class VolumeRule(Model):
 
     driver: Driver | None = Field(default=None, description="only volumes of this CSI driver")
     classes: list[ClassName] = Field(default=[], description="only volumes of these StorageClasses")
-    smallest: Bytes | None = Field(default=None, description="only volumes of this size and larger ones")
-    largest: Bytes | None = Field(default=None, description="only volumes of this size and smaller ones")
-    labels: dict[str, str] = Field(
+    smallest: Size | None = Field(default=None, description="only volumes of this size and larger ones")
+    largest: Size | None = Field(default=None, description="only volumes of this size and smaller ones")
+    labels: dict[LabelKey, LabelValue] = Field(
         default={},
         description="only volumes whose claim has these labels",
         examples=[{"app": "cache"}, {"app": "queue", "tier": "back"}],
@@ -88,8 +91,10 @@ class VolumeRule(Model):
     def _says_which(self) -> VolumeRule:
         if not (self.driver or self.classes or self.smallest or self.largest or self.labels):
             raise ValueError("says of no volume that it is meant; write one of driver, classes, smallest, largest, labels")
-        if self.smallest and self.largest and _bytes(self.smallest) > _bytes(self.largest):
+        if self.smallest and self.largest and bytes_in(self.smallest) > bytes_in(self.largest):
             raise ValueError("has a smallest above its largest, so no volume is meant; exchange them")
+        if self.action == "snapshot" and self.driver in _WITHOUT_SNAPSHOTS:
+            raise Mistake("asks for snapshots of {}, which takes none; write action: fs-backup or skip", self.driver)
         return self
 
     def means(self, driver: str, storage_class: str, size: int, labels: Mapping[str, str]) -> bool:
@@ -97,8 +102,8 @@ class VolumeRule(Model):
         return (
             self.driver in (None, driver)
             and (not self.classes or storage_class in self.classes)
-            and (self.smallest is None or _bytes(self.smallest) <= size)
-            and (self.largest is None or size <= _bytes(self.largest))
+            and (self.smallest is None or bytes_in(self.smallest) <= size)
+            and (self.largest is None or size <= bytes_in(self.largest))
             and self.labels.items() <= labels.items()
         )
 
@@ -131,8 +136,8 @@ class DataMovers(Model):
 
     concurrency: Whole = Field(default=2, ge=1, le=100, description="how many volumes a node carries at the same time")
     cpu: Cpus = Field(default="100m", description="CPUs that each requests")
-    memory: Bytes = Field(default="256Mi", description="memory that each requests")
-    memory_limit: Bytes | None = Field(
+    memory: Size = Field(default="256Mi", description="memory that each requests")
+    memory_limit: Size | None = Field(
         default=None,
         description="memory that each may use; without one, as much as the node has: millions of files need gigabytes",
     )
@@ -143,7 +148,7 @@ class DataMovers(Model):
             _refuse_more_than_the_limit(self.memory, self.memory_limit)
         return self
 
-    nodes: dict[str, str] = Field(
+    nodes: dict[LabelKey, LabelValue] = Field(
         default={},
         description="labels of the nodes on which they run; by default any node",
         examples=[{"node.kubernetes.io/lifecycle": "normal"}, {"pool": "storage"}],
@@ -153,7 +158,7 @@ class DataMovers(Model):
         description="a StorageClass for the cache of a restore, which otherwise is on the node's own disk; a volume of its own "
         "is made for each volume from cacheFrom on",
     )
-    cache_from: Bytes = Field(
+    cache_from: Size = Field(
         default="10Gi", description="with cacheClass: volumes of this much data and more have a cache volume"
     )
     wait_for_pods: Switch = Field(
@@ -179,7 +184,7 @@ class DataMovers(Model):
             configuration["loadAffinity"] = [{"nodeSelector": {"matchLabels": self.nodes}}]
         if self.cache_class:
             # As Velero counts megabytes: a size below one would make a cache volume for every volume.
-            above = max(_bytes(self.cache_from) >> 20, 1)
+            above = max(bytes_in(self.cache_from) >> 20, 1)
             configuration["cachePVC"] = {"storageClass": self.cache_class, "residentThresholdInMB": above}
         return configuration
 
@@ -189,7 +194,7 @@ _REFUSED = "which Kubernetes refuses of a Pod"
 
 
 def _refuse_more_than_the_limit(memory: str, limit: str) -> None:
-    if _bytes(memory) > _bytes(limit):
+    if bytes_in(memory) > bytes_in(limit):
         raise Mistake(
             f"{{}} is more than memoryLimit, {{}}, {_REFUSED}; write less, or more there", memory, limit, at=("memory",)
         )
@@ -197,7 +202,3 @@ def _refuse_more_than_the_limit(memory: str, limit: str) -> None:
 
 def _cpus(amount: str) -> float:
     return float(amount.removesuffix("m")) / (1000 if amount.endswith("m") else 1)
-
-
-def _bytes(size: str) -> int:
-    return int(size[:-2]) << 10 * (("Ki", "Mi", "Gi", "Ti").index(size[-2:]) + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,19 @@ REMOVED = object()
 
 def example(stack: str, changes: dict[str, Any] | None = None) -> dict[str, str]:
     """Keys and texts of one stack: Pulumi.yaml, then Pulumi.<stack>.yaml, then `changes` (plain Python values)."""
+    values = {
+        **_committed(stack),
+        "backupEncryptionPassword": PASSWORD,
+        "databasePasswords": {"app-database": PASSWORD},
+        **(changes or {}),
+    }
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items() if value is not REMOVED}
+
+
+@cache
+def _committed(stack: str) -> dict[str, Any]:
+    """The values of both files. Thousands of tests begin with them, and to read YAML takes longer than to check it."""
     shared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
     values = {key: entry.get("value", entry.get("default")) for key, entry in shared.items()}
     own = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
-    values |= {key.removeprefix(f"{PROJECT}:"): value for key, value in own.items() if key.startswith(f"{PROJECT}:")}
-    values |= {"backupEncryptionPassword": PASSWORD, "databasePasswords": {"app-database": PASSWORD}, **(changes or {})}
-    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items() if value is not REMOVED}
+    return values | {key.removeprefix(f"{PROJECT}:"): value for key, value in own.items() if key.startswith(f"{PROJECT}:")}

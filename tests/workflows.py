@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +29,16 @@ _BASH = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c"]
 
 
 def workflow(name: str) -> dict[str, Any]:
-    return dict(yaml.safe_load((WORKFLOWS / f"{name}.yml").read_text()))
+    return deepcopy(_read(WORKFLOWS / f"{name}.yml"))
 
 
 def action(name: str) -> dict[str, Any]:
-    return dict(yaml.safe_load((ACTIONS / name / "action.yml").read_text()))
+    return deepcopy(_read(ACTIONS / name / "action.yml"))
+
+
+@cache
+def _read(file: Path) -> dict[str, Any]:
+    return dict(yaml.safe_load(file.read_text()))
 
 
 @dataclass(kw_only=True)

@@ -20,9 +20,7 @@ from components.kube.objection import Objection, judged
 from components.kube.records import FRESHNESS_RECORD
 from settings.database import DatabaseSettings
 from settings.durations import longest_gap, parse_duration, spoken
-
-OLDEST_PLUGIN = (0, 14)
-"""The lowest version of the plugin that can promote: before it, a promotion read its WAL from the archive that it writes."""
+from settings.images import OLDEST_PLUGIN
 
 MARK_SLACK = timedelta(minutes=5)
 """How old a mark may be where nothing is behind: it is written every two minutes, one run may fail, and S3 takes a while."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="module")
 def recorder(combination: tuple[Role, Role, dict[str, Any]]) -> Recorder:
     stack, serving, changes = combination
+    return _registered(stack, serving, with_everything=bool(changes))
+
+
+@cache
+def _registered(stack: Role, serving: Role, *, with_everything: bool) -> Recorder:
+    """Shared by all files of a process: read, change nothing."""
     # Until the first failover `active` is not set, and no role scales. Once it is set, every role scales.
-    return run_program(stack, {**({"active": serving} if changes else deployed(serving)), **changes})
+    return run_program(stack, {"active": serving, **EVERYTHING} if with_everything else deployed(serving))
 
 
 def kubernetes_object(seen: Seen) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,12 @@ PROGRAM = ("settings", "components", "charts")
 def sources(folder: str) -> Iterator[tuple[Path, ast.Module]]:
     for file in sorted((ROOT / folder).rglob("*.py")):
         if ".venv" not in file.parts:
-            yield file.relative_to(ROOT), ast.parse(file.read_text())
+            yield file.relative_to(ROOT), _parsed(file)
+
+
+@cache
+def _parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text())
 
 
 def imported(tree: ast.Module) -> set[str]:

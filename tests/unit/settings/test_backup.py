@@ -29,6 +29,7 @@ def told(**changes: Any) -> list[str]:
 
 
 RESTORE = "is not one of true, false, everything; write one of them, true and false without quotes"
+MEANT = "is not a kind, plural with its group; did you mean"
 NO_KIND = "is not a kind; write its plural with its group, as in ingresses.networking.k8s.io"
 NO_GROUP = "has no group; write it too, as in deployments.apps (kubectl api-resources -o name has all of them)"
 
@@ -38,7 +39,14 @@ SLIPS: list[tuple[dict[str, Any], str]] = [
     ({"restore": 1}, f".restore: 1 {RESTORE}"),
     ({"excludeResources": ["TargetGroupBinding"]}, f".excludeResources[0]: TargetGroupBinding {NO_KIND}"),
     ({"excludeResources": ["*"]}, f".excludeResources[0]: * {NO_KIND}"),
-    ({"excludeResources": ["deployments"]}, f".excludeResources[0]: deployments {NO_GROUP}"),
+    ({"excludeResources": ["deployments"]}, ".excludeResources[0]: deployments has no group; did you mean deployments.apps?"),
+    ({"excludeResources": ["pvc"]}, f".excludeResources[0]: pvc {MEANT} persistentvolumeclaims?"),
+    ({"excludeResources": ["Deployment"]}, f".excludeResources[0]: Deployment {MEANT} deployments.apps?"),
+    (
+        {"excludeResources": ["ingress.networking.k8s.io"]},
+        f".excludeResources[0]: ingress.networking.k8s.io {MEANT} ingresses.networking.k8s.io?",
+    ),
+    ({"excludeResources": ["batch/v1/CronJob"]}, f".excludeResources[0]: batch/v1/CronJob {MEANT} cronjobs.batch?"),
     ({"includeResources": ["backups"]}, f".includeResources[0]: backups {NO_GROUP}"),
     ({"excludeResources": ["pods", "pods"]}, ": names the kind of excludeResources pods twice; keep one"),
     (

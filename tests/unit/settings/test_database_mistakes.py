@@ -14,6 +14,7 @@ STREAMING = {
     "certificates": {"server": "a", "serverCa": "b", "clientCa": "c", "replication": "d"},
 }
 AWS = "service.beta.kubernetes.io/aws-load-balancer"
+NEARLY = "is not a size as Kubernetes writes it; write"
 SIZE = "is not a size; write one as in 100Gi"
 SWITCH = "is neither true nor false; write one of them, without quotes"
 NO_TAG = "is not an image with a tag that begins with PostgreSQL's version; write one as in postgresql:18.4"
@@ -40,7 +41,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"databases": ["app"]}, "databases[0]: app is not an object; write {name: …, namespace: …}"),
     ({"databases": [{"name": "app-database"}]}, "databases[0].namespace: is missing; add it: namespace of the Cluster"),
-    (database(owner="App"), "databases[0].owner: App is not a PostgreSQL name in lower case; write one as in app"),
+    (database(owner="App"), "databases[0].owner: App is not a PostgreSQL name in lower case; write app"),
     (database(instances=0), "databases[0].instances: 0 is less than 1; write 1 or more"),
     (
         database(source="peer"),
@@ -72,17 +73,19 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         database(retention="30"),
-        "databases[0].retention: 30 is not a recovery window in days, weeks or months; write one as in 30d",
+        "databases[0].retention: 30 is not a recovery window in days, weeks or months; write 30d",
     ),
     # Images and sizes.
     (database(image="postgresql"), f"databases[0].image: postgresql {NO_TAG}"),
     (database(image="registry:5000/postgresql"), f"databases[0].image: registry:5000/postgresql {NO_TAG}"),
     (database(image="postgresql:latest"), f"databases[0].image: postgresql:latest {NO_TAG}"),
-    (database(storage="100GB"), f"databases[0].storage: 100GB {SIZE}"),
-    (database(storage="1.5Ti"), f"databases[0].storage: 1.5Ti {SIZE}"),
+    (database(storage="100GB"), f"databases[0].storage: 100GB {NEARLY} 100Gi"),
+    (database(storage="1.5 TiB"), f"databases[0].storage: 1.5 TiB {NEARLY} 1.5Ti"),
+    (database(storage="100"), "databases[0].storage: 100 has no unit; write 100Gi or 100Mi"),
+    (database(storage="large"), f"databases[0].storage: large {SIZE}"),
     (database(storage=100), "databases[0].storage: 100 is a number without a unit; write 100Gi or 100Mi"),
     (database(walStorage="0Gi"), f"databases[0].walStorage: 0Gi {SIZE}"),
-    (database(resources={"memory": "8G"}), f"databases[0].resources.memory: 8G {SIZE}"),
+    (database(resources={"memory": "8192m"}), f"databases[0].resources.memory: 8192m {NEARLY} 8192Mi"),
     (
         database(resources={"cpu": "two"}),
         'databases[0].resources.cpu: two is not a number of CPUs in quotes; write one as in "2" or "500m"',
@@ -177,7 +180,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"force": '"true"'}, f"force: true {SWITCH}"),
     (
         {"failover": {"probe": "app.example.com"}},
-        "failover.probe: app.example.com is not a URL; write one as in https://app.example.com/",
+        "failover.probe: app.example.com is not a URL; write https://app.example.com/",
     ),
     # etcd and operators.
     ({"etcd": {"enabled": True}}, EKS),

@@ -19,7 +19,7 @@ def test_a_repository_is_written_as_githubs_tokens_name_it(repository: str) -> N
 
 
 @pytest.mark.parametrize(
-    "repository", ["*", "acme", "acme/*", "https://github.com/acme/k8s-dr", "acme/k8s-dr:ref", "acme*/k8s-dr"]
+    "repository", ["*", "acme", "acme/*", "https://gitlab.com/acme/k8s-dr", "acme/k8s-dr:ref", "acme*/k8s-dr"]
 )
 def test_what_is_no_repository_is_refused_for_a_role_would_trust_it(repository: str) -> None:
     with pytest.raises(ConfigurationError) as refused:

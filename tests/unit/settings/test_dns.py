@@ -61,7 +61,7 @@ def test_where_one_region_serves_no_endpoint_is_asked(mode: str) -> None:
         ),
         (
             part("dns", check={"path": "healthz"}) | WITHOUT_DATABASES,
-            "dns.check.path: healthz is not a path; write one as in /healthz",
+            "dns.check.path: healthz is not a path; write /healthz",
         ),
         (part("dns", check={"port": 0}) | WITHOUT_DATABASES, "dns.check.port: 0 is less than 1; write 1 or more"),
         (part("dns", check={"port": "443"}) | WITHOUT_DATABASES, "dns.check.port: 443 is text; write it without quotes"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from settings import limits
 from tests.examples import PASSWORD, STATIC
 from tests.examples import example as committed
 from tests.unit.recorder import COMBINATIONS, Recorder, Seen, deployed, is_secret, run_program
+from tests.unit.settings import tried_platform, tried_velero, tried_words
 from tests.unit.settings.test_mistakes import complaint
 from tests.unit.settings.tried_others import VALID
 from tests.unit.settings.tried_parts import CONNECTION
@@ -89,9 +91,47 @@ EVERY_KIND = {
 """The longest of everything, a wildcard, and a name with capitals and a last dot."""
 
 
-@pytest.mark.parametrize(
-    "changes", [EVERY_KIND, *(row[1] for row in VALID)], ids=["the longest of everything", *(row[0] for row in VALID)]
-)
+TRIED = [row for each in (VALID, tried_platform.VALID, tried_velero.VALID, tried_words.VALID) for row in each]
+
+
+def together(first: Any, second: Any) -> Any:
+    """Both changes in one. Raises ValueError where they say different things."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        both = {key: together(first[key], second[key]) for key in first.keys() & second.keys()}
+        return {**first, **second, **both}
+    if isinstance(first, list) and len(first) == 1 and isinstance(second, list) and len(second) == 1:
+        if first[0].keys() & second[0].keys() & {"action", "conditions", "operator"}:
+            return [*first, *second]  # rules, of which there may be many
+        return [together(first[0], second[0])]
+    if first != second:
+        raise ValueError(first, second)
+    return first
+
+
+def in_few(rows: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """All changes in as few configurations as may be, each with the names of those that are in it."""
+    found: list[tuple[list[str], dict[str, Any]]] = []
+    for name, changes in rows:
+        for place, (names, others) in enumerate(found):
+            with suppress(ValueError, AttributeError):
+                both = together(others, changes)
+                if not complaint("secondary", committed("secondary", both)):
+                    found[place] = ([*names, name], both)
+                    break
+        else:
+            found.append(([name], changes))
+    return {"; ".join(names): changes for names, changes in found}
+
+
+FEW = in_few(TRIED)
+
+
+def test_what_was_tried_is_in_few_configurations_and_none_is_left_out() -> None:
+    assert sorted(name for names in FEW for name in names.split("; ")) == sorted(name for name, _ in TRIED)
+    assert len(FEW) <= len(TRIED) / 4
+
+
+@pytest.mark.parametrize("changes", [EVERY_KIND, *FEW.values()], ids=["the longest of everything", *FEW])
 def test_what_was_tried_and_is_accepted_can_be_built(changes: dict[str, Any]) -> None:
     assert_it_can_be_built(changes)
 

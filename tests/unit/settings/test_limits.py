@@ -53,6 +53,38 @@ def test_a_parameter_is_what_a_real_postgresql_says_it_is() -> None:
     assert {*differ} <= {"log_rotation_size", "maintenance_work_mem", "server_version_num"}
 
 
+def test_what_postgresql_only_reports_can_be_set_by_nobody() -> None:
+    known = limits.read("postgresql")["parameters"]
+    reported = {name for name, entry in known.items() if entry.get("internal")}
+    assert {"block_size", "data_checksums", "server_version", "wal_segment_size"} <= reported
+    assert len(reported) == 20, "as many as PostgreSQL 18's page of preset options"
+    for name in reported:
+        with pytest.raises(Mistake, match="which PostgreSQL only reports"):
+            postgresql.check({name: "on"}, 15)
+
+
+def test_load_balancers_of_each_region_have_two_zones_that_no_other_region_has() -> None:
+    """Regions whose zones the AWS provider does not know yet are not compared."""
+    zones = limits.read("load_balancers")
+    assert {*limits.regions()} - {*zones} <= {"ap-east-2", "ap-southeast-6"}
+    assert len({zone for of in zones.values() for zone in of.values()}) == 2 * len(zones)
+
+
+def test_the_zones_are_read_from_the_providers_source() -> None:
+    source = """
+var hostedZoneIDPerRegionALBMap = map[string]string{
+	endpoints.ApNortheast1RegionID: "Z14GRHDCWA56QT",
+	endpoints.CnNorth1RegionID:     "Z1GDH35T77C1KE",
+}
+var hostedZoneIDPerRegionNLBMap = map[string]string{
+	endpoints.ApNortheast1RegionID: "Z31USIVHYNEOWT",
+}
+"""
+    found = written.load_balancers(source)
+    assert found == {"ap-northeast-1": {"application": "Z14GRHDCWA56QT", "network": "Z31USIVHYNEOWT"}}
+    assert found.items() <= limits.read("load_balancers").items()
+
+
 @pytest.mark.parametrize("name", limits.read("cloudnative_pg")["fixed"])
 def test_no_parameter_of_that_list_can_be_set_in_any_case(name: str) -> None:
     for spelt in (name, name.upper()):

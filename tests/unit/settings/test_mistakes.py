@@ -104,7 +104,10 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     (topology(accountId="1234"), 'topology.accountId: 1234 is not an AWS account id in quotes; write one as in "123456789012"'),
     (topology(accountId=123456789012), 'topology.accountId: 123456789012 is a number; write it in quotes: "123456789012"'),
     ({"topology": 5}, "topology: 5 is not an object; write {organization: …, accountId: …, regions: …}"),
-    (topology(organization="Acme"), "topology.organization: Acme is not a short lower-case name; write one as in acme"),
+    (
+        topology(organization="Acme"),
+        "topology.organization: Acme is not a short lower-case name (20 letters, digits and - at most); write acme",
+    ),
     (
         topology(regions=regions("us-east-1", "us-east-1")),
         "topology.regions.secondary: us-east-1 is the primary region too; a region cannot stand in for itself, choose another",
@@ -151,7 +154,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     (part("dns", ttl=0), "dns.ttl: 0 is less than 1; write 1 or more"),
     (part("dns", ttl=86401), "dns.ttl: 86401 is more than 86400; write 86400 or less"),
     (part("dns", ttl="60"), "dns.ttl: 60 is text; write it without quotes"),
-    (part("dns", ttl=1.5), "dns.ttl: 1.5 is not a whole number; write one as in 3"),
+    (part("dns", ttl=1.5), "dns.ttl: 1.5 is not a whole number; write one as in 60"),
     (
         part("dns", mode="weighted"),
         "dns.mode: weighted is not one of 'standby-takes-over', 'record', 'both-regions'; write one of them",
@@ -189,7 +192,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         part("backups", name="Daily"),
-        "backups[0].name: Daily is not a Kubernetes name (lower case letters, digits and -); write one as in production",
+        "backups[0].name: Daily is not a Kubernetes name (lower case letters, digits and -); write daily",
     ),
     (part("backups", name="a" * 54), f"backups[0].name: {'a' * 54} is too long: {FITS}; shorten it by 1"),
     (
@@ -213,7 +216,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     (part("workloads", names=["deployment/web"] * 2), "workloads[0].names: names the workload deployment/web twice; keep one"),
     (
         part("workloads", check={"service": "web", "path": "healthz"}),
-        "workloads[0].check.path: healthz is not a path; write one as in /healthz",
+        "workloads[0].check.path: healthz is not a path; write /healthz",
     ),
     (
         {"images": {"kubectl": "registry.example.com/kubectl:v1.37.2"}},

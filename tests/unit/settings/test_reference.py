@@ -105,8 +105,9 @@ FIELDS = dict(fields(Settings))
 
 
 def test_the_rules_on_several_keys_and_the_warnings_are_in_the_reference() -> None:
+    text = page()
     for rule in (*RULES, *ADVICE):
-        assert f"| `{rule.key}` | {rule.says} |" in page()
+        assert f"| `{rule.key}` | {rule.says} |" in text
 
 
 def test_the_worked_example_is_a_configuration_and_does_what_its_comments_say() -> None:

@@ -240,6 +240,11 @@ CASES: list[tuple[Check, dict[str, Any], str]] = [
         "staticCredentials.velero.accessKeyId: is of temporary credentials",
     ),
     (
+        aws_rules.static_keys_are_stored_as_they_are,
+        {**STATIC, "staticCredentials": {**STATIC["staticCredentials"], "velero": {**KEYS, "secretAccessKey": "a secret\n"}}},
+        "staticCredentials.velero.secretAccessKey: has a space or a line break",
+    ),
+    (
         aws_rules.the_state_of_a_stack_is_in_its_region,
         {"delivery": {**DELIVERY, "stateKeyArn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd"}},
         "delivery.stateKeyArn: arn:aws:kms:us-east-1:123456789012:key/1234abcd is in us-east-1",

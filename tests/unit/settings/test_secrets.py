@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,12 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from settings import load, warnings
 from settings.load import SECRETS
 from settings.model import Settings
 from settings.places import models_in
 from tests.examples import PASSWORD, example
 from tests.unit.settings import test_database_mistakes as databases
 from tests.unit.settings import test_identity as identity
+from tests.unit.settings.every_key import EVERY_KEY, parsed, put
 from tests.unit.settings.test_mistakes import LONG, MISTAKES, complaint, part, regions, topology
 
 ALL = [*MISTAKES, *databases.MISTAKES, *identity.MISTAKES]
@@ -46,7 +49,11 @@ HIDDEN: list[tuple[dict[str, Any], str]] = [
     ({"active": "hunter2"}, "active: the secret is not one of 'primary', 'secondary'; write one of them"),
     ({"active=hunter2": ""}, "active=…: 'pulumi config set active=…' stored a key of that name and changed nothing; run: "),
     ({"workloads": "hunter2"}, "workloads: the secret cannot be read; write it as YAML in "),
-    (topology(organization="Hunter2"), "topology.organization: the secret is not a short lower-case name; write one as in acme"),
+    (
+        topology(organization="Hunter2"),
+        "topology.organization: the secret is not a short lower-case name (20 letters, "
+        "digits and - at most); write one as in acme",
+    ),
     (topology(regions=regions("us-hunter-2", "us-hunter-2")), "topology.regions.secondary: the secret is the primary region too"),
     (
         topology(organization="hunter2", regions=regions("us-east-1", LONG)),
@@ -141,27 +148,6 @@ CONTENTS: dict[str, Any] = {
 """What a person pastes who takes a setting for the place of a kubeconfig, in whatever form."""
 
 
-def leaves(model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
-    """The path of every key that a person may write, objects and lists of them included; an entry of a list counts for all."""
-    for field in model.model_fields.values():
-        if field.alias and field.alias != "role":
-            yield (field.alias,)
-            for inner in models_in(field.annotation):
-                yield from ((field.alias, *path) for path in leaves(inner))
-
-
-def put(values: Any, path: tuple[str, ...], value: Any) -> Any:
-    """`values` with `value` at `path`, in the first entry of each list on the way."""
-    if isinstance(values, list):
-        return [put(values[0] if values else {}, path, value), *values[1:]]
-    head, *below = path
-    base = values if isinstance(values, dict) else {}
-    return {**base, head: put(base.get(head), tuple(below), value) if below else value}
-
-
-EVERY_KEY = sorted(set(leaves(Settings)))
-
-
 def secrets_in(model: type[BaseModel]) -> Iterator[str]:
     """Every key of a model below which a value is a secret by its type."""
     for field in model.model_fields.values():
@@ -186,15 +172,33 @@ def test_every_key_is_tried() -> None:
 
 @pytest.mark.parametrize("form", CONTENTS)
 def test_the_contents_of_a_kubeconfig_reach_no_message_whatever_key_they_are_pasted_into(form: str) -> None:
-    texts = example("secondary")
-    parsed = {key: json.loads(text) if text.startswith(("{", "[")) else text for key, text in texts.items()}
-    leaked = []
+    values, leaked = parsed(), []
     for path in EVERY_KEY:
-        changed = put(parsed, path, CONTENTS[form])[path[0]]
-        text = changed if isinstance(changed, str) else json.dumps(changed)
-        told = complaint("secondary", {**texts, path[0]: text}, SECRETS)
+        told = complaint("secondary", put(values, path, CONTENTS[form]), SECRETS)
         leaked += [".".join(path)] if TOKEN in told else []
     assert leaked == []
+
+
+MARKED: dict[str, Any] = {
+    "text": "Hunter2 *hunter2*/_",
+    "nearly right": "hunter2.example.com:443",
+    "number": 7777777,
+    "list": ["hunter2", "hunter2"],
+    "object": {"Hunter 2": "hunter2"},
+}
+
+
+@pytest.mark.parametrize("form", MARKED)
+def test_no_key_that_is_stored_as_a_secret_is_shown_whatever_stands_there(form: str, tmp_path: Path) -> None:
+    values, shown, told_of = parsed(), [], 0
+    for path in EVERY_KEY:
+        raw = put(values, path, MARKED[form])
+        told = complaint("secondary", raw, [*SECRETS, path[0]])
+        told_of += bool(told)
+        told += "" if told else "\n".join(warnings(load("secondary", raw, [*SECRETS, path[0]]), [*SECRETS, path[0]], tmp_path))
+        shown += [".".join(path)] if re.search("hunter|7777777", told, re.IGNORECASE) else []
+    assert told_of > 150
+    assert shown == []
 
 
 @pytest.mark.parametrize("form", CONTENTS)

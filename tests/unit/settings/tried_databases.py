@@ -193,8 +193,7 @@ HARMFUL: list[Row] = [
     (
         "repository with .git",
         delivery(repository="acme/k8s-dr.git"),
-        "delivery.repository: acme/k8s-dr.git is not owner/name, without .git; write one as in acme/k8s-dr or "
-        "acme@123456/k8s-dr@456789",
+        "delivery.repository: acme/k8s-dr.git is not owner/name, without .git; write acme/k8s-dr",
     ),
     (
         "state key of the other region",

@@ -45,3 +45,31 @@ def topology(**changes: Any) -> dict[str, Any]:
 
 def delivery(**changes: Any) -> dict[str, Any]:
     return {"delivery": {"repository": "acme/k8s-dr", "stateBucket": "acme-pulumi-us-west-2", **changes}}
+
+
+def etcd(**changes: Any) -> dict[str, Any]:
+    return {"cluster": {**SELF_MANAGED, "oidcIssuer": "oidc.example.com"}, "identity": "irsa", "etcd": changes}
+
+
+def modifier(*, kind: str = "deployments.apps", **changes: Any) -> dict[str, Any]:
+    """One rule of velero.modifiers, with `changes` of its conditions, or of its patches where they are called so."""
+    patches = {key: value for key, value in changes.items() if key.endswith("atches") and key != "matches"}
+    conditions = {"groupResource": kind, **{key: value for key, value in changes.items() if key not in patches}}
+    rule = {"conditions": conditions, **(patches or {"patches": [{"operation": "remove", "path": "/spec/paused"}]})}
+    return {"velero": {"modifiers": [rule]}}
+
+
+def patch(**changes: Any) -> dict[str, Any]:
+    return modifier(patches=[{"operation": "replace", "path": "/spec/replicas", **changes}])
+
+
+def selector(**changes: Any) -> dict[str, Any]:
+    return modifier(labelSelector=changes)
+
+
+def toleration(**changes: Any) -> dict[str, Any]:
+    return {"velero": {"tolerations": [changes]}}
+
+
+def alias(name: str, zone: str) -> dict[str, Any]:
+    return {"endpoint": {"name": name, "zoneId": zone}}
