@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pulumi
 
-from components.traffic.flag import Flag
+from components.kube.runner.flag import Flag
 from components.traffic.flag_object import FlagUnreadableError
 from settings.model import Settings
 from settings.roles import refusal

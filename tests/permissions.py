@@ -18,7 +18,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from components.traffic.flag import Flag
+from components.kube.runner.flag import Flag
 from settings.names import ARCHIVE_PREFIX, ETCD_PREFIX, FLAG_KEY, FRESHNESS_PREFIX, Names
 from settings.parts import Part
 from settings.roles import Role, peer_of

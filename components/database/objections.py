@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from components.database.archive import Archive, ArchiveUnreadableError, Mark
 from components.database.specs import HEALTHY, PLUGIN
+from components.database.stopping import UNFENCED, annotate, is_fenced
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.kube.records import FRESHNESS_RECORD
 from settings.database import DatabaseSettings
@@ -82,7 +83,7 @@ def objections(
         return [f"{missing}; install it, or set that key to true, then again: pulumi up -s secondary"]
     standbys = [database for database in databases if database.standby]
     recovered = [database for database in databases if not database.standby]
-    problems = [_not_ready(cluster, database, force=force) for database in standbys]
+    problems = [_fenced(cluster, database) or _not_ready(cluster, database, force=force) for database in standbys]
     problems += [] if force else [_old_plugin(cluster, database) for database in standbys]
     problems += [objection_to_creation(cluster, archive, archive, database, "secondary") for database in recovered]
     if not force:
@@ -109,6 +110,17 @@ def _not_ready(cluster: ClusterApi, settings: DatabaseSettings, *, force: bool) 
     reason = f": {status['phaseReason']}" if status.get("phaseReason") else ""
     fix = f"; {FORCE}" if status.get("readyInstances") else ""
     return f"database {settings.name} is not healthy here: {status.get('phase', 'without a phase')}{reason}{fix}"
+
+
+def _fenced(cluster: ClusterApi, settings: DatabaseSettings) -> str | None:
+    """Why a standby that somebody has fenced is none; None if it is not fenced. The operator may call it healthy all the same."""
+    standby = cluster.read_database(settings.namespace, settings.name)
+    if standby is None or not is_fenced(standby):
+        return None
+    return (
+        f"database {settings.name} is fenced in this cluster: it follows nobody, and would not be promoted; lift that: "
+        f"{annotate(settings, UNFENCED)}"
+    )
 
 
 def _old_plugin(cluster: ClusterApi, settings: DatabaseSettings) -> str | None:
@@ -218,7 +230,9 @@ def warnings_by_day(cluster: ClusterApi, archive: Archive, databases: Sequence[D
     gate asks at night, with limits for the day."""
     try:
         answered = last_answer(cluster)
-        told = [old for database in databases if database.standby and (old := _old_plugin(cluster, database))]
+        standbys = [database for database in databases if database.standby]
+        told = [fenced for database in standbys if (fenced := _fenced(cluster, database))]
+        told += [old for database in standbys if (old := _old_plugin(cluster, database))]
         told += [each for database in databases if database.source == "replica-bucket" for each in _late(archive, database, rpo)]
     except (ArchiveUnreadableError, ClusterUnreachableError) as error:
         return [f"whether this region has what the primary archives is not known: {error}"]

@@ -23,7 +23,7 @@ from typing import Any
 import boto3
 import pytest
 
-from components.traffic.flag import parse
+from components.kube.runner.flag import parse
 from lab import engine, project, stacks
 from lab.cloud.access_keys import ADMINISTRATOR, AccessKey
 from lab.pulumi import Pulumi, Ran, touched

@@ -39,6 +39,16 @@ class Report:
         except StepFailedError as error:
             self.failed(str(error), required=required)
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What was done."""
+        return tuple(self._lines)
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """What went wrong that is required."""
+        return tuple(self._failures)
+
     def raise_failures(self) -> None:
         """Raises StepFailedError if something went wrong that is required."""
         if self._failures:

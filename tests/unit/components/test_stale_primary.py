@@ -9,7 +9,7 @@ import pulumi
 import pytest
 
 from components import region
-from components.traffic.flag import Flag
+from components.kube.runner.flag import Flag
 from components.traffic.flag_object import FlagUnreadableError
 from settings.roles import Role
 from tests.unit.recorder import attempt_program, run_program

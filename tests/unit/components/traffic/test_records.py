@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from components.traffic.flag import Flag, moves_users
+from components.kube.runner.flag import Flag, moves_users
 from settings.names import FLAG_KEY
 from settings.roles import Role
 from tests.unit.components.conftest import Program
@@ -169,7 +169,8 @@ class TestRecordMode:
     def test_the_secondary_has_no_record_while_it_stands_by(self) -> None:
         standby = run_program("secondary", dns(mode="record"))
         assert not standby.of("Record")
-        assert not standby.of("BucketObjectv2")
+        [flag] = standby.of("BucketObjectv2")
+        assert json.loads(flag.inputs["content"]) == {"active": "primary"}, "the guard reads it"
         assert FLAG_BUCKET not in {seen.inputs["bucket"] for seen in standby.of("Bucket")}
 
     def test_the_secondary_takes_over_with_a_record_for_each_name_made_last(self) -> None:
