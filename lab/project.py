@@ -81,7 +81,13 @@ class ProjectFiles:
     def parts(self) -> tuple[Part, ...]:
         """The parts that call AWS from inside the clusters. Each needs an access key."""
         databases, etcd = bool(self.databases), self.etcd.get("enabled") is not False
-        used: dict[Part, bool] = {"velero": True, "database": databases, "etcd": etcd, "freshness": databases}
+        used: dict[Part, bool] = {
+            "velero": True,
+            "database": databases,
+            "etcd": etcd,
+            "freshness": databases,
+            "guard": True,
+        }
         return tuple(part for part, wanted in used.items() if wanted)
 
 

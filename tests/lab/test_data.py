@@ -66,7 +66,7 @@ class TestByArchive:
         return pair, demo.fail(pair, cache=False)
 
     @pytest.mark.parametrize("role", ROLES)
-    @pytest.mark.parametrize("part", ["velero", "database", "freshness"])
+    @pytest.mark.parametrize("part", ["velero", "database", "freshness", "guard"])
     def test_the_keys_of_its_pods_do_nothing_that_would_lose_a_backup_or_move_the_traffic(
         self, pair: Lab, part: Part, role: Role
     ) -> None:

@@ -132,7 +132,7 @@ CASES: list[tuple[Check, dict[str, Any], str]] = [
     ),
     (
         rules.every_part_that_runs_has_its_key,
-        {"identity": "static", "staticCredentials": {"velero": KEYS, "freshness": KEYS}},
+        {"identity": "static", "staticCredentials": {"velero": KEYS, "freshness": KEYS, "guard": KEYS}},
         "staticCredentials: has no key for database while identity is static",
     ),
     (
