@@ -8,14 +8,13 @@ not.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from components.database.specs import HIBERNATION, DatabaseSide
 from components.kube.cluster_api import ClusterUnreachableError
-from components.kube.runner.guard import EVERY_INSTANCE, FENCED
+from components.kube.runner.guard import EVERY_INSTANCE, FENCED, fences_all
 from settings.database import DatabaseSettings
 
 _SECONDS, _PAUSE_SECONDS = 900, 1.0
@@ -43,10 +42,7 @@ def accepts_nothing(cluster: Mapping[str, Any] | None) -> bool:
 
 def is_fenced(cluster: Mapping[str, Any]) -> bool:
     """Whether an annotation fences every instance of a live Cluster."""
-    try:
-        return "*" in json.loads(((cluster.get("metadata") or {}).get("annotations") or {}).get(FENCED, "[]"))
-    except (ValueError, TypeError):
-        return False  # the operator cannot read it either, and fences nothing
+    return fences_all(((cluster.get("metadata") or {}).get("annotations") or {}).get(FENCED))
 
 
 def annotate(settings: DatabaseSettings, change: str) -> str:

@@ -162,7 +162,7 @@ def _fence(namespace: Namespace, name: str, area: _Area) -> None:
         return
 
     def decide(seen: Item) -> Object | None:
-        if _follows(seen.body) or _is_fenced(seen.annotations.get(FENCED)):
+        if _follows(seen.body) or fences_all(seen.annotations.get(FENCED)):
             return None
         area.did(f"{seen.name} fenced")
         return {"metadata": {"annotations": {FENCED: EVERY_INSTANCE}}}
@@ -178,11 +178,13 @@ def _follows(cluster: Object) -> bool:
     return bool(replica.get("enabled")) if primary is None else primary != replica.get("self", cluster["metadata"]["name"])
 
 
-def _is_fenced(annotation: str | None) -> bool:
+def fences_all(annotation: str | None) -> bool:
+    """Whether the annotation fences every instance, as the operator reads it."""
     try:
-        return "*" in json.loads(annotation or "[]")
-    except (ValueError, TypeError):
+        instances = json.loads(annotation or "[]")
+    except ValueError:
         return False  # the operator cannot read it either, and fences nothing
+    return isinstance(instances, list) and "*" in instances
 
 
 def _pause(namespace: Namespace, name: str, area: _Area) -> None:

@@ -171,7 +171,16 @@ class TestRecordMode:
         assert not standby.of("Record")
         [flag] = standby.of("BucketObjectv2")
         assert json.loads(flag.inputs["content"]) == {"active": "primary"}, "the guard reads it"
-        assert FLAG_BUCKET not in {seen.inputs["bucket"] for seen in standby.of("Bucket")}
+
+    def test_nobody_but_who_has_an_identity_reads_its_flag(self) -> None:
+        policy = json.loads(run_program("secondary", dns(mode="record"))["traffic-flag-policy"].inputs["policy"])
+        assert [statement["Effect"] for statement in policy["Statement"]] == ["Deny"]
+
+    def test_its_flag_says_that_the_secondary_serves_before_users_are_sent_there(self) -> None:
+        takeover = run_program("secondary", {"active": "secondary", **dns(mode="record", names=NAMES)})
+        [flag] = takeover.of("BucketObjectv2")
+        assert json.loads(flag.inputs["content"]) == {"active": "secondary"}
+        assert all(flag.name in record.depends_on for record in takeover.of("Record"))
 
     def test_the_secondary_takes_over_with_a_record_for_each_name_made_last(self) -> None:
         takeover = run_program("secondary", {"active": "secondary", **dns(mode="record", names=NAMES)})
