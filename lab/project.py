@@ -74,6 +74,9 @@ class ProjectFiles:
     velero: Mapping[str, Any] = field(default_factory=dict)
     """Further keys of `velero` of the settings."""
 
+    guard: bool = True
+    """Whether the guard runs: it needs the image of the AWS CLI."""
+
     etcd: Mapping[str, Any] = field(default_factory=lambda: {"enabled": False})
     """Off by default: only real clusters have an etcd, and the images that take its snapshots."""
 
@@ -86,7 +89,7 @@ class ProjectFiles:
             "database": databases,
             "etcd": etcd,
             "freshness": databases,
-            "guard": True,
+            "guard": self.guard,
         }
         return tuple(part for part, wanted in used.items() if wanted)
 
@@ -142,6 +145,7 @@ def _project_file(files: ProjectFiles) -> dict[str, Any]:
     config["workloads"]["value"][0]["check"] = {"service": "shop", "path": "/readyz" if files.databases else "/healthz"}
     config["databases"]["value"] = [dict(database) for database in files.databases]
     config["etcd"] = {"value": dict(files.etcd)}
+    config["guard"] = {"value": {"enabled": files.guard}}
     if files.images:
         config["images"] = {"value": dict(files.images)}
     if files.tier:

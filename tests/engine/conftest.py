@@ -52,6 +52,7 @@ FILES = (
     "test_bucket_settings.py",
     # a database
     "test_databases.py",
+    "test_guard.py",
     "test_secrets.py",
     # others, and none
     "test_recovered_database.py",
