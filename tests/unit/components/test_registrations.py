@@ -96,6 +96,7 @@ def test_nothing_is_looked_up_and_what_the_cluster_is_asked_before_all_else_is_w
         cluster = FakeCluster()
         run_program(stack, deployed(serving), cluster=cluster, preview=True)
         assert cluster.asked == [
+            *(["record guard"] if stack == serving else []),
             "record creating",
             *(["record restore-attempts", "record serving"] if (stack, serving) == ("secondary", "secondary") else []),
         ]

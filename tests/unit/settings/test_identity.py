@@ -142,7 +142,7 @@ def test_what_a_cluster_has_can_be_used(changes: dict[str, Any]) -> None:
 
 
 def test_a_part_that_the_stack_does_not_run_needs_no_key() -> None:
-    without = {"databases": [], "databasePasswords": {}, "velero": {"managed": False}}
+    without = {"databases": [], "databasePasswords": {}, "velero": {"managed": False}, "guard": {"enabled": False}}
     configured = load("secondary", example("secondary", {**without, "identity": "static"}), SECRETS)
     assert configured.parts == []
 
