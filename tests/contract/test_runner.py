@@ -74,12 +74,15 @@ def admitted(server: ApiServer, namespace: str, template: Object) -> Answer:
 
 
 def templates(registered: dict[str, Object]) -> dict[str, tuple[str, Object]]:
-    """Namespace and Pod template of each Job and CronJob, and of the Pod that asks the primary, by name."""
+    """Namespace and Pod template of each Job and CronJob, of the Pod that rests, and of the one that asks the primary, by
+    name."""
     found = {}
     for name, item in registered.items():
         if item["kind"] in ("Job", "CronJob"):
             spec = item["spec"]["jobTemplate"]["spec"] if item["kind"] == "CronJob" else item["spec"]
             found[name] = item["metadata"]["namespace"], spec["template"]
+    rests = registered["guard-at-start"]
+    found["guard-at-start"] = rests["metadata"]["namespace"], rests["spec"]["template"]
     asks = runner_pod(Runner(image="python", code="runner-1"), "ask", {"questions": [{"url": "https://app.example.com/"}]})
     return {**found, "primary-answers": ("k8s-dr", asks)}
 
@@ -87,7 +90,7 @@ def templates(registered: dict[str, Object]) -> dict[str, tuple[str, Object]]:
 def test_a_strict_cluster_admits_every_pod_that_the_program_makes(server: ApiServer, registered: dict[str, Object]) -> None:
     found = templates(registered)
     verify, promoted = "failover-workloads-verify-production", "failover-databases-app-database-promoted"
-    assert {verify, promoted, "job-runner-ready", "velero-crds", "primary-answers", "freshness-job"} <= set(found)
+    assert {verify, promoted, "job-runner-ready", "velero-crds", "primary-answers", "freshness-job", "guard-job"} <= set(found)
     refused = {}
     for name, (namespace, template) in found.items():
         answer = admitted(server, namespace, template)

@@ -41,7 +41,7 @@ NAMESPACE, RECORD, SERVING = "k8s-dr", "guard", "serving"
 VELERO = "velero"
 
 _DIRECTORY = Path("/flag")
-_SECONDS = 40
+_SECONDS = 30
 _EVENT_LENGTH = 1024
 _RECORD_PATH = f"/api/v1/namespaces/{NAMESPACE}/configmaps/{RECORD}"
 

@@ -135,7 +135,7 @@ def test_an_event_says_it_once_and_not_every_minute() -> None:
 def test_an_event_that_is_refused_keeps_nothing_from_being_stopped() -> None:
     api = a_region()
     api.refused[EVENTS] = ApiError(403, "forbidden")
-    look(api)
+    assert "deployment/web 3 → 0" in look(api)
     assert stopped(api)
 
 
@@ -242,7 +242,7 @@ def test_a_database_that_follows_the_other_region_goes_on_following() -> None:
     assert api.replicas("deployment/web") == 0
 
 
-@pytest.mark.parametrize("annotation", ['["app-database-1"]', "[]", "nonsense"])
+@pytest.mark.parametrize("annotation", ['["app-database-1"]', "[]", "nonsense", '"*"'])
 def test_a_fence_of_less_than_all_instances_is_made_one_of_all(annotation: str) -> None:
     api = a_region()
     api.objects[CLUSTER]["metadata"]["annotations"] = {FENCED: annotation}
