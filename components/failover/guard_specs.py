@@ -36,6 +36,11 @@ _SECONDS = 55
 """How long one look may take. The step ends by itself before, and says what it could not do."""
 
 _PATIENCE, _PATIENCE_AT_START = 8, 45
+"""For how many seconds the flag is tried."""
+
+_TRIES, _TRIES_AT_START = 25, 300
+"""For how many seconds what is refused is tried: as it starts, until CloudNativePG's operator is back too."""
+
 _LATEST_START = timedelta(hours=1)
 _REST = "import signal; signal.signal(signal.SIGTERM, lambda *_: exit(0)); signal.pause()"
 
@@ -106,6 +111,7 @@ def task(names: Names, settings: Settings, *, at_start: bool) -> dict[str, Any]:
         "advice": settings.topology.for_stack(role, f"pulumi config set active {peer} -s {role} && pulumi up -s {role}"),
         "rights": [asdict(right) for right in asked],
         "once": at_start,
+        "seconds": _TRIES_AT_START if at_start else _TRIES,
     }
 
 

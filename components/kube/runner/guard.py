@@ -7,12 +7,14 @@ up`.
 
 The task: `role` of this region; `databases`, each with `namespace` and `name`; `schedules`, the names of Velero's; `workloads`, a
 task of `stand_by` each; `advice`, what a person runs once it has stopped something; `rights`, which are asked for at the end; and
-`once`, for a Pod that nobody makes anew: it fails for want of a right alone, and only says all else.
+`once`, for a Pod that nobody makes anew: it fails for want of a right alone, and only says all else; `seconds`, for how long
+what is refused is tried.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -41,7 +43,10 @@ NAMESPACE, RECORD, SERVING = "k8s-dr", "guard", "serving"
 VELERO = "velero"
 
 _DIRECTORY = Path("/flag")
-_SECONDS = 30
+_PATIENCE_SECONDS, _PAUSE_SECONDS = 2.0, 1.0
+"""One thing that is refused must not hold up the rest, so all of it is tried again and again, and each request for a moment only.
+When a region comes back, its API server is up before CloudNativePG's webhook, without which no Cluster can be changed."""
+
 _EVENT_LENGTH = 1024
 _RECORD_PATH = f"/api/v1/namespaces/{NAMESPACE}/configmaps/{RECORD}"
 
@@ -57,7 +62,7 @@ class Fetched:
 def run(task: Mapping[str, Any]) -> str:
     """Stop the region if it was replaced. Returns what is as it should be. Raises StepFailedError with what was stopped, or why
     nobody knows whether something should be."""
-    return guard(Api.in_cluster(seconds=_SECONDS), task, lambda: fetched(_DIRECTORY))
+    return guard(Api.in_cluster(patience=_PATIENCE_SECONDS), task, lambda: fetched(_DIRECTORY))
 
 
 def fetched(directory: Path) -> Fetched:
@@ -79,19 +84,35 @@ def fetched(directory: Path) -> Fetched:
         raise StepFailedError(f"the traffic flag {error}; nothing was stopped") from None
 
 
-def guard(api: Api, task: Mapping[str, Any], fetch: Callable[[], Fetched]) -> str:
-    """As `run`, by this API server, with what `fetch` returns."""
-    try:
-        told = _guard(api, task, fetch)
-    except StepFailedError as failure:
-        if not task["once"]:
-            raise
-        told = str(failure)
-    refuse_missing(api, [Right(**right) for right in task["rights"]])
-    return told
+class _AgainError(StepFailedError):
+    """It may go better in a moment."""
 
 
-def _guard(api: Api, task: Mapping[str, Any], fetch: Callable[[], Fetched]) -> str:
+def guard(
+    api: Api,
+    task: Mapping[str, Any],
+    fetch: Callable[[], Fetched],
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> str:
+    """As `run`, by this API server and by this clock, with what `fetch` returns."""
+    end, done = clock() + task["seconds"], list[str]()
+    while True:
+        try:
+            told = _look(api, task, fetch, done)
+        except StepFailedError as failure:
+            if isinstance(failure, _AgainError) and clock() < end:
+                sleep(_PAUSE_SECONDS)
+                continue
+            if not task["once"]:
+                raise
+            told = str(failure)
+        refuse_missing(api, [Right(**right) for right in task["rights"]])
+        return told
+
+
+def _look(api: Api, task: Mapping[str, Any], fetch: Callable[[], Fetched], done: list[str]) -> str:
     try:
         if api.find(f"/api/v1/namespaces/{NAMESPACE}/configmaps/{SERVING}") is None:
             return "this region stands by, so there is nothing to stop"
@@ -101,29 +122,31 @@ def _guard(api: Api, task: Mapping[str, Any], fetch: Callable[[], Fetched]) -> s
             return f"this region serves, as the traffic flag of {_text(seen.written)} says"
         if seen.flag.handover == role:
             return f"by the traffic flag of {_text(seen.written)} the other region hands over to this one, so nothing is stopped"
-        raise StepFailedError(_stop(api, task, seen.written))
+        raise _stop(api, task, seen.written, done)
     except ApiError as error:
-        raise StepFailedError(f"whether this region was replaced is not known, or it is not stopped: {error}") from None
+        raise _AgainError(f"whether this region was replaced is not known, or it is not stopped: {error}") from None
 
 
-def _stop(api: Api, task: Mapping[str, Any], written: datetime) -> str:
-    """Stop what runs, and go on where one thing refuses: what can be stopped is. Returns what was done."""
+def _stop(api: Api, task: Mapping[str, Any], written: datetime, done: list[str]) -> StepFailedError:
+    """Stop what runs, and go on where one thing refuses: what can be stopped is. Returns what is wrong with this region. What was
+    stopped is added to `done`."""
     # Before all else, so that whoever wakes the region knows that something was stopped, wherever this Pod dies.
     _change_record(api, lambda data: None if data.get("stopped") == _text(written) else {"stopped": _text(written)})
-    reports = list(_stopped(api, task))
-    done = "; ".join(report.text() for report in reports if report.lines)
-    failures = [failure for report in reports for failure in report.failures]
-    running = [name for report in reports for name in report.running]
+    areas = list(_stopped(api, task))
+    now = [area.text() for area in areas if area.lines]
+    done += now
+    failures = [failure for area in areas for failure in area.failures]
+    running = [name for area in areas for name in area.running]
     parts = [
         f"the other region has taken over (the traffic flag of {_text(written)}), and this one was still active",
-        f"stopped: {done}" if done else "all was stopped before",
+        f"stopped: {'; '.join(done)}" if done else "all was stopped before",
         *([f"still ending: {', '.join(running)}"] if running else []),
         *([f"not stopped: {' | '.join(failures)}"] if failures else []),
     ]
     told = "; ".join(parts)
-    if done:
+    if now:
         _tell(api, told)
-    return f"{told}; nothing starts again by itself; run: {task['advice']}"
+    return (_AgainError if failures else StepFailedError)(f"{told}; nothing starts again by itself; run: {task['advice']}")
 
 
 class _Area(Report):

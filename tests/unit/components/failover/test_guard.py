@@ -141,6 +141,7 @@ def test_the_pod_that_looks_as_it_starts_fetches_and_judges_before_it_rests() ->
     assert [each["name"] for each in pod["initContainers"]] == ["fetch", "guard"]
     assert [each["name"] for each in pod["containers"]] == ["rest"]
     assert pod["restartPolicy"] == "Always"
+    assert task(pod)["seconds"] > 60 > task(pods(region("primary"))["job"])["seconds"], "until the operator is back too"
     assert int(environment(pod)["PATIENCE"]) > int(environment(pods(region("primary"))["job"])["PATIENCE"])
 
 

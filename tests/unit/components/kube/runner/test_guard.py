@@ -17,7 +17,7 @@ from components.kube.runner.flag import Flag
 from components.kube.runner.guard import EVERY_INSTANCE, FENCED, Fetched, fetched, guard
 from components.kube.runner.rights import Right
 from tests.unit.components.kube.runner.fake_api import NAMESPACE, FakeApi
-from tests.unit.components.kube.runner.steps import entry
+from tests.unit.components.kube.runner.steps import Clock, entry
 
 T = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 TAKEN_OVER = Fetched(flag=Flag(active="secondary"), written=T)
@@ -50,12 +50,14 @@ def task(role: str = "primary", *, once: bool = False, **changes: Any) -> dict[s
         "advice": "pulumi up -s primary",
         "rights": [],
         "once": once,
+        "seconds": 0,
         **changes,
     }
 
 
-def look(api: FakeApi, seen: Fetched | StepFailedError = TAKEN_OVER, **changes: Any) -> str:
+def look(api: FakeApi, seen: Fetched | StepFailedError = TAKEN_OVER, *, clock: Clock | None = None, **changes: Any) -> str:
     """What the guard says, whether it fails or not."""
+    clock = clock or Clock()
 
     def fetch() -> Fetched:
         if isinstance(seen, StepFailedError):
@@ -63,7 +65,7 @@ def look(api: FakeApi, seen: Fetched | StepFailedError = TAKEN_OVER, **changes: 
         return seen
 
     try:
-        return guard(api, task(**changes), fetch)  # type: ignore[arg-type]
+        return guard(api, task(**changes), fetch, clock=clock, sleep=clock.sleep)  # type: ignore[arg-type]
     except StepFailedError as failure:
         return f"FAILED {failure}"
 
@@ -232,6 +234,42 @@ def test_what_refuses_is_told_and_keeps_nothing_else_running() -> None:
     assert "not stopped: database/app-database: the webhook of another operator refuses" in told
     assert api.objects[SCHEDULE]["spec"]["paused"] is True
     assert api.replicas("deployment/web") == 0
+
+
+def test_what_refuses_at_first_is_tried_again_while_the_rest_is_stopped_already() -> None:
+    """The API server of a region that comes back is up before the operator's webhook, which admits each change of a Cluster."""
+    api = a_region()
+    api.refused[CLUSTER] = ApiError(500, "failed calling webhook: connection refused")
+    seen: list[int] = []
+
+    def operator_comes_back() -> None:
+        seen.append(api.replicas("deployment/web"))
+        if len(seen) == 3:
+            del api.refused[CLUSTER]
+
+    clock = Clock(operator_comes_back)
+    told = look(api, clock=clock, seconds=25)
+    assert stopped(api)
+    assert seen == [0, 0, 0]
+    assert clock.now < 5, "a fence that comes late is rows that are lost"
+    assert "deployment/web 3 → 0" in told
+    assert "database/app-database fenced" in told
+    assert "not stopped" not in told
+    assert len(api.created) == 2, "an Event for what was stopped first, and one for what was stopped then"
+
+
+def test_what_goes_on_refusing_ends_the_look_in_its_time() -> None:
+    api = a_region()
+    api.refused[CLUSTER] = ApiError(500, "failed calling webhook")
+    clock = Clock()
+    assert "not stopped: database/app-database: failed calling webhook" in look(api, clock=clock, seconds=25)
+    assert 24 <= clock.now <= 26
+
+
+def test_a_flag_that_did_not_come_is_not_waited_for_there_is_nobody_to_fetch_it() -> None:
+    clock = Clock()
+    look(a_region(), StepFailedError("could not be fetched"), clock=clock, seconds=25)
+    assert clock.now == 0
 
 
 def test_a_database_that_follows_the_other_region_goes_on_following() -> None:
