@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import pulumi
@@ -84,16 +84,17 @@ class Region(pulumi.ComponentResource):
     def __init__(self, name: str, args: RegionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         settings = self._settings = args.settings
         names = self._names = Names(topology=settings.topology, role=settings.role)
-        refuse_stale_primary(settings, args.flag or partial(read_flag, names, settings.aws))
         cluster = args.cluster or LiveCluster(settings.cluster, settings.images.python)
+        self._duties = duties(settings.role, settings.active)
+        stopped = cache(partial(stopped_by_guard, cluster, self._duties))
+        refuse_stale_primary(settings, args.flag or partial(read_flag, names, settings.aws), stopped)
         this_cluster = find_this_cluster(settings, names, cluster)
         installations = planned(settings.operators, settings.images)
         compare = pulumi.ResourceHook(f"{name}-cluster", this_cluster.compare, pulumi.ResourceHookOptions(on_dry_run=True))
         before = pulumi.ResourceHookBinding(before_create=[compare], before_update=[compare])
         opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(hooks=before))
         super().__init__("dr:region:Region", name, this_cluster.inputs, pulumi.ResourceOptions.merge(opts, this_cluster.options))
-        self._duties = duties(settings.role, settings.active)
-        self._stopped = stopped_by_guard(cluster, self._duties)
+        self._stopped = found.flag if (found := stopped()) else None
         providers = make_providers(settings, names, parent=self)
         child = partial(pulumi.ResourceOptions, parent=self, providers=providers)
 

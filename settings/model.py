@@ -170,8 +170,8 @@ class Settings(Model):
     )
     force: Switch = Field(
         default=False,
-        description="true: fail over although a database would lose more than the RPO, or the primary still answers; "
-        "unset it afterwards",
+        description="true: fail over although a database would lose more than the RPO, or the primary still answers; in the "
+        "primary: serve again after the guard has stopped it, although the traffic flag cannot be read; unset it afterwards",
     )
     images: Images = Field(default_factory=Images, description="the container images that the program runs")
     delivery: DeliverySettings | None = Field(

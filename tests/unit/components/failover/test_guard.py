@@ -217,7 +217,7 @@ def test_what_it_keeps_in_its_record_is_no_drift() -> None:
 
 
 def woken(stack: Role, *, active: Role | None = None, **changes: Any) -> Recorder:
-    cluster = FakeCluster(records={"guard": {"seen": STOPPED, "stopped": STOPPED}, "serving": {"region": "here"}})
+    cluster = FakeCluster(records={"guard": {"seen": "2026-03-02T12:00:00Z", "stopped": STOPPED}, "serving": {"region": "here"}})
     active_changes = {"active": active} if active else {}
     return run_program(stack, {**DEPLOYED, **active_changes, **changes}, cluster=cluster)
 
