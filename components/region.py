@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import pulumi
@@ -18,14 +18,18 @@ from components.database.freshness import Freshness, FreshnessArgs
 from components.database.specs import DatabaseSide
 from components.etcd import backup as etcd
 from components.etcd.backup import EtcdBackup, EtcdBackupArgs
+from components.failover import guard_specs
 from components.failover.failover import Failover, FailoverArgs
 from components.failover.gate import begins_to_serve
+from components.failover.guard import Guard
+from components.failover.stopped import stopped_by_guard
 from components.iam.access import Access
 from components.iam.delivery import Delivery, DeliveryArgs
 from components.iam.identity import Identity, IdentityArgs
 from components.iam.permissions import ServiceAccount
 from components.kube.cluster_api import ClusterApi, LiveCluster
 from components.kube.job_runner import JobRunner
+from components.kube.runner.flag import Flag
 from components.kube.this_cluster import find_this_cluster
 from components.operators.operators import Operators, OperatorsArgs, planned
 from components.outputs import outputs
@@ -33,7 +37,6 @@ from components.providers import make_providers
 from components.stale_primary import refuse_stale_primary
 from components.storage.backup_buckets import BackupBuckets, BackupBucketsArgs
 from components.storage.storage_class import StorageClass, StorageClassArgs
-from components.traffic.flag import Flag
 from components.traffic.flag_object import read_flag
 from components.traffic.records import Traffic, TrafficArgs
 from components.tried_by_day import TriedByDay, TriedByDayArgs
@@ -81,15 +84,17 @@ class Region(pulumi.ComponentResource):
     def __init__(self, name: str, args: RegionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         settings = self._settings = args.settings
         names = self._names = Names(topology=settings.topology, role=settings.role)
-        refuse_stale_primary(settings, args.flag or partial(read_flag, names, settings.aws))
         cluster = args.cluster or LiveCluster(settings.cluster, settings.images.python)
+        self._duties = duties(settings.role, settings.active)
+        stopped = cache(partial(stopped_by_guard, cluster, self._duties))
+        refuse_stale_primary(settings, args.flag or partial(read_flag, names, settings.aws), stopped)
         this_cluster = find_this_cluster(settings, names, cluster)
         installations = planned(settings.operators, settings.images)
         compare = pulumi.ResourceHook(f"{name}-cluster", this_cluster.compare, pulumi.ResourceHookOptions(on_dry_run=True))
         before = pulumi.ResourceHookBinding(before_create=[compare], before_update=[compare])
         opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(hooks=before))
         super().__init__("dr:region:Region", name, this_cluster.inputs, pulumi.ResourceOptions.merge(opts, this_cluster.options))
-        self._duties = duties(settings.role, settings.active)
+        self._stopped = found.flag if (found := stopped()) else None
         providers = make_providers(settings, names, parent=self)
         child = partial(pulumi.ResourceOptions, parent=self, providers=providers)
 
@@ -160,6 +165,7 @@ class Region(pulumi.ComponentResource):
                 databases=databases,
                 traffic=traffic_args,
                 flag_bucket=traffic.flag_bucket,
+                stopped=self._stopped,
             ),
             opts=child(
                 depends_on=[
@@ -188,6 +194,12 @@ class Region(pulumi.ComponentResource):
                 ),
                 opts=child(depends_on=[job_runner, self._failover]),
             )
+        if settings.guarded:
+            after = [job_runner, velero, self._failover]
+            looks = guard_specs.GuardArgs(
+                names=names, settings=settings, runner=job_runner.runner, access=access["guard"], after=after
+            )
+            Guard("guard", looks, opts=child(depends_on=after))
         TriedByDay(
             self,
             TriedByDayArgs(
@@ -209,7 +221,13 @@ class Region(pulumi.ComponentResource):
         # Schedules come last: one that resumes earlier would back up a region that is half restored.
         Schedules(
             "schedules",
-            SchedulesArgs(names=names, backups=settings.backups, duties=self._duties, volumes=settings.velero.volumes),
+            SchedulesArgs(
+                names=names,
+                backups=settings.backups,
+                duties=self._duties,
+                volumes=settings.velero.volumes,
+                stopped=self._stopped,
+            ),
             opts=child(depends_on=[self._failover]),
         )
         # The policy pack reads these: in which regions data may be, and whether the peer must hold a copy of them.
@@ -230,6 +248,7 @@ class Region(pulumi.ComponentResource):
                     "database": [ServiceAccount(database.namespace, database.name) for database in settings.databases],
                     "etcd": [etcd.SERVICE_ACCOUNT],
                     "freshness": [freshness.SERVICE_ACCOUNT],
+                    "guard": [guard_specs.SERVICE_ACCOUNT],
                 },
                 reads_peer_archive=any(database.source == "primary-bucket" for database in settings.databases),
                 static_credentials=settings.static_credentials,
@@ -254,6 +273,7 @@ class Region(pulumi.ComponentResource):
                 static_credentials=access.key is not None,
                 promote_seconds=settings.failover.seconds("promote"),
                 recover_seconds=settings.failover.seconds("recover"),
+                stopped=self._stopped,
             )
             for database in settings.databases
         ]
@@ -268,6 +288,7 @@ class Region(pulumi.ComponentResource):
                     ),
                     adoption=Adoption(cluster, side, unfinished),
                     backups_of=partial(cluster.list_base_backups, database.namespace),
+                    live=partial(cluster.read_database, database.namespace, database.name),
                 )
                 for database, side in zip(settings.databases, sides, strict=True)
             ],

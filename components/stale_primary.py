@@ -6,17 +6,19 @@ from collections.abc import Callable
 
 import pulumi
 
-from components.traffic.flag import Flag
+from components.failover.stopped import Stopped
+from components.kube.runner.flag import Flag
 from components.traffic.flag_object import FlagUnreadableError
 from settings.model import Settings
 from settings.roles import refusal
 
 
-def refuse_stale_primary(settings: Settings, read_flag: Callable[[], Flag | None]) -> None:
+def refuse_stale_primary(settings: Settings, read_flag: Callable[[], Flag | None], stopped: Callable[[], Stopped | None]) -> None:
     """Stop a primary that comes back after an outage while its standby has taken over. Raises pulumi.RunError.
 
     Every run asks, because nothing in this stack's configuration has changed. A preview that cannot read the flag only warns:
-    it may run with a role that has no right to.
+    it may run with a role that has no right to. A flag that does not answer blocks no primary, but one that its guard has
+    stopped: that the other region is silent now does not undo what it has written.
     """
     if settings.role != "primary" or settings.serving_role != "primary":
         return
@@ -27,5 +29,12 @@ def refuse_stale_primary(settings: Settings, read_flag: Callable[[], Flag | None
             raise pulumi.RunError(f"k8s-dr:active: {error}") from None
         pulumi.log.warn(f"{error}: whether the other region has taken over was not checked")
         return
+    if flag is None and not settings.force and (found := stopped()) and found.newest:
+        raise pulumi.RunError(
+            "k8s-dr:active: primary: the guard has stopped this region, because the secondary region had taken over (by the "
+            f"traffic flag of {found.flag}), and that flag cannot be read now; what the secondary has written since is not here. "
+            "If it is lost for good, and this region shall serve with its old data: pulumi config set force true -s primary && "
+            "pulumi up -s primary, and unset force afterwards"
+        )
     if reason := refusal(settings.role, settings.active, flag.active if flag else None):
         raise pulumi.RunError(f"k8s-dr:active: primary: {reason}")

@@ -77,6 +77,9 @@ class ProjectFiles:
     velero: Mapping[str, Any] = field(default_factory=dict)
     """Further keys of `velero` of the settings."""
 
+    guard: bool = True
+    """Whether the guard runs: it needs the image of the AWS CLI."""
+
     etcd: Mapping[str, Any] = field(default_factory=lambda: {"enabled": False})
     """Off by default: only real clusters have an etcd, and the images that take its snapshots."""
 
@@ -84,7 +87,13 @@ class ProjectFiles:
     def parts(self) -> tuple[Part, ...]:
         """The parts that call AWS from inside the clusters. Each needs an access key."""
         databases, etcd = bool(self.databases), self.etcd.get("enabled") is not False
-        used: dict[Part, bool] = {"velero": True, "database": databases, "etcd": etcd, "freshness": databases}
+        used: dict[Part, bool] = {
+            "velero": True,
+            "database": databases,
+            "etcd": etcd,
+            "freshness": databases,
+            "guard": self.guard,
+        }
         return tuple(part for part, wanted in used.items() if wanted)
 
 
@@ -138,6 +147,7 @@ def _project_file(files: ProjectFiles) -> dict[str, Any]:
     config["workloads"]["value"][0]["check"] = {"service": "shop", "path": "/readyz" if files.databases else "/healthz"}
     config["databases"]["value"] = [dict(database) for database in files.databases]
     config["etcd"] = {"value": dict(files.etcd)}
+    config["guard"] = {"value": {"enabled": files.guard}}
     if files.images:
         config["images"] = {"value": dict(files.images)}
     if files.tier:

@@ -260,6 +260,7 @@ class Lab:
             workloads=inhabitants.WORKLOADS if self.inhabited else _WITH_ARCHIVE if self.files else (),
             # A restore of it would end PartiallyFailed, and name this way on: the other region has no operator for it.
             excluded=(inhabitants.CACHES,) if self.inhabited else (),
+            guard=self.plan is not None,
             velero={
                 **({"counterparts": inhabitants.counterparts(*(spec.aws_region for spec in REGIONS))} if self.inhabited else {}),
                 **(_VOLUMES if self.files else {}),

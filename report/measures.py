@@ -81,6 +81,20 @@ class Files:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SplitBrain:
+    """What the old primary's database took after its region had come back, while the survivor's took writes too."""
+
+    seconds: float
+    """From the first acknowledged row to the last one; 0 if there was none, or one alone."""
+
+    rows: int
+    """Acknowledged rows: they are in no other region."""
+
+    first_after: float | None
+    """Seconds from the moment when the region was switched on to the first of these rows; None if there was none."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class CountingProof:
     """Whether the counting notices one row that was added to the table, and one that was removed from it."""
 

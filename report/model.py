@@ -16,7 +16,7 @@ from typing import Literal
 from pydantic import TypeAdapter
 
 from report.machine import Machine
-from report.measures import CountingProof, Entry, Files, Interval, Ledger
+from report.measures import CountingProof, Entry, Files, Interval, Ledger, SplitBrain
 
 ALLOWED_TYPE = "aws:s3/bucketObjectv2:BucketObjectv2"
 ALLOWED_PREFIXES = ("kubernetes:", "dr:")
@@ -212,6 +212,9 @@ class Report:
     client_reads: tuple[Interval, ...] = ()
     files: Files | None = None
     """Set if the application kept files too."""
+
+    split_brain: SplitBrain | None = None
+    """Set if the dead region was seen to come back."""
 
     @property
     def has_ledger(self) -> bool:

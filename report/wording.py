@@ -123,6 +123,12 @@ def ledger(report: Report) -> Iterator[Figure]:
     for name, entry in (("newest lost row", report.newest_lost), ("newest surviving row", report.newest_surviving)):
         value = f"no. {entry.sequence}, {duration(entry.age_seconds)} before the death" if entry else "none"
         yield Figure(name=name, value=value, note="of those written before the death")
+    if both := report.split_brain:
+        yield Figure(
+            name="rows that both regions took apart, after the return",
+            value=f"{both.rows} in {duration(both.seconds)}",
+            note="the old primary took them until its guard had fenced it; no other region has them",
+        )
     if proof := report.counting_proven:
         yield Figure(
             name="the counting, tried on the real table",

@@ -105,6 +105,9 @@ class Cluster(Model):
         description="ARN of your own role for what writes how fresh the databases' archives are, in place of the one that this "
         "program creates",
     )
+    guard_role_arn: RoleArn | None = Field(
+        default=None, description="ARN of your own role for the guard, in place of the one that this program creates"
+    )
 
     @model_validator(mode="after")
     def _eks_takes_the_name(self) -> Cluster:
@@ -124,5 +127,6 @@ class Cluster(Model):
             "database": self.database_role_arn,
             "etcd": self.etcd_role_arn,
             "freshness": self.freshness_role_arn,
+            "guard": self.guard_role_arn,
         }
         return given[part]

@@ -37,6 +37,9 @@ class StaticCredentials(Model):
     freshness: AccessKey | None = Field(
         default=None, description="access key of the IAM user that writes how fresh the databases' archives are"
     )
+    guard: AccessKey | None = Field(
+        default=None, description="access key of the IAM user that reads the traffic flag, for the guard"
+    )
 
     def of(self, part: Part) -> AccessKey | None:
         keys: dict[Part, AccessKey | None] = {
@@ -44,5 +47,6 @@ class StaticCredentials(Model):
             "database": self.database,
             "etcd": self.etcd,
             "freshness": self.freshness,
+            "guard": self.guard,
         }
         return keys[part]

@@ -115,7 +115,8 @@ class Images(Model):
         default="gcr.io/etcd-development/etcd:v3.6.5", description="etcd's own tools, which take and verify snapshots"
     )
     aws_cli: Image = Field(
-        default="public.ecr.aws/aws-cli/aws-cli:2.31.0", description="the AWS CLI, which uploads etcd snapshots"
+        default="public.ecr.aws/aws-cli/aws-cli:2.31.0",
+        description="the AWS CLI, which uploads etcd snapshots, marks archives and fetches the traffic flag",
     )
     cloudnative_pg: TaggedImage = Field(
         default="ghcr.io/cloudnative-pg/cloudnative-pg:1.30.0",

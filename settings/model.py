@@ -18,7 +18,7 @@ from settings.delivery import DeliverySettings
 from settings.dns import Alias, Dns, callable_name
 from settings.durations import parse_duration
 from settings.etcd import EtcdSettings
-from settings.fields import ClassName, Duration, Model, Switch, all_different
+from settings.fields import ClassName, Cron, Duration, Model, Switch, all_different
 from settings.hosts import HostName
 from settings.identity import IdentityMode, StaticCredentials
 from settings.images import Images
@@ -85,6 +85,19 @@ class FailoverSettings(FailoverTimeouts):
     )
 
 
+class GuardSettings(Model):
+    """What stops a region that comes back after the other one has taken over, before anybody has logged in (docs/recovery.md)."""
+
+    enabled: Switch = Field(
+        default=True,
+        description="false: nothing stops such a region until a person runs `pulumi up` there; until then both regions may write",
+    )
+    schedule: Cron = Field(
+        default="* * * * *",
+        description="how often the guard looks at the traffic flag: five fields, UTC; every minute is the most",
+    )
+
+
 class OperatorsSettings(Model):
     """The operators that this program installs, from the archives in charts/. The cluster must already have the others."""
 
@@ -127,6 +140,9 @@ class Settings(Model):
         description="what a failover promises (RPO and RTO), and what runs in the region that stands by: see tiers.md",
     )
     etcd: EtcdSettings = Field(default_factory=EtcdSettings, description="etcd snapshots, on self-managed control planes")
+    guard: GuardSettings = Field(
+        default_factory=GuardSettings, description="what stops a region by itself that comes back after it was replaced"
+    )
     operators: OperatorsSettings = Field(default_factory=OperatorsSettings, description="operators that this program installs")
     storage_class: StorageClassSettings = Field(
         default_factory=StorageClassSettings, description="the StorageClass of the databases' volumes"
@@ -154,8 +170,8 @@ class Settings(Model):
     )
     force: Switch = Field(
         default=False,
-        description="true: fail over although a database would lose more than the RPO, or the primary still answers; "
-        "unset it afterwards",
+        description="true: fail over although a database would lose more than the RPO, or the primary still answers; in the "
+        "primary: serve again after the guard has stopped it, although the traffic flag cannot be read; unset it afterwards",
     )
     images: Images = Field(default_factory=Images, description="the container images that the program runs")
     delivery: DeliverySettings | None = Field(
@@ -226,6 +242,11 @@ class Settings(Model):
         return self.cluster.distribution == "self-managed" and self.etcd.enabled is not False
 
     @property
+    def guarded(self) -> bool:
+        """Whether the guard runs here: not before there is a flag, for one that cannot be read is a failure of the guard."""
+        return self.guard.enabled and (self.role == "secondary" or self.peer_ready)
+
+    @property
     def parts(self) -> list[Part]:
         """The parts of this stack that need AWS permissions from this program. A Velero that others installed has its own."""
         runs: dict[Part, bool] = {
@@ -233,6 +254,7 @@ class Settings(Model):
             "database": bool(self.databases),
             "etcd": self.backs_up_etcd,
             "freshness": bool(self.databases),
+            "guard": self.guard.enabled,
         }
         return [part for part in PARTS if runs[part]]
 

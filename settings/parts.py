@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-Part = Literal["velero", "database", "etcd", "freshness"]
+Part = Literal["velero", "database", "etcd", "freshness", "guard"]
 PARTS: tuple[Part, ...] = get_args(Part)

@@ -13,7 +13,10 @@ PROJECT = "k8s-dr"
 ROOT = Path(__file__).resolve().parent.parent
 PASSWORD = "correct horse battery staple"
 KEYS = {"accessKeyId": "AKIAIOSFODNN7EXAMPLE", "secretAccessKey": "wJalrXUtnFEMI/K7MDENG"}
-STATIC: dict[str, Any] = {"identity": "static", "staticCredentials": {"velero": KEYS, "database": KEYS, "freshness": KEYS}}
+STATIC: dict[str, Any] = {
+    "identity": "static",
+    "staticCredentials": {"velero": KEYS, "database": KEYS, "freshness": KEYS, "guard": KEYS},
+}
 """As `changes`: an access key for each part that the committed stacks run."""
 REMOVED = object()
 """As a value in `changes`: the key is not there."""

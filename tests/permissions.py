@@ -18,7 +18,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from components.traffic.flag import Flag
+from components.kube.runner.flag import Flag
 from settings.names import ARCHIVE_PREFIX, ETCD_PREFIX, FLAG_KEY, FRESHNESS_PREFIX, Names
 from settings.parts import Part
 from settings.roles import Role, peer_of
@@ -26,6 +26,7 @@ from settings.topology import Purpose
 
 DENIED = "denied"
 PURPOSES: dict[Part, Purpose] = {"velero": "velero", "database": "database", "etcd": "etcd", "freshness": "database"}
+"""Whose bucket is a part's own. The guard has none: it reads the traffic flag, wherever that is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,19 +75,31 @@ def own(part: Part, role: Role) -> str:
             return f"{ETCD_PREFIX}/{role}/"
         case "freshness":
             return f"{FRESHNESS_PREFIX}/app-database-{role}-g1."
+        case "guard":
+            return "dr/"
+
+
+def home(part: Part, names: Names) -> tuple[str, str]:
+    """The bucket that the part works with, after the region that it is in."""
+    if part == "guard":
+        return names.topology.regions.secondary, names.flag_bucket
+    return names.region, names.bucket(PURPOSES[part])
 
 
 def lists(part: Part) -> bool:
-    return part not in ("etcd", "freshness")
+    return part not in ("etcd", "freshness", "guard")
 
 
 def allowed(part: Part, names: Names) -> Iterator[tuple[Call, str]]:
     """The calls that the part needs, each with its outcome, in an order that works from an empty bucket."""
-    bucket, prefix, peer = names.bucket(PURPOSES[part]), own(part, names.role), own(part, peer_of(names.role))
+    (region, bucket), prefix, peer = home(part, names), own(part, names.role), own(part, peer_of(names.role))
 
     def s3(operation: str, **arguments: Any) -> Call:
-        return Call(service="s3", region=names.region, operation=operation, arguments={"Bucket": bucket, **arguments})
+        return Call(service="s3", region=region, operation=operation, arguments={"Bucket": bucket, **arguments})
 
+    if part == "guard":
+        yield s3("get_object", Key=FLAG_KEY), "done"
+        return
     yield s3("put_object", Key=f"{prefix}a", Body="a"), "done"
     if part == "freshness":
         yield s3("list_objects_v2", Prefix=own("database", names.role), Delimiter="/"), "done"
@@ -115,7 +128,7 @@ def forbidden(part: Part, names: Names) -> list[Call]:
 
 def _of_versions(part: Part, names: Names) -> Iterator[Call]:
     """The part cannot remove a version that is kept, and it can neither set nor lift a lock."""
-    bucket, key = names.bucket(PURPOSES[part]), f"{own(part, names.role)}a"
+    (region, bucket), key = home(part, names), f"{own(part, names.role)}a"
     retention = {"Mode": "GOVERNANCE", "RetainUntilDate": "2026-01-01T00:00:00Z"}
     for operation, arguments in (
         ("delete_object", {"VersionId": "1"}),
@@ -126,12 +139,13 @@ def _of_versions(part: Part, names: Names) -> Iterator[Call]:
         ("put_object", {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": "2099-01-01T00:00:00Z", "Body": "x"}),
         ("put_object_acl", {"ACL": "public-read"}),
     ):
-        yield _s3(names.region, operation, bucket, Key=key, **arguments)
-    yield _s3(names.region, "delete_objects", bucket, Delete={"Objects": [{"Key": key, "VersionId": "1"}]})
+        yield _s3(region, operation, bucket, Key=key, **arguments)
+    yield _s3(region, "delete_objects", bucket, Delete={"Objects": [{"Key": key, "VersionId": "1"}]})
 
 
 def _of_buckets(part: Part, names: Names) -> Iterator[Call]:
     """Only the engine may change how a bucket is configured."""
+    region, bucket = home(part, names)
     rule = {"ID": "x", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}
     encryption = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
     open_to_all = {"BlockPublicAcls": False, "BlockPublicPolicy": False}
@@ -153,21 +167,23 @@ def _of_buckets(part: Part, names: Names) -> Iterator[Call]:
         ("put_bucket_acl", {"ACL": "public-read"}),
         ("delete_bucket", {}),
     ):
-        yield _s3(names.region, operation, names.bucket(PURPOSES[part]), **arguments)
+        yield _s3(region, operation, bucket, **arguments)
 
 
 def _of_others(part: Part, names: Names) -> Iterator[Call]:
     """The part reads and writes neither another part's objects nor the other region's, and it does not move the traffic."""
-    peer = own(part, peer_of(names.role))
-    yield from _writes(names.region, names.bucket(PURPOSES[part]), peer)
+    peer, (region, bucket) = own(part, peer_of(names.role)), home(part, names)
+    yield from _writes(region, bucket, peer)
     for other, purpose in PURPOSES.items():
         if other != part:
             # Two parts that share a bucket may list it, and read nothing of each other's.
-            every = _reads_and_writes if purpose == PURPOSES[part] else _everything
+            every = _reads_and_writes if names.bucket(purpose) == bucket else _everything
             yield from every(names.region, names.bucket(purpose), own(other, names.role))
         yield from _everything(names.peer_region, names.peer_bucket(purpose), own(other, peer_of(names.role)))
     flag = names.flag_bucket
     secondary = names.topology.regions.secondary
+    yield _s3(secondary, "list_objects_v2", flag, Prefix="dr/")
+    yield _s3(secondary, "get_object", flag, Key=f"{FLAG_KEY}.old")
     yield _s3(secondary, "put_object", flag, Key=FLAG_KEY, Body=Flag(active="secondary").content())
     yield _s3(secondary, "delete_object", flag, Key=FLAG_KEY)
     yield _s3(secondary, "put_bucket_policy", flag, Policy=json.dumps({"Version": "2012-10-17", "Statement": []}))

@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from components.database import specs
 from components.database.adoption import Adoption
 from components.database.specs import CREDENTIALS, LOST, DatabaseSide
+from components.database.stopping import NotStoppedError, wait_until_stopped
 from components.iam.access import Access
 from components.kube.cluster_api import ClusterUnreachableError
 from components.kube.jobs import job
@@ -85,7 +86,8 @@ class DatabaseArgs:
     """`password` is the owner's, the same in both regions: a promotion must not change it. `peer_ready` says that the peer's
     stack is deployed; before that there is no backup to wait for and nothing to follow. `before_creation` raises to refuse.
     `adoption` knows a Cluster that a killed `up` left behind. `backups_of` returns the Backups that a ScheduledBackup of this
-    name has made, or raises ClusterUnreachableError. `before_promotion` raises to refuse a promotion."""
+    name has made, and `live` the Cluster as it is now; either raises ClusterUnreachableError. `before_promotion` raises to
+    refuse a promotion."""
 
     side: DatabaseSide
     password: SecretStr
@@ -93,6 +95,7 @@ class DatabaseArgs:
     before_creation: Callable[[], None]
     adoption: Adoption
     backups_of: Callable[[str], Sequence[Mapping[str, Any]]]
+    live: Callable[[], Mapping[str, Any] | None]
     before_promotion: Callable[[], None] | None = None
 
 
@@ -101,15 +104,17 @@ class Database(pulumi.ComponentResource):
 
     For the application, which writes to `<name>-rw` in the region that serves. A `primary` takes writes. A `replica` follows the
     primary, and is made once there is a backup to make it from. A `promoted` side takes writes, and a Job confirms that. A
-    `fenced` side hibernates on its old data. A database without a standby is `absent` (all but the Cluster is made) until it is
-    `recovered` from the archive, which a Job confirms too. The Cluster is protected, and kept whatever happens to the stack.
+    `fenced` side is stopped on its old data: it hibernates, or the guard has fenced it. A database without a standby is
+    `absent` (all but the Cluster is made) until it is `recovered` from the archive, which a Job confirms too. The Cluster is
+    protected, and kept whatever happens to the stack.
     """
 
     side: str
     """The side's role, or why there is no side yet."""
 
     writable: list[pulumi.Output[str]]
-    """Outputs that whatever writes must wait for. Each fails with the operator's reason."""
+    """Outputs that whatever writes must wait for. Each fails with the operator's reason. Of a fenced side they are known once no
+    client can connect any more."""
 
     confirmation: k8s.batch.v1.Job | None
     """The Job that succeeds when a promoted or recovered database accepts writes and archives them."""
@@ -128,6 +133,8 @@ class Database(pulumi.ComponentResource):
             cluster = self._cluster(prerequisites)
             self._backups_and_metrics(cluster)
             self.writable.append(cluster.status.apply(self._judged))
+            if args.side.database_role == "fenced":
+                self.writable.append(cluster.metadata.apply(self._stopped))
             if args.side.database_role == "primary" and args.peer_ready:
                 self.writable.append(self._first_backup(cluster))
             if args.side.database_role in ("promoted", "recovered"):
@@ -146,6 +153,15 @@ class Database(pulumi.ComponentResource):
                 raise DatabaseLostError(f"database {self._settings.name}: {error}; then pulumi up again") from None
             return judged
         return judge_cluster(self._args.side, status)
+
+    async def _stopped(self, _: object) -> str:
+        """The Cluster's name, once nothing in it accepts connections. Raises DatabaseLostError."""
+        try:
+            return (
+                self._settings.name if pulumi.runtime.is_dry_run() else await wait_until_stopped(self._args.side, self._args.live)
+            )
+        except NotStoppedError as error:
+            raise DatabaseLostError(f"database {self._settings.name}{error}") from None
 
     @property
     def _creation_seconds(self) -> int:
@@ -226,7 +242,7 @@ class Database(pulumi.ComponentResource):
             self._stem,
             api_version="postgresql.cnpg.io/v1",
             kind="Cluster",
-            metadata=self._metadata(self._settings.name, specs.cluster_annotations(side.database_role)),
+            metadata=self._metadata(self._settings.name, specs.cluster_annotations(side.database_role, side.stopped)),
             spec=specs.cluster_spec(side),
             opts=pulumi.ResourceOptions.merge(
                 self._child(

@@ -15,6 +15,7 @@ from components.database.archive import Archive, ArchiveUnreadableError
 from components.database.creation import missing_operators, objection_to_creation
 from components.database.mark import Mark
 from components.database.specs import HEALTHY, PLUGIN
+from components.database.stopping import UNFENCED, annotate, is_fenced
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.kube.objection import Objection, judged
 from components.kube.records import FRESHNESS_RECORD
@@ -62,7 +63,7 @@ def _against_standbys(cluster: ClusterApi, standbys: Sequence[DatabaseSettings])
     """What stands against a promotion by what the cluster says."""
     unfinished = begun(cluster) if standbys else ()
     for database in standbys:
-        if objection := _not_ready(cluster, database):
+        if objection := _fenced(cluster, database) or _not_ready(cluster, database):
             yield objection
         if database.name in unfinished and cluster.read_database(database.namespace, database.name) is not None:
             reason = (
@@ -120,6 +121,18 @@ def _not_ready(cluster: ClusterApi, settings: DatabaseSettings) -> Objection | N
     why = f": {status['phaseReason']}" if status.get("phaseReason") else ""
     reason = f"database {settings.name} is not healthy here: {status.get('phase', 'without a phase')}{why}"
     return Objection(reason=reason, judgement=bool(status.get("readyInstances")), passing=True)
+
+
+def _fenced(cluster: ClusterApi, settings: DatabaseSettings) -> Objection | None:
+    """Why a standby that somebody has fenced is none; None if it is not fenced. The operator may call it healthy all the same."""
+    standby = cluster.read_database(settings.namespace, settings.name)
+    if standby is None or not is_fenced(standby):
+        return None
+    reason = (
+        f"database {settings.name} is fenced in this cluster: it follows nobody, and would not be promoted; lift that: "
+        f"{annotate(settings, UNFENCED)}"
+    )
+    return Objection(reason=reason)
 
 
 def _old_plugin(cluster: ClusterApi, settings: DatabaseSettings) -> str | None:
@@ -234,7 +247,9 @@ def warnings_by_day(cluster: ClusterApi, archive: Archive, databases: Sequence[D
     gate asks at night, with limits for the day."""
     try:
         answered = last_answer(cluster)
-        told = [old for database in databases if database.standby and (old := _old_plugin(cluster, database))]
+        standbys = [database for database in databases if database.standby]
+        told = [fenced.reason for database in standbys if (fenced := _fenced(cluster, database))]
+        told += [old for database in standbys if (old := _old_plugin(cluster, database))]
         told += [each for database in databases if database.source == "replica-bucket" for each in _late(archive, database, rpo)]
     except (ArchiveUnreadableError, ClusterUnreachableError) as error:
         return [f"whether this region has what the primary archives is not known: {error}"]

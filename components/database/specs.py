@@ -13,6 +13,7 @@ from typing import Any
 from components.iam.access import own_region
 from components.kube.objects import until_phase
 from components.kube.pods import CONTAINER_SECURITY, pod_metadata, pod_security
+from components.kube.runner.guard import FENCED
 from settings.database import DatabaseSettings
 from settings.durations import parse_duration
 from settings.names import EXCLUDED_FROM_BACKUP, Names
@@ -32,6 +33,9 @@ LOST = (
 )
 """Phases that say that something is wrong, whether or not it heals by itself."""
 
+HIBERNATION = "cnpg.io/hibernation"
+"""The operator's annotation that asks for hibernation, and its condition that says that no instance is left."""
+
 CREDENTIALS = "database-credentials"
 _POSTGRES_USER = 26
 _SWITCH = 'GRANT EXECUTE ON FUNCTION pg_catalog.pg_switch_wal() TO "{owner}"'
@@ -50,6 +54,8 @@ class DatabaseSide:
     static_credentials: bool = False
     promote_seconds: int = 600
     recover_seconds: int = 14400
+    stopped: str | None = None
+    """By which traffic flag the guard has stopped this side, if it serves now: the time at which the flag was written."""
 
     @property
     def begins_by_itself(self) -> bool:
@@ -261,20 +267,23 @@ def cluster_spec(side: DatabaseSide) -> dict[str, Any]:
     }
 
 
-def cluster_annotations(role: DatabaseRole) -> dict[str, str]:
-    """Annotations: what the engine waits for, and whether the Cluster hibernates.
+def cluster_annotations(role: DatabaseRole, stopped: str | None = None) -> dict[str, str]:
+    """Annotations: what the engine waits for, and whether the Cluster hibernates or is fenced.
 
     Without patchForce a promotion would end in a conflict if somebody else had changed the field, and the standby would stay one.
+    A side that serves again after the guard has `stopped` it is unfenced: to the operator an empty list is none. To leave the
+    annotation out would not do, for it is the guard's.
     """
     if role == "fenced":
-        hibernated = "jsonpath={.status.conditions[?@.type == 'cnpg.io/hibernation' && @.status == 'True']}"
-        return {"cnpg.io/hibernation": "on", "pulumi.com/patchForce": "true", "pulumi.com/waitFor": hibernated}
+        # The engine does not wait: a Cluster that the guard has fenced may never hibernate. The program waits, for either.
+        return {HIBERNATION: "on", "pulumi.com/patchForce": "true"}
+    unfenced = {FENCED: "[]", "k8s-dr/unfenced-after": stopped} if stopped else {}
     if role == "promoted":
         # The engine does not wait: the confirmation Job waits for what matters, and a missing replica must not delay a failover.
-        return {"pulumi.com/patchForce": "true"}
+        return {"pulumi.com/patchForce": "true", **unfenced}
     # A recovered Cluster is ready with its first instance: the others are copied from it, and must not delay a failover.
     ended = (*RECOVERED, *LOST) if role == "recovered" else (HEALTHY, *LOST)
-    return {"pulumi.com/patchForce": "true", **until_phase(ended)}
+    return {"pulumi.com/patchForce": "true", **unfenced, **until_phase(ended)}
 
 
 def backup_spec(settings: DatabaseSettings) -> dict[str, Any]:

@@ -54,6 +54,8 @@ class FailoverArgs:
     databases: DatabasesArgs
     traffic: TrafficArgs
     flag_bucket: aws.s3.Bucket | None
+    stopped: str | None = None
+    """By which traffic flag the guard has stopped this region, if it serves now."""
 
 
 class Failover(pulumi.ComponentResource):
@@ -151,6 +153,7 @@ class Failover(pulumi.ComponentResource):
                 endpoint_required=not (memory.serves or self._args.settings.force),
                 # Workloads that start to write wait for their database. Workloads that stop must not wait for anything.
                 after=[*restores.completed, *(self._writable if self._args.duties.serves else [])],
+                stopped=self._args.stopped,
             ),
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(after)),
         )

@@ -35,7 +35,8 @@ list. It names the step, so a change of who serves makes a new Job also where th
 @dataclass(frozen=True, kw_only=True)
 class WorkloadsArgs:
     """`after` are outputs of restores and databases. Scaling waits for all of them, and fails if one of them fails.
-    `endpoint` are the questions to this region's own endpoint; `endpoint_required` says whether it needs their answers."""
+    `endpoint` are the questions to this region's own endpoint; `endpoint_required` says whether it needs their answers.
+    `stopped` is by which traffic flag the guard has stopped the workloads of a region that serves now."""
 
     workloads: Sequence[Workload]
     duties: Duties
@@ -44,6 +45,17 @@ class WorkloadsArgs:
     endpoint: Sequence[Question] = ()
     endpoint_required: bool = True
     after: Sequence[pulumi.Input[str]] = ()
+    stopped: str | None = None
+
+    @property
+    def scales(self) -> bool:
+        """Whether the program scales: once somebody has set `active`, or the guard has scaled down."""
+        return self.duties.enforces_scale or self.stopped is not None
+
+    @property
+    def trigger(self) -> str:
+        """What makes a Job anew when it changes: who serves, and that the guard has stopped what serves again."""
+        return f"{self.duties.scale_to} after {self.stopped}" if self.stopped else self.duties.scale_to
 
 
 def scale_task(namespace: str, entries: Sequence[Workload], args: WorkloadsArgs) -> dict[str, Any]:
@@ -97,7 +109,7 @@ class Workloads(pulumi.ComponentResource):
 
     For users, who must not be sent to a region where nothing runs. A region that takes over scales to `replicas`, waits, then
     verifies, and asks its own endpoint as a user would. A region that stands by scales to `standbyReplicas`. Until somebody has
-    set `active`, which the first failover does, nothing is scaled in either region.
+    set `active`, which the first failover does, nothing is scaled in either region, unless the guard has stopped it.
     """
 
     scaled: dict[str, k8s.batch.v1.Job]
@@ -113,7 +125,7 @@ class Workloads(pulumi.ComponentResource):
         super().__init__("dr:failover:Workloads", name, None, opts)
         self._name, self._args = name, args
         self.scaled, self.verified, self.endpoint = {}, {}, None
-        for namespace, entries in by_namespace(args.workloads).items() if args.duties.enforces_scale else ():
+        for namespace, entries in by_namespace(args.workloads).items() if args.scales else ():
             scaled = self.scaled[namespace] = self._scale(namespace, entries)
             if args.duties.takes_over:
                 for key, workload in _checked(namespace, entries).items():
@@ -137,7 +149,7 @@ class Workloads(pulumi.ComponentResource):
                 # Another image, timeout or number is no reason to scale a region that serves. The engine takes the new ones
                 # whenever it makes the Job anew: when the trigger changes, or when the Job has failed (replaceUnready).
                 ignore_changes=list(_NO_REASON_TO_SCALE),
-                replacement_trigger=args.duties.scale_to,
+                replacement_trigger=args.trigger,
             ),
             after=args.after,
         )

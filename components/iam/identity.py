@@ -20,6 +20,7 @@ from components.iam.permissions import (
     database_policy,
     etcd_policy,
     freshness_policy,
+    guard_policy,
     irsa_trust,
     pod_identity_trust,
     velero_policy,
@@ -53,8 +54,9 @@ class IdentityArgs:
 class Identity(pulumi.ComponentResource):
     """What AWS lets this region's backup writers do, and how their pods prove who they are.
 
-    For Velero, the databases and the etcd backup, each with permissions of its own. Where the cluster's settings name an
-    existing role, the part uses that role with its permissions, and none is made here. Nothing here depends on `active`.
+    For Velero, the databases, the etcd backup and the guard, each with permissions of its own. Where the cluster's settings
+    name an existing role, the part uses that role with its permissions, and none is made here. Nothing here depends on
+    `active`.
     """
 
     access: dict[Part, Access]
@@ -136,6 +138,8 @@ class Identity(pulumi.ComponentResource):
                 return etcd_policy(names)
             case "freshness":
                 return freshness_policy(names)
+            case "guard":
+                return guard_policy(names)
 
     def _trust(self, part: Part) -> Document:
         args, accounts = self._args, self._args.accounts[part]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from components.iam.statements import Document, allow, bucket_arn, document, eks_arn, objects_arn, trust, use_key
-from settings.names import ARCHIVE_PREFIX, FRESHNESS_PREFIX, Names
+from settings.names import ARCHIVE_PREFIX, FLAG_KEY, FRESHNESS_PREFIX, Names
 from settings.roles import peer_of
 
 _WRITE = ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
@@ -88,6 +88,12 @@ def freshness_policy(names: Names) -> Document:
         allow("Marks", ["s3:PutObject"], objects_arn(own, f"{FRESHNESS_PREFIX}/*-{names.role}-g*")),
         use_key("Key", ["kms:GenerateDataKey"], names, names.region),
     )
+
+
+def guard_policy(names: Names) -> Document:
+    """The guard. It reads the traffic flag, and nothing else: it can neither list nor write, and the flag is not encrypted with a
+    key of KMS. Without the right to list, S3 answers alike for a missing flag and a forbidden one; the guard acts on neither."""
+    return document(allow("Flag", ["s3:GetObject"], objects_arn(names.flag_bucket, FLAG_KEY)))
 
 
 def pod_identity_trust(names: Names, cluster: str, accounts: Sequence[ServiceAccount]) -> Document:

@@ -9,7 +9,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.kube.objects import after as after_annotation
-from components.kube.pods import LABELS, Runner, runner_code, runner_pod
+from components.kube.pods import LABELS, Runner, runner_pod
 from settings.names import PROGRAM_NAMESPACE, fitting
 
 _NAME_LENGTH = 54
@@ -55,16 +55,14 @@ _ADMITTED_SECONDS = 420
 
 
 def credentials_job(
-    name: str, *, image: str, namespace: str, account: str, variable: str, missing: str, opts: pulumi.ResourceOptions
+    name: str, *, runner: Runner, namespace: str, account: str, variable: str, missing: str, opts: pulumi.ResourceOptions
 ) -> k8s.batch.v1.Job:
     """A Job that ends once a new Pod of `account` gets credentials for AWS at its admission.
 
     What keeps running under that account must start after it. EKS gives a role to an account "eventually", seconds after it has
-    said that it did; a Pod that is admitted before has no credentials as long as it lives. `variable` and `missing` are those of
-    an `Injection`.
+    said that it did; a Pod that is admitted before has no credentials as long as it lives. `runner` is one whose modules are in
+    `namespace`; `variable` and `missing` are those of an `Injection`.
     """
-    child = pulumi.ResourceOptions(parent=opts.parent, depends_on=opts.depends_on)
-    runner = Runner(image=image, code=runner_code(f"{name}-code", child, namespace))
     task = {"account": f"{namespace}/{account}", "variable": variable, "missing": missing}
     spec = {
         "backoffLimit": _ADMISSIONS - 1,

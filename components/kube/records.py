@@ -14,3 +14,7 @@ CREATING_RECORD = "creating"
 
 ATTEMPTS_RECORD = "restore-attempts"
 """Counts each restore's attempts. A failed attempt raises the count, so that the next `up` makes a new Restore."""
+
+GUARD_RECORD = "guard"
+"""What the guard keeps: when the newest traffic flag was written that it has `seen`, and when the flag was by which it
+`stopped` this region."""

@@ -12,7 +12,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.iam.errors import explain
-from components.traffic.flag import LONGEST, Flag, FlagInvalidError, moves_users, parse
+from components.kube.runner.flag import LONGEST, Flag, FlagInvalidError, moves_users, parse
 from components.traffic.records import TrafficArgs, record
 from settings.aws import Aws
 from settings.names import FLAG_KEY, Names
@@ -33,30 +33,33 @@ class TrafficFlagArgs:
 class TrafficFlag(pulumi.ComponentResource):
     """Moves the traffic, which is the last thing that a failover does.
 
-    Only the secondary region has a flag. In the modes `standby-takes-over` and `both-regions` it is one object that names the
-    active region, and a failover rewrites it. In mode `record` a weighted record for each name takes its place, which exists
-    while this region is active.
+    Only the secondary region has a flag: one object that names the active region, and a failover rewrites it. In the modes
+    `standby-takes-over` and `both-regions` Route 53 reads it. In mode `record` a weighted record for each name moves the users,
+    which exists while this region is active, and the flag is for the primary's `up` and guard alone.
     """
 
     def __init__(self, name: str, args: TrafficFlagArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dr:traffic:TrafficFlag", name, None, opts)
         child = partial(pulumi.ResourceOptions, parent=self)
-        if args.duties.flag and args.bucket is not None:
-            aws.s3.BucketObjectv2(
-                name,
-                bucket=args.bucket.bucket,
-                key=FLAG_KEY,
-                content=Flag(active=args.duties.flag).content(),
-                content_type="application/json",
-                cache_control="no-store",
-                # No tags, so that a failover needs the right to put this object and no other right.
-                override_provider={"default_tags": {"tags": {}}},
-                opts=child(),
-            )
-        elif args.duties.flag == "secondary":
-            for host in args.traffic.dns.names:
-                record(f"{name}-{host}", host, args.traffic, opts=child(), weighted_routing_policies=[{"weight": 255}])
+        flag = [self._object(name, args.bucket, args.duties.flag)] if args.duties.flag and args.bucket is not None else []
+        for host in args.traffic.dns.names if args.traffic.dns.mode == "record" and args.duties.flag == "secondary" else ():
+            # The old primary is told to stop before users are sent away from it.
+            opts = child(depends_on=flag)
+            record(f"{name}-{host}", host, args.traffic, opts=opts, weighted_routing_policies=[{"weight": 255}])
         self.register_outputs({})
+
+    def _object(self, name: str, bucket: aws.s3.Bucket, active: Role) -> aws.s3.BucketObjectv2:
+        return aws.s3.BucketObjectv2(
+            name,
+            bucket=bucket.bucket,
+            key=FLAG_KEY,
+            content=Flag(active=active).content(),
+            content_type="application/json",
+            cache_control="no-store",
+            # No tags, so that a failover needs the right to put this object and no other right.
+            override_provider={"default_tags": {"tags": {}}},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
 
 
 def read_flag(names: Names, settings: Aws) -> Flag | None:

@@ -19,8 +19,8 @@ import pulumi
 import pulumi_aws as aws
 
 from components.iam.statements import allow, document, objects_arn, text
+from components.kube.runner import flag
 from components.storage.hardening import guard_bucket, tls_only
-from components.traffic import flag
 from components.traffic.checkers import Watched
 from settings import limits
 from settings.dns import Alias, Dns
@@ -69,7 +69,7 @@ class Traffic(pulumi.ComponentResource):
     """What must exist before the flag can be written."""
 
     flag_bucket: aws.s3.Bucket | None
-    """The bucket of the traffic flag; None in the primary, and in mode `record`, which has no flag."""
+    """The bucket of the traffic flag; None in the primary."""
 
     checks: dict[Watched, pulumi.Output[str]]
     """Ids of this stack's health checks by what they watch, the calculated ones apart."""
@@ -79,8 +79,9 @@ class Traffic(pulumi.ComponentResource):
         self._stem, self._args = name, args
         self.ready, self.flag_bucket, self.checks = [], None, {}
         role, mode = args.names.role, args.dns.mode
-        if role == "secondary" and mode != "record":
-            self.flag_bucket = self._flag_bucket()
+        if role == "secondary":
+            # In mode `record` the guard alone reads the flag, and the primary's `up`.
+            self.flag_bucket = self._flag_bucket(public=mode != "record")
         if mode == "both-regions":
             check = self._primary_check() if role == "primary" else self._secondary_check()
             self._records(health_check_id=check.id, weighted_routing_policies=[{"weight": 1}])
@@ -158,10 +159,11 @@ class Traffic(pulumi.ComponentResource):
         tags = {"Name": f"{self._args.names.topology.organization}-{name}"}
         return aws.route53.HealthCheck(f"{self._stem}-{name}", tags=tags, opts=self._child(), **settings)
 
-    def _flag_bucket(self) -> aws.s3.Bucket:
+    def _flag_bucket(self, *, public: bool) -> aws.s3.Bucket:
+        """The bucket; `public` says whether Route 53's health checkers read the flag."""
         name, names = f"{self._stem}-flag", self._args.names
         bucket = aws.s3.Bucket(name, bucket=names.flag_bucket, force_destroy=False, opts=self._child(protect=True))
-        guards = guard_bucket(name, bucket, self._child())
+        self.ready = guard_bucket(name, bucket, self._child())
         # The policy names fixed source addresses, so S3 does not count it as public, and public access stays blocked.
         read = allow(
             "HealthCheckers",
@@ -170,18 +172,19 @@ class Traffic(pulumi.ComponentResource):
             principal="*",
             condition={"IpAddress": {"aws:SourceIp": list(HEALTH_CHECKERS)}},
         )
-        tls_rule = [] if self._args.plain_http else [tls_only(names.flag_bucket)]
-        readable = aws.s3.BucketPolicy(
-            f"{name}-policy", bucket=bucket.id, policy=text(document(read, *tls_rule)), opts=self._child()
+        rules = [*([read] if public else []), *([] if self._args.plain_http else [tls_only(names.flag_bucket)])]
+        if rules:
+            policy = text(document(*rules))
+            self.ready.append(aws.s3.BucketPolicy(f"{name}-policy", bucket=bucket.id, policy=policy, opts=self._child()))
+        # Not with KMS: a health checker has no identity that could decrypt, and the guard has no right to.
+        self.ready.append(
+            aws.s3.BucketServerSideEncryptionConfiguration(
+                f"{name}-encryption",
+                bucket=bucket.id,
+                rules=[{"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}}],
+                opts=self._child(),
+            )
         )
-        # Not with KMS: a health checker has no identity that could decrypt.
-        encrypted = aws.s3.BucketServerSideEncryptionConfiguration(
-            f"{name}-encryption",
-            bucket=bucket.id,
-            rules=[{"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}}],
-            opts=self._child(),
-        )
-        self.ready = [*guards, readable, encrypted]
         return bucket
 
 

@@ -26,10 +26,14 @@ _DATABASES = {"conditions": {"pvcLabels": {"app.kubernetes.io/managed-by": "clou
 
 @dataclass(frozen=True, kw_only=True)
 class SchedulesArgs:
+    """`stopped` is by which traffic flag the guard has paused the schedules of a region that serves now: they resume once for
+    it."""
+
     names: Names
     backups: Sequence[Backup]
     duties: Duties
     volumes: Sequence[VolumeRule] = ()
+    stopped: str | None = None
 
 
 def volume_policy(rules: Sequence[VolumeRule]) -> str:
@@ -79,7 +83,10 @@ class Schedules(pulumi.ComponentResource):
                     "name": args.names.schedule(backup.name, args.names.role),
                     "namespace": VELERO_NAMESPACE,
                     # Velero sets skipImmediately back to false by itself; the next change must win the field back.
-                    "annotations": {"pulumi.com/patchForce": "true"},
+                    "annotations": {
+                        "pulumi.com/patchForce": "true",
+                        **({"k8s-dr/resumed-after": args.stopped} if args.stopped else {}),
+                    },
                 },
                 spec={
                     "schedule": backup.cron,

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from components.iam.access import Access
 from components.kube.jobs import credentials_job
+from components.kube.pods import Runner, runner_code
 from components.velero import specs
 from components.velero.specs import OWN, PEER, VELERO_NAMESPACE
 from settings.images import Images
@@ -144,15 +145,17 @@ class Velero(pulumi.ComponentResource):
         )
         if injection := args.access.injection:
             # Server and agents keep for their lives what they were admitted with.
+            admitted = child(depends_on=[account, *args.access.ready])
+            code = runner_code(f"{name}-credentials-come-code", admitted, VELERO_NAMESPACE)
             prerequisites.append(
                 credentials_job(
                     f"{name}-credentials-come",
-                    image=args.images.python,
+                    runner=Runner(image=args.images.python, code=code),
                     namespace=VELERO_NAMESPACE,
                     account=specs.SERVICE_ACCOUNT.name,
                     variable=injection.variable,
                     missing=injection.missing,
-                    opts=child(depends_on=[account, *args.access.ready]),
+                    opts=admitted,
                 )
             )
         running = partial(child, depends_on=[crds, *prerequisites, *args.access.ready])

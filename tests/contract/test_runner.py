@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from components.kube.runner import rights
 from components.kube.runner.api import Api
 from components.kube.runner.ask import Question
 from components.kube.runner.failure import StepFailedError
+from components.kube.runner.flag import Flag
+from components.kube.runner.guard import Fetched, guard
 from components.kube.runner.rights import NEEDED, Right
 from lab.waiting import until
 from settings.cluster import Cluster
@@ -59,7 +63,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, registered: dict[str, Objec
             body = {"status": {"hard": QUOTA, "used": used}}
             assert server.ask("PATCH", path, body=body, content="application/merge-patch+json")[0] == 200
         for item in registered.values():
-            if item["kind"] in ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "NetworkPolicy"):
+            own = item["kind"] in ("Role", "RoleBinding") and item["metadata"]["name"] == "k8s-dr-guard"
+            if own or item["kind"] in ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "NetworkPolicy"):
                 answer = server.apply(item)
                 assert answer.status in (200, 201), answer
         account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "databases"}}
@@ -74,12 +79,15 @@ def admitted(server: ApiServer, namespace: str, template: Object) -> Answer:
 
 
 def templates(registered: dict[str, Object]) -> dict[str, tuple[str, Object]]:
-    """Namespace and Pod template of each Job and CronJob, and of the Pod that asks the primary, by name."""
+    """Namespace and Pod template of each Job and CronJob, of the Pod that rests, and of the one that asks the primary, by
+    name."""
     found = {}
     for name, item in registered.items():
         if item["kind"] in ("Job", "CronJob"):
             spec = item["spec"]["jobTemplate"]["spec"] if item["kind"] == "CronJob" else item["spec"]
             found[name] = item["metadata"]["namespace"], spec["template"]
+    rests = registered["guard-at-start"]
+    found["guard-at-start"] = rests["metadata"]["namespace"], rests["spec"]["template"]
     asks = runner_pod(Runner(image="python", code="runner-1"), "ask", {"questions": [{"url": "https://app.example.com/"}]})
     return {**found, "primary-answers": ("k8s-dr", asks)}
 
@@ -87,7 +95,7 @@ def templates(registered: dict[str, Object]) -> dict[str, tuple[str, Object]]:
 def test_a_strict_cluster_admits_every_pod_that_the_program_makes(server: ApiServer, registered: dict[str, Object]) -> None:
     found = templates(registered)
     verify, promoted = "failover-workloads-verify-production", "failover-databases-app-database-promoted"
-    assert {verify, promoted, "job-runner-ready", "velero-crds", "primary-answers", "freshness-job"} <= set(found)
+    assert {verify, promoted, "job-runner-ready", "velero-crds", "primary-answers", "freshness-job", "guard-job"} <= set(found)
     refused = {}
     for name, (namespace, template) in found.items():
         answer = admitted(server, namespace, template)
@@ -163,6 +171,68 @@ def test_a_quota_that_refuses_the_pod_that_asks_is_named(
     finally:
         free = {"status": {"hard": QUOTA, "used": dict.fromkeys(QUOTA, "0")}}
         assert server.ask("PATCH", path, body=free, content="application/merge-patch+json")[0] == 200
+
+
+def client_of(server: ApiServer, account: str) -> Api:
+    """The step's client, as a Pod of this account in the program's namespace has it."""
+    path = f"/api/v1/namespaces/k8s-dr/serviceaccounts/{account}/token"
+    asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    status, answer = server.ask("POST", path, body=asked)
+    assert status == 201, answer
+    token = answer["status"]["token"]
+    return Api(server.url, token=lambda: token, authority=server.certificate, patience=2)
+
+
+def test_the_guards_account_has_every_right_that_the_guard_asks_for_and_changes_no_other_record(
+    server: ApiServer, registered: dict[str, Object]
+) -> None:
+    pod = registered["guard-at-start"]["spec"]["template"]["spec"]
+    [judge] = [each for each in pod["initContainers"] if each["name"] == "guard"]
+    [task] = [json.loads(each["value"]) for each in judge["env"] if each["name"] == "TASK"]
+    asked = [Right(**right) for right in task["rights"]]
+    api = client_of(server, "guard")
+
+    def granted() -> bool:
+        with suppress(StepFailedError):
+            rights.refuse_missing(api, asked)
+            return True
+        return False
+
+    assert len(asked) > len(NEEDED)
+    until("the guard's bindings to be in force", granted, timeout=30)
+    other = Right(verb="patch", group="", resource="configmaps", namespace="k8s-dr", name="serving")
+    with pytest.raises(StepFailedError, match="may not patch configmaps serving in k8s-dr"):
+        rights.refuse_missing(api, [other])
+
+
+def test_the_guard_stops_a_region_with_the_rights_of_its_account(server: ApiServer) -> None:
+    for name in ("serving", "guard"):
+        record = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "k8s-dr"}}
+        assert server.apply(record).status in (200, 201)
+    selector = {"matchLabels": {"app": "web"}}
+    template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "web", "image": "web"}]}}
+    web = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "databases"}}
+    assert server.apply({**web, "spec": {"replicas": 3, "selector": selector, "template": template}}).status in (200, 201)
+    entries = [{"names": [], "replicas": 0, "required": True}]
+    task = {
+        "role": "secondary",
+        "databases": [],
+        "schedules": [],
+        "workloads": [{"namespace": "databases", "entries": entries, "cronJobs": "suspend"}],
+        "advice": "pulumi up",
+        "rights": [],
+        "once": True,
+        "seconds": 30,
+    }
+    written = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    told = guard(client_of(server, "guard"), task, lambda: Fetched(flag=Flag(active="primary"), written=written))
+    assert "deployment/web 3 → 0" in told
+    _, found = server.ask("GET", "/apis/apps/v1/namespaces/databases/deployments/web")
+    assert found["spec"]["replicas"] == 0
+    _, record = server.ask("GET", "/api/v1/namespaces/k8s-dr/configmaps/guard")
+    assert record["data"] == {"seen": "2026-03-01T12:00:00Z", "stopped": "2026-03-01T12:00:00Z"}
+    _, events = server.ask("GET", "/api/v1/namespaces/k8s-dr/events")
+    assert [each["reason"] for each in events["items"]] == ["RegionStopped"]
 
 
 @pytest.fixture

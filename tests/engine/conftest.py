@@ -25,7 +25,7 @@ from typing import Any
 import boto3
 import pytest
 
-from components.traffic.flag import parse
+from components.kube.runner.flag import parse
 from lab import engine, project, stacks
 from lab.cloud.access_keys import ADMINISTRATOR, AccessKey
 from lab.pulumi import Pulumi, Ran, touched
@@ -55,6 +55,7 @@ FILES = (
     "test_bucket_settings.py",
     # a database
     "test_databases.py",
+    "test_guard.py",
     "test_secrets.py",
     # others, and none
     "test_recovered_database.py",

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from components.database.stopping import accepts_nothing
 from lab.pulumi import touched
 from lab.standins.recorded_cluster.kinds import OPERATORS
 from lab.waiting import until
@@ -396,6 +397,7 @@ def test_a_primary_that_comes_back_puts_its_database_to_sleep_and_destroys_nothi
         ("schedules-daily-full", "update"),
         ("schedules-hourly-critical", "update"),
     }
+    assert accepts_nothing(cluster(serving_secondary, "primary"))
     asleep = cluster(serving_secondary, "primary")
     assert asleep["metadata"]["annotations"]["cnpg.io/hibernation"] == "on"
     assert asleep["spec"]["replica"]["primary"] == "app-database-primary", "it keeps its data, and follows nobody"

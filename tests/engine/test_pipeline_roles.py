@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from components.iam.delivery_policies import PIPELINES, Pipeline
-from components.traffic.flag import moves_users, parse
+from components.kube.runner.flag import moves_users, parse
 from lab import project, stacks
 from lab.cloud.access_keys import ADMINISTRATOR
 from lab.cloud.lines import read_state

@@ -19,7 +19,7 @@ EXPECTED = {
     "databasePasswords.app-database",
     *(
         f"staticCredentials.{part}.{field}"
-        for part in ("velero", "database", "freshness")
+        for part in ("velero", "database", "freshness", "guard")
         for field in ("accessKeyId", "secretAccessKey")
     ),
 }

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from components.database import freshness
 from components.database.specs import CREDENTIALS
 from components.etcd import backup as etcd
+from components.failover import guard_specs
 from lab import databases
 from lab.cloud.access_keys import AccessKey
 from lab.paths import CHECKOUT
@@ -36,6 +37,8 @@ def key_of(lab: Lab, role: Role, part: Part) -> AccessKey:
             keys = _secret(lab, role, databases.DATABASE_NAMESPACE, CREDENTIALS)
         case "freshness":
             keys = _secret(lab, role, PROGRAM_NAMESPACE, freshness.CREDENTIALS)
+        case "guard":
+            keys = _secret(lab, role, PROGRAM_NAMESPACE, guard_specs.CREDENTIALS)
         case "etcd":
             keys = _secret(lab, role, etcd.ETCD_NAMESPACE, etcd.CREDENTIALS)
     return AccessKey(identifier=keys["accessKeyId"], secret=keys["secretAccessKey"])

@@ -6,13 +6,16 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 import pytest
 import yaml
 
-from lab import databases, demo, project
+from components.database.stopping import accepts_nothing
+from lab import databases, demo, late_writer, project
 from lab.application import manifests
 from lab.paths import CHECKOUT
 from lab.regions.spec import SECONDARY
@@ -32,6 +35,9 @@ from tests.permissions import DENIED, forbidden
 
 SDKS = ("aws-sdk-go", "Boto3", "aws-cli")
 """In the user agents of Velero, of Barman, and of the CronJob that marks what was archived."""
+
+GUARD_PERIOD = 60
+"""Seconds between two looks of the guard, by its default."""
 
 RBAC = "rbac.authorization.k8s.io/v1"
 NOTE = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "ordinary", "namespace": "databases"}, "data": {"a": "b"}}
@@ -63,11 +69,16 @@ class TestByArchive:
     @classmethod
     def failed_over(cls, pair: Lab) -> tuple[Lab, Report]:
         pair.kubectl("primary", "apply", "-f", "-", stdin=yaml.safe_dump(NOTE))
+        database = ("get", "cluster.postgresql.cnpg.io", databases.NAME, "-n", databases.DATABASE_NAMESPACE)
+        image = pair.kubectl("primary", *database, "-o", "jsonpath={.spec.imageName}")
+        pair.kubectl("primary", "apply", "-f", "-", stdin=late_writer.manifest(image))
+        waited = ("rollout", "status", f"deployment/{late_writer.NAME}", "-n", databases.DATABASE_NAMESPACE, "--timeout=60s")
+        pair.kubectl("primary", *waited)
         pair.make_backups()
         return pair, demo.fail(pair, cache=False)
 
     @pytest.mark.parametrize("role", ROLES)
-    @pytest.mark.parametrize("part", ["velero", "database", "freshness"])
+    @pytest.mark.parametrize("part", ["velero", "database", "freshness", "guard"])
     def test_the_keys_of_its_pods_do_nothing_that_would_lose_a_backup_or_move_the_traffic(
         self, pair: Lab, part: Part, role: Role
     ) -> None:
@@ -199,10 +210,51 @@ class TestByArchive:
         lab, _ = failed_over
         lab.pulumi.up("secondary", "--expect-no-changes")
 
+    def test_a_primary_that_heals_stops_by_itself_and_no_pulumi_ran(self, failed_over: tuple[Lab, Report]) -> None:
+        lab, report = failed_over
+        switched_on = datetime.now(UTC)
+        lab.heal("primary")
+        healed = datetime.now(UTC)
+
+        def record() -> dict[str, str]:
+            found = lab.kubectl("primary", "get", "configmap", "guard", "-n", "k8s-dr", "-o", "json", check=False)
+            return json.loads(found).get("data") or {} if found else {}
+
+        until("the guard to have stopped the region", lambda: "stopped" in record(), timeout=2 * GUARD_PERIOD)
+        until(
+            "two periods of the guard to be over, and more attempts to write",
+            lambda: (
+                (made := late_writer.attempts(lab.kubectl)) and made[-1].time > healed + timedelta(seconds=2 * GUARD_PERIOD + 10)
+            ),
+            timeout=3 * GUARD_PERIOD + 30,
+        )
+        made = late_writer.attempts(lab.kubectl)
+        late = [each for each in made if each.time > healed + timedelta(seconds=2 * GUARD_PERIOD)]
+        assert late
+        assert not [each for each in late if each.taken], "the old primary still takes rows"
+        seen = late_writer.split_brain(made, switched_on)
+        model.write(replace(report, split_brain=seen), lab.paths.report_json)
+        print(
+            f"split brain: {seen.rows} rows in {seen.seconds} s, the first {seen.first_after} s after the region was switched on"
+        )
+
+        for kind in ("deployments", "statefulsets"):
+            for item in items(lab, "primary", kind, "-n", manifests.APPLICATION_NAMESPACE):
+                assert item["spec"]["replicas"] == 0, item["metadata"]["name"]
+                assert not item["status"].get("readyReplicas"), item["metadata"]["name"]
+        assert all(
+            item["spec"].get("suspend") for item in items(lab, "primary", "cronjobs", "-n", manifests.APPLICATION_NAMESPACE)
+        )
+        own = items(lab, "primary", "schedules.velero.io", "-n", "velero")
+        assert own
+        assert all(item["spec"]["paused"] for item in own)
+        told = [item for item in items(lab, "primary", "events", "-n", "k8s-dr") if item["reason"] == "RegionStopped"]
+        assert any("database/app-database fenced" in item["message"] for item in told)
+        jobs = items(lab, "primary", "jobs", "-n", "k8s-dr", "-l", "app.kubernetes.io/name=guard")
+        assert any((job.get("status") or {}).get("failed") for job in jobs), "a metric says that a person is needed"
+
     def test_a_primary_that_comes_back_is_put_to_sleep_with_its_data(self, failed_over: tuple[Lab, Report]) -> None:
         lab, _ = failed_over
-        lab.heal("primary")
-        until("the old primary to be up", lambda: databases.query(lab.kubectl, "primary", "select 1") == "1", timeout=120)
         refused = lab.pulumi.up("primary", check=False)
         assert refused.exit_code
         assert "the secondary region has taken over" in refused.output
@@ -210,10 +262,15 @@ class TestByArchive:
         lab.pulumi.configure("primary", "active", "secondary")
         lab.pulumi.up("primary")
 
-        conditions = {entry["type"]: entry["status"] for entry in databases.status(lab.kubectl, "primary")["conditions"]}
-        assert conditions["cnpg.io/hibernation"] == "True"
-        assert items(lab, "primary", "pod", "-n", "databases") == []
+        cluster = json.loads(
+            lab.kubectl("primary", "get", "cluster.postgresql.cnpg.io", databases.NAME, "-n", "databases", "-o", "json")
+        )
+        assert accepts_nothing(cluster)
+        tried = len(late_writer.attempts(lab.kubectl))
+        until("another attempt to write", lambda: len(late_writer.attempts(lab.kubectl)) > tried, timeout=60)
+        assert not [each for each in late_writer.attempts(lab.kubectl)[tried:] if each.taken]
         assert items(lab, "primary", "persistentvolumeclaim", "-n", "databases") != []
+        assert "serving" not in [item["metadata"]["name"] for item in items(lab, "primary", "configmaps", "-n", "k8s-dr")]
         lab.pulumi.up("primary", "--expect-no-changes")
 
     def test_backups_that_their_own_writer_destroyed_are_brought_back_in_the_survivor_and_restored(self, pair: Lab) -> None:

@@ -21,8 +21,8 @@ from pulumi.runtime import resource as registrations
 from pulumi.runtime.proto import resource_pb2, source_pb2
 
 from components.kube.pods import runner_code_name, runner_modules
+from components.kube.runner.flag import Flag
 from components.region import Region, RegionArgs
-from components.traffic.flag import Flag
 from settings import load
 from settings.load import SECRETS
 from settings.roles import Role

@@ -20,8 +20,8 @@ STANDS_ON: dict[str, set[str]] = {
     "etcd": {"iam"},
     "velero": {"iam", "kube"},
     "database": {"iam", "kube"},
-    "traffic": {"iam", "storage"},  # the flag's bucket is hardened as the backup buckets are
-    "failover": {"database", "velero", "traffic", "kube"},
+    "traffic": {"iam", "kube", "storage"},  # the flag's bucket is hardened as the backup buckets are
+    "failover": {"database", "iam", "velero", "traffic", "kube"},
 }
 """Each folder of components/ and the others that it may import. What stands beside the folders wires them and may import all."""
 

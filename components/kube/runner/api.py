@@ -65,13 +65,14 @@ class Api:
         self._end = time.monotonic() + seconds
 
     @classmethod
-    def in_cluster(cls, *, seconds: float = math.inf) -> Api:
+    def in_cluster(cls, *, seconds: float = math.inf, patience: float = _PATIENCE_SECONDS) -> Api:
         """The API server of the cluster that this Pod runs in, with the rights of its ServiceAccount, for a step of `seconds`."""
         # The variables hold an IP address: a step must not need the cluster's DNS to reach the API server.
         host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
         address = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
         token = _ACCOUNT / "token"
-        return cls(address, token=lambda: token.read_text().strip(), authority=_ACCOUNT / "ca.crt", seconds=seconds)
+        authority = _ACCOUNT / "ca.crt"
+        return cls(address, token=lambda: token.read_text().strip(), authority=authority, patience=patience, seconds=seconds)
 
     def get(self, path: str) -> Object:
         """The object at `path`, as in `/apis/apps/v1/namespaces/production/deployments/web`."""

@@ -35,9 +35,25 @@ class Report:
         try:
             yield
         except ApiError as error:
+            self._forget(name)
             self.failed(f"{name}: {error}", required=required)
         except StepFailedError as error:
+            self._forget(name)
             self.failed(str(error), required=required)
+
+    def _forget(self, name: str) -> None:
+        """What was decided of it and then refused was not done."""
+        self._lines = [line for line in self._lines if not line.startswith(f"{name} ")]
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What was done."""
+        return tuple(self._lines)
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """What went wrong that is required."""
+        return tuple(self._failures)
 
     def raise_failures(self) -> None:
         """Raises StepFailedError if something went wrong that is required."""

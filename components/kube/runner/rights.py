@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from .api import Api, ApiError
@@ -14,17 +14,22 @@ _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 @dataclass(frozen=True, kw_only=True)
 class Right:
-    """A right in every namespace: `verb` on a `resource` of an API `group`, or on its `subresource`. The core group is ""."""
+    """A right: `verb` on a `resource` of an API `group`, or on its `subresource`. The core group is "". It holds in every
+    namespace, or in one `namespace` alone, for one object alone that has this `name`."""
 
     verb: str
     group: str
     resource: str
     subresource: str = ""
+    namespace: str = ""
+    name: str = ""
 
     def __str__(self) -> str:
-        """As ClusterRoles write it: `patch deployments.apps/scale`."""
+        """As ClusterRoles write it: `patch deployments.apps/scale`, with the object that it is for."""
         kind = f"{self.resource}.{self.group}" if self.group else self.resource
-        return f"{self.verb} {kind}/{self.subresource}" if self.subresource else f"{self.verb} {kind}"
+        what = f"{self.verb} {kind}/{self.subresource}" if self.subresource else f"{self.verb} {kind}"
+        where = " ".join([*([self.name] if self.name else []), *([f"in {self.namespace}"] if self.namespace else [])])
+        return f"{what} {where}".rstrip()
 
 
 def _rights(verbs: str, group: str, *resources: str) -> tuple[Right, ...]:
@@ -46,7 +51,13 @@ THROUGH_THE_API = Right(verb="get", group="", resource="services", subresource="
 
 def run(task: Mapping[str, Any]) -> str:
     """Ask for the task's `rights`, each with the fields of Right. Raises StepFailedError with those that are missing."""
-    rights, api = [Right(**each) for each in task["rights"]], Api.in_cluster()
+    rights = [Right(**each) for each in task["rights"]]
+    refuse_missing(Api.in_cluster(), rights)
+    return f"may {', '.join(map(str, rights))}"
+
+
+def refuse_missing(api: Api, rights: Sequence[Right]) -> None:
+    """Raise StepFailedError with those of `rights` that the account of this Pod has not."""
     try:
         missing = [str(right) for right in rights if not _granted(api, right)]
     except ApiError as error:
@@ -56,11 +67,10 @@ def run(task: Mapping[str, Any]) -> str:
             f"the account of this Pod may not {', '.join(missing)}; somebody has changed its ClusterRole or its binding, or a "
             "webhook refuses: pulumi up --refresh puts both back"
         )
-    return f"may {', '.join(map(str, rights))}"
 
 
 def _granted(api: Api, right: Right) -> bool:
-    asked = {"verb": right.verb, "group": right.group, "resource": right.resource, "subresource": right.subresource}
+    asked = asdict(right)
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectAccessReview",

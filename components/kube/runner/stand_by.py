@@ -35,25 +35,32 @@ def stand_down(
     end = clock() + task["seconds"]
     entries, report = entries_of(task), Report(namespace.name)
     try:
-        # CronJobs first: a run that begins while the workloads go down would be one more that is cut off.
-        if task["cronJobs"] == "suspend":
-            _suspend(namespace, report)
-        lowered = []
-        for workload, entry in namespace.workloads(entries):
-            # Required or not: what goes on running here does its work twice.
-            with report.about(workload.name, required=True):
-                lowered += [workload.name] if _lower(namespace, workload, entry, report) else []
+        lowered = lower(namespace, task, report)
         report.raise_failures()
-        while surplus := _surplus(namespace, entries, lowered):
-            _refuse_set_back(surplus)
+        while left := surplus(namespace, entries, lowered):
+            _refuse_set_back(left)
             if clock() >= end:
                 raise StepFailedError(
-                    f"in {namespace.name} still running: {' | '.join(_told(namespace, *each) for each in surplus)}"
+                    f"in {namespace.name} still running: {' | '.join(_told(namespace, *each) for each in left)}"
                 )
             sleep(_POLL_SECONDS)
     except ApiError as error:
         raise StepFailedError(f"in {namespace.name}: {error}") from None
     return report.text()
+
+
+def lower(namespace: Namespace, task: Mapping[str, Any], report: Report) -> list[str]:
+    """Scale down and suspend, and wait for nothing. Returns the workloads that had more replicas. Whatever refuses is a failure
+    in the report, after everything else was done."""
+    # CronJobs first: a run that begins while the workloads go down would be one more that is cut off.
+    if task["cronJobs"] == "suspend":
+        _suspend(namespace, report)
+    lowered = []
+    for workload, entry in namespace.workloads(entries_of(task)):
+        # Required or not: what goes on running here does its work twice.
+        with report.about(workload.name, required=True):
+            lowered += [workload.name] if _lower(namespace, workload, entry, report) else []
+    return lowered
 
 
 def wanted(workload: Workload, entry: Entry) -> int:
@@ -127,7 +134,7 @@ def _suspend(namespace: Namespace, report: Report) -> None:
             namespace.change(item, decide)
 
 
-def _surplus(namespace: Namespace, entries: Sequence[Entry], lowered: Sequence[str]) -> list[tuple[Workload, Entry]]:
+def surplus(namespace: Namespace, entries: Sequence[Entry], lowered: Sequence[str]) -> list[tuple[Workload, Entry]]:
     """The required workloads that still have more Pods than a standby shall have."""
     return [
         (workload, entry)
@@ -145,8 +152,8 @@ def _told(namespace: Namespace, workload: Workload, entry: Entry) -> str:
     return f"{workload.name} has {workload.present} Pods, and shall have {entry.replicas}: {why(namespace, workload)}"
 
 
-def _refuse_set_back(surplus: Sequence[tuple[Workload, Entry]]) -> None:
+def _refuse_set_back(left: Sequence[tuple[Workload, Entry]]) -> None:
     """Raise StepFailedError if somebody raises again what this step has lowered."""
-    for workload, entry in surplus:
+    for workload, entry in left:
         if workload.replicas > entry.replicas and workload.decider is None:
             raise set_back(workload, "lowered", entry.replicas)

@@ -198,21 +198,25 @@ _HEALTHY = "Cluster in healthy state"
 
 
 def _database(store: Store, obj: Object, outcome: Mapping[str, Any]) -> None:
-    """CloudNativePG's Cluster: healthy, on timeline 2 after a promotion, and hibernated if its annotation asks for it."""
+    """CloudNativePG's Cluster: healthy, on timeline 2 after a promotion, hibernated or fenced if its annotations ask for it. One
+    that is fenced does not hibernate: the operator waits for a ready instance first."""
     name, instances, phase = obj["metadata"]["name"], obj["spec"]["instances"], outcome.get("phase", _HEALTHY)
     healthy, topology = phase == _HEALTHY, obj["spec"].get("replica") or {}
     promoted = "recovery" in obj["spec"]["bootstrap"] and topology.get("self") == topology.get("primary")
     conditions = [_condition("Ready", "ClusterIsReady" if healthy else "ClusterIsNotReady", status=healthy)]
     if healthy:
         conditions.append(_condition("ContinuousArchiving", "ContinuousArchivingSuccess", "Continuous archiving is working"))
-    asleep = (obj["metadata"].get("annotations") or {}).get("cnpg.io/hibernation") == "on"
+    annotations = obj["metadata"].get("annotations") or {}
+    fenced, asleep = '"*"' in annotations.get("cnpg.io/fencedInstances", ""), annotations.get("cnpg.io/hibernation") == "on"
     if asleep:
-        conditions.append(_condition("cnpg.io/hibernation", "Hibernated" if healthy else "WaitingForHealthy", status=healthy))
+        done = healthy and not fenced
+        reason = "Hibernated" if done else "DeletingPods" if healthy else "WaitingForHealthy"
+        conditions.append(_condition("cnpg.io/hibernation", reason, status=done))
     status = {
         "phase": phase,
         "phaseReason": None,
         "instances": instances,
-        "readyInstances": 0 if asleep or not healthy else instances,
+        "readyInstances": 0 if asleep or fenced or not healthy else instances,
         "currentPrimary": f"{name}-1",
         "targetPrimary": f"{name}-1",
         "timelineID": 2 if promoted else (obj.get("status") or {}).get("timelineID", 1),

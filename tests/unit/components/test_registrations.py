@@ -96,7 +96,11 @@ def test_nothing_is_looked_up_and_what_the_cluster_is_asked_before_all_else_is_w
         cluster = FakeCluster()
         run_program(stack, deployed(serving), cluster=cluster, preview=True)
         takes_over = (stack, serving) == ("secondary", "secondary")
-        first = ["record creating", *(["record restore-attempts", "record serving"] if takes_over else [])]
+        first = [
+            *(["record guard"] if stack == serving else []),
+            "record creating",
+            *(["record restore-attempts", "record serving"] if takes_over else []),
+        ]
         assert cluster.asked[: len(first)] == first
         # What goes on with a failover says then what the gate would say.
         assert bool(cluster.asked[len(first) :]) is takes_over

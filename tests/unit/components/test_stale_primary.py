@@ -9,9 +9,10 @@ import pulumi
 import pytest
 
 from components import region
-from components.traffic.flag import Flag
+from components.kube.runner.flag import Flag
 from components.traffic.flag_object import FlagUnreadableError
 from settings.roles import Role
+from tests.unit.fakes import FakeCluster
 from tests.unit.recorder import attempt_program, run_program
 
 SERVES: list[dict[str, Any]] = [{}, {"active": "primary"}]
@@ -47,6 +48,42 @@ def test_a_primary_whose_standby_has_taken_over_registers_nothing(changes: dict[
 @pytest.mark.parametrize("changes", SERVES, ids=["unset", "set"])
 def test_a_primary_that_nobody_replaced_serves(changes: dict[str, Any], flag: Role | None) -> None:
     assert "failover-serving" in run_program("primary", changes, flag=says(flag)).names()
+
+
+STOPPED = {"guard": {"seen": "2026-03-01T12:00:00Z", "stopped": "2026-03-01T12:00:00Z"}}
+
+
+@pytest.mark.parametrize("preview", [False, True], ids=["up", "preview"])
+@pytest.mark.parametrize("changes", SERVES, ids=["unset", "set"])
+def test_a_primary_that_its_guard_has_stopped_does_not_serve_again_because_the_other_region_is_silent(
+    changes: dict[str, Any], preview: bool
+) -> None:
+    reached, error = attempt_program(
+        "primary", changes, flag=says(None), cluster=FakeCluster(records=dict(STOPPED)), preview=preview
+    )
+    assert isinstance(error, pulumi.RunError)
+    assert str(error).startswith(
+        "k8s-dr:active: primary: the guard has stopped this region, because the secondary region had taken"
+    )
+    assert "by the traffic flag of 2026-03-01T12:00:00Z" in str(error)
+    assert "\n" not in str(error)
+    assert not reached.identities()
+
+
+@pytest.mark.parametrize(
+    ("flag", "changes", "seen"),
+    [
+        (None, {"force": "true"}, "2026-03-01T12:00:00Z"),
+        (None, {}, "2026-03-01T12:30:00Z"),  # the guard has seen a newer flag, by which it stopped nothing
+        ("primary", {}, "2026-03-01T12:00:00Z"),
+    ],
+    ids=["force", "a newer flag", "the flag names it"],
+)
+def test_a_primary_that_its_guard_has_stopped_serves_again_when_that_is_certain_or_meant(
+    flag: Role | None, changes: dict[str, Any], seen: str
+) -> None:
+    cluster = FakeCluster(records={"guard": {**STOPPED["guard"], "seen": seen}})
+    assert "failover-serving" in run_program("primary", changes, flag=says(flag), cluster=cluster).names()
 
 
 @pytest.mark.parametrize("changes", SERVES, ids=["unset", "set"])

@@ -10,7 +10,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from components.iam.permissions import database_policy, etcd_policy, freshness_policy, velero_policy
+from components.iam.permissions import database_policy, etcd_policy, freshness_policy, guard_policy, velero_policy
+from components.kube.runner.flag import Flag
 from lab import project
 from lab.cloud.access_keys import ADMINISTRATOR, AccessKey
 from lab.cloud.network import control
@@ -33,6 +34,8 @@ def policy_of(part: Part, names: Names) -> dict[str, Any]:
             return etcd_policy(names)
         case "freshness":
             return freshness_policy(names)
+        case "guard":
+            return guard_policy(names)
 
 
 class Account:
@@ -57,6 +60,7 @@ class Account:
             s3.put_bucket_encryption(Bucket=names.bucket(purpose), ServerSideEncryptionConfiguration={"Rules": rules})
         if names.role == "secondary":
             s3.create_bucket(Bucket=names.flag_bucket, **place)
+            s3.put_object(Bucket=names.flag_bucket, Key=FLAG_KEY, Body=Flag(active="primary").content())
         for part in PARTS:
             user = names.principal(part)
             self.keys[part, names.role] = AccessKey(**control(self.url, f"user/{user}", method="PUT"))

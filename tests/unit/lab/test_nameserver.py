@@ -16,7 +16,7 @@ from dnslib import QTYPE, DNSRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.traffic.flag import SEARCHED, Flag
+from components.kube.runner.flag import SEARCHED, Flag
 from lab.cloud import nameserver, probe
 from lab.cloud.answers import Answers
 from lab.cloud.health import CHECKERS, Monitor, Observation

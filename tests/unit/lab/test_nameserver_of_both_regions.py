@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from components.traffic.flag import SEARCHED, Flag
+from components.kube.runner.flag import SEARCHED, Flag
 from lab.cloud import probe
 from lab.cloud.answers import Answers
 from lab.cloud.lines import read_lines

@@ -198,6 +198,15 @@ def test_a_database_sleeps_while_its_annotation_says_so(cluster):
     assert found["status"]["readyInstances"] == 3
 
 
+def test_a_database_that_is_fenced_stops_and_does_not_go_to_sleep(cluster):
+    annotations = {"cnpg.io/fencedInstances": '["*"]', "cnpg.io/hibernation": "on"}
+    cluster.create({**DATABASE, "metadata": {**DATABASE["metadata"], "annotations": annotations}}, "m", dry_run=False)
+    found = cluster.get(DATABASE)
+    assert found["status"]["readyInstances"] == 0
+    assert found["status"]["phase"] == "Cluster in healthy state", "the operator leaves the phase as it was"
+    assert conditions(found)["cnpg.io/hibernation"] == "False"
+
+
 def test_a_database_that_is_not_healthy_says_why_and_does_not_go_to_sleep(recorded, cluster):
     order(recorded, kind="Cluster", phase="Cluster is unrecoverable", phaseReason="a job failed")
     sleeping = {**DATABASE, "metadata": {**DATABASE["metadata"], "annotations": {"cnpg.io/hibernation": "on"}}}

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from lab.ledger import CountingProof
 from report import model, terminal, wording
 from report.machine import machine_facts
-from report.measures import Entry, Files
+from report.measures import Entry, Files, SplitBrain
 from report.model import Event, Flip, Spared, verdict
 from tests.unit.report.reports import LEDGER, REHEARSAL, REPORT, WITH_DATABASE, at, command, flipped, step
 
@@ -20,6 +20,14 @@ def test_a_report_that_is_written_reads_back_the_same(tmp_path):
     for report in (REPORT, REHEARSAL, WITH_DATABASE, dataclasses.replace(REPORT, seconds_without_service=None, served_by=None)):
         model.write(report, tmp_path / "lab" / "report.json")
         assert model.read(tmp_path / "lab" / "report.json") == report
+
+
+def test_what_the_old_primary_took_after_its_return_is_told_and_kept(tmp_path):
+    report = dataclasses.replace(WITH_DATABASE, split_brain=SplitBrain(seconds=3.25, rows=17, first_after=8.5))
+    model.write(report, tmp_path / "report.json")
+    assert model.read(tmp_path / "report.json") == report
+    assert "17 in 3.2 s" in terminal.render(report)
+    assert "took apart" not in terminal.render(WITH_DATABASE), "nobody saw the region come back"
 
 
 def test_the_fields_that_others_read_have_exactly_these_names(tmp_path):
@@ -34,7 +42,7 @@ def test_the_fields_that_others_read_have_exactly_these_names(tmp_path):
         "steps",
         "flip",
         *("commands", "events", "client_requests", "witnesses", "machine", "engine", "setup_seconds", "dns_ttl", "not_proven"),
-        *("served_before", "spared", "files"),
+        *("served_before", "spared", "files", "split_brain"),
         *("replication", "source", "targets", "client_writes", "client_reads", "counting_proven"),
         *(field.name for field in dataclasses.fields(LEDGER)),
     }

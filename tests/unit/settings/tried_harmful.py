@@ -291,7 +291,7 @@ HARMFUL: list[Row] = [
             **STATIC,
             "staticCredentials": {
                 p: {"accessKeyId": "ASIAIOSFODNN7EXAMPLE", "secretAccessKey": "x" * 40}
-                for p in ("velero", "database", "freshness")
+                for p in ("velero", "database", "freshness", "guard")
             },
         },
         "staticCredentials.velero.accessKeyId: is of temporary credentials, which end within hours; make one "

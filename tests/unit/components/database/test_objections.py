@@ -305,6 +305,22 @@ def test_a_plugin_that_cannot_promote_is_told_by_day_and_at_night_and_force_over
     assert against(cluster) == []
 
 
+@pytest.mark.parametrize(("annotation", "fenced"), [('["*"]', True), ("[]", False), ('["app-database-2"]', False)])
+def test_a_standby_that_somebody_has_fenced_is_told_by_day_and_at_night_and_nothing_overrides_it(
+    annotation: str, fenced: bool
+) -> None:
+    cluster = answered(MINUTE)
+    cluster.databases["app-database"]["metadata"] = {"annotations": {"cnpg.io/fencedInstances": annotation}}
+    line = (
+        "database app-database is fenced in this cluster: it follows nobody, and would not be promoted; lift that: kubectl "
+        "annotate cluster.postgresql.cnpg.io app-database -n databases cnpg.io/fencedInstances-"
+    )
+    assert against(cluster) == against(cluster, force=True) == ([line] if fenced else []), (
+        "the operator calls it healthy all the same"
+    )
+    assert by_day(cluster, marked(MINUTE)) == ([line] if fenced else [])
+
+
 def by_day(cluster: FakeCluster, archive: FakeArchive, rpo: timedelta = RPO, **changes: Any) -> list[str]:
     return warnings_by_day(cluster, archive, [settings(**changes)], rpo)
 

@@ -84,7 +84,7 @@ def test_a_fenced_side_sleeps_on_its_data_and_suspends_its_backups() -> None:
     fenced = side("primary", "secondary")
     assert fenced.database_role == "fenced"
     assert cluster_annotations("fenced")["cnpg.io/hibernation"] == "on"
-    assert "cnpg.io/hibernation" in cluster_annotations("fenced")["pulumi.com/waitFor"]
+    assert "pulumi.com/waitFor" not in cluster_annotations("fenced"), "one that is fenced already may never hibernate"
     assert cluster_spec(fenced)["replica"]["primary"] == PRIMARY
     assert specs.scheduled_backup_spec(fenced)["suspend"] is True
 
@@ -98,6 +98,18 @@ def test_a_half_that_is_not_in_a_hurry_is_awake_and_waited_for_until_it_is_healt
 
 def test_a_promoted_half_is_awake_and_waited_for_by_its_job_alone() -> None:
     assert cluster_annotations("promoted") == {"pulumi.com/patchForce": "true"}
+
+
+@pytest.mark.parametrize("role", ["primary", "promoted", "recovered"])
+def test_a_half_that_serves_again_is_unfenced_once_for_each_time_that_the_guard_has_stopped_it(role: Any) -> None:
+    assert "cnpg.io/fencedInstances" not in cluster_annotations(role), "the operator fences by it too"
+    first, second = (cluster_annotations(role, f"2026-03-01T12:0{minute}:00Z") for minute in (1, 2))
+    assert first["cnpg.io/fencedInstances"] == second["cnpg.io/fencedInstances"] == "[]"
+    assert first != second, "or the engine would see no change"
+
+
+def test_a_half_that_stays_stopped_keeps_the_fence() -> None:
+    assert "cnpg.io/fencedInstances" not in cluster_annotations("fenced", "2026-03-01T12:00:00Z")
 
 
 @given(change=changes)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 
+from components.kube.runner.rights import THROUGH_THE_API
 from settings.roles import Role
 from tests.unit.components.conftest import Program
 from tests.unit.fakes import FakeCluster
@@ -368,7 +370,5 @@ def test_a_check_may_be_asked_through_the_api_server_and_only_then_its_account_m
     assert proxied[VERIFY].spec["template"]["spec"]["automountServiceAccountToken"] is True
     reach = {"apiGroups": [""], "resources": ["services/proxy"], "verbs": ["get"]}
     assert reach in proxied["job-runner-role"].inputs["rules"]
-    assert {"verb": "get", "group": "", "resource": "services", "subresource": "proxy"} in task_of(proxied[READY], "rights")[
-        "rights"
-    ]
+    assert asdict(THROUGH_THE_API) in task_of(proxied[READY], "rights")["rights"]
     assert reach not in takes_over(check=check)["job-runner-role"].inputs["rules"]

@@ -168,7 +168,16 @@ def test_only_the_secondary_moves_the_traffic(delivered: Recorder, role: Role) -
     assert bool(writers) == (role == "secondary")
 
 
-def test_the_longest_policies_are_not_too_long_for_iam(role: Role, pipeline: Pipeline) -> None:
+LONGEST: dict[str, dict[str, Any]] = {
+    "pod-identity": {"existing_roles": [f"arn:aws:iam::123456789012:role/{'r' * 64}"] * 3},
+    "instance-profile": {"node_role": "n" * 64},
+    "static": {"static_users": True},
+}
+"""What `DeliveryArgs.scope` says in each mode of identity alone: a stack has one mode."""
+
+
+@pytest.mark.parametrize("mode", LONGEST)
+def test_the_longest_policies_are_not_too_long_for_iam(role: Role, pipeline: Pipeline, mode: str) -> None:
     """IAM counts 10,240 characters of a role's own policies, and 6,144 of one that is attached, without white space."""
     topology = {
         "organization": "a" * 20,
@@ -183,9 +192,7 @@ def test_the_longest_policies_are_not_too_long_for_iam(role: Role, pipeline: Pip
         zone_id="Z" * 21,
         hosts=[f"{'h' * 40}-{number}.example.com" for number in range(30)],
         cluster="c" * 100,
-        node_role="n" * 64,
-        existing_roles=[f"arn:aws:iam::123456789012:role/{'r' * 64}"] * 3,
-        static_users=True,
+        **LONGEST[mode],
     )
     text = json.dumps(permissions(pipeline, scope), separators=(",", ":"))
     assert len(text) < (6_144 if pipeline == "drift" else 10_240)

@@ -20,6 +20,7 @@ from components.iam.permissions import (
     database_policy,
     etcd_policy,
     freshness_policy,
+    guard_policy,
     irsa_trust,
     pod_identity_trust,
     velero_policy,
@@ -54,6 +55,7 @@ def policies(names: Names) -> dict[str, dict[str, Any]]:
         "database-that-reads-the-peer": database_policy(names, reads_peer=True),
         "etcd": etcd_policy(names),
         "freshness": freshness_policy(names),
+        "guard": guard_policy(names),
     }
 
 
@@ -161,6 +163,15 @@ def test_a_restore_may_write_its_results_next_to_the_peers_backup_and_nothing_el
     assert reached(names, "velero", "s3:PutObject", f"{below}/restores/a/a-logs.gz")
     assert not reached(names, "velero", "s3:PutObject", f"{below}/restores-of-another/a")
     assert not reached(names, "velero", "s3:PutObject", f"{below}/backups/restores/a")
+
+
+@given(any_names(), st.sampled_from(sorted(READS | WRITES)))
+def test_the_guard_reads_the_flag_and_no_other_object_of_any_bucket(names: Names, action: str) -> None:
+    flag = f"arn:aws:s3:::{names.flag_bucket}/dr/active.json"
+    assert reached(names, "guard", action, flag) is (action == "s3:GetObject")
+    others = [names.flag_bucket, *map(names.bucket, PURPOSES), *map(names.peer_bucket, PURPOSES)]
+    for bucket, key in itertools.product(others, ("", "/dr/active.json.old", "/dr/", "/cnpg/app-primary-g1/a", "/freshness/a")):
+        assert not reached(names, "guard", action, f"arn:aws:s3:::{bucket}{key}"), bucket
 
 
 @given(any_names())

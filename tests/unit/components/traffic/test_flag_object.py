@@ -17,7 +17,7 @@ from botocore.config import Config
 from moto.server import ThreadedMotoServer
 from werkzeug.serving import make_server
 
-from components.traffic.flag import Flag, parse
+from components.kube.runner.flag import Flag, parse
 from components.traffic.flag_object import FlagUnreadableError, read_flag
 from settings.aws import Aws
 from settings.names import FLAG_KEY, Names

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from components.traffic.flag import Flag, moves_users
+from components.kube.runner.flag import Flag, moves_users
 from settings.names import FLAG_KEY
 from settings.roles import Role
 from tests.unit.components.conftest import Program
@@ -169,8 +169,18 @@ class TestRecordMode:
     def test_the_secondary_has_no_record_while_it_stands_by(self) -> None:
         standby = run_program("secondary", dns(mode="record"))
         assert not standby.of("Record")
-        assert not standby.of("BucketObjectv2")
-        assert FLAG_BUCKET not in {seen.inputs["bucket"] for seen in standby.of("Bucket")}
+        [flag] = standby.of("BucketObjectv2")
+        assert json.loads(flag.inputs["content"]) == {"active": "primary"}, "the guard reads it"
+
+    def test_nobody_but_who_has_an_identity_reads_its_flag(self) -> None:
+        policy = json.loads(run_program("secondary", dns(mode="record"))["traffic-flag-policy"].inputs["policy"])
+        assert [statement["Effect"] for statement in policy["Statement"]] == ["Deny"]
+
+    def test_its_flag_says_that_the_secondary_serves_before_users_are_sent_there(self) -> None:
+        takeover = run_program("secondary", {"active": "secondary", **dns(mode="record", names=NAMES)})
+        [flag] = takeover.of("BucketObjectv2")
+        assert json.loads(flag.inputs["content"]) == {"active": "secondary"}
+        assert all(flag.name in record.depends_on for record in takeover.of("Record"))
 
     def test_the_secondary_takes_over_with_a_record_for_each_name_made_last(self) -> None:
         takeover = run_program("secondary", {"active": "secondary", **dns(mode="record", names=NAMES)})

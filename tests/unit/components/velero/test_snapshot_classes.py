@@ -88,7 +88,7 @@ def test_claims_that_are_snapshotted_by_no_backup_need_no_class() -> None:
     ("rule", "skipped"),
     [
         ({"driver": EBS}, True),
-        ({"driver": EFS}, False),
+        ({"driver": "other.csi.example.com"}, False),
         ({"classes": ["gp3", "io2"]}, True),
         ({"classes": ["io2"]}, False),
         ({"smallest": "10Gi"}, True),

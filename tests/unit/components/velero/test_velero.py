@@ -118,19 +118,20 @@ def test_images_from_a_registry_of_ones_own_reach_every_container() -> None:
         "velero": "registry.example.com/velero:v1.18.3",
         "veleroPluginForAws": "registry.example.com/plugin:v1.14.3",
         "python": "registry.example.com/python:3.13.12-slim",
+        "awsCli": "registry.example.com/aws-cli:2.31.0",
     }
     workloads = [{"namespace": "production", "replicas": 3, "names": ["deployment/a", "deployment/b"], "check": {"service": "a"}}]
     takeover = run_program("secondary", {"active": "secondary", "images": images, "workloads": workloads})
     used = containers(takeover)
-    assert len(used) == 9
+    assert len(used) == 13
     assert {container["image"] for _, container in used} == set(images.values())
 
 
-def test_nothing_runs_a_shell_but_what_confirms_a_promotion_with_psql(recorder: Recorder) -> None:
+def test_nothing_runs_a_shell_but_what_confirms_a_promotion_with_psql_and_what_fetches_the_flag(recorder: Recorder) -> None:
     with_shell = {
         name for name, container in containers(recorder) if [word for word in container.get("command", []) if word.endswith("sh")]
     }
-    assert with_shell <= {"failover-databases-app-database-promoted"}
+    assert with_shell <= {"failover-databases-app-database-promoted", "guard-at-start"}
 
 
 def test_without_static_credentials_no_credentials_file_switches_the_role_off(recorder: Recorder) -> None:

@@ -19,6 +19,9 @@ _LISTS = {
     "scaledjob": "/apis/keda.sh/v1alpha1/namespaces/production/scaledjobs",
     "pod": "/api/v1/namespaces/production/pods",
     "event": "/api/v1/namespaces/production/events",
+    "cluster": "/apis/postgresql.cnpg.io/v1/namespaces/databases/clusters",
+    "schedule": "/apis/velero.io/v1/namespaces/velero/schedules",
+    "configmap": "/api/v1/namespaces/k8s-dr/configmaps",
 }
 
 
@@ -33,6 +36,9 @@ class FakeApi:
         self.objects: dict[str, dict[str, Any]] = {}
         self.controllers: list[Callable[[], None]] = [self.bring_up]
         self.refused: dict[str, ApiError] = {}
+        self.created: list[tuple[str, dict[str, Any]]] = []
+        self.denied: set[str] = set()
+        """Verbs that a review of the account's rights says no to."""
         self.patches: list[tuple[str, Any]] = []
         self.dies_after: int | None = None
         """How many changes are made until whoever makes them dies."""
@@ -86,6 +92,13 @@ class FakeApi:
         for control in self.controllers:
             control()
         return [copy.deepcopy(body) for where, body in self.objects.items() if where.rpartition("/")[0] == path]
+
+    def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        if path in self.refused:
+            raise self.refused[path]
+        self.created.append((path, body))
+        asked = body.get("spec", {}).get("resourceAttributes", {})
+        return {**body, "status": {"allowed": asked.get("verb") not in self.denied}}
 
     def patch(self, path: str, body: Any) -> dict[str, Any]:
         if path in self.refused:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.traffic.flag import LONGEST, SEARCHED, Flag, FlagInvalidError, moves_users, parse
+from components.kube.runner.flag import LONGEST, SEARCHED, Flag, FlagInvalidError, moves_users, parse
 from settings.roles import ROLES, Role
 
 FLAGS = [Flag(active="primary"), Flag(active="secondary"), Flag(active="secondary", handover="primary")]

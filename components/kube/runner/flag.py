@@ -2,16 +2,17 @@
 
 The flag is one S3 object that the secondary region owns. It is the most critical object of all: its content decides where users
 go. Route 53 only searches it for a text, while the program parses it. This module makes both come to the same answer, even for a
-flag that somebody wrote by hand.
+flag that somebody wrote by hand. The guard parses it in a Pod, so it is a module of the runner.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
-from settings.roles import ROLES, Role
+Role = Literal["primary", "secondary"]
+ROLES: tuple[Role, ...] = get_args(Role)
 
 SEARCHED = '"secondary"'
 """The text that Route 53 searches for. It is the value without its key: a person may write a space after the colon, and users
