@@ -51,6 +51,7 @@ FILES = (
     "test_protection.py",
     "test_this_cluster.py",
     "test_checkpoints.py",
+    "test_prefork.py",
     "test_break_glass.py",
     "test_bucket_settings.py",
     # a database
