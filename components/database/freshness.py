@@ -89,7 +89,7 @@ def _pod(args: FreshnessArgs) -> dict[str, Any]:
         "command": ["/bin/bash", "/scripts/freshness.sh"],
         "env": _environment(args),
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"cpu": "500m", "memory": "512Mi"}},
+        "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"cpu": "2", "memory": "1Gi"}},
         "securityContext": {**CONTAINER_SECURITY, "readOnlyRootFilesystem": True},
         "volumeMounts": mounts,
     }
