@@ -12,7 +12,8 @@ from report.measures import Entry, Files
 
 
 def whole(directory: Path, writes: Sequence[Write]) -> set[int]:
-    """The sequence numbers of documents in `directory` that hold what was acknowledged: the client's number and time, and the region.
+    """The sequence numbers of documents in `directory` that hold what was acknowledged: the client's number and
+    time, and the region.
 
     A document of another name's content, an empty one and one that is cut off are not whole.
     """
