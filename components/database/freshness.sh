@@ -15,8 +15,8 @@
 set -uo pipefail
 export LC_ALL=C AWS_CONFIG_FILE=/tmp/aws-config AWS_RETRY_MODE=standard AWS_MAX_ATTEMPTS=2
 
-# Servers are marked side by side, AT_ONCE of them (each is some calls of the AWS CLI, of about 100 MB), and none for longer than
-# PATIENCE seconds: the Job has a deadline, and what hangs must leave the others theirs.
+# Servers are marked side by side: AT_ONCE of them, for which the container's limits are made, and none for longer than PATIENCE
+# seconds. The Job has a deadline, and what hangs must leave the others their time.
 readonly API=/var/run/secrets/api RECENT=32 AT_ONCE=4 PATIENCE=40
 failed=0
 

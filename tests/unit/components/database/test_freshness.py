@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from components.database.freshness import SCRIPT, Freshness, FreshnessArgs, cron_job
+from components.database.freshness import AT_ONCE, SCRIPT, Freshness, FreshnessArgs, cron_job
 from components.database.mark import mark_of
 from components.iam.access import Access
 from settings.identity import AccessKey
@@ -370,6 +370,23 @@ def test_a_static_key_is_a_secret_and_a_role_is_an_annotation() -> None:
     arn = "arn:aws:iam::123456789012:role/mark"
     annotations = component(arguments(access=Access(role_arn=arn)))["freshness-account"].metadata["annotations"]
     assert annotations == {"eks.amazonaws.com/role-arn": arn}
+
+
+@pytest.mark.parametrize(
+    ("servers", "limits"),
+    [
+        (0, {"cpu": "500m", "memory": "512Mi"}),
+        (1, {"cpu": "500m", "memory": "512Mi"}),
+        (2, {"cpu": "1", "memory": "512Mi"}),
+        (3, {"cpu": "1500m", "memory": "768Mi"}),
+        (4, {"cpu": "2", "memory": "1Gi"}),
+        (20, {"cpu": "2", "memory": "1Gi"}),
+    ],
+)
+def test_the_job_may_use_more_where_it_marks_several_databases_at_once(servers: int, limits: dict[str, str]) -> None:
+    args = arguments(servers=[f"server-{number}" for number in range(servers)])
+    assert container(args)["resources"]["limits"] == limits
+    assert f"AT_ONCE={AT_ONCE} " in SCRIPT
 
 
 def test_a_run_ends_before_the_next_begins() -> None:
