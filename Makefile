@@ -22,7 +22,7 @@ demo: setup ## two regions, one dies, the other takes over; prints the recovery 
 test: setup policy/.venv/.ready style ## every test, the fast ones first
 	@$(PY) -m tests.run
 
-check: setup style ## the fast part: style, types, unit and contract tests
+check: setup style ## the fast part: style, types, unit tests, and contract tests whose tools are built
 	@$(PY) -m pytest tests/unit tests/contract $(TWO)
 
 style:

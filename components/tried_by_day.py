@@ -119,7 +119,8 @@ class TriedByDay:
         # S3 copies no object that was written before replication was there.
         copied = pulumi.Output.all(*(resource.urn for resource in args.storage_ready))
         password = settings.repository_password
-        self._try(lambda _: keep_inventory(args.cluster, args.files(settings.role), settings.workloads, password), copied)
+        written = partial(keep_inventory, args.cluster, args.files(settings.role), settings.workloads, settings.backups, password)
+        self._try(lambda _: written(), copied)
 
     def _failover_can_be_tried(self) -> bool:
         """Whether this `up` tries by day what a failover needs. The `up` of the failover itself has its own steps for that."""

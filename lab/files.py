@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from pathlib import Path
 
-from lab.samples import Write
+from lab.samples import Write, rfc3339
 from report.measures import Entry, Files
+
+
+def whole(directory: Path, writes: Sequence[Write]) -> set[int]:
+    """The sequence numbers of documents in `directory` that hold what was acknowledged: the client's number and
+    time, and the region.
+
+    A document of another name's content, an empty one and one that is cut off are not whole.
+    """
+    sent = {write.sequence: write for write in writes if write.ok}
+    return {sequence for sequence, write in sent.items() if _holds(directory / f"{sequence:08}.json", write)}
+
+
+def _holds(file: Path, write: Write) -> bool:
+    try:
+        found = json.loads(file.read_bytes())
+        told = (found["sequence"], rfc3339(datetime.fromisoformat(found["client_time"])), found["written_in"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return False
+    return told == (write.sequence, rfc3339(write.sent), write.region)
 
 
 def count(writes: Sequence[Write], present: Collection[int], died: datetime, *, survivor: str = "secondary") -> Files:

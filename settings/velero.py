@@ -28,7 +28,7 @@ class VeleroSettings(Model):
     tolerations: list[Toleration] = Field(
         default=[],
         description="taints on which Velero's server and its node agent run all the same; the data movers run on none but "
-        "CriticalAddonsOnly (see recovery.md)",
+        "CriticalAddonsOnly (see volumes.md)",
         examples=[
             [{"key": "dedicated", "value": "storage", "effect": "NoSchedule"}],
             [{"key": "dedicated", "operator": "Exists"}],

@@ -24,6 +24,8 @@ NAME = "freshness"
 SERVICE_ACCOUNT = ServiceAccount(namespace=PROGRAM_NAMESPACE, name=NAME)
 CREDENTIALS = "freshness-credentials"
 SCRIPT = (Path(__file__).parent / "freshness.sh").read_text()
+AT_ONCE = 4
+"""Servers that the script marks side by side."""
 
 _SCRIPT_NAME = "freshness-script"
 _USER = 65532
@@ -89,7 +91,7 @@ def _pod(args: FreshnessArgs) -> dict[str, Any]:
         "command": ["/bin/bash", "/scripts/freshness.sh"],
         "env": _environment(args),
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"cpu": "500m", "memory": "512Mi"}},
+        "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": _limits(len(args.servers))},
         "securityContext": {**CONTAINER_SECURITY, "readOnlyRootFilesystem": True},
         "volumeMounts": mounts,
     }
@@ -100,6 +102,19 @@ def _pod(args: FreshnessArgs) -> dict[str, Any]:
         "securityContext": {**pod_security(_USER), "runAsGroup": _USER, "fsGroup": _USER},
         "containers": [container],
         "volumes": volumes,
+    }
+
+
+def _limits(servers: int) -> dict[str, str]:
+    """Each server that is marked at once may use half a processor and 256 MiB: the AWS CLI is one process of Python a call.
+
+    The quantities are spelt as the API server spells them, or each later preview would show them as a difference.
+    """
+    at_once = min(max(servers, 1), AT_ONCE)
+    memory = max(512, 256 * at_once)
+    return {
+        "cpu": f"{500 * at_once}m" if at_once % 2 else str(at_once // 2),
+        "memory": f"{memory}Mi" if memory % 1024 else f"{memory // 1024}Gi",
     }
 
 

@@ -15,7 +15,9 @@
 set -uo pipefail
 export LC_ALL=C AWS_CONFIG_FILE=/tmp/aws-config AWS_RETRY_MODE=standard AWS_MAX_ATTEMPTS=2
 
-readonly API=/var/run/secrets/api RECENT=32
+# Servers are marked side by side: AT_ONCE of them, for which the container's limits are made, and none for longer than PATIENCE
+# seconds. The Job has a deadline, and what hangs must leave the others their time.
+readonly API=/var/run/secrets/api RECENT=32 AT_ONCE=4 PATIENCE=40
 failed=0
 
 complain() {
@@ -97,6 +99,12 @@ record() {
     "https://$host:$KUBERNETES_SERVICE_PORT/api/v1/namespaces/$NAMESPACE/configmaps/$RECORD"
 }
 
+# This script again, for one server: `timeout` ends a program with all that it has started, and a function is none.
+if (($#)); then
+  mark "$1"
+  exit
+fi
+
 if [[ ${AWS_ENDPOINT_URL:-} ]]; then
   printf '[default]\ns3 =\n  addressing_style = path\n' >"$AWS_CONFIG_FILE"
 fi
@@ -107,8 +115,22 @@ if [[ ${PROBE:-} ]]; then
   record &
   asking=$!
 fi
+# A line in the pipe is a place that is free; `wait -n` is newer than the bash of some images.
+rm -f /tmp/places && mkfifo /tmp/places && exec 3<>/tmp/places
+printf '\n%.0s' $(seq $AT_ONCE) >&3
+declare -A marking=()
 for server in ${SERVERS:-}; do
-  mark "$server" || complain "s3://$BUCKET/$MARKS/$server.json could not be written"
+  read -r -u 3
+  (
+    timeout $PATIENCE bash "$0" "$server"
+    status=$?
+    echo >&3
+    exit $status
+  ) &
+  marking[$server]=$!
+done
+for server in ${SERVERS:-}; do
+  wait "${marking[$server]}" || complain "s3://$BUCKET/$MARKS/$server.json could not be written"
 done
 [[ -z $asking ]] || wait $asking || complain "the record $RECORD could not be written"
 exit $failed

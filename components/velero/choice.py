@@ -14,6 +14,8 @@ OF_SCHEDULE = "velero.io/schedule-name"
 _LOOKED_AT = ("Completed", "PartiallyFailed")
 """Phases of a Backup that Velero restores when it is named."""
 
+_COLUMNS = "custom-columns=NAME:.metadata.name,PHASE:.status.phase,BEGAN:.status.startTimestamp,ENDED:.status.completionTimestamp"
+
 _LOST = ("Failed", "FailedValidation", "Deleting")
 """Phases of a Backup that will never be one of these."""
 
@@ -46,27 +48,28 @@ def started_of(backup: dict[str, Any]) -> str:
     return str((backup.get("status") or {}).get("startTimestamp") or backup["metadata"].get("creationTimestamp") or "")
 
 
-def _list_command(schedule: str) -> str:
-    return f"kubectl get backup.velero.io -n velero -l {OF_SCHEDULE}={schedule}"
+def list_command(schedule: str) -> str:
+    """What shows the Backups of a schedule with their phases. Velero's CRD has no printer columns: kubectl alone shows names."""
+    return f"kubectl get backup.velero.io -n velero -l {OF_SCHEDULE}={schedule} -o {_COLUMNS}"
 
 
 def _against_the_named(cluster: ClusterApi, schedule: str, name: str) -> Objection | None:
     wrong = f"k8s-dr:backups has from: {name}, and "
     found = next((each for each in cluster.list_velero("backups") or [] if each["metadata"]["name"] == name), None)
     if found is None:
-        return Objection(reason=f"{wrong}there is no Backup of that name here; see: {_list_command(schedule)}", passing=True)
+        return Objection(reason=f"{wrong}there is no Backup of that name here; see: {list_command(schedule)}", passing=True)
     of = (found["metadata"].get("labels") or {}).get(OF_SCHEDULE, schedule)
     if of != schedule:
         return Objection(
-            reason=f"{wrong}that is a Backup of schedule {of}; write one of {schedule}; see: {_list_command(schedule)}"
+            reason=f"{wrong}that is a Backup of schedule {of}; write one of {schedule}; see: {list_command(schedule)}"
         )
     location = (found.get("spec") or {}).get("storageLocation")
     if location != PEER:
         return Objection(
-            reason=f"{wrong}that Backup is at location {location}, so it is this region's own; see: {_list_command(schedule)}"
+            reason=f"{wrong}that Backup is at location {location}, so it is this region's own; see: {list_command(schedule)}"
         )
     if (phase := phase_of(found)) not in _LOOKED_AT:
-        reason = f"{wrong}that Backup is {phase}; write a Completed or PartiallyFailed one; see: {_list_command(schedule)}"
+        reason = f"{wrong}that Backup is {phase}; write a Completed or PartiallyFailed one; see: {list_command(schedule)}"
         return Objection(reason=reason, passing=phase not in _LOST)
     return None
 
@@ -85,7 +88,7 @@ def _without_a_completed_one(backups: Sequence[dict[str, Any]], schedule: str) -
             f"from: {newest} to its entry of k8s-dr:backups; "
         )
     reason = (
-        f"schedule {schedule} has no Completed backup here ({seen}); see: {_list_command(schedule)}; {way_on}"
+        f"schedule {schedule} has no Completed backup here ({seen}); see: {list_command(schedule)}; {way_on}"
         "if nothing has to be restored set restore: false for it in k8s-dr:backups"
     )
     return Objection(reason=reason, passing=True)

@@ -21,7 +21,8 @@ from kubernetes.utils.quantity import parse_quantity
 from components.kube.cluster_api import ClusterApi
 from components.kube.runner.inventory import Entry, entry_of
 from components.velero.password import fingerprint, refuse_others
-from settings.names import NEVER_RESTORED
+from settings.backup import Backup
+from settings.names import EXCLUDED_FROM_BACKUP, NEVER_RESTORED
 from settings.workloads import Workload, by_namespace
 
 _PAGE = 500
@@ -88,8 +89,12 @@ def inventory_of(document: Any) -> Inventory:
     )
 
 
-def take_inventory(cluster: ClusterApi, workloads: Sequence[Workload], password: str | None = None) -> Inventory:
+def take_inventory(
+    cluster: ClusterApi, workloads: Sequence[Workload], backups: Sequence[Backup] = (), password: str | None = None
+) -> Inventory:
     """What this cluster's workloads need, at the size that a failover gives them, and the fingerprint of its password.
+
+    Kinds that no restore of `backups` brings are not counted; without any entry that is restored, all are.
 
     Raises ClusterUnreachableError.
     """
@@ -99,21 +104,27 @@ def take_inventory(cluster: ClusterApi, workloads: Sequence[Workload], password:
         for namespace, group in by_namespace(workloads).items()
     }
     autoscaled = _autoscaled(cluster)
+    left_out = _left_out(backups)
+
+    def restored(group: str, version: str, plural: str) -> Iterator[dict[str, Any]]:
+        if (f"{plural}.{group}" if group else plural) in left_out:
+            return iter(())
+        return _restored(cluster, f"/apis/{group}/{version}/{plural}" if group else f"/api/{version}/{plural}")
 
     def needs(item: dict[str, Any]) -> Needs:
         return found.setdefault(item["metadata"]["namespace"], Needs())
 
     for kind in ("deployment", "statefulset"):
-        for item in _restored(cluster, f"/apis/apps/v1/{kind}s"):
+        for item in restored("apps", "v1", f"{kind}s"):
             namespace, workload = item["metadata"]["namespace"], f"{kind}/{item['metadata']['name']}"
             entry = entry_of(workload, entries.get(namespace, []))
             _add_pod(needs(item), item["spec"]["template"]["spec"], _size(item, entry, autoscaled.get((namespace, workload))))
-    for item in _restored(cluster, "/apis/batch/v1/cronjobs"):
+    for item in restored("batch", "v1", "cronjobs"):
         _add_pod(needs(item), item["spec"]["jobTemplate"]["spec"]["template"]["spec"], 0)
-    for item in _restored(cluster, "/api/v1/persistentvolumeclaims"):
+    for item in restored("", "v1", "persistentvolumeclaims"):
         if name := item["spec"].get("storageClassName"):
             needs(item).storage_classes.add(name)
-    for item in _restored(cluster, "/apis/networking.k8s.io/v1/ingresses"):
+    for item in restored("networking.k8s.io", "v1", "ingresses"):
         annotations = item["metadata"].get("annotations") or {}
         if name := item["spec"].get("ingressClassName") or annotations.get("kubernetes.io/ingress.class"):
             needs(item).ingress_classes.add(name)
@@ -164,11 +175,20 @@ def requests_of(spec: dict[str, Any]) -> tuple[float, float]:
     return float(cpu), float(memory)
 
 
+def _left_out(backups: Sequence[Backup]) -> set[str]:
+    """Kinds, plural with their group, that no restore of `backups` brings. Which entry brings a namespace the other region
+    decides on the night, so a kind that only some of them leave out may come."""
+    kinds = [{*backup.not_restored} for backup in backups if backup.restore is not False]
+    return set.intersection(*kinds) if kinds else set()
+
+
 def _restored(cluster: ClusterApi, path: str) -> Iterator[dict[str, Any]]:
-    """What a restore may bring: nothing of a database, and nothing of a namespace that every cluster comes with."""
+    """What a restore may bring: nothing of a database or of a namespace that every cluster comes with, and nothing that its owner
+    keeps out of every backup."""
     for item in items(cluster, path):
-        metadata = item["metadata"]
-        if metadata["namespace"] not in NEVER_RESTORED and _OF_A_DATABASE not in (metadata.get("labels") or {}):
+        metadata, labels = item["metadata"], item["metadata"].get("labels") or {}
+        excluded = EXCLUDED_FROM_BACKUP.items() <= labels.items()
+        if metadata["namespace"] not in NEVER_RESTORED and _OF_A_DATABASE not in labels and not excluded:
             yield item
 
 

@@ -10,11 +10,12 @@ from typing import Any
 
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.velero.age import COPIED, newest, too_old
-from components.velero.choice import OF_SCHEDULE, phase_of, started_of
+from components.velero.choice import OF_SCHEDULE, list_command, phase_of, started_of
 from components.velero.downloads import ResultsUnavailableError
 from components.velero.files import BackupFiles, Volume
 from components.velero.inventory import take_inventory
 from components.velero.outcome import shortened
+from settings.backup import Backup
 from settings.durations import longest_gap, spoken
 from settings.workloads import Workload
 
@@ -51,11 +52,13 @@ def not_saved(
         return [f"what the last backups did not save is not known: {error}"]
 
 
-def keep_inventory(cluster: ClusterApi, files: BackupFiles, workloads: Sequence[Workload], password: str | None) -> list[str]:
-    """Write down for the other region what the workloads of this one need, and by which password their volumes are encrypted, as
-    a fingerprint. What hinders it is a line, and never an error."""
+def keep_inventory(
+    cluster: ClusterApi, files: BackupFiles, workloads: Sequence[Workload], backups: Sequence[Backup], password: str | None
+) -> list[str]:
+    """Write down for the other region what the workloads of this one need of what `backups` bring there, and by which password
+    their volumes are encrypted, as a fingerprint. What hinders it is a line, and never an error."""
     try:
-        files.keep_inventory(take_inventory(cluster, workloads, password))
+        files.keep_inventory(take_inventory(cluster, workloads, backups, password))
     except (ClusterUnreachableError, ResultsUnavailableError) as error:
         return [f"what this region's workloads need was not written down for the other region: {error}"]
     return []
@@ -79,7 +82,7 @@ def _of_schedule(
 def _late(cluster: ClusterApi, own: Own, backups: Sequence[dict[str, Any]], rpo: timedelta, now: datetime) -> Iterator[str]:
     """Whether a usable Backup should have been made, and was not."""
     gap = longest_gap(own.cron)
-    why = f"and by its cron line ({own.cron}) one begins every {spoken(gap)} at the latest; see: {_list(own.schedule)}"
+    why = f"and by its cron line ({own.cron}) one begins every {spoken(gap)} at the latest; see: {list_command(own.schedule)}"
     if completed := newest(backups).completed:
         if too_old(completed, own.cron, rpo, now):
             age = spoken(now - _moment(started_of(completed)))
@@ -135,7 +138,3 @@ def _moment(text: str) -> datetime:
 
 def _name(item: dict[str, Any]) -> str:
     return str(item["metadata"]["name"])
-
-
-def _list(schedule: str) -> str:
-    return f"kubectl get backup.velero.io -n velero -l {OF_SCHEDULE}={schedule}"

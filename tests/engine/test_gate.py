@@ -10,6 +10,9 @@ from lab.pulumi import touched
 from lab.rehearsal import backup
 from tests.engine.conftest import SCHEDULES, Pair, told_plainly
 
+SCREEN = 24
+"""Lines of the smallest terminal that people use."""
+
 
 def test_a_gate_that_does_not_open_touches_nothing_and_opens_once_the_cause_is_gone(pair: Pair) -> None:
     pair.pulumi.run("config", "set", "--path", "failover.preflight", "1s", "-s", "secondary")
@@ -24,6 +27,18 @@ def test_a_gate_that_does_not_open_touches_nothing_and_opens_once_the_cause_is_g
     pair.have_backups()
     pair.pulumi.up("secondary")
     assert pair.flag() == "secondary"
+
+
+@pytest.mark.parametrize("command", [("preview",), ("up", "--yes"), ("up", "--yes", "--skip-preview")], ids=" ".join)
+def test_the_reason_of_a_refusal_is_on_the_screen_when_the_command_has_ended(pair: Pair, command: tuple[str, ...]) -> None:
+    """The CLI prints the stack's outputs, and what it counted, below it."""
+    pair.pulumi.run("config", "set", "--path", "failover.preflight", "1s", "-s", "secondary")
+    pair.have_backups(phase="PartiallyFailed")
+    pair.pulumi.configure("secondary", "active", "secondary")
+    refused = pair.pulumi.run(*command, "-s", "secondary", check=False)
+    assert refused.exit_code
+    screen = refused.output.rstrip().splitlines()[-SCREEN:]
+    assert any('hook "failover-gate" failed: ' in line and "has no Completed backup here" in line for line in screen), screen
 
 
 def test_a_backup_after_which_newer_ones_should_be_here_closes_the_gate_and_force_opens_it(pair: Pair) -> None:

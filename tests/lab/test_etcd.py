@@ -10,7 +10,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from lab.waiting import until
 from lab.world import Lab
 from settings.names import Names
 from settings.topology import Topology
+from tests.lab.conftest import asked_by_pods
 from tests.lab.pod_keys import key_of, outcomes
 from tests.permissions import DENIED, forbidden
 
@@ -189,6 +190,27 @@ def test_two_backups_never_run_at_once_not_even_when_somebody_starts_another_by_
         spans.append((instant(steps["reach"]["startedAt"]), instant(steps["upload"]["finishedAt"])))
     earlier, later = sorted(spans)
     assert earlier[1] <= later[0]
+
+
+def test_what_its_pods_ask_of_aws_they_ask_of_their_own_region(setting, snapshot) -> None:
+    """Each by the variables of its environment, as a Pod that names the other region shows."""
+    since = datetime.now(UTC)
+    setting.back_up("asked")
+    asked = [request for request in asked_by_pods(setting.lab, PRIMARY, since) if "aws-cli" in request.agent]
+    assert asked
+    assert {request.region for request in asked} == {PRIMARY.aws_region}
+    assert {region for request in asked for region in request.regions} == {PRIMARY.aws_region}
+
+    def astray(pod: dict[str, Any]) -> None:
+        for variable in pod["containers"][0]["env"]:
+            if variable["name"] in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+                variable["value"] = SECONDARY.aws_region
+
+    since = datetime.now(UTC)
+    setting.start_job("astray", astray)
+    setting.ended("astray")
+    asked = [request for request in asked_by_pods(setting.lab, PRIMARY, since) if "aws-cli" in request.agent]
+    assert SECONDARY.aws_region in {request.region for request in asked}
 
 
 def between_save_and_verify(setting: Setting, command: str) -> Change:

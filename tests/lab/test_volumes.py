@@ -24,6 +24,7 @@ from components.velero.selection import chosen
 from components.velero.specs import VELERO_NAMESPACE
 from lab import project, stacks, users
 from lab.application import manifests
+from lab.files import whole
 from lab.regions.spec import named
 from lab.samples import Write, documents_log, read_writes
 from lab.waiting import until
@@ -126,9 +127,8 @@ class Seen:
 
     @property
     def survived(self) -> set[int]:
-        """The documents that region A acknowledged and region B has."""
-        here = {int(path.stem) for path in disk(self.lab, "secondary", CLAIM).glob("*.json")}
-        return here & {write.sequence for write in self.documents if write.ok and write.region == "primary"}
+        """The documents that region A acknowledged and region B has, with what was acknowledged in them."""
+        return whole(disk(self.lab, "secondary", CLAIM), [write for write in self.documents if write.region == "primary"])
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +195,8 @@ def test_what_was_acknowledged_before_the_backup_is_there_and_nothing_older_is_l
     lost = set(told) - failed_over.survived
     assert lost, "the client wrote on after the backup, and no backup has that"
     assert min(told[sequence] for sequence in lost) >= failed_over.backup_began
+    files = {int(path.stem) for path in disk(failed_over.lab, "secondary", CLAIM).glob("*.json")}
+    assert files & set(told) == failed_over.survived, "no document came empty, cut off or mixed up"
 
 
 def test_files_have_the_bytes_owners_and_modes_that_they_had_though_no_pod_mounts_their_claim(failed_over: Seen) -> None:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from lab.files import count
+import json
+from pathlib import Path
+
+import pytest
+
+from lab.files import count, whole
+from lab.samples import rfc3339
 from tests.unit.lab.test_ledger import DIED, entry, refused, written
 
 BEFORE = [written(1, -30), written(2, -20), written(3, -10)]
@@ -34,3 +40,34 @@ def test_nothing_is_lost_where_all_is_there() -> None:
 
 def test_a_volume_that_came_back_empty_has_no_newest_file() -> None:
     assert count(BEFORE, set(), DIED).newest_surviving is None
+
+
+def document(**changes: object) -> str:
+    """A document as the application writes it, which drops zeros at the end of a time."""
+    sent = rfc3339(BEFORE[0].sent).removesuffix("Z").rstrip("0") + "Z"
+    content = {"sequence": 1, "client_time": sent, "recorded_at": sent, "written_in": "primary", "written_by": "archive-0"}
+    return json.dumps({**content, **changes}) + "\n"
+
+
+def test_a_document_that_holds_what_was_acknowledged_is_whole(tmp_path: Path) -> None:
+    (tmp_path / "00000001.json").write_text(document())
+    (tmp_path / "00000004.json").write_text(document(sequence=4))
+    assert whole(tmp_path, [*BEFORE, *AFTER]) == {1}, "nobody acknowledged 4, and 2 and 3 are not there"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "\0" * 100,
+        "{}",
+        "[]",
+        document()[:40],
+        document(sequence=2),
+        document(client_time="2020-01-01T00:00:00Z"),
+        document(written_in="secondary"),
+    ],
+)
+def test_a_document_that_is_empty_cut_off_or_another_one_did_not_survive(tmp_path: Path, content: str) -> None:
+    (tmp_path / "00000001.json").write_text(content)
+    assert whole(tmp_path, BEFORE) == set()

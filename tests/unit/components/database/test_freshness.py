@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from components.database.freshness import SCRIPT, Freshness, FreshnessArgs, cron_job
+from components.database.freshness import AT_ONCE, SCRIPT, Freshness, FreshnessArgs, cron_job
 from components.database.mark import mark_of
 from components.iam.access import Access
 from settings.identity import AccessKey
@@ -73,7 +74,7 @@ class Run:
     """The script, an archive, and what became of them."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self.root, self.patience = root, 40
         (root / "bin").mkdir()
         for name, text in (("aws", AWS), ("curl", CURL)):
             (root / "bin" / name).write_text(text)
@@ -106,7 +107,8 @@ class Run:
 
     def _prepare(self, changes: dict[str, str]) -> tuple[list[str], dict[str, str]]:
         script = self.root / "freshness.sh"
-        script.write_text(SCRIPT.replace("/tmp/", f"{self.root}/").replace("/var/run/secrets/api", str(self.root)))
+        text = SCRIPT.replace("PATIENCE=40", f"PATIENCE={self.patience}")
+        script.write_text(text.replace("/tmp/", f"{self.root}/").replace("/var/run/secrets/api", str(self.root)))
         (self.root / "token").write_text("token")
         return ["bash", str(script)], {**self.environment, **changes}
 
@@ -240,6 +242,7 @@ def test_the_primarys_answer_is_noted_though_the_bucket_hangs(run: Run) -> None:
     """The Job has a deadline. What it waits for in the bucket must not keep it from noting that the primary lives."""
     (run.root / "status").write_text("200")
     (run.root / "bin" / "aws").write_text("#!/bin/sh\nexec sleep 600\n")
+    run.patience = 20
     job = run.start(PROBE="https://app.example.com/")
     try:
         deadline = time.monotonic() + 30
@@ -250,6 +253,53 @@ def test_the_primarys_answer_is_noted_though_the_bucket_hangs(run: Run) -> None:
     finally:
         os.killpg(job.pid, signal.SIGKILL)
         job.wait()
+
+
+def hang(run: Run) -> None:
+    """The archives of servers named hanging-… answer nothing."""
+    (run.root / "bin" / "aws").rename(run.root / "aws.py")
+    (run.root / "bin" / "aws").write_text(
+        f'#!/bin/bash\n[[ "$*" != *hanging-* ]] || exec sleep 600\nexec {sys.executable} {run.root}/aws.py "$@"\n'
+    )
+    (run.root / "bin" / "aws").chmod(0o755)
+
+
+def test_servers_that_hang_keep_no_other_from_its_mark(run: Run) -> None:
+    hang(run)
+    run.patience = 20
+    others = [f"server-{number}" for number in range(6)]
+    marks = [run.root / "bucket" / "acme-database" / "freshness" / f"{server}.json" for server in others]
+    job = run.start(SERVERS=" ".join(["hanging-1", "hanging-2", "hanging-3", *others]))
+    try:
+        deadline = time.monotonic() + run.patience
+        while not all(mark.exists() for mark in marks) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert all(mark.exists() for mark in marks)
+        assert job.poll() is None, "it still waits for those that hang"
+    finally:
+        os.killpg(job.pid, signal.SIGKILL)
+        job.wait()
+
+
+def test_a_server_that_hangs_is_given_up_before_the_deadline_of_the_job(run: Run) -> None:
+    hang(run)
+    run.patience = 1
+    began = time.monotonic()
+    ran = run(SERVERS="hanging-1")
+    assert time.monotonic() - began < 20
+    assert ran.returncode == 1
+    assert "freshness: s3://acme-database/freshness/hanging-1.json could not be written" in ran.stderr
+
+
+def test_no_more_than_four_servers_are_marked_at_once(run: Run) -> None:
+    """Each call of the AWS CLI takes its memory and its processor."""
+    (run.root / "bin" / "aws").write_text(
+        '#!/bin/bash\n: >"running.$$"\nsleep 0.3\nset -- running.*\necho $# >>seen\nrm "running.$$"\necho None\n'
+    )
+    assert run(SERVERS=" ".join(f"server-{number}" for number in range(9))).returncode == 0
+    seen = [int(line) for line in (run.root / "seen").read_text().split()]
+    assert len(seen) == 9 * 3
+    assert 1 < max(seen) <= 4
 
 
 def test_a_region_without_a_probe_asks_nobody(run: Run) -> None:
@@ -322,11 +372,31 @@ def test_a_static_key_is_a_secret_and_a_role_is_an_annotation() -> None:
     assert annotations == {"eks.amazonaws.com/role-arn": arn}
 
 
+@pytest.mark.parametrize(
+    ("servers", "limits"),
+    [
+        (0, {"cpu": "500m", "memory": "512Mi"}),
+        (1, {"cpu": "500m", "memory": "512Mi"}),
+        (2, {"cpu": "1", "memory": "512Mi"}),
+        (3, {"cpu": "1500m", "memory": "768Mi"}),
+        (4, {"cpu": "2", "memory": "1Gi"}),
+        (20, {"cpu": "2", "memory": "1Gi"}),
+    ],
+)
+def test_the_job_may_use_more_where_it_marks_several_databases_at_once(servers: int, limits: dict[str, str]) -> None:
+    args = arguments(servers=[f"server-{number}" for number in range(servers)])
+    assert container(args)["resources"]["limits"] == limits
+    assert f"AT_ONCE={AT_ONCE} " in SCRIPT
+
+
 def test_a_run_ends_before_the_next_begins() -> None:
     spec = cron_job(arguments())
     assert spec["schedule"] == "*/2 * * * *"
     assert spec["jobTemplate"]["spec"]["activeDeadlineSeconds"] < 120
     assert spec["concurrencyPolicy"] == "Forbid"
+    patience = re.search(r"PATIENCE=(\d+)", SCRIPT)
+    assert patience is not None
+    assert 2 * int(patience[1]) < spec["jobTemplate"]["spec"]["activeDeadlineSeconds"], "those that waited for what hangs"
 
 
 @pytest.mark.parametrize("active", ROLES)

@@ -107,7 +107,8 @@ OBJECTIONS: list[tuple[str, FakeCluster, str]] = [
 ]
 NO_BACKUP = (
     "schedule {0} has no Completed backup here ({1}); see: kubectl get backup.velero.io -n velero "
-    "-l velero.io/schedule-name={0}; {2}if nothing has to be restored set restore: false for it in k8s-dr:backups"
+    "-l velero.io/schedule-name={0} -o custom-columns=NAME:.metadata.name,PHASE:.status.phase,BEGAN:.status.startTimestamp,"
+    "ENDED:.status.completionTimestamp; {2}if nothing has to be restored set restore: false for it in k8s-dr:backups"
 )
 WAY_ON = (
     f"to restore the newest of these all the same look at it (velero backup describe {HOURLY}-1 --details) and write "

@@ -10,7 +10,8 @@ from components.velero.choice import Choice, objection
 from tests.unit.fakes import FakeCluster
 
 SCHEDULE = "daily-full-us-east-1"
-LIST = f"see: kubectl get backup.velero.io -n velero -l velero.io/schedule-name={SCHEDULE}"
+COLUMNS = "NAME:.metadata.name,PHASE:.status.phase,BEGAN:.status.startTimestamp,ENDED:.status.completionTimestamp"
+LIST = f"see: kubectl get backup.velero.io -n velero -l velero.io/schedule-name={SCHEDULE} -o custom-columns={COLUMNS}"
 
 
 def made(number: int, phase: str = "Completed", *, schedule: str | None = SCHEDULE, location: str = "peer") -> dict[str, Any]:

@@ -222,7 +222,7 @@ def test_what_cannot_be_asked_and_an_old_or_missing_inventory_are_told_and_refus
 
 
 def test_a_password_that_is_not_the_peers_is_told_by_day_and_stops_a_failover_whose_volumes_nobody_could_read() -> None:
-    taken = take_inventory(FakeCluster(), [], "a password of the peer")
+    taken = take_inventory(FakeCluster(), [], password="a password of the peer")
     files = FakeFiles(needs=inventory_of(taken.document()))
     assert findings(region(), files, standby(password="a password of the peer")) == Findings()
     assert findings(region(), files, standby(password=None)) == Findings(), "a Velero that others installed has its own"
@@ -234,10 +234,10 @@ def test_a_password_that_is_not_the_peers_is_told_by_day_and_stops_a_failover_wh
 
 
 def test_the_password_is_not_in_what_is_written_and_no_two_fingerprints_are_alike() -> None:
-    taken = take_inventory(FakeCluster(), [], "a password of the peer")
+    taken = take_inventory(FakeCluster(), [], password="a password of the peer")
     assert "a password" not in json.dumps(taken.document())
     fingerprint.cache_clear()
-    again = take_inventory(FakeCluster(), [], "a password of the peer")
+    again = take_inventory(FakeCluster(), [], password="a password of the peer")
     assert taken.password != again.password
     assert "password" not in repr(standby(password="a secret one")).replace("password=", "")
 
@@ -292,6 +292,35 @@ def test_an_inventory_counts_replicas_sidecars_and_classes_and_leaves_databases_
         "back": Needs(images={*images, "job:1"}, cpu=0.5, memory=2 * GIB),
     }
     assert inventory_of(taken.document()) == taken
+
+
+def test_an_inventory_has_nothing_that_no_restore_brings() -> None:
+    def item(name: str, **labels: str) -> dict[str, Any]:
+        metadata = {"name": name, "namespace": "shop", "labels": labels}
+        return {"metadata": metadata, "spec": {"replicas": 1, "template": template(), "ingressClassName": name}}
+
+    kept_out = {"velero.io/exclude-from-backup": "true"}
+    paths = {
+        "/apis/apps/v1/deployments": listed(item("web"), item("batch", **kept_out)),
+        "/apis/apps/v1/statefulsets": listed(item("queue", **{"velero.io/exclude-from-backup": "false"})),
+        "/apis/networking.k8s.io/v1/ingresses": listed(item("alb"), item("internal", **kept_out)),
+    }
+
+    def taken(*excluded: list[str], **last: Any) -> Needs:
+        backups = [
+            Backup.model_validate({"name": f"b{number}", "cron": "@daily", "keep": "720h", "excludeResources": kinds})
+            for number, kinds in enumerate(excluded)
+        ]
+        backups = [*backups[:-1], *(each.model_copy(update=last) for each in backups[-1:])]
+        return take_inventory(FakeCluster(paths=paths), [], backups).namespaces["shop"]
+
+    ingresses, statefulsets = ["ingresses.networking.k8s.io"], ["statefulsets.apps"]
+    assert (taken().cpu, taken().ingress_classes) == (1.0, {"alb"}), "a label that says false keeps nothing out"
+    assert taken(ingresses).ingress_classes == set()
+    assert taken(ingresses, []).ingress_classes == {"alb"}, "the other entry may bring it"
+    assert taken(ingresses, [], restore=False).ingress_classes == set(), "the other entry restores nothing"
+    assert taken(statefulsets).cpu == 0.5
+    assert taken(["persistentvolumeclaims", "cronjobs.batch"]).cpu == 1.0
 
 
 def test_an_inventory_counts_each_workload_as_large_as_a_failover_makes_it() -> None:

@@ -79,7 +79,8 @@ def test_a_schedule_whose_last_usable_backup_is_too_old_says_so_while_newer_ones
     assert said == [
         f"schedule {SCHEDULE}: the newest Completed backup, b-1800, is 30 h 0 min old, and by its cron line (0 * * * *) one "
         "begins every 60 min 0 s at the latest; see: kubectl get backup.velero.io -n velero -l "
-        f"velero.io/schedule-name={SCHEDULE}"
+        f"velero.io/schedule-name={SCHEDULE} -o custom-columns=NAME:.metadata.name,PHASE:.status.phase,"
+        "BEGAN:.status.startTimestamp,ENDED:.status.completionTimestamp"
     ]
 
 
@@ -114,12 +115,12 @@ def test_what_cannot_be_asked_is_a_line_and_no_error() -> None:
     ids=["no cluster", "no bucket"],
 )
 def test_an_inventory_that_cannot_be_taken_or_written_is_a_line(cluster: FakeCluster, files: FakeFiles) -> None:
-    assert keep_inventory(cluster, files, [], None) == [
+    assert keep_inventory(cluster, files, [], [], None) == [
         "what this region's workloads need was not written down for the other region: no"
     ]
 
 
 def test_the_inventory_of_this_cluster_is_written() -> None:
     files = FakeFiles(needs=None)
-    assert keep_inventory(FakeCluster(), files, [], None) == []
+    assert keep_inventory(FakeCluster(), files, [], [], None) == []
     assert files.needs is not None
