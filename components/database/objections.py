@@ -275,7 +275,7 @@ def _late(archive: Archive, settings: DatabaseSettings, rpo: timedelta) -> Itera
         yield f"database {settings.name}: {lost}; {_SEE_REPLICATION}"
     if old := old_base(archive, settings, rpo, datetime.now(UTC)):
         yield f"{old}; {_SEE_REPLICATION}"
-    if lacking := archive.missing_for_a_standby(server):
+    if lacking := archive.missing_for_a_standby(server) or archive.missing_by_mark(server):
         yield f"database {settings.name}: no standby could be made now: {lacking}; {_SEE_REPLICATION}"
 
 

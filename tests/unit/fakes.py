@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from components.database.archive import BaseBackup
+from components.database.label import BaseBackup
 from components.database.mark import Mark
 from components.kube.cluster_api import NotAskedError
 from components.kube.runner.ask import Answer, Question
@@ -181,6 +181,9 @@ class FakeArchive:
     lacking: str | None = None
     """What a standby could not be made for."""
 
+    lacking_by_mark: str | None = None
+    """What the newest base backup lacks, if the mark is right."""
+
     written: set[str] = field(default_factory=set)
     lag: dict[tuple[str, str], timedelta] = field(default_factory=dict)
     """WAL of how long a follower has not archived again, by (server, follower); else none."""
@@ -222,6 +225,9 @@ class FakeArchive:
         if self.error:
             raise self.error
         return self.lacking
+
+    def missing_by_mark(self, server: str) -> str | None:
+        return self.lacking_by_mark
 
     def used(self, server: str) -> bool:
         if self.error:

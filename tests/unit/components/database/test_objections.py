@@ -11,14 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.database import creation
-from components.database.archive import ArchiveUnreadableError, BaseBackup
+from components.database.archive import ArchiveUnreadableError
 from components.database.creation import missing_operators
+from components.database.label import BaseBackup
 from components.database.objections import MARK_SLACK, objections, refusal_to_stand_by, remarks, warnings_by_day
 from components.database.specs import HEALTHY
 from components.kube.cluster_api import ClusterUnreachableError
 from components.kube.objection import Objection
+from settings.aws import Aws
+from settings.names import Names
 from settings.roles import ROLES, Role
-from tests.unit.components.database.sides import STREAMING, settings
+from tests.unit.components.database.sides import STREAMING, TOPOLOGY, settings
 from tests.unit.fakes import FakeArchive, FakeCluster, mark
 
 RPO = timedelta(minutes=5)
@@ -422,6 +425,24 @@ def test_what_has_no_base_backup_here_cannot_be_recovered_and_no_force_makes_one
         "database app-database is recovered from the primary's archive in this region, and there is no base backup; what is not "
         "here yet comes only while the primary's S3 answers: see docs/recovery.md, Recovered at a failover"
     ]
+
+
+def test_what_only_the_mark_says_of_a_base_backup_is_a_matter_of_judgement() -> None:
+    phantom = FakeArchive(lacking_by_mark="the base backup has no data_0009.tar yet")
+    (told,) = without_a_standby(phantom)
+    assert told.startswith(
+        "database app-database is recovered from the primary's archive in this region, and the base backup has no"
+    )
+    assert told.endswith(FORCE)
+    assert without_a_standby(phantom, force=True) == []
+    none, names = settings(standby=False), Names(topology=TOPOLOGY, role="secondary")
+    creation.refuse_creation(none, "primary", names, FakeCluster(), phantom, Aws(), force=True)
+    with pytest.raises(creation.CreationRefusedError, match="has no data_0009"):
+        creation.refuse_creation(none, "primary", names, FakeCluster(), phantom, Aws())
+    with pytest.raises(creation.CreationRefusedError, match="no base backup"):
+        creation.refuse_creation(
+            none, "primary", names, FakeCluster(), FakeArchive(lacking="there is no base backup"), Aws(), force=True
+        )
 
 
 def test_a_name_that_was_archived_to_is_told_before_anything_is_recovered_under_it() -> None:

@@ -9,7 +9,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from components.database.archive import ArchiveUnreadableError, BaseBackup
+from components.database.archive import ArchiveUnreadableError
+from components.database.label import BaseBackup
 from components.database.specs import HEALTHY
 from components.kube.cluster_api import ClusterUnreachableError
 from settings.roles import Role
