@@ -13,6 +13,7 @@ import pulumi
 from components.database import objections as database_objections
 from components.database import promotion
 from components.database.archive import Archive
+from components.database.lost import lived_until
 from components.database.specs import DatabaseSide
 from components.failover import questions, timeline
 from components.failover.backups import PeerBackups
@@ -120,7 +121,7 @@ class Preflight:
         """What may change while the gate waits."""
         databases = [side.settings for side in sides]
         return chain(
-            backups.objections(lambda: database_objections.last_answer(self.cluster)),
+            backups.objections(lambda: lived_until(self.cluster, self.archive, self.settings.databases)),
             database_objections.objections(self.cluster, self.archive, databases, self._rpo),
             promotion.refusals(self.cluster, sides),
         )
