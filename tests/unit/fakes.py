@@ -31,6 +31,9 @@ class FakeCluster:
     """Which URLs answer, each with an HTTP status; None where no Pod can be had to ask them. Servers of the region itself answer
     200 where nothing else is said."""
 
+    pending: int = 0
+    """How many Pods that ask find no node in time, before the next one does."""
+
     unreached: set[str] = field(default_factory=set)
     """Which URLs of the region itself do not answer."""
 
@@ -121,8 +124,11 @@ class FakeCluster:
 
     def ask(self, name: str, questions: Sequence[Question]) -> list[Answer]:
         self._ask(f"{name} {' '.join(question.url for question in questions)}")
+        if self.pending:
+            self.pending -= 1
+            raise NotAskedError(f"Pod {name}-x is Pending after 20 s", passing=True)
         if self.reached is None:
-            raise NotAskedError(f"Pod {name}-x is Pending after 20 s")
+            raise NotAskedError("namespace k8s-dr of cluster prod-usw2 is gone")
         return [self._answer(question.url) for question in questions]
 
     def proxied(self, path: str) -> Answer:
