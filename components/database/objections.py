@@ -103,7 +103,8 @@ def not_ready(cluster: ClusterApi, settings: DatabaseSettings) -> Objection | No
     if standby is None:
         reason = (
             f"database {settings.name} has no standby in this cluster; where its archive is in this region it can still be made, "
-            "without the primary: docs/recovery.md, Without a standby"
+            f"without the primary: pulumi config set peerReady true -s secondary && {_STANDBY_UP}; then fail over again: pulumi "
+            "config set active secondary -s secondary && pulumi up -s secondary; see docs/recovery.md, Without a standby"
         )
         return Objection(reason=reason)
     status = standby.get("status") or {}

@@ -97,8 +97,11 @@ def test_an_operator_that_is_not_there_is_named_with_its_key(groups: set[str], w
 @pytest.mark.parametrize("force", [False, True])
 def test_a_standby_that_is_not_there_cannot_be_promoted_and_no_force_makes_one(force: bool) -> None:
     (told,) = against(FakeCluster(), force=force)
-    assert told.startswith(
-        "database app-database has no standby in this cluster; where its archive is in this region it can still be made"
+    assert told == (
+        "database app-database has no standby in this cluster; where its archive is in this region it can still be made, without "
+        "the primary: pulumi config set peerReady true -s secondary && pulumi config rm active -s secondary && pulumi up -s "
+        "secondary --target '**dr:failover:Failover$**' --target '**dr:failover:Failover::**'; then fail over again: pulumi "
+        "config set active secondary -s secondary && pulumi up -s secondary; see docs/recovery.md, Without a standby"
     )
 
 
