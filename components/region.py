@@ -284,7 +284,14 @@ class Region(pulumi.ComponentResource):
                     password=settings.database_passwords[database.name],
                     peer_ready=settings.peer_ready,
                     before_creation=partial(
-                        refuse_creation, database, self._role_of(database), names, cluster, archive, settings.aws
+                        refuse_creation,
+                        database,
+                        self._role_of(database),
+                        names,
+                        cluster,
+                        archive,
+                        settings.aws,
+                        force=settings.force,
                     ),
                     adoption=Adoption(cluster, side, unfinished),
                     backups_of=partial(cluster.list_base_backups, database.namespace),

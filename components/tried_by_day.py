@@ -16,7 +16,7 @@ from typing import Any
 import pulumi
 
 from components.database.archive import Archive
-from components.database.objections import warnings_by_day
+from components.database.by_day import warnings_by_day
 from components.database.specs import DatabaseSide
 from components.failover import by_day
 from components.failover.backups import standby_of

@@ -5,82 +5,27 @@ Read from objects alone, as the Barman Cloud plugin writes them: `<prefix>/<serv
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import boto3
 import botocore.config
 import botocore.exceptions
 
-from components.database.mark import Mark, mark_of, oldest_after, position_of
+from components.database.label import LABEL, BaseBackup, missing_files, times_of, unlike
+from components.database.mark import MARK_BYTES, Mark, is_segment, mark_of, oldest_after, position_of
 from components.iam.errors import explain
+from components.storage.bounded import read_at_most
 from settings.aws import Aws
 from settings.names import ARCHIVE_PREFIX, FRESHNESS_PREFIX
 
 _SEGMENT = re.compile(r"/([0-9A-F]{24})(\.(?!partial)[a-z]\w*)?$")
 """The key of a WAL segment, compressed or not. A `.partial` segment or the label of a backup that began in one does not match."""
 
-
-_DATA_FILE = re.compile(r"(data|\d+)(?:_(\d{4,}))?\.tar(?:\.\w+)?")
-"""A file of a base backup, by its name in the backup's directory: of the data or of a tablespace by oid, and its number."""
-
-_LABEL = "backup.info"
-"""The file that says what a base backup is, and whether it is done. Barman writes it when a backup begins and when it ends."""
-
-_FULL = 100 * 1024**3
-"""Bytes from which Barman goes on with the next file of the data, before it adds the last pieces, which are small."""
-
-
-def _span(times: Sequence[datetime]) -> timedelta:
-    """From the first of `times` to the last; zero if there are none."""
-    return max(times) - min(times) if times else timedelta(0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class BaseBackup:
-    """When a base backup began and ended, by its label."""
-
-    began: datetime
-    ended: datetime
-
-
-def _times(label: Mapping[str, str]) -> BaseBackup | None:
-    """The times of a label; None for one without them, or in a form that is not Barman's."""
-    try:
-        began, ended = (datetime.fromisoformat(label[key]) for key in ("begin_time", "end_time"))
-        return BaseBackup(began=began.astimezone(UTC), ended=ended.astimezone(UTC))
-    except (KeyError, ValueError):
-        return None
-
-
-def _missing_files(sizes: Mapping[str, int], label: Mapping[str, str], marked: Mapping[str, int] | None = None) -> str | None:
-    """The first file that a base backup lacks by its label, by the files that are here, and by its files in the mark of the
-    region that took it; None if it lacks none. `sizes` and `marked` are the bytes of each file.
-
-    The mark counts if it was written after the backup was done, when the label had its last size.
-
-    Barman writes `data.tar`, then `data_0001.tar` and so on, and as many for each tablespace, by its oid. The label names the
-    tablespaces, and no number of files. So that the last is the last shows in its size: Barman ends each one before it when it is
-    full, and adds two small pieces after all data.
-    """
-    numbers: dict[str, dict[int, int]] = {"data": {}}
-    for _, oid, *_ in ast.literal_eval(label.get("tablespaces", "None")) or ():
-        numbers[str(oid)] = {}
-    for name, size in sizes.items():
-        if (match := _DATA_FILE.fullmatch(name)) and match[1] in numbers:
-            numbers[match[1]][int(match[2] or 0)] = size
-    for name, found in numbers.items():
-        first = next(number for number in range(len(found) + 1) if number not in found)
-        complete = found and first > max(found) and not (name == "data" and found[max(found)] > _FULL)
-        if not complete:
-            return f"{name}_{first:04}.tar" if first else f"{name}.tar"
-    if marked and marked.get(_LABEL) == sizes.get(_LABEL):
-        return next((name for name, size in sorted(marked.items()) if sizes.get(name) != size), None)
-    return None
+_LABEL_BYTES = 1024**2
+"""A label has some KB, and names each tablespace."""
 
 
 class ArchiveUnreadableError(Exception):
@@ -93,14 +38,20 @@ class Archive(Protocol):
     def missing_for_a_standby(self, server: str) -> str | None:
         """What the archive of `server` lacks for a standby to be made from it; None if it lacks nothing."""
 
+    def missing_by_mark(self, server: str) -> str | None:
+        """What its newest base backup lacks if the mark is right, which names each file; None if nothing."""
+
     def used(self, server: str) -> bool:
         """Whether anything was ever archived under this server name."""
 
     def backlog(self, server: str, follower: str) -> timedelta:
-        """Time span of WAL that `server` archived and `follower`, which re-archives what it replays, has not yet re-archived."""
+        """Time span of WAL that `server` archived and `follower`, which re-archives what it replays, has not yet re-archived.
+
+        It begins with the oldest, which may be missing.
+        """
 
     def beyond_a_gap(self, server: str) -> timedelta:
-        """Time span of WAL after the first missing segment, which a recovery from `server`'s archive cannot reach."""
+        """Time span of WAL from the first missing segment on, which a recovery from `server`'s archive cannot reach."""
 
     def newest_base(self, server: str) -> BaseBackup | None:
         """The newest base backup of `server` that is whole here; None if there is none, or if its label has no times."""
@@ -179,8 +130,8 @@ class LiveArchive:
     def newest_base(self, server: str) -> BaseBackup | None:
         root = f"{ARCHIVE_PREFIX}/{server}"
         for directory in reversed(self._directories(f"{root}/base/")):
-            if self._unfinished(directory) is None and self._incomplete(root, directory) is None:
-                return _times(self._label(directory))
+            if not (self._unfinished(directory) or self._incomplete(root, directory) or self._unlike_its_mark(server, directory)):
+                return times_of(self._label(directory))
         return None
 
     def _unfinished(self, directory: str) -> str | None:
@@ -192,28 +143,47 @@ class LiveArchive:
         return None if status == "DONE" else f"the base backup {address} is {status}, not DONE"
 
     def _incomplete(self, root: str, directory: str) -> str | None:
-        """What a base backup that is done lacks in this bucket; None if nothing. S3 replicates in no order, so a backup's label
-        may come before its data."""
+        """What a base backup that is done lacks in this bucket, by its label; None if nothing. S3 replicates in no order, so a
+        backup's label may come before its data."""
         address, label = f"s3://{self._bucket}/{directory}", self._label(directory)
-        mark = self.mark(root.removeprefix(f"{ARCHIVE_PREFIX}/"))
-        marked = mark.bases.get(directory.removesuffix("/").rpartition("/")[2]) if mark else None
-        if missing := _missing_files(self._sizes(directory), label, marked):
+        needed = [label.get(key, "") for key in ("begin_wal", "end_wal")]
+        try:
+            missing = missing_files(self._sizes(directory), label)
+        except Exception:  # noqa: BLE001 - a label may hold anything, and then it is none of Barman's
+            needed, missing = [], None
+        if not needed or not all(map(is_segment, needed)):
+            return f"the base backup {address} has a {LABEL} that is not Barman's: remove that backup"
+        if missing:
             return f"the base backup {address} has no {missing} yet"
-        for segment in (label["begin_wal"], label["end_wal"]):
+        for segment in needed:
             # The label of a backup that began in a segment is beside it, and its key begins with the segment's key.
             if all(".backup" in key for key in self._objects(f"{root}/wals/{segment[:16]}/{segment}")):
                 return f"WAL segment {segment}, which the base backup {address} needs, is not there yet"
         return None
 
+    def missing_by_mark(self, server: str) -> str | None:
+        newest, _ = self._newest_backup(f"{ARCHIVE_PREFIX}/{server}")
+        return self._unlike_its_mark(server, newest) if newest else None
+
+    def _unlike_its_mark(self, server: str, directory: str) -> str | None:
+        """What a base backup lacks by the mark of the region that took it; None if nothing, or if nobody can tell."""
+        mark = self.mark(server)
+        marked = mark.bases.get(directory.removesuffix("/").rpartition("/")[2]) if mark else None
+        missing = unlike(self._sizes(directory), marked or {})
+        return f"the base backup s3://{self._bucket}/{directory} has no {missing} yet" if missing else None
+
     def _label(self, directory: str) -> dict[str, str]:
-        """The entries of a base backup's label, `backup.info`."""
-        text = self._text(f"{directory}{_LABEL}") or ""
+        """The entries of a base backup's label, `backup.info`; empty for one that cannot be read."""
+        try:
+            text = self._text(f"{directory}{LABEL}", _LABEL_BYTES) or ""
+        except ValueError:
+            return {}
         return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 
-    def _text(self, key: str) -> str | None:
-        """The content of an object; None if there is none."""
+    def _text(self, key: str, most: int) -> str | None:
+        """The content of an object; None if there is none. Raises ValueError for one of more bytes than `most`, or no text."""
         try:
-            return str(self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read().decode())
+            return read_at_most(self._s3, self._bucket, key, most).decode()
         except self._s3.exceptions.NoSuchKey:
             return None
         except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
@@ -221,43 +191,74 @@ class LiveArchive:
             raise ArchiveUnreadableError(f"s3://{self._bucket}/{key} cannot be read: {why}") from None
 
     def mark(self, server: str) -> Mark | None:
-        text = self._text(f"{FRESHNESS_PREFIX}/{server}.json")
         try:
+            text = self._text(f"{FRESHNESS_PREFIX}/{server}.json", MARK_BYTES)
             return None if text is None else mark_of(text)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except ArchiveUnreadableError:
+            raise
+        except Exception:  # noqa: BLE001 - what was written there may be anything, and then nobody has said anything
             return None
 
     def missing_wal(self, server: str, mark: Mark, follower: str | None, timeout: timedelta) -> timedelta:
-        if mark.segment is None or mark.archived is None:
-            return timedelta(0)
-        segment, directory = mark.segment, f"{ARCHIVE_PREFIX}/{server}/wals/{mark.segment[:16]}/"
-        if any(_SEGMENT.search(key) for key in self._objects(f"{directory}{segment}")):
+        marked = mark.segments
+        if not marked.keys() - (found := self._with(server, marked)).keys():
             return timedelta(0)
         followed = self._segments(follower) if follower else {}
-        if max(followed, default="") >= segment:
+        here = self._segments(server) | found
+        needed = self._needed_from(server, followed)
+        missing = {name: time for name, time in marked.items() if name not in here and needed(name)}
+        if not missing:
             return timedelta(0)
-        before = {name: archived for name, archived in (followed | self._segments(server)).items() if name < segment}
-        return mark.written - oldest_after(before, {segment: mark.archived, **mark.recent}, timeout) if before else timedelta.max
+        if not here and not followed:
+            return timedelta.max
+        first = min(missing)
+        before = {name: archived for name, archived in (followed | here).items() if name < first}
+        return mark.written - oldest_after(before, missing, timeout)
+
+    def _needed_from(self, server: str, followed: Mapping[str, datetime]) -> Callable[[str], bool]:
+        """Whether a segment is needed: one that the standby has not archived again; without one, of the newest base backup on."""
+        if followed:
+            newest = max(followed)
+            return lambda name: name > newest
+        base, _ = self._newest_backup(f"{ARCHIVE_PREFIX}/{server}")
+        begin = self._label(base).get("begin_wal", "") if base else ""
+        return lambda name: name >= begin
 
     def last_archived(self, server: str) -> datetime | None:
         segments = self._segments(server)
         return segments[max(segments)] if segments else None
 
     def backlog(self, server: str, follower: str) -> timedelta:
-        newest = max(self._segments(follower), default="")
-        return _span([archived for segment, archived in self._segments(server).items() if segment > newest])
+        followed, here = self._segments(follower), self._segments(server)
+        newest = max(followed, default="")
+        unreplayed = {name: archived for name, archived in here.items() if name > newest}
+        before = {name: archived for name, archived in (followed | here).items() if name <= newest}
+        return self._span(server, before, unreplayed)
 
     def beyond_a_gap(self, server: str) -> timedelta:
-        root = f"{ARCHIVE_PREFIX}/{server}"
-        newest, _ = self._newest_backup(root)
-        if newest is None:
+        base, _ = self._newest_backup(f"{ARCHIVE_PREFIX}/{server}")
+        begin = self._label(base).get("begin_wal", "") if base else ""
+        if not is_segment(begin):
             return timedelta(0)
-        begin = self._label(newest)["begin_wal"]
-        segments = {position_of(name): archived for name, archived in self._segments(server, begin).items() if name >= begin}
-        if not segments:
+        segments = {name: archived for name, archived in self._segments(server, begin).items() if name >= begin}
+        positions = {position_of(name) for name in segments}
+        gap = next((each for each in range(position_of(begin), max(positions, default=0)) if each not in positions), None)
+        if gap is None:
             return timedelta(0)
-        gap = next((position for position in range(position_of(begin), max(segments)) if position not in segments), None)
-        return _span([archived for position, archived in segments.items() if gap is not None and position > gap])
+        before = {name: archived for name, archived in segments.items() if position_of(name) < gap}
+        return self._span(server, before, {name: archived for name, archived in segments.items() if name not in before})
+
+    def _span(self, server: str, before: Mapping[str, datetime], after: Mapping[str, datetime]) -> timedelta:
+        """From the oldest WAL after the segments `before` to the last of the segments `after` them; zero without these.
+
+        The first may be missing: the mark says when it was archived. What it does not name may be as old as what is before.
+        """
+        if not after:
+            return timedelta(0)
+        mark, last, first = self.mark(server), max(before, default=""), min(map(position_of, after))
+        named = mark.segments if mark else {}
+        between = {name: time for name, time in named.items() if name > last and position_of(name) <= first}
+        return max(after.values()) - min(oldest_after(before, {**after, **between}), *after.values())
 
     def _segments(self, server: str, since: str | None = None) -> dict[str, datetime]:
         """WAL segments and when each was archived. With `since`, from the directory of that segment on; without it, from the last
@@ -267,6 +268,12 @@ class LiveArchive:
         chosen = directories[-2:] if since is None else [each for each in directories if each >= f"{root}{since[:16]}/"]
         objects = {key: archived for directory in chosen for key, archived in self._objects(directory).items()}
         return {match[1]: archived for key, archived in objects.items() if (match := _SEGMENT.search(key))}
+
+    def _with(self, server: str, names: Iterable[str]) -> dict[str, datetime]:
+        """Of these segments those that are here, and when each was archived, in whatever directories they are."""
+        root = f"{ARCHIVE_PREFIX}/{server}/wals/"
+        objects = {key: at for each in {name[:16] for name in names} for key, at in self._objects(f"{root}{each}/").items()}
+        return {match[1]: at for key, at in objects.items() if (match := _SEGMENT.search(key)) and match[1] in names}
 
     def used(self, server: str) -> bool:
         return bool(self._directories(f"{ARCHIVE_PREFIX}/{server}/"))

@@ -31,7 +31,10 @@ def objection_to_creation(
     cluster: ClusterApi, archive: Archive, source: Archive | None, settings: DatabaseSettings, role: Role
 ) -> Objection | None:
     """Why this region's side of a database cannot be made now, and what to run; None if it can. `archive` is the archive that the
-    side will write, `source` the one that a secondary's side is made from, or None if no Cluster is made now."""
+    side will write, `source` the one that a secondary's side is made from, or None if no Cluster is made now.
+
+    What it lacks by its mark alone is a matter of judgement: a mark says nothing that a recovery reads.
+    """
     if missing := missing_operators(cluster):
         reason = f"database {settings.name}: {missing}; install it, or set that key to true, then pulumi up -s {role}"
         return Objection(reason=reason)
@@ -44,26 +47,39 @@ def objection_to_creation(
             f"{settings.generations.of(role) + 1}, in Pulumi.yaml"
         )
         return Objection(reason=reason)
-    if role == "primary" or source is None or not (lacking := source.missing_for_a_standby(settings.server("primary"))):
+    if role == "primary" or source is None:
+        return None
+    lacking, judgement = source.missing_for_a_standby(settings.server("primary")), False
+    if not lacking:
+        lacking, judgement = source.missing_by_mark(settings.server("primary")), True
+    if not lacking:
         return None
     if not settings.standby:
         reason = (
             f"database {settings.name} is recovered from the primary's archive in this region, and {lacking}; what is not here "
             "yet comes only while the primary's S3 answers: see docs/recovery.md, Recovered at a failover"
         )
-        return Objection(reason=reason, passing=True)
+        return Objection(reason=reason, judgement=judgement, passing=True)
     reason = (
         f"database {settings.name}: a standby is made from the primary's first backup, and {lacking}; run, with peerReady "
         "true in both stacks and each with its own PULUMI_BACKEND_URL: pulumi up -s primary; then, once S3 has copied "
         "it: pulumi up -s secondary"
     )
-    return Objection(reason=reason, passing=True)
+    return Objection(reason=reason, judgement=judgement, passing=True)
 
 
 def refuse_creation(
-    settings: DatabaseSettings, database_role: DatabaseRole, names: Names, cluster: ClusterApi, archive: Archive, aws: Aws
+    settings: DatabaseSettings,
+    database_role: DatabaseRole,
+    names: Names,
+    cluster: ClusterApi,
+    archive: Archive,
+    aws: Aws,
+    *,
+    force: bool = False,
 ) -> None:
-    """Raise CreationRefusedError if the side cannot be made now. `archive` is the one in this region's bucket.
+    """Raise CreationRefusedError if the side cannot be made now. `archive` is the one in this region's bucket. `force` passes
+    over what is a matter of judgement.
 
     A secondary's side is made from the primary's archive: from its replica in this region's bucket or, where the settings say so,
     from the primary's own bucket. While the side is absent nothing is made from an archive.
@@ -75,5 +91,5 @@ def refuse_creation(
         objection = objection_to_creation(cluster, archive, source, settings, names.role)
     except (ArchiveUnreadableError, ClusterUnreachableError) as error:
         raise CreationRefusedError(f"database {settings.name} cannot be made: {error}") from None
-    if objection:
+    if objection and not (force and objection.judgement):
         raise CreationRefusedError(str(objection))

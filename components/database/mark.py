@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+
+MARK_BYTES = 64 * 1024
+"""A mark has some KB."""
+
+_SEGMENT = re.compile(r"[0-9A-F]{24}")
+_SEGMENTS = 100
+"""More than a mark names: freshness.sh writes 32."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,18 +31,35 @@ class Mark:
     recent: Mapping[str, datetime] = field(default_factory=dict)
     """The last segments, this one among them, and when each was archived. A version before this one wrote none."""
 
+    @property
+    def segments(self) -> dict[str, datetime]:
+        """Every segment that it names, and when each was archived."""
+        last = {self.segment: self.archived} if self.segment and self.archived else {}
+        return {**last, **self.recent}
+
 
 def mark_of(text: str) -> Mark:
-    """Raises ValueError, KeyError or TypeError for what is no mark."""
+    """Raises any error for what is no mark: who may write to the peer's bucket may have written anything."""
     said = json.loads(text)
-    archived = datetime.fromisoformat(said["archived"]) if said["archived"] else None
-    return Mark(
-        written=datetime.fromisoformat(said["written"]).astimezone(UTC),
+    found = Mark(
+        written=_time(said["written"]),
         segment=said["segment"] or None,
-        archived=archived,
+        archived=_time(said["archived"]) if said["archived"] else None,
         bases={str(name): dict(files) for name, files in said["bases"].items()},
-        recent={str(name): datetime.fromisoformat(time) for name, time in said.get("recent", {}).items()},
+        recent={str(name): _time(time) for name, time in said.get("recent", {}).items()},
     )
+    if len(found.segments) > _SEGMENTS or not all(map(is_segment, found.segments)):
+        raise ValueError("it names what is no WAL segment, or too many")
+    return found
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def is_segment(name: str) -> bool:
+    """Whether this is the name of a WAL segment."""
+    return bool(_SEGMENT.fullmatch(name))
 
 
 def position_of(segment: str) -> int:
@@ -42,14 +67,16 @@ def position_of(segment: str) -> int:
     return int(segment[8:16], 16) * 256 + int(segment[16:], 16)
 
 
-def oldest_after(before: Mapping[str, datetime], marked: Mapping[str, datetime], timeout: timedelta) -> datetime:
-    """When the oldest WAL after the segments `before` was written at the earliest, if the segments `marked` were archived then.
+def oldest_after(before: Mapping[str, datetime], after: Mapping[str, datetime], timeout: timedelta = timedelta(0)) -> datetime:
+    """When the oldest WAL after the segments `before` was written at the earliest, by when those `after` them were archived.
 
     A database that writes rarely archives rarely: when the last segment was archived says nothing of when the next was written.
     """
-    last = max(before)
-    first = min((name for name in marked if name > last), key=position_of)
+    first = min(after, key=lambda name: (position_of(name), name))
+    if not before:
+        return after[first] - timeout
+    last = max(before, key=lambda name: (position_of(name), name))
     if position_of(first) > position_of(last) + 1:
-        return min(before[last], marked[first])  # more is missing than the mark names
+        return min(before[last], after[first])  # more is missing than anybody names
     # A standby that catches up has archived later what it lacks nothing before.
-    return min(max(before[last], marked[first] - timeout), marked[first])
+    return min(max(before[last], after[first] - timeout), after[first])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ import pulumi
 from components.database import objections as database_objections
 from components.database import promotion
 from components.database.archive import Archive
+from components.database.lost import lived_until
 from components.database.specs import DatabaseSide
 from components.failover import questions, timeline
 from components.failover.backups import PeerBackups
@@ -71,11 +73,11 @@ class Preflight:
 
     def _ask_whether_to_take_over(self) -> None:
         gate, settings = Gate(force=self.settings.force), self.settings
-        gate.refuse(self._against_the_primary())
+        until = time.monotonic() + self._patience
+        gate.wait_until_open(self._against_the_primary, seconds=self._patience)
         self._refuse_old_claims()
-        backups = self._backups()
-        wait = 0 if pulumi.runtime.is_dry_run() else settings.failover.seconds("preflight")
-        gate.wait_until_open(lambda: self._objections(backups, self.sides), backups.lacking, seconds=wait)
+        backups, left = self._backups(), max(until - time.monotonic(), 0)
+        gate.wait_until_open(lambda: self._objections(backups, self.sides), backups.lacking, seconds=left)
         backups.tell()
         for line in database_objections.remarks(self.cluster, self.archive, settings.databases, self._rpo):
             pulumi.log.warn(line)
@@ -88,6 +90,11 @@ class Preflight:
             note_service(self.cluster)
 
     @property
+    def _patience(self) -> float:
+        """Seconds for which the gate asks again. A preview does not wait."""
+        return 0 if pulumi.runtime.is_dry_run() else self.settings.failover.seconds("preflight")
+
+    @property
     def _rpo(self) -> timedelta:
         return timedelta(seconds=self.settings.objectives.rpo_seconds)
 
@@ -95,15 +102,19 @@ class Preflight:
         return PeerBackups(self.settings, self.names, self.cluster, self.files)
 
     def _ask_primary(self) -> Primary:
-        """What the primary answers, asked once in this `up`. Two regions that write are worse than none that does.
+        """What the primary answers, asked once in this `up`, and again where the Pod that asks did not start: it may wait for a
+        node. Two regions that write are worse than none that does.
 
         A preview does not ask, because asking takes a Pod; nobody asks where no database is written to.
         """
         if not self.settings.databases or pulumi.runtime.is_dry_run():
             return Primary(answers=False, objection=None)
         with self._lock:
-            self._primary = self._primary or questions.ask_primary(self.cluster, self.settings)
-        return self._primary
+            known = self._primary
+            if known is None or (known.objection and known.objection.passing):
+                known = questions.ask_primary(self.cluster, self.settings)
+            self._primary = known
+        return known
 
     def _against_the_primary(self) -> list[Objection]:
         return [objection] if (objection := self._ask_primary().objection) else []
@@ -120,7 +131,7 @@ class Preflight:
         """What may change while the gate waits."""
         databases = [side.settings for side in sides]
         return chain(
-            backups.objections(lambda: database_objections.last_answer(self.cluster)),
+            backups.objections(lambda: lived_until(self.cluster, self.archive, self.settings.databases)),
             database_objections.objections(self.cluster, self.archive, databases, self._rpo),
             promotion.refusals(self.cluster, sides),
         )
@@ -144,9 +155,9 @@ class Preflight:
             pulumi.log.warn(f"{goes_on}: {'; '.join(objection.reason for objection in found)}")
 
     def refuse_first_promotion(self) -> None:
-        """Before a database is promoted. Raises GateClosedError in an `up` that does not ask the gate, if the primary answers and
-        this region has no database yet that takes writes: nobody has written twice so far."""
-        if self.asked or self.settings.force or not self._ask_primary().answers:
+        """Before a database is promoted. Raises GateClosedError in an `up` that does not ask the gate, if the primary answers or
+        nobody can tell, and this region has no database yet that takes writes: nobody has written twice so far."""
+        if self.asked or self.settings.force:
             return
         if not any(database_objections.promoted(self.cluster, side.settings) for side in self.sides):
-            Gate(force=False).refuse(self._against_the_primary())
+            Gate(force=False).wait_until_open(self._against_the_primary, seconds=self._patience)

@@ -80,7 +80,8 @@ def ask_primary(cluster: ClusterApi, settings: Settings) -> Primary:
     try:
         primary, other = cluster.ask("primary-answers", [primary_question(settings), control])
     except (NotAskedError, ClusterRefusedError) as error:
-        return _unknown(f"whether {at} could not be asked: {error}")
+        passing = isinstance(error, NotAskedError) and error.passing
+        return _unknown(f"whether {at} could not be asked: {error}", passing=passing)
     if primary.of_a_living_server:
         reason = f"{at}, and two regions must never write at once; if it is to be given up all the same, stop it first"
         return Primary(answers=True, objection=Objection(reason=reason, judgement=True))
@@ -92,9 +93,9 @@ def ask_primary(cluster: ClusterApi, settings: Settings) -> Primary:
     return Primary(answers=False, objection=None)
 
 
-def _unknown(why: str) -> Primary:
+def _unknown(why: str, *, passing: bool = False) -> Primary:
     reason = f"{why}; make sure by other means that the primary is dead"
-    return Primary(answers=False, objection=Objection(reason=reason, judgement=True))
+    return Primary(answers=False, objection=Objection(reason=reason, judgement=True, passing=passing))
 
 
 def primary_by_day(cluster: ClusterApi, settings: Settings) -> Iterator[str]:

@@ -42,7 +42,14 @@ class ClusterRefusedError(ClusterUnreachableError):
 
 
 class NotAskedError(Exception):
-    """No Pod of the cluster could ask; the message says why. So nobody knows whether the servers live."""
+    """No Pod of the cluster could ask; the message says why. So nobody knows whether the servers live.
+
+    `passing` says whether another Pod may ask a little later: one that waits for a node, or that was evicted.
+    """
+
+    def __init__(self, reason: str, *, passing: bool = False) -> None:
+        super().__init__(reason)
+        self.passing = passing
 
 
 class ClusterApi(Protocol):
@@ -249,12 +256,12 @@ class LiveCluster:
             while time.monotonic() < deadline:
                 found = self._ask(api.read_namespaced_pod, name, PROGRAM_NAMESPACE)
                 if found is None:
-                    raise NotAskedError(f"somebody deleted Pod {name}")
+                    raise NotAskedError(f"somebody deleted Pod {name}", passing=True)
                 phase, waits = found.status.phase, _why_it_waits(found)
                 if phase in ("Succeeded", "Failed"):
                     return _answers(found, len(questions))
                 time.sleep(0.2)
-            raise NotAskedError(f"Pod {name} is {phase} after {_PROBE_SECONDS:g} s{waits}")
+            raise NotAskedError(f"Pod {name} is {phase} after {_PROBE_SECONDS:g} s{waits}", passing=True)
         finally:
             self._ask(api.delete_namespaced_pod, name, PROGRAM_NAMESPACE, grace_period_seconds=0)
 
@@ -292,7 +299,9 @@ def _answers(pod: Any, number: int) -> list[Answer]:
         answers = []
     if len(answers) != number:
         reason = said or pod.status.message or pod.status.reason or "no reason is given"
-        raise NotAskedError(f"Pod {pod.metadata.name} ended {pod.status.phase}: {' '.join(reason.split())}")
+        # What the Pod said itself it would say again; one that was evicted said nothing.
+        ended = f"Pod {pod.metadata.name} ended {pod.status.phase}: {' '.join(reason.split())}"
+        raise NotAskedError(ended, passing=not said)
     return answers
 
 

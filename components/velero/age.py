@@ -45,6 +45,11 @@ class Newest:
     completed: dict[str, Any] | None
     partial: dict[str, Any] | None
 
+    @property
+    def began(self) -> list[datetime]:
+        """When each of them began."""
+        return [moment for each in (self.completed, self.partial) if each and (moment := _moment(each, "startTimestamp"))]
+
 
 def newest(backups: Sequence[dict[str, Any]]) -> Newest:
     """Of the Backups of one schedule. Those without a time are left out."""
@@ -67,22 +72,29 @@ def too_old(completed: dict[str, Any], cron: str, rpo: timedelta, then: datetime
     return then - began > longest_gap(cron) + took + max(rpo, COPIED)
 
 
+RUNS = timedelta(minutes=5)
+"""The primary is asked every two minutes, and one run may fail: so long after its last answer it may have begun a backup."""
+
 UNDATED = timedelta(hours=3)
 """How long an outage may have lasted of which nobody knows when it began: only databases have a CronJob that asks the primary."""
 
 
 def objections(cluster: ClusterApi, expected: Sequence[Expected], rpo: timedelta, lived: datetime | None) -> list[str]:
     """Why the newest Completed Backups here are too old to be restored without a word; empty if they are not. `lived` is when the
-    primary last answered: an outage that people discuss for an hour makes no backup older than it was.
+    primary last answered: an outage that people discuss for an hour makes no backup older than it was. A backup that
+    began long after it proves that the primary lived on, and that nobody knows until when.
 
     A Backup that a person named, by `from`, is as old as they want it.
     """
-    now = datetime.now(UTC)
+    now, all_found = datetime.now(UTC), list(_by_schedule(cluster, expected))
+    then = lived or now - UNDATED
+    if lived and any(began > lived + RUNS for _, found in all_found for began in found.began):
+        lived, then = None, now  # the question to the primary had ceased to work, and the primary lived on
     when = "" if lived else "; nobody knows when the primary last answered, so that this may be its outage and nothing else"
     return [
         f"{_in_words(each, found, now)}: what was written since is lost{when}"
-        for each, found in _by_schedule(cluster, expected)
-        if found.completed and too_old(found.completed, each.cron, rpo, lived or now - UNDATED)
+        for each, found in all_found
+        if found.completed and too_old(found.completed, each.cron, rpo, then)
     ]
 
 

@@ -7,7 +7,7 @@ one may download all that is in a backup, Secrets too; it would also need a Vele
 from __future__ import annotations
 
 import json
-import zlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,13 +17,24 @@ import botocore.config
 import botocore.exceptions
 
 from components.iam.errors import explain
+from components.storage.bounded import TooLargeError, read_at_most, unzip_at_most
 from components.velero.downloads import Results, ResultsUnavailableError, parsed
 from components.velero.inventory import Inventory, inventory_of
 from settings.aws import Aws
 from settings.names import BACKUP_HOLDS, BACKUP_RESULTS, BACKUP_VOLUMES, Names
 from settings.roles import Role
 
-_LARGEST = 64 * 1024 * 1024
+_PACKED, _LARGEST = 16 * 1024**2, 64 * 1024**2
+"""Bytes of the largest file that Velero may have written, compressed and not: a list of some hundred thousand objects."""
+
+_INVENTORY = 4 * 1024**2
+"""Bytes of the largest inventory. It has some KB."""
+
+_VERSION = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(/v\w+)?", re.ASCII)
+_VERSIONS = 500
+"""API versions that a cluster may have, and more: CRDs of many operators make a hundred."""
+
+_NOT_VELEROS = "the bucket's answer is not what Velero writes"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +89,9 @@ class LiveBackupFiles:
     def _read(self, backup: str, file: str) -> bytes:
         bucket, key = self._names.bucket("velero"), f"{self._prefix}/backups/{backup}/{backup}-{file}"
         try:
-            return bytes(self._s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+            return read_at_most(self._s3, bucket, key, _PACKED)
+        except TooLargeError as error:
+            raise ResultsUnavailableError(str(error)) from None
         except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
             why = explain(error, f"s3:GetObject on s3://{bucket}/{self._prefix}/backups/*/*-{file}")
             raise ResultsUnavailableError(f"s3://{bucket}/{key} cannot be read: {why}") from None
@@ -91,21 +104,27 @@ class LiveBackupFiles:
 
     def holds(self, backup: str) -> dict[str, list[str]]:
         found = _unpacked(self._read(backup, BACKUP_HOLDS))
-        if not isinstance(found, dict):
-            raise ResultsUnavailableError("the bucket's answer is not what Velero writes")
-        return {str(kind): [str(name) for name in names or ()] for kind, names in found.items()}
+        # Each version becomes a path at which the API server is asked.
+        versions = {str(key).rpartition("/")[0] for key in found} if isinstance(found, dict) else {""}
+        if len(versions) > _VERSIONS or not all(map(_VERSION.fullmatch, versions)):
+            raise ResultsUnavailableError(_NOT_VELEROS)
+        try:
+            return {str(kind): [str(name) for name in names or ()] for kind, names in found.items()}
+        except TypeError:
+            raise ResultsUnavailableError(_NOT_VELEROS) from None
 
     def inventory(self) -> Inventory | None:
         bucket = self._names.bucket("database")
         try:
-            text = self._s3.get_object(Bucket=bucket, Key=self._inventory)["Body"].read()
-            return inventory_of(json.loads(text))
+            return inventory_of(json.loads(read_at_most(self._s3, bucket, self._inventory, _INVENTORY)))
         except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
             if isinstance(error, botocore.exceptions.ClientError) and error.response["Error"]["Code"] == "NoSuchKey":
                 return None
             why = explain(error, f"s3:ListBucket and s3:GetObject on s3://{bucket}/{self._inventory}")
             raise ResultsUnavailableError(f"s3://{bucket}/{self._inventory} cannot be read: {why}") from None
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except TooLargeError as error:
+            raise ResultsUnavailableError(str(error)) from None
+        except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError):
             raise ResultsUnavailableError(f"s3://{bucket}/{self._inventory} is no inventory of this version") from None
 
     def keep_inventory(self, inventory: Inventory) -> None:
@@ -134,7 +153,7 @@ def skipped_volumes(content: bytes) -> list[Volume]:
             if each.get("skipped") or each.get("result") == "failed"
         ]
     except (AttributeError, TypeError):
-        raise ResultsUnavailableError("the bucket's answer is not what Velero writes") from None
+        raise ResultsUnavailableError(_NOT_VELEROS) from None
     return [each for each in volumes if "exclude-from-backup" not in each.reason]
 
 
@@ -148,6 +167,8 @@ def _reason(volume: Mapping[str, Any]) -> str:
 
 def _unpacked(content: bytes) -> Any:
     try:
-        return json.loads(zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(content, _LARGEST))
-    except (zlib.error, ValueError):
-        raise ResultsUnavailableError("the bucket's answer is not what Velero writes") from None
+        return json.loads(unzip_at_most(content, _LARGEST))
+    except TooLargeError as error:
+        raise ResultsUnavailableError(f"{_NOT_VELEROS}: {error}") from None
+    except (ValueError, RecursionError):
+        raise ResultsUnavailableError(_NOT_VELEROS) from None

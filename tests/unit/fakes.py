@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from components.database.archive import BaseBackup
+from components.database.label import BaseBackup
 from components.database.mark import Mark
 from components.kube.cluster_api import NotAskedError
 from components.kube.runner.ask import Answer, Question
@@ -30,6 +30,9 @@ class FakeCluster:
     reached: dict[str, int] | None = field(default_factory=dict)
     """Which URLs answer, each with an HTTP status; None where no Pod can be had to ask them. Servers of the region itself answer
     200 where nothing else is said."""
+
+    pending: int = 0
+    """How many Pods that ask find no node in time, before the next one does."""
 
     unreached: set[str] = field(default_factory=set)
     """Which URLs of the region itself do not answer."""
@@ -121,8 +124,11 @@ class FakeCluster:
 
     def ask(self, name: str, questions: Sequence[Question]) -> list[Answer]:
         self._ask(f"{name} {' '.join(question.url for question in questions)}")
+        if self.pending:
+            self.pending -= 1
+            raise NotAskedError(f"Pod {name}-x is Pending after 20 s", passing=True)
         if self.reached is None:
-            raise NotAskedError(f"Pod {name}-x is Pending after 20 s")
+            raise NotAskedError("namespace k8s-dr of cluster prod-usw2 is gone")
         return [self._answer(question.url) for question in questions]
 
     def proxied(self, path: str) -> Answer:
@@ -181,6 +187,9 @@ class FakeArchive:
     lacking: str | None = None
     """What a standby could not be made for."""
 
+    lacking_by_mark: str | None = None
+    """What the newest base backup lacks, if the mark is right."""
+
     written: set[str] = field(default_factory=set)
     lag: dict[tuple[str, str], timedelta] = field(default_factory=dict)
     """WAL of how long a follower has not archived again, by (server, follower); else none."""
@@ -222,6 +231,9 @@ class FakeArchive:
         if self.error:
             raise self.error
         return self.lacking
+
+    def missing_by_mark(self, server: str) -> str | None:
+        return self.lacking_by_mark
 
     def used(self, server: str) -> bool:
         if self.error:

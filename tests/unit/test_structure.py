@@ -18,8 +18,8 @@ STANDS_ON: dict[str, set[str]] = {
     "operators": set(),
     "storage": {"iam"},
     "etcd": {"iam"},
-    "velero": {"iam", "kube"},
-    "database": {"iam", "kube"},
+    "velero": {"iam", "kube", "storage"},  # objects of the peer are read with a limit
+    "database": {"iam", "kube", "storage"},
     "traffic": {"iam", "kube", "storage"},  # the flag's bucket is hardened as the backup buckets are
     "failover": {"database", "iam", "velero", "traffic", "kube"},
 }

@@ -8,7 +8,7 @@ from functools import cache
 import botocore.session
 import pytest
 
-from components.failover import gate
+from components.failover import gate, preflight
 from components.velero import downloads
 from settings.roles import Role
 from tests.unit.recorder import COMBINATIONS, Recorder, deployed, run_program
@@ -79,6 +79,6 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in (gate, downloads):
+    for module in (gate, preflight, downloads):
         monkeypatch.setattr(module, "time", clock)
     return clock

@@ -14,7 +14,8 @@ from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 
-from components.database.archive import ArchiveUnreadableError, LiveArchive, _missing_files
+from components.database.archive import ArchiveUnreadableError, LiveArchive
+from components.database.label import missing_files
 from components.database.mark import Mark
 from settings.aws import Aws
 
@@ -142,7 +143,7 @@ FILES: list[tuple[dict[str, int], str | None]] = [
 def test_a_base_backup_of_several_files_is_whole_once_the_last_of_them_is_there(
     sizes: dict[str, int], missing: str | None
 ) -> None:
-    assert _missing_files(sizes, {"status": "DONE"}) == missing
+    assert missing_files(sizes, {"status": "DONE"}) == missing
 
 
 TABLESPACES = {"tablespaces": "[('fast', 16400, '/fast'), ('large', 16401, '/large')]"}
@@ -159,8 +160,8 @@ TABLESPACES = {"tablespaces": "[('fast', 16400, '/fast'), ('large', 16401, '/lar
     ],
 )
 def test_a_base_backup_has_a_file_of_each_tablespace_that_its_label_names(sizes: dict[str, int], missing: str | None) -> None:
-    assert _missing_files(sizes, TABLESPACES) == missing
-    assert _missing_files({"data.tar": 1}, {"tablespaces": "None"}) is None
+    assert missing_files(sizes, TABLESPACES) == missing
+    assert missing_files({"data.tar": 1}, {"tablespaces": "None"}) is None
 
 
 def test_a_backup_that_was_copied_in_part_makes_no_standby(s3: Any, archive: LiveArchive) -> None:
@@ -227,7 +228,42 @@ def test_a_follower_of_which_more_is_there_than_of_its_primary_lacks_nothing(s3:
 def test_behind_a_gap_everything_that_came_since_is_lacking(s3: Any, archive: LiveArchive) -> None:
     archived(s3, {segment(number): number for number in (3, 4, 6, 7, 16)})  # 5 has not been replicated
     archive_wal(s3, segment(3), segment(4), server=FOLLOWER)
-    assert archive.backlog(SERVER, FOLLOWER) == timedelta(minutes=10)
+    assert archive.backlog(SERVER, FOLLOWER) == timedelta(minutes=12), "nobody says when the fifth was archived"
+    put_mark(s3, segment=segment(16), archived=at(16), recent={segment(5): at(5)})
+    assert archive.backlog(SERVER, FOLLOWER) == timedelta(minutes=11)
+
+
+def test_a_hole_in_a_quiet_archive_is_as_old_as_the_segment_that_is_missing(s3: Any, archive: LiveArchive) -> None:
+    """The ninth was archived 50 minutes ago and never copied, the tenth has just come."""
+    back_up(s3)
+    archived(s3, {**{segment(number): -600.0 + number for number in range(3, 9)}, segment(10): 9.5})
+    archive_wal(s3, *map(segment, range(3, 9)), server=FOLLOWER)
+    put_mark(s3, segment=segment(10), archived=at(9.5), recent={segment(8): at(-592), segment(9): at(-40), segment(10): at(9.5)})
+    assert missing(archive, FOLLOWER) == timedelta(minutes=51), "a minute of archive_timeout before it was archived"
+    assert missing(archive) == timedelta(minutes=51)
+    assert archive.backlog(SERVER, FOLLOWER) == timedelta(minutes=49, seconds=30)
+    assert archive.beyond_a_gap(SERVER) == timedelta(minutes=49, seconds=30)
+    archive_wal(s3, segment(9), server=FOLLOWER)
+    assert missing(archive, FOLLOWER) == timedelta(0), "the standby has it by another way"
+    assert archive.backlog(SERVER, FOLLOWER) == timedelta(0)
+
+
+def test_a_segment_that_nobody_needs_any_more_is_not_missing(s3: Any, archive: LiveArchive) -> None:
+    """Its base backup began after it, or the standby has replayed what came after it."""
+    back_up(s3)
+    archived(s3, {segment(3): 3.0, segment(4): 4.0})
+    put_mark(s3, segment=segment(4), archived=at(4), recent={segment(2): at(2), segment(3): at(3), segment(4): at(4)})
+    assert missing(archive) == timedelta(0)
+    archive_wal(s3, segment(6), server=FOLLOWER)
+    put_mark(s3, segment=segment(6), archived=at(6), recent={segment(5): at(5), segment(6): at(6)})
+    assert missing(archive) == timedelta(minutes=6)
+    assert missing(archive, FOLLOWER) == timedelta(0)
+
+
+def test_of_the_oldest_segments_that_never_came_the_mark_says_how_old_they_are(s3: Any, archive: LiveArchive) -> None:
+    archived(s3, {segment(2): 8.0})
+    put_mark(s3, segment=segment(2), archived=at(8), recent={segment(1): at(5), segment(2): at(8)})
+    assert missing(archive) == timedelta(minutes=6)
 
 
 def test_of_a_backlog_the_order_of_arrival_does_not_matter(s3: Any, archive: LiveArchive) -> None:
@@ -262,7 +298,7 @@ def test_nothing_lies_beyond_a_gap_where_every_segment_since_the_base_backup_is_
 def test_beyond_a_gap_everything_is_lost_to_a_recovery_however_far_behind_it_lies(s3: Any, archive: LiveArchive) -> None:
     back_up(s3)
     archived(s3, {segment(number): number for number in (3, 4, 5, 7, 300, 600)})  # of 256 segments each a directory
-    assert archive.beyond_a_gap(SERVER) == timedelta(minutes=600 - 7)
+    assert archive.beyond_a_gap(SERVER) == timedelta(minutes=600 - 5), "nobody says when the sixth was archived"
 
 
 def test_a_gap_before_the_newest_whole_base_backup_is_no_loss(s3: Any, archive: LiveArchive) -> None:
@@ -419,18 +455,61 @@ def test_a_base_backup_has_every_file_that_the_primary_says_it_has(s3: Any, arch
     label = s3.head_object(Bucket=BUCKET, Key=f"{ROOT}/base/{NEW}/backup.info")["ContentLength"]
     files = {"backup.info": label, "data.tar.lz4": 0, "data_0001.tar.lz4": 5}
     put_mark(s3, bases={OLD: {"data.tar": 1}, NEW: files})
-    assert (
-        archive.missing_for_a_standby(SERVER) == f"the base backup s3://{BUCKET}/{ROOT}/base/{NEW}/ has no data_0001.tar.lz4 yet"
-    )
+    assert archive.missing_by_mark(SERVER) == f"the base backup s3://{BUCKET}/{ROOT}/base/{NEW}/ has no data_0001.tar.lz4 yet"
+    assert archive.missing_for_a_standby(SERVER) is None, "a mark that names a file too many must not close the gate for ever"
     put(s3, f"{ROOT}/base/{NEW}/data_0001.tar.lz4", text="12345")
-    assert archive.missing_for_a_standby(SERVER) is None
+    assert archive.missing_by_mark(SERVER) is None
 
 
 def test_a_mark_from_before_a_base_backup_was_done_says_nothing_of_its_files(s3: Any, archive: LiveArchive) -> None:
     back_up(s3)
     archive_wal(s3, FIRST, SECOND)
     put_mark(s3, bases={NEW: {"backup.info": 1, "data.tar.lz4": 10**9, "data_0001.tar.lz4": 5}})
-    assert archive.missing_for_a_standby(SERVER) is None
+    assert archive.missing_by_mark(SERVER) is None
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        f"status=DONE\nend_wal={SECOND}\n",
+        f"status=DONE\nend_wal={SECOND}\nbegin_wal=../../x\n",
+        f"status=DONE\nbegin_wal={FIRST}\nend_wal={SECOND}\ntablespaces=[\n",
+        f"status=DONE\nbegin_wal={FIRST}\nend_wal={SECOND}\ntablespaces={{1: 2}}\n",
+    ],
+)
+def test_a_label_that_is_not_barmans_is_told_and_breaks_no_question(s3: Any, archive: LiveArchive, lines: str) -> None:
+    back_up(s3)
+    archive_wal(s3, FIRST, SECOND)
+    put(s3, f"{ROOT}/base/{NEW}/backup.info", text=lines)
+    address = f"s3://{BUCKET}/{ROOT}/base/{NEW}/"
+    assert archive.missing_for_a_standby(SERVER) == (
+        f"the base backup {address} has a backup.info that is not Barman's: remove that backup"
+    )
+    assert archive.newest_base(SERVER) is None
+    assert archive.beyond_a_gap(SERVER) == timedelta(0)
+
+
+def test_a_label_or_a_mark_that_is_larger_than_any_is_not_read(s3: Any, archive: LiveArchive) -> None:
+    back_up(s3, more="x" * 1024**2)
+    assert "is without a status, not DONE" in str(archive.missing_for_a_standby(SERVER))
+    put_mark(s3, more="x" * 64 * 1024)
+    assert archive.mark(SERVER) is None
+    s3.put_object(Bucket=BUCKET, Key=f"freshness/{SERVER}.json", Body=b"\xff")
+    assert archive.mark(SERVER) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"written": "0001-01-01T00:00:00+23:00"},
+        {"segment": "../../another"},
+        {"recent": {"x": "2026-03-01T12:00:00Z"}},
+        {"recent": {f"{number:024X}": "2026-03-01T12:00:00Z" for number in range(200)}},
+    ],
+)
+def test_a_mark_that_breaks_whoever_reads_it_is_none(s3: Any, archive: LiveArchive, changes: dict[str, Any]) -> None:
+    put_mark(s3, **changes)
+    assert archive.mark(SERVER) is None
 
 
 def test_a_server_name_is_used_once_anything_is_below_it_and_no_other_name_counts(s3: Any, archive: LiveArchive) -> None:

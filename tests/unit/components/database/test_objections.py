@@ -11,14 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.database import creation
-from components.database.archive import ArchiveUnreadableError, BaseBackup
+from components.database.archive import ArchiveUnreadableError
+from components.database.by_day import warnings_by_day
 from components.database.creation import missing_operators
-from components.database.objections import MARK_SLACK, objections, refusal_to_stand_by, remarks, warnings_by_day
+from components.database.label import BaseBackup
+from components.database.lost import MARK_SLACK
+from components.database.objections import objections, refusal_to_stand_by, remarks
 from components.database.specs import HEALTHY
 from components.kube.cluster_api import ClusterUnreachableError
 from components.kube.objection import Objection
+from settings.aws import Aws
+from settings.names import Names
 from settings.roles import ROLES, Role
-from tests.unit.components.database.sides import STREAMING, settings
+from tests.unit.components.database.sides import STREAMING, TOPOLOGY, settings
 from tests.unit.fakes import FakeArchive, FakeCluster, mark
 
 RPO = timedelta(minutes=5)
@@ -92,8 +97,11 @@ def test_an_operator_that_is_not_there_is_named_with_its_key(groups: set[str], w
 @pytest.mark.parametrize("force", [False, True])
 def test_a_standby_that_is_not_there_cannot_be_promoted_and_no_force_makes_one(force: bool) -> None:
     (told,) = against(FakeCluster(), force=force)
-    assert told.startswith(
-        "database app-database has no standby in this cluster; where its archive is in this region it can still be made"
+    assert told == (
+        "database app-database has no standby in this cluster; where its archive is in this region it can still be made, without "
+        "the primary: pulumi config set peerReady true -s secondary && pulumi config rm active -s secondary && pulumi up -s "
+        "secondary --target '**dr:failover:Failover$**' --target '**dr:failover:Failover::**'; then fail over again: pulumi "
+        "config set active secondary -s secondary && pulumi up -s secondary; see docs/recovery.md, Without a standby"
     )
 
 
@@ -206,6 +214,21 @@ def test_where_nobody_knows_when_the_primary_last_answered_the_mark_must_be_new(
     assert f" old now, and nobody knows when the primary last answered: {STOPPED}" in told
 
 
+@pytest.mark.parametrize("changes", [{}, {"standby": False}])
+def test_an_old_answer_hides_no_lag_where_the_primary_is_seen_to_have_lived_on(changes: dict[str, Any]) -> None:
+    """The question to the primary broke five hours ago. The primary wrote on, and S3 stopped copying an hour later."""
+    cluster = answered(300 * MINUTE)
+    (told,) = against(cluster, marked(240 * MINUTE), **changes)
+    assert f" old now, and nobody knows when the primary last answered: {STOPPED}" in told
+    assert against(cluster, marked(300 * MINUTE - MARK_SLACK + MINUTE), **changes) == [], "one may follow the last answer"
+
+
+def test_a_base_backup_from_after_the_last_answer_is_judged_by_now() -> None:
+    cluster, archive = answered(timedelta(hours=60)), FakeArchive(base=base(50), marked=mark(timedelta(hours=60)))
+    (told,) = against(cluster, archive, standby=False)
+    assert OLD_BASE in told
+
+
 def test_a_primary_that_was_asked_and_never_answered_is_judged_as_one_that_nobody_asked() -> None:
     cluster = standby()
     cluster.records["freshness"] = {"asked": datetime.now(UTC).isoformat()}
@@ -225,7 +248,7 @@ def test_without_a_mark_nobody_knows_what_is_missing() -> None:
 )
 def test_the_segment_that_the_primary_archived_last_must_be_here(missing: timedelta, extent: str) -> None:
     assert against(answered(MINUTE), marked(MINUTE, not_come=missing)) == [
-        "database app-database: segment 000000010000000000000009, which the primary had archived, has not come, and "
+        "database app-database: of what the primary had archived, up to segment 000000010000000000000009, not all has come, and "
         f"{extent}, and the RPO is 5 min 0 s; {FORCE}"
     ]
     assert against(answered(MINUTE), marked(MINUTE, not_come=RPO)) == []
@@ -341,6 +364,25 @@ def test_by_day_a_mark_that_has_not_come_or_is_old_is_told_with_where_to_look() 
     assert told.endswith(f" old; {SEE}")
 
 
+def test_by_day_a_standby_that_is_not_healthy_is_told_and_one_that_is_being_made_is_not() -> None:
+    cluster = answered(MINUTE)
+    cluster.databases = standby("Cluster is unrecoverable", reason="all PVCs are gone").databases
+    assert by_day(cluster, marked(MINUTE)) == [
+        "database app-database is not healthy here: Cluster is unrecoverable: all PVCs are gone"
+    ]
+    cluster.databases = {}
+    assert by_day(cluster, marked(MINUTE)) == []
+
+
+def test_by_day_a_standby_that_is_stuck_is_told_long_before_an_rpo_of_a_day_is_over() -> None:
+    lag = {(SERVER, FOLLOWER): 16 * MINUTE}
+    (told,) = by_day(answered(MINUTE), marked(MINUTE, lag=lag), timedelta(days=1))
+    assert told.startswith("database app-database: WAL of 16 min 0 s has come into the archive that the standby has not replayed")
+    assert by_day(answered(MINUTE), marked(MINUTE, lag={(SERVER, FOLLOWER): 4 * MINUTE})) == []
+    (told,) = by_day(answered(MINUTE), marked(MINUTE, gap=6 * MINUTE), standby=False)
+    assert "a WAL segment is missing in this region's archive, so 6 min 0 s of WAL from it on cannot be recovered" in told
+
+
 def test_by_day_replication_that_has_stopped_is_told_long_before_an_rpo_of_a_day_is_over() -> None:
     assert by_day(answered(MINUTE), marked(30 * MINUTE), timedelta(days=1)) != []
     assert by_day(answered(MINUTE), marked(19 * MINUTE), timedelta(days=1)) == []
@@ -349,8 +391,8 @@ def test_by_day_replication_that_has_stopped_is_told_long_before_an_rpo_of_a_day
 def test_by_day_wal_and_base_backups_that_have_not_come_are_told() -> None:
     told = by_day(answered(MINUTE), marked(MINUTE, not_come=timedelta(minutes=6), lacking="there is no base backup"))
     assert told == [
-        "database app-database: segment 000000010000000000000009, which the primary had archived, has not come, and WAL from 6 "
-        f"min 0 s before its last mark is missing; {SEE}",
+        "database app-database: of what the primary had archived, up to segment 000000010000000000000009, not all has come, and "
+        f"WAL from 6 min 0 s before its last mark is missing; {SEE}",
         f"database app-database: no standby could be made now: there is no base backup; {SEE}",
     ]
 
@@ -424,6 +466,24 @@ def test_what_has_no_base_backup_here_cannot_be_recovered_and_no_force_makes_one
     ]
 
 
+def test_what_only_the_mark_says_of_a_base_backup_is_a_matter_of_judgement() -> None:
+    phantom = FakeArchive(lacking_by_mark="the base backup has no data_0009.tar yet")
+    (told,) = without_a_standby(phantom)
+    assert told.startswith(
+        "database app-database is recovered from the primary's archive in this region, and the base backup has no"
+    )
+    assert told.endswith(FORCE)
+    assert without_a_standby(phantom, force=True) == []
+    none, names = settings(standby=False), Names(topology=TOPOLOGY, role="secondary")
+    creation.refuse_creation(none, "primary", names, FakeCluster(), phantom, Aws(), force=True)
+    with pytest.raises(creation.CreationRefusedError, match="has no data_0009"):
+        creation.refuse_creation(none, "primary", names, FakeCluster(), phantom, Aws())
+    with pytest.raises(creation.CreationRefusedError, match="no base backup"):
+        creation.refuse_creation(
+            none, "primary", names, FakeCluster(), FakeArchive(lacking="there is no base backup"), Aws(), force=True
+        )
+
+
 def test_a_name_that_was_archived_to_is_told_before_anything_is_recovered_under_it() -> None:
     (told,) = without_a_standby(FakeArchive(written={FOLLOWER}), force=True)
     assert "raise its generation: k8s-dr:databases[].generations.secondary: 2" in told
@@ -431,7 +491,7 @@ def test_a_name_that_was_archived_to_is_told_before_anything_is_recovered_under_
 
 def test_a_gap_in_the_archive_that_loses_more_than_the_rpo_is_told_and_force_takes_the_loss() -> None:
     assert without_a_standby(FakeArchive(gap=timedelta(seconds=390))) == [
-        "database app-database: a WAL segment is missing in this region's archive, so 6 min 30 s of WAL after it cannot be "
+        "database app-database: a WAL segment is missing in this region's archive, so 6 min 30 s of WAL from it on cannot be "
         f"recovered, and the RPO is 5 min 0 s; the segment may still come while the primary's S3 answers; {FORCE}"
     ]
     assert without_a_standby(FakeArchive(gap=timedelta(seconds=390)), force=True) == []

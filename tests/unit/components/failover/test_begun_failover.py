@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.unit.components.conftest import Clock
 from tests.unit.components.failover.test_gate import READY, cluster
-from tests.unit.components.failover.test_gate_of_databases import ANSWERS, PROBE, QUESTION, answering, behind
+from tests.unit.components.failover.test_gate_of_databases import ANSWERS, CONTROL, PROBE, QUESTION, answering, behind
 from tests.unit.fakes import FakeCluster
 from tests.unit.recorder import Recorder, run_program
 
@@ -89,9 +90,21 @@ def test_promotes_nothing_first_while_the_primary_answers_unless_it_is_forced() 
     assert go_on(answering()).call_update_hook(PROMOTES, **PROMOTION) == ""
     nobody = answering()
     nobody.reached = None
-    assert go_on(nobody).call_update_hook(PROMOTES, **PROMOTION) == "", "it was asked at first"
+    unknown = f"whether the primary region still answers at {PROBE} could not be asked: "
+    assert go_on(nobody).call_update_hook(PROMOTES, **PROMOTION).startswith(unknown)
+    assert go_on(nobody, force=True).call_update_hook(PROMOTES, **PROMOTION) == ""
+    silent = answering()
+    silent.unreached = {CONTROL}
+    assert go_on(silent).call_update_hook(PROMOTES, **PROMOTION).startswith("nobody can tell whether the primary region still")
     forced = go_on(answering(PROBE), force=True)
     assert forced.call_update_hook(PROMOTES, **PROMOTION) == ""
+
+
+def test_asks_again_before_the_first_promotion_where_the_pod_waited_for_a_node(clock: Clock) -> None:
+    asked = answering()
+    asked.pending = 3
+    assert go_on(asked).call_update_hook(PROMOTES, **PROMOTION) == ""
+    assert clock.naps == [5.0] * 2, "the first question of the same up was asked before"
 
 
 def test_promotes_the_rest_where_one_database_takes_writes_already() -> None:

@@ -68,8 +68,8 @@ def test_a_silent_control_is_loud_whether_the_primary_answers_or_not() -> None:
 def test_a_pod_that_cannot_ask_is_told_by_day() -> None:
     [told] = warnings("secondary", FakeCluster(reached=None))
     assert told == (
-        "whether the primary region answers could not be asked, and on the night a failover would stop: Pod primary-answers-x is "
-        "Pending after 20 s"
+        "whether the primary region answers could not be asked, and on the night a failover would stop: namespace k8s-dr of "
+        "cluster prod-usw2 is gone"
     )
 
 

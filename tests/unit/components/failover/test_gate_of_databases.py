@@ -9,7 +9,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from components.database.archive import ArchiveUnreadableError, BaseBackup
+from components.database.archive import ArchiveUnreadableError
+from components.database.label import BaseBackup
 from components.database.specs import HEALTHY
 from components.kube.cluster_api import ClusterUnreachableError
 from settings.roles import Role
@@ -76,10 +77,27 @@ def test_where_nobody_can_ask_the_primary_nothing_is_promoted_unless_forced() ->
     asked = answering()
     asked.reached = None
     assert ask(asked) == (
-        f"whether the primary region still answers at {PROBE} could not be asked: Pod primary-answers-x is Pending after 20 s; "
+        f"whether the primary region still answers at {PROBE} could not be asked: namespace k8s-dr of cluster prod-usw2 is gone; "
         f"{BY_OTHER_MEANS}"
     )
     assert ask(asked, force=True) == ""
+
+
+def test_a_pod_that_waits_for_a_node_is_sent_again_while_the_gate_has_patience(clock: Clock) -> None:
+    asked = answering()
+    asked.pending = 3
+    assert ask(asked) == ""
+    assert asked.asked.count(QUESTION) == 3, "the first was asked by the run in which nobody asked the gate"
+    assert clock.naps == [5.0] * 2
+    asked = answering(PROBE)
+    asked.pending = 2
+    assert ask(asked) == ANSWERS, "it was asked in the end"
+    asked = answering()
+    asked.pending = 10**9
+    assert ask(asked).startswith(
+        f"whether the primary region still answers at {PROBE} could not be asked: Pod primary-answers-x is Pending after 20 s"
+    )
+    assert ask(asked, force=True) == "", "whoever knows better need not wait"
 
 
 def test_silence_means_nothing_while_the_control_is_silent_too() -> None:

@@ -244,10 +244,11 @@ def result(*statuses: int | None) -> str:
     return json.dumps([{"status": status, "said": ""} for status in statuses])
 
 
-def not_asked(live: LiveCluster) -> str:
+def not_asked(live: LiveCluster, *, passing: bool = False) -> str:
     with pytest.raises(NotAskedError) as caught:
         live.ask("primary-answers", [QUESTION])
     assert "\n" not in str(caught.value)
+    assert caught.value.passing is passing
     return str(caught.value)
 
 
@@ -306,7 +307,7 @@ def test_a_pod_that_was_evicted_before_it_asked_knows_nothing(api: tuple[type[Ap
     phases(api, "Failed")
     evicted = {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}
     api[0].answers["GET", POD] = 200, {"metadata": {"name": "primary-answers-x"}, "status": evicted}
-    assert not_asked(live) == "Pod primary-answers-x ended Failed: The node was low on resource: memory."
+    assert not_asked(live, passing=True) == "Pod primary-answers-x ended Failed: The node was low on resource: memory."
 
 
 WAITS = [
@@ -339,14 +340,14 @@ def test_a_pod_that_never_starts_knows_nothing_says_why_and_is_not_left_behind(
 ) -> None:
     monkeypatch.setattr("components.kube.cluster_api._PROBE_SECONDS", 0.3)
     phases(api, "Pending", **status)
-    assert not_asked(live) == f"Pod primary-answers-x is Pending after 0.3 s{told}"
+    assert not_asked(live, passing=True) == f"Pod primary-answers-x is Pending after 0.3 s{told}"
     assert api[0].requests[-1][0] == "DELETE"
 
 
 def test_a_pod_that_somebody_deletes_knows_nothing(api: tuple[type[Api], str], live: LiveCluster) -> None:
     deployed(api)
     api[0].answers["POST", PODS] = 201, {"metadata": {"name": "primary-answers-x"}}
-    assert not_asked(live) == "somebody deleted Pod primary-answers-x"
+    assert not_asked(live, passing=True) == "somebody deleted Pod primary-answers-x"
 
 
 def test_without_a_namespace_to_ask_from_nothing_is_known(api: tuple[type[Api], str], live: LiveCluster) -> None:

@@ -58,6 +58,10 @@ def test_an_outage_that_is_discussed_for_hours_makes_no_backup_old() -> None:
     assert against(made(300), lived=280) == []
     assert against(made(200), lived=None) == [], "an outage of which nobody knows the beginning may be hours old"
     (said,) = against(made(300), lived=None)
+    (alive,) = against(made(240), lived=300)
+    assert alive.endswith("nobody knows when the primary last answered, so that this may be its outage and nothing else")
+    assert against(made(240), made(236, "PartiallyFailed"), lived=241) == [], "it may have begun after the last answer"
+    assert len(against(made(400), made(236, "PartiallyFailed"), lived=300)) == 1, "what failed was begun too"
     assert said.endswith("nobody knows when the primary last answered, so that this may be its outage and nothing else")
 
 

@@ -95,6 +95,41 @@ def test_a_file_that_is_not_there_names_the_object_and_the_right_that_reading_it
         files.results(NAME)
 
 
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"../v1/Pod": ["shop/a"]},
+        {"v1/../../api/v1/namespaces/k8s-dr/secrets?x=/Pod": ["shop/a"]},
+        {"apps/v1?watch=true/Deployment": ["shop/a"]},
+        {"": ["shop/a"]},
+        {f"a{number}.example.com/v1/Kind": ["shop/a"] for number in range(501)},
+        {"v1/Pod": 5},
+    ],
+    ids=["up", "another path", "a query", "none", "too many", "no list"],
+)
+def test_a_list_of_objects_that_would_lead_the_api_server_to_other_paths_is_not_taken(
+    s3: Any, files: LiveBackupFiles, found: dict[str, Any]
+) -> None:
+    put(s3, "resource-list.json.gz", packed(found))
+    with pytest.raises(ResultsUnavailableError, match="not what Velero writes"):
+        files.holds(NAME)
+    usual = {"v1/Pod": ["shop/a"], "keda.sh/v1alpha1/ScaledObject": ["shop/a"], "my-org.io/v1/Kind": ["shop/a"]}
+    put(s3, "resource-list.json.gz", packed(usual))
+    assert files.holds(NAME) == usual
+
+
+def test_files_larger_than_any_are_neither_read_nor_unpacked(s3: Any, files: LiveBackupFiles) -> None:
+    bomb = gzip.compress(b"[" + b" " * 64 * 1024**2 + b"]", mtime=0)
+    with pytest.raises(ResultsUnavailableError, match="not what Velero writes: it unpacks to more than 65536 KiB"):
+        skipped_volumes(bomb)
+    put(s3, "results.gz", bytes(16 * 1024**2 + 1))
+    with pytest.raises(ResultsUnavailableError, match=r"-results.gz has more than 16384 KiB"):
+        files.results(NAME)
+    s3.put_object(Bucket=NAMES.bucket("database"), Key="freshness/inventory-primary.json", Body=b" " * (4 * 1024**2 + 1))
+    with pytest.raises(ResultsUnavailableError, match=r"inventory-primary\.json has more than 4096 KiB"):
+        files.inventory()
+
+
 def test_an_inventory_is_kept_beside_the_marks_and_read_as_it_was_written(s3: Any) -> None:
     own = LiveBackupFiles(NAMES, Aws(), "secondary")
     needs = Needs(storage_classes={"gp3"}, images={"web:1"}, cpu=1.5, memory=2.0)
