@@ -256,7 +256,7 @@ class LiveArchive:
         if not after:
             return timedelta(0)
         mark, last, first = self.mark(server), max(before, default=""), min(map(position_of, after))
-        named = mark.segments if mark else {}
+        named = mark.segments if mark and before else {}
         between = {name: time for name, time in named.items() if name > last and position_of(name) <= first}
         return max(after.values()) - min(oldest_after(before, {**after, **between}), *after.values())
 

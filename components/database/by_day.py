@@ -9,7 +9,6 @@ from components.database.archive import Archive, ArchiveUnreadableError
 from components.database.lost import MARK_SLACK, QUIET, beyond_a_gap, last_answer, missing, old_base, too_far_behind
 from components.database.objections import fenced, not_ready, old_plugin
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
-from components.kube.objection import Objection
 from settings.database import DatabaseSettings
 from settings.durations import spoken
 
@@ -22,10 +21,15 @@ def warnings_by_day(cluster: ClusterApi, archive: Archive, databases: Sequence[D
     try:
         answered = last_answer(cluster)
         standbys = [database for database in databases if database.standby]
-        against = [fenced(cluster, database) or _not_ready(cluster, database) for database in standbys]
+        # The `up` that asks may be the one that makes the standby.
+        there = [each for each in standbys if cluster.read_database(each.namespace, each.name) is not None]
+        against = [fenced(cluster, database) or not_ready(cluster, database) for database in there]
         told = [objection.reason for objection in against if objection]
         told += [old for database in standbys if (old := old_plugin(cluster, database))]
-        told += [each for database in databases if database.source == "replica-bucket" for each in _late(archive, database, rpo)]
+        for database in databases:
+            if database.source == "replica-bucket":
+                told += _late(archive, database, rpo)
+                told += _stuck(archive, database, rpo) if database in there or not database.standby else ()
     except (ArchiveUnreadableError, ClusterUnreachableError) as error:
         return [f"whether this region has what the primary archives is not known: {error}"]
     if answered is None or datetime.now(UTC) - answered > QUIET:
@@ -34,12 +38,6 @@ def warnings_by_day(cluster: ClusterApi, archive: Archive, databases: Sequence[D
             "kubectl logs -n k8s-dr -l app.kubernetes.io/name=freshness, and k8s-dr:failover.probe"
         )
     return told
-
-
-def _not_ready(cluster: ClusterApi, settings: DatabaseSettings) -> Objection | None:
-    """As the gate sees a standby that is there. The `up` that asks may be the one that makes it."""
-    there = cluster.read_database(settings.namespace, settings.name) is not None
-    return not_ready(cluster, settings) if there else None
 
 
 def _late(archive: Archive, settings: DatabaseSettings, rpo: timedelta) -> Iterator[str]:
@@ -54,9 +52,14 @@ def _late(archive: Archive, settings: DatabaseSettings, rpo: timedelta) -> Itera
         yield f"database {settings.name}: the primary's last mark is {spoken(age)} old; {_SEE_REPLICATION}"
     if lost := missing(archive, settings, mark, limit):
         yield f"database {settings.name}: {lost}; {_SEE_REPLICATION}"
-    if stuck := (too_far_behind if settings.standby else beyond_a_gap)(archive, settings, rpo, limit):
-        yield stuck
     if old := old_base(archive, settings, rpo, datetime.now(UTC)):
         yield f"{old}; {_SEE_REPLICATION}"
     if lacking := archive.missing_for_a_standby(server) or archive.missing_by_mark(server):
         yield f"database {settings.name}: no standby could be made now: {lacking}; {_SEE_REPLICATION}"
+
+
+def _stuck(archive: Archive, settings: DatabaseSettings, rpo: timedelta) -> Iterator[str]:
+    """What the standby has not replayed, or a recovery would not reach, though it has come."""
+    ask = too_far_behind if settings.standby else beyond_a_gap
+    if stuck := ask(archive, settings, rpo, min(rpo, QUIET)):
+        yield stuck

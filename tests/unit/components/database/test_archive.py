@@ -266,6 +266,12 @@ def test_of_the_oldest_segments_that_never_came_the_mark_says_how_old_they_are(s
     assert missing(archive) == timedelta(minutes=6)
 
 
+def test_what_came_before_the_archive_here_is_no_backlog_of_a_follower_that_is_new(s3: Any, archive: LiveArchive) -> None:
+    archived(s3, {segment(3): 3.0, segment(4): 4.0})
+    put_mark(s3, segment=segment(4), archived=at(4), recent={segment(1): at(-90), segment(3): at(3), segment(4): at(4)})
+    assert archive.backlog(SERVER, FOLLOWER) == timedelta(minutes=1)
+
+
 def test_of_a_backlog_the_order_of_arrival_does_not_matter(s3: Any, archive: LiveArchive) -> None:
     archived(s3, {segment(3): 60, segment(4): 7, segment(5): 2, segment(6): 3})  # S3 replicates in no order
     archive_wal(s3, segment(3), server=FOLLOWER)

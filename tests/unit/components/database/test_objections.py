@@ -371,7 +371,7 @@ def test_by_day_a_standby_that_is_not_healthy_is_told_and_one_that_is_being_made
         "database app-database is not healthy here: Cluster is unrecoverable: all PVCs are gone"
     ]
     cluster.databases = {}
-    assert by_day(cluster, marked(MINUTE)) == []
+    assert by_day(cluster, marked(MINUTE, lag={(SERVER, FOLLOWER): 60 * MINUTE})) == []
 
 
 def test_by_day_a_standby_that_is_stuck_is_told_long_before_an_rpo_of_a_day_is_over() -> None:
