@@ -48,7 +48,7 @@ def judge_cluster(side: DatabaseSide, status: Mapping[str, Any] | None) -> str:
     if status.get("phase") not in LOST:
         return settings.name
     reason = status.get("phaseReason") or "the operator gives no reason"
-    fix = f"pulumi up --refresh -s {side.names.role}"
+    fix = f"pulumi up --refresh --run-program -s {side.names.role}"
     if side.database_role in ("replica", "recovered"):
         condition = (
             "if the standby was never made" if side.database_role == "replica" else "if its recovery never ended, and only then"
@@ -73,7 +73,7 @@ def judge_first_backup(settings: DatabaseSettings, schedule: str, backups: Seque
         return False
     anew = (
         f"kubectl delete scheduledbackup.postgresql.cnpg.io/{schedule} backup.postgresql.cnpg.io/{backup['metadata']['name']} "
-        f"-n {settings.namespace}, then pulumi up --refresh"
+        f"-n {settings.namespace}, then pulumi up --refresh --run-program"
     )
     raise DatabaseLostError(
         f"database {settings.name}: its first backup ended {status['phase']}: {status.get('error') or 'no reason is given'}. "

@@ -66,6 +66,6 @@ async def wait_until_stopped(
             phase = ((cluster or {}).get("status") or {}).get("phase", "without a phase")
             raise NotStoppedError(
                 f" still accepts connections ({phase}), and the other region has taken over; fence it: "
-                f"{annotate(settings, FENCED_WHOLLY)}, then pulumi up --refresh -s {side.names.role}"
+                f"{annotate(settings, FENCED_WHOLLY)}, then pulumi up --refresh --run-program -s {side.names.role}"
             )
         await asyncio.sleep(pause)

@@ -91,13 +91,13 @@ def test_a_standby_that_is_lost_fails_the_up_at_once_and_is_made_anew_as_the_mes
     pair.secondary.outcomes.order({"kind": "Cluster", "name": "lost-database", "phase": phase, "phaseReason": reason})
     failed = pair.pulumi.up("secondary", check=False)
     delete = "kubectl delete cluster.postgresql.cnpg.io lost-database -n databases first"
-    way_on = f"pulumi up --refresh -s secondary; if the standby was never made: {delete}"
+    way_on = f"pulumi up --refresh --run-program -s secondary; if the standby was never made: {delete}"
     assert told_plainly(failed, f"database lost-database: {phase}: {reason}", way_on), failed.output
     assert failed.seconds < 300, "the Cluster's own timeout is an hour"
 
     pair.secondary.outcomes.ordered.clear()
     pair.secondary.remove(CLUSTER, "databases", "lost-database")
-    pair.pulumi.up("secondary", "--refresh")
+    pair.pulumi.up("secondary", "--refresh", "--run-program")
     assert "lost-database" in names(pair, "secondary")
     assert pair.pulumi.details("secondary")["databases"]["lost-database"] == "replica"
 
@@ -108,14 +108,14 @@ def test_a_database_that_is_written_to_is_never_said_to_be_deleted_and_is_taken_
     order = {"kind": "Cluster", "name": "ill-database", "phase": "Cluster has incomplete or invalid image catalog"}
     pair.clusters["primary"].outcomes.order({**order, "phaseReason": reason})
     failed = pair.pulumi.up("primary", check=False)
-    way_on = "pulumi up --refresh -s primary; do not delete the Cluster, its volumes would go with it"
+    way_on = "pulumi up --refresh --run-program -s primary; do not delete the Cluster, its volumes would go with it"
     assert told_plainly(failed, f"database ill-database: {order['phase']}: {reason}", way_on), failed.output
     assert "kubectl delete" not in failed.output
 
     pair.clusters["primary"].outcomes.ordered.clear()
     pair.clusters["primary"].amend(CLUSTER, "databases", "ill-database", {"metadata": {"labels": {"seen": "again"}}})
     until("the operator to have looked again", lambda: phase(pair, "ill-database") == HEALTHY, timeout=30)
-    pair.pulumi.up("primary", "--refresh")
+    pair.pulumi.up("primary", "--refresh", "--run-program")
     assert pair.pulumi.details("primary")["databases"]["ill-database"] == "primary"
 
 
@@ -129,4 +129,4 @@ def test_a_first_backup_that_fails_fails_the_up_with_its_reason(pair: Pair, phas
     assert told_plainly(failed, ended), failed.output
     pair.clusters["primary"].outcomes.ordered.clear()
     pair.clusters["primary"].remove("ScheduledBackup.postgresql.cnpg.io", "databases", "backup-database-first-g1")
-    pair.pulumi.up("primary", "--refresh")
+    pair.pulumi.up("primary", "--refresh", "--run-program")

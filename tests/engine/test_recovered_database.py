@@ -122,7 +122,7 @@ def failover(deployment: Deployment) -> Failover:
     secondary.outcomes.ordered.clear()
     delete(pair)
     since = len(pair.calls())
-    pulumi.up("secondary", "--refresh")
+    pulumi.up("secondary", "--refresh", "--run-program")
     made = [call for call in pair.calls(since) if call["method"] == "Create" and not call["preview"]]
     return Failover(
         after=pair.checkpoint(),
@@ -156,7 +156,7 @@ class TestAFailover:
     ) -> None:
         ended = f"database app-database: {UNRECOVERABLE}: {REASON}. Once the cause is gone: "
         delete = "kubectl delete cluster.postgresql.cnpg.io app-database -n databases first"
-        way_on = f"pulumi up --refresh -s secondary; if its recovery never ended, and only then: {delete}"
+        way_on = f"pulumi up --refresh --run-program -s secondary; if its recovery never ended, and only then: {delete}"
         assert told_plainly(failover.failed, ended, way_on), failover.failed.output
         assert failover.failed.seconds < 600, "the recovery's own timeout is hours"
         assert failover.flag_after_failure == "primary"

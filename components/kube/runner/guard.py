@@ -249,7 +249,9 @@ def _remember(api: Api, written: datetime) -> None:
 def _change_record(api: Api, decide: Callable[[Mapping[str, str]], dict[str, str] | None]) -> None:
     body = api.find(_RECORD_PATH)
     if body is None:
-        raise StepFailedError(f"the ConfigMap {RECORD} is gone, so nobody knows how old the flag may be; pulumi up --refresh")
+        raise StepFailedError(
+            f"the ConfigMap {RECORD} is gone, so nobody knows how old the flag may be; pulumi up --refresh --run-program"
+        )
 
     def patch(seen: Item) -> Object | None:
         changed = decide(seen.body.get("data") or {})

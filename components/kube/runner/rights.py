@@ -65,7 +65,7 @@ def refuse_missing(api: Api, rights: Sequence[Right]) -> None:
     if missing:
         raise StepFailedError(
             f"the account of this Pod may not {', '.join(missing)}; somebody has changed its ClusterRole or its binding, or a "
-            "webhook refuses: pulumi up --refresh puts both back"
+            "webhook refuses: pulumi up --refresh --run-program puts both back"
         )
 
 

@@ -234,8 +234,9 @@ def test_a_promotion_is_waited_for_by_its_job_and_not_until_every_replica_is_the
 def test_a_database_that_is_lost_fails_the_program_with_the_operators_reason(stack: Role, active: Role, phase: str) -> None:
     lost = Answers(database_phase=phase)
     reached, error = attempt_program(stack, {"active": active, "peerReady": True}, answers=lost)
-    assert f"database app-database: {phase}: the reason of the operator. Once the cause is gone: pulumi up --refresh" in str(
-        error
+    assert (
+        f"database app-database: {phase}: the reason of the operator. Once the cause is gone: pulumi up --refresh --run-program"
+        in str(error)
     )
     if active == "secondary":
         assert not {CONFIRMED, SCALE, "failover-serving"} & reached.names()
@@ -254,7 +255,7 @@ def test_a_first_backup_that_failed_fails_the_program_with_its_reason(phase: str
     assert str(error) == (
         f"database app-database: its first backup ended {phase}: the reason of the plugin. Once the cause is gone: kubectl "
         "delete scheduledbackup.postgresql.cnpg.io/app-database-first-g1 backup.postgresql.cnpg.io/app-database-first-g1-1 "
-        "-n databases, then pulumi up --refresh"
+        "-n databases, then pulumi up --refresh --run-program"
     )
 
 
@@ -325,7 +326,8 @@ def test_nobody_is_told_to_delete_a_database_but_for_one_that_was_never_made(
     with pytest.raises(DatabaseLostError) as caught:
         judge_cluster(lost, {"phase": LOST[0], "phaseReason": "no volume is left"})
     assert str(caught.value) == (
-        f"database app-database: {LOST[0]}: no volume is left. Once the cause is gone: pulumi up --refresh -s {stack}; {way_on}"
+        f"database app-database: {LOST[0]}: no volume is left. Once the cause is gone: pulumi up --refresh --run-program "
+        f"-s {stack}; {way_on}"
     )
 
 

@@ -79,7 +79,7 @@ def test_one_that_does_not_stop_is_told_with_the_command_that_fences_it() -> Non
         "kubectl annotate cluster.postgresql.cnpg.io app-database -n databases --overwrite cnpg.io/fencedInstances='[\"*\"]'"
         in told
     )
-    assert told.endswith("pulumi up --refresh -s primary")
+    assert told.endswith("pulumi up --refresh --run-program -s primary")
 
 
 def test_a_cluster_that_does_not_answer_is_no_sign_that_it_has_stopped() -> None:
