@@ -66,6 +66,8 @@ def test_a_primary_that_its_guard_has_stopped_does_not_serve_again_because_the_o
         "k8s-dr:active: primary: the guard has stopped this region, because the secondary region had taken"
     )
     assert "by the traffic flag of 2026-03-01T12:00:00Z" in str(error)
+    way_on = "config set --path guard.enabled false -s primary && pulumi config set force true -s primary && pulumi up -s primary"
+    assert way_on in str(error), "with the guard on, the region would be stopped again once the flag answers"
     assert "\n" not in str(error)
     assert not reached.identities()
 
@@ -74,10 +76,11 @@ def test_a_primary_that_its_guard_has_stopped_does_not_serve_again_because_the_o
     ("flag", "changes", "seen"),
     [
         (None, {"force": "true"}, "2026-03-01T12:00:00Z"),
+        (None, {"force": "true", "guard": {"enabled": False}}, "2026-03-01T12:00:00Z"),
         (None, {}, "2026-03-01T12:30:00Z"),  # the guard has seen a newer flag, by which it stopped nothing
         ("primary", {}, "2026-03-01T12:00:00Z"),
     ],
-    ids=["force", "a newer flag", "the flag names it"],
+    ids=["force", "force, without a guard", "a newer flag", "the flag names it"],
 )
 def test_a_primary_that_its_guard_has_stopped_serves_again_when_that_is_certain_or_meant(
     flag: Role | None, changes: dict[str, Any], seen: str
