@@ -129,6 +129,20 @@ Duration = Annotated[
         units=("s", "m", "h"),
     ),
 ]
+
+
+def at_least(least: str, why: str, other: str) -> Form:
+    """The form of durations that are not below `least`. `why` follows it in the message, `other` is a second example."""
+
+    def check(text: str) -> str:
+        if parse_duration(text) < parse_duration(least):
+            raise ValueError(f"is shorter than {least}, {why}; write {least} or more")
+        return text
+
+    name = f"a duration of {least} or more, as in {other}"
+    return replace(form_of(Duration), check=check, name=name, examples=(least, other))
+
+
 Cron = Annotated[
     str,
     Form(

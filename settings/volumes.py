@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from settings.fields import ClassName, Model, Switch, Whole, matching
 from settings.labels import LabelKey, LabelValue
@@ -26,6 +26,17 @@ _WITHOUT_SNAPSHOTS = ("efs.csi.aws.com", "fsx.csi.aws.com", "s3.csi.aws.com")
 """Drivers of AWS that take no snapshots: for Amazon EFS, for Lustre, for Mountpoint (none has CREATE_DELETE_SNAPSHOT)."""
 
 
+_OF_ONE_REGION = (
+    "topology.kubernetes.io/region",
+    "topology.kubernetes.io/zone",
+    "failure-domain.beta.kubernetes.io/region",
+    "failure-domain.beta.kubernetes.io/zone",
+    "kubernetes.io/hostname",
+    "topology.ebs.csi.aws.com/zone",
+    "topology.k8s.aws/zone-id",
+)
+
+
 class ServerResources(Model):
     """Requests and limits of Velero's server. It holds the list of a backup's objects in memory."""
 
@@ -38,6 +49,14 @@ class ServerResources(Model):
 
     @model_validator(mode="after")
     def _requests_are_within_limits(self) -> ServerResources:
+        if _cpus(self.cpu_limit) < _cpus(_LEAST_CPU):
+            raise Mistake(
+                "{} is too slow for Velero's server to answer its own probes; write {} or more",
+                self.cpu_limit,
+                _LEAST_CPU,
+                at=("cpuLimit",),
+            )
+        _refuse_too_little(self.memory_limit)
         if _cpus(self.cpu) > _cpus(self.cpu_limit):
             raise Mistake(
                 f"{{}} is more than cpuLimit, {{}}, {_REFUSED}; write less, or more there", self.cpu, self.cpu_limit, at=("cpu",)
@@ -130,6 +149,13 @@ class SnapshotClass(Model):
     )
     driver: Driver = Field(default=EBS, description="the CSI driver that takes the snapshots")
 
+    @field_validator("driver")
+    @classmethod
+    def _the_driver_takes_snapshots(cls, driver: str) -> str:
+        if driver in _WITHOUT_SNAPSHOTS:
+            raise ValueError(f"takes no snapshots; write one that does, as {EBS}, and see volumes.md for the others")
+        return driver
+
 
 class DataMovers(Model):
     """The Pods of Velero's node agent that carry a volume's data to S3 and back, one for each volume."""
@@ -145,6 +171,7 @@ class DataMovers(Model):
     @model_validator(mode="after")
     def _requests_are_within_limits(self) -> DataMovers:
         if self.memory_limit:
+            _refuse_too_little(self.memory_limit)
             _refuse_more_than_the_limit(self.memory, self.memory_limit)
         return self
 
@@ -153,6 +180,20 @@ class DataMovers(Model):
         description="labels of the nodes on which they run; by default any node",
         examples=[{"node.kubernetes.io/lifecycle": "normal"}, {"pool": "storage"}],
     )
+
+    @field_validator("nodes")
+    @classmethod
+    def _the_other_region_has_such_nodes(cls, nodes: dict[str, str]) -> dict[str, str]:
+        """Both regions read this, and no node shares its region, its zone or its name (Kubernetes, well-known labels)."""
+        for label in nodes:
+            if label in _OF_ONE_REGION:
+                raise Mistake(
+                    "has {}, which nodes of one region alone have, and in the other no data mover would run; write a label of "
+                    "both regions' nodes, as in pool: storage",
+                    label,
+                )
+        return nodes
+
     cache_class: ClassName | None = Field(
         default=None,
         description="a StorageClass for the cache of a restore, which otherwise is on the node's own disk; a volume of its own "
@@ -191,6 +232,15 @@ class DataMovers(Model):
 
 _REFUSED = "which Kubernetes refuses of a Pod"
 """Kubernetes, validation of containers: a request "must be less than or equal to" its limit."""
+
+
+_LEAST_MEMORY, _LEAST_CPU = "128Mi", "100m"
+"""What Velero's own defaults request of a node (velero install: 500m and 128Mi; a data mover's kopia alone takes 100 MiB)."""
+
+
+def _refuse_too_little(limit: str) -> None:
+    if bytes_in(limit) < bytes_in(_LEAST_MEMORY):
+        raise Mistake("{} is less than Velero starts with; write {} or more", limit, _LEAST_MEMORY, at=("memoryLimit",))
 
 
 def _refuse_more_than_the_limit(memory: str, limit: str) -> None:
