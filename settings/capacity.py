@@ -42,6 +42,13 @@ def _memory(database: DatabaseSettings) -> None:
         text = "sets shared_buffers to {}, and resources.memory is {}; write a quarter of the memory, or more memory"
         raise Mistake(text, buffers, memory, at=("parameters",))
 
+    for name in ("work_mem", "maintenance_work_mem", "autovacuum_work_mem"):
+        written = _parameter(database, name)
+        if written and postgresql.bytes_of(database.parameters, name, written) > bytes_in(memory):
+            # PostgreSQL, resource consumption: each sort takes so much, and each vacuum; the kernel then kills the instance.
+            text = f"sets {name} to {{}}, and resources.memory is {{}}: one query or vacuum may take all of it; write far less"
+            raise Mistake(text, written, memory, at=("parameters",))
+
 
 def _wal_sizes(database: DatabaseSettings) -> None:
     least, most = (postgresql.bytes_of(database.parameters, name, default) for name, default in _WAL_SIZES)

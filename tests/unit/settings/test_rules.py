@@ -194,6 +194,11 @@ CASES: list[tuple[Check, dict[str, Any], str]] = [
     ),
     # Backups and databases.
     (
+        data_rules.a_standby_waits_for_its_readers_no_longer_than_the_rpo,
+        part("databases", parameters={"max_standby_archive_delay": "-1"}),
+        "databases[0].parameters: sets max_standby_archive_delay to -1: a query may hold the standby back for ever",
+    ),
+    (
         data_rules.there_is_something_to_fail_over,
         {"workloads": [], "databases": [], "databasePasswords": {}},
         "workloads: is empty, and so is databases",

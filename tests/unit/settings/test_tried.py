@@ -14,12 +14,20 @@ from settings.load import SECRETS
 from settings.peer_file import refuse_one_cluster_for_both
 from tests.examples import PASSWORD, example
 from tests.unit.recorder import run_program
-from tests.unit.settings import tried_databases, tried_harmful, tried_limits, tried_platform, tried_velero, tried_words
+from tests.unit.settings import (
+    tried_databases,
+    tried_harmful,
+    tried_limits,
+    tried_parameters,
+    tried_platform,
+    tried_velero,
+    tried_words,
+)
 from tests.unit.settings.test_mistakes import COMMITTED, complaint
 from tests.unit.settings.tried_others import UNCLEAR, VALID
 from tests.unit.settings.tried_parts import backup, cluster, connected, database, delivery, dns, topology, workload
 
-LATER = (tried_limits, tried_platform, tried_velero, tried_words)
+LATER = (tried_limits, tried_parameters, tried_platform, tried_velero, tried_words)
 REFUSED = [*tried_harmful.HARMFUL, *tried_databases.HARMFUL, *UNCLEAR, *(row for tried in LATER for row in tried.HARMFUL)]
 ACCEPTED = [*VALID, *(row for tried in LATER for row in tried.VALID)]
 
