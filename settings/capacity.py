@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from settings import postgresql
 from settings.mistake import Mistake
-from settings.sizes import bytes_in
+from settings.sizes import bytes_in, in_gibibytes
 
 if TYPE_CHECKING:
     from settings.database import DatabaseSettings
@@ -63,7 +63,7 @@ def _volumes(database: DatabaseSettings) -> None:
     """What PostgreSQL keeps in pg_wal fits beside what else is in the volume; it stops where the volume is full."""
     if bytes_in(database.storage) < bytes_in(EMPTY):
         text = "{} is less than an empty PostgreSQL takes; write {}, or 1Gi at least"
-        raise Mistake(text, database.storage, f"{database.storage.rstrip('kKMi')}Gi", at=("storage",))
+        raise Mistake(text, database.storage, in_gibibytes(database.storage), at=("storage",))
     volume, key = (database.wal_storage, "walStorage") if database.wal_storage else (database.storage, "storage")
     for name in ("wal_keep_size", "max_wal_size", "min_wal_size", "max_slot_wal_keep_size"):
         written = _parameter(database, name)
@@ -77,7 +77,7 @@ def _volumes(database: DatabaseSettings) -> None:
     beside = 0 if database.wal_storage else bytes_in(EMPTY)
     if postgresql.bytes_of(database.parameters, kept, default) + beside >= bytes_in(volume):
         text = f"{{}} has no room for the WAL that PostgreSQL always keeps ({kept}, {{}}); write {{}}, or 1Gi at least"
-        number = f"{volume.rstrip('kKMi')}Gi"
+        number = in_gibibytes(volume)
         raise Mistake(text, volume, _parameter(database, kept) or default, number, at=(key,))
 
 

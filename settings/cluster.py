@@ -22,7 +22,7 @@ _ROLE = re.compile(rf"{limits.pattern('iam.roleNameType').removesuffix('+')}{{1,
 
 _EKS_NAME = re.compile(limits.pattern("eks.ClusterName"))
 
-_NAME = matching(re.compile(r"[^\n\r{}]{0,253}"), "a name of one line", "prod-use1", "prod-usw2", ascii_only=False)
+_NAME = matching(re.compile(r"[^\n\r{}]{0,253}"), "a name of one line", "prod-use1", "prod-usw2", ascii_only=False, most=253)
 
 
 _KUBECONFIG = matching(_PATH, "the path of a kubeconfig", "/home/me/.kube/config", "kubeconfig.yaml", ascii_only=False)

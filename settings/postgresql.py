@@ -72,12 +72,12 @@ def check(parameters: Mapping[str, str], major: int) -> None:
         if plain in limits.read("cloudnative_pg")["fixed"]:
             raise Mistake("sets {}, which CloudNativePG sets by itself; take it out", name)
         for (other, broken), why in _WOULD_NOT_RUN.items():
-            if plain == other and value.strip() and broken in (None, _as_postgresql_reads(value)):
+            if plain == other and value.strip() and broken in (None, as_postgresql_reads(value)):
                 raise Mistake(f"sets {{}} to {{}}, {why}", name, value)
         parameter_values.check(name, value)
         _check_known(name, value, major)
         for harmful, why in ((_LOSES_DATA, "and a crash then destroys data"), (_READS_ONLY, "and a failover then cannot work")):
-            if plain in harmful and _as_postgresql_reads(value) == harmful[plain]:
+            if plain in harmful and as_postgresql_reads(value) == harmful[plain]:
                 raise Mistake(f"sets {{}} to {{}}, {why}; take it out", name, value)
 
 
@@ -172,7 +172,7 @@ def seconds_between(name: str) -> tuple[Fraction, Fraction]:
     return Fraction(entry["min"]) * one, Fraction(entry["max"]) * one
 
 
-def _as_postgresql_reads(value: str) -> str:
+def as_postgresql_reads(value: str) -> str:
     """A boolean as on or off, however it is written; any other value in lower case."""
     text = value.strip().lower()
     for answer, words in (("on", _YES), ("off", _NO)):

@@ -13,7 +13,7 @@ from settings.labels import LabelKey, LabelValue
 from settings.mistake import Mistake
 from settings.sizes import Size, bytes_in
 
-Cpus = Annotated[str, matching(re.compile(r"\d+(\.\d+)?m?"), "a number of CPUs in quotes", '"2"', "500m")]
+Cpus = Annotated[str, matching(re.compile(r"(\d+(\.\d+)?|\.\d+)m?"), "a number of CPUs in quotes", '"2"', "500m")]
 Driver = Annotated[
     str,
     matching(

@@ -16,6 +16,7 @@ from tests.examples import PASSWORD, example
 from tests.unit.recorder import run_program
 from tests.unit.settings import (
     tried_databases,
+    tried_doubts,
     tried_harmful,
     tried_limits,
     tried_parameters,
@@ -129,6 +130,7 @@ WARNED: list[tuple[str, dict[str, Any], str]] = [
         topology(backends={"primary": "s3://acme", "secondary": "s3://acme"}),
         "topology.backends: has s3://acme for both stacks",
     ),
+    *tried_doubts.WARNED,
 ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from tests.unit.settings.tried_parts import cluster, etcd
+from tests.unit.settings.tried_parts import cluster, connected, database, dns, etcd, topology, workload
 
 Row = tuple[str, dict[str, Any], str]
 
@@ -169,6 +169,133 @@ HARMFUL: list[Row] = [
         {"velero": {"kubeletRoot": "/etc/kubernetes"}},
         "velero.kubeletRoot: /etc/kubernetes is in /etc, where no kubelet keeps its volumes; write /var/lib/kubelet",
     ),
+    (
+        "a certificate of the dead region as a counterpart",
+        {
+            "velero": {
+                "counterparts": {
+                    "arn:aws:acm:us-east-1:123456789012:certificate/1": "arn:aws:acm:us-east-1:123456789012:certificate/2"
+                }
+            }
+        },
+        "velero.counterparts: puts arn:aws:acm:us-east-1:123456789012:certificate/2 in place of arn:aws:acm:us-"
+        "east-1:123456789012:certificate/1, and that is in us-east-1 and not in us-west-2, the region that restores; "
+        "write one of us-west-2",
+    ),
+    (
+        "counterparts the wrong way round",
+        {"velero": {"counterparts": {"arn:aws:acm:us-west-2:123456789012:certificate/1": "sg-1"}}},
+        "velero.counterparts: replaces arn:aws:acm:us-west-2:123456789012:certificate/1, which is in us-west-2, the "
+        "region that restores; write the primary region's value first",
+    ),
+    (
+        "the class that EKS makes",
+        {"storageClass": {"managed": True, "name": "gp2"}},
+        "storageClass.name: gp2 is the class that EKS itself makes, so creating it fails; write another, as in gp3-encrypted",
+    ),
+    (
+        "Python 3.10",
+        {"images": {"python": "docker.io/library/python:3.10-slim"}},
+        "images.python: docker.io/library/python:3.10-slim is older than what the program runs inside the cluster; write "
+        "version 3.11 or newer",
+    ),
+    (
+        "Velero's plugin in place of Velero",
+        {"images": {"velero": "docker.io/velero/velero-plugin-for-aws:v1.14.3"}},
+        "images.velero: docker.io/velero/velero-plugin-for-aws:v1.14.3 is a plugin of Velero and not Velero itself; write"
+        " velero/velero with its tag",
+    ),
+    (
+        "Velero in place of its plugin",
+        {"images": {"veleroPluginForAws": "docker.io/velero/velero:v1.18.3"}},
+        "images.veleroPluginForAws: docker.io/velero/velero:v1.18.3 is Velero and not its plugin; write velero/velero-"
+        "plugin-for-aws with its tag",
+    ),
+    (
+        "a name that users call, for the database",
+        database(**connected(serviceAnnotations={"external-dns.alpha.kubernetes.io/hostname": "app.example.com"})),
+        "databases[0].streaming.serviceAnnotations: gives app.example.com to the database by external-"
+        "dns.alpha.kubernetes.io/hostname, and it is one of dns.names; write a name of the database's own",
+    ),
+    (
+        "a service-linked role",
+        cluster(veleroRoleArn="arn:aws:iam::123456789012:role/aws-service-role/backup.amazonaws.com/AWSServiceRoleForBackup"),
+        "cluster.veleroRoleArn: arn:aws:iam::123456789012:role/aws-service-"
+        "role/backup.amazonaws.com/AWSServiceRoleForBackup is a role in aws-service-role/, which AWS keeps for itself and"
+        " no Pod may assume; write one of your own",
+    ),
+    (
+        "a role of IAM Identity Center",
+        cluster(veleroRoleArn="arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Admin_1"),
+        "cluster.veleroRoleArn: arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Admin_1 is a"
+        " role in aws-reserved/, which AWS keeps for itself and no Pod may assume; write one of your own",
+    ),
+    (
+        "a stand-in for AWS that ends in a slash",
+        {"aws": {"endpoint": "http://aws.example.com:5000/"}},
+        "aws.endpoint: http://aws.example.com:5000/ is not a plain URL (scheme, host and port); write "
+        "http://aws.example.com:5000",
+    ),
+    (
+        "a name of a Service as one that users call",
+        dns(names=["app.example.com", "web.production.svc.cluster.local"]),
+        "dns.names[1]: web.production.svc.cluster.local is a name that only the cluster itself resolves; write a name "
+        "that users call",
+    ),
+    (
+        "the cluster's own domain as a name that users call",
+        dns(names=["app.cluster.local"]),
+        "dns.names[0]: app.cluster.local is a name that only the cluster itself resolves; write a name that users call",
+    ),
+    (
+        "a namespace of 64 characters",
+        workload(namespace="a" * 64),
+        "workloads[0].namespace: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa is longer than 63 "
+        "characters; shorten it by 1",
+    ),
+    (
+        "a part of a name of 64 characters",
+        dns(names=[f"{'a' * 64}.example.com"]),
+        "dns.names[0]: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.example.com has "
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa between two dots, and 63 characters are the "
+        "most there; write one as in app.example.com",
+    ),
+    (
+        "a name of 316 characters",
+        dns(names=[f"{('a' * 60 + '.') * 5}example.com"]),
+        "dns.names[0]: a text of 316 characters is longer than the 253 characters of a host name; write one as in "
+        "app.example.com",
+    ),
+    (
+        "a path of 300 characters",
+        workload(check={"service": "web", "path": "/" + "a" * 299}),
+        "workloads[0].check.path: a text of 300 characters is longer than 255 characters; shorten it by 45",
+    ),
+    (
+        "an organization of 25 characters",
+        topology(organization="a" * 25),
+        "topology.organization: aaaaaaaaaaaaaaaaaaaaaaaaa is longer than 20 characters; shorten it by 5",
+    ),
+    (
+        "a number of bytes",
+        database(storage=107374182400),
+        'databases[0].storage: 107374182400 is a number; write it in quotes: "100Gi"',
+    ),
+    (
+        "a number that is too small for bytes",
+        database(storage="100"),
+        "databases[0].storage: 100 has no unit; write 100Gi or 100Mi",
+    ),
+    (
+        "a database with a space",
+        database(database="my db"),
+        "databases[0].database: my db is not a name of a PostgreSQL database (letters, digits, _ and -); write my_db",
+    ),
+    (
+        "no CPU at all",
+        database(resources={"cpu": ".0"}),
+        'databases[0].resources.cpu: .0 is not a number of CPUs in quotes; write one as in "2" or "500m"',
+    ),
 ]
 
 VALID: list[tuple[str, dict[str, Any]]] = [
@@ -179,4 +306,15 @@ VALID: list[tuple[str, dict[str, Any]]] = [
     ("data movers of a capacity type", {"velero": {"dataMovers": {"nodes": {"karpenter.sh/capacity-type": "on-demand"}}}}),
     ("memory of a data mover's least", {"velero": {"dataMovers": {"memory": "128Mi", "memoryLimit": "128Mi"}}}),
     ("the kubelet of k0s", {"velero": {"kubeletRoot": "/var/lib/k0s/kubelet"}}),
+    (
+        "a counterpart that is of no region",
+        {"velero": {"counterparts": {"arn:aws:iam::123456789012:role/a": "arn:aws:iam::123456789012:role/b"}}},
+    ),
+    ("a class gp2 that others made", {"storageClass": {"name": "gp2"}}),
+    ("an image with Python and a version of its own", {"images": {"python": "registry.example.com/tools:1.4"}}),
+    ("bytes, and a half CPU without its zero", database(storage="107374182400", resources={"memory": "8589934592", "cpu": ".5"})),
+    ("Velero's server with a half CPU", {"velero": {"resources": {"cpu": ".25", "cpuLimit": ".5"}}}),
+    ("a database with a hyphen", database(database="my-db")),
+    ("a database with a capital", database(database="Orders")),
+    ("a private zone with a probe of its own", {**dns(names=["app.corp.local"]), "failover": {"probe": "https://10.1.0.5/"}}),
 ]
