@@ -109,8 +109,8 @@ def counterparts_lead_into_the_other_region(settings: Settings) -> Mistakes:
 
 
 def _regional_arns(value: str) -> list[str]:
-    """The ARNs with a region in an annotation's value, which may list several."""
-    return [arn for arn in value.split(",") if arn.startswith("arn:aws:") and arn.count(":") >= 5 and region_of(arn)]
+    """The ARNs with a region in an annotation's value, which may list several or have them in pairs of name and value."""
+    return re.findall(r"arn:aws:[a-z0-9-]+:[a-z]{2}-[a-z-]+-\d:[^,;\s]*", value)
 
 
 def the_managed_class_is_not_one_that_eks_made(settings: Settings) -> Mistakes:

@@ -98,12 +98,12 @@ class VeleroSettings(Model):
     @field_validator("counterparts")
     @classmethod
     def _no_switch_is_replaced(cls, counterparts: dict[str, str]) -> dict[str, str]:
-        """Whole values are replaced in every annotation, whatever its name: true is one of many."""
+        """Whole values are replaced in each annotation of components/velero/modifiers.py, and true may be any one's."""
         for before in counterparts:
             if before.lower() in ("true", "false"):
                 raise Mistake(
-                    "replaces {} in every annotation, whatever it switches; take it out, and write a rule of velero.modifiers "
-                    "for the annotation that is meant",
+                    "replaces {} in each annotation of load balancers, whatever it means there; take it out, and write a rule of "
+                    "velero.modifiers for the annotation that is meant",
                     before,
                 )
         return counterparts

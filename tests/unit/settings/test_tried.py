@@ -143,6 +143,22 @@ def test_the_committed_configuration_is_accepted_without_a_warning(tmp_path: Pat
     assert warned({}, tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"targets": {"rto": "5m"}},
+        {"guard": {"enabled": False, "schedule": "0 * * * *"}},
+        {"storage": {"objectLock": {"mode": "COMPLIANCE", "days": 30}}},
+        database(parameters={"statement_timeout": "0", "idle_session_timeout": "1h", "synchronous_commit": "local"}),
+        database(backupCron="0 0 3 * * 0"),
+        {"images": {"cloudnativePg": "ghcr.io/cloudnative-pg/cloudnative-pg:1.25.0"}},
+        dns(names=["*.example.com"]),
+    ],
+)
+def test_what_is_usual_is_accepted_without_a_warning(changes: dict[str, Any], tmp_path: Path) -> None:
+    assert warned(changes, tmp_path) == []
+
+
 def test_a_warning_shows_nothing_of_what_is_stored_as_a_secret(tmp_path: Path) -> None:
     told = warnings(accepted(workload(namespace="hunter2") | {"backups": [COMMITTED["backups"][1]]}), ["workloads"], tmp_path)
     assert told

@@ -145,8 +145,8 @@ HARMFUL: list[Row] = [
     (
         "true in place of an annotation's value",
         {"velero": {"counterparts": {"true": "false"}}},
-        "velero.counterparts: replaces true in every annotation, whatever it switches; take it out, and write a rule of "
-        "velero.modifiers for the annotation that is meant",
+        "velero.counterparts: replaces true in each annotation of load balancers, whatever it means there; take it out, "
+        "and write a rule of velero.modifiers for the annotation that is meant",
     ),
     (
         "snapshots by the driver of Amazon EFS",
@@ -181,6 +181,12 @@ HARMFUL: list[Row] = [
         "velero.counterparts: puts arn:aws:acm:us-east-1:123456789012:certificate/2 in place of arn:aws:acm:us-"
         "east-1:123456789012:certificate/1, and that is in us-east-1 and not in us-west-2, the region that restores; "
         "write one of us-west-2",
+    ),
+    (
+        "a certificate of a third region in a list",
+        {"velero": {"counterparts": {"a": "sg-1,arn:aws:acm:eu-west-1:123456789012:certificate/1"}}},
+        "velero.counterparts: puts arn:aws:acm:eu-west-1:123456789012:certificate/1 in place of a, and that is in eu-"
+        "west-1 and not in us-west-2, the region that restores; write one of us-west-2",
     ),
     (
         "counterparts the wrong way round",
