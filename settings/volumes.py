@@ -26,15 +26,10 @@ _WITHOUT_SNAPSHOTS = ("efs.csi.aws.com", "fsx.csi.aws.com", "s3.csi.aws.com")
 """Drivers of AWS that take no snapshots: for Amazon EFS, for Lustre, for Mountpoint (none has CREATE_DELETE_SNAPSHOT)."""
 
 
-_OF_ONE_REGION = (
-    "topology.kubernetes.io/region",
-    "topology.kubernetes.io/zone",
-    "failure-domain.beta.kubernetes.io/region",
-    "failure-domain.beta.kubernetes.io/zone",
-    "kubernetes.io/hostname",
-    "topology.ebs.csi.aws.com/zone",
-    "topology.k8s.aws/zone-id",
-)
+OF_A_REGION = ("topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region")
+OF_A_ZONE = ("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone", "topology.ebs.csi.aws.com/zone")
+"""Labels of nodes whose values one region alone has (Kubernetes, well-known labels; the EBS CSI driver)."""
+_OF_A_NODE = ("kubernetes.io/hostname", "topology.k8s.aws/zone-id")
 
 
 class ServerResources(Model):
@@ -183,15 +178,14 @@ class DataMovers(Model):
 
     @field_validator("nodes")
     @classmethod
-    def _the_other_region_has_such_nodes(cls, nodes: dict[str, str]) -> dict[str, str]:
-        """Both regions read this, and no node shares its region, its zone or its name (Kubernetes, well-known labels)."""
+    def _a_label_is_of_more_than_one_node(cls, nodes: dict[str, str]) -> dict[str, str]:
+        """Nodes come and go, and none has its name in both regions; the id of a zone says nothing of its region."""
         for label in nodes:
-            if label in _OF_ONE_REGION:
-                raise Mistake(
-                    "has {}, which nodes of one region alone have, and in the other no data mover would run; write a label of "
-                    "both regions' nodes, as in pool: storage",
-                    label,
+            if label in _OF_A_NODE:
+                text = (
+                    "has {}, by which no data mover runs once that node or zone is gone; write a label of several nodes, as in "
                 )
+                raise Mistake(text + "pool: storage", label)
         return nodes
 
     cache_class: ClassName | None = Field(

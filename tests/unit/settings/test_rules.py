@@ -194,6 +194,11 @@ CASES: list[tuple[Check, dict[str, Any], str]] = [
     ),
     # Backups and databases.
     (
+        aws_rules.data_movers_run_in_this_region,
+        {"velero": {"dataMovers": {"nodes": {"topology.kubernetes.io/zone": "us-east-1a"}}}},
+        "velero.dataMovers.nodes: has topology.kubernetes.io/zone: us-east-1a, which no node in us-west-2 has",
+    ),
+    (
         aws_rules.counterparts_lead_into_the_other_region,
         {"velero": {"counterparts": {"a": "arn:aws:acm:us-east-1:123456789012:certificate/1"}}},
         "velero.counterparts: puts arn:aws:acm:us-east-1:123456789012:certificate/1 in place of a, and that is in us-east-1",

@@ -165,6 +165,12 @@ def test_a_warning_shows_nothing_of_what_is_stored_as_a_secret(tmp_path: Path) -
     assert not [line for line in told if "hunter2" in line]
 
 
+def test_a_zone_in_a_key_of_both_regions_is_refused_in_the_region_that_has_no_such_zone() -> None:
+    shared = {"velero": {"dataMovers": {"nodes": {"topology.kubernetes.io/zone": "us-west-2a"}}}}
+    assert complaint("secondary", example("secondary", shared)) == ""
+    assert "us-west-2a, which no node in us-east-1 has" in complaint("primary", example("primary", shared))
+
+
 def test_a_check_on_port_443_is_asked_by_tls() -> None:
     check = accepted(workload(check={"service": "web", "port": 443})).workloads[0].check
     assert check is not None

@@ -52,22 +52,22 @@ HARMFUL: list[Row] = [
         "kubeconfig.yaml",
     ),
     (
-        "data movers in a zone of one region",
-        {"velero": {"dataMovers": {"nodes": {"topology.kubernetes.io/zone": "us-west-2a"}}}},
-        "velero.dataMovers.nodes: has topology.kubernetes.io/zone, which nodes of one region alone have, and in the other"
-        " no data mover would run; write a label of both regions' nodes, as in pool: storage",
+        "data movers in a zone of the other region",
+        {"velero": {"dataMovers": {"nodes": {"topology.kubernetes.io/zone": "us-east-1a"}}}},
+        "velero.dataMovers.nodes: has topology.kubernetes.io/zone: us-east-1a, which no node in us-west-2 has, so no data"
+        " mover would run there; write it in the other stack's own file, with all else of velero, or take it out",
     ),
     (
-        "data movers in one region",
-        {"velero": {"dataMovers": {"nodes": {"topology.kubernetes.io/region": "us-west-2"}}}},
-        "velero.dataMovers.nodes: has topology.kubernetes.io/region, which nodes of one region alone have, and in the "
-        "other no data mover would run; write a label of both regions' nodes, as in pool: storage",
+        "data movers in the other region",
+        {"velero": {"dataMovers": {"nodes": {"topology.kubernetes.io/region": "us-east-1"}}}},
+        "velero.dataMovers.nodes: has topology.kubernetes.io/region: us-east-1, which no node in us-west-2 has, so no "
+        "data mover would run there; write it in the other stack's own file, with all else of velero, or take it out",
     ),
     (
         "data movers on one node",
         {"velero": {"dataMovers": {"nodes": {"kubernetes.io/hostname": "ip-10-0-0-1"}}}},
-        "velero.dataMovers.nodes: has kubernetes.io/hostname, which nodes of one region alone have, and in the other no "
-        "data mover would run; write a label of both regions' nodes, as in pool: storage",
+        "velero.dataMovers.nodes: has kubernetes.io/hostname, by which no data mover runs once that node or zone is gone;"
+        " write a label of several nodes, as in pool: storage",
     ),
     (
         "a promotion in a second",
