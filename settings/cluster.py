@@ -15,8 +15,9 @@ from settings.fields import Model, Switch, matching
 from settings.mistake import Mistake
 from settings.parts import Part
 
-# A kubeconfig has line breaks or braces. Encoded, it is longer than a path, or than a name in one (Linux' NAME_MAX is 255).
-_PATH = re.compile(r"(?=.{1,1023}$)(?!.*[^/]{256})(?!.*(apiVersion|: |:$))[^\n\r{}]+")
+# A kubeconfig has line breaks or braces, a token begins as JSON in base64 does. Encoded, a kubeconfig is longer than a path, or
+# than a name in one (Linux' NAME_MAX is 255).
+_PATH = re.compile(r"(?=.{1,1023}$)(?!.*[^/]{256})(?!eyJ)(?!.*(apiVersion|-----BEGIN|: |:$))[^\n\r{}]+")
 _ROLE = re.compile(rf"{limits.pattern('iam.roleNameType').removesuffix('+')}{{1,{limits.most('iam.roleNameType')}}}")
 """IAM: "alphanumeric, including plus (+), equal (=), comma (,), period (.), at (@), underscore (_), and hyphen (-)", in ASCII."""
 

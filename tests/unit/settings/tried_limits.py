@@ -16,6 +16,16 @@ def encoded(text: str) -> dict[str, Any]:
 
 HARMFUL: list[Row] = [
     (
+        "a token in place of a kubeconfig",
+        cluster(kubeconfig="eyJhbGciOiJSUzI1NiJ9.aHVudGVyMg.c2lnbmVk"),
+        "cluster.kubeconfig: is not the path of a kubeconfig; write one as in /home/me/.kube/config",
+    ),
+    (
+        "a certificate in place of a kubeconfig",
+        cluster(kubeconfig="-----BEGIN CERTIFICATE-----hunter2"),
+        "cluster.kubeconfig: is not the path of a kubeconfig; write one as in /home/me/.kube/config",
+    ),
+    (
         "a kubeconfig in base64",
         encoded("apiVersion: v1\nkind: Config\nusers: [{user: {token: hunter2}}]\n"),
         "cluster.kubeconfig: is the contents of a kubeconfig in base64; write its path, as in /home/me/.kube/config",
