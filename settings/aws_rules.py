@@ -127,7 +127,7 @@ def _regional_arns(value: str) -> list[str]:
 
 
 def the_managed_class_is_not_one_that_eks_made(settings: Settings) -> Mistakes:
-    """EKS, storage classes: clusters made with a version up to 1.29 have a default class gp2, and a class cannot be changed."""
+    """EKS makes a class of that name in its clusters, and what a StorageClass says cannot be changed (Kubernetes, validation)."""
     managed, name = settings.storage_class.managed, settings.storage_class.name
     if managed and name == "gp2" and settings.cluster.distribution == "eks":
         yield Mistake("{} is the class that EKS itself makes, so creating it fails; write another, as in gp3-encrypted", name)

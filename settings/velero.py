@@ -110,11 +110,10 @@ class VeleroSettings(Model):
 
     @model_validator(mode="after")
     def _a_volume_may_be_moved_once_it_is_there(self) -> VeleroSettings:
-        """Velero counts both from the backup's or the restore's start."""
+        """A volume is moved after it is ready, so the time for both is no shorter than the time for one."""
         if parse_duration(self.move_timeout) < parse_duration(self.prepare_timeout):
             raise Mistake(
-                "{} is shorter than prepareTimeout, {}, so Velero would cancel before it says why a volume did not come; write "
-                "{} or more",
+                "{} is shorter than prepareTimeout, {}, and a volume is moved only once it is ready; write {} or more",
                 self.move_timeout,
                 self.prepare_timeout,
                 self.prepare_timeout,

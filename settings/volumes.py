@@ -46,7 +46,7 @@ class ServerResources(Model):
     def _requests_are_within_limits(self) -> ServerResources:
         if _cpus(self.cpu_limit) < _cpus(_LEAST_CPU):
             raise Mistake(
-                "{} is too slow for Velero's server to answer its own probes; write {} or more",
+                "{} is too little for Velero's server; write {} or more",
                 self.cpu_limit,
                 _LEAST_CPU,
                 at=("cpuLimit",),
@@ -229,7 +229,7 @@ _REFUSED = "which Kubernetes refuses of a Pod"
 
 
 _LEAST_MEMORY, _LEAST_CPU = "128Mi", "100m"
-"""What Velero's own defaults request of a node (velero install: 500m and 128Mi; a data mover's kopia alone takes 100 MiB)."""
+"""Least limits of our own: as much memory as `velero install` requests for the server, and a fifth of its CPU."""
 
 
 def _refuse_too_little(limit: str) -> None:

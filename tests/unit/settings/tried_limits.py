@@ -122,8 +122,8 @@ HARMFUL: list[Row] = [
     (
         "volumes that must be moved before they are ready",
         {"velero": {"moveTimeout": "20m"}},
-        "velero.moveTimeout: 20m is shorter than prepareTimeout, 30m, so Velero would cancel before it says why a volume "
-        "did not come; write 30m or more",
+        "velero.moveTimeout: 20m is shorter than prepareTimeout, 30m, and a volume is moved only once it is ready; write "
+        "30m or more",
     ),
     (
         "a data mover with a megabyte",
@@ -138,7 +138,7 @@ HARMFUL: list[Row] = [
     (
         "Velero's server with a hundredth of a CPU",
         {"velero": {"resources": {"cpu": "10m", "cpuLimit": "10m"}}},
-        "velero.resources.cpuLimit: 10m is too slow for Velero's server to answer its own probes; write 100m or more",
+        "velero.resources.cpuLimit: 10m is too little for Velero's server; write 100m or more",
     ),
     (
         "a guard that comes each night",
