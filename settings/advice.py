@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from settings import limits, unread
+from settings import advice_on_values, limits, unread
 from settings.data_rules import age_of_the_newest, volumes_that_are_too_old
 from settings.durations import longest_gap, parse_duration
 from settings.explain import SECRETS, told
@@ -219,6 +219,7 @@ ADVICE: tuple[Rule, ...] = (
     Rule(key="backups", mistakes=velero_keeps_no_more_backups_than_it_can_list),
     Rule(key="endpoint", mistakes=an_endpoint_is_reached_by_users),
     Rule(key="images", mistakes=the_plugin_and_its_sidecar_are_of_one_version),
+    *advice_on_values.ADVICE,
     *unread.ADVICE,
     Rule(key="force", mistakes=force_is_for_one_failover),
 )

@@ -58,6 +58,10 @@ def _arn(pattern: str, what: str, example: str, other: str) -> Form:
             raise ValueError(
                 "is the ARN of an alias; write the key's own: aws kms describe-key --key-id alias/… --query KeyMetadata.Arn"
             )
+        if found := re.match(r"arn:aws:iam::[^:]*:role/(aws-service-role|aws-reserved)/", text):
+            raise Mistake(
+                "is a role in {}, which AWS keeps for itself and no Pod may assume; write one of your own", f"{found[1]}/"
+            )
         return form.check(text)
 
     return Form(check=check, name=form.name, examples=form.examples, pattern=form.pattern, nearly=nearly.role_arn)
@@ -120,7 +124,7 @@ Url = Annotated[
         name=_URL.name,
         examples=_URL.examples,
         pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[^/\s@?#]+$",
-        nearly=nearly.url,
+        nearly=lambda text: nearly.url(text).rstrip("/"),
     ),
 ]
 

@@ -10,6 +10,7 @@ from settings.mistake import Mistake
 from settings.model import Settings
 from settings.parts import PARTS
 from settings.rule import Mistakes, Rule
+from settings.volumes import OF_A_REGION, OF_A_ZONE
 
 
 def pod_identity_takes_roles_of_its_own_account(settings: Settings) -> Mistakes:
@@ -94,11 +95,52 @@ def static_keys_are_stored_as_they_are(settings: Settings) -> Mistakes:
                 )
 
 
+def counterparts_lead_into_the_other_region(settings: Settings) -> Mistakes:
+    """The fourth part of an ARN is its region (IAM, ARN format): a restore in the secondary region finds nothing of another's."""
+    secondary = settings.topology.region("secondary")
+    for before, after in settings.velero.counterparts.items():
+        for arn in _regional_arns(before):
+            if region_of(arn) == secondary:
+                text = "replaces {}, which is in {}, the region that restores; write the primary region's value first"
+                yield Mistake(text, arn, secondary)
+        for arn in _regional_arns(after):
+            if region_of(arn) != secondary:
+                text = "puts {} in place of {}, and that is in {} and not in {}, the region that restores; write one of {}"
+                yield Mistake(text, arn, before, region_of(arn), secondary, secondary)
+
+
+def data_movers_run_in_this_region(settings: Settings) -> Mistakes:
+    """In a key that both regions share, a zone or a region is that of one of them, and in the other nothing moves a volume."""
+    own = settings.topology.region(settings.role)
+    for label, value in settings.velero.data_movers.nodes.items() if settings.velero.managed else ():
+        if (label in OF_A_REGION and value != own) or (label in OF_A_ZONE and not value.startswith(own)):
+            text = (
+                "has {}: {}, which no node in {} has, so no data mover would run there; write it in the other stack's own file, "
+                "with all else of velero, or take it out"
+            )
+            yield Mistake(text, label, value, own)
+
+
+def _regional_arns(value: str) -> list[str]:
+    """The ARNs with a region in an annotation's value, which may list several or have them in pairs of name and value."""
+    return re.findall(r"arn:aws:[a-z0-9-]+:[a-z]{2}-[a-z-]+-\d:[^,;\s]*", value)
+
+
+def the_managed_class_is_not_one_that_eks_made(settings: Settings) -> Mistakes:
+    """EKS makes a class of that name in its clusters, and what a StorageClass says cannot be changed (Kubernetes, validation)."""
+    managed, name = settings.storage_class.managed, settings.storage_class.name
+    if managed and name == "gp2" and settings.cluster.distribution == "eks":
+        yield Mistake("{} is the class that EKS itself makes, so creating it fails; write another, as in gp3-encrypted", name)
+
+
 RULES: tuple[Rule, ...] = (
     Rule(key="cluster", mistakes=pod_identity_takes_roles_of_its_own_account),
     Rule(key="cluster", mistakes=an_issuer_of_eks_is_in_the_region_of_the_stack),
     Rule(key="cluster", mistakes=what_another_identity_needs_is_not_set),
     Rule(key="staticCredentials", mistakes=static_keys_last),
     Rule(key="staticCredentials", mistakes=static_keys_are_stored_as_they_are),
+    Rule(key="velero.dataMovers.nodes", mistakes=data_movers_run_in_this_region),
+    Rule(key="velero.counterparts", mistakes=counterparts_lead_into_the_other_region),
+    Rule(key="storageClass.name", mistakes=the_managed_class_is_not_one_that_eks_made),
     Rule(key="delivery", mistakes=the_state_of_a_stack_is_in_its_region),
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from settings import postgresql
 from settings.mistake import Mistake
-from settings.sizes import bytes_in
+from settings.sizes import bytes_in, in_gibibytes
 
 if TYPE_CHECKING:
     from settings.database import DatabaseSettings
@@ -42,6 +42,13 @@ def _memory(database: DatabaseSettings) -> None:
         text = "sets shared_buffers to {}, and resources.memory is {}; write a quarter of the memory, or more memory"
         raise Mistake(text, buffers, memory, at=("parameters",))
 
+    for name in ("work_mem", "maintenance_work_mem", "autovacuum_work_mem"):
+        written = _parameter(database, name)
+        if written and postgresql.bytes_of(database.parameters, name, written) > bytes_in(memory):
+            # PostgreSQL, resource consumption: each sort takes so much, and each vacuum; the kernel then kills the instance.
+            text = f"sets {name} to {{}}, and resources.memory is {{}}: one query or vacuum may take all of it; write far less"
+            raise Mistake(text, written, memory, at=("parameters",))
+
 
 def _wal_sizes(database: DatabaseSettings) -> None:
     least, most = (postgresql.bytes_of(database.parameters, name, default) for name, default in _WAL_SIZES)
@@ -56,7 +63,7 @@ def _volumes(database: DatabaseSettings) -> None:
     """What PostgreSQL keeps in pg_wal fits beside what else is in the volume; it stops where the volume is full."""
     if bytes_in(database.storage) < bytes_in(EMPTY):
         text = "{} is less than an empty PostgreSQL takes; write {}, or 1Gi at least"
-        raise Mistake(text, database.storage, f"{database.storage.rstrip('kKMi')}Gi", at=("storage",))
+        raise Mistake(text, database.storage, in_gibibytes(database.storage), at=("storage",))
     volume, key = (database.wal_storage, "walStorage") if database.wal_storage else (database.storage, "storage")
     for name in ("wal_keep_size", "max_wal_size", "min_wal_size", "max_slot_wal_keep_size"):
         written = _parameter(database, name)
@@ -70,7 +77,7 @@ def _volumes(database: DatabaseSettings) -> None:
     beside = 0 if database.wal_storage else bytes_in(EMPTY)
     if postgresql.bytes_of(database.parameters, kept, default) + beside >= bytes_in(volume):
         text = f"{{}} has no room for the WAL that PostgreSQL always keeps ({kept}, {{}}); write {{}}, or 1Gi at least"
-        number = f"{volume.rstrip('kKMi')}Gi"
+        number = in_gibibytes(volume)
         raise Mistake(text, volume, _parameter(database, kept) or default, number, at=(key,))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import replace
 from typing import Annotated, Literal
@@ -14,21 +15,42 @@ from settings.fields import Model, Switch, matching
 from settings.mistake import Mistake
 from settings.parts import Part
 
-# A kubeconfig has line breaks or braces. Encoded, it is longer than a path, or than a name in one (Linux' NAME_MAX is 255).
-_PATH = re.compile(r"(?=.{1,1023}$)(?!.*[^/]{256})(?!.*(apiVersion|: |:$))[^\n\r{}]+")
+# A kubeconfig has line breaks or braces, a token begins as JSON in base64 does. Encoded, a kubeconfig is longer than a path, or
+# than a name in one (Linux' NAME_MAX is 255).
+_PATH = re.compile(r"(?=.{1,1023}$)(?!.*[^/]{256})(?!eyJ)(?!.*(apiVersion|-----BEGIN|: |:$))[^\n\r{}]+")
 _ROLE = re.compile(rf"{limits.pattern('iam.roleNameType').removesuffix('+')}{{1,{limits.most('iam.roleNameType')}}}")
 """IAM: "alphanumeric, including plus (+), equal (=), comma (,), period (.), at (@), underscore (_), and hyphen (-)", in ASCII."""
 
 _EKS_NAME = re.compile(limits.pattern("eks.ClusterName"))
 
-_NAME = matching(re.compile(r"[^\n\r{}]{0,253}"), "a name of one line", "prod-use1", "prod-usw2", ascii_only=False)
+_NAME = matching(re.compile(r"[^\n\r{}]{0,253}"), "a name of one line", "prod-use1", "prod-usw2", ascii_only=False, most=253)
 
 
 _KUBECONFIG = matching(_PATH, "the path of a kubeconfig", "/home/me/.kube/config", "kubeconfig.yaml", ascii_only=False)
 
 
-def _no_variable_of_a_shell(text: str) -> str:
+_OF_A_KUBECONFIG = ("apiVersion", "kind:", "clusters:", "contexts:", "users:", "current-context", "BEGIN CERTIFICATE")
+
+
+def _is_encoded(text: str) -> bool:
+    """Whether a text is a kubeconfig in base64 (RFC 4648, 4 and 5), as pipelines keep one; its end may be cut off."""
+    letters = text.rstrip("=").translate(str.maketrans("-_", "+/"))
+    if not re.fullmatch(r"[A-Za-z0-9+/]{8,}", letters):
+        return False
+    contents = base64.b64decode(letters[: len(letters) // 4 * 4] or letters).decode(errors="replace")
+    return any(word in contents for word in _OF_A_KUBECONFIG)
+
+
+def _a_path_on_this_machine(text: str) -> str:
     """Both clients, the engine's and this program's own, expand ~ and nothing else."""
+    if _is_encoded(text.strip()):
+        raise ValueError("is the contents of a kubeconfig in base64; write its path, as in /home/me/.kube/config")
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text):
+        raise ValueError("is a URL, which nobody fetches here; write the path of a kubeconfig, as in /home/me/.kube/config")
+    if "$(" in text or "`" in text:
+        raise ValueError(
+            "is a command of the shell, which nobody runs here; write the path of a kubeconfig, as in kubeconfig.yaml"
+        )
     if re.match(r"\$\{?\w+\}?/", text):
         raise ValueError(
             "begins with a variable of the shell, which nobody expands here; write ~/.kube/config, or the whole path"
@@ -62,7 +84,7 @@ class Cluster(Model):
         description="UID of the cluster's namespace kube-system: the program refuses every other cluster before it registers "
         "anything; by default the first `up` learns it. See runbook.md",
     )
-    kubeconfig: Annotated[str, replace(_KUBECONFIG, check=_no_variable_of_a_shell)] | None = Field(
+    kubeconfig: Annotated[str, replace(_KUBECONFIG, check=_a_path_on_this_machine)] | None = Field(
         default=None,
         description="path of the kubeconfig, and never its contents; by default the one that kubectl uses",
         repr=False,

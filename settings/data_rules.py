@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
+from settings import postgresql
 from settings.backup import Backup
 from settings.durations import format_duration, longest_gap, parse_duration
 from settings.mistake import Mistake
@@ -14,6 +15,8 @@ from settings.sizes import bytes_in
 
 _GP3 = ("1Gi", "64Ti")
 """The least and the most of an EBS volume of type gp3 (Amazon EBS User Guide, General Purpose SSD volumes)."""
+
+_DELAYS = ("max_standby_archive_delay", "max_standby_streaming_delay")
 
 
 def brings(backup: Backup, namespace: str) -> bool:
@@ -68,6 +71,20 @@ def a_standby_asks_for_wal_within_the_rpo(settings: Settings) -> Mistakes:
             yield Mistake(text, database.wal_retrieve_retry_interval, goal, limit, at=(place, "walRetrieveRetryInterval"))
 
 
+def a_standby_waits_for_its_readers_no_longer_than_the_rpo(settings: Settings) -> Mistakes:
+    """PostgreSQL, max_standby_archive_delay and max_standby_streaming_delay: how long replay waits for queries in its way; "-1
+    allows the standby to wait forever". The gate refuses a standby that is further behind than the RPO."""
+    rpo = settings.objectives.rpo_seconds
+    for place, database in enumerate(settings.databases):
+        for name, value in database.parameters.items():
+            seconds = postgresql.seconds_of(name, value)
+            if name.lower() not in _DELAYS or seconds is None or 0 <= seconds <= rpo or not database.standby:
+                continue
+            how = "for ever" if seconds < 0 else "longer than the RPO"
+            text = f"sets {{}} to {{}}: a query may hold the standby back {how}, and the gate would be shut; write {{}} or less"
+            yield Mistake(text, name, value, f"{rpo:.0f}s", at=(place, "parameters"))
+
+
 def volumes_of_the_managed_class_are_of_a_size_that_ebs_has(settings: Settings) -> Mistakes:
     least, most = _GP3
     for place, database in enumerate(settings.databases):
@@ -99,6 +116,7 @@ RULES: tuple[Rule, ...] = (
     Rule(key="workloads", mistakes=there_is_something_to_fail_over),
     Rule(key="tier", mistakes=backups_are_as_new_as_backup_and_restore_promises),
     Rule(key="databases", mistakes=a_standby_asks_for_wal_within_the_rpo),
+    Rule(key="databases", mistakes=a_standby_waits_for_its_readers_no_longer_than_the_rpo),
     Rule(key="databases", mistakes=volumes_of_the_managed_class_are_of_a_size_that_ebs_has),
     Rule(key="storage.etcdSnapshotDays", mistakes=an_etcd_snapshot_is_there_until_the_next),
 )

@@ -49,12 +49,25 @@ _Identifier = Annotated[
         "app",
         "orders_2024",
         nearly=nearly.postgresql_name,
+        most=63,
     ),
 ]
+_DatabaseName = Annotated[
+    str,
+    matching(
+        re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}"),
+        "a name of a PostgreSQL database (letters, digits, _ and -)",
+        "app",
+        "orders-2024",
+        nearly=nearly.postgresql_name,
+        most=63,
+    ),
+]
+"""CloudNativePG quotes it (pgx.Identifier, Sanitize, in initdb.go), so capitals and hyphens stay as they are."""
 _Quantity = Annotated[
     str,
     two(
-        matching(re.compile(r"(?!0+(\.0+)?m?$)(\d+(\.\d{1,3})?|\d+m)"), "a number of CPUs in quotes", '"2" or "500m"'),
+        matching(re.compile(r"(?!0*(\.0+)?m?$)(\d+(\.\d{1,3})?|\.\d{1,3}|\d+m)"), "a number of CPUs in quotes", '"2" or "500m"'),
         "2",
         "500m",
     ),
@@ -106,7 +119,7 @@ class DatabaseSettings(Model):
     name: ServiceName = Field(description="name of the CloudNativePG Cluster, the same in both regions")
     namespace: Label = Field(description="namespace of the Cluster")
     create_namespace: Switch = Field(default=True, description="false where something else creates the namespace")
-    database: _Identifier = Field(default="app", description="name of the PostgreSQL database that is created in it")
+    database: _DatabaseName = Field(default="app", description="name of the PostgreSQL database that is created in it")
     owner: _Identifier = Field(
         default="app",
         description="the PostgreSQL role that owns it; its password is in databasePasswords, the same in both regions",

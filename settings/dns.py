@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from settings.fields import HttpPath, Model, Whole, all_different
-from settings.hosts import DnsName, HostName, ZoneId, labels_above_a_zone, of_aws
+from settings.hosts import DnsName, HostName, ZoneId, labels_above_a_zone, of_aws, of_one_cluster
 from settings.mistake import Mistake
 
 
@@ -80,6 +80,10 @@ class Dns(Model):
             if of_aws(plain):
                 text = "{} is a name of AWS, and a record of it in no zone of yours; write a name that users call, and the load "
                 raise Mistake(text + "balancer in endpoint", name, at=(place,))
+            if of_one_cluster(plain):
+                raise Mistake(
+                    "{} is a name that only the cluster itself resolves; write a name that users call", name, at=(place,)
+                )
             if plain.count(".") < labels_above_a_zone(plain):
                 raise Mistake(
                     "{} is a registry's, and in no zone of yours; write one as in app.{}", name, f"example.{plain}", at=(place,)

@@ -136,6 +136,15 @@ def longest_gap(cron: str) -> timedelta:
     return max(within, between - (times[-1] - times[0]))
 
 
+@cache
+def shortest_gap(cron: str) -> timedelta:
+    """The shortest time within a day between two moments that a checked cron line names; a day where it names one."""
+    minute, hour, *_ = cron.split()[-5:]
+    midnight = datetime(2024, 1, 1, tzinfo=UTC)
+    times = _moments(f"{minute} {hour} * * *", midnight, midnight + timedelta(days=1))
+    return min((later - earlier for earlier, later in pairwise(times)), default=timedelta(days=1))
+
+
 def _moments(cron: str, first: datetime, end: datetime) -> list[datetime]:
     """The moments from `first` on and before `end`, at most as many as there are minutes in a day."""
     each = CronSim(cron, first - timedelta(minutes=1))

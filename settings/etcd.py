@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from settings.fields import AbsolutePath, Cron, Duration, FileName, Form, Model, Switch, matching
+from settings.fields import AbsolutePath, Cron, Duration, FileName, Form, Model, Switch, at_least, matching
 from settings.hosts import can_be_a_host, port_is_usable, url_parts
 from settings.mistake import Mistake
 
@@ -74,7 +74,9 @@ class EtcdSettings(Model):
     endpoint: _Endpoint = Field(
         default="https://127.0.0.1:2379", description="URL by which the control-plane node reaches its own member of etcd"
     )
-    timeout: Duration = Field(default="30m", description="how long one backup may take")
+    timeout: Annotated[str, at_least("30s", "in which no snapshot is taken and uploaded", "1h")] = Field(
+        default="30m", description="how long one backup may take"
+    )
 
     @model_validator(mode="after")
     def _copies_are_in_a_directory_of_their_own(self) -> EtcdSettings:

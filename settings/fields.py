@@ -44,6 +44,8 @@ class Form:
     """What must follow a number that a person wrote bare: `30` is `30s`, `30m` or `30h`."""
     nearly: Callable[[str], str] | None = None
     """What a person may have meant by a text that `check` refuses (`settings/nearly.py`)."""
+    most: int | None = None
+    """The most characters of such a text, for a message that says so."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_after_validator_function(self._checked, handler(source))
@@ -60,6 +62,8 @@ class Form:
         except Mistake:
             raise
         except ValueError as error:
+            if self.most and len(text) > self.most and self.accepts(text[: self.most].rstrip("-._")):
+                raise ValueError(f"is longer than {self.most} characters; shorten it by {len(text) - self.most}") from None
             meant = self.nearly(text) if self.nearly else text
             if meant == text or not self.accepts(meant):
                 raise
@@ -83,6 +87,7 @@ def matching(
     ascii_only: bool = True,
     units: tuple[str, ...] = (),
     nearly: Callable[[str], str] | None = None,
+    most: int | None = None,
 ) -> Form:
     """The form of texts that `pattern` matches, in ASCII: to Python, digits and letters are those of every script."""
     compiled = re.compile(pattern.pattern, (pattern.flags & ~re.UNICODE) | re.ASCII)
@@ -94,7 +99,9 @@ def matching(
 
     examples = (example.strip('"'), (other or example).strip('"'))
     name = f"{what}, as in {example}"
-    return Form(check=check, name=name, examples=examples, pattern=rf"^(?:{pattern.pattern})$", units=units, nearly=nearly)
+    return Form(
+        check=check, name=name, examples=examples, pattern=rf"^(?:{pattern.pattern})$", units=units, nearly=nearly, most=most
+    )
 
 
 def two(form: Form, *examples: str) -> Form:
@@ -129,6 +136,20 @@ Duration = Annotated[
         units=("s", "m", "h"),
     ),
 ]
+
+
+def at_least(least: str, why: str, other: str) -> Form:
+    """The form of durations that are not below `least`. `why` follows it in the message, `other` is a second example."""
+
+    def check(text: str) -> str:
+        if parse_duration(text) < parse_duration(least):
+            raise ValueError(f"is shorter than {least}, {why}; write {least} or more")
+        return text
+
+    name = f"a duration of {least} or more, as in {other}"
+    return replace(form_of(Duration), check=check, name=name, examples=(least, other))
+
+
 Cron = Annotated[
     str,
     Form(
@@ -155,6 +176,7 @@ Label = Annotated[
         "production",
         "back-office",
         nearly=nearly.kubernetes_name,
+        most=LABEL_LENGTH,
     ),
 ]
 ServiceName = Annotated[
@@ -165,10 +187,11 @@ ServiceName = Annotated[
         "app-database",
         "orders-2024",
         nearly=nearly.kubernetes_name,
+        most=LABEL_LENGTH,
     ),
 ]
-ClassName = Annotated[str, matching(_SUBDOMAIN, "the name of a StorageClass", "gp3-encrypted", "ebs.gp3")]
-SecretName = Annotated[str, matching(_SUBDOMAIN, "the name of a Secret", "app-database-server", "pg.example.com-tls")]
+ClassName = Annotated[str, matching(_SUBDOMAIN, "the name of a StorageClass", "gp3-encrypted", "ebs.gp3", most=253)]
+SecretName = Annotated[str, matching(_SUBDOMAIN, "the name of a Secret", "app-database-server", "pg.example.com-tls", most=253)]
 _NAMED_WORKLOAD = two(
     matching(_WORKLOAD, "a workload", "deployment/web or statefulset/queue", nearly=nearly.workload),
     "deployment/web",
@@ -191,7 +214,10 @@ FileName = Annotated[
     str, matching(re.compile(r"(?!/)(?!(.*/)?\.\.(/|$))[^\s]+"), "a file below that directory", "ca.crt", "tls/ca.crt")
 ]
 HttpPath = Annotated[
-    str, matching(re.compile(r"/[\x21\x22\x24-\x7e]{0,254}"), "a path", "/healthz", "/healthz?full=1", nearly=nearly.http_path)
+    str,
+    matching(
+        re.compile(r"/[\x21\x22\x24-\x7e]{0,254}"), "a path", "/healthz", "/healthz?full=1", nearly=nearly.http_path, most=255
+    ),
 ]
 
 

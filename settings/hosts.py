@@ -15,11 +15,13 @@ _LABEL = r"[A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?"
 _HOST = rf"({_LABEL}\.)+[A-Za-z]([-A-Za-z0-9]{{0,61}}[A-Za-z0-9])?\.?"
 _HOST_NAME = re.compile(_HOST)
 _LONGEST = 253  # RFC 1035, 2.3.4: 255 octets on the wire
+_LONGEST_LABEL = 63
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d")
 _OF_AWS = re.compile(
     r"(?P<above>.*)\.(amazonaws\.com(\.cn)?|api\.aws|on\.aws|elasticbeanstalk\.com|awsapprunner\.com|compute\.internal|cloudfront\.net|awsglobalaccelerator\.com)"
 )
 _IN_THE_CLUSTER = re.compile(r"(.*\.)?(svc|cluster\.local|localhost|local|internal\.cluster)")
+_OF_ONE_CLUSTER = re.compile(r"(.*\.)?(svc|cluster\.local|localhost)")
 _REGISTRIES = {
     "": "ac co com edu gov mil net org",
     "jp": "ad ed go gr lg ne or",
@@ -45,7 +47,11 @@ def _host_name(text: str) -> str:
     name = text.removesuffix(".").lower()
     if not text.isascii():
         raise Mistake("is not in ASCII, as DNS has it; write {}", _in_ascii(name))
-    if not _HOST_NAME.fullmatch(text) or len(name) > _LONGEST:
+    if len(name) > _LONGEST:
+        raise ValueError(f"is longer than the {_LONGEST} characters of a host name; {EXAMPLE}")
+    if longest := next((label for label in name.split(".") if len(label) > _LONGEST_LABEL), None):
+        raise Mistake(f"has {{}} between two dots, and {_LONGEST_LABEL} characters are the most there; {EXAMPLE}", longest)
+    if not _HOST_NAME.fullmatch(text):
         raise ValueError(f"is not a host name; {EXAMPLE}")
     return name
 
@@ -200,3 +206,8 @@ def only_in_the_cluster(host: str) -> bool:
     if _is_address(host):
         return _of_one_machine(host)
     return "." not in host or _IN_THE_CLUSTER.fullmatch(host.lower().removesuffix(".")) is not None
+
+
+def of_one_cluster(host: str) -> bool:
+    """Whether a name is of a Service, or of the machine itself: in no zone of Route 53, a private one included."""
+    return _OF_ONE_CLUSTER.fullmatch(host.lower().removesuffix(".")) is not None

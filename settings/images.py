@@ -21,6 +21,8 @@ _VERSION_OF_POSTGRESQL = re.compile(r"(?P<major>[1-9][0-9])(?:\.[0-9]+)*(?:[-._]
 _OLDEST_POSTGRESQL = 13
 OLDEST_ETCD = (3, 5)
 """etcdctl snapshots every etcd from 3.4 on; etcdutl is there since 3.5 (etcd's CHANGELOG-3.5)."""
+OLDEST_PYTHON = (3, 11)
+"""What pyproject.toml requires, by which the code is checked that Jobs run inside the cluster."""
 OLDEST_PLUGIN = (0, 14)
 """The lowest version of the Barman Cloud plugin that can promote: before it, a promotion read its WAL from the archive that it
 writes."""
@@ -94,6 +96,17 @@ def version_in(reference: str) -> tuple[int, int] | None:
     return (int(version[1]), int(version[2])) if version else None
 
 
+def tag_of(reference: str) -> str:
+    """The tag of a tagged image."""
+    return str(_REFERENCE.fullmatch(reference)["tag"])  # type: ignore[index]
+
+
+def _repository(reference: str) -> str:
+    """The last part of an image's name: velero of docker.io/velero/velero:v1.18.3."""
+    found = _REFERENCE.fullmatch(reference)
+    return found["name"].rpartition("/")[2] if found else ""
+
+
 def postgresql_major(reference: str) -> int:
     """The major version that the tag of a PostgreSQL image names."""
     return int(_VERSION_OF_POSTGRESQL.fullmatch(_REFERENCE.fullmatch(reference)["tag"])["major"])  # type: ignore[index]
@@ -146,7 +159,21 @@ class Images(Model):
 
     @model_validator(mode="after")
     def _each_can_do_what_this_program_asks_of_it(self) -> Images:
+        if _repository(self.velero).startswith("velero-plugin"):
+            raise Mistake(
+                "{} is a plugin of Velero and not Velero itself; write velero/velero with its tag", self.velero, at=("velero",)
+            )
+        if _repository(self.velero_plugin_for_aws) == "velero":
+            text = "{} is Velero and not its plugin; write velero/velero-plugin-for-aws with its tag"
+            raise Mistake(text, self.velero_plugin_for_aws, at=("veleroPluginForAws",))
+        # A tag is Python's own version only where the image is called after it.
+        named = _repository(self.python).startswith("python")
         for key, image, oldest, why in (
+            *(
+                [("python", self.python, OLDEST_PYTHON, "is older than what the program runs inside the cluster")]
+                if named
+                else ()
+            ),
             ("etcd", self.etcd, OLDEST_ETCD, "has no etcdutl, which verifies snapshots"),
             ("barmanCloudPlugin", self.barman_cloud_plugin, OLDEST_PLUGIN, "cannot promote: it reads WAL from the wrong archive"),
             (

@@ -28,6 +28,7 @@ LabelValue = Annotated[
         f"the value of a label (letters, digits, -, _ and ., {LABEL_LENGTH} at most, a letter or digit at each end)",
         "storage",
         "v1.2",
+        most=LABEL_LENGTH,
     ),
 ]
 

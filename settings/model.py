@@ -6,7 +6,7 @@ own. Most objects of a key are in modules of their own; `Settings`, at the end, 
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -16,86 +16,20 @@ from settings.cluster import Cluster
 from settings.database import DatabaseSettings
 from settings.delivery import DeliverySettings
 from settings.dns import Alias, Dns, callable_name
-from settings.durations import parse_duration
 from settings.etcd import EtcdSettings
-from settings.fields import ClassName, Cron, Duration, Model, Switch, all_different
+from settings.failover import FailoverSettings, GuardSettings
+from settings.fields import ClassName, Model, Switch, all_different
 from settings.hosts import HostName
 from settings.identity import IdentityMode, StaticCredentials
 from settings.images import Images
 from settings.parts import PARTS, Part
 from settings.presets import DEFAULT, with_the_managed_class, with_tier_values
-from settings.questions import EndpointQuestion, ProbeUrl
 from settings.roles import Role, serving
 from settings.storage import StorageSettings
 from settings.tiers import Objectives, Targets, Tier, objectives
 from settings.topology import Topology
 from settings.velero import VeleroSettings
 from settings.workloads import Workload, refuse_overlaps
-
-
-class FailoverTimeouts(Model):
-    """How long each step of a failover may take before the failover fails."""
-
-    restore: Duration = Field(
-        default="45m",
-        description="how long one Velero restore may take, with its volumes; longer than velero.prepareTimeout, after "
-        "which Velero says why a volume did not come",
-    )
-    scale: Duration = Field(default="10m", description="how long workloads may take to be scaled and available")
-    verify: Duration = Field(default="5m", description="how long the workloads' checks may take to succeed")
-    preflight: Duration = Field(
-        default="3m", description="how long it may take until the peer's backups are visible in this region"
-    )
-    promote: Duration = Field(
-        default="10m", description="how long a promoted database may take until it accepts writes and archives them"
-    )
-    recover: Duration = Field(
-        default="4h", description="how long the recovery of a database from its archive may take, where it has no standby"
-    )
-
-    def seconds(self, step: Literal["restore", "scale", "verify", "preflight", "promote", "recover"]) -> int:
-        durations = {
-            "restore": self.restore,
-            "scale": self.scale,
-            "verify": self.verify,
-            "preflight": self.preflight,
-            "promote": self.promote,
-            "recover": self.recover,
-        }
-        return int(parse_duration(durations[step]).total_seconds())
-
-
-class FailoverSettings(FailoverTimeouts):
-    """Timeouts of a failover's steps, and what is asked of the primary region and of this region's own endpoint."""
-
-    probe: ProbeUrl | None = Field(
-        default=None,
-        description="URL that answers while the primary region serves; while it does, no database is promoted. By default "
-        "https:// and the first of dns.names that is no wildcard, or www in place of the asterisk",
-    )
-    control: ProbeUrl | None = Field(
-        default=None,
-        description="URL that answers whatever becomes of the primary region, and that a Pod of this cluster reaches by the same "
-        "way as the probe: without its answer nobody knows whether the primary's silence means anything. By default this "
-        "region's own endpoint, asked by the probe's scheme and port (docs/traffic.md)",
-    )
-    endpoint: EndpointQuestion = Field(
-        default_factory=EndpointQuestion,
-        description="how this region's own endpoint is asked, as a user would ask, before a failover moves the traffic",
-    )
-
-
-class GuardSettings(Model):
-    """What stops a region that comes back after the other one has taken over, before anybody has logged in (docs/recovery.md)."""
-
-    enabled: Switch = Field(
-        default=True,
-        description="false: nothing stops such a region until a person runs `pulumi up` there; until then both regions may write",
-    )
-    schedule: Cron = Field(
-        default="* * * * *",
-        description="how often the guard looks at the traffic flag: five fields, UTC; every minute is the most",
-    )
 
 
 class OperatorsSettings(Model):

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from settings import limits
+from settings import limits, parameter_values
 from settings.mistake import Mistake
 from settings.spelling import closest
 
@@ -72,11 +72,12 @@ def check(parameters: Mapping[str, str], major: int) -> None:
         if plain in limits.read("cloudnative_pg")["fixed"]:
             raise Mistake("sets {}, which CloudNativePG sets by itself; take it out", name)
         for (other, broken), why in _WOULD_NOT_RUN.items():
-            if plain == other and value.strip() and broken in (None, _as_postgresql_reads(value)):
+            if plain == other and value.strip() and broken in (None, as_postgresql_reads(value)):
                 raise Mistake(f"sets {{}} to {{}}, {why}", name, value)
+        parameter_values.check(name, value)
         _check_known(name, value, major)
         for harmful, why in ((_LOSES_DATA, "and a crash then destroys data"), (_READS_ONLY, "and a failover then cannot work")):
-            if plain in harmful and _as_postgresql_reads(value) == harmful[plain]:
+            if plain in harmful and as_postgresql_reads(value) == harmful[plain]:
                 raise Mistake(f"sets {{}} to {{}}, {why}; take it out", name, value)
 
 
@@ -95,6 +96,8 @@ def _check_known(name: str, value: str, major: int) -> None:
     complaint = _complaint(found, value, exact=major == data["major"] and name.lower() not in _DEPENDS_ON_THE_BUILD)
     if complaint:
         raise Mistake(f"sets {{}} to {{}}, and PostgreSQL {complaint}", name, value)
+    if (seconds := seconds_of(name, value)) is not None:
+        parameter_values.check_connection_timeout(name, value, float(seconds))
 
 
 def _complaint(entry: Mapping[str, Any], value: str, *, exact: bool) -> str | None:
@@ -154,6 +157,14 @@ def number_of(parameters: Mapping[str, str], name: str, default: str) -> Fractio
     return amount
 
 
+def seconds_of(name: str, value: str) -> Fraction | None:
+    """The seconds that a parameter of time sets. None for any other parameter, and for a value that PostgreSQL could not read."""
+    known: dict[str, dict[str, Any]] = limits.read("postgresql")["parameters"]
+    unit = next((entry.get("unit", "") for each, entry in known.items() if each.lower() == name.lower()), "")
+    amount = in_units_of(value, unit) if unit in _TIME else None
+    return None if amount is None else amount * Fraction(_TIME[unit]) / 1000
+
+
 def seconds_between(name: str) -> tuple[Fraction, Fraction]:
     """The least and the most seconds that a parameter of time takes."""
     entry = limits.read("postgresql")["parameters"][name]
@@ -161,7 +172,7 @@ def seconds_between(name: str) -> tuple[Fraction, Fraction]:
     return Fraction(entry["min"]) * one, Fraction(entry["max"]) * one
 
 
-def _as_postgresql_reads(value: str) -> str:
+def as_postgresql_reads(value: str) -> str:
     """A boolean as on or off, however it is written; any other value in lower case."""
     text = value.strip().lower()
     for answer, words in (("on", _YES), ("off", _NO)):

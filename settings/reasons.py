@@ -65,7 +65,7 @@ def _reason_of_no_text(detail: ErrorDetails, *, secret: bool) -> str:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if isinstance(value, dict | list):
         return f"{'is a number' if number else 'is not text'}; write one value"
-    if number and form and form.units:
+    if number and form and form.units and not form.accepts(str(value)):
         several = [f"{value}{unit}" for unit in form.units]
         shown = f"{', '.join(several[:-1])} or {several[-1]}"
         return "is a number without a unit; write " + (f"one as in {form.examples[0]}" if secret else shown)

@@ -6,11 +6,11 @@ import json
 import re
 from typing import Any
 
-from settings.mistake import Mistake, shortened
+from settings.mistake import Mistake, quoted_where_needed, shortened
 
 HIDDEN = "the secret"
 
-_MAY_BE_SECRET = re.compile("token|password|secret|credential|key|data|auth", re.IGNORECASE)
+_MAY_BE_SECRET = re.compile("kubeconfig|token|password|secret|credential|key|data|auth", re.IGNORECASE)
 """In the name of a key that a person invented, as those of a kubeconfig: its value is not repeated."""
 
 
@@ -19,14 +19,15 @@ def show(value: Any, *, secret: bool = False) -> str:
     if secret:
         return HIDDEN
     value = _without_private_parts(value)
-    plain = isinstance(value, str) and value.isprintable() and value and value == value.strip()
-    return value if plain else json.dumps(value, default=str)
+    return quoted_where_needed(value) if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def _without_private_parts(value: Any) -> Any:
     """`value` without long texts, the user and password of a URL, and what stands below a key that sounds secret."""
     if isinstance(value, str):
-        return re.sub(r"(?<=://)[^/@\s]*@", "…@", shortened(value))
+        shown = shortened(value)
+        # Of several lines, as of a file that was pasted, nothing is repeated but what they name.
+        return shown if shown.isprintable() else re.sub(r"(:|=)[^\S\n]*\S[^\n]*", r"\1 …", shown)
     if isinstance(value, dict):
         return {key: "…" if _MAY_BE_SECRET.search(str(key)) else _without_private_parts(inner) for key, inner in value.items()}
     return [_without_private_parts(inner) for inner in value] if isinstance(value, list) else value

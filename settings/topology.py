@@ -59,6 +59,7 @@ class Topology(Model):
             "acme",
             "acme-shop",
             nearly=nearly.kubernetes_name,
+            most=20,
         ),
     ] = Field(description="short name of your organization: the first part of every bucket name and role name")
     account_id: Annotated[

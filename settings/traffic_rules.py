@@ -167,6 +167,19 @@ def standbys_connect_to_the_primary_and_not_to_a_name_that_users_call(settings: 
                 )
 
 
+_OF_EXTERNAL_DNS = ("external-dns.alpha.kubernetes.io/hostname", "external-dns.alpha.kubernetes.io/internal-hostname")
+
+
+def a_name_that_users_call_is_given_to_no_database(settings: Settings) -> Mistakes:
+    """ExternalDNS writes a record for each name of the annotation, over the one by which users reach the application."""
+    for place, database in enumerate(settings.databases):
+        for key, value in database.streaming.service_annotations.items() if database.streaming else ():
+            for name in value.split(",") if key in _OF_EXTERNAL_DNS else ():
+                if name.strip().lower().removesuffix(".") in settings.dns.names:
+                    text = "gives {} to the database by {}, and it is one of dns.names; write a name of the database's own"
+                    yield Mistake(text, name.strip(), key, at=(place, "streaming", "serviceAnnotations"))
+
+
 RULES: tuple[Rule, ...] = (
     Rule(key="endpoint", mistakes=an_endpoint_is_in_the_region_of_its_stack),
     Rule(key="endpoint", mistakes=an_endpoint_is_no_name_that_users_call),
@@ -177,4 +190,5 @@ RULES: tuple[Rule, ...] = (
     Rule(key="failover.probe", mistakes=the_probe_is_answered_by_the_primary_region_alone),
     Rule(key="failover.control", mistakes=the_control_lives_when_the_primary_region_is_dead),
     Rule(key="databases", mistakes=standbys_connect_to_the_primary_and_not_to_a_name_that_users_call),
+    Rule(key="databases", mistakes=a_name_that_users_call_is_given_to_no_database),
 )

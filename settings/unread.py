@@ -46,9 +46,15 @@ def the_agent_of_pod_identities_is_installed_where_pods_use_it(settings: Setting
         yield Mistake(text, settings.identity_mode)
 
 
+def a_cache_has_a_class(settings: Settings) -> Mistakes:
+    if settings.velero.data_movers.cache_class is None and "cache_from" in settings.velero.data_movers.model_fields_set:
+        yield Mistake("is read by nobody, because velero.dataMovers.cacheClass is not set; write that too, or take it out")
+
+
 ADVICE: tuple[Rule, ...] = (
     Rule(key="velero", mistakes=veleros_installation_is_set_where_this_program_installs_it),
     Rule(key="etcd", mistakes=etcds_backup_is_set_where_it_runs),
     Rule(key="storage.accessLogDays", mistakes=access_logs_are_kept_where_there_are_some),
+    Rule(key="velero.dataMovers.cacheFrom", mistakes=a_cache_has_a_class),
     Rule(key="cluster.podIdentityAgent", mistakes=the_agent_of_pod_identities_is_installed_where_pods_use_it),
 )

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
-from settings.fields import AbsolutePath, ClassName, Duration, Model, Switch, matching
+from settings.durations import parse_duration
+from settings.fields import AbsolutePath, ClassName, Model, Switch, at_least, matching
+from settings.mistake import Mistake
 from settings.modifiers import ModifierRule
 from settings.volumes import DataMovers, ServerResources, SnapshotClass, Toleration, VolumeRule
 
 # Velero compares these as JSON texts that it puts together by itself, so a quote or a backslash would change their meaning.
 PlainValue = Annotated[str, matching(re.compile(r'[^"\\\s]+'), "a value without quotes and spaces", "subnet-0a1b,subnet-0c2d")]
+
+
+_OF_THE_SYSTEM = ("/etc", "/usr", "/bin", "/sbin", "/lib", "/boot", "/proc", "/sys", "/dev")
 
 
 class VeleroSettings(Model):
@@ -37,12 +43,14 @@ class VeleroSettings(Model):
     data_movers: DataMovers = Field(
         default_factory=DataMovers, description="the Pods that carry volumes to S3 and back: how many, how large, and where"
     )
-    prepare_timeout: Duration = Field(
+    prepare_timeout: Annotated[str, at_least("1m", "in which no node has a volume", "45m")] = Field(
         default="30m",
         description="how long it may take until a data mover has its volume, and a node for it; then Velero says why not",
     )
-    move_timeout: Duration = Field(
-        default="4h", description="how long moving the volumes of one backup or one restore may take; then Velero cancels it"
+    move_timeout: Annotated[str, at_least("10m", "in which few volumes are moved", "12h")] = Field(
+        default="4h",
+        description="how long moving the volumes of one backup or one restore may take, prepareTimeout or longer; then Velero "
+        "cancels it",
     )
     volumes: list[VolumeRule] = Field(
         default=[],
@@ -74,3 +82,41 @@ class VeleroSettings(Model):
         ],
         description="rules of your own that change objects as they are restored: Velero's resource modifiers, v1",
     )
+
+    @field_validator("kubelet_root")
+    @classmethod
+    def _it_is_the_kubelets_own_directory(cls, root: str) -> str:
+        """Velero's node agent mounts `pods` and `plugins` below it."""
+        path = PurePosixPath(root)
+        if path.name in ("pods", "plugins", "plugins_registry"):
+            raise Mistake("is a directory within the kubelet's; write {}", str(path.parent))
+        other = next((each for each in _OF_THE_SYSTEM if path.is_relative_to(each)), None)
+        if other:
+            raise ValueError(f"is in {other}, where no kubelet keeps its volumes; write /var/lib/kubelet")
+        return root
+
+    @field_validator("counterparts")
+    @classmethod
+    def _no_switch_is_replaced(cls, counterparts: dict[str, str]) -> dict[str, str]:
+        """Whole values are replaced in each annotation of components/velero/modifiers.py, and true may be any one's."""
+        for before in counterparts:
+            if before.lower() in ("true", "false"):
+                raise Mistake(
+                    "replaces {} in each annotation of load balancers, whatever it means there; take it out, and write a rule of "
+                    "velero.modifiers for the annotation that is meant",
+                    before,
+                )
+        return counterparts
+
+    @model_validator(mode="after")
+    def _a_volume_may_be_moved_once_it_is_there(self) -> VeleroSettings:
+        """A volume is moved after it is ready, so the time for both is no shorter than the time for one."""
+        if parse_duration(self.move_timeout) < parse_duration(self.prepare_timeout):
+            raise Mistake(
+                "{} is shorter than prepareTimeout, {}, and a volume is moved only once it is ready; write {} or more",
+                self.move_timeout,
+                self.prepare_timeout,
+                self.prepare_timeout,
+                at=("moveTimeout",),
+            )
+        return self

@@ -6,14 +6,14 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from settings.fields import ClassName, Model, Switch, Whole, matching
 from settings.labels import LabelKey, LabelValue
 from settings.mistake import Mistake
 from settings.sizes import Size, bytes_in
 
-Cpus = Annotated[str, matching(re.compile(r"\d+(\.\d+)?m?"), "a number of CPUs in quotes", '"2"', "500m")]
+Cpus = Annotated[str, matching(re.compile(r"(\d+(\.\d+)?|\.\d+)m?"), "a number of CPUs in quotes", '"2"', "500m")]
 Driver = Annotated[
     str,
     matching(
@@ -24,6 +24,12 @@ Driver = Annotated[
 EBS = "ebs.csi.aws.com"
 _WITHOUT_SNAPSHOTS = ("efs.csi.aws.com", "fsx.csi.aws.com", "s3.csi.aws.com")
 """Drivers of AWS that take no snapshots: for Amazon EFS, for Lustre, for Mountpoint (none has CREATE_DELETE_SNAPSHOT)."""
+
+
+OF_A_REGION = ("topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region")
+OF_A_ZONE = ("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone", "topology.ebs.csi.aws.com/zone")
+"""Labels of nodes whose values one region alone has (Kubernetes, well-known labels; the EBS CSI driver)."""
+_OF_A_NODE = ("kubernetes.io/hostname", "topology.k8s.aws/zone-id")
 
 
 class ServerResources(Model):
@@ -38,6 +44,14 @@ class ServerResources(Model):
 
     @model_validator(mode="after")
     def _requests_are_within_limits(self) -> ServerResources:
+        if _cpus(self.cpu_limit) < _cpus(_LEAST_CPU):
+            raise Mistake(
+                "{} is too little for Velero's server; write {} or more",
+                self.cpu_limit,
+                _LEAST_CPU,
+                at=("cpuLimit",),
+            )
+        _refuse_too_little(self.memory_limit)
         if _cpus(self.cpu) > _cpus(self.cpu_limit):
             raise Mistake(
                 f"{{}} is more than cpuLimit, {{}}, {_REFUSED}; write less, or more there", self.cpu, self.cpu_limit, at=("cpu",)
@@ -130,6 +144,13 @@ class SnapshotClass(Model):
     )
     driver: Driver = Field(default=EBS, description="the CSI driver that takes the snapshots")
 
+    @field_validator("driver")
+    @classmethod
+    def _the_driver_takes_snapshots(cls, driver: str) -> str:
+        if driver in _WITHOUT_SNAPSHOTS:
+            raise ValueError(f"takes no snapshots; write one that does, as {EBS}, and see volumes.md for the others")
+        return driver
+
 
 class DataMovers(Model):
     """The Pods of Velero's node agent that carry a volume's data to S3 and back, one for each volume."""
@@ -145,6 +166,7 @@ class DataMovers(Model):
     @model_validator(mode="after")
     def _requests_are_within_limits(self) -> DataMovers:
         if self.memory_limit:
+            _refuse_too_little(self.memory_limit)
             _refuse_more_than_the_limit(self.memory, self.memory_limit)
         return self
 
@@ -153,6 +175,19 @@ class DataMovers(Model):
         description="labels of the nodes on which they run; by default any node",
         examples=[{"node.kubernetes.io/lifecycle": "normal"}, {"pool": "storage"}],
     )
+
+    @field_validator("nodes")
+    @classmethod
+    def _a_label_is_of_more_than_one_node(cls, nodes: dict[str, str]) -> dict[str, str]:
+        """Nodes come and go, and none has its name in both regions; the id of a zone says nothing of its region."""
+        for label in nodes:
+            if label in _OF_A_NODE:
+                text = (
+                    "has {}, by which no data mover runs once that node or zone is gone; write a label of several nodes, as in "
+                )
+                raise Mistake(text + "pool: storage", label)
+        return nodes
+
     cache_class: ClassName | None = Field(
         default=None,
         description="a StorageClass for the cache of a restore, which otherwise is on the node's own disk; a volume of its own "
@@ -191,6 +226,15 @@ class DataMovers(Model):
 
 _REFUSED = "which Kubernetes refuses of a Pod"
 """Kubernetes, validation of containers: a request "must be less than or equal to" its limit."""
+
+
+_LEAST_MEMORY, _LEAST_CPU = "128Mi", "100m"
+"""Least limits of our own: as much memory as `velero install` requests for the server, and a fifth of its CPU."""
+
+
+def _refuse_too_little(limit: str) -> None:
+    if bytes_in(limit) < bytes_in(_LEAST_MEMORY):
+        raise Mistake("{} is less than Velero starts with; write {} or more", limit, _LEAST_MEMORY, at=("memoryLimit",))
 
 
 def _refuse_more_than_the_limit(memory: str, limit: str) -> None:

@@ -15,7 +15,7 @@ from components.kube.pods import Runner
 from components.kube.runner.ask import Question
 from components.kube.runner.endpoint import Endpoint
 from components.kube.runner.verify import Check
-from settings.model import FailoverTimeouts
+from settings.failover import FailoverTimeouts
 from settings.roles import Duties
 from settings.workloads import Workload, by_namespace, cron_jobs_of
 

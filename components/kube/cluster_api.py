@@ -16,7 +16,7 @@ import kubernetes
 import urllib3
 import yaml
 
-from components.kube.kubeconfig import client_from
+from components.kube.kubeconfig import client_from, reason_without_contents
 from components.kube.pods import RUNNER_SELECTOR, Runner, runner_code_name, runner_pod
 from components.kube.runner.ask import MOST, Answer, Question
 from components.kube.runner.verify import proxied_answer
@@ -121,8 +121,11 @@ class LiveCluster:
             try:
                 self._client = client_from(load)
             except (kubernetes.config.ConfigException, yaml.YAMLError, OSError, TypeError, ValueError) as error:
-                where = self._cluster.kubeconfig or "the kubeconfig that kubectl uses"
-                reason = " ".join(str(error).split())
+                # Neither the key's value nor an excerpt of the file: what stands in either's place by mistake may be a secret.
+                where = (
+                    "the file of k8s-dr:cluster.kubeconfig" if self._cluster.kubeconfig else "the kubeconfig that kubectl uses"
+                )
+                reason = reason_without_contents(error, self._cluster.kubeconfig)
                 raise ClusterUnreachableError(
                     f"k8s-dr:cluster.context: {self._cluster.context} cannot be used from {where}: {reason}"
                 ) from None

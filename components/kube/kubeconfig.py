@@ -9,9 +9,11 @@ from __future__ import annotations
 import ssl
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import kubernetes
+import yaml
 from urllib3.util import Retry, create_urllib3_context
 
 
@@ -33,6 +35,19 @@ def client_from(load: Callable[..., None]) -> Any:
             **dict.fromkeys(("ca_certs", "cert_file", "key_file")),
         }
     return client
+
+
+def reason_without_contents(error: Exception, written: str | None) -> str:
+    """Why a kubeconfig cannot be used, in one line: without the path that is `written` for it, which may be a kubeconfig's own
+    contents, and without an excerpt of the file."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, yaml.MarkedYAMLError):
+        return f"it is no YAML: {error.problem}"
+    reason = str(error)
+    for path in {written, str(Path(written).expanduser())} if written else ():
+        reason = reason.replace(path, "it")
+    return " ".join(reason.split())
 
 
 def _context(configuration: Any) -> ssl.SSLContext:

@@ -21,7 +21,7 @@ from components.velero.memory import Memory, WrongRestoreError, note_acceptance,
 from components.velero.selection import RESTORED_PODS, Chosen, chosen, selector
 from components.velero.specs import VELERO_NAMESPACE
 from settings.backup import Backup
-from settings.model import FailoverTimeouts
+from settings.failover import FailoverTimeouts
 from settings.names import EXCLUDED_FROM_BACKUP, Names
 from settings.roles import Duties, peer_of
 from settings.velero import VeleroSettings

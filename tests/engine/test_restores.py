@@ -100,8 +100,8 @@ def test_a_failed_job_is_replaced_by_the_next_up(pair: Pair) -> None:
 def test_a_restore_that_outlived_an_up_is_judged_by_the_next_one_and_tried_anew_by_the_third(pair: Pair) -> None:
     """The Restore is in the state already, so the next `up` waits for it in an update and not in a create."""
     before = pair.restore_names()
-    pair.pulumi.run("config", "set", "--path", "failover.restore", "3s", "-s", "secondary")
-    pair.pulumi.run("config", "set", "--path", "velero.prepareTimeout", "2s", "-s", "secondary")
+    pair.pulumi.run("config", "set", "--path", "failover.restore", "61s", "-s", "secondary")
+    pair.pulumi.run("config", "set", "--path", "velero.prepareTimeout", "1m", "-s", "secondary")
     pair.secondary.outcomes.order({"kind": "Restore", "phase": "Pending"})
     assert pair.flip(check=False).exit_code
     fail_restores(pair)

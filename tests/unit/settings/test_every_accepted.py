@@ -15,7 +15,7 @@ from settings import limits
 from tests.examples import PASSWORD, STATIC
 from tests.examples import example as committed
 from tests.unit.recorder import COMBINATIONS, Recorder, Seen, deployed, is_secret, run_program
-from tests.unit.settings import tried_platform, tried_velero, tried_words
+from tests.unit.settings import tried_limits, tried_parameters, tried_platform, tried_velero, tried_words
 from tests.unit.settings.test_mistakes import complaint
 from tests.unit.settings.tried_others import VALID
 from tests.unit.settings.tried_parts import CONNECTION
@@ -91,7 +91,11 @@ EVERY_KIND = {
 """The longest of everything, a wildcard, and a name with capitals and a last dot."""
 
 
-TRIED = [row for each in (VALID, tried_platform.VALID, tried_velero.VALID, tried_words.VALID) for row in each]
+TRIED = [
+    row
+    for each in (VALID, tried_limits.VALID, tried_parameters.VALID, tried_platform.VALID, tried_velero.VALID, tried_words.VALID)
+    for row in each
+]
 
 
 def together(first: Any, second: Any) -> Any:

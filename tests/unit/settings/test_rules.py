@@ -194,6 +194,38 @@ CASES: list[tuple[Check, dict[str, Any], str]] = [
     ),
     # Backups and databases.
     (
+        aws_rules.data_movers_run_in_this_region,
+        {"velero": {"dataMovers": {"nodes": {"topology.kubernetes.io/zone": "us-east-1a"}}}},
+        "velero.dataMovers.nodes: has topology.kubernetes.io/zone: us-east-1a, which no node in us-west-2 has",
+    ),
+    (
+        aws_rules.counterparts_lead_into_the_other_region,
+        {"velero": {"counterparts": {"a": "arn:aws:acm:us-east-1:123456789012:certificate/1"}}},
+        "velero.counterparts: puts arn:aws:acm:us-east-1:123456789012:certificate/1 in place of a, and that is in us-east-1",
+    ),
+    (
+        aws_rules.the_managed_class_is_not_one_that_eks_made,
+        {"storageClass": {"managed": True, "name": "gp2"}},
+        "storageClass.name: gp2 is the class that EKS itself makes",
+    ),
+    (
+        traffic_rules.a_name_that_users_call_is_given_to_no_database,
+        part(
+            "databases",
+            replication="streaming",
+            streaming={
+                **CONNECTION["streaming"],
+                "serviceAnnotations": {"external-dns.alpha.kubernetes.io/hostname": "pg.example.com, APP.example.com."},
+            },
+        ),
+        "databases[0].streaming.serviceAnnotations: gives APP.example.com. to the database by external-dns",
+    ),
+    (
+        data_rules.a_standby_waits_for_its_readers_no_longer_than_the_rpo,
+        part("databases", parameters={"max_standby_archive_delay": "-1"}),
+        "databases[0].parameters: sets max_standby_archive_delay to -1: a query may hold the standby back for ever",
+    ),
+    (
         data_rules.there_is_something_to_fail_over,
         {"workloads": [], "databases": [], "databasePasswords": {}},
         "workloads: is empty, and so is databases",

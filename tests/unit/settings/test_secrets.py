@@ -17,8 +17,10 @@ from pydantic import BaseModel
 
 from settings import load, warnings
 from settings.load import SECRETS
+from settings.mistake import Mistake
 from settings.model import Settings
 from settings.places import models_in
+from settings.shown import show
 from tests.examples import PASSWORD, example
 from tests.unit.settings import test_database_mistakes as databases
 from tests.unit.settings import test_identity as identity
@@ -229,3 +231,34 @@ def test_a_password_in_the_probes_url_is_refused_and_not_repeated() -> None:
         "k8s-dr:failover.probe: https://…@app.example.com/ has a user or a password; leave them out: a refusal of the server is "
         "an answer too"
     )
+
+
+SHOWN = [
+    ("app:hunter2@db.example.com", "…@db.example.com"),
+    ("see app:hunter2@db.example.com", "see …@db.example.com"),
+    ("https://app:hun/ter2@db.example.com", "https://…@db.example.com"),
+    ("https://hunter2@db.example.com", "https://…@db.example.com"),
+    ("https://db.example.com/?token=hunter2&x=hunter2", "https://db.example.com/?token=…&x=…"),
+    ("s3://acme?region=us-west-2", "s3://acme?region=us-west-2"),
+    ("password: hunter2", "password: …"),
+    ("PGPASSWORD=hunter2", "PGPASSWORD=…"),
+    ("user: app\npass: hunter2", '"user: …\\npass: …"'),
+    ("docker.io/velero/velero:v1@sha256:0a1b", "docker.io/velero/velero:v1@sha256:0a1b"),
+    ("arn:aws:kms:us-west-2:123456789012:key/1", "arn:aws:kms:us-west-2:123456789012:key/1"),
+    ("lb.example.com:443", "lb.example.com:443"),
+    ("", '""'),
+]
+
+
+@pytest.mark.parametrize(("text", "shown"), SHOWN)
+def test_a_value_is_shown_without_what_may_be_a_password(text: str, shown: str) -> None:
+    assert show(text) == shown
+
+
+@pytest.mark.parametrize("text", [text for text, _ in SHOWN if "hunter2" in text and "\n" not in text])
+def test_what_a_mistake_repeats_is_shown_without_it_too(text: str) -> None:
+    assert "hunter2" not in str(Mistake("sets {}", text))
+
+
+def test_a_kubeconfig_is_not_shown_in_the_object_that_has_it() -> None:
+    assert "hunter2" not in show({"name": "prod", "kubeconfig": "hunter2"})

@@ -14,12 +14,21 @@ from settings.load import SECRETS
 from settings.peer_file import refuse_one_cluster_for_both
 from tests.examples import PASSWORD, example
 from tests.unit.recorder import run_program
-from tests.unit.settings import tried_databases, tried_harmful, tried_platform, tried_velero, tried_words
+from tests.unit.settings import (
+    tried_databases,
+    tried_doubts,
+    tried_harmful,
+    tried_limits,
+    tried_parameters,
+    tried_platform,
+    tried_velero,
+    tried_words,
+)
 from tests.unit.settings.test_mistakes import COMMITTED, complaint
 from tests.unit.settings.tried_others import UNCLEAR, VALID
 from tests.unit.settings.tried_parts import backup, cluster, connected, database, delivery, dns, topology, workload
 
-LATER = (tried_platform, tried_velero, tried_words)
+LATER = (tried_limits, tried_parameters, tried_platform, tried_velero, tried_words)
 REFUSED = [*tried_harmful.HARMFUL, *tried_databases.HARMFUL, *UNCLEAR, *(row for tried in LATER for row in tried.HARMFUL)]
 ACCEPTED = [*VALID, *(row for tried in LATER for row in tried.VALID)]
 
@@ -121,6 +130,7 @@ WARNED: list[tuple[str, dict[str, Any], str]] = [
         topology(backends={"primary": "s3://acme", "secondary": "s3://acme"}),
         "topology.backends: has s3://acme for both stacks",
     ),
+    *tried_doubts.WARNED,
 ]
 
 
@@ -133,10 +143,32 @@ def test_the_committed_configuration_is_accepted_without_a_warning(tmp_path: Pat
     assert warned({}, tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"targets": {"rto": "5m"}},
+        {"guard": {"enabled": False, "schedule": "0 * * * *"}},
+        {"storage": {"objectLock": {"mode": "COMPLIANCE", "days": 30}}},
+        database(parameters={"statement_timeout": "0", "idle_session_timeout": "1h", "synchronous_commit": "local"}),
+        database(backupCron="0 0 3 * * 0"),
+        {"images": {"cloudnativePg": "ghcr.io/cloudnative-pg/cloudnative-pg:1.25.0"}},
+        dns(names=["*.example.com"]),
+    ],
+)
+def test_what_is_usual_is_accepted_without_a_warning(changes: dict[str, Any], tmp_path: Path) -> None:
+    assert warned(changes, tmp_path) == []
+
+
 def test_a_warning_shows_nothing_of_what_is_stored_as_a_secret(tmp_path: Path) -> None:
     told = warnings(accepted(workload(namespace="hunter2") | {"backups": [COMMITTED["backups"][1]]}), ["workloads"], tmp_path)
     assert told
     assert not [line for line in told if "hunter2" in line]
+
+
+def test_a_zone_in_a_key_of_both_regions_is_refused_in_the_region_that_has_no_such_zone() -> None:
+    shared = {"velero": {"dataMovers": {"nodes": {"topology.kubernetes.io/zone": "us-west-2a"}}}}
+    assert complaint("secondary", example("secondary", shared)) == ""
+    assert "us-west-2a, which no node in us-east-1 has" in complaint("primary", example("primary", shared))
 
 
 def test_a_check_on_port_443_is_asked_by_tls() -> None:

@@ -219,9 +219,8 @@ HARMFUL: list[Row] = [
     (
         "a label of nodes of 64 characters",
         {"velero": {"dataMovers": {"nodes": {"pool": "x" * 64}}}},
-        "velero.dataMovers.nodes.pool: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx is not the "
-        "value of a label (letters, digits, -, _ and ., 63 at most, a letter or digit at each end); write one as in "
-        "storage",
+        "velero.dataMovers.nodes.pool: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx is longer than 63"
+        " characters; shorten it by 1",
     ),
     (
         "a label of nodes that is true",

@@ -1,0 +1,76 @@
+"""Configurations that are accepted with a warning, each with the beginning of its line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.unit.settings.tried_parts import database, dns
+
+WARNED: list[tuple[str, dict[str, Any], str]] = [
+    (
+        "a promotion that may take longer than the outage",
+        {"targets": {"rto": "5m"}, "failover": {"promote": "10m"}},
+        "failover.promote: 10m is more than targets.rto, 5m: this step alone may take longer than the whole outage",
+    ),
+    (
+        "a guard that comes each quarter of an hour",
+        {"guard": {"schedule": "*/15 * * * *"}},
+        "guard.schedule: */15 * * * * leaves up to 15m in which a region that comes back serves beside the other one",
+    ),
+    (
+        "a timeout of statements for every session",
+        database(parameters={"statement_timeout": "5s"}),
+        "databases[0].parameters: sets statement_timeout to 5s for every session, migrations and dumps among them; set it on the "
+        "role: ALTER ROLE app SET statement_timeout = '5s'",
+    ),
+    (
+        "commits that are not written",
+        database(parameters={"synchronous_commit": "off"}),
+        "databases[0].parameters: sets synchronous_commit to off, and a crash of one instance then loses committed rows",
+    ),
+    (
+        "base backups every ten minutes by day",
+        database(backupCron="0 */10 9-17 * * *"),
+        "databases[0].backupCron: 0 */10 9-17 * * * copies the whole database to S3 more often than hourly",
+    ),
+    (
+        "base backups each month",
+        database(backupCron="0 0 3 1 * *"),
+        "databases[0].backupCron: 0 0 3 1 * * leaves up to 744h of WAL that a recovery replays",
+    ),
+    (
+        "a Velero that is older than what was tried",
+        {"images": {"velero": "docker.io/velero/velero:v1.15.0"}},
+        "images.velero: docker.io/velero/velero:v1.15.0 is older than 1.18, the oldest that was tried",
+    ),
+    (
+        "a plugin that is older than what was tried",
+        {"images": {"veleroPluginForAws": "docker.io/velero/velero-plugin-for-aws:v1.9.0"}},
+        "images.veleroPluginForAws: docker.io/velero/velero-plugin-for-aws:v1.9.0 is older than 1.14",
+    ),
+    (
+        "an operator that is older than what was tried",
+        {"operators": {"cloudnativePg": True}, "images": {"cloudnativePg": "ghcr.io/cloudnative-pg/cloudnative-pg:1.25.0"}},
+        "images.cloudnativePg: ghcr.io/cloudnative-pg/cloudnative-pg:1.25.0 is older than 1.30",
+    ),
+    (
+        "an operator by the tag of its release",
+        {"operators": {"cloudnativePg": True}, "images": {"cloudnativePg": "ghcr.io/cloudnative-pg/cloudnative-pg:v1.30.0"}},
+        "images.cloudnativePg: ghcr.io/cloudnative-pg/cloudnative-pg:v1.30.0 has a v in its tag",
+    ),
+    (
+        "an endpoint below a wildcard of one's own",
+        {**dns(names=["*.apps.example.com"]), "endpoint": "lb.apps.example.com"},
+        "endpoint: lb.apps.example.com is below *.apps.example.com of dns.names",
+    ),
+    (
+        "a lock of ten years that nobody lifts",
+        {"storage": {"noncurrentDays": 3650, "objectLock": {"mode": "COMPLIANCE", "days": 3650}}},
+        "storage.objectLock.days: 3650 is more than the 30 days for which anything is kept",
+    ),
+    (
+        "a size from which nothing is cached",
+        {"velero": {"dataMovers": {"cacheFrom": "1Gi"}}},
+        "velero.dataMovers.cacheFrom: is read by nobody, because velero.dataMovers.cacheClass is not set",
+    ),
+]
