@@ -52,7 +52,7 @@ class DatabaseSide:
     promote_seconds: int = 600
     recover_seconds: int = 14400
     stopped: str | None = None
-    """By which traffic flag the guard has stopped this side, if it serves now: the time at which the flag was written."""
+    """Which stop of the guard this side wakes from, if it serves now: the times of the flag and of the stop."""
 
     @property
     def begins_by_itself(self) -> bool:

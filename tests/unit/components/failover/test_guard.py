@@ -248,6 +248,19 @@ def test_a_region_that_serves_again_unfences_resumes_and_scales_up_what_the_guar
     assert scale.spec["template"]["spec"]["containers"][0]["command"][-1] == "scale"
 
 
+def test_a_second_stop_by_the_same_flag_makes_it_all_anew() -> None:
+    def inputs(at: str) -> list[Any]:
+        cluster = FakeCluster(records={"guard": {"seen": STOPPED, "stopped": STOPPED, "at": at, "overruled": STOPPED}})
+        recorder = run_program("primary", DEPLOYED, cluster=cluster)
+        [database], [schedule, *_] = recorder.of("Cluster"), recorder.of("Schedule")
+        scale = recorder["failover-workloads-scale-production"]
+        return [database.metadata["annotations"], schedule.metadata["annotations"], scale.replacement_trigger]
+
+    first, second = inputs("2026-03-01T12:01:00Z"), inputs("2026-03-01T12:09:00Z")
+    assert all(one != other for one, other in zip(first, second, strict=True))
+    assert inputs("2026-03-01T12:01:00Z") == first
+
+
 def test_a_region_that_stays_stopped_keeps_the_fence_under_its_sleep() -> None:
     recorder = woken("primary", active="secondary")
     [database] = recorder.of("Cluster")
