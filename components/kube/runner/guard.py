@@ -184,8 +184,8 @@ class _Guard:
 
     def _stop(self, written: datetime, stopped_by: str | None, complaint: str | None) -> StepFailedError:
         """Stop what runs, and go on where one thing refuses: what can be stopped is. Returns what is wrong with this region."""
+        self.announced = False
         if stopped_by != text(written) or self.complaint:
-            self.announced = False
             self._announce(written)
         areas = stop(self.api, self.task, partial(self._announce, written), max(self.left(), _LEAST_SECONDS))
         now = [area.text() for area in areas if area.lines]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from components.failover.guard_specs import SCRIPT
+from components.kube.runner import guard
 from components.kube.runner.flag import Flag
 from components.kube.runner.guard import fetched
 from components.kube.runner.rights import NEEDED
@@ -133,6 +134,13 @@ def test_a_run_that_was_missed_begins_at_once_and_one_that_hangs_makes_way() -> 
     assert 60 < spec["startingDeadlineSeconds"] < 6000, "the controller gives up at a hundred missed runs"
     job = spec["jobTemplate"]["spec"]
     assert (job["backoffLimit"], job["activeDeadlineSeconds"]) == (0, 55)
+
+
+def test_a_look_ends_with_its_message_before_the_job_is_cut_off() -> None:
+    pod = pods(region("primary"))["job"]
+    last_fetch, event = 3 + 5, guard._ANSWER_SECONDS
+    longest = int(environment(pod)["PATIENCE"]) + last_fetch + task(pod)["seconds"] + guard._LEAST_SECONDS + event
+    assert longest < region("primary")["guard-job"].spec["jobTemplate"]["spec"]["activeDeadlineSeconds"]
 
 
 @pytest.mark.parametrize(("schedule", "deadline"), [("*/5 * * * *", 310), ("0 2 * * *", 3610)])

@@ -150,6 +150,30 @@ def test_a_second_look_finds_all_stopped_and_changes_nothing() -> None:
     assert "still ending" not in told
 
 
+def test_what_is_stopped_later_in_the_same_run_is_a_stop_of_its_own() -> None:
+    """An `up` may have woken the region in between, by the time of the first."""
+    api, times = a_region(), iter(range(1000))
+    api.refused[CLUSTER] = ApiError(500, "failed calling webhook: connection refused")
+    seen: list[str] = []
+
+    def operator_comes_back() -> None:
+        seen.append(api.objects[RECORD]["data"]["at"])
+        api.refused.clear()
+
+    clock = Clock(operator_comes_back)
+    with pytest.raises(StepFailedError):
+        guard(
+            api,  # type: ignore[arg-type]
+            task(seconds=25),
+            lambda: TAKEN_OVER,
+            clock=clock,
+            sleep=clock.sleep,
+            now=lambda: NOW + timedelta(seconds=next(times)),
+        )
+    assert stopped(api)
+    assert api.objects[RECORD]["data"]["at"] > seen[0]
+
+
 def test_what_still_ends_is_told() -> None:
     api = a_region()
     api.controllers.clear()
