@@ -22,7 +22,7 @@ from components.failover import guard_specs
 from components.failover.failover import Failover, FailoverArgs
 from components.failover.gate import begins_to_serve
 from components.failover.guard import Guard
-from components.failover.stopped import stopped_by_guard
+from components.failover.stopped import overrule, stopped_by_guard
 from components.iam.access import Access
 from components.iam.delivery import Delivery, DeliveryArgs
 from components.iam.identity import Identity, IdentityArgs
@@ -87,14 +87,14 @@ class Region(pulumi.ComponentResource):
         cluster = args.cluster or LiveCluster(settings.cluster, settings.images.python)
         self._duties = duties(settings.role, settings.active)
         stopped = cache(partial(stopped_by_guard, cluster, self._duties))
-        refuse_stale_primary(settings, args.flag or partial(read_flag, names, settings.aws), stopped)
+        overruled = refuse_stale_primary(settings, args.flag or partial(read_flag, names, settings.aws), stopped)
         this_cluster = find_this_cluster(settings, names, cluster)
         installations = planned(settings.operators, settings.images)
         compare = pulumi.ResourceHook(f"{name}-cluster", this_cluster.compare, pulumi.ResourceHookOptions(on_dry_run=True))
         before = pulumi.ResourceHookBinding(before_create=[compare], before_update=[compare])
         opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(hooks=before))
         super().__init__("dr:region:Region", name, this_cluster.inputs, pulumi.ResourceOptions.merge(opts, this_cluster.options))
-        self._stopped = found.flag if (found := stopped()) else None
+        self._stopped = found.which if (found := stopped()) else None
         providers = make_providers(settings, names, parent=self)
         child = partial(pulumi.ResourceOptions, parent=self, providers=providers)
 
@@ -166,6 +166,7 @@ class Region(pulumi.ComponentResource):
                 traffic=traffic_args,
                 flag_bucket=traffic.flag_bucket,
                 stopped=self._stopped,
+                overrule=partial(overrule, cluster, overruled) if overruled else None,
             ),
             opts=child(
                 depends_on=[

@@ -13,23 +13,29 @@ from settings.model import Settings
 from settings.roles import refusal
 
 
-def refuse_stale_primary(settings: Settings, read_flag: Callable[[], Flag | None], stopped: Callable[[], Stopped | None]) -> None:
-    """Stop a primary that comes back after an outage while its standby has taken over. Raises pulumi.RunError.
+def refuse_stale_primary(
+    settings: Settings, read_flag: Callable[[], Flag | None], stopped: Callable[[], Stopped | None]
+) -> str | None:
+    """Stop a primary that comes back after an outage while its standby has taken over. Raises pulumi.RunError. Returns the time
+    of the flag that this run overrules, because a person has set `force`: the guard must not stop the region by it again.
 
     Every run asks, because nothing in this stack's configuration has changed. A preview that cannot read the flag only warns:
     it may run with a role that has no right to. A flag that does not answer blocks no primary, but one that its guard has
-    stopped: that the other region is silent now does not undo what it has written.
+    stopped: that the other region is silent now does not undo what it has written. A flag that was overruled before, and was
+    not written anew since, is as if there were none.
     """
     if settings.role != "primary" or settings.serving_role != "primary":
-        return
+        return None
     try:
         flag = read_flag()
     except FlagUnreadableError as error:
         if not pulumi.runtime.is_dry_run():
             raise pulumi.RunError(f"k8s-dr:active: {error}") from None
         pulumi.log.warn(f"{error}: whether the other region has taken over was not checked")
-        return
-    if flag is None and not settings.force and (found := stopped()) and found.newest:
+        return None
+    if flag is None and (found := stopped()) and found.newest:
+        if settings.force:
+            return found.flag
         raise pulumi.RunError(
             "k8s-dr:active: primary: the guard has stopped this region, because the secondary region had taken over (by the "
             f"traffic flag of {found.flag}), and that flag cannot be read now; what the secondary has written since is not here. "
@@ -38,4 +44,11 @@ def refuse_stale_primary(settings: Settings, read_flag: Callable[[], Flag | None
             "pulumi config set force true -s primary && pulumi up -s primary (docs/runbook.md, When region A comes back)"
         )
     if reason := refusal(settings.role, settings.active, flag.active if flag else None):
+        if flag and (found := stopped()) and found.overrules(flag.written):
+            pulumi.log.warn(
+                f"the traffic flag of {found.overruled} or before names the secondary region, and somebody has made this one "
+                "serve since, with force; users go by the flag: write it anew (docs/traffic.md)"
+            )
+            return None
         raise pulumi.RunError(f"k8s-dr:active: primary: {reason}")
+    return None

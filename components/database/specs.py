@@ -13,7 +13,7 @@ from typing import Any
 from components.iam.access import own_region
 from components.kube.objects import until_phase
 from components.kube.pods import CONTAINER_SECURITY, pod_metadata, pod_security
-from components.kube.runner.guard import FENCED
+from components.kube.runner.fencing import FENCED, HIBERNATION
 from settings.database import DatabaseSettings
 from settings.durations import parse_duration
 from settings.names import EXCLUDED_FROM_BACKUP, Names
@@ -32,9 +32,6 @@ LOST = (
     "Cluster has incomplete or invalid image catalog",
 )
 """Phases that say that something is wrong, whether or not it heals by itself."""
-
-HIBERNATION = "cnpg.io/hibernation"
-"""The operator's annotation that asks for hibernation, and its condition that says that no instance is left."""
 
 CREDENTIALS = "database-credentials"
 _POSTGRES_USER = 26
@@ -55,7 +52,7 @@ class DatabaseSide:
     promote_seconds: int = 600
     recover_seconds: int = 14400
     stopped: str | None = None
-    """By which traffic flag the guard has stopped this side, if it serves now: the time at which the flag was written."""
+    """Which stop of the guard this side wakes from, if it serves now: the times of the flag and of the stop."""
 
     @property
     def begins_by_itself(self) -> bool:

@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from components.database.specs import HIBERNATION, DatabaseSide
+from components.database.specs import DatabaseSide
 from components.kube.cluster_api import ClusterUnreachableError
-from components.kube.runner.guard import EVERY_INSTANCE, FENCED, fences_all
+from components.kube.runner.fencing import EVERY_INSTANCE, FENCED, HIBERNATION, fences_all
 from settings.database import DatabaseSettings
 
 _SECONDS, _PAUSE_SECONDS = 900, 1.0

@@ -7,7 +7,7 @@ Everything that a failover changes is below this one component. So at 3 a.m., wi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -55,15 +55,19 @@ class FailoverArgs:
     traffic: TrafficArgs
     flag_bucket: aws.s3.Bucket | None
     stopped: str | None = None
-    """By which traffic flag the guard has stopped this region, if it serves now."""
+    """Which stop of the guard this region wakes from, if it serves now."""
+
+    overrule: Callable[[], None] | None = None
+    """Records that a person has overruled the traffic flag, before anything is woken."""
 
 
 class Failover(pulumi.ComponentResource):
     """Moves users to this region, or away from it, when `active` changes.
 
-    For whoever is on call. Its input is `active`: each change asks the gate exactly once, in previews too, and nothing below it
-    is touched unless the gate opens. In a region that takes over, it promotes, restores, scales and verifies, then rewrites the
-    traffic flag and records that the region serves. In a primary that was replaced, it scales to standby. It destroys nothing.
+    For whoever is on call. Its inputs are `active` and which stop of the guard the region wakes from. A change of `active` asks
+    the gate exactly once, in previews too, and nothing below it is touched unless the gate opens. In a region that takes over, it
+    promotes, restores, scales and verifies, then rewrites the traffic flag and records that the region serves. In a primary that
+    was replaced, it scales to standby. It destroys nothing.
     """
 
     timeline: pulumi.Output[dict[str, Any]]
@@ -96,7 +100,8 @@ class Failover(pulumi.ComponentResource):
             opts, pulumi.ResourceOptions(hooks=pulumi.ResourceHookBinding(before_create=[hook], before_update=[hook]))
         )
         # The Region has compared the cluster already, unless only this component is the target of the `up`.
-        inputs = {"active": args.settings.serving_role, **args.this_cluster.inputs}
+        stopped = {"stopped": args.stopped} if args.stopped else {}
+        inputs = {"active": args.settings.serving_role, **stopped, **args.this_cluster.inputs}
         super().__init__("dr:failover:Failover", name, inputs, pulumi.ResourceOptions.merge(opts, args.this_cluster.options))
         memory = self._memory()
         self.serves_already = memory.serves
@@ -234,9 +239,11 @@ class Failover(pulumi.ComponentResource):
     def _ask_gate(self, asked: pulumi.ResourceHookArgs) -> None:
         """Raises GateClosedError if the gate stays closed."""
         self._args.this_cluster.compare(asked)
-        if asked.old_inputs and asked.old_inputs.get("active") == self._args.settings.serving_role:
-            return  # the stack only learns which cluster is its own
-        self._preflight.ask()
+        # Otherwise the stack only learns which cluster is its own, or wakes what the guard has stopped.
+        if not asked.old_inputs or asked.old_inputs.get("active") != self._args.settings.serving_role:
+            self._preflight.ask()
+        if self._args.overrule and not pulumi.runtime.is_dry_run():
+            self._args.overrule()
 
     def _tell_if_unasked(self) -> None:
         """In an `up` that goes on with a failover, say what the gate would, and go on meanwhile. Where the engine asks the gate,

@@ -1,6 +1,6 @@
 """The guard: what stops a region by itself that was replaced while it was away, before anybody has logged in.
 
-A CronJob looks at the traffic flag every minute. A Pod beside it does the same once whenever its node comes back: the kubelet
+A CronJob looks at the traffic flag every minute. A Pod beside it does the same whenever its node comes back: the kubelet
 starts it again by itself, while a CronJob waits for the controller manager and the scheduler. docs/recovery.md has what is left
 of a window in which both regions write.
 """
@@ -65,7 +65,7 @@ class Guard(pulumi.ComponentResource):
             )
         k8s.apps.v1.Deployment(
             f"{name}-at-start",
-            metadata={**metadata(AT_START), "annotations": {"k8s-dr/does": f"once, as it starts: {in_words(args.names)}"}},
+            metadata={**metadata(AT_START), "annotations": {"k8s-dr/does": f"as it starts: {in_words(args.names)}"}},
             spec=deployment(args),
             opts=self._child(depends_on=waits),
         )

@@ -36,10 +36,11 @@ _SECONDS = 55
 """How long one look may take. The step ends by itself before, and says what it could not do."""
 
 _PATIENCE, _PATIENCE_AT_START = 8, 45
-"""For how many seconds the flag is tried."""
+"""For how many seconds the flag is tried: as a node starts, until its network is there."""
 
-_TRIES, _TRIES_AT_START = 25, 300
-"""For how many seconds what is refused is tried: as it starts, until CloudNativePG's operator is back too."""
+_TRIES, _TRIES_AT_START, _LOOKS_AT_START = 25, 60, 5
+"""For how many seconds what is refused is tried, and how often with a flag fetched anew: as a node starts, until CloudNativePG's
+operator is back too. A kubelet runs an init container that failed again, and none before it, so each look has its own fetch."""
 
 _LATEST_START = timedelta(hours=1)
 _REST = "import signal; signal.signal(signal.SIGTERM, lambda *_: exit(0)); signal.pause()"
@@ -92,10 +93,11 @@ def named_rules(rights: Sequence[Right]) -> list[dict[str, Any]]:
     ]
 
 
-def task(names: Names, settings: Settings, *, at_start: bool) -> dict[str, Any]:
-    """The task of the runner's step `guard`. Nothing in it depends on `active`, so a failover changes nothing of the guard."""
+def task(names: Names, settings: Settings, *, at_start: bool, asks: bool = False) -> dict[str, Any]:
+    """The task of the runner's step `guard`. Nothing in it depends on `active`, so a failover changes nothing of the guard.
+    `asks` says whether it asks for its rights."""
     role, peer = names.role, peer_of(names.role)
-    asked = [*NEEDED, *(right for each in rights(names, settings).values() for right in each)] if at_start else []
+    asked = [*NEEDED, *(right for each in rights(names, settings).values() for right in each)] if asks else []
     return {
         "role": role,
         "databases": [{"namespace": database.namespace, "name": database.name} for database in settings.databases],
@@ -109,6 +111,7 @@ def task(names: Names, settings: Settings, *, at_start: bool) -> dict[str, Any]:
             for namespace, entries in by_namespace(settings.workloads).items()
         ],
         "advice": settings.topology.for_stack(role, f"pulumi config set active {peer} -s {role} && pulumi up -s {role}"),
+        "anew": settings.topology.for_stack(role, f"pulumi up --refresh --run-program -s {role}"),
         "rights": [asdict(right) for right in asked],
         "once": at_start,
         "seconds": _TRIES_AT_START if at_start else _TRIES,
@@ -154,7 +157,7 @@ def cron_job(args: GuardArgs) -> dict[str, Any]:
 
 
 def deployment(args: GuardArgs) -> dict[str, Any]:
-    """Spec of the Deployment whose one Pod looks once as it starts, and then rests. A kubelet that comes back makes the Pod's
+    """Spec of the Deployment whose one Pod looks as it starts, and then rests. A kubelet that comes back makes the Pod's
     containers anew, the init containers first, as soon as it reaches the API server."""
     return {
         "replicas": 1,
@@ -164,18 +167,24 @@ def deployment(args: GuardArgs) -> dict[str, Any]:
 
 
 def pod(args: GuardArgs, *, at_start: bool) -> dict[str, Any]:
-    """The Pod: one container fetches the flag, with the identity at AWS; another judges it, with the account's token."""
-    spec: dict[str, Any] = runner_pod(args.runner, NAME, task(args.names, args.settings, at_start=at_start), NAME)["spec"]
-    [judge] = spec["containers"]
-    judge["volumeMounts"] += [
-        {"name": "flag", "mountPath": "/flag", "readOnly": True},
-        {"name": "api", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount", "readOnly": True},
-    ]
+    """The Pod: one container fetches the flag, with the identity at AWS; another judges it, with the account's token. As a node
+    starts, the two take turns for some minutes, if something refuses to be stopped: what is judged is never an old flag."""
+    turns = range(1, _LOOKS_AT_START + 1) if at_start else range(1, 2)
+    looking: list[dict[str, Any]] = []
+    for turn in turns:
+        told = task(args.names, args.settings, at_start=at_start, asks=at_start and turn == _LOOKS_AT_START)
+        spec: dict[str, Any] = runner_pod(args.runner, NAME, told, NAME)["spec"]
+        [judge] = spec["containers"]
+        judge["volumeMounts"] += [
+            {"name": "flag", "mountPath": "/flag", "readOnly": True},
+            {"name": "api", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount", "readOnly": True},
+        ]
+        fetch = _fetch(args, _PATIENCE_AT_START if at_start and turn == 1 else _PATIENCE)
+        looking += [each if turn == 1 else {**each, "name": f"{each['name']}-{turn}"} for each in (fetch, judge)]
     sources: list[dict[str, Any]] = [
         {"serviceAccountToken": {"path": "token", "expirationSeconds": 3600}},
         {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
     ]
-    looking = [_fetch(args, at_start=at_start), judge]
     return {
         **spec,
         # The token is the judge's alone.
@@ -192,12 +201,12 @@ def pod(args: GuardArgs, *, at_start: bool) -> dict[str, Any]:
     }
 
 
-def _fetch(args: GuardArgs, *, at_start: bool) -> dict[str, Any]:
+def _fetch(args: GuardArgs, patience: int) -> dict[str, Any]:
     plain = {
         "BUCKET": args.names.flag_bucket,
         "KEY": FLAG_KEY,
         "REGION": args.names.topology.regions.secondary,
-        "PATIENCE": str(_PATIENCE_AT_START if at_start else _PATIENCE),
+        "PATIENCE": str(patience),
         "HOME": "/flag",
         **own_region(args.names),
         **({"AWS_ENDPOINT_URL": args.settings.aws.endpoint} if args.settings.aws.endpoint else {}),

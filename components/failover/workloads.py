@@ -36,7 +36,7 @@ list. It names the step, so a change of who serves makes a new Job also where th
 class WorkloadsArgs:
     """`after` are outputs of restores and databases. Scaling waits for all of them, and fails if one of them fails.
     `endpoint` are the questions to this region's own endpoint; `endpoint_required` says whether it needs their answers.
-    `stopped` is by which traffic flag the guard has stopped the workloads of a region that serves now."""
+    `stopped` is which stop of the guard the workloads of a region that serves now wake from."""
 
     workloads: Sequence[Workload]
     duties: Duties

@@ -16,5 +16,5 @@ ATTEMPTS_RECORD = "restore-attempts"
 """Counts each restore's attempts. A failed attempt raises the count, so that the next `up` makes a new Restore."""
 
 GUARD_RECORD = "guard"
-"""What the guard keeps: when the newest traffic flag was written that it has `seen`, and when the flag was by which it
-`stopped` this region."""
+"""What the guard keeps: when the newest traffic flag was written that it has `seen`, when the flag was by which it `stopped` this
+region, and when it did so last (`at`). And one key of the program's: the flag of what time a person has `overruled`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import boto3
@@ -72,7 +72,8 @@ def read_flag(names: Names, settings: Aws) -> Flag | None:
     try:
         session = boto3.session.Session(profile_name=settings.profile, region_name=region)
         client = session.client("s3", endpoint_url=settings.endpoint, config=timeouts)
-        body = client.get_object(Bucket=names.flag_bucket, Key=FLAG_KEY)["Body"].read(LONGEST + 1)
+        found = client.get_object(Bucket=names.flag_bucket, Key=FLAG_KEY)
+        body = found["Body"].read(LONGEST + 1)
     except (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError):
         return None
     except botocore.exceptions.ClientError as error:
@@ -86,7 +87,7 @@ def read_flag(names: Names, settings: Aws) -> Flag | None:
     except botocore.exceptions.BotoCoreError as error:
         raise FlagUnreadableError(_unreadable(names, error)) from None
     try:
-        return parse(body)
+        return replace(parse(body), written=found["LastModified"])
     except FlagInvalidError as error:
         raise FlagUnreadableError(_invalid(names, body, error)) from None
 

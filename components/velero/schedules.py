@@ -26,7 +26,7 @@ _DATABASES = {"conditions": {"pvcLabels": {"app.kubernetes.io/managed-by": "clou
 
 @dataclass(frozen=True, kw_only=True)
 class SchedulesArgs:
-    """`stopped` is by which traffic flag the guard has paused the schedules of a region that serves now: they resume once for
+    """`stopped` is by which stop the guard has paused the schedules of a region that serves now: they resume once for
     it."""
 
     names: Names

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from components.database.stopping import accepts_nothing
-from components.kube.runner.guard import EVERY_INSTANCE, FENCED
+from components.kube.runner.fencing import EVERY_INSTANCE, FENCED
 from lab.pulumi import touched
 from settings.roles import Role
 from tests.engine.conftest import DATABASE, Pair
@@ -39,7 +39,7 @@ def test_both_regions_have_a_guard_that_looks_every_minute_and_once_as_it_starts
     pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     assert [each["name"] for each in (*pod["initContainers"], *pod["containers"])] == ["fetch", "guard"]
     resting = named(pair, role, "Deployment", "guard-at-start")["spec"]["template"]["spec"]
-    assert [each["name"] for each in resting["initContainers"]] == ["fetch", "guard"]
+    assert [each["name"] for each in resting["initContainers"]][:4] == ["fetch", "guard", "fetch-2", "guard-2"]
     assert "data" not in named(pair, role, "ConfigMap", "guard"), "the program makes its record empty"
     pair.pulumi.up(role, "--expect-no-changes")
 

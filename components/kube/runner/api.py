@@ -53,26 +53,37 @@ class Api:
         patience: float = _PATIENCE_SECONDS,
         pause: float = 0.2,
         seconds: float = math.inf,
+        answer: float = _ANSWER_SECONDS,
     ) -> None:
         """`address` is a URL without a path. `token` is asked before each request, because kubelet renews it. `authority` is the
         file of the CA that signed the server's certificate. `patience` is for how many seconds a request is tried, `pause` how
         many seconds lie between the first two tries; the time doubles up to 5 s. After `seconds`, which all requests share,
-        nothing is tried twice: a step that asks about many objects ends in its time, with the last refusal as its reason."""
+        nothing is tried twice: a step that asks about many objects ends in its time, with the last refusal as its reason. One
+        try waits for its answer for `answer` seconds."""
         parts = urlsplit(address)
         self._host, self._port = parts.hostname or "", parts.port
         self._context = ssl.create_default_context(cafile=authority) if parts.scheme == "https" else None
         self._token, self._patience, self._pause = token, patience, pause
-        self._end = time.monotonic() + seconds
+        self._end, self._answer = time.monotonic() + seconds, answer
 
     @classmethod
-    def in_cluster(cls, *, seconds: float = math.inf, patience: float = _PATIENCE_SECONDS) -> Api:
+    def in_cluster(
+        cls, *, seconds: float = math.inf, patience: float = _PATIENCE_SECONDS, answer: float = _ANSWER_SECONDS
+    ) -> Api:
         """The API server of the cluster that this Pod runs in, with the rights of its ServiceAccount, for a step of `seconds`."""
         # The variables hold an IP address: a step must not need the cluster's DNS to reach the API server.
         host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
         address = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
         token = _ACCOUNT / "token"
         authority = _ACCOUNT / "ca.crt"
-        return cls(address, token=lambda: token.read_text().strip(), authority=authority, patience=patience, seconds=seconds)
+        return cls(
+            address,
+            token=lambda: token.read_text().strip(),
+            authority=authority,
+            patience=patience,
+            seconds=seconds,
+            answer=answer,
+        )
 
     def get(self, path: str) -> Object:
         """The object at `path`, as in `/apis/apps/v1/namespaces/production/deployments/web`."""
@@ -169,8 +180,8 @@ class Api:
 
     def _connection(self) -> http.client.HTTPConnection:
         if self._context:
-            return http.client.HTTPSConnection(self._host, self._port, timeout=_ANSWER_SECONDS, context=self._context)
-        return http.client.HTTPConnection(self._host, self._port, timeout=_ANSWER_SECONDS)
+            return http.client.HTTPSConnection(self._host, self._port, timeout=self._answer, context=self._context)
+        return http.client.HTTPConnection(self._host, self._port, timeout=self._answer)
 
 
 def _object_of(answer: bytes, status: int) -> Object:

@@ -8,7 +8,8 @@ flag that somebody wrote by hand. The guard parses it in a Pod, so it is a modul
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal, get_args
 
 Role = Literal["primary", "secondary"]
@@ -30,13 +31,15 @@ class FlagInvalidError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Flag:
-    """The region that serves. `handover` is the region that takes its place, once a planned move back has begun.
+    """The region that serves. `handover` is the region that takes its place, once a planned move back has begun. `written` is
+    when S3 was given the flag, where that is known; it is no part of what the flag says.
 
     Raises ValueError for an impossible handover: only the secondary can hand over by the flag, because it owns the flag.
     """
 
     active: Role
     handover: Role | None = None
+    written: datetime | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.handover is not None and (self.active, self.handover) != ("secondary", "primary"):

@@ -6,49 +6,47 @@ this one still has its record `serving`: then it fences the databases, pauses Ve
 up`.
 
 The task: `role` of this region; `databases`, each with `namespace` and `name`; `schedules`, the names of Velero's; `workloads`, a
-task of `stand_by` each; `advice`, what a person runs once it has stopped something; `rights`, which are asked for at the end; and
-`once`, for a Pod that nobody makes anew: it fails for want of a right alone, and only says all else; `seconds`, for how long
-what is refused is tried.
+task of `stand_by` each; `advice`, what a person runs once it has stopped something; `anew`, what makes a record that is lost;
+`rights`, which are asked for at the end; `once`, for a Pod that nobody makes anew: it fails for want of a right alone, and only
+says all else; `seconds`, for how long it tries.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
-from .api import Api, ApiError, Object
+from .api import Api, ApiError
 from .failure import StepFailedError
+from .fencing import EVERY_INSTANCE, FENCED, takes_writes
 from .flag import LONGEST, Flag, FlagInvalidError, parse
-from .inventory import Item, Namespace, entries_of
-from .report import Report
+from .guard_record import NAMESPACE, RECORD, announce, moment, remember, text
 from .rights import Right, refuse_missing
-from .stand_by import lower, surplus
+from .stop import cluster_path, stop
 
 BODY, ANSWER, COMPLAINT = "active.json", "answer.json", "error"
 """Files of the directory: the flag itself, what S3 said of it, and what the AWS CLI said if it got none."""
 
-FENCED = "cnpg.io/fencedInstances"
-"""CloudNativePG's own annotation of a Cluster, a JSON list: it stops PostgreSQL in these instances, whatever the Cluster's phase,
-and does not start it until they are taken out. `*` means all of them."""
-
-EVERY_INSTANCE = '["*"]'
-NAMESPACE, RECORD, SERVING = "k8s-dr", "guard", "serving"
-VELERO = "velero"
+SERVING = "serving"
 
 _DIRECTORY = Path("/flag")
-_PATIENCE_SECONDS, _PAUSE_SECONDS = 2.0, 1.0
+_PATIENCE_SECONDS, _ANSWER_SECONDS, _PAUSE_SECONDS = 2.0, 5.0, 1.0
 """One thing that is refused must not hold up the rest, so all of it is tried again and again, and each request for a moment only.
 When a region comes back, its API server is up before CloudNativePG's webhook, without which no Cluster can be changed."""
 
+_LEAST_SECONDS = 5.0
+"""How long what is to be stopped has at least, however late it is."""
+
 _EVENT_LENGTH = 1024
-_RECORD_PATH = f"/api/v1/namespaces/{NAMESPACE}/configmaps/{RECORD}"
+_STANDS_BY = "this region stands by, so there is nothing to stop"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,14 +60,14 @@ class Fetched:
 def run(task: Mapping[str, Any]) -> str:
     """Stop the region if it was replaced. Returns what is as it should be. Raises StepFailedError with what was stopped, or why
     nobody knows whether something should be."""
-    return guard(Api.in_cluster(patience=_PATIENCE_SECONDS), task, lambda: fetched(_DIRECTORY))
+    return guard(Api.in_cluster(patience=_PATIENCE_SECONDS, answer=_ANSWER_SECONDS), task, lambda: fetched(_DIRECTORY))
 
 
 def fetched(directory: Path) -> Fetched:
     """What the init container has fetched. Raises StepFailedError if it is not certain what the flag says."""
     try:
         body = (directory / BODY).read_bytes()
-        written = _moment(json.loads((directory / ANSWER).read_text())["LastModified"])
+        written = moment(json.loads((directory / ANSWER).read_text())["LastModified"])
     except (OSError, ValueError, KeyError, TypeError):
         said = ""
         with suppress(OSError):
@@ -88,6 +86,10 @@ class _AgainError(StepFailedError):
     """It may go better in a moment."""
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 def guard(
     api: Api,
     task: Mapping[str, Any],
@@ -95,14 +97,16 @@ def guard(
     *,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
+    now: Callable[[], datetime] = _now,
 ) -> str:
-    """As `run`, by this API server and by this clock, with what `fetch` returns."""
-    end, done = clock() + task["seconds"], list[str]()
+    """As `run`, by this API server, by this clock and this time of day, with what `fetch` returns."""
+    end = clock() + task["seconds"]
+    looks = _Guard(api=api, task=task, fetch=fetch, left=lambda: end - clock(), now=now)
     while True:
         try:
-            told = _look(api, task, fetch, done)
+            told = looks.look()
         except StepFailedError as failure:
-            if isinstance(failure, _AgainError) and clock() < end:
+            if isinstance(failure, _AgainError) and clock() + _PAUSE_SECONDS < end:
                 sleep(_PAUSE_SECONDS)
                 continue
             if not task["once"]:
@@ -112,157 +116,115 @@ def guard(
         return told
 
 
-def _look(api: Api, task: Mapping[str, Any], fetch: Callable[[], Fetched], done: list[str]) -> str:
-    try:
-        if api.find(f"/api/v1/namespaces/{NAMESPACE}/configmaps/{SERVING}") is None:
-            return "this region stands by, so there is nothing to stop"
-        seen, role = fetch(), task["role"]
-        _remember(api, seen.written)
-        if seen.flag.active == role:
-            return f"this region serves, as the traffic flag of {_text(seen.written)} says"
-        if seen.flag.handover == role:
-            return f"by the traffic flag of {_text(seen.written)} the other region hands over to this one, so nothing is stopped"
-        raise _stop(api, task, seen.written, done)
-    except ApiError as error:
-        raise _AgainError(f"whether this region was replaced is not known, or it is not stopped: {error}") from None
+@dataclass(kw_only=True)
+class _Guard:
+    """The looks of one run. `left` is how many seconds it has yet, `done` what it has stopped."""
 
+    api: Api
+    task: Mapping[str, Any]
+    fetch: Callable[[], Fetched]
+    left: Callable[[], float]
+    now: Callable[[], datetime]
+    done: list[str] = field(default_factory=list)
+    announced: bool = False
+    complaint: str | None = None
+    lock: Lock = field(default_factory=Lock)
 
-def _stop(api: Api, task: Mapping[str, Any], written: datetime, done: list[str]) -> StepFailedError:
-    """Stop what runs, and go on where one thing refuses: what can be stopped is. Returns what is wrong with this region. What was
-    stopped is added to `done`."""
-    # Before all else, so that whoever wakes the region knows that something was stopped, wherever this Pod dies.
-    _change_record(api, lambda data: None if data.get("stopped") == _text(written) else {"stopped": _text(written)})
-    areas = list(_stopped(api, task))
-    now = [area.text() for area in areas if area.lines]
-    done += now
-    failures = [failure for area in areas for failure in area.failures]
-    running = [name for area in areas for name in area.running]
-    parts = [
-        f"the other region has taken over (the traffic flag of {_text(written)}), and this one was still active",
-        f"stopped: {'; '.join(done)}" if done else "all was stopped before",
-        *([f"still ending: {', '.join(running)}"] if running else []),
-        *([f"not stopped: {' | '.join(failures)}"] if failures else []),
-    ]
-    told = "; ".join(parts)
-    if now:
-        _tell(api, told)
-    return (_AgainError if failures else StepFailedError)(f"{told}; nothing starts again by itself; run: {task['advice']}")
-
-
-class _Area(Report):
-    """What was stopped in one namespace, and what of it still ends."""
-
-    def __init__(self, namespace: str) -> None:
-        super().__init__(namespace)
-        self.running: list[str] = []
-
-
-def _stopped(api: Api, task: Mapping[str, Any]) -> Iterator[_Area]:
-    # Databases first: what they take from now on is lost or in conflict. The rest only does its work twice.
-    for database in task["databases"]:
-        area = _Area(database["namespace"])
-        with area.about(f"database/{database['name']}", required=True):
-            _fence(Namespace(api, database["namespace"]), database["name"], area)
-        yield area
-    schedules = _Area(VELERO)
-    for name in task["schedules"]:
-        with schedules.about(f"schedule/{name}", required=True):
-            _pause(Namespace(api, VELERO), name, schedules)
-    yield schedules
-    for each in task["workloads"]:
-        namespace, area = Namespace(api, each["namespace"]), _Area(each["namespace"])
-        with area.about("the workloads", required=True):
-            lowered = lower(namespace, each, area)
-            area.running += [workload.name for workload, _ in surplus(namespace, entries_of(each), lowered)]
-        yield area
-
-
-def _fence(namespace: Namespace, name: str, area: _Area) -> None:
-    """Fence a database that takes writes. One that follows the other region must go on following."""
-    path = f"/apis/postgresql.cnpg.io/v1/namespaces/{namespace.name}/clusters/{name}"
-    body = namespace.api.find(path)
-    if body is None:
-        return
-
-    def decide(seen: Item) -> Object | None:
-        if _follows(seen.body) or fences_all(seen.annotations.get(FENCED)):
-            return None
-        area.did(f"{seen.name} fenced")
-        return {"metadata": {"annotations": {FENCED: EVERY_INSTANCE}}}
-
-    namespace.change(Item(kind="database", path=path, body=body), decide)
-    if not _follows(body) and (body.get("status") or {}).get("readyInstances"):
-        area.running.append(f"database/{name}")
-
-
-def _follows(cluster: Object) -> bool:
-    replica = cluster["spec"].get("replica") or {}
-    primary = replica.get("primary")
-    return bool(replica.get("enabled")) if primary is None else primary != replica.get("self", cluster["metadata"]["name"])
-
-
-def fences_all(annotation: str | None) -> bool:
-    """Whether the annotation fences every instance, as the operator reads it."""
-    try:
-        instances = json.loads(annotation or "[]")
-    except ValueError:
-        return False  # the operator cannot read it either, and fences nothing
-    return isinstance(instances, list) and "*" in instances
-
-
-def _pause(namespace: Namespace, name: str, area: _Area) -> None:
-    path = f"/apis/velero.io/v1/namespaces/{namespace.name}/schedules/{name}"
-    body = namespace.api.find(path)
-    if body is None:
-        return
-
-    def decide(seen: Item) -> Object | None:
-        if seen.body["spec"].get("paused"):
-            return None
-        area.did(f"{seen.name} paused")
-        return {"spec": {"paused": True}}
-
-    namespace.change(Item(kind="schedule", path=path, body=body), decide)
-
-
-def _remember(api: Api, written: datetime) -> None:
-    """Keep when the newest flag was written. Raises StepFailedError if this one is older than one that was here before."""
-
-    def decide(data: Mapping[str, str]) -> dict[str, str] | None:
+    def look(self) -> str:
         try:
-            newest = _moment(data["seen"]) if "seen" in data else None
-        except ValueError:
-            raise StepFailedError(
-                f"the ConfigMap {RECORD} says seen: {data['seen']!r}, which is no time; nothing was stopped; take the key out: "
-                f"""kubectl patch configmap {RECORD} -n {NAMESPACE} --type merge -p '{{"data":{{"seen":null}}}}'"""
-            ) from None
-        if newest is not None and newest > written:
-            raise StepFailedError(
-                f"the traffic flag is of {_text(written)}, and one of {_text(newest)} was here before: somebody has put an old "
-                "version back; nothing was stopped; write the flag anew (docs/traffic.md)"
+            return self._look()
+        except ApiError as error:
+            raise _AgainError(f"whether this region was replaced is not known, or it is not stopped: {error}") from None
+
+    def _look(self) -> str:
+        if self.api.find(f"/api/v1/namespaces/{NAMESPACE}/configmaps/{SERVING}") is None:
+            return self._without_record()
+        seen, role = self.fetch(), self.task["role"]
+        known, of = remember(self.api, seen.written, self.now()), text(seen.written)
+        if seen.flag.active == role:
+            told = f"this region serves, as the traffic flag of {of} says"
+        elif seen.flag.handover == role:
+            told = f"by the traffic flag of {of} the other region hands over to this one, so nothing is stopped"
+        elif known.overruled is not None and seen.written <= known.overruled:
+            told = (
+                f"the traffic flag of {of} names the other region, but since then somebody has made this one serve with force, "
+                "so nothing is stopped; users go by the flag: write it anew (docs/traffic.md)"
             )
-        return None if newest == written else {"seen": _text(written)}
+        else:
+            raise self._stop(seen.written, known.stopped, known.complaint)
+        if known.complaint:
+            raise StepFailedError(f"{told}, but {known.complaint}")
+        return told
 
-    _change_record(api, decide)
-
-
-def _change_record(api: Api, decide: Callable[[Mapping[str, str]], dict[str, str] | None]) -> None:
-    body = api.find(_RECORD_PATH)
-    if body is None:
+    def _without_record(self) -> str:
+        """What is wrong with a region that has no record that it serves. It stands by, or the record is lost."""
+        writable = [
+            f"database/{each['name']} in {each['namespace']}"
+            for each in self.task["databases"]
+            if (body := self.api.find(cluster_path(each["namespace"], each["name"]))) and takes_writes(body)
+        ]
+        try:
+            seen = self.fetch()
+        except StepFailedError:
+            if writable:
+                raise
+            return _STANDS_BY
+        lost = f"which has no record that it serves (the ConfigMap {SERVING})"
+        if seen.flag.active == self.task["role"]:
+            return f"the traffic flag of {text(seen.written)} names this region, {lost}; run: {self.task['anew']}"
+        if not writable or seen.flag.handover == self.task["role"]:
+            return _STANDS_BY
+        # A failover looks just so between its promotion and its flag, and so does a database that was woken to read it.
         raise StepFailedError(
-            f"the ConfigMap {RECORD} is gone, so nobody knows how old the flag may be; pulumi up --refresh --run-program"
+            f"the traffic flag of {text(seen.written)} names the other region, and {', '.join(writable)} takes writes in this "
+            f"one, {lost}; nothing was stopped, for so it is too while a pulumi up promotes; if none runs, and nobody has "
+            "woken the database to read it, fence it: kubectl annotate cluster.postgresql.cnpg.io NAME -n NAMESPACE --overwrite "
+            f"{FENCED}='{EVERY_INSTANCE}'"
         )
 
-    def patch(seen: Item) -> Object | None:
-        changed = decide(seen.body.get("data") or {})
-        return None if changed is None else {"data": changed}
+    def _stop(self, written: datetime, stopped_by: str | None, complaint: str | None) -> StepFailedError:
+        """Stop what runs, and go on where one thing refuses: what can be stopped is. Returns what is wrong with this region."""
+        self.announced = False
+        if stopped_by != text(written) or self.complaint:
+            self._announce(written)
+        areas = stop(self.api, self.task, partial(self._announce, written), max(self.left(), _LEAST_SECONDS))
+        now = [area.text() for area in areas if area.lines]
+        self.done += now
+        failures = [failure for area in areas for failure in area.failures]
+        running = [name for area in areas for name in area.running]
+        complaints = dict.fromkeys(each for each in (complaint, self.complaint) if each)
+        parts = [
+            f"the other region has taken over (the traffic flag of {text(written)}), and this one was still active",
+            f"stopped: {'; '.join(self.done)}" if self.done else "all was stopped before",
+            *([f"still ending: {', '.join(running)}"] if running else []),
+            *([f"not stopped: {' | '.join(failures)}"] if failures else []),
+            *([f"not recorded, so that an up may not know what to wake: {' | '.join(complaints)}"] if complaints else []),
+        ]
+        told = "; ".join(parts)
+        if now:
+            _tell(self.api, told, self.now())
+        failed = f"{told}; nothing starts again by itself; run: {self.task['advice']}"
+        return _AgainError(failed) if failures else StepFailedError(failed)
 
-    Namespace(api, NAMESPACE).change(Item(kind="configmap", path=_RECORD_PATH, body=body), patch)
+    def _announce(self, written: datetime) -> None:
+        """Record the stop before its first change, so that whoever wakes the region knows that something was stopped, wherever
+        this Pod dies. A record that refuses is told, and keeps nothing running."""
+        with self.lock:
+            if self.announced:
+                return
+            self.announced = True
+            try:
+                announce(self.api, written, self.now())
+            except ApiError as error:
+                self.complaint = f"the ConfigMap {RECORD} cannot be changed: {error}"
+            except StepFailedError as error:
+                self.complaint = str(error)
+            else:
+                self.complaint = None
 
 
-def _tell(api: Api, told: str) -> None:
+def _tell(api: Api, told: str, now: datetime) -> None:
     """An Event, from which a metric or a message can be made. What was stopped stays so if nobody can be told."""
-    now = _text(datetime.now(UTC))
     event = {
         "apiVersion": "v1",
         "kind": "Event",
@@ -272,22 +234,9 @@ def _tell(api: Api, told: str) -> None:
         "reason": "RegionStopped",
         "message": told[:_EVENT_LENGTH],
         "source": {"component": "k8s-dr-guard"},
-        "firstTimestamp": now,
-        "lastTimestamp": now,
+        "firstTimestamp": text(now),
+        "lastTimestamp": text(now),
         "count": 1,
     }
     with suppress(ApiError):
         api.create(f"/api/v1/namespaces/{NAMESPACE}/events", event)
-
-
-def _moment(text: str) -> datetime:
-    """A time as version 2 of the AWS CLI writes it, or as version 1 does. Raises ValueError."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = parsedate_to_datetime(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).replace(microsecond=0)
-
-
-def _text(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

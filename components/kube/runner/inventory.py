@@ -155,10 +155,10 @@ AnyItem = TypeVar("AnyItem", bound=Item)
 
 
 class Namespace:
-    """The objects of one namespace. Every method raises ApiError."""
+    """The objects of one namespace. Every method raises ApiError. `before` is called before each change of one."""
 
-    def __init__(self, api: Api, name: str) -> None:
-        self.api, self.name = api, name
+    def __init__(self, api: Api, name: str, *, before: Callable[[], None] | None = None) -> None:
+        self.api, self.name, self._before = api, name, before
 
     def workloads(self, entries: Sequence[Entry]) -> list[tuple[Workload, Entry]]:
         """Each workload that an entry means, with that entry: the one that names it, or else the one without names."""
@@ -205,6 +205,8 @@ class Namespace:
             wanted = decide(item)
             if wanted is None:
                 return
+            if self._before:
+                self._before()
             metadata = {"resourceVersion": item.body["metadata"]["resourceVersion"], **wanted.get("metadata", {})}
             try:
                 self.api.patch(item.path, {**wanted, "metadata": metadata})

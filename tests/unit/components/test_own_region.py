@@ -26,7 +26,7 @@ MODES: dict[str, dict[str, Any]] = {
     "static": OWN_CONTROL_PLANE,
 }
 BARMAN = "ObjectStore's sidecar"
-TALK_TO_AWS = {"velero", "node-agent", "freshness", "fetch", BARMAN}
+TALK_TO_AWS = {"velero", "node-agent", "freshness", "fetch", *(f"fetch-{turn}" for turn in range(2, 6)), BARMAN}
 SILENT = {"crds", "clean"}
 """Containers with an image of Velero or the AWS CLI that never ask AWS: one makes CRDs, one deletes old files of a node."""
 

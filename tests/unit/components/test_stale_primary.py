@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pulumi
 import pytest
 
 from components import region
+from components.kube.cluster_api import ClusterUnreachableError
 from components.kube.runner.flag import Flag
 from components.traffic.flag_object import FlagUnreadableError
 from settings.roles import Role
@@ -21,8 +23,11 @@ SERVES: list[dict[str, Any]] = [{}, {"active": "primary"}]
 UNREADABLE = "the traffic flag s3://acme/dr/active.json cannot be read (AccessDenied); allow s3:GetObject"
 
 
-def says(active: Role | None) -> Callable[[], Flag | None]:
-    return lambda: Flag(active=active) if active else None
+T = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def says(active: Role | None, written: datetime | None = None) -> Callable[[], Flag | None]:
+    return lambda: Flag(active=active, written=written) if active else None
 
 
 def unreadable() -> Flag | None:
@@ -87,6 +92,54 @@ def test_a_primary_that_its_guard_has_stopped_serves_again_when_that_is_certain_
 ) -> None:
     cluster = FakeCluster(records={"guard": {**STOPPED["guard"], "seen": seen}})
     assert "failover-serving" in run_program("primary", changes, flag=says(flag), cluster=cluster).names()
+
+
+@pytest.mark.parametrize(
+    ("preview", "changes", "overruled"),
+    [(False, {"force": "true"}, "2026-03-01T12:00:00Z"), (True, {"force": "true"}, None), (False, {"active": "primary"}, None)],
+    ids=["up", "preview", "nobody has set force"],
+)
+def test_a_flag_that_is_overruled_is_recorded_before_anything_is_woken(
+    changes: dict[str, Any], preview: bool, overruled: str | None
+) -> None:
+    seen = "2026-03-01T12:00:00Z" if "force" in changes else "2026-03-01T12:30:00Z"
+    cluster = FakeCluster(records={"guard": {**STOPPED["guard"], "at": "2026-03-01T12:01:00Z", "seen": seen}})
+    recorder = run_program("primary", changes, flag=says(None), cluster=cluster, preview=preview)
+    (failover,) = recorder.of("Failover")
+    assert failover.inputs["stopped"] == "2026-03-01T12:00:00Z, at 2026-03-01T12:01:00Z", "or no hook would be called"
+    assert failover.hooks["before_update"] == ["failover-gate"]
+    assert "overruled" not in cluster.records["guard"], "not before the engine has compared the cluster"
+    before = dict(failover.inputs) | {"stopped": None}
+    assert recorder.call_update_hook("failover-gate", old=before, new=failover.inputs) == ""
+    assert cluster.records["guard"].get("overruled") == overruled
+
+
+def test_a_flag_that_cannot_be_overruled_wakes_nothing() -> None:
+    cluster = FakeCluster(records=dict(STOPPED))
+    recorder = run_program("primary", {"force": "true"}, flag=says(None), cluster=cluster)
+    (failover,) = recorder.of("Failover")
+    cluster.error = ClusterUnreachableError("the cluster does not answer")
+    said = recorder.call_update_hook("failover-gate", old={**failover.inputs, "stopped": None}, new=failover.inputs)
+    assert "the cluster does not answer; that the traffic flag is overruled could not be recorded" in said
+
+
+OVERRULED = {"guard": {**STOPPED["guard"], "overruled": "2026-03-01T12:00:00Z"}}
+
+
+@pytest.mark.parametrize("flag", [says(None), says("secondary", T)], ids=["silent", "back, and unchanged"])
+@pytest.mark.parametrize("changes", SERVES, ids=["unset", "set"])
+def test_a_primary_that_a_person_made_serve_goes_on_once_force_is_unset(
+    changes: dict[str, Any], flag: Callable[[], Flag | None]
+) -> None:
+    cluster = FakeCluster(records=dict(OVERRULED))
+    assert "failover-serving" in run_program("primary", changes, flag=flag, cluster=cluster).names()
+
+
+@pytest.mark.parametrize("written", [T + timedelta(seconds=1), None])
+def test_a_flag_that_was_written_since_it_was_overruled_counts(written: datetime | None) -> None:
+    cluster = FakeCluster(records=dict(OVERRULED))
+    _, error = attempt_program("primary", flag=says("secondary", written), cluster=cluster)
+    assert "the secondary region has taken over" in str(error)
 
 
 @pytest.mark.parametrize("changes", SERVES, ids=["unset", "set"])

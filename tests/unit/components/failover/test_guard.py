@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from components.failover.guard_specs import SCRIPT
+from components.kube.runner import guard
 from components.kube.runner.flag import Flag
 from components.kube.runner.guard import fetched
 from components.kube.runner.rights import NEEDED
@@ -42,17 +43,21 @@ def pods(recorder: Recorder) -> dict[str, dict[str, Any]]:
     return {"job": job, "at start": recorder["guard-at-start"].spec["template"]["spec"]}
 
 
+LOOKS = ["fetch", "guard", *(f"{name}-{turn}" for turn in range(2, 6) for name in ("fetch", "guard"))]
+"""The init containers of the Pod that looks as it starts."""
+
+
 def containers(pod: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {each["name"]: each for each in (*pod["initContainers"], *pod["containers"])}
 
 
-def task(pod: dict[str, Any]) -> dict[str, Any]:
-    (told,) = (each["value"] for each in containers(pod)["guard"]["env"] if each["name"] == "TASK")
+def task(pod: dict[str, Any], name: str = "guard") -> dict[str, Any]:
+    (told,) = (each["value"] for each in containers(pod)[name]["env"] if each["name"] == "TASK")
     return dict(json.loads(told))
 
 
-def environment(pod: dict[str, Any]) -> dict[str, Any]:
-    return {each["name"]: each.get("value", each.get("valueFrom")) for each in containers(pod)["fetch"]["env"]}
+def environment(pod: dict[str, Any], name: str = "fetch") -> dict[str, Any]:
+    return {each["name"]: each.get("value", each.get("valueFrom")) for each in containers(pod)[name]["env"]}
 
 
 @pytest.mark.parametrize("stack", ROLES)
@@ -131,6 +136,13 @@ def test_a_run_that_was_missed_begins_at_once_and_one_that_hangs_makes_way() -> 
     assert (job["backoffLimit"], job["activeDeadlineSeconds"]) == (0, 55)
 
 
+def test_a_look_ends_with_its_message_before_the_job_is_cut_off() -> None:
+    pod = pods(region("primary"))["job"]
+    last_fetch, event = 3 + 5, guard._ANSWER_SECONDS
+    longest = int(environment(pod)["PATIENCE"]) + last_fetch + task(pod)["seconds"] + guard._LEAST_SECONDS + event
+    assert longest < region("primary")["guard-job"].spec["jobTemplate"]["spec"]["activeDeadlineSeconds"]
+
+
 @pytest.mark.parametrize(("schedule", "deadline"), [("*/5 * * * *", 310), ("0 2 * * *", 3610)])
 def test_a_rarer_look_is_made_up_for_within_an_hour(schedule: str, deadline: int) -> None:
     assert region("primary", guard={"schedule": schedule})["guard-job"].spec["startingDeadlineSeconds"] == deadline
@@ -138,11 +150,19 @@ def test_a_rarer_look_is_made_up_for_within_an_hour(schedule: str, deadline: int
 
 def test_the_pod_that_looks_as_it_starts_fetches_and_judges_before_it_rests() -> None:
     pod = pods(region("primary"))["at start"]
-    assert [each["name"] for each in pod["initContainers"]] == ["fetch", "guard"]
+    assert [each["name"] for each in pod["initContainers"]] == LOOKS
     assert [each["name"] for each in pod["containers"]] == ["rest"]
     assert pod["restartPolicy"] == "Always"
-    assert task(pod)["seconds"] > 60 > task(pods(region("primary"))["job"])["seconds"], "until the operator is back too"
     assert int(environment(pod)["PATIENCE"]) > int(environment(pods(region("primary"))["job"])["PATIENCE"])
+
+
+def test_no_look_acts_for_more_than_a_minute_on_a_flag_that_was_fetched_once() -> None:
+    """A kubelet that runs an init container again runs none of those before it."""
+    pod = pods(region("primary"))["at start"]
+    seconds = [task(pod, name)["seconds"] for name in LOOKS if name.startswith("guard")]
+    assert all(each <= 60 for each in seconds)
+    assert sum(seconds) >= 300, "until the operator is back too"
+    assert {environment(pod, name)["PATIENCE"] for name in LOOKS[2:] if name.startswith("fetch")} == {"8"}
 
 
 def test_a_rest_ends_as_soon_as_it_is_asked_to() -> None:
@@ -158,11 +178,12 @@ def test_the_token_is_the_judges_alone_and_the_identity_at_aws_is_of_the_other_c
     for pod in pods(region("primary", **STATIC)).values():
         assert pod["automountServiceAccountToken"] is False
         mounts = {name: [each["name"] for each in one.get("volumeMounts", ())] for name, one in containers(pod).items()}
-        assert [name for name, each in mounts.items() if "api" in each] == ["guard"]
+        assert {name for name, each in mounts.items() if "api" in each} <= {name for name in LOOKS if name.startswith("guard")}
+        assert "api" in mounts["guard"]
         with_key = [
             name for name, one in containers(pod).items() if "AWS_ACCESS_KEY_ID" in {each["name"] for each in one.get("env", ())}
         ]
-        assert with_key == ["fetch"]
+        assert with_key == [name for name in containers(pod) if name.startswith("fetch")]
 
 
 def test_a_static_key_is_a_secret_and_a_role_is_an_annotation() -> None:
@@ -201,7 +222,7 @@ def test_it_may_change_what_it_stops_by_name_and_of_workloads_what_standing_by_t
     schedules = {seen.metadata["name"] for seen in recorder.of("Schedule")}
     assert {name for rule in rules["velero"] for name in rule["resourceNames"]} == schedules
     assert not [rule for each in rules.values() for rule in each if set(rule["verbs"]) - {"get", "patch", "create"}]
-    asked = {(each["verb"], each["resource"], each["name"]) for each in task(pods(recorder)["at start"])["rights"]}
+    asked = {(each["verb"], each["resource"], each["name"]) for each in task(pods(recorder)["at start"], LOOKS[-1])["rights"]}
     assert {(right.verb, right.resource, "") for right in NEEDED} <= asked, "each right is asked for by day"
     assert {("patch", "clusters", "orders"), ("create", "events", ""), ("get", "configmaps", "serving")} <= asked
 
@@ -233,6 +254,19 @@ def test_a_region_that_serves_again_unfences_resumes_and_scales_up_what_the_guar
     scale = recorder["failover-workloads-scale-production"]
     assert scale.replacement_trigger == f"replicas after {STOPPED}", "also where nobody has set active yet"
     assert scale.spec["template"]["spec"]["containers"][0]["command"][-1] == "scale"
+
+
+def test_a_second_stop_by_the_same_flag_makes_it_all_anew() -> None:
+    def inputs(at: str) -> list[Any]:
+        cluster = FakeCluster(records={"guard": {"seen": STOPPED, "stopped": STOPPED, "at": at, "overruled": STOPPED}})
+        recorder = run_program("primary", DEPLOYED, cluster=cluster)
+        [database], [schedule, *_] = recorder.of("Cluster"), recorder.of("Schedule")
+        scale = recorder["failover-workloads-scale-production"]
+        return [database.metadata["annotations"], schedule.metadata["annotations"], scale.replacement_trigger]
+
+    first, second = inputs("2026-03-01T12:01:00Z"), inputs("2026-03-01T12:09:00Z")
+    assert all(one != other for one, other in zip(first, second, strict=True))
+    assert inputs("2026-03-01T12:01:00Z") == first
 
 
 def test_a_region_that_stays_stopped_keeps_the_fence_under_its_sleep() -> None:

@@ -67,7 +67,9 @@ def test_a_flag_that_was_never_written_says_nothing(aws: Aws) -> None:
 @pytest.mark.parametrize("region", ["primary", "secondary"])
 def test_what_the_program_writes_is_what_it_reads(aws: Aws, region: Role) -> None:
     write(aws, Flag(active=region).content())
-    assert read_flag(NAMES, aws) == Flag(active=region)
+    found = read_flag(NAMES, aws)
+    assert found == Flag(active=region)
+    assert found.written is not None, "whether a person has overruled it is told by its time"
 
 
 def test_a_flag_that_a_person_wrote_with_a_space_says_what_it_means(aws: Aws) -> None:

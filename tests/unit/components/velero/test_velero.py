@@ -123,7 +123,7 @@ def test_images_from_a_registry_of_ones_own_reach_every_container() -> None:
     workloads = [{"namespace": "production", "replicas": 3, "names": ["deployment/a", "deployment/b"], "check": {"service": "a"}}]
     takeover = run_program("secondary", {"active": "secondary", "images": images, "workloads": workloads})
     used = containers(takeover)
-    assert len(used) == 13
+    assert len(used) == 21
     assert {container["image"] for _, container in used} == set(images.values())
 
 

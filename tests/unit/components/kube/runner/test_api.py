@@ -6,6 +6,7 @@ import json
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -218,3 +219,12 @@ def test_a_server_whose_certificate_the_clusters_authority_did_not_sign_gets_no_
     with pytest.raises(ApiError, match="CERTIFICATE_VERIFY_FAILED"):
         client.get(PATH)
     assert not told.asked
+
+
+def test_a_server_that_takes_a_request_and_never_answers_is_given_up_in_the_time_that_is_asked_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        api = Api(f"http://127.0.0.1:{silent.getsockname()[1]}", token=lambda: "token", patience=0, answer=0.3)
+        began = time.monotonic()
+        with pytest.raises(ApiError, match="does not answer: timed out"):
+            api.get("/api/v1/namespaces/k8s-dr")
+        assert time.monotonic() - began < 5

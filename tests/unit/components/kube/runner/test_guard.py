@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,29 +12,34 @@ from typing import Any
 import pytest
 
 from components.kube.runner import guard as module
+from components.kube.runner import stop
 from components.kube.runner.api import ApiError
 from components.kube.runner.failure import StepFailedError
+from components.kube.runner.fencing import EVERY_INSTANCE, FENCED
 from components.kube.runner.flag import Flag
-from components.kube.runner.guard import EVERY_INSTANCE, FENCED, Fetched, fetched, guard
+from components.kube.runner.guard import Fetched, fetched, guard
 from components.kube.runner.rights import Right
 from tests.unit.components.kube.runner.fake_api import NAMESPACE, FakeApi
 from tests.unit.components.kube.runner.steps import Clock, entry
 
 T = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+NOW = datetime(2026, 3, 1, 12, 30, 0, tzinfo=UTC)
 TAKEN_OVER = Fetched(flag=Flag(active="secondary"), written=T)
 RECORD = "/api/v1/namespaces/k8s-dr/configmaps/guard"
+SERVING = "/api/v1/namespaces/k8s-dr/configmaps/serving"
 CLUSTER = "/apis/postgresql.cnpg.io/v1/namespaces/databases/clusters/app-database"
 SCHEDULE = "/apis/velero.io/v1/namespaces/velero/schedules/daily-full-use1"
 EVENTS = "/api/v1/namespaces/k8s-dr/events"
 
 
 def a_region(role: str = "primary", *, serves: bool = True, **record: str) -> FakeApi:
-    """A region that serves by its own record, with something of everything that the guard stops."""
+    """A region that serves by its own record, with something of everything that the guard stops; or one that stands by."""
     api = FakeApi()
     if serves:
         api.add("configmap", "serving")
     api.add("configmap", "guard")["data"] = dict(record)
-    replica = {"self": f"app-database-{role}", "primary": f"app-database-{role}", "source": "app-database-other"}
+    primary = f"app-database-{role if serves else 'other'}"
+    replica = {"self": f"app-database-{role}", "primary": primary, "source": "app-database-other"}
     api.add("cluster", "app-database", {"replica": replica})["status"] = {"readyInstances": 1}
     api.add("schedule", "daily-full-use1", {"schedule": "0 2 * * *", "paused": False})
     api.workload("deployment/web", 3)
@@ -48,6 +54,7 @@ def task(role: str = "primary", *, once: bool = False, **changes: Any) -> dict[s
         "schedules": ["daily-full-use1"],
         "workloads": [{"namespace": NAMESPACE, "entries": [entry(replicas=0)], "cronJobs": "suspend"}],
         "advice": "pulumi up -s primary",
+        "anew": "pulumi up --refresh --run-program -s primary",
         "rights": [],
         "once": once,
         "seconds": 0,
@@ -55,7 +62,9 @@ def task(role: str = "primary", *, once: bool = False, **changes: Any) -> dict[s
     }
 
 
-def look(api: FakeApi, seen: Fetched | StepFailedError = TAKEN_OVER, *, clock: Clock | None = None, **changes: Any) -> str:
+def look(
+    api: FakeApi, seen: Fetched | StepFailedError = TAKEN_OVER, *, clock: Clock | None = None, now: datetime = NOW, **changes: Any
+) -> str:
     """What the guard says, whether it fails or not."""
     clock = clock or Clock()
 
@@ -65,7 +74,7 @@ def look(api: FakeApi, seen: Fetched | StepFailedError = TAKEN_OVER, *, clock: C
         return seen
 
     try:
-        return guard(api, task(**changes), fetch, clock=clock, sleep=clock.sleep)  # type: ignore[arg-type]
+        return guard(api, task(**changes), fetch, clock=clock, sleep=clock.sleep, now=lambda: now)  # type: ignore[arg-type]
     except StepFailedError as failure:
         return f"FAILED {failure}"
 
@@ -103,7 +112,31 @@ def test_whoever_wakes_the_region_knows_that_it_was_stopped_wherever_the_guard_d
     api = a_region()
     api.refused[CLUSTER] = ApiError(500, "etcd is down")
     look(api)
-    assert api.objects[RECORD]["data"] == {"seen": "2026-03-01T12:00:00Z", "stopped": "2026-03-01T12:00:00Z"}
+    assert api.objects[RECORD]["data"] == {
+        "seen": "2026-03-01T12:00:00Z",
+        "stopped": "2026-03-01T12:00:00Z",
+        "at": "2026-03-01T12:30:00Z",
+    }
+
+
+def test_a_stop_is_recorded_before_its_first_change() -> None:
+    api = a_region()
+    look(api)
+    paths = [path for path, _ in api.patches]
+    assert [path for path, body in api.patches if "stopped" in body.get("data", {})] == [RECORD]
+    assert paths[:2] == [RECORD, RECORD], "what was seen, and that it is stopped"
+
+
+def test_two_stops_by_the_same_flag_are_told_apart_and_a_look_that_stops_nothing_is_no_stop() -> None:
+    api = a_region()
+    look(api)
+    look(api, now=NOW + timedelta(minutes=1))
+    assert api.objects[RECORD]["data"]["at"] == "2026-03-01T12:30:00Z"
+    api.of("deployment/web")["spec"]["replicas"] = 3  # somebody has woken it
+    look(api, now=NOW + timedelta(minutes=2))
+    assert api.replicas("deployment/web") == 0
+    assert api.objects[RECORD]["data"]["at"] == "2026-03-01T12:32:00Z"
+    assert api.objects[RECORD]["data"]["stopped"] == "2026-03-01T12:00:00Z"
 
 
 def test_a_second_look_finds_all_stopped_and_changes_nothing() -> None:
@@ -115,6 +148,30 @@ def test_a_second_look_finds_all_stopped_and_changes_nothing() -> None:
     assert api.patches == []
     assert "all was stopped before" in told
     assert "still ending" not in told
+
+
+def test_what_is_stopped_later_in_the_same_run_is_a_stop_of_its_own() -> None:
+    """An `up` may have woken the region in between, by the time of the first."""
+    api, times = a_region(), iter(range(1000))
+    api.refused[CLUSTER] = ApiError(500, "failed calling webhook: connection refused")
+    seen: list[str] = []
+
+    def operator_comes_back() -> None:
+        seen.append(api.objects[RECORD]["data"]["at"])
+        api.refused.clear()
+
+    clock = Clock(operator_comes_back)
+    with pytest.raises(StepFailedError):
+        guard(
+            api,  # type: ignore[arg-type]
+            task(seconds=25),
+            lambda: TAKEN_OVER,
+            clock=clock,
+            sleep=clock.sleep,
+            now=lambda: NOW + timedelta(seconds=next(times)),
+        )
+    assert stopped(api)
+    assert api.objects[RECORD]["data"]["at"] > seen[0]
 
 
 def test_what_still_ends_is_told() -> None:
@@ -171,11 +228,58 @@ def test_a_region_that_hands_over_stops_nothing_by_the_guard_for_the_flag_still_
     assert not stopped(api)
 
 
-def test_a_region_that_stands_by_has_nothing_to_stop_whatever_the_flag_is() -> None:
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"spec": {"replica": {"enabled": True, "source": "other"}}},
+        {"annotations": {FENCED: EVERY_INSTANCE}, "spec": {}},
+        {"annotations": {"cnpg.io/hibernation": "on"}, "spec": {}},
+        None,
+    ],
+    ids=["follows", "follows as before 1.24", "fenced", "hibernates", "no database"],
+)
+def test_a_region_that_stands_by_has_nothing_to_stop_whatever_the_flag_is(state: dict[str, Any] | None) -> None:
     api = a_region(serves=False)
+    if state is None:
+        del api.objects[CLUSTER]
+    elif state:
+        api.objects[CLUSTER]["spec"] = state["spec"]
+        api.objects[CLUSTER]["metadata"]["annotations"] = state.get("annotations", {})
     for seen in (TAKEN_OVER, StepFailedError("the traffic flag could not be fetched")):
         assert look(api, seen) == "this region stands by, so there is nothing to stop"
+    assert api.patches == []
+
+
+def test_a_region_that_the_flag_names_and_that_has_lost_its_record_is_told_how_to_make_it_anew() -> None:
+    api = a_region()
+    del api.objects[SERVING]
+    told = look(api, Fetched(flag=Flag(active="primary"), written=T))
+    assert told.startswith("the traffic flag of 2026-03-01T12:00:00Z names this region, which has no record that it serves")
+    assert told.endswith("run: pulumi up --refresh --run-program -s primary")
+
+
+@pytest.mark.parametrize("role", ["primary", "secondary"])
+def test_a_database_that_takes_writes_without_a_record_is_told_loudly_and_not_stopped_for_it_may_be_a_promotion(
+    role: Any,
+) -> None:
+    """So it is in a region that takes over, from its promotion on until its flag and its record are written."""
+    api = a_region(role)
+    del api.objects[SERVING]
+    other: Any = "secondary" if role == "primary" else "primary"
+    told = look(api, Fetched(flag=Flag(active=other), written=T), role=role)
+    assert told.startswith("FAILED the traffic flag of 2026-03-01T12:00:00Z names the other region")
+    assert "database/app-database in databases takes writes in this one" in told
     assert not stopped(api)
+    assert api.patches == []
+
+
+def test_without_record_and_flag_a_database_that_takes_writes_is_no_reason_for_silence() -> None:
+    api = a_region()
+    del api.objects[SERVING]
+    assert look(api, StepFailedError("could not be fetched: timeout")) == "FAILED could not be fetched: timeout"
+    handover = Fetched(flag=Flag(active="secondary", handover="primary"), written=T)
+    assert look(api, handover) == "this region stands by, so there is nothing to stop"
 
 
 def test_a_flag_that_nobody_could_fetch_stops_nothing_and_is_told() -> None:
@@ -206,25 +310,70 @@ def test_a_flag_that_was_seen_already_still_counts() -> None:
     assert stopped(api)
 
 
-@pytest.mark.parametrize("record", [{"seen": "yesterday"}])
+@pytest.mark.parametrize("record", [{"seen": "yesterday"}, {"overruled": "yesterday"}])
 def test_a_record_that_nobody_can_read_stops_nothing_and_says_what_to_do(record: dict[str, str]) -> None:
     api = a_region(**record)
     assert "'yesterday', which is no time" in look(api)
     assert not stopped(api)
 
 
-def test_without_its_record_nobody_knows_how_old_the_flag_is() -> None:
+def test_without_its_own_record_it_stops_the_region_all_the_same_and_tells_that_nobody_can_know() -> None:
     api = a_region()
     del api.objects[RECORD]
-    assert "the ConfigMap guard is gone" in look(api)
-    assert not stopped(api)
+    told = look(api)
+    assert stopped(api)
+    assert "deployment/web 3 → 0" in told
+    assert "not recorded, so that an up may not know what to wake: the ConfigMap guard is gone" in told
 
 
-def test_an_api_server_that_refuses_is_no_reason_to_believe_anything() -> None:
+def test_a_record_that_refuses_to_be_written_keeps_no_replaced_region_running() -> None:
     api = a_region()
     api.refused[RECORD] = ApiError(403, "configmaps is forbidden")
+    told = look(api)
+    assert stopped(api)
+    assert told.count("the ConfigMap guard cannot be changed: configmaps is forbidden") == 1
+
+
+def test_a_region_that_serves_by_the_flag_says_that_its_record_is_gone() -> None:
+    api = a_region()
+    del api.objects[RECORD]
+    told = look(api, Fetched(flag=Flag(active="primary"), written=T))
+    assert told.startswith(
+        "FAILED this region serves, as the traffic flag of 2026-03-01T12:00:00Z says, but the ConfigMap guard is"
+    )
+    assert not stopped(api)
+
+
+def test_a_record_that_cannot_be_read_is_no_reason_to_believe_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    api = a_region()
+    find = api.find
+
+    def refuse(path: str) -> Any:
+        if path == RECORD:
+            raise ApiError(403, "configmaps is forbidden")
+        return find(path)
+
+    monkeypatch.setattr(api, "find", refuse)
     assert "is not known, or it is not stopped: configmaps is forbidden" in look(api)
     assert not stopped(api)
+
+
+def test_a_record_of_a_time_to_come_is_wrong_and_not_the_flag() -> None:
+    api = a_region(seen="2027-03-01T12:00:00Z")
+    told = look(api)
+    assert "seen: 2027-03-01T12:00:00Z, which is still to come" in told
+    assert """kubectl patch configmap guard -n k8s-dr --type merge -p '{"data":{"seen":null}}'""" in told
+    assert "an old version back" not in told
+    assert not stopped(api)
+    assert "an old version back" in look(a_region(seen="2026-03-01T13:29:00Z")), "within what clocks may differ"
+
+
+@pytest.mark.parametrize(("overruled", "stops"), [("2026-03-01T12:00:00Z", False), ("2026-03-01T11:59:59Z", True)])
+def test_a_flag_that_a_person_has_overruled_stops_nothing_and_a_newer_one_does(overruled: str, stops: bool) -> None:
+    api = a_region(seen="2026-03-01T12:00:00Z", stopped="2026-03-01T12:00:00Z", overruled=overruled)
+    told = look(api)
+    assert stopped(api) is stops
+    assert ("somebody has made this one serve with force, so nothing is stopped" in told) is not stops
 
 
 def test_what_refuses_is_told_and_keeps_nothing_else_running() -> None:
@@ -256,6 +405,33 @@ def test_what_refuses_at_first_is_tried_again_while_the_rest_is_stopped_already(
     assert "database/app-database fenced" in told
     assert "not stopped" not in told
     assert len(api.created) == 2, "an Event for what was stopped first, and one for what was stopped then"
+
+
+def test_what_hangs_keeps_nothing_else_running_and_the_look_ends_in_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    api, released = a_region(), threading.Event()
+    databases = [{"namespace": "databases", "name": "app-database"}]
+    find = api.find
+
+    def hang(path: str) -> Any:
+        if path == CLUSTER:
+            released.wait(30)
+        return find(path)
+
+    monkeypatch.setattr(api, "find", hang)
+    monkeypatch.setattr(stop, "_HEAD_START_SECONDS", 0.1)
+    monkeypatch.setattr(module, "_LEAST_SECONDS", 0.5)
+    told = look(api, databases=databases * 5)
+    assert api.replicas("deployment/web") == 0
+    assert api.objects[SCHEDULE]["spec"]["paused"] is True
+    assert told.count("database/app-database in databases: no answer within 0 s") == 5
+    released.set()
+
+
+def test_a_part_that_breaks_is_told_and_does_not_pass_for_stopped() -> None:
+    api = a_region()
+    del api.objects[CLUSTER]["spec"]
+    assert "not stopped: database/app-database: KeyError('spec')" in look(api)
+    assert api.replicas("deployment/web") == 0
 
 
 def test_what_goes_on_refusing_ends_the_look_in_its_time() -> None:
@@ -361,6 +537,8 @@ def test_a_flag_that_is_malformed_stops_nothing(tmp_path: Path, body: str) -> No
 
 def test_the_steps_task_is_all_that_the_pod_needs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     api = a_region()
-    monkeypatch.setattr(module.Api, "in_cluster", lambda **_: api)
+    asked: dict[str, float] = {}
+    monkeypatch.setattr(module.Api, "in_cluster", lambda **how: asked.update(how) or api)
     monkeypatch.setattr(module, "_DIRECTORY", left(tmp_path, '{"active":"primary"}'))
     assert module.run(json.loads(json.dumps(task()))).startswith("this region serves")
+    assert asked == {"patience": 2.0, "answer": 5.0}, "a webhook that hangs must not take all the time"
