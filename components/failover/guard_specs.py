@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,7 +41,6 @@ _TRIES, _TRIES_AT_START, _LOOKS_AT_START = 25, 60, 5
 """For how many seconds what is refused is tried, and how often with a flag fetched anew: as a node starts, until CloudNativePG's
 operator is back too. A kubelet runs an init container that failed again, and none before it, so each look has its own fetch."""
 
-_LATEST_START = timedelta(hours=1)
 _REST = "import signal; signal.signal(signal.SIGTERM, lambda *_: exit(0)); signal.pause()"
 
 
@@ -142,7 +140,7 @@ def cron_job(args: GuardArgs) -> dict[str, Any]:
         "schedule": schedule,
         "timeZone": "Etc/UTC",
         "concurrencyPolicy": "Replace",
-        "startingDeadlineSeconds": int(min(longest_gap(schedule), _LATEST_START).total_seconds()) + 10,
+        "startingDeadlineSeconds": int(longest_gap(schedule).total_seconds()) + 10,
         "successfulJobsHistoryLimit": 1,
         "failedJobsHistoryLimit": 1,
         "jobTemplate": {
