@@ -48,6 +48,7 @@ def test_the_sample_is_a_failover_that_held_between_two_regions_of_the_lab_with_
     sample = model.read(SAMPLE)
     assert sample.kind == "lab"
     assert sample.has_ledger
+    assert sample.files
     assert model.verdict(sample) == []
     assert sample.witnesses.wan_packets_from_engine == 0
     assert sample.engine.cli.startswith("real ")
@@ -58,7 +59,10 @@ def test_the_figures_below_the_picture_are_the_samples() -> None:
     assert sample.rpo_seconds
     assert sample.rto_seconds
     assert sample.targets
+    assert sample.files
+    assert sample.files.rpo_seconds
     for said in (
+        f"of files on a volume the last {round(sample.files.rpo_seconds)} s",
         f"in tier `{sample.targets.tier}`",
         f"the last {round(sample.rpo_seconds)} s of writes",
         f"after {wording.duration(sample.rto_seconds)}",
