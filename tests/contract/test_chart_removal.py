@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from lab.waiting import until
 from tests.api_server import ApiServer, running
 from tests.contract.charts import run
 from tests.contract.conftest import tool
@@ -58,6 +59,8 @@ def helm(server: ApiServer, tmp_path: Path) -> Iterator[Helm]:
     helm.upgrade("9.0.0", "size")
     helm.uninstall()
     server.delete(DEFINITION)
+    # It ends with the last of its kind. Whoever applied it meanwhile would change one that is going, and then have none.
+    until("the definition to be gone", lambda: server.read(DEFINITION) is None, timeout=30)
 
 
 def identity(server: ApiServer, item: dict[str, Any]) -> str | None:
