@@ -8,8 +8,9 @@ PYTHON ?= python3
 PY := .venv/bin/python
 K ?=
 ARGS ?=
-# Tests run in two processes. The tests of one file stay in one process, because they share what they set up.
-TWO := -n 2 --dist loadfile
+# Three processes keep two cores busy, for the contract tests mostly wait. The tests of one file stay in one process, because they share
+# what they set up.
+PARALLEL := -n 3 --dist loadfile
 
 .PHONY: help setup style tools check test test-aws test-long test-lab demo rehearsal lab down requirements charts policy
 
@@ -23,7 +24,7 @@ test: setup policy/.venv/.ready style ## every test, the fast ones first
 	@$(PY) -m tests.run
 
 check: setup style ## the fast part: style, types, unit tests, and contract tests whose tools are built
-	@$(PY) -m pytest tests/unit tests/contract $(TWO)
+	@$(PY) -m pytest tests/unit tests/contract $(PARALLEL)
 
 style:
 	@$(PY) -m ruff check --quiet .
