@@ -39,8 +39,8 @@ def refuse_stale_primary(
         raise pulumi.RunError(
             "k8s-dr:active: primary: the guard has stopped this region, because the secondary region had taken over (by the "
             f"traffic flag of {found.flag}), and that flag cannot be read now; what the secondary has written since is not here. "
-            "If it is lost for good, and this region shall serve with its old data, its guard must be off, or it stops it "
-            "again once that flag answers: pulumi config set --path guard.enabled false -s primary && "
+            "If it is lost for good, and this region shall serve with its old data (the guard then stops it by that flag no "
+            "more): "
             "pulumi config set force true -s primary && pulumi up -s primary (docs/runbook.md, When region A comes back)"
         )
     if reason := refusal(settings.role, settings.active, flag.active if flag else None):

@@ -117,7 +117,7 @@ def test_what_is_silent_says_what_it_waits_for(
 def test_an_interrupted_run_lets_its_tests_clean_up(tmp_path: Path) -> None:
     started, cleaned = tmp_path / "started", tmp_path / "cleaned"
     code = f"""
-import pathlib, pytest, time
+import pathlib, pytest, signal
 
 @pytest.fixture
 def thing():
@@ -126,7 +126,7 @@ def thing():
 
 def test_long(thing):
     pathlib.Path({str(started)!r}).touch()
-    time.sleep(60)
+    signal.pause()
 """
     made = part(tmp_path, "interrupted", code)
     program = f"from tests import run; run.STAGES = [[run.Part(name='x', tests={made.tests!r})]]; raise SystemExit(run.main())"

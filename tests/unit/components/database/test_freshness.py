@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from components.database.freshness import AT_ONCE, SCRIPT, Freshness, FreshnessArgs, cron_job
 from components.database.mark import mark_of
 from components.iam.access import Access
+from lab.waiting import until
 from settings.identity import AccessKey
 from settings.names import Names
 from settings.roles import ROLES, Role
@@ -245,9 +246,7 @@ def test_the_primarys_answer_is_noted_though_the_bucket_hangs(run: Run) -> None:
     run.patience = 20
     job = run.start(PROBE="https://app.example.com/")
     try:
-        deadline = time.monotonic() + 30
-        while not (run.root / "patched").exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
+        until("the record", (run.root / "patched").exists, timeout=30)
         assert job.poll() is None, "it still waits for the bucket"
         assert set(run.recorded()) == {"asked", "answered"}
     finally:
@@ -271,10 +270,7 @@ def test_servers_that_hang_keep_no_other_from_its_mark(run: Run) -> None:
     marks = [run.root / "bucket" / "acme-database" / "freshness" / f"{server}.json" for server in others]
     job = run.start(SERVERS=" ".join(["hanging-1", "hanging-2", "hanging-3", *others]))
     try:
-        deadline = time.monotonic() + run.patience
-        while not all(mark.exists() for mark in marks) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert all(mark.exists() for mark in marks)
+        until("a mark of each of the others", lambda: all(mark.exists() for mark in marks), timeout=run.patience)
         assert job.poll() is None, "it still waits for those that hang"
     finally:
         os.killpg(job.pid, signal.SIGKILL)
