@@ -61,6 +61,17 @@ class ClusterApi(Protocol):
     def read(self, path: str) -> dict[str, Any] | None:
         """What the API server answers at a path, as in `/apis/apps/v1`; None where it knows nothing there."""
 
+    def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
+        """Merge `body` into the object at a path, and return it as it is then; None where there is none."""
+
+    def create(self, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
+        """Create an object below a path, as in `/api/v1/namespaces/shop/configmaps`, and return it; None where the API server
+        knows nothing there. Raises ClusterRefusedError if there is one of that name."""
+
+    def delete(self, path: str, uid: str) -> None:
+        """Delete the object at a path; nothing where there is none any more. What it owns goes after it. Raises
+        ClusterRefusedError if it has another UID: somebody has made it anew."""
+
     def list_velero(self, plural: str, selector: str = "", *, version: str = "v1") -> list[dict[str, Any]] | None:
         """Velero's objects of one kind, in Velero's namespace; None where the cluster does not know the kind."""
 
@@ -158,6 +169,28 @@ class LiveCluster:
             header_params={"Accept": "application/json"},
             auth_settings=["BearerToken"],
             response_types_map={200: "object"},
+            _return_http_data_only=True,
+        )
+        return None if answer is None else dict(answer)
+
+    def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
+        return self._send("PATCH", path, body, "application/merge-patch+json")
+
+    def create(self, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
+        return self._send("POST", path, body)
+
+    def delete(self, path: str, uid: str) -> None:
+        self._send("DELETE", path, {"preconditions": {"uid": uid}, "propagationPolicy": "Background"})
+
+    def _send(self, verb: str, path: str, body: dict[str, Any], form: str = "application/json") -> dict[str, Any] | None:
+        answer = self._ask(
+            self._api_client().call_api,
+            path,
+            verb,
+            header_params={"Accept": "application/json", "Content-Type": form},
+            body=body,
+            auth_settings=["BearerToken"],
+            response_types_map=dict.fromkeys((200, 201, 202), "object"),
             _return_http_data_only=True,
         )
         return None if answer is None else dict(answer)

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from components.database.label import BaseBackup
 from components.database.mark import Mark
-from components.kube.cluster_api import NotAskedError
+from components.kube.cluster_api import ClusterRefusedError, NotAskedError
 from components.kube.runner.ask import Answer, Question
 from components.velero.downloads import Results
 from components.velero.files import Volume
@@ -68,6 +68,27 @@ class FakeCluster:
     def read(self, path: str) -> dict[str, Any] | None:
         self._ask(f"path {path}")
         return self.paths.get(path.partition("?")[0])
+
+    def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
+        self._ask(f"patch {path}")
+        if path not in self.paths:
+            return None
+        self.paths[path] = _merged(self.paths[path], body)
+        return self.paths[path]
+
+    def create(self, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
+        made = f"{path}/{body['metadata']['name']}"
+        self._ask(f"create {made}")
+        if made in self.paths:
+            raise ClusterRefusedError(f"cluster fake refused: 409 {made} already exists")
+        self.paths[made] = body
+        return body
+
+    def delete(self, path: str, uid: str) -> None:
+        self._ask(f"delete {path}")
+        if path in self.paths and self.paths[path]["metadata"].get("uid", uid) != uid:
+            raise ClusterRefusedError("cluster fake refused: 409 Precondition failed: UID")
+        self.paths.pop(path, None)
 
     def list_velero(self, plural: str, selector: str = "", *, version: str = "v1") -> list[dict[str, Any]] | None:
         self._ask(f"{plural} {selector}".strip())
@@ -139,6 +160,15 @@ class FakeCluster:
         own = url not in self.unreached and any(part in url for part in (".elb.amazonaws.com", ".svc"))
         status = (self.reached or {}).get(url, 200 if own else None)
         return Answer(status=status, said=f"HTTP {status}" if status else "nothing within 3 s")
+
+
+def _merged(old: Any, patch: Any) -> Any:
+    """`old` with a merge patch (RFC 7386) in it."""
+    if not isinstance(patch, dict):
+        return patch
+    kept = old if isinstance(old, dict) else {}
+    changed = {key: _merged(kept.get(key), value) for key, value in patch.items() if value is not None}
+    return {key: value for key, value in {**kept, **changed}.items() if key not in patch or patch[key] is not None}
 
 
 def mark(age: timedelta) -> Mark:

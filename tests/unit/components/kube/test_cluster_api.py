@@ -418,3 +418,24 @@ def test_a_service_is_asked_through_the_api_server(api: tuple[type[Api], str], l
     said = 'no endpoints available for service "http:web:80"'
     api[0].answers["GET", PROXIED] = 503, {"reason": "ServiceUnavailable", "message": said}
     assert live.proxied(PROXIED) == Answer(status=503, said=f"{said} (HTTP 503)")
+
+
+def test_an_object_of_any_kind_is_changed_made_and_deleted_by_its_path(api: tuple[type[Api], str], live: LiveCluster) -> None:
+    handler, _ = api
+    claims = "/api/v1/namespaces/shop/persistentvolumeclaims"
+    handler.answers[("PATCH", f"{claims}/files")] = (200, {"metadata": {"name": "files"}})
+    handler.answers[("POST", claims)] = (201, {"metadata": {"name": "kept"}})
+    handler.answers[("DELETE", f"{claims}/files")] = (202, {"status": "Success"})
+    assert live.patch(f"{claims}/files", {"metadata": {"labels": {"a": None}}}) == {"metadata": {"name": "files"}}
+    assert live.create(claims, {"metadata": {"name": "kept"}}) == {"metadata": {"name": "kept"}}
+    live.delete(f"{claims}/files", "a-uid")
+    assert handler.requests == [
+        ("PATCH", f"{claims}/files", {"metadata": {"labels": {"a": None}}}),
+        ("POST", claims, {"metadata": {"name": "kept"}}),
+        ("DELETE", f"{claims}/files", {"preconditions": {"uid": "a-uid"}, "propagationPolicy": "Background"}),
+    ]
+
+
+def test_what_is_gone_already_is_neither_changed_nor_an_error_to_delete(live: LiveCluster) -> None:
+    assert live.patch("/api/v1/persistentvolumes/gone", {}) is None
+    live.delete("/api/v1/persistentvolumes/gone", "a-uid")
