@@ -17,7 +17,7 @@ from settings.backup import Backup
 from settings.durations import format_duration
 from settings.model import Settings
 from settings.names import Names
-from settings.roles import Duties
+from settings.roles import Duties, peer_of
 
 
 def outputs(settings: Settings, names: Names, duties: Duties, failover: Failover) -> dict[str, pulumi.Input[Any]]:
@@ -44,7 +44,8 @@ def outputs(settings: Settings, names: Names, duties: Duties, failover: Failover
         "failover": failover.timeline.apply(_steps),
         # Nothing in it is a secret: but of a secret the CLI prints one word, and of an object forty lines.
         "details": pulumi.Output.secret(details),
-        "next": _next(settings, names),
+        "handover": failover.handover,
+        "next": pulumi.Output.all(failover.handover, failover.databases).apply(lambda _: _next(settings, names, duties)),
     }
 
 
@@ -113,15 +114,21 @@ def _steps(timeline: Mapping[str, Any]) -> str:
     return f"{timeline['seconds']:g} s: {steps}" if steps else "none"
 
 
-def _next(settings: Settings, names: Names) -> str:
+def _next(settings: Settings, names: Names, duties: Duties) -> str:
     """What to do next, in one line. A command for the other stack comes with that stack's backend."""
     role = settings.role
-    fail_over = "pulumi config set active secondary -s secondary && pulumi up -s secondary"
     if settings.force:
         return f"force is set, and the gate asks less: pulumi config rm force -s {role}"
     if not settings.peer_ready:
         return "no backup leaves this region: once the other stack is up set k8s-dr:peerReady to true, then pulumi up"
+    if any(database.server(role) in settings.given_up for database in settings.databases):
+        return f"the old database is given up, and nothing is deleted yet; to make it anew: pulumi up -s {role}"
+    if duties.held:
+        return "users are held where they are; to let them in: pulumi up -s secondary --config k8s-dr:hold=false"
+    if moving := _next_of_a_switchover(settings, duties):
+        return moving
     if settings.serving_role == "primary":
+        fail_over = "pulumi config set active secondary -s secondary && pulumi up -s secondary"
         command = fail_over if role == "secondary" else settings.topology.for_stack("secondary", fail_over)
         return f"if {names.topology.regions.primary} is lost: {command}"
     if role == "secondary":
@@ -129,6 +136,21 @@ def _next(settings: Settings, names: Names) -> str:
         fence = "pulumi config set active secondary -s primary && pulumi up -s primary"
         return (
             f"users arrive within {wait_seconds} s (health checks 30 s, DNS {settings.dns.ttl} s); when the primary comes "
-            f"back, before anything else: {settings.topology.for_stack('primary', fence)}"
+            f"back, before anything else: {settings.topology.for_stack('primary', fence)}; until it follows again, the data here "
+            "have no other copy (docs/runbook.md, Rejoin)"
         )
     return "this region stands by; the secondary serves"
+
+
+def _next_of_a_switchover(settings: Settings, duties: Duties) -> str | None:
+    """The next step of a planned switchover that this stack is in; None if it is in none, or in its last step."""
+    role, peer = settings.role, peer_of(settings.role)
+    # Each stack may have a backend of its own, so the output is read before the shell goes over to the other one.
+    read, carry = f"handover=$(pulumi stack output handover -s {role})", f'pulumi config set handover "$handover" -s {peer}'
+    if duties.hands_over:
+        take = f"{carry} && pulumi config set active {peer} -s {peer} && pulumi up -s {peer}"
+        return f"all has stopped here, and nobody serves until: {read} && {settings.topology.for_stack(peer, take)}"
+    if settings.token and role == "primary":
+        move = settings.topology.for_stack(peer, f"{carry} && pulumi up -s {peer}")
+        return f"users are sent here only after (once, and before anything else): {read} && {move}"
+    return None

@@ -15,6 +15,9 @@ from components.database.archive import Archive, LiveArchive
 from components.database.creation import refuse_creation
 from components.database.database import DatabaseArgs, DatabasesArgs
 from components.database.freshness import Freshness, FreshnessArgs
+from components.database.giving_up import give_up
+from components.database.live import duties_now, is_there, live_databases, refuse_follower, settings_as_they_run
+from components.database.side_role import role_now
 from components.database.specs import DatabaseSide
 from components.etcd import backup as etcd
 from components.etcd.backup import EtcdBackup, EtcdBackupArgs
@@ -22,6 +25,7 @@ from components.failover import guard_specs
 from components.failover.failover import Failover, FailoverArgs
 from components.failover.gate import begins_to_serve
 from components.failover.guard import Guard
+from components.failover.handover import refuse_false_receipt
 from components.failover.stopped import overrule, stopped_by_guard
 from components.iam.access import Access
 from components.iam.delivery import Delivery, DeliveryArgs
@@ -48,7 +52,7 @@ from settings.database import DatabaseSettings
 from settings.model import Settings
 from settings.names import Names
 from settings.parts import Part
-from settings.roles import DatabaseRole, Role, duties, peer_of
+from settings.roles import DatabaseRole, Role, peer_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,12 +86,16 @@ class Region(pulumi.ComponentResource):
     """
 
     def __init__(self, name: str, args: RegionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        settings = self._settings = args.settings
-        names = self._names = Names(topology=settings.topology, role=settings.role)
+        settings, names = args.settings, Names(topology=args.settings.topology, role=args.settings.role)
         cluster = args.cluster or LiveCluster(settings.cluster, settings.images.python)
-        self._duties = duties(settings.role, settings.active)
+        archive = args.archive or LiveArchive(names.bucket("database"), names.region, settings.aws)
+        self._names, self._live = names, live_databases(cluster, settings)
+        self._duties = duties_now(settings, cluster, archive, self._live)
+        settings = self._settings = settings_as_they_run(settings, self._live, self._duties)
         stopped = cache(partial(stopped_by_guard, cluster, self._duties))
         overruled = refuse_stale_primary(settings, args.flag or partial(read_flag, names, settings.aws), stopped)
+        refuse_follower(settings, self._duties, self._live)
+        refuse_false_receipt(settings, cluster)
         this_cluster = find_this_cluster(settings, names, cluster)
         installations = planned(settings.operators, settings.images)
         compare = pulumi.ResourceHook(f"{name}-cluster", this_cluster.compare, pulumi.ResourceHookOptions(on_dry_run=True))
@@ -148,7 +156,6 @@ class Region(pulumi.ComponentResource):
             StorageClassArgs(settings=settings.storage_class, key_arn=storage.key_arn),
             opts=child(),
         )
-        archive = args.archive or LiveArchive(names.bucket("database"), names.region, settings.aws)
         files = args.files or partial(LiveBackupFiles, names, settings.aws)
         databases = self._databases(cluster, archive, access.get("database", Access()))
         self._failover = Failover(
@@ -162,6 +169,7 @@ class Region(pulumi.ComponentResource):
                 runner=job_runner.runner,
                 archive=archive,
                 files=files(peer_of(settings.role)),
+                own_files=files(settings.role),
                 databases=databases,
                 traffic=traffic_args,
                 flag_bucket=traffic.flag_bucket,
@@ -275,6 +283,8 @@ class Region(pulumi.ComponentResource):
                 promote_seconds=settings.failover.seconds("promote"),
                 recover_seconds=settings.failover.seconds("recover"),
                 stopped=self._stopped,
+                token=settings.token.databases.get(database.name) if settings.token else None,
+                given_up=database.server(settings.role) in settings.given_up,
             )
             for database in settings.databases
         ]
@@ -295,6 +305,8 @@ class Region(pulumi.ComponentResource):
                         force=settings.force,
                     ),
                     adoption=Adoption(cluster, side, unfinished),
+                    give_up=partial(give_up, cluster, side, settings.given_up),
+                    runs=is_there(side, self._live),
                     backups_of=partial(cluster.list_base_backups, database.namespace),
                     live=partial(cluster.read_database, database.namespace, database.name),
                 )
@@ -305,7 +317,7 @@ class Region(pulumi.ComponentResource):
         )
 
     def _role_of(self, database: DatabaseSettings) -> DatabaseRole:
-        return self._duties.database_role(standby=database.standby)
+        return role_now(database, self._settings.role, self._duties, self._live.get(database.name))
 
     def outputs(self) -> dict[str, pulumi.Input[Any]]:
         """The stack's outputs: what people read after `pulumi up`."""

@@ -33,7 +33,7 @@ def refuse_stale_primary(
             raise pulumi.RunError(f"k8s-dr:active: {error}") from None
         pulumi.log.warn(f"{error}: whether the other region has taken over was not checked")
         return None
-    if flag is None and (found := stopped()) and found.newest:
+    if flag is None and settings.token is None and (found := stopped()) and found.newest:
         if settings.force:
             return found.flag
         raise pulumi.RunError(
@@ -43,7 +43,14 @@ def refuse_stale_primary(
             "more): "
             "pulumi config set force true -s primary && pulumi up -s primary (docs/runbook.md, When region A comes back)"
         )
-    if reason := refusal(settings.role, settings.active, flag.active if flag else None):
+    reason = refusal(
+        settings.role,
+        settings.active,
+        flag.active if flag else None,
+        hands_over=bool(flag and flag.handover == "primary"),
+        handover=settings.handover_now,
+    )
+    if reason:
         if flag and (found := stopped()) and found.overrules(flag.written):
             pulumi.log.warn(
                 f"the traffic flag of {found.overruled} or before names the secondary region, and somebody has made this one "

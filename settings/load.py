@@ -27,7 +27,7 @@ _OF_A_PROJECT = re.compile(r"(?P<project>[A-Za-z0-9_-]+):(?P<name>.*)", re.DOTAL
 _OTHER_PROJECTS = ("pulumi", "aws", "aws-native", "kubernetes", "random", "tls", "command")
 """Whose keys are in a stack file beside this project's: Pulumi itself and providers."""
 
-_PLAIN_TEXT = {"active", "tier", "identity", "backupEncryptionPassword"}
+_PLAIN_TEXT = {"active", "handover", "rejoin", "tier", "identity", "backupEncryptionPassword"}
 
 
 class ConfigurationError(Exception):

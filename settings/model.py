@@ -19,12 +19,13 @@ from settings.dns import Alias, Dns, callable_name
 from settings.etcd import EtcdSettings
 from settings.failover import FailoverSettings, GuardSettings
 from settings.fields import ClassName, Model, Switch, all_different
+from settings.handover import PLANNED, HandoverText, Servers, Token, is_receipt, parse
 from settings.hosts import HostName
 from settings.identity import IdentityMode, StaticCredentials
 from settings.images import Images
 from settings.parts import PARTS, Part
 from settings.presets import DEFAULT, with_the_managed_class, with_tier_values
-from settings.roles import Role, serving
+from settings.roles import Handover, Role, serving
 from settings.storage import StorageSettings
 from settings.tiers import Objectives, Targets, Tier, objectives
 from settings.topology import Topology
@@ -107,6 +108,20 @@ class Settings(Model):
         description="true: fail over although a database would lose more than the RPO, or the primary still answers; in the "
         "primary: serve again after the guard has stopped it, although the traffic flag cannot be read; unset it afterwards",
     )
+    handover: HandoverText | None = Field(
+        default=None,
+        description="a planned switchover. planned, with active naming the other region: this one gives up in good order, and "
+        "prints its token; or what the other stack has printed as its output handover (docs/runbook.md, Switchover)",
+    )
+    hold: Switch = Field(
+        default=False,
+        description="in the secondary, true: take over all but the traffic, for a last look; taken out, the next up moves users",
+    )
+    rejoin: Servers | None = Field(
+        default=None,
+        description="archives of this region's old databases, with commas between them: these databases are given up, their "
+        "volumes kept, and made anew as followers of the other region (docs/runbook.md, Rejoin)",
+    )
     images: Images = Field(default_factory=Images, description="the container images that the program runs")
     delivery: DeliverySettings | None = Field(
         default=None, description="the repository whose pipelines preview and deploy this program, for their IAM roles"
@@ -165,6 +180,26 @@ class Settings(Model):
     @property
     def serving_role(self) -> Role:
         return serving(self.active)
+
+    @property
+    def token(self) -> Token | None:
+        """The handover token by which this region takes over; None where it does not serve by one."""
+        told = parse(self.handover) if self.handover else None
+        return told if isinstance(told, Token) and self.serving_role == self.role else None
+
+    @property
+    def handover_now(self) -> Handover | None:
+        """What `handover` means now. What is left of an earlier switchover means nothing, and must not stop a failover."""
+        if self.token:
+            return "token"
+        if self.serving_role == self.role:
+            return None
+        return "planned" if self.handover == PLANNED else "receipt" if is_receipt(self.handover) else None
+
+    @property
+    def given_up(self) -> frozenset[str]:
+        """The server names of this region's old databases that a person gives up."""
+        return frozenset(each.strip() for each in (self.rejoin or "").split(","))
 
     @property
     def named_namespaces(self) -> list[str]:

@@ -8,7 +8,7 @@ A check of the fields of one object alone, as of `storage.objectLock.days`, is a
 
 from __future__ import annotations
 
-from settings import aws_rules, data_rules, traffic_rules
+from settings import aws_rules, data_rules, handover_rules, traffic_rules
 from settings.durations import parse_duration
 from settings.fields import LABEL_LENGTH
 from settings.mistake import Mistake
@@ -287,6 +287,7 @@ RULES: tuple[Rule, ...] = (
     Rule(key="staticCredentials", mistakes=only_identity_static_uses_keys),
     Rule(key="staticCredentials", mistakes=no_part_has_a_key_that_does_not_run),
     Rule(key="staticCredentials", mistakes=every_part_that_runs_has_its_key),
+    *handover_rules.RULES,
     Rule(key="databasePasswords", mistakes=every_database_has_a_password),
     Rule(key="databasePasswords", mistakes=no_password_is_empty),
     Rule(key="databasePasswords", mistakes=no_password_ends_in_a_line_break),

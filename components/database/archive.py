@@ -24,6 +24,9 @@ from settings.names import ARCHIVE_PREFIX, FRESHNESS_PREFIX
 _SEGMENT = re.compile(r"/([0-9A-F]{24})(\.(?!partial)[a-z]\w*)?$")
 """The key of a WAL segment, compressed or not. A `.partial` segment or the label of a backup that began in one does not match."""
 
+_ANY_SEGMENT = re.compile(r"/([0-9A-F]{24})(\.partial)?(\.[a-z]\w*)?$")
+"""The same, and the last segment of a database that has shut down, which is archived as it is: as a `.partial` one."""
+
 _LABEL_BYTES = 1024**2
 """A label has some KB, and names each tablespace."""
 
@@ -70,6 +73,9 @@ class Archive(Protocol):
 
     def last_archived(self, server: str) -> datetime | None:
         """When `server` archived its newest WAL segment; None if it has archived none."""
+
+    def newest_segment(self, server: str) -> str | None:
+        """The last WAL segment of the newest timeline that `server` has archived, whole or in part; None if there is none."""
 
 
 class LiveArchive:
@@ -227,6 +233,11 @@ class LiveArchive:
     def last_archived(self, server: str) -> datetime | None:
         segments = self._segments(server)
         return segments[max(segments)] if segments else None
+
+    def newest_segment(self, server: str) -> str | None:
+        directories = self._directories(f"{ARCHIVE_PREFIX}/{server}/wals/")
+        keys = [key for directory in directories[-2:] for key in self._objects(directory)]
+        return max((match[1] for key in keys if (match := _ANY_SEGMENT.search(key))), default=None)
 
     def backlog(self, server: str, follower: str) -> timedelta:
         followed, here = self._segments(follower), self._segments(server)

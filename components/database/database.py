@@ -85,15 +85,18 @@ def judge_first_backup(settings: DatabaseSettings, schedule: str, backups: Seque
 class DatabaseArgs:
     """`password` is the owner's, the same in both regions: a promotion must not change it. `peer_ready` says that the peer's
     stack is deployed; before that there is no backup to wait for and nothing to follow. `before_creation` raises to refuse.
-    `adoption` knows a Cluster that a killed `up` left behind. `backups_of` returns the Backups that a ScheduledBackup of this
-    name has made, and `live` the Cluster as it is now; either raises ClusterUnreachableError. `before_promotion` raises to
-    refuse a promotion."""
+    `adoption` knows a Cluster that a killed `up` left behind. `give_up` makes room for a side that is made anew, by giving up the
+    old one; it raises to refuse. `runs` says that the Cluster of this generation is there. `backups_of` returns the Backups that
+    a ScheduledBackup of this name has made, and `live` the Cluster as it is now; either raises ClusterUnreachableError.
+    `before_promotion` raises to refuse a promotion."""
 
     side: DatabaseSide
     password: SecretStr
     peer_ready: bool
     before_creation: Callable[[], None]
     adoption: Adoption
+    give_up: Callable[[], None]
+    runs: bool
     backups_of: Callable[[str], Sequence[Mapping[str, Any]]]
     live: Callable[[], Mapping[str, Any] | None]
     before_promotion: Callable[[], None] | None = None
@@ -103,10 +106,11 @@ class Database(pulumi.ComponentResource):
     """This region's side of a database: ObjectStores of both archives, the Cluster, base backups, and its promotion.
 
     For the application, which writes to `<name>-rw` in the region that serves. A `primary` takes writes. A `replica` follows the
-    primary, and is made once there is a backup to make it from. A `promoted` side takes writes, and a Job confirms that. A
-    `fenced` side is stopped on its old data: it hibernates, or the guard has fenced it. A database without a standby is
-    `absent` (all but the Cluster is made) until it is `recovered` from the archive, which a Job confirms too. The Cluster is
-    protected, and kept whatever happens to the stack.
+    other region, and is made once there is a backup to make it from. A `promoted` side takes writes, and a Job confirms that. A
+    `demoted` side gives its token and follows. A `fenced` side is stopped on its old data: it hibernates, or the guard has fenced
+    it. A database without a standby is `absent` (all but the Cluster is made) until it is `recovered` from the archive, which a
+    Job confirms too. The Cluster is protected until a person gives it up, and kept whatever happens to the stack: each generation
+    is a resource of its own, so that the engine only lets go of an old one.
     """
 
     side: str
@@ -119,13 +123,16 @@ class Database(pulumi.ComponentResource):
     confirmation: k8s.batch.v1.Job | None
     """The Job that succeeds when a promoted or recovered database accepts writes and archives them."""
 
+    demotion: pulumi.Output[str] | None
+    """The demotion token of a demoted side, once it has shut down; None for every other."""
+
     recovered_metadata: pulumi.Output[dict[str, Any]] | None
     """Metadata of the Cluster that a failover recovered; None for every other side, whose Cluster existed before."""
 
     def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dr:database:Database", name, None, opts)
         self._stem, self._args, self._settings = name, args, args.side.settings
-        self.writable, self.confirmation, self.recovered_metadata = [], None, None
+        self.writable, self.confirmation, self.recovered_metadata, self.demotion = [], None, None, None
         can_be_made = args.peer_ready or args.side.begins_by_itself
         self.side = args.side.database_role if can_be_made else "none yet: set k8s-dr:peerReady to true"
         prerequisites = self._prerequisites() if can_be_made else []
@@ -133,6 +140,8 @@ class Database(pulumi.ComponentResource):
             cluster = self._cluster(prerequisites)
             self._backups_and_metrics(cluster)
             self.writable.append(cluster.status.apply(self._judged))
+            if args.side.database_role == "demoted":
+                self.demotion = cluster.status.apply(lambda status: str((status or {}).get("demotionToken") or ""))
             if args.side.database_role == "fenced":
                 self.writable.append(cluster.metadata.apply(self._stopped))
             if args.side.database_role == "primary" and args.peer_ready:
@@ -181,20 +190,10 @@ class Database(pulumi.ComponentResource):
         def check(_: pulumi.ResourceHookArgs) -> None:
             self._args.before_creation()
             if resource == "cluster":
+                self._args.give_up()
                 self._args.adoption.begin()
 
         return pulumi.ResourceHookBinding(before_create=[pulumi.ResourceHook(f"{self._stem}-{resource}-creation-check", check)])
-
-    def _refuse_another_generation(self, hook: pulumi.ResourceHookArgs) -> None:
-        """Raises DatabaseLostError if a running Cluster's server name changes: its WAL would go where no base backup is."""
-        old, new = (
-            inputs["spec"]["plugins"][0]["parameters"]["serverName"] for inputs in (hook.old_inputs, hook.new_inputs) if inputs
-        )
-        if old != new:
-            raise DatabaseLostError(
-                f"database {self._settings.name}: {old} runs, and cannot go on as {new}: a generation is raised only for a "
-                "database that is made anew; set k8s-dr:databases[].generations back"
-            )
 
     def _ask_before_promotion(self, hook: pulumi.ResourceHookArgs) -> None:
         old, new = ((inputs or {}).get("spec", {}).get("replica") for inputs in (hook.old_inputs, hook.new_inputs))
@@ -234,25 +233,26 @@ class Database(pulumi.ComponentResource):
         def made(_: pulumi.ResourceHookArgs) -> None:
             adoption.end()
 
-        same_server = pulumi.ResourceHook(
-            f"{self._stem}-same-server", self._refuse_another_generation, pulumi.ResourceHookOptions(on_dry_run=True)
-        )
         promotion = pulumi.ResourceHook(f"{self._stem}-promotion", self._ask_before_promotion)
         return ObjectWithStatus(
-            self._stem,
+            f"{self._stem}{side.stem}",
             api_version="postgresql.cnpg.io/v1",
             kind="Cluster",
-            metadata=self._metadata(self._settings.name, specs.cluster_annotations(side.database_role, side.stopped)),
+            metadata=self._metadata(self._settings.name, specs.cluster_annotations(side)),
             spec=specs.cluster_spec(side),
             opts=pulumi.ResourceOptions.merge(
                 self._child(
                     depends_on=list(prerequisites),
-                    protect=True,
+                    protect=not side.given_up,
                     retain_on_delete=True,
+                    # The operator reads it once. What it says of a side that was made anew is no change of one that runs.
+                    ignore_changes=["spec.bootstrap"],
+                    # Before version 0.2.0 every generation had the name of the first.
+                    aliases=[pulumi.Alias(name=self._stem)] if side.stem and self._args.runs else None,
                     hooks=pulumi.ResourceHookBinding(
                         before_create=self._creation_check("cluster").before_create,
                         after_create=[pulumi.ResourceHook(f"{self._stem}-made", made)],
-                        before_update=[same_server, *([promotion] if side.database_role == "promoted" else [])],
+                        before_update=[promotion] if side.database_role == "promoted" else [],
                     ),
                     custom_timeouts=pulumi.CustomTimeouts(create=f"{self._creation_seconds}s", update="15m"),
                 ),
@@ -264,10 +264,11 @@ class Database(pulumi.ComponentResource):
         """The schedule of base backups and, where the cluster has a Prometheus operator, metrics."""
         settings = self._settings
         k8s.apiextensions.CustomResource(
-            f"{self._stem}-backups",
+            f"{self._stem}-backups{self._args.side.stem}",
             api_version="postgresql.cnpg.io/v1",
             kind="ScheduledBackup",
-            metadata=self._metadata(settings.name),
+            # One of another name takes its first backup at once.
+            metadata=self._metadata(f"{settings.name}{self._args.side.stem}"),
             spec=specs.scheduled_backup_spec(self._args.side),
             opts=self._child(depends_on=[cluster]),
         )

@@ -20,6 +20,7 @@ from components.kube.cluster_api import ClusterApi
 from components.kube.objection import Objection, judged
 from settings.database import DatabaseSettings
 from settings.images import OLDEST_PLUGIN
+from settings.roles import Role
 
 _STANDBY_UP = (
     "pulumi config rm active -s secondary && pulumi up -s secondary --target '**dr:failover:Failover$**' "
@@ -38,7 +39,7 @@ def objections(
         reason = f"{missing}; install it, or set that key to true, then again: pulumi up -s secondary"
         yield Objection(reason=reason)
         return
-    yield from _against_standbys(cluster, [database for database in databases if database.standby])
+    yield from against_standbys(cluster, [database for database in databases if database.standby])
     recovered = [database for database in databases if not database.standby]
     try:
         found = [objection_to_creation(cluster, archive, archive, database, "secondary") for database in recovered]
@@ -50,7 +51,7 @@ def objections(
     yield from judged(lost, passing=True, told=(ArchiveUnreadableError,))
 
 
-def _against_standbys(cluster: ClusterApi, standbys: Sequence[DatabaseSettings]) -> Iterator[Objection]:
+def against_standbys(cluster: ClusterApi, standbys: Sequence[DatabaseSettings]) -> Iterator[Objection]:
     """What stands against a promotion by what the cluster says."""
     unfinished = begun(cluster) if standbys else ()
     for database in standbys:
@@ -90,11 +91,11 @@ def remarks(cluster: ClusterApi, archive: Archive, databases: Sequence[DatabaseS
     return [f"{old}; the standby that runs here is promoted without it" for old in found if old]
 
 
-def promoted(cluster: ClusterApi, settings: DatabaseSettings) -> bool:
-    """Whether this region's side was promoted, or is being recovered: then it may have taken writes that exist nowhere else."""
+def promoted(cluster: ClusterApi, settings: DatabaseSettings, role: Role = "secondary") -> bool:
+    """Whether region `role`'s side was promoted, or is being recovered: then it may have taken writes that exist nowhere else."""
     found = cluster.read_database(settings.namespace, settings.name) or {}
     replica = (found.get("spec") or {}).get("replica") or {}
-    return bool(replica.get("primary") == settings.member("secondary"))
+    return bool(replica.get("primary") == settings.member(role))
 
 
 def not_ready(cluster: ClusterApi, settings: DatabaseSettings) -> Objection | None:
@@ -145,7 +146,8 @@ def refusal_to_stand_by(cluster: ClusterApi, databases: Sequence[DatabaseSetting
     """Why this secondary must not go back to standing by; None if it may. A promoted database has taken writes that exist nowhere
     else, and from its own timeline it cannot follow the primary again."""
     for database in databases:
-        if promoted(cluster, database):
+        live = cluster.read_database(database.namespace, database.name)
+        if promoted(cluster, database) and not (live and is_fenced(live)):
             return (
                 f"database {database.name} was promoted here and has taken writes that the primary region does not have; it "
                 "cannot follow that one again. Keep it: pulumi config set active secondary -s secondary"

@@ -30,7 +30,7 @@ def refusals(cluster: ClusterApi, sides: Sequence[DatabaseSide]) -> Iterator[Obj
         settings = side.settings
         if settings.standby:
             what = "promoted"
-            refused = cluster.refuses_promotion(settings.namespace, settings.name, settings.member("secondary"))
+            refused = cluster.refuses_promotion(settings.namespace, settings.name, settings.member(side.names.role))
         else:
             what, refused = "recovered", cluster.refuses_database(_recovered(side))
         if refused:
@@ -48,7 +48,7 @@ def _recovered(side: DatabaseSide) -> dict[str, object]:
             "name": side.settings.name,
             "namespace": side.settings.namespace,
             "labels": EXCLUDED_FROM_BACKUP,
-            "annotations": specs.cluster_annotations("recovered"),
+            "annotations": specs.cluster_annotations(recovered),
         },
         "spec": specs.cluster_spec(recovered),
     }

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.database.side_role import GIVEN_UP
 from components.iam.access import own_region
 from components.kube.objects import until_phase
 from components.kube.pods import CONTAINER_SECURITY, pod_metadata, pod_security
@@ -54,10 +55,28 @@ class DatabaseSide:
     stopped: str | None = None
     """Which stop of the guard this side wakes from, if it serves now: the times of the flag and of the stop."""
 
+    token: str | None = None
+    """The other side's demotion token, by which this side is promoted."""
+
+    given_up: bool = False
+    """Whether a person gives this side up, with the data that it has."""
+
     @property
     def begins_by_itself(self) -> bool:
-        """Whether this side can be made without a running primary, whose backup a standby would be made from."""
+        """Whether this side can be made although the other stack is not known to be deployed."""
         return self.names.role == "primary" or self.database_role == "recovered"
+
+    @property
+    def writer(self) -> Role:
+        """The region whose side is written to, as this one's Cluster says it. A fenced side keeps what it was: changed, its old
+        data would follow the new primary."""
+        return peer_of(self.names.role) if self.database_role in ("replica", "demoted") else self.names.role
+
+    @property
+    def stem(self) -> str:
+        """The end of the names of what belongs to one generation of the side; empty for the first."""
+        generation = self.settings.generations.of(self.names.role)
+        return f"-g{generation}" if generation > 1 else ""
 
 
 def _seconds(duration: str) -> str:
@@ -126,15 +145,16 @@ def external_cluster(settings: DatabaseSettings, role: Role) -> dict[str, Any]:
     }
 
 
-def bootstrap(settings: DatabaseSettings, role: Role) -> dict[str, Any]:
-    """How a side begins: the primary region's empty, the secondary's from the primary's backup. The operator reads this once,
-    when it makes the Cluster.
+def bootstrap(side: DatabaseSide) -> dict[str, Any]:
+    """How a side begins: the first of all empty, any other from the other region's backup. The operator reads this once, when it
+    makes the Cluster.
 
     The owner may switch the WAL, because the confirmation of a promotion does so as the owner.
     """
+    settings, role = side.settings, side.names.role
     owner = {"database": settings.database, "owner": settings.owner, "secret": {"name": owner_secret(settings)}}
-    if role == "secondary":
-        return {"recovery": {"source": settings.member("primary"), **owner}}
+    if role == "secondary" or side.database_role in ("replica", "recovered"):
+        return {"recovery": {"source": settings.member(peer_of(role)), **owner}}
     return {
         "initdb": {
             **owner,
@@ -150,8 +170,11 @@ def owner_secret(settings: DatabaseSettings) -> str:
     return f"{settings.name}-owner"
 
 
-def _postgresql(settings: DatabaseSettings) -> dict[str, Any]:
+def _postgresql(side: DatabaseSide) -> dict[str, Any]:
+    settings = side.settings
     several = settings.instances > 1
+    # In a planned switchover users wait for the last segment. The new value is read at once, and wakes the replay.
+    retry = "1s" if side.token else settings.wal_retrieve_retry_interval
     streaming = {"wal_sender_timeout": "30s", "wal_receiver_timeout": "30s"} if settings.streaming else {}
     return {
         "parameters": {
@@ -161,7 +184,7 @@ def _postgresql(settings: DatabaseSettings) -> dict[str, Any]:
             **settings.parameters,
             "archive_timeout": _seconds(settings.archive_timeout),
             "checkpoint_timeout": _seconds(settings.checkpoint_timeout),
-            "wal_retrieve_retry_interval": _seconds(settings.wal_retrieve_retry_interval),
+            "wal_retrieve_retry_interval": _seconds(retry),
         },
         # Synchronous within the region only. Without it the peer can be ahead of this region's own replicas, and its timeline
         # diverges from theirs when one of them takes over here.
@@ -215,14 +238,10 @@ def _streaming(settings: DatabaseSettings) -> dict[str, Any]:
 
 
 def cluster_spec(side: DatabaseSide) -> dict[str, Any]:
-    """Spec of the Cluster. A promotion changes `replica.primary` and nothing else. A recovered Cluster is made as if it had been
-    promoted: it restores from the dead side's archive, and follows nobody.
-
-    Fencing hibernates the Cluster and leaves `replica.primary` alone; changing that would make its old data follow the new
-    primary.
+    """Spec of the Cluster. A promotion changes `replica` and nothing else, but for how often a planned one asks for WAL. A
+    recovered Cluster is made as if it had been promoted: it restores from the other side's archive, and follows nobody.
     """
     settings, role = side.settings, side.names.role
-    primary: Role = "secondary" if side.database_role in ("promoted", "recovered") else "primary"
     volume = {"storageClass": settings.storage_class}
     memory, cpu = settings.resources.memory, settings.resources.cpu
     return {
@@ -239,7 +258,7 @@ def cluster_spec(side: DatabaseSide) -> dict[str, Any]:
         **({"walStorage": {**volume, "size": settings.wal_storage}} if settings.wal_storage else {}),
         "resources": {"requests": {"cpu": cpu, "memory": memory}, "limits": {"memory": memory}},
         **_placement(settings),
-        "postgresql": _postgresql(settings),
+        "postgresql": _postgresql(side),
         "inheritedMetadata": {"labels": EXCLUDED_FROM_BACKUP},
         **(
             {"serviceAccountTemplate": {"metadata": {"annotations": {"eks.amazonaws.com/role-arn": side.role_arn}}}}
@@ -254,33 +273,40 @@ def cluster_spec(side: DatabaseSide) -> dict[str, Any]:
                 "parameters": {"barmanObjectName": settings.member(role), "serverName": settings.server(role)},
             }
         ],
-        "bootstrap": bootstrap(settings, role),
+        "bootstrap": bootstrap(side),
         "replica": {
             "self": settings.member(role),
-            "primary": settings.member(primary),
+            "primary": settings.member(side.writer),
             "source": settings.member(peer_of(role)),
+            **({"promotionToken": side.token} if side.token else {}),
         },
         "externalClusters": [external_cluster(settings, each) for each in ROLES],
     }
 
 
-def cluster_annotations(role: DatabaseRole, stopped: str | None = None) -> dict[str, str]:
-    """Annotations: what the engine waits for, and whether the Cluster hibernates or is fenced.
+def cluster_annotations(side: DatabaseSide) -> dict[str, str]:
+    """Annotations: what the engine waits for, whether the Cluster hibernates or is fenced, and whether it is given up.
 
     Without patchForce a promotion would end in a conflict if somebody else had changed the field, and the standby would stay one.
     A side that serves again after the guard has `stopped` it is unfenced: to the operator an empty list is none. To leave the
     annotation out would not do, for it is the guard's.
     """
+    role, server = side.database_role, side.settings.server(side.names.role)
+    always = {"pulumi.com/patchForce": "true", **({GIVEN_UP: server} if side.given_up else {})}
     if role == "fenced":
         # The engine does not wait: a Cluster that the guard has fenced may never hibernate. The program waits, for either.
-        return {HIBERNATION: "on", "pulumi.com/patchForce": "true"}
-    unfenced = {FENCED: "[]", "k8s-dr/unfenced-after": stopped} if stopped else {}
+        return {HIBERNATION: "on", **always}
+    if side.stopped:
+        always |= {FENCED: "[]", "k8s-dr/unfenced-after": side.stopped}
+    if role == "demoted":
+        # The operator writes it once the database has shut down and archived its last WAL.
+        return {**always, "pulumi.com/waitFor": "jsonpath={.status.demotionToken}"}
     if role == "promoted":
         # The engine does not wait: the confirmation Job waits for what matters, and a missing replica must not delay a failover.
-        return {"pulumi.com/patchForce": "true", **unfenced}
+        return always
     # A recovered Cluster is ready with its first instance: the others are copied from it, and must not delay a failover.
     ended = (*RECOVERED, *LOST) if role == "recovered" else (HEALTHY, *LOST)
-    return {"pulumi.com/patchForce": "true", **unfenced, **until_phase(ended)}
+    return {**always, **until_phase(ended)}
 
 
 def backup_spec(settings: DatabaseSettings) -> dict[str, Any]:
@@ -314,12 +340,12 @@ def scheduled_backup_spec(side: DatabaseSide) -> dict[str, Any]:
     """Spec of the schedule of base backups. Both regions back up their own side, so that each side can be recovered to a point in
     time, and the other side be made anew from it.
 
-    The secondary's first backup is immediate. `Database` makes the primary's first backup and waits for it.
+    The first backup of a side that follows is immediate. `Database` makes the primary's first backup and waits for it.
     """
     return {
         "schedule": side.settings.backup_cron,
         "backupOwnerReference": "self",
-        "immediate": side.names.role == "secondary",
+        "immediate": side.names.role == "secondary" or bool(side.stem),
         "suspend": side.database_role == "fenced",
         **backup_spec(side.settings),
     }

@@ -24,13 +24,15 @@ from components.failover.report import LocalReport
 from components.failover.workloads import Workloads, WorkloadsArgs
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.kube.pods import Runner
-from components.kube.records import SERVING_RECORD
+from components.kube.records import HANDOVER_RECORD, SERVING_RECORD
 from components.kube.this_cluster import ThisCluster
 from components.traffic.flag_object import TrafficFlag, TrafficFlagArgs
 from components.traffic.records import TrafficArgs
 from components.velero.files import BackupFiles
+from components.velero.final_backups import FinalBackups, FinalBackupsArgs
 from components.velero.memory import Memory, recall
 from components.velero.restores import Restores, RestoresArgs
+from settings.handover import Token
 from settings.model import Settings
 from settings.names import EXCLUDED_FROM_BACKUP, PROGRAM_NAMESPACE, Names
 from settings.roles import Duties
@@ -51,6 +53,9 @@ class FailoverArgs:
     files: BackupFiles
     """Those beside the peer's backups, in this region's bucket."""
 
+    own_files: BackupFiles
+    """Those beside this region's own backups."""
+
     databases: DatabasesArgs
     traffic: TrafficArgs
     flag_bucket: aws.s3.Bucket | None
@@ -64,10 +69,11 @@ class FailoverArgs:
 class Failover(pulumi.ComponentResource):
     """Moves users to this region, or away from it, when `active` changes.
 
-    For whoever is on call. Its inputs are `active` and which stop of the guard the region wakes from. A change of `active` asks
-    the gate exactly once, in previews too, and nothing below it is touched unless the gate opens. In a region that takes over, it
-    promotes, restores, scales and verifies, then rewrites the traffic flag and records that the region serves. In a primary that
-    was replaced, it scales to standby. It destroys nothing.
+    For whoever is on call. Its inputs are `active`, what the stack is told of a planned switchover, and which stop of the guard
+    the region wakes from. A change of the first two asks the gate exactly once, in previews too, and nothing below it is touched
+    unless the gate opens. In a region that takes over, it promotes, restores, scales and verifies, then rewrites the traffic flag
+    and records that the region serves. In a region that gives up by plan, it scales to standby, takes a last backup and demotes.
+    In one that was replaced, it scales to standby. It destroys nothing.
     """
 
     timeline: pulumi.Output[dict[str, Any]]
@@ -78,6 +84,9 @@ class Failover(pulumi.ComponentResource):
 
     databases: dict[str, pulumi.Output[str]]
     """The role of this region's side of each database, by the database's name. Fails with the operator's reason if it is lost."""
+
+    handover: pulumi.Output[str]
+    """What the other stack is told next in a planned switchover: this region's token, or its receipt; empty in no switchover."""
 
     serves_already: bool
     """Whether the region served before this `up`, in a region that takes over."""
@@ -101,7 +110,8 @@ class Failover(pulumi.ComponentResource):
         )
         # The Region has compared the cluster already, unless only this component is the target of the `up`.
         stopped = {"stopped": args.stopped} if args.stopped else {}
-        inputs = {"active": args.settings.serving_role, **stopped, **args.this_cluster.inputs}
+        told = {"handover": args.settings.handover_now} if args.settings.handover_now else {}
+        inputs = {"active": args.settings.serving_role, **told, **stopped, **args.this_cluster.inputs}
         super().__init__("dr:failover:Failover", name, inputs, pulumi.ResourceOptions.merge(opts, args.this_cluster.options))
         memory = self._memory()
         self.serves_already = memory.serves
@@ -118,6 +128,7 @@ class Failover(pulumi.ComponentResource):
                 timeouts=args.settings.failover,
                 cluster=args.cluster,
                 memory=memory,
+                named_backups=args.settings.token.backups if args.settings.token else {},
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -134,8 +145,12 @@ class Failover(pulumi.ComponentResource):
             # A region that stands by goes the other way round: users leave before the workloads that serve them are scaled down.
             flag = self._flag(name)
             workloads = self._workloads(name, restores, memory, after=[flag])
+        self.handover = self._hand_over(name, databases, workloads, memory)
         steps = self._steps(restores, databases, workloads)
         self.since = self._record_serving(name, flag, steps)
+        if token := args.settings.token:
+            # Printed once users may come: not while they are held, nor before everything has succeeded.
+            self.handover = self.since.apply(lambda since: token.receipt if since else "")
         self.timeline = pulumi.Output.all(steps=steps, since=self.since).apply(
             lambda seen: timeline.summary(seen["steps"], seen["since"])
         )
@@ -159,6 +174,7 @@ class Failover(pulumi.ComponentResource):
                 # Workloads that start to write wait for their database. Workloads that stop must not wait for anything.
                 after=[*restores.completed, *(self._writable if self._args.duties.serves else [])],
                 stopped=self._args.stopped,
+                held=self._args.duties.held,
             ),
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(after)),
         )
@@ -167,11 +183,45 @@ class Failover(pulumi.ComponentResource):
         args = TrafficFlagArgs(traffic=self._args.traffic, bucket=self._args.flag_bucket, duties=self._args.duties)
         return TrafficFlag(f"{name}-flag", args, opts=pulumi.ResourceOptions(parent=self, depends_on=list(after)))
 
+    def _hand_over(self, name: str, databases: Databases, workloads: Workloads, memory: Memory) -> pulumi.Output[str]:
+        """The handover token of a region that gives up by plan, once everything in it has stopped and was saved. A ConfigMap
+        keeps it, by which the region knows a receipt."""
+        args, settings = self._args, self._args.settings
+        if not args.duties.hands_over:
+            return pulumi.Output.from_input("")
+        final = FinalBackups(
+            f"{name}-final-backups",
+            FinalBackupsArgs(
+                names=args.names,
+                backups=settings.backups,
+                named=settings.named_namespaces,
+                cluster=args.cluster,
+                files=args.own_files,
+                volumes=settings.velero.volumes,
+                databases=[(database.namespace, database.name) for database in settings.databases],
+                after=[job.metadata.apply(lambda metadata: str(metadata.name)) for job in workloads.scaled.values()],
+                timeout=settings.failover.restore,
+                memory=memory,
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        demoted = {each: side.demotion for each, side in databases.by_name.items() if side.demotion is not None}
+        token = pulumi.Output.all(databases=demoted, backups=final.by_backup).apply(
+            lambda said: Token(given_by=args.names.role, databases=said["databases"], backups=said["backups"]).text
+        )
+        k8s.core.v1.ConfigMap(
+            f"{name}-handover",
+            metadata={"name": HANDOVER_RECORD, "namespace": PROGRAM_NAMESPACE, "labels": EXCLUDED_FROM_BACKUP},
+            data={"token": token},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return token
+
     def _record_serving(
         self, name: str, flag: TrafficFlag, steps: pulumi.Output[list[dict[str, Any]]]
     ) -> pulumi.Output[str | None]:
         """Keeps a ConfigMap that exists exactly while the region serves. Returns since when, by the API server's clock."""
-        if not self._args.duties.serves:
+        if not self._args.duties.serves or self._args.duties.held:
             return pulumi.Output.from_input(None)
 
         async def write_report(hook: pulumi.ResourceHookArgs) -> None:
@@ -226,8 +276,9 @@ class Failover(pulumi.ComponentResource):
         return pulumi.Output.all(restored=restored, jobs=jobs, recovered=recovered).apply(read)
 
     def _memory(self) -> Memory:
-        """What the cluster remembers of restores. A preview that cannot reach the cluster leaves its state as it is."""
-        if not self._args.duties.takes_over:
+        """What the cluster remembers of restores and last backups. A preview that cannot reach the cluster leaves its state as it
+        is."""
+        if not (self._args.duties.takes_over or self._args.duties.hands_over):
             return Memory()
         try:
             return recall(self._args.cluster)
@@ -240,7 +291,8 @@ class Failover(pulumi.ComponentResource):
         """Raises GateClosedError if the gate stays closed."""
         self._args.this_cluster.compare(asked)
         # Otherwise the stack only learns which cluster is its own, or wakes what the guard has stopped.
-        if not asked.old_inputs or asked.old_inputs.get("active") != self._args.settings.serving_role:
+        before, settings = asked.old_inputs or {}, self._args.settings
+        if (before.get("active"), before.get("handover")) != (settings.serving_role, settings.handover_now):
             self._preflight.ask()
         if self._args.overrule and not pulumi.runtime.is_dry_run():
             self._args.overrule()

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import chain
 
 import pulumi
@@ -16,7 +17,7 @@ from components.database import promotion
 from components.database.archive import Archive
 from components.database.lost import lived_until
 from components.database.specs import DatabaseSide
-from components.failover import questions, timeline
+from components.failover import handover, questions, timeline
 from components.failover.backups import PeerBackups
 from components.failover.gate import Gate, GateClosedError
 from components.failover.questions import Primary
@@ -28,6 +29,8 @@ from components.velero.claims import old_claims
 from components.velero.files import BackupFiles
 from components.velero.memory import note_service, recall
 from components.velero.selection import chosen
+from settings.database import DatabaseSettings
+from settings.handover import Token
 from settings.model import Settings
 from settings.names import Names
 from settings.roles import Duties, refusal
@@ -61,9 +64,13 @@ class Preflight:
                 serves_here = self.cluster.read_record(SERVING_RECORD) is not None
                 if reason := refusal(self.names.role, self.settings.active, serves_here=serves_here):
                     raise GateClosedError(f"k8s-dr:active: {reason}")
-            if self.duties.takes_over:
+            if self.settings.token:
+                self._ask_about_the_token(self.settings.token)
+            elif self.duties.takes_over:
                 self._ask_whether_to_take_over()
-            elif self.names.role == "secondary":
+            elif self.duties.hands_over:
+                self._ask_whether_to_give_up()
+            elif not self.duties.serves:
                 self._ask_whether_to_stand_by()
         except ClusterUnreachableError as error:
             if not pulumi.runtime.is_dry_run():
@@ -82,9 +89,43 @@ class Preflight:
         for line in database_objections.remarks(self.cluster, self.archive, settings.databases, self._rpo):
             pulumi.log.warn(line)
 
+    def _ask_about_the_token(self, token: Token) -> None:
+        """In a planned switchover the other region has stopped by itself, so it is not asked, and nothing is judged by its age:
+        what the token names must be here."""
+        gate, backups = Gate(force=self.settings.force), self._backups()
+
+        def again() -> Iterator[Objection]:
+            databases = [side.settings for side in self.sides]
+            followers = [each for each in databases if each.standby and not self._promoted(each)]
+            return chain(
+                backups.objections(lambda: None),
+                database_objections.against_standbys(self.cluster, followers),
+                handover.objections_to_the_token(self.cluster, self.archive, self.sides, token),
+                promotion.refusals(self.cluster, self.sides),
+            )
+
+        # Users wait: what still comes is seen as soon as it is there.
+        gate.wait_until_open(again, backups.lacking, seconds=self._patience, interval=1.0)
+        backups.tell()
+
+    def _ask_whether_to_give_up(self) -> None:
+        """Before a planned switchover. A region that is unwell fails over instead."""
+        databases, role = [side.settings for side in self.sides], self.names.role
+        Gate(force=self.settings.force).wait_until_open(
+            lambda: handover.objections_to_giving_up(self.cluster, self.archive, databases, role), seconds=self._patience
+        )
+        self._note_service()
+
     def _ask_whether_to_stand_by(self) -> None:
-        if reason := database_objections.refusal_to_stand_by(self.cluster, self.settings.databases):
+        databases = [side.settings for side in self.sides]
+        if self.names.role == "secondary" and (reason := database_objections.refusal_to_stand_by(self.cluster, databases)):
             raise GateClosedError(f"k8s-dr:active: {reason}")
+        self._note_service()
+
+    def _promoted(self, database: DatabaseSettings) -> bool:
+        return database_objections.promoted(self.cluster, database, self.names.role)
+
+    def _note_service(self) -> None:
         # Not before the region gives up: until then a restore that is made anew belongs to the same takeover.
         if not pulumi.runtime.is_dry_run() and self.cluster.read_record(SERVING_RECORD) is not None:
             note_service(self.cluster)
@@ -99,7 +140,8 @@ class Preflight:
         return timedelta(seconds=self.settings.objectives.rpo_seconds)
 
     def _backups(self) -> PeerBackups:
-        return PeerBackups(self.settings, self.names, self.cluster, self.files)
+        named = self.settings.token.backups if self.settings.token else None
+        return PeerBackups(self.settings, self.names, self.cluster, self.files, named)
 
     def _ask_primary(self) -> Primary:
         """What the primary answers, asked once in this `up`, and again where the Pod that asks did not start: it may wait for a
@@ -141,11 +183,11 @@ class Preflight:
     def tell_if_unasked(self) -> None:
         """Say what the gate would say, in an `up` that goes on with a failover and does not ask it. It closes nothing: half a
         failover is worse than a whole one. Whatever goes wrong here is a line too."""
-        if self.asked:
+        if self.asked or self.settings.token:
             return
         goes_on = "this failover was begun by an earlier up, which asked the gate; asked now, the gate would say"
         try:
-            left = [side for side in self.sides if not database_objections.promoted(self.cluster, side.settings)]
+            left = [side for side in self.sides if not self._promoted(side.settings)]
             backups = self._backups()
             found = [*self._against_the_primary(), *self._objections(backups, left), *backups.lacking()]
         except Exception as error:  # noqa: BLE001 - nothing depends on it
@@ -159,5 +201,8 @@ class Preflight:
         nobody can tell, and this region has no database yet that takes writes: nobody has written twice so far."""
         if self.asked or self.settings.force:
             return
-        if not any(database_objections.promoted(self.cluster, side.settings) for side in self.sides):
+        if token := self.settings.token:
+            again = partial(handover.objections_to_the_token, self.cluster, self.archive, self.sides, token)
+            Gate(force=False).wait_until_open(again, seconds=self._patience, interval=1.0)
+        elif not any(self._promoted(side.settings) for side in self.sides):
             Gate(force=False).wait_until_open(self._against_the_primary, seconds=self._patience)

@@ -36,7 +36,8 @@ list. It names the step, so a change of who serves makes a new Job also where th
 class WorkloadsArgs:
     """`after` are outputs of restores and databases. Scaling waits for all of them, and fails if one of them fails.
     `endpoint` are the questions to this region's own endpoint; `endpoint_required` says whether it needs their answers.
-    `stopped` is which stop of the guard the workloads of a region that serves now wake from."""
+    `stopped` is which stop of the guard the workloads of a region that serves now wake from. `held` says that users do not come
+    yet: when they do, the checks are asked anew."""
 
     workloads: Sequence[Workload]
     duties: Duties
@@ -46,6 +47,7 @@ class WorkloadsArgs:
     endpoint_required: bool = True
     after: Sequence[pulumi.Input[str]] = ()
     stopped: str | None = None
+    held: bool = False
 
     @property
     def scales(self) -> bool:
@@ -56,6 +58,11 @@ class WorkloadsArgs:
     def trigger(self) -> str:
         """What makes a Job anew when it changes: who serves, and that the guard has stopped what serves again."""
         return f"{self.duties.scale_to} after {self.stopped}" if self.stopped else self.duties.scale_to
+
+    @property
+    def checked(self) -> str:
+        """What makes the Jobs anew that check, when it changes: users are let in who were held."""
+        return f"{self.duties.scale_to}, held" if self.held else self.duties.scale_to
 
 
 def scale_task(namespace: str, entries: Sequence[Workload], args: WorkloadsArgs) -> dict[str, Any]:
@@ -164,7 +171,7 @@ class Workloads(pulumi.ComponentResource):
             task=asdict(check),
             does=f"asks {check} for success, for {seconds} s at most",
             seconds=seconds,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[scaled]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[scaled], replacement_trigger=self._args.checked),
             after=self._args.after,
         )
 
@@ -183,7 +190,7 @@ class Workloads(pulumi.ComponentResource):
                 depends_on=list(self.scaled.values()),
                 # As for scaling: a region that serves is not asked anew because `force` is unset or a path has changed.
                 ignore_changes=list(_NO_REASON_TO_SCALE),
-                replacement_trigger=args.duties.scale_to,
+                replacement_trigger=args.checked,
             ),
             after=args.after,
         )

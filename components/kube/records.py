@@ -18,3 +18,6 @@ ATTEMPTS_RECORD = "restore-attempts"
 GUARD_RECORD = "guard"
 """What the guard keeps: when the newest traffic flag was written that it has `seen`, when the flag was by which it `stopped` this
 region, and when it did so last (`at`). And one key of the program's: the flag of what time a person has `overruled`."""
+
+HANDOVER_RECORD = "handover"
+"""The handover token that this region has given, as long as it stands by after it gave up in a planned switchover."""

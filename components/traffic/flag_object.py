@@ -41,19 +41,21 @@ class TrafficFlag(pulumi.ComponentResource):
     def __init__(self, name: str, args: TrafficFlagArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dr:traffic:TrafficFlag", name, None, opts)
         child = partial(pulumi.ResourceOptions, parent=self)
-        flag = [self._object(name, args.bucket, args.duties.flag)] if args.duties.flag and args.bucket is not None else []
+        flag = [self._object(name, args.bucket, args.duties)] if args.duties.flag and args.bucket is not None else []
         for host in args.traffic.dns.names if args.traffic.dns.mode == "record" and args.duties.flag == "secondary" else ():
             # The old primary is told to stop before users are sent away from it.
             opts = child(depends_on=flag)
             record(f"{name}-{host}", host, args.traffic, opts=opts, weighted_routing_policies=[{"weight": 255}])
         self.register_outputs({})
 
-    def _object(self, name: str, bucket: aws.s3.Bucket, active: Role) -> aws.s3.BucketObjectv2:
+    def _object(self, name: str, bucket: aws.s3.Bucket, duties: Duties) -> aws.s3.BucketObjectv2:
+        assert duties.flag is not None
+        flag = Flag(active=duties.flag, handover="primary" if duties.hands_over else None)
         return aws.s3.BucketObjectv2(
             name,
             bucket=bucket.bucket,
             key=FLAG_KEY,
-            content=Flag(active=active).content(),
+            content=flag.content(),
             content_type="application/json",
             cache_control="no-store",
             # No tags, so that a failover needs the right to put this object and no other right.

@@ -239,7 +239,15 @@ class FakeArchive:
     archived: dict[str, datetime] = field(default_factory=dict)
     """When a server archived its newest segment, by its name."""
 
+    segments: dict[str, str] = field(default_factory=dict)
+    """The last segment of the newest timeline, by server."""
+
     error: Exception | None = None
+
+    def newest_segment(self, server: str) -> str | None:
+        if self.error:
+            raise self.error
+        return self.segments.get(server)
 
     def newest_base(self, server: str) -> BaseBackup | None:
         return self.base

@@ -1,0 +1,95 @@
+"""The databases as they live in this region's cluster, and what that makes of the settings and of the region's duties."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import pulumi
+
+from components.database.archive import Archive
+from components.database.side_role import Live, as_it_runs, is_given_up, refuse_another_generation, server_of
+from components.database.specs import DatabaseSide
+from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
+from components.kube.records import HANDOVER_RECORD
+from components.kube.runner.fencing import follows
+from settings.database import DatabaseSettings
+from settings.handover import HandoverInvalidError, Token, parse
+from settings.model import Settings
+from settings.roles import Duties, duties
+
+LiveDatabases = Mapping[str, Live | None]
+"""The Cluster of each database by the database's name; None where there is none."""
+
+_AT_A_TIME = 16
+
+
+def live_databases(cluster: ClusterApi, settings: Settings) -> LiveDatabases:
+    """The databases' Clusters. Empty where the cluster does not answer: an `up` asks it before all else, and a preview changes
+    nothing."""
+
+    def read(database: DatabaseSettings) -> Live | None:
+        return cluster.read_database(database.namespace, database.name)
+
+    try:
+        with ThreadPoolExecutor(_AT_A_TIME) as threads:
+            return dict(zip((each.name for each in settings.databases), threads.map(read, settings.databases), strict=True))
+    except ClusterUnreachableError:
+        return {}
+
+
+def settings_as_they_run(settings: Settings, live: LiveDatabases, does: Duties) -> Settings:
+    """The settings with the generations under which the databases run. Raises AnotherGenerationError."""
+    runs = [as_it_runs(each, settings.role, live.get(each.name), settings.given_up) for each in settings.databases]
+    for wanted, each in zip(settings.databases, runs, strict=True):
+        refuse_another_generation(wanted, each, settings.role, does)
+    return settings.model_copy(update={"databases": runs})
+
+
+def is_there(side: DatabaseSide, live: LiveDatabases) -> bool:
+    """Whether the side's Cluster is there, under its generation."""
+    found = live.get(side.settings.name)
+    return found is not None and server_of(found) == side.settings.server(side.names.role)
+
+
+def duties_now(settings: Settings, cluster: ClusterApi, archive: Archive, live: LiveDatabases) -> Duties:
+    """What the region has to do. A primary whose databases follow the secondary takes over without a token only where a person
+    has set `force`, and the secondary has served since: otherwise it takes back what it gave."""
+    forced = settings.role == "primary" == settings.serving_role and settings.force and not settings.token
+    succeeds = forced and any(_followers(settings, live)) and not _gave_in_vain(settings, cluster, archive)
+    return duties(settings.role, settings.active, handover=settings.handover_now, hold=settings.hold, succeeds=succeeds)
+
+
+def refuse_follower(settings: Settings, does: Duties, live: LiveDatabases) -> None:
+    """Raises pulumi.RunError in a primary that would write although its databases follow the secondary."""
+    if settings.role != "primary" or not does.serves or does.takes_over or settings.force:
+        return
+    if name := next(_followers(settings, live), None):
+        raise pulumi.RunError(
+            f"k8s-dr:active: primary: database {name} follows the secondary, which may serve. To move here in good order let "
+            "that one give up: pulumi config set active primary -s secondary && pulumi config set handover planned -s secondary "
+            "&& pulumi up -s secondary, and take what it prints: pulumi stack output handover -s secondary, to: pulumi config "
+            "set handover … -s primary. If the secondary is lost, or has never taken over what this region gave: pulumi config "
+            "set force true -s primary && pulumi up -s primary; what it has written and has not come here is lost then"
+        )
+
+
+def _followers(settings: Settings, live: LiveDatabases) -> Iterator[str]:
+    for name, found in live.items():
+        if found is not None and not is_given_up(found, settings.given_up) and follows(dict(found)):
+            yield name
+
+
+def _gave_in_vain(settings: Settings, cluster: ClusterApi, archive: Archive) -> bool:
+    """Whether this region gave a token by which the secondary has promoted nothing, as its archive says."""
+    try:
+        token = parse((cluster.read_record(HANDOVER_RECORD) or {}).get("token", ""))
+    except (HandoverInvalidError, ClusterUnreachableError):
+        return False
+    if not isinstance(token, Token):
+        return False
+    for database in settings.databases:
+        newest = archive.newest_segment(database.server("secondary"))
+        if newest and database.name in token.databases and int(newest[:8], 16) > token.demotion(database.name).timeline:
+            return False
+    return True

@@ -1,0 +1,159 @@
+"""What a planned switchover asks, in the region that gives up and in the one that takes over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+import pulumi
+
+from components.database.archive import Archive, ArchiveUnreadableError
+from components.database.mark import position_of
+from components.database.side_role import server_of
+from components.database.specs import HEALTHY, DatabaseSide
+from components.kube.cluster_api import ClusterApi
+from components.kube.objection import Objection
+from components.kube.records import HANDOVER_RECORD, SERVING_RECORD
+from components.kube.runner.fencing import follows
+from settings.database import DatabaseSettings
+from settings.handover import HandoverInvalidError, Token, parse
+from settings.model import Settings
+from settings.roles import Role, peer_of
+
+_SILENT = timedelta(minutes=10)
+"""The other region marks its archive every two minutes, and S3 copies the mark."""
+
+_BEHIND = 8
+"""Segments that the other region may not have archived again yet: some minutes of a busy database, of one that asks each 30 s."""
+
+
+def objections_to_giving_up(
+    cluster: ClusterApi, archive: Archive, databases: Sequence[DatabaseSettings], role: Role
+) -> Iterator[Objection]:
+    """Why region `role` must not give up now: it does not serve, or a side is unwell. A switchover needs both regions well; one
+    that begins with a sick one ends in an outage. `archive` is this region's, which has the other's marks."""
+    peer = peer_of(role)
+    instead = f"if the {role} region cannot serve on, it is a failover: pulumi config set active {peer} -s {peer}"
+    if cluster.read_record(SERVING_RECORD) is None and cluster.read_record(HANDOVER_RECORD) is None:
+        yield Objection(
+            reason=f"the {role} region does not serve, so it has nothing to hand over; run: pulumi config rm handover -s {role}"
+        )
+        return
+    for database in databases:
+        live = cluster.read_database(database.namespace, database.name)
+        if live is None or server_of(live) != database.server(role):
+            yield Objection(reason=f"database {database.name} is not here as {database.server(role)}; {instead}")
+            continue
+        if follows(live):
+            continue  # an earlier `up` has demoted it
+        status = live.get("status") or {}
+        if status.get("phase") != HEALTHY:
+            yield Objection(
+                reason=f"database {database.name} is not healthy: {status.get('phase', 'without a phase')}; {instead}",
+                passing=True,
+            )
+        if reason := _not_archived(status):
+            yield Objection(
+                reason=f"database {database.name} archives nothing ({reason}), and its last WAL would not reach the {peer}",
+                passing=True,
+            )
+        if database.standby:
+            yield from _against_the_peer(archive, database, role)
+
+
+def _not_archived(status: dict[str, object]) -> str | None:
+    conditions = status.get("conditions")
+    for each in conditions if isinstance(conditions, list) else ():
+        if each.get("type") == "ContinuousArchiving" and each.get("status") == "False":
+            return " ".join(str(each.get("message") or "no reason is given").split())
+    return None
+
+
+def _against_the_peer(archive: Archive, database: DatabaseSettings, role: Role) -> Iterator[Objection]:
+    """What the other region's marks say of its side. They are in this region's bucket, as everything that it archives."""
+    peer = peer_of(role)
+    look = f"look at it: kubectl get cluster.postgresql.cnpg.io {database.name} -n {database.namespace}, in the {peer} region"
+    try:
+        theirs, own = archive.mark(database.server(peer)), archive.mark(database.server(role))
+    except ArchiveUnreadableError as error:
+        yield Objection(reason=str(error), passing=True, judgement=True)
+        return
+    if theirs is None or datetime.now(UTC) - theirs.written > _SILENT:
+        when = f"last said at {theirs.written:%Y-%m-%dT%H:%M:%SZ}" if theirs else "has never said here"
+        yield Objection(
+            reason=f"database {database.name}: the {peer}'s side {when} what it has archived, so nobody knows that it could "
+            f"take over; {look}",
+            judgement=True,
+            passing=True,
+        )
+    elif own and own.segment and theirs.segment and position_of(own.segment) - position_of(theirs.segment) > _BEHIND:
+        yield Objection(
+            reason=f"database {database.name}: the {peer}'s side has replayed to {theirs.segment}, and this one is at "
+            f"{own.segment}; {look}",
+            judgement=True,
+            passing=True,
+        )
+
+
+def objections_to_the_token(
+    cluster: ClusterApi, archive: Archive, sides: Sequence[DatabaseSide], token: Token
+) -> Iterator[Objection]:
+    """Why databases must not be promoted by this token now: its last WAL has not come yet, or the token is not of their present
+    end. A promotion by a wrong one would make the Cluster unrecoverable."""
+    peer = token.given_by
+    for side in sides:
+        settings = side.settings
+        live = cluster.read_database(settings.namespace, settings.name)
+        replica = ((live or {}).get("spec") or {}).get("replica") or {}
+        if replica.get("promotionToken") == token.databases[settings.name]:
+            continue  # an earlier `up` has promoted it by this one
+        demotion, server = token.demotion(settings.name), settings.server(peer)
+        system = str(((live or {}).get("status") or {}).get("systemID") or demotion.system)
+        again = f"let the {peer} give up again: pulumi up -s {peer}, and take its token anew"
+        if system != demotion.system:
+            yield Objection(
+                reason=f"database {settings.name}: the token is of a database with system identifier {demotion.system}, and this "
+                f"one has {system}: it is foreign; {again}"
+            )
+            continue
+        try:
+            newest = archive.newest_segment(server)
+        except ArchiveUnreadableError as error:
+            yield Objection(reason=str(error), passing=True)
+            continue
+        if newest is None or (int(newest[:8], 16), position_of(newest)) < (demotion.timeline, position_of(demotion.segment)):
+            yield Objection(
+                reason=f"database {settings.name}: its last WAL segment {demotion.segment} is not in this region's bucket yet "
+                f"(the newest of {server} is {newest or 'none'})",
+                passing=True,
+            )
+        elif int(newest[:8], 16) > demotion.timeline:
+            yield Objection(
+                reason=f"database {settings.name}: the {peer} has written on since it gave this token (its newest segment is "
+                f"{newest}): the token is stale; {again}"
+            )
+
+
+def refuse_false_receipt(settings: Settings, cluster: ClusterApi) -> None:
+    """Raises pulumi.RunError in a secondary that is told that the primary has taken over, if that is not by this region's own
+    token: users would be sent where their data are not."""
+    if settings.role != "secondary" or settings.handover_now != "receipt" or settings.force:
+        return
+    record = cluster.read_record(HANDOVER_RECORD)
+    if record is None:
+        return  # an earlier `up` has moved the users
+    receipt = _receipt(record)
+    if receipt != settings.handover:
+        raise pulumi.RunError(
+            f"k8s-dr:handover: {settings.handover} is no receipt of the token that this region has given; users stay here. Let "
+            "the primary take over by it, and take what it prints: "
+            'pulumi config set handover "$(pulumi stack output handover -s primary)" -s secondary && pulumi up -s secondary'
+        )
+
+
+def _receipt(record: dict[str, str]) -> str | None:
+    try:
+        token = parse(record.get("token", ""))
+    except HandoverInvalidError:
+        return None
+    return token.receipt if isinstance(token, Token) else None

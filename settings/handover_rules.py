@@ -1,0 +1,80 @@
+"""Rules on planned switchovers: a token is for the region that takes over, and has what that region needs."""
+
+from __future__ import annotations
+
+from settings.handover import Token, parse
+from settings.mistake import Mistake
+from settings.model import Settings
+from settings.roles import peer_of
+from settings.rule import Mistakes, Rule
+
+
+def a_token_is_for_the_region_that_takes_over(settings: Settings) -> Mistakes:
+    told, role = parse(settings.handover) if settings.handover else None, settings.role
+    if not isinstance(told, Token):
+        return
+    if told.given_by == role:
+        yield Mistake(
+            f"is this region's own token, which is for the other stack; run: pulumi config set handover planned -s {role}, and: "
+            f'pulumi config set handover "$(pulumi stack output handover -s {role})" -s {peer_of(role)}'
+        )
+
+
+def a_token_is_used(settings: Settings) -> Mistakes:
+    """One that is left of an earlier switchover must not keep anybody from fencing this region."""
+    told, role = parse(settings.handover) if settings.handover else None, settings.role
+    if isinstance(told, Token) and told.given_by != role and settings.serving_role != role:
+        yield Mistake(
+            "is a token, by which this region would take over, and active is {}, so nothing reads it; if it shall take over: "
+            f"pulumi config set active {role} -s {role}; else: pulumi config rm handover -s {role}",
+            settings.serving_role,
+        )
+
+
+def a_token_has_what_this_region_needs(settings: Settings) -> Mistakes:
+    token = settings.token
+    if token is None:
+        return
+    for database in settings.databases:
+        if database.name not in token.databases:
+            yield Mistake(
+                f"has nothing of database {{}}, so it is not of these settings; run: pulumi up -s {token.given_by}, and take "
+                "its token anew",
+                database.name,
+            )
+
+
+def users_are_held_by_the_stack_that_moves_them(settings: Settings) -> Mistakes:
+    if settings.hold and settings.role == "primary":
+        yield Mistake("is for stack secondary, which moves the traffic; run: pulumi config set hold true -s secondary")
+
+
+def only_old_archives_are_given_up(settings: Settings) -> Mistakes:
+    """What runs under its present name is not given up, whatever else is meant."""
+    role = settings.role
+    if settings.rejoin is None:
+        return
+    known = {database.name: database for database in settings.databases}
+    for server in sorted(settings.given_up):
+        name, _, generation = server.rpartition("-g")
+        member = name.removesuffix(f"-{role}")
+        if member == name or member not in known:
+            yield Mistake(f"{{}} is no archive of this region's databases; write one as in NAME-{role}-g1", server)
+        elif int(generation) >= known[member].generations.of(role):
+            place = [*known].index(member)
+            yield Mistake(
+                f"{{}} is the archive that database {{}} writes or would write; raise its generation, in Pulumi.yaml: "
+                f"databases[{place}].generations.{role}: {int(generation) + 1}",
+                server,
+                member,
+            )
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(key="handover", mistakes=a_token_is_for_the_region_that_takes_over),
+    Rule(key="handover", mistakes=a_token_has_what_this_region_needs),
+    Rule(key="hold", mistakes=users_are_held_by_the_stack_that_moves_them),
+    Rule(key="rejoin", mistakes=only_old_archives_are_given_up),
+)
+
+ADVICE: tuple[Rule, ...] = (Rule(key="handover", mistakes=a_token_is_used),)
