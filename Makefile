@@ -32,7 +32,7 @@ style:
 	@$(PY) -m mypy --no-error-summary
 	@.venv/bin/zizmor --offline --quiet .github
 
-test-long: setup ## what is too long for every change, before a release: upgrades, tiers, real API servers
+test-long: setup ## what is too long for every change, before a release: upgrades, tiers, streaming, real API servers
 	@$(PY) -m tests.run --long
 
 test-lab: setup ## the lab's tests alone; K=expression chooses among them

@@ -115,10 +115,13 @@ class Restorer:
         return ran.stdout
 
     def make_bucket(self, names: Names) -> None:
-        """Create the bucket, its KMS key and the backup user's policy, as the program's stack would."""
+        """Create the bucket, its KMS key unless a stack has made that, and the backup user's policy, as the stack would."""
         bucket, user = names.bucket("etcd"), names.principal("etcd")
-        key = json.loads(self.run("aws", "kms", "create-key", "--output", "json"))["KeyMetadata"]["KeyId"]
-        self.run("aws", "kms", "create-alias", "--alias-name", names.key_alias, "--target-key-id", key)
+        aliases = json.loads(self.run("aws", "kms", "list-aliases", "--output", "json"))["Aliases"]
+        key = next((alias["TargetKeyId"] for alias in aliases if alias["AliasName"] == names.key_alias), None)
+        if key is None:
+            key = json.loads(self.run("aws", "kms", "create-key", "--output", "json"))["KeyMetadata"]["KeyId"]
+            self.run("aws", "kms", "create-alias", "--alias-name", names.key_alias, "--target-key-id", key)
         self.run("aws", "s3api", "create-bucket", "--bucket", bucket)
         encryption = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
         rules = {"Rules": [{"ApplyServerSideEncryptionByDefault": encryption, "BucketKeyEnabled": True}]}

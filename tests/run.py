@@ -1,6 +1,7 @@
-"""`python -m tests.run`: all parts of the tests, the fast ones first, and at the end where the time went.
+"""`python -m tests.run`: all parts of the tests, and at the end where the time went.
 
-A part that fails ends the run after the parts beside it. Where pytest prints nothing for a minute, this says what it waits for.
+A part that fails ends the run after the parts beside it, or with them if another part was to follow it at once. Where pytest
+prints nothing for a minute, this says what it waits for.
 With --long, the longer tests run instead, whether or not one fails, and docs/test-long.md records the run.
 """
 
@@ -22,7 +23,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import IO, NoReturn
 
-from lab.tools import groups
+from lab.tools import groups, toolbox
 from report.machine import Machine, machine_facts
 from tests import times
 from tests.engine import clusters
@@ -60,19 +61,29 @@ class Part:
         return [*python, "pytest", *self.tests, *parallel, *color]
 
 
-UNIT = Part(name="unit", tests=("tests/unit",), workers=2)
+UNIT = Part(name="unit", tests=("tests/unit",), workers=2, nice=True)
 TOOLS = Part(name="tools", module=("lab.tools",))
 ENGINE = Part(name="contract and engine", tests=("tests/contract", "tests/engine", "tests/aws", "-v"), workers=2, nice=True)
 LAB = Part(name="lab", tests=("tests/lab", "-v"))
-STAGES: Sequence[Sequence[Part]] = ((UNIT,), (TOOLS,), (ENGINE, LAB))
-"""The parts of one stage run at the same time: the lab mostly waits, and the engine's tests mostly compute."""
+
+Chain = Sequence[Part]
+"""Parts that run one after the other. One that fails ends what runs beside the chain too, unless it was the last: what is left
+would take half an hour, and is run again anyway."""
+Stage = Sequence[Chain]
+"""Chains that run at the same time."""
+
+STAGES: Sequence[Stage] = (((TOOLS,),), ((UNIT, ENGINE), (LAB,)))
+"""The lab takes longest, and mostly waits. The others mostly compute, and leave it the processors that it needs."""
+
+FROM_NOTHING: Sequence[Stage] = (((UNIT,),), ((TOOLS,),), ((ENGINE,), (LAB,)))
+"""Where tools are still to be built: whoever waits for them a quarter of an hour knows before that the unit tests pass."""
 
 LONG_TOOLS = Part(name="more tools", module=("lab.tools", *groups.LONG))
 LONG = Part(name="upgrades and tiers in the lab", tests=("tests/long", "-v"))
 REAL_CLUSTERS = Part(
     name="engine on real API servers", tests=("tests/engine", "-v"), workers=2, nice=True, environment={clusters.VARIABLE: "real"}
 )
-LONG_STAGES: Sequence[Sequence[Part]] = ((TOOLS,), (LONG_TOOLS,), (LONG, REAL_CLUSTERS))
+LONG_STAGES: Sequence[Stage] = (((TOOLS,),), ((LONG_TOOLS,),), ((LONG,), (REAL_CLUSTERS,)))
 RECORD = ROOT / "docs" / "test-long.md"
 
 
@@ -94,17 +105,29 @@ class Run:
         self._running: list[subprocess.Popen[str]] = []
         self._lock = threading.Lock()
 
-    def stages(self, stages: Sequence[Sequence[Part]], *, stop: bool = True) -> list[Result]:
-        """Run all parts. With `stop`, a failure ends the run after the parts of its stage."""
+    def stages(self, stages: Sequence[Stage], *, stop: bool = True) -> list[Result]:
+        """Run all parts. With `stop`, a failure ends the run after the parts of its stage, or with them: see Chain."""
         results: list[Result] = []
         for stage in stages:
             with ThreadPoolExecutor() as pool:
                 try:
-                    results += pool.map(self._run, stage)
+                    chains = list(pool.map(lambda chain: self._chain(chain, stop=stop), stage))
                 except BaseException:
                     self.interrupt()
                     raise
+            results += [result for chain in chains for result in chain]
             if stop and any(result.exit_code for result in results):
+                break
+        return results
+
+    def _chain(self, chain: Chain, *, stop: bool) -> list[Result]:
+        results: list[Result] = []
+        for part in chain:
+            results.append(self._run(part))
+            if stop and results[-1].exit_code and part is not chain[-1]:
+                with self._lock:
+                    print(f"    … {part.name} failed, so what runs beside it ends too", flush=True)
+                self.interrupt()
                 break
         return results
 
@@ -151,6 +174,11 @@ class Run:
         running = "; ".join(f"{what} for {minutes(since)}" for what, since in times.now(directory)) or "no test yet"
         with self._lock:
             print(f"    … {part.name}, {minutes(seconds)} so far: {running}", flush=True)
+
+
+def stages() -> Sequence[Stage]:
+    """The stages of `make test` on this machine."""
+    return FROM_NOTHING if toolbox.missing([name for name in groups.GROUPS if name not in groups.LONG]) else STAGES
 
 
 def minutes(seconds: float) -> str:
@@ -227,7 +255,7 @@ def main() -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="k8s-dr-tests-") as scratch:
         try:
-            results = Run(Path(scratch)).stages(LONG_STAGES if long else STAGES, stop=not long)
+            results = Run(Path(scratch)).stages(LONG_STAGES if long else stages(), stop=not long)
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             return 130

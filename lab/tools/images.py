@@ -15,6 +15,7 @@ from lab.tools import roots, versions
 from lab.tools.archive import SEARCH_PATH, Contents, Entry, architecture, write
 from lab.tools.roots import Layer, Root
 from lab.tools.toolbox import Toolbox
+from lab.tools.workshop import workshop
 
 NOBODY = 65532  # the user of distroless images and of Velero's images
 POSTGRES = 26  # the user of CloudNativePG's PostgreSQL images and of the Barman sidecar
@@ -191,22 +192,47 @@ BASIC = tuple(name for name in RECIPES if name not in (*DATABASES, *ETCD, *UPGRA
 def ensure(toolbox: Toolbox, names: Iterable[str] = BASIC, *, say: Callable[[str], None] = console.say) -> dict[str, Image]:
     """The images called `names`. Each is made unless the cache has it with the same contents.
 
-    Raises KeyError if `toolbox` does not have their programs.
+    Raises KeyError if `toolbox` does not have their programs. After an interrupt, even a kill, the next call makes the images
+    that are still missing, and deletes what was half made.
     """
     recipes = {name: RECIPES[name] for name in names}
     layers = roots.ensure([recipe.root for recipe in recipes.values() if recipe.root], say=say)
-    return {
-        name: _ensure_one(name, recipe, toolbox, layers[recipe.root.name] if recipe.root else None, say)
-        for name, recipe in recipes.items()
-    }
+    drafts = [
+        _draft(name, recipe, toolbox, layers[recipe.root.name] if recipe.root else None) for name, recipe in recipes.items()
+    ]
+    if not all(draft.image.archive.is_file() for draft in drafts):
+        with workshop(_store(), "images", say) as scratch:
+            for draft in drafts:
+                if not draft.image.archive.is_file():  # another checkout may have made it
+                    _make(draft, scratch, say)
+    return {draft.name: draft.image for draft in drafts}
 
 
-def _ensure_one(name: str, recipe: Recipe, toolbox: Toolbox, base: Layer | None, say: Callable[[str], None]) -> Image:
+@dataclass(frozen=True, kw_only=True)
+class _Draft:
+    """An image that is made unless it is there."""
+
+    name: str
+    contents: Contents
+    repository: str
+    base: Layer | None
+    image: Image
+
+
+def _draft(name: str, recipe: Recipe, toolbox: Toolbox, base: Layer | None) -> _Draft:
     contents = recipe.contents(toolbox)
     key = f"{contents.key}-{recipe.root.key}" if recipe.root else contents.key
     repository = f"local/{recipe.older or name}:{recipe.tag or (base.version if base else key)}"
-    archive = cache_directory() / "images" / f"{name}-{key}.tar"
-    if not archive.is_file():
-        write(contents, name=repository, target=archive, base=base.tar if base else None)
-        say(f"  ✓ image {repository} ({archive.stat().st_size / 1e6:.0f} MB)")
-    return Image(reference=f"docker.io/{repository}", archive=archive)
+    image = Image(reference=f"docker.io/{repository}", archive=_store() / f"{name}-{key}.tar")
+    return _Draft(name=name, contents=contents, repository=repository, base=base, image=image)
+
+
+def _make(draft: _Draft, scratch: Path, say: Callable[[str], None]) -> None:
+    made = scratch / f"{draft.name}.tar"
+    write(draft.contents, name=draft.repository, target=made, base=draft.base.tar if draft.base else None)
+    made.rename(draft.image.archive)
+    say(f"  ✓ image {draft.repository} ({draft.image.archive.stat().st_size / 1e6:.0f} MB)")
+
+
+def _store() -> Path:
+    return cache_directory() / "images"

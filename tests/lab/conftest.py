@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 
 import pytest
 
@@ -17,35 +19,102 @@ from lab.regions.spec import RegionSpec
 from lab.waiting import until
 from lab.world import Lab
 
+ORDER = ("test_failover.py", "test_etcd.py")
+"""Files that come first, in this order. Those of etcd are run in the lab that those of the failover leave, and lose its etcd."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = [place for place, item in enumerate(items) if item.path.parent == Path(__file__).parent]
+    ordered = sorted((items[place] for place in here), key=lambda item: _place(item.path.name))
+    for place, item in zip(here, ordered, strict=True):
+        items[place] = item
+
+
+def _place(file: str) -> int:
+    return ORDER.index(file) if file in ORDER else len(ORDER)
+
 
 @contextmanager
 def deployed(lab: Lab) -> Iterator[Lab]:
     """Set up the lab from nothing, with both stacks and the application. It always goes down at the end, even after Ctrl-C."""
+    bring_up(lab)
+    try:
+        yield lab
+    finally:
+        lab.down()
+
+
+def bring_up(lab: Lab) -> None:
+    """Set up the lab from nothing, with both stacks and the application. What is up already goes down, kept or not."""
     lab.set_up()
     lab.down()
     lab.forget()
     try:
         lab.up(fresh=True)
         lab.deploy()
-        yield lab
-    finally:
+    except BaseException:
         lab.down()
+        raise
+
+
+@dataclass(kw_only=True)
+class Keeper:
+    """Keeps the lab of a file whose tests are over, until another file takes it or the last test is over.
+
+    Nobody gets a lab in which a test has failed: what that left behind would make the next tests fail too.
+    """
+
+    failed: Callable[[], int]
+    """How many tests have failed so far."""
+
+    _kept: Lab | None = None
+    _failed_before: int = 0
+
+    def keep(self, lab: Lab, *, failed_before: int) -> None:
+        """Keep a lab that was set up when `failed_before` tests had failed."""
+        self._kept, self._failed_before = lab, failed_before
+
+    def take(self) -> Lab | None:
+        """The lab that is kept, which the caller takes down. None if there is none, or if a test has failed in it."""
+        lab, self._kept = self._kept, None
+        if lab and self.failed() == self._failed_before and lab.up_here and lab.cloud.running:
+            return lab
+        if lab:
+            lab.down()
+        return None
+
+    def end(self) -> None:
+        if self._kept:
+            self._kept.down()
+            self._kept = None
+
+
+@pytest.fixture(scope="session")
+def keeper(request: pytest.FixtureRequest) -> Iterator[Keeper]:
+    keeper = Keeper(failed=lambda: request.session.testsfailed)
+    yield keeper
+    keeper.end()
 
 
 @pytest.fixture(scope="module")
-def running_lab() -> Iterator[Lab]:
+def running_lab(keeper: Keeper) -> Iterator[Lab]:
     """A lab without a database. It is set up once for each module, because a machine can run only one lab at a time."""
-    with deployed(Lab()) as lab:
+    lab, failed_before = Lab(), keeper.failed()
+    bring_up(lab)
+    try:
         lab.wait_backed_up()
         yield lab
+    finally:
+        keeper.keep(lab, failed_before=failed_before)
 
 
 @pytest.fixture
-def lab(running_lab: Lab) -> Iterator[Lab]:
-    """The lab in its ordinary state: the primary serves; the standby has its backups and nothing else."""
-    until("the name to point to the primary", lambda: answer(running_lab) == project.load_balancer("primary"), timeout=120)
-    yield running_lab
+def lab(running_lab: Lab) -> Lab:
+    """The lab in its ordinary state, whatever the test before did: the primary serves; the standby has its backups and nothing
+    else."""
     back_to_normal(running_lab)
+    until("the name to point to the primary", lambda: answer(running_lab) == project.load_balancer("primary"), timeout=120)
+    return running_lab
 
 
 def answer(lab: Lab) -> str | None:
@@ -66,11 +135,16 @@ def asked_by_pods(lab: Lab, spec: RegionSpec, since: datetime) -> list[Request]:
     ]
 
 
-def back_to_normal(lab: Lab) -> None:
-    """Undo a failover: the way back of a stateless application whose primary never lost its disk."""
+def bring_back_the_primary(lab: Lab) -> None:
+    """Start the primary region if it was killed, and let its part of AWS answer."""
     if not lab.region("primary").alive:
         lab.heal("primary")
     lab.cloud.restore("us-east-1")
+
+
+def back_to_normal(lab: Lab) -> None:
+    """Undo a failover: the way back of a stateless application whose primary never lost its disk."""
+    bring_back_the_primary(lab)
     if "active:" not in (lab.paths.project / "Pulumi.secondary.yaml").read_text():
         return
     lab.pulumi.configure("secondary", "active", "primary")

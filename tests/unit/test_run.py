@@ -29,6 +29,26 @@ def part(tmp_path: Path, name: str, code: str) -> Part:
     return Part(name=name, tests=(str(file), f"--rootdir={tmp_path}", "-q"))
 
 
+def waits_for_ever(started: Path, cleaned: Path) -> str:
+    """A test that only an interrupt ends, and that cleans up then."""
+    return f"""
+import pathlib, pytest, signal
+
+@pytest.fixture
+def thing():
+    yield
+    pathlib.Path({str(cleaned)!r}).touch()
+
+def test_long(thing):
+    pathlib.Path({str(started)!r}).touch()
+    signal.pause()
+"""
+
+
+def until_there(file: Path) -> str:
+    return f"while not pathlib.Path({str(file)!r}).exists(): time.sleep(0.02)"
+
+
 def test_each_part_is_told_with_its_time_its_tests_and_its_longest_files(tmp_path: Path) -> None:
     tests = [
         Timed(test="tests/lab/test_data.py::test_a", setup=100.0, call=25.0),
@@ -58,14 +78,14 @@ def test_the_record_of_a_long_run_names_machine_and_commit_and_what_failed() -> 
 
 def test_a_long_run_goes_on_after_a_failure(tmp_path: Path) -> None:
     failing, passing = (part(tmp_path, name, f"def test(): assert {ok}\n") for name, ok in (("failing", 0), ("passing", 1)))
-    results = Run(tmp_path).stages([[failing], [passing]], stop=False)
+    results = Run(tmp_path).stages([[[failing]], [[passing]]], stop=False)
     assert [result.exit_code for result in results] == [1, 0]
 
 
 def test_the_times_of_all_phases_are_recorded_with_their_outcomes(tmp_path: Path) -> None:
     slow = "import pytest, time\n\n@pytest.fixture\ndef slow():\n    time.sleep(0.05)\n"
     code = slow + "\ndef test_one(slow): pass\ndef test_two(): assert 0\n"
-    (result,) = Run(tmp_path).stages([[part(tmp_path, "timed", code)]])
+    (result,) = Run(tmp_path).stages([[[part(tmp_path, "timed", code)]]])
     one, two = result.tests
     assert (one.outcome, two.outcome) == ("passed", "failed")
     assert one.setup >= 0.05
@@ -78,28 +98,61 @@ def test_a_folder_with_a_conftest_of_its_own_is_timed_too(tmp_path: Path) -> Non
     below.mkdir()
     (below / "conftest.py").touch()
     (below / "test_second.py").write_text("def test(): pass\n")
-    (result,) = Run(tmp_path).stages([[Part(name="both", tests=(str(below), *made.tests))]])
+    (result,) = Run(tmp_path).stages([[[Part(name="both", tests=(str(below), *made.tests))]]])
     assert [timed.outcome for timed in result.tests] == ["passed", "passed"]
     assert result.exit_code == 0
 
 
 def test_workers_report_their_times_too(tmp_path: Path) -> None:
     made = part(tmp_path, "parallel", "def test_one(): pass\ndef test_two(): pass\n")
-    (result,) = Run(tmp_path).stages([[Part(name="parallel", tests=made.tests, workers=2)]])
+    (result,) = Run(tmp_path).stages([[[Part(name="parallel", tests=made.tests, workers=2)]]])
     assert [timed.outcome for timed in result.tests] == ["passed", "passed"]
 
 
 def test_a_part_that_fails_ends_the_run(tmp_path: Path) -> None:
     failing = part(tmp_path, "failing", "def test(): assert 0\n")
-    results = Run(tmp_path).stages([[failing], [part(tmp_path, "never", "def test(): pass\n")]])
+    results = Run(tmp_path).stages([[[failing]], [[part(tmp_path, "never", "def test(): pass\n")]]])
     assert [(result.part.name, result.exit_code) for result in results] == [("failing", 1)]
+
+
+def test_a_part_that_fails_before_another_ends_what_runs_beside_it_which_cleans_up(tmp_path: Path) -> None:
+    started, cleaned = tmp_path / "started", tmp_path / "cleaned"
+    failing = part(tmp_path, "failing", f"import pathlib, time\n\n{until_there(started)}\ndef test(): assert 0\n")
+    never = part(tmp_path, "never", "def test(): pass\n")
+    results = Run(tmp_path).stages([[[failing, never], [part(tmp_path, "beside", waits_for_ever(started, cleaned))]]])
+    assert [result.part.name for result in results] == ["failing", "beside"]
+    assert all(result.exit_code for result in results)
+    assert cleaned.exists()
+
+
+def test_the_last_part_of_a_chain_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Run, "interrupt", lambda _: pytest.fail("what runs beside it may end"))
+    passing, failing, beside = (
+        part(tmp_path, name, f"def test(): assert {ok}\n") for name, ok in (("passing", 1), ("failing", 0), ("beside", 1))
+    )
+    results = Run(tmp_path).stages([[[passing, failing], [beside]]])
+    assert [(result.part.name, result.exit_code) for result in results] == [("passing", 0), ("failing", 1), ("beside", 0)]
+
+
+def test_unit_tests_run_first_where_tools_are_to_be_built_and_beside_the_lab_where_they_are_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    orders = []
+    for missing in (["region"], []):
+        monkeypatch.setattr(run.toolbox, "missing", lambda _, missing=missing: missing)
+        orders.append(run.stages())
+        every = {part.name for stage in orders[-1] for chain in stage for part in chain}
+        assert every == {"unit", "tools", "contract and engine", "lab"}
+    assert [len(stage) for stage in orders[0]] == [1, 1, 2]
+    assert orders[0][0] == ((run.UNIT,),)
+    assert orders[1][-1] == ((run.UNIT, run.ENGINE), (run.LAB,))
 
 
 def test_what_is_silent_says_what_it_waits_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(run, "SILENCE", 0.2)
-    waiting = f"while not pathlib.Path({str(tmp_path / 'heard')!r}).exists(): time.sleep(0.02)"
+    waiting = until_there(tmp_path / "heard")
     code = f"import pathlib, time\n\ndef test_long():\n    {waiting}\n"
     told: list[str] = []
 
@@ -109,27 +162,16 @@ def test_what_is_silent_says_what_it_waits_for(
             (tmp_path / "heard").touch()
 
     monkeypatch.setattr(run, "print", say, raising=False)
-    (result,) = Run(tmp_path).stages([[part(tmp_path, "silent", code)]])
+    (result,) = Run(tmp_path).stages([[[part(tmp_path, "silent", code)]]])
     assert result.exit_code == 0
     assert any(re.fullmatch(r"    … silent, 0:0\d so far: running test_silent.py::test_long for 0:00", text) for text in told)
 
 
 def test_an_interrupted_run_lets_its_tests_clean_up(tmp_path: Path) -> None:
     started, cleaned = tmp_path / "started", tmp_path / "cleaned"
-    code = f"""
-import pathlib, pytest, signal
-
-@pytest.fixture
-def thing():
-    yield
-    pathlib.Path({str(cleaned)!r}).touch()
-
-def test_long(thing):
-    pathlib.Path({str(started)!r}).touch()
-    signal.pause()
-"""
-    made = part(tmp_path, "interrupted", code)
-    program = f"from tests import run; run.STAGES = [[run.Part(name='x', tests={made.tests!r})]]; raise SystemExit(run.main())"
+    made = part(tmp_path, "interrupted", waits_for_ever(started, cleaned))
+    stages = f"[[[run.Part(name='x', tests={made.tests!r})]]]"
+    program = f"from tests import run; run.stages = lambda: {stages}; raise SystemExit(run.main())"
     # As a shell starts what it runs in the background: interrupts are ignored.
     in_background = ["/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-c", program]
     process = subprocess.Popen(in_background, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

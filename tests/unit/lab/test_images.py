@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import json
+import signal
+import subprocess
+import sys
 import tarfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,6 +21,8 @@ from lab.tools import images, roots
 from lab.tools.archive import Contents, Entry, architecture, write
 from lab.tools.roots import Layer
 from lab.tools.toolbox import Toolbox
+from lab.waiting import until
+from tests.examples import ROOT
 
 TOOLS = (
     *("pause", "storage-helper", "velero", "velero-restore-helper", "velero-plugin-for-aws", "cp-plugin", "shop"),
@@ -253,3 +259,62 @@ def test_the_application_runs_the_image_it_is_given_and_depends_on_its_configmap
     (volume,) = deployment["template"]["spec"]["volumes"]
     assert volume["secret"]["secretName"] == objects["Secret"]["metadata"]["name"]
     assert objects["Service"]["spec"]["ports"][0]["port"] == 80
+
+
+# Makes two images, and stops in the middle of the second: its files are packed, and its archive is not written.
+_STOPS_HALF_WAY = """
+import pathlib, signal, sys
+from lab.tools import archive, images
+from lab.tools.toolbox import Toolbox
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+programs, half_way = map(pathlib.Path, sys.argv[1:])
+packed, config = [], archive._config
+
+def stop(*arguments):
+    packed.append(arguments)
+    if len(packed) == 2:
+        half_way.touch()
+        signal.pause()
+    return config(*arguments)
+
+archive._config = stop
+images.ensure(Toolbox(built={path.name: path for path in programs.iterdir() if path.is_file()}, on_path={}), ["pause", "shop"])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
+def test_what_an_interrupt_left_of_an_image_is_never_taken_for_one_and_the_next_call_goes_on(
+    number: signal.Signals, toolbox: Toolbox, tmp_path: Path
+) -> None:
+    half_way, cache = tmp_path / "cache" / "half-way", tmp_path / "cache" / "k8s-dr" / "images"
+    half_way.parent.mkdir()
+    command = [sys.executable, "-c", _STOPS_HALF_WAY, str(tmp_path), str(half_way)]
+    making = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until("the second image to be half made", half_way.exists, timeout=60)
+    making.send_signal(number)
+    making.wait(timeout=60)
+    (made,) = [path.name for path in cache.glob("*.tar")]
+    assert made.startswith("pause-")
+    assert (cache / ".building").exists() == (number == signal.SIGKILL), "a kill leaves what was half made"
+
+    said: list[str] = []
+    images_of = images.ensure(toolbox, ["pause", "shop"], say=said.append)
+    (told,) = said
+    assert "image local/shop:" in told, "the first one is not made again"
+    assert open_archive(images_of["shop"].archive)[0]["RepoTags"] == [images_of["shop"].reference.removeprefix("docker.io/")]
+    assert {path.name for path in cache.iterdir()} == {*(image.archive.name for image in images_of.values()), ".lock"}
+
+
+def test_of_two_checkouts_the_second_waits_and_takes_the_image_that_the_first_made(toolbox: Toolbox, tmp_path: Path) -> None:
+    image = images.ensure(toolbox, ["shop"], say=quiet)["shop"]
+    image.archive.rename(tmp_path / "made")
+    with (image.archive.parent / ".lock").open("w") as first:
+        fcntl.flock(first, fcntl.LOCK_EX)
+
+        def say(text: str) -> None:
+            assert text == "  … another checkout is building images; waiting for it"
+            (tmp_path / "made").rename(image.archive)
+            fcntl.flock(first, fcntl.LOCK_UN)
+
+        assert images.ensure(toolbox, ["shop"], say=say) == {"shop": image}
