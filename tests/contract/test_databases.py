@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import yaml
 
 from components.kube.cluster_api import LiveCluster
 from lab.waiting import until
+from scripts import point_in_time
 from settings.cluster import Cluster
 from settings.roles import Role
 from tests import isolation
@@ -162,6 +164,14 @@ def changed(item: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     return item
 
 
+def found(server: ApiServer, item: dict[str, Any]) -> dict[str, Any]:
+    """The stored object."""
+    plural, name = f"{item['kind'].lower()}s", item["metadata"]["name"]
+    status, body = server.ask("GET", f"/apis/{item['apiVersion']}/namespaces/{item['metadata']['namespace']}/{plural}/{name}")
+    assert status == 200, body
+    return dict(body)
+
+
 def called(item: dict[str, Any]) -> str:
     return f"{item['kind']} {item['metadata']['name']}"
 
@@ -222,6 +232,22 @@ def test_what_was_recovered_can_be_what_was_promoted_and_the_operator_sees_no_ot
     assert recovered["spec"] == promoted["spec"]
     with stored([recovered], server):
         accept(promoted, server)
+
+
+@pytest.mark.parametrize("smallest", [False, True], ids=["production", "smallest"])
+@pytest.mark.parametrize("role", ["primary", "promoted", "recovered"])
+def test_a_throw_away_cluster_as_of_a_time_is_accepted_beside_the_live_one(role: str, smallest: bool, server: ApiServer) -> None:
+    items = [item for item in registered(role, smallest=smallest) if item["kind"] in ("Cluster", "ObjectStore")]
+    with stored(items, server):
+        # As kubectl reads it, with what the operator's webhook has filled in.
+        live = [found(server, item) for item in items]
+        now = datetime.now(UTC)
+        made, _ = point_in_time.plan(live, database="app-database", to=now, kubectl="kubectl")
+        accept(made, server)
+        both = changed(made, "spec.serviceAccountTemplate", {"metadata": {"annotations": {"a": "b"}}})
+        assert "serviceAccountName and serviceAccountTemplate are mutually exclusive" in str(server.apply(both, dry_run=True))
+        unreadable = changed(made, "spec.bootstrap.recovery.recoveryTarget.targetTime", "yesterday")
+        assert "The format of TargetTime is invalid" in str(server.apply(unreadable, dry_run=True))
 
 
 @needs_root
