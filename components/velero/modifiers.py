@@ -6,7 +6,8 @@ Every rule here is a merge patch. It takes a field away without an error where t
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from settings.modifiers import ModifierRule
@@ -73,6 +74,34 @@ _UNBOUND = {
 have restored the PersistentVolume, and those are left out (settings/kinds.py)."""
 
 
+_MIXED = (f"{_NLB}-attributes", f"{_ALB}/load-balancer-attributes")
+"""Annotations that say more than what is of one region: how long a connection may be idle, beside a bucket of logs."""
+
+KEPT_HERE = {
+    kind: tuple(each for each in WITH_COUNTERPARTS[kind] if each not in _MIXED)
+    for kind in ("services", "ingresses.networking.k8s.io")
+}
+"""Annotations that stay as they are here, on objects that are here already: a restore that updates an object would take its
+subnets and fixed addresses away, and put the other region's certificate there. Velero itself keeps those of ServiceAccounts."""
+
+
+def kept_here(objects: Mapping[str, Iterable[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """Rules that keep what each of `objects` here, by kind, has of its region."""
+    found = []
+    for kind, each in objects.items():
+        for metadata in (item["metadata"] for item in each):
+            annotations = metadata.get("annotations") or {}
+            if kept := {key: annotations[key] for key in KEPT_HERE[kind] if key in annotations}:
+                conditions = {
+                    "groupResource": kind,
+                    "namespaces": [metadata["namespace"]],
+                    "resourceNameRegex": f"^{re.escape(metadata['name'])}$",
+                }
+                patch = json.dumps({"metadata": {"annotations": kept}})
+                found.append({"conditions": conditions, "mergePatches": [{"patchData": patch}]})
+    return found
+
+
 def _annotate(kind: str, annotation: str, value: str | None, **conditions: Any) -> dict[str, Any]:
     patch = json.dumps({"metadata": {"annotations": {annotation: value}}})
     return {"conditions": {"groupResource": kind, **conditions}, "mergePatches": [{"patchData": patch}]}
@@ -114,10 +143,10 @@ def missing_on_the_way_back(settings: VeleroSettings) -> str | None:
     )
 
 
-def rules(settings: VeleroSettings, role: Role) -> list[dict[str, Any]]:
+def rules(settings: VeleroSettings, role: Role, kept: Sequence[dict[str, Any]] = ()) -> list[dict[str, Any]]:
     """Every rule of restores in region `role`, in the order in which Velero applies them. Each judges the object as it is in the
-    backup, so a counterpart is set again after the first rules have taken its annotation away; rules that a person wrote have
-    the last word."""
+    backup, so a counterpart is set again after the first rules have taken its annotation away, and after those `kept` have said
+    what is here; rules that a person wrote have the last word."""
     removed = [_annotate(kind, annotation, None) for kind, each in FOUND_ANEW.items() for annotation in each]
     # In quotes, or Velero would take a value that looks like a number for one.
     replaced = [
@@ -126,9 +155,9 @@ def rules(settings: VeleroSettings, role: Role) -> list[dict[str, Any]]:
         for kind, each in WITH_COUNTERPARTS.items()
         for annotation in each
     ]
-    return [*removed, *replaced, _UNBOUND, *(rule.as_velero_reads_it() for rule in own_rules(settings, role))]
+    return [*removed, *kept, *replaced, _UNBOUND, *(rule.as_velero_reads_it() for rule in own_rules(settings, role))]
 
 
-def document(settings: VeleroSettings, role: Role) -> str:
+def document(settings: VeleroSettings, role: Role, kept: Sequence[dict[str, Any]] = ()) -> str:
     """The rules as Velero reads them from the ConfigMap: JSON, which is YAML too."""
-    return json.dumps({"version": "v1", "resourceModifierRules": rules(settings, role)})
+    return json.dumps({"version": "v1", "resourceModifierRules": rules(settings, role, kept)})

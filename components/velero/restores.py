@@ -17,6 +17,7 @@ from components.velero import modifiers, outcome
 from components.velero.choice import Choice, choice_of, objection
 from components.velero.claims import empty_claims, failed_volumes, unfilled_claims
 from components.velero.downloads import results_of
+from components.velero.inventory import items
 from components.velero.memory import Memory, WrongRestoreError, note_acceptance, note_failure, note_success
 from components.velero.selection import RESTORED_PODS, Chosen, chosen, selector
 from components.velero.specs import VELERO_NAMESPACE
@@ -25,6 +26,11 @@ from settings.failover import FailoverTimeouts
 from settings.names import EXCLUDED_FROM_BACKUP, Names
 from settings.roles import Duties
 from settings.velero import VeleroSettings
+
+_OF_LOAD_BALANCERS = {
+    "services": "/api/v1/services",
+    "ingresses.networking.k8s.io": "/apis/networking.k8s.io/v1/ingresses",
+}
 
 
 class RestoreFailedError(pulumi.RunError):
@@ -149,7 +155,7 @@ class Restores(pulumi.ComponentResource):
         rules = k8s.core.v1.ConfigMap(
             f"{name}-modifiers",
             metadata={"name": modifiers.RESTORE_MODIFIERS, "namespace": VELERO_NAMESPACE, "labels": EXCLUDED_FROM_BACKUP},
-            data={"rules.yaml": modifiers.document(settings, role)},
+            data={"rules.yaml": modifiers.document(settings, role, self._kept_here())},
             opts=pulumi.ResourceOptions(parent=self),
         )
         storage_classes = modifiers.storage_classes(settings, role)
@@ -166,6 +172,29 @@ class Restores(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         return [rules, classes]
+
+    def _kept_here(self) -> list[dict[str, Any]]:
+        """Rules that keep what objects here have of this region, where a restore is about to make them as the peer's are."""
+        args = self._args
+        wanted = chosen(args.backups, args.named)
+        updates = args.served_before or any(each.backup.existing == "update" for each in wanted)
+        if not (args.duties.takes_over and updates) or args.memory.serves:
+            return []
+        try:
+            return modifiers.kept_here(
+                {
+                    kind: [
+                        item
+                        for item in items(args.cluster, path)
+                        if any(each.has(item["metadata"]["namespace"]) for each in wanted)
+                    ]
+                    for kind, path in _OF_LOAD_BALANCERS.items()
+                }
+            )
+        except ClusterUnreachableError as error:
+            if not pulumi.runtime.is_dry_run():
+                raise RestoreFailedError(f"{error}; nothing was restored") from None
+            return []
 
     def _entry(self, backup: Backup) -> str:
         """Where the backup is configured, as in `backups[1]`."""

@@ -14,6 +14,7 @@ from settings.velero import VeleroSettings
 
 SUBNETS = "service.beta.kubernetes.io/aws-load-balancer-subnets"
 CERTIFICATE = "service.beta.kubernetes.io/aws-load-balancer-ssl-cert"
+ATTRIBUTES = "service.beta.kubernetes.io/aws-load-balancer-attributes"
 GROUPS = "alb.ingress.kubernetes.io/security-groups"
 
 
@@ -128,3 +129,15 @@ def test_rules_without_their_way_back_are_told() -> None:
     told = modifiers.missing_on_the_way_back(settings(modifiers=[own, own])) or ""
     assert "velero.modifiers has 2 rules" in told
     assert "velero.modifiersBack" in told
+
+
+def test_what_an_object_here_has_of_its_region_stays_unless_a_counterpart_is_written() -> None:
+    here = {"namespace": "shop", "name": "web.v1", "annotations": {SUBNETS: "subnet-here", "own": "x", ATTRIBUTES: "idle=60"}}
+    plain = {"namespace": "shop", "name": "plain"}
+    kept = modifiers.kept_here({"services": [{"metadata": here}, {"metadata": plain}], "ingresses.networking.k8s.io": []})
+    (rule,) = kept
+    assert rule["conditions"] == {"groupResource": "services", "namespaces": ["shop"], "resourceNameRegex": r"^web\.v1$"}
+    assert annotations(rule) == {SUBNETS: "subnet-here"}
+    found = modifiers.rules(settings(counterparts={"subnet-a": "subnet-b"}), "secondary", kept)
+    order = [annotations(each)[SUBNETS] for each in found if SUBNETS in annotations(each)]
+    assert order == [None, "subnet-here", "subnet-b"]
