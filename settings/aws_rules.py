@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 
 from settings.aws import account_of, region_of
 from settings.hosts import region_in
 from settings.mistake import Mistake
 from settings.model import Settings
 from settings.parts import PARTS
+from settings.roles import Role, peer_of
 from settings.rule import Mistakes, Rule
 from settings.volumes import OF_A_REGION, OF_A_ZONE
 
@@ -97,16 +99,27 @@ def static_keys_are_stored_as_they_are(settings: Settings) -> Mistakes:
 
 def counterparts_lead_into_the_other_region(settings: Settings) -> Mistakes:
     """The fourth part of an ARN is its region (IAM, ARN format): a restore in the secondary region finds nothing of another's."""
-    secondary = settings.topology.region("secondary")
-    for before, after in settings.velero.counterparts.items():
+    return _lead_into(settings, settings.velero.counterparts, "secondary")
+
+
+def counterparts_back_lead_into_the_primary_region(settings: Settings) -> Mistakes:
+    """As above, for restores in the primary region."""
+    return _lead_into(settings, settings.velero.counterparts_back, "primary")
+
+
+def _lead_into(settings: Settings, counterparts: Mapping[str, str], role: Role) -> Iterator[Mistake]:
+    restoring = settings.topology.region(role)
+    for before, after in counterparts.items():
         for arn in _regional_arns(before):
-            if region_of(arn) == secondary:
-                text = "replaces {}, which is in {}, the region that restores; write the primary region's value first"
-                yield Mistake(text, arn, secondary)
+            if region_of(arn) == restoring:
+                text = (
+                    f"replaces {{}}, which is in {{}}, the region that restores; write the {peer_of(role)} region's value first"
+                )
+                yield Mistake(text, arn, restoring)
         for arn in _regional_arns(after):
-            if region_of(arn) != secondary:
+            if region_of(arn) != restoring:
                 text = "puts {} in place of {}, and that is in {} and not in {}, the region that restores; write one of {}"
-                yield Mistake(text, arn, before, region_of(arn), secondary, secondary)
+                yield Mistake(text, arn, before, region_of(arn), restoring, restoring)
 
 
 def data_movers_run_in_this_region(settings: Settings) -> Mistakes:
@@ -141,6 +154,7 @@ RULES: tuple[Rule, ...] = (
     Rule(key="staticCredentials", mistakes=static_keys_are_stored_as_they_are),
     Rule(key="velero.dataMovers.nodes", mistakes=data_movers_run_in_this_region),
     Rule(key="velero.counterparts", mistakes=counterparts_lead_into_the_other_region),
+    Rule(key="velero.counterpartsBack", mistakes=counterparts_back_lead_into_the_primary_region),
     Rule(key="storageClass.name", mistakes=the_managed_class_is_not_one_that_eks_made),
     Rule(key="delivery", mistakes=the_state_of_a_stack_is_in_its_region),
 )

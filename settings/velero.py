@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Annotated
 
@@ -21,8 +23,14 @@ PlainValue = Annotated[str, matching(re.compile(r'[^"\\\s]+'), "a value without 
 _OF_THE_SYSTEM = ("/etc", "/usr", "/bin", "/sbin", "/lib", "/boot", "/proc", "/sys", "/dev")
 
 
+def turned_round(there: Mapping[str, str]) -> dict[str, str]:
+    """What leads back, of what leads there. A value that stands for several has no one way back, and a switch has none."""
+    count = Counter(there.values())
+    return {after: before for before, after in there.items() if count[after] == 1 and after.lower() not in ("true", "false")}
+
+
 class VeleroSettings(Model):
-    """Who installs Velero, what it needs, and how objects change on their way from the primary region into the secondary."""
+    """Who installs Velero, what it needs, and how objects change on their way from one region into the other."""
 
     managed: Switch = Field(
         default=True, description="true: this program installs Velero; false: the cluster runs it already, in namespace velero"
@@ -74,6 +82,18 @@ class VeleroSettings(Model):
         examples=[{"gp2": "gp3-encrypted"}, {"fast": "gp3", "slow": "sc1"}],
         description="a StorageClass of the primary region and the one that restored claims get in its place, which must exist",
     )
+    counterparts_back: dict[PlainValue, PlainValue] = Field(
+        default={},
+        examples=[{"subnet-1a1b,subnet-1c2d": "subnet-0a1b,subnet-0c2d"}, {"sg-1a1b": "sg-0a1b"}],
+        description="as counterparts, on the way back into the primary region: a value of the secondary first. By default "
+        "counterparts turned round; only what stands there for several values must be written",
+    )
+    storage_classes_back: dict[ClassName, ClassName] = Field(
+        default={},
+        examples=[{"gp3-encrypted": "gp2"}, {"gp3": "fast", "sc1": "slow"}],
+        description="as storageClasses, on the way back into the primary region: a class of the secondary first. By default "
+        "storageClasses turned round; only what stands there for several classes must be written",
+    )
     modifiers: list[ModifierRule] = Field(
         default=[],
         examples=[
@@ -81,6 +101,14 @@ class VeleroSettings(Model):
             [{"conditions": {"groupResource": "deployments.apps"}, "patches": [{"operation": "remove", "path": "/spec/paused"}]}],
         ],
         description="rules of your own that change objects as they are restored: Velero's resource modifiers, v1",
+    )
+    modifiers_back: list[ModifierRule] = Field(
+        default=[],
+        examples=[
+            [{"conditions": {"groupResource": "services"}, "mergePatches": [{"patchData": "spec: {type: NodePort}"}]}],
+            [{"conditions": {"groupResource": "deployments.apps"}, "patches": [{"operation": "remove", "path": "/spec/paused"}]}],
+        ],
+        description="as modifiers, on the way back into the primary region: no rule can be turned round by itself",
     )
 
     @field_validator("kubelet_root")
@@ -95,7 +123,7 @@ class VeleroSettings(Model):
             raise ValueError(f"is in {other}, where no kubelet keeps its volumes; write /var/lib/kubelet")
         return root
 
-    @field_validator("counterparts")
+    @field_validator("counterparts", "counterparts_back")
     @classmethod
     def _no_switch_is_replaced(cls, counterparts: dict[str, str]) -> dict[str, str]:
         """Whole values are replaced in each annotation of components/velero/modifiers.py, and true may be any one's."""
@@ -107,6 +135,26 @@ class VeleroSettings(Model):
                     before,
                 )
         return counterparts
+
+    @model_validator(mode="after")
+    def _the_way_back_is_clear(self) -> VeleroSettings:
+        """One value that stands for several has no way back that could be told from the others."""
+        for key, there, back in (
+            ("counterpartsBack", self.counterparts, self.counterparts_back),
+            ("storageClassesBack", self.storage_classes, self.storage_classes_back),
+        ):
+            if unclear := [value for value, count in Counter(there.values()).items() if count > 1 and value not in back]:
+                first, second = [before for before, after in there.items() if after == unclear[0]][:2]
+                raise Mistake(
+                    f"does not say what becomes of {{}} on the way back, which stands for {{}} and for {{}} in "
+                    f"{key.removesuffix('Back')}; write the one that it becomes, as in {{}}",
+                    unclear[0],
+                    first,
+                    second,
+                    f"{unclear[0]}: {first}",
+                    at=(key,),
+                )
+        return self
 
     @model_validator(mode="after")
     def _a_volume_may_be_moved_once_it_is_there(self) -> VeleroSettings:

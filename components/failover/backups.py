@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import pulumi
@@ -10,7 +10,7 @@ import pulumi
 from components.failover import gate
 from components.kube.cluster_api import ClusterApi
 from components.kube.objection import Objection, judged
-from components.velero import age, lacking
+from components.velero import age, lacking, modifiers
 from components.velero.files import BackupFiles
 from components.velero.lacking import Standby
 from components.velero.movers import Movers
@@ -20,15 +20,16 @@ from settings.names import Names
 from settings.roles import peer_of
 
 
-def standby_of(settings: Settings, names: Names) -> Standby:
-    """What this region restores of its peer's backups when it takes over."""
-    wanted, peer, velero = chosen(settings.backups, settings.named_namespaces), peer_of(names.role), settings.velero
+def standby_of(settings: Settings, names: Names, named_backups: Mapping[str, str] | None = None) -> Standby:
+    """What this region restores of its peer's backups when it takes over. `named_backups` are those of the handover token."""
+    wanted, velero = chosen(settings.backups, settings.named_namespaces), settings.velero
     return Standby(
-        expected=age.expected_backups(names, wanted, peer),
+        expected=age.expected_backups(names, wanted, named_backups),
         chosen=wanted,
+        peer=peer_of(names.role),
         peer_region=names.peer_region,
-        storage_classes=velero.storage_classes,
-        modified=bool(velero.modifiers),
+        storage_classes=modifiers.storage_classes(velero, names.role),
+        modified=bool(modifiers.own_rules(velero, names.role)),
         password=settings.repository_password,
         movers=Movers(nodes=velero.data_movers.nodes, tolerations=velero.tolerations) if velero.managed else None,
     )
@@ -37,8 +38,16 @@ def standby_of(settings: Settings, names: Names) -> Standby:
 class PeerBackups:
     """The peer's backups, as the gate of one `up` sees them."""
 
-    def __init__(self, settings: Settings, names: Names, cluster: ClusterApi, files: BackupFiles) -> None:
-        self._standby = standby_of(settings, names)
+    def __init__(
+        self,
+        settings: Settings,
+        names: Names,
+        cluster: ClusterApi,
+        files: BackupFiles,
+        named_backups: Mapping[str, str] | None = None,
+    ) -> None:
+        """`named_backups` are those of the handover token, by entry, in a planned takeover."""
+        self._standby = standby_of(settings, names, named_backups)
         self._cluster, self._files = cluster, files
         self._rpo = timedelta(seconds=settings.objectives.rpo_seconds)
         self._unknown: Sequence[str] = ()

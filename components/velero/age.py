@@ -6,17 +6,16 @@ one, however old that is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
-from components.velero.choice import OF_SCHEDULE, Choice, phase_of, started_of
+from components.velero.choice import OF_SCHEDULE, Choice, choice_of, phase_of, started_of
 from components.velero.selection import Chosen
 from settings.durations import longest_gap, spoken
 from settings.names import Names
-from settings.roles import Role
 
 COPIED = timedelta(minutes=15)
 """S3 usually copies within this time, and Velero reads what has come once a minute."""
@@ -30,12 +29,10 @@ class Expected:
     cron: str
 
 
-def expected_backups(names: Names, wanted: Sequence[Chosen], role: Role) -> list[Expected]:
-    """What a failover restores of the backups of region `role`."""
-    return [
-        Expected(choice=Choice(schedule=names.schedule(each.backup.name, role), backup=each.backup.from_), cron=each.backup.cron)
-        for each in wanted
-    ]
+def expected_backups(names: Names, wanted: Sequence[Chosen], named_backups: Mapping[str, str] | None = None) -> list[Expected]:
+    """What region `names.role` restores of its peer's backups. `named_backups` are those of the handover token, by entry: how old
+    they are is not asked, for nothing was written after them."""
+    return [Expected(choice=choice_of(names, each.backup, named_backups or {}), cron=each.backup.cron) for each in wanted]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +81,7 @@ def objections(cluster: ClusterApi, expected: Sequence[Expected], rpo: timedelta
     primary last answered: an outage that people discuss for an hour makes no backup older than it was. A backup that
     began long after it proves that the primary lived on, and that nobody knows until when.
 
-    A Backup that a person named, by `from`, is as old as they want it.
+    A Backup that a person named, by `from`, is as old as they want it. One that the handover token names is the last.
     """
     now, all_found = datetime.now(UTC), list(_by_schedule(cluster, expected))
     then = lived or now - UNDATED

@@ -1,14 +1,17 @@
-"""Which Backup of the peer is restored: the newest that is Completed, or one that a person named."""
+"""Which Backup of the peer is restored: the newest that is Completed, or one that a person or a handover token names."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from components.kube.cluster_api import ClusterApi
 from components.kube.objection import Objection
 from components.velero.specs import PEER
+from settings.backup import Backup
+from settings.names import Names
+from settings.roles import peer_of
 
 OF_SCHEDULE = "velero.io/schedule-name"
 _LOOKED_AT = ("Completed", "PartiallyFailed")
@@ -19,13 +22,17 @@ _COLUMNS = "custom-columns=NAME:.metadata.name,PHASE:.status.phase,BEGAN:.status
 _LOST = ("Failed", "FailedValidation", "Deleting")
 """Phases of a Backup that will never be one of these."""
 
+_THE_TOKEN = "take the token anew from the region that gave up, where it is the stack output handover"  # noqa: S105 - no secret
+
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """`schedule` is the peer's, with the region in its name. `backup` is the Backup that a person named, by `from`."""
+    """`schedule` is the peer's, with the region in its name. `backup` is the Backup that somebody named: a person by `from`, or
+    the peer by its handover token (`by_token`)."""
 
     schedule: str
     backup: str | None = None
+    by_token: bool = False
 
     @property
     def spec(self) -> dict[str, str]:
@@ -33,8 +40,20 @@ class Choice:
         return {"backupName": self.backup} if self.backup else {"scheduleName": self.schedule}
 
 
+def choice_of(names: Names, backup: Backup, named_backups: Mapping[str, str]) -> Choice:
+    """What region `names.role` restores of an entry of `backups`. `named_backups` are those of the handover token, by entry.
+
+    The token goes before `from`: one that was left from an earlier failover would lose what was written since.
+    """
+    token = named_backups.get(backup.name)
+    schedule = names.schedule(backup.name, peer_of(names.role))
+    return Choice(schedule=schedule, backup=token or backup.from_, by_token=token is not None)
+
+
 def objection(cluster: ClusterApi, choice: Choice) -> Objection | None:
     """Why there is nothing to restore here by `choice`; None if there is."""
+    if choice.backup and choice.by_token:
+        return _against_the_tokens(cluster, choice.schedule, choice.backup)
     if choice.backup:
         return _against_the_named(cluster, choice.schedule, choice.backup)
     return _without_a_completed_one(cluster.list_velero("backups", f"{OF_SCHEDULE}={choice.schedule}") or [], choice.schedule)
@@ -55,16 +74,14 @@ def list_command(schedule: str) -> str:
 
 def _against_the_named(cluster: ClusterApi, schedule: str, name: str) -> Objection | None:
     wrong = f"k8s-dr:backups has from: {name}, and "
-    found = next((each for each in cluster.list_velero("backups") or [] if each["metadata"]["name"] == name), None)
+    found = _found(cluster, name)
     if found is None:
         return Objection(reason=f"{wrong}there is no Backup of that name here; see: {list_command(schedule)}", passing=True)
-    of = (found["metadata"].get("labels") or {}).get(OF_SCHEDULE, schedule)
-    if of != schedule:
+    if (of := _schedule_of(found, schedule)) != schedule:
         return Objection(
             reason=f"{wrong}that is a Backup of schedule {of}; write one of {schedule}; see: {list_command(schedule)}"
         )
-    location = (found.get("spec") or {}).get("storageLocation")
-    if location != PEER:
+    if (location := _location_of(found)) != PEER:
         return Objection(
             reason=f"{wrong}that Backup is at location {location}, so it is this region's own; see: {list_command(schedule)}"
         )
@@ -72,6 +89,38 @@ def _against_the_named(cluster: ClusterApi, schedule: str, name: str) -> Objecti
         reason = f"{wrong}that Backup is {phase}; write a Completed or PartiallyFailed one; see: {list_command(schedule)}"
         return Objection(reason=reason, passing=phase not in _LOST)
     return None
+
+
+def _against_the_tokens(cluster: ClusterApi, schedule: str, name: str) -> Objection | None:
+    """The last Backup of a region that gave up in good order: it is on its way, and nothing takes its place."""
+    says, see = f"the handover token names Backup {name}, and ", f"; see: {list_command(schedule)}"
+    found = _found(cluster, name)
+    if found is None:
+        return Objection(
+            reason=f"{says}there is none of that name here yet; S3 replication carries it, and Velero reads the peer's location "
+            f"once a minute{see}",
+            passing=True,
+        )
+    if (of := _schedule_of(found, schedule)) != schedule:
+        return Objection(reason=f"{says}that is a Backup of schedule {of}, and not of {schedule}; {_THE_TOKEN}{see}")
+    if (location := _location_of(found)) != PEER:
+        return Objection(reason=f"{says}that Backup is at location {location}, so it is this region's own; {_THE_TOKEN}{see}")
+    if (phase := phase_of(found)) != "Completed":
+        return Objection(reason=f"{says}that Backup is {phase}; {_THE_TOKEN}{see}", passing=phase not in (*_LOST, *_LOOKED_AT))
+    return None
+
+
+def _found(cluster: ClusterApi, name: str) -> dict[str, Any] | None:
+    return next((each for each in cluster.list_velero("backups") or [] if each["metadata"]["name"] == name), None)
+
+
+def _schedule_of(backup: dict[str, Any], default: str) -> str:
+    """The schedule that a Backup counts as one of; `default` where it has no label, as one that was made by hand."""
+    return str((backup["metadata"].get("labels") or {}).get(OF_SCHEDULE, default))
+
+
+def _location_of(backup: dict[str, Any]) -> str | None:
+    return (backup.get("spec") or {}).get("storageLocation")
 
 
 def _without_a_completed_one(backups: Sequence[dict[str, Any]], schedule: str) -> Objection | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from hashlib import sha256
 from typing import Any
 
 from components.kube.cluster_api import ClusterApi
+from components.velero.inventory import items
 from components.velero.selection import Chosen
 from settings.fields import LABEL_LENGTH
+from settings.names import EXCLUDED_FROM_BACKUP
 
 _NOT_HERE = "a part of the repository is not in this region's bucket"
 _REASONS = {
@@ -61,6 +63,45 @@ def old_claims(cluster: ClusterApi, each: Chosen) -> str | None:
         f"the data of that time; delete them, as in: kubectl delete pvc {name} -n {namespace} (scale what uses it to 0); or "
         f"to keep their data, write existing: update to the entry {each.backup.name} of k8s-dr:backups"
     )
+
+
+_OF_DATABASES = ("cnpg.io/cluster", "app.kubernetes.io/managed-by=cloudnative-pg")
+"""Labels of what CloudNativePG makes, which Velero neither saves nor restores (components/velero/selection.py)."""
+
+
+def claims_in_the_way(
+    cluster: ClusterApi, each: Chosen, *, without_data: Collection[tuple[str, str]] = ()
+) -> list[tuple[str, str]]:
+    """The claims, by namespace and name, that a planned takeover sets aside before it restores `each`: all that are in its
+    namespaces, for Velero never writes into a volume whose claim exists. Also one that the Backup does not hold: a StatefulSet
+    that grows later would find it, with the data of another time.
+
+    Left where they are: claims of databases and those that no backup has (`velero.io/exclude-from-backup`), for no restore brings
+    them; those of a Pod, which go with it; all, where somebody wrote `existing`, for they decided; and the claims
+    `without_data`, of which the Backup has no data because a rule of velero.volumes skips them.
+    """
+    if each.backup.existing or _CLAIMS in each.backup.not_restored:
+        return []
+    included = each.namespaces.get("includedNamespaces")
+    paths = [f"/api/v1/namespaces/{namespace}/{_CLAIMS}" for namespace in included] if included else [f"/api/v1/{_CLAIMS}"]
+    claims = [claim for path in paths for claim in items(cluster, path)]
+    found = {_claim(claim) for claim in claims if not _nobody_brings(claim)}
+    return sorted(claim for claim in found if each.has(claim[0]) and claim not in without_data)
+
+
+_CLAIMS = "persistentvolumeclaims"
+
+
+def _claim(claim: dict[str, Any]) -> tuple[str, str]:
+    return str(claim["metadata"]["namespace"]), str(claim["metadata"]["name"])
+
+
+def _nobody_brings(claim: dict[str, Any]) -> bool:
+    labels = claim["metadata"].get("labels") or {}
+    marks = {*labels, *(f"{key}={value}" for key, value in labels.items())}
+    excluded = {f"{key}={value}" for key, value in EXCLUDED_FROM_BACKUP.items()}
+    of_a_pod = any(owner.get("kind") == "Pod" for owner in claim["metadata"].get("ownerReferences") or ())
+    return of_a_pod or not marks.isdisjoint({*_OF_DATABASES, *excluded})
 
 
 def failed_volumes(cluster: ClusterApi, restore: str) -> list[str]:

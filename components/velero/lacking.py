@@ -22,6 +22,7 @@ from components.velero.password import is_of
 from components.velero.selection import Chosen
 from components.velero.snapshot_classes import CLASSES, without_class
 from settings.durations import spoken
+from settings.roles import Role, peer_of
 
 OLD = timedelta(days=30)
 """After so long an inventory is told to be old. Every `up` of the region that serves writes a new one."""
@@ -42,6 +43,7 @@ class Standby:
     chosen: Sequence[Chosen]
     peer_region: str
     storage_classes: Mapping[str, str]
+    peer: Role = "primary"
     modified: bool = False
     password: str | None = field(default=None, repr=False)
     movers: Movers | None = None
@@ -111,16 +113,17 @@ def _needs(files: BackupFiles, standby: Standby, found: Findings) -> Needs | Non
     if inventory is None:
         found.unknown.append(
             "the peer's inventory of classes, images and requests has not come, so that they cannot be compared: pulumi up -s "
-            "primary writes it, once peerReady is true there"
+            f"{standby.peer} writes it, once peerReady is true there"
         )
         return None
     age = datetime.now(UTC) - inventory.written
     if age > OLD:
-        found.unknown.append(f"the peer's inventory is {spoken(age)} old: pulumi up -s primary writes a new one")
+        found.unknown.append(f"the peer's inventory is {spoken(age)} old: pulumi up -s {standby.peer} writes a new one")
     if inventory.password and standby.password and not is_of(standby.password, inventory.password):
         found.problems.append(
             "backupEncryptionPassword of this stack is not the peer's, so that no volume of its backups can be read here: write "
-            "the peer's, by: pulumi config set --secret backupEncryptionPassword -s secondary"
+            "the peer's, by: pulumi config set --secret backupEncryptionPassword -s "
+            f"{peer_of(standby.peer)}"
         )
     needs = Needs()
     for namespace, each in inventory.namespaces.items():

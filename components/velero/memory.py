@@ -1,4 +1,5 @@
-"""What the live cluster remembers of restores, which the engine's state cannot know: attempts, acceptances, earlier service."""
+"""What the live cluster remembers of restores and last backups, which the engine's state cannot know: attempts, acceptances,
+earlier service."""
 
 from __future__ import annotations
 
@@ -19,6 +20,10 @@ class WrongRestoreError(Exception):
 def key_of(backup: Backup) -> str:
     """The key of a backup's attempts in the record."""
     return f"restore-{backup.name}"
+
+
+def _key_of_last_backup(backup: Backup) -> str:
+    return f"backup-{backup.name}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +52,10 @@ class Memory:
         number = int(self.record.get(key_of(backup), "1"))
         return str(number - 1 if self.failed(backup) and self.failed(backup) == backup.accept else number)
 
+    def backup_attempt(self, backup: Backup) -> str:
+        """As `attempt`, of the last Backup that this region makes as it gives up."""
+        return self.record.get(_key_of_last_backup(backup), "1")
+
     def refuse_other_restores(self, backup: Backup, entry: str) -> None:
         """Raises WrongRestoreError if a Restore failed and `accept` names another one, by a slip or from an earlier failover."""
         failed = self.failed(backup)
@@ -55,6 +64,13 @@ class Memory:
                 f"k8s-dr:{entry}.accept: {backup.accept} is not the Restore that failed here, which is {failed}; write that one "
                 "to accept it, or take accept out to restore anew"
             )
+
+
+def note_failed_backup(cluster: ClusterApi, backup: Backup) -> None:
+    """Count the attempt at a last Backup of this region, so that the next `up` makes a new one."""
+    key = _key_of_last_backup(backup)
+    number = int((cluster.read_record(ATTEMPTS_RECORD) or {}).get(key, "1"))
+    cluster.write_record(ATTEMPTS_RECORD, {key: str(number + 1)})
 
 
 def note_failure(cluster: ClusterApi, backup: Backup, restore: str, phase: str | None) -> None:

@@ -1,4 +1,4 @@
-"""How objects change on their way from the primary region into the secondary, in Velero's own form.
+"""How objects change on their way from one region into the other, in Velero's own form.
 
 Every rule here is a merge patch. It takes a field away without an error where the field is not there; a JSON patch does not.
 """
@@ -6,9 +6,13 @@ Every rule here is a merge patch. It takes a field away without an error where t
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from settings.velero import VeleroSettings
+from settings.modifiers import ModifierRule
+from settings.roles import Role
+from settings.velero import VeleroSettings, turned_round
 
 RESTORE_MODIFIERS = "restore-modifiers"
 """ConfigMap of the rules, in Velero's namespace."""
@@ -70,6 +74,34 @@ _UNBOUND = {
 have restored the PersistentVolume, and those are left out (settings/kinds.py)."""
 
 
+_MIXED = (f"{_NLB}-attributes", f"{_ALB}/load-balancer-attributes")
+"""Annotations that say more than what is of one region: how long a connection may be idle, beside a bucket of logs."""
+
+KEPT_HERE = {
+    kind: tuple(each for each in WITH_COUNTERPARTS[kind] if each not in _MIXED)
+    for kind in ("services", "ingresses.networking.k8s.io")
+}
+"""Annotations that stay as they are here, on objects that are here already: a restore that updates an object would take its
+subnets and fixed addresses away, and put the other region's certificate there. Velero itself keeps those of ServiceAccounts."""
+
+
+def kept_here(objects: Mapping[str, Iterable[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """Rules that keep what each of `objects` here, by kind, has of its region."""
+    found = []
+    for kind, each in objects.items():
+        for metadata in (item["metadata"] for item in each):
+            annotations = metadata.get("annotations") or {}
+            if kept := {key: annotations[key] for key in KEPT_HERE[kind] if key in annotations}:
+                conditions = {
+                    "groupResource": kind,
+                    "namespaces": [metadata["namespace"]],
+                    "resourceNameRegex": f"^{re.escape(metadata['name'])}$",
+                }
+                patch = json.dumps({"metadata": {"annotations": kept}})
+                found.append({"conditions": conditions, "mergePatches": [{"patchData": patch}]})
+    return found
+
+
 def _annotate(kind: str, annotation: str, value: str | None, **conditions: Any) -> dict[str, Any]:
     patch = json.dumps({"metadata": {"annotations": {annotation: value}}})
     return {"conditions": {"groupResource": kind, **conditions}, "mergePatches": [{"patchData": patch}]}
@@ -80,20 +112,52 @@ def _pointer(annotation: str) -> str:
     return f"/metadata/annotations/{annotation.replace('~', '~0').replace('/', '~1')}"
 
 
-def rules(settings: VeleroSettings) -> list[dict[str, Any]]:
-    """Every rule, in the order in which Velero applies them. Each judges the object as it is in the backup, so a counterpart is
-    set again after the first rules have taken its annotation away; rules that a person wrote have the last word."""
+def counterparts(settings: VeleroSettings, role: Role) -> Mapping[str, str]:
+    """By a value of the peer, the one that a restore in region `role` puts in its place."""
+    if role == "secondary":
+        return settings.counterparts
+    return turned_round(settings.counterparts) | settings.counterparts_back
+
+
+def storage_classes(settings: VeleroSettings, role: Role) -> Mapping[str, str]:
+    """By a StorageClass of the peer, the one that restored claims get in region `role`."""
+    if role == "secondary":
+        return settings.storage_classes
+    return turned_round(settings.storage_classes) | settings.storage_classes_back
+
+
+def own_rules(settings: VeleroSettings, role: Role) -> Sequence[ModifierRule]:
+    """The rules that a person wrote for restores in region `role`."""
+    return settings.modifiers if role == "secondary" else settings.modifiers_back
+
+
+def missing_on_the_way_back(settings: VeleroSettings) -> str | None:
+    """What a person should know before a planned switchover to the primary region; None if nothing is missing."""
+    if not settings.modifiers or settings.modifiers_back:
+        return None
+    count = len(settings.modifiers)
+    return (
+        f"velero.modifiers has {count} rule{'' if count == 1 else 's'} for restores in the secondary region, and "
+        "velero.modifiersBack has none: objects come back into the primary region as the secondary has them; where these rules "
+        "have to be turned round write the rules that do so to k8s-dr:velero.modifiersBack"
+    )
+
+
+def rules(settings: VeleroSettings, role: Role, kept: Sequence[dict[str, Any]] = ()) -> list[dict[str, Any]]:
+    """Every rule of restores in region `role`, in the order in which Velero applies them. Each judges the object as it is in the
+    backup, so a counterpart is set again after the first rules have taken its annotation away, and after those `kept` have said
+    what is here; rules that a person wrote have the last word."""
     removed = [_annotate(kind, annotation, None) for kind, each in FOUND_ANEW.items() for annotation in each]
     # In quotes, or Velero would take a value that looks like a number for one.
     replaced = [
         _annotate(kind, annotation, there, matches=[{"path": _pointer(annotation), "value": f'"{here}"'}])
-        for here, there in settings.counterparts.items()
+        for here, there in counterparts(settings, role).items()
         for kind, each in WITH_COUNTERPARTS.items()
         for annotation in each
     ]
-    return [*removed, *replaced, _UNBOUND, *(rule.as_velero_reads_it() for rule in settings.modifiers)]
+    return [*removed, *kept, *replaced, _UNBOUND, *(rule.as_velero_reads_it() for rule in own_rules(settings, role))]
 
 
-def document(settings: VeleroSettings) -> str:
+def document(settings: VeleroSettings, role: Role, kept: Sequence[dict[str, Any]] = ()) -> str:
     """The rules as Velero reads them from the ConfigMap: JSON, which is YAML too."""
-    return json.dumps({"version": "v1", "resourceModifierRules": rules(settings)})
+    return json.dumps({"version": "v1", "resourceModifierRules": rules(settings, role, kept)})

@@ -1,15 +1,15 @@
-"""What the end of a Restore means, in one line with Velero's own words, and the ways on from a failed one."""
+"""What the end of a Restore or a Backup means, in one line with Velero's own words, and the ways on from a failed Restore."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from components.velero.downloads import Results, ResultsUnavailableError
 
 ENDED = ("Completed", "PartiallyFailed", "Failed", "FailedValidation")
-"""Every phase in which a Restore ends."""
+"""Every phase in which a Restore ends, or a Backup."""
 
 _SHOWN, _LONGEST = 3, 500
 """How many of Velero's texts a message has, and how many characters of each."""
@@ -25,8 +25,14 @@ def shortened(texts: tuple[str, ...], more: str) -> str:
     return "; ".join(shown) + (f"; and {rest} more: {more}" if rest else "")
 
 
-def failure(name: str, status: Mapping[str, Any], read: Callable[[], Results] | None = None) -> str | None:
-    """Why a Restore failed, in one line with Velero's own reason; None if it completed.
+def failure(
+    name: str,
+    status: Mapping[str, Any],
+    read: Callable[[], Results] | None = None,
+    *,
+    kind: Literal["Restore", "Backup"] = "Restore",
+) -> str | None:
+    """Why a Restore failed, or a Backup, in one line with Velero's own reason; None if it completed.
 
     `read` fetches what Velero said object by object; it is called only if there is something to fetch.
     """
@@ -35,8 +41,8 @@ def failure(name: str, status: Mapping[str, Any], read: Callable[[], Results] | 
         return None
     reasons = [*(status.get("validationErrors") or []), *([status["failureReason"]] if status.get("failureReason") else [])]
     if errors := int(status.get("errors") or 0):
-        reasons.append(_errors(errors, f"velero restore describe {name} --details", read))
-    return f"Restore {name} ended {phase or 'without a phase'}: {'; '.join(map(str, reasons)) or 'Velero gives no reason'}"
+        reasons.append(_errors(errors, f"velero {kind.lower()} describe {name} --details", read))
+    return f"{kind} {name} ended {phase or 'without a phase'}: {'; '.join(map(str, reasons)) or 'Velero gives no reason'}"
 
 
 def _errors(count: int, command: str, read: Callable[[], Results] | None) -> str:

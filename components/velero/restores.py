@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -14,17 +14,23 @@ from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.kube.objects import ObjectWithStatus, after, until_phase
 from components.kube.records import SERVING_RECORD
 from components.velero import modifiers, outcome
-from components.velero.choice import Choice, objection
+from components.velero.choice import Choice, choice_of, objection
 from components.velero.claims import empty_claims, failed_volumes, unfilled_claims
 from components.velero.downloads import results_of
+from components.velero.inventory import items
 from components.velero.memory import Memory, WrongRestoreError, note_acceptance, note_failure, note_success
 from components.velero.selection import RESTORED_PODS, Chosen, chosen, selector
 from components.velero.specs import VELERO_NAMESPACE
 from settings.backup import Backup
 from settings.failover import FailoverTimeouts
 from settings.names import EXCLUDED_FROM_BACKUP, Names
-from settings.roles import Duties, peer_of
+from settings.roles import Duties
 from settings.velero import VeleroSettings
+
+_OF_LOAD_BALANCERS = {
+    "services": "/api/v1/services",
+    "ingresses.networking.k8s.io": "/apis/networking.k8s.io/v1/ingresses",
+}
 
 
 class RestoreFailedError(pulumi.RunError):
@@ -33,7 +39,8 @@ class RestoreFailedError(pulumi.RunError):
 
 @dataclass(frozen=True, kw_only=True)
 class RestoresArgs:
-    """`named` are the namespaces of workloads and databases. `memory` is what the cluster remembers of earlier restores."""
+    """`named` are the namespaces of workloads and databases. `memory` is what the cluster remembers of earlier restores.
+    `named_backups` are the Backups that the peer's handover token names, by entry of `backups`; empty in a failover."""
 
     names: Names
     backups: Sequence[Backup]
@@ -43,6 +50,17 @@ class RestoresArgs:
     timeouts: FailoverTimeouts
     cluster: ClusterApi
     memory: Memory
+    named_backups: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def served_before(self) -> bool:
+        """Whether objects of an earlier time may be here: the primary region has always served before it takes over."""
+        return self.names.role == "primary" or self.memory.served_before
+
+    @property
+    def used_by_day(self) -> bool:
+        """Whether people restore here by hand what is this region's own: a primary that has not given up."""
+        return self.names.role == "primary" and self.duties.serves and not self.duties.takes_over
 
 
 def restore_spec(each: Chosen, choice: Choice, *, served_before: bool = False) -> dict[str, Any]:
@@ -76,6 +94,8 @@ def restored(name: str, status: Mapping[str, Any] | None, accepted: str | None =
 class Restores(pulumi.ComponentResource):
     """Restores of the peer's backups, in a region that takes over; none in any other role.
 
+    In a planned takeover they bring the last Backups of the region that gave up, which its handover token names.
+
     For users, whose workloads live nowhere else any more. Namespaces that a backup names are restored first, then the rest. The
     Restores are declared only while the region takes over, and are retained (not deleted) afterwards. Until the region serves, a
     failed or changed one is made anew. While it serves they stay as they are, whatever the configuration says, and new ones are
@@ -96,7 +116,7 @@ class Restores(pulumi.ComponentResource):
         for each in chosen(args.backups, args.named) if args.duties.takes_over else ():
             backup, memory = each.backup, args.memory
             self._heed_acceptance(backup)
-            choice = Choice(schedule=args.names.schedule(backup.name, peer_of(args.names.role)), backup=backup.from_)
+            choice = choice_of(args.names, backup, args.named_backups)
             restore = ObjectWithStatus(
                 f"{name}-{backup.name}",
                 api_version="velero.io/v1",
@@ -106,7 +126,7 @@ class Restores(pulumi.ComponentResource):
                     "namespace": VELERO_NAMESPACE,
                     "annotations": {**until_phase(outcome.ENDED), **after(self.completed)},
                 },
-                spec=restore_spec(each, choice, served_before=memory.served_before),
+                spec=restore_spec(each, choice, served_before=args.served_before),
                 opts=pulumi.ResourceOptions(
                     parent=self,
                     depends_on=[*changes, *self.by_backup.values()],
@@ -128,17 +148,18 @@ class Restores(pulumi.ComponentResource):
     def _changes(self, name: str) -> list[pulumi.Resource]:
         """What Velero changes in objects that it restores, as ConfigMaps that are there long before a failover.
 
-        The changes lead from the primary's region into the secondary's, which alone restores the peer's backups.
+        The changes lead from the peer's region into this one. A Restore names the ConfigMap of rules that it uses. But that of
+        classes holds for each restore in the cluster, so it comes into a primary only once that has given up.
         """
-        if self._args.names.role == "primary":
-            return []
+        settings, role = self._args.settings, self._args.names.role
         rules = k8s.core.v1.ConfigMap(
             f"{name}-modifiers",
             metadata={"name": modifiers.RESTORE_MODIFIERS, "namespace": VELERO_NAMESPACE, "labels": EXCLUDED_FROM_BACKUP},
-            data={"rules.yaml": modifiers.document(self._args.settings)},
+            data={"rules.yaml": modifiers.document(settings, role, self._kept_here())},
             opts=pulumi.ResourceOptions(parent=self),
         )
-        if not self._args.settings.storage_classes:
+        storage_classes = modifiers.storage_classes(settings, role)
+        if not storage_classes or self._args.used_by_day:
             return [rules]
         classes = k8s.core.v1.ConfigMap(
             f"{name}-storage-classes",
@@ -147,10 +168,33 @@ class Restores(pulumi.ComponentResource):
                 "namespace": VELERO_NAMESPACE,
                 "labels": {**EXCLUDED_FROM_BACKUP, **modifiers.STORAGE_CLASS_PLUGIN},
             },
-            data=self._args.settings.storage_classes,
+            data=storage_classes,
             opts=pulumi.ResourceOptions(parent=self),
         )
         return [rules, classes]
+
+    def _kept_here(self) -> list[dict[str, Any]]:
+        """Rules that keep what objects here have of this region, where a restore is about to make them as the peer's are."""
+        args = self._args
+        wanted = chosen(args.backups, args.named)
+        updates = args.served_before or any(each.backup.existing == "update" for each in wanted)
+        if not (args.duties.takes_over and updates) or args.memory.serves:
+            return []
+        try:
+            return modifiers.kept_here(
+                {
+                    kind: [
+                        item
+                        for item in items(args.cluster, path)
+                        if any(each.has(item["metadata"]["namespace"]) for each in wanted)
+                    ]
+                    for kind, path in _OF_LOAD_BALANCERS.items()
+                }
+            )
+        except ClusterUnreachableError as error:
+            if not pulumi.runtime.is_dry_run():
+                raise RestoreFailedError(f"{error}; nothing was restored") from None
+            return []
 
     def _entry(self, backup: Backup) -> str:
         """Where the backup is configured, as in `backups[1]`."""
@@ -173,8 +217,8 @@ class Restores(pulumi.ComponentResource):
             refuse_if_serving(cluster)
             if (failed := self._args.memory.failed(each.backup)) and (claims := unfilled_claims(cluster, failed)):
                 raise RestoreFailedError(claims)
-            # The gate has asked too, but only when `active` changed. `from` may have been written since.
-            if each.backup.from_ and (problem := objection(cluster, choice)):
+            # The gate has asked too, but only when `active` changed. `from` or another token may have been written since.
+            if choice.backup and (problem := objection(cluster, choice)):
                 raise RestoreFailedError(problem)
 
         def judge(hook: pulumi.ResourceHookArgs) -> None:

@@ -26,6 +26,13 @@ SERVICE_ACCOUNT = ServiceAccount(namespace=VELERO_NAMESPACE, name="velero")
 OWN, PEER = "own", "peer"
 """Names of the two backup locations: that of the region's own backups, and that of the peer's, which S3 replicates."""
 
+PEER_READ = "30s"
+"""How long ago the peer's location must have been read at least, for Velero to read it again.
+
+Velero looks once a minute whether it is time (backup_sync_controller.go), and no shorter period makes it look more often. But by
+its default of a minute it looks too early by the time that the reading took, skips that minute, and reads every second one: a
+planned switchover would wait up to two minutes for the last backups. A reading is one LIST of the bucket."""
+
 NODE_AGENT_CONFIG = "node-agent-config"
 """ConfigMap of the node agent's configuration."""
 
@@ -280,6 +287,7 @@ def location(names: Names, role: Role, bucket: Any, *, endpoint: str | None = No
     own = role == names.role
     return {
         "provider": "aws",
+        **({} if own else {"backupSyncPeriod": PEER_READ}),
         "default": own,
         "accessMode": "ReadWrite" if own else "ReadOnly",
         "objectStorage": {"bucket": bucket, "prefix": names.velero_prefix(role)},

@@ -115,7 +115,7 @@ def _without_volumes(backup: dict[str, Any], files: BackupFiles, databases: Coll
     name = _name(backup)
     describe = f"velero backup describe {name} --details"
     try:
-        skipped = [each for each in files.skipped(name) if not _of_a_database(each, databases)]
+        skipped = [each for each in files.skipped(name) if not of_a_database(each, databases)]
     except ResultsUnavailableError as error:
         yield f"whether Backup {name} has the data of every volume is not known: {error}; see: {describe}"
         return
@@ -126,7 +126,7 @@ def _without_volumes(backup: dict[str, Any], files: BackupFiles, databases: Coll
     yield f"Backup {name} ({phase_of(backup)}) has no data of {volumes}{advice}"
 
 
-def _of_a_database(volume: Volume, databases: Collection[tuple[str, str]]) -> bool:
+def of_a_database(volume: Volume, databases: Collection[tuple[str, str]]) -> bool:
     """Whether CloudNativePG made the claim for one of the databases: `<database>-<number>`, and `-wal` after it for its WAL."""
     namespace, name = volume.claim
     return any(namespace == where and re.fullmatch(rf"{re.escape(database)}-\d+(-wal)?", name) for where, database in databases)

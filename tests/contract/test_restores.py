@@ -6,7 +6,7 @@ One cluster plays both regions: objects are backed up, taken away or changed, an
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -146,7 +146,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, crds: list[Object]) -> Iter
             yield server
 
 
-def policies(**settings: Any) -> list[Object]:
+def policies(kept: Sequence[Object] = (), **settings: Any) -> list[Object]:
     """The ConfigMaps to which backups and restores refer."""
 
     def config(name: str, data: dict[str, str]) -> Object:
@@ -157,7 +157,7 @@ def policies(**settings: Any) -> list[Object]:
             "data": data,
         }
 
-    rules = modifiers.document(VeleroSettings.model_validate(settings))
+    rules = modifiers.document(VeleroSettings.model_validate(settings), "secondary", kept)
     return [
         config(VOLUME_POLICY, {"policy.yaml": '{"version": "v1"}'}),
         config(modifiers.RESTORE_MODIFIERS, {"rules.yaml": rules}),

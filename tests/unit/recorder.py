@@ -109,8 +109,10 @@ class Answers(mocks.Mocks):
         restore_status: dict[str, Any] | None = None,
         *,
         database_phase: str = "Cluster in healthy state",
+        backup_status: dict[str, Any] | None = None,
     ) -> None:
         self.database_phase = database_phase
+        self.backup_status = backup_status or {"phase": "Completed"}
         self.restore_status = restore_status or {
             "phase": "Completed",
             "startTimestamp": "2026-01-01T03:00:00Z",
@@ -124,6 +126,8 @@ class Answers(mocks.Mocks):
             outputs["metadata"] = {**metadata, "creationTimestamp": "2026-01-01T03:00:40Z"}
         if args.typ == "kubernetes:velero.io/v1:Restore":
             outputs["status"] = self.restore_status
+        if args.typ == "kubernetes:velero.io/v1:Backup":
+            outputs["status"] = self.backup_status
         if args.typ == "kubernetes:batch/v1:Job":
             outputs["status"] = {"startTime": "2026-01-01T03:00:10Z", "completionTime": "2026-01-01T03:00:25Z", "succeeded": 1}
         if args.typ == "kubernetes:postgresql.cnpg.io/v1:Cluster":

@@ -11,9 +11,9 @@ from tests.examples import PROJECT
 from tests.unit.recorder import Answers, Recorder, _event_loop
 
 
-def registered(make: Callable[[], object]) -> Recorder:
+def registered(make: Callable[[], object], answers: Answers | None = None) -> Recorder:
     """What `make` registers. Raises what it raises."""
-    recorder = Recorder(Answers())
+    recorder = Recorder(answers or Answers())
 
     @pulumi.runtime.test
     def body() -> None:

@@ -92,10 +92,22 @@ VELERO: list[tuple[dict[str, Any], str]] = [
     ),
     ({"counterparts": {"a": 'b"'}}, 'k8s-dr:velero.counterparts.a: b" is not a value without quotes and spaces'),
     ({"storageClasses": {"gp3": "GP3"}}, "k8s-dr:velero.storageClasses.gp3: GP3 is not the name of a StorageClass"),
+    (
+        {"storageClasses": {"gp2": "gp3", "old": "gp3", "slow": "sc1"}},
+        "k8s-dr:velero.storageClassesBack: does not say what becomes of gp3 on the way back, which stands for gp2 and for old in "
+        "storageClasses; write the one that it becomes, as in gp3: gp2",
+    ),
+    (
+        {"counterparts": {"sg-a": "sg-b", "sg-c": "sg-b"}, "counterpartsBack": {"sg-d": "sg-a"}},
+        "k8s-dr:velero.counterpartsBack: does not say what becomes of sg-b on the way back, which stands for sg-a and for sg-c "
+        "in counterparts; write the one that it becomes, as in sg-b: sg-a",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("changes", "line"), VELERO, ids=["no-patch", "condition", "counterpart", "class"])
+@pytest.mark.parametrize(
+    ("changes", "line"), VELERO, ids=["no-patch", "condition", "counterpart", "class", "unclear-class", "unclear"]
+)
 def test_a_slip_in_what_a_restore_changes_is_one_line(changes: dict[str, Any], line: str) -> None:
     (said,) = told(velero=changes)
     assert said.startswith(line)

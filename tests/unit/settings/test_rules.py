@@ -204,6 +204,11 @@ CASES: list[tuple[Check, dict[str, Any], str]] = [
         "velero.counterparts: puts arn:aws:acm:us-east-1:123456789012:certificate/1 in place of a, and that is in us-east-1",
     ),
     (
+        aws_rules.counterparts_back_lead_into_the_primary_region,
+        {"velero": {"counterpartsBack": {"a": "arn:aws:acm:us-west-2:123456789012:certificate/1"}}},
+        "velero.counterpartsBack: puts arn:aws:acm:us-west-2:123456789012:certificate/1 in place of a, and that is in us-west-2",
+    ),
+    (
         aws_rules.the_managed_class_is_not_one_that_eks_made,
         {"storageClass": {"managed": True, "name": "gp2"}},
         "storageClass.name: gp2 is the class that EKS itself makes",

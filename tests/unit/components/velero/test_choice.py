@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from components.velero.choice import Choice, objection
+from components.kube.objection import Objection
+from components.velero.choice import Choice, choice_of, objection
+from settings.backup import Backup
+from settings.load import SECRETS, load
+from settings.names import Names
+from settings.roles import Role
+from tests.examples import example
 from tests.unit.fakes import FakeCluster
 
 SCHEDULE = "daily-full-us-east-1"
@@ -25,6 +31,11 @@ def made(number: int, phase: str = "Completed", *, schedule: str | None = SCHEDU
 def against(named: str | None, *backups: dict[str, Any]) -> str | None:
     told = objection(FakeCluster(velero={"backups": list(backups)}), Choice(schedule=SCHEDULE, backup=named))
     return None if told is None else str(told)
+
+
+def by_token(*backups: dict[str, Any]) -> Objection | None:
+    choice = Choice(schedule=SCHEDULE, backup="backup-1", by_token=True)
+    return objection(FakeCluster(velero={"backups": list(backups)}), choice)
 
 
 def test_a_choice_names_either_a_schedule_or_a_backup() -> None:
@@ -62,3 +73,47 @@ def test_an_older_or_partly_failed_backup_that_a_person_names_is_taken(phase: st
 )
 def test_a_named_backup_that_is_not_what_it_should_be_is_one_clear_line(backup: dict[str, Any], reason: str) -> None:
     assert against("backup-1", backup) == f"k8s-dr:backups has from: backup-1, and {reason}; {LIST}"
+
+
+ROLES_AND_PEERS: list[tuple[Role, str]] = [("secondary", "us-east-1"), ("primary", "us-west-2")]
+
+
+@pytest.mark.parametrize(("role", "peer"), ROLES_AND_PEERS, ids=["secondary", "primary"])
+def test_the_handover_token_goes_before_what_a_person_named_and_that_before_the_newest(role: Role, peer: str) -> None:
+    names = Names(topology=load(role, example(role), SECRETS).topology, role=role)
+    entry = {"name": "daily-full", "cron": "0 2 * * *", "keep": "48h"}
+    schedule = f"daily-full-{peer}"
+    newest, named = Backup.model_validate(entry), Backup.model_validate({**entry, "from": "older"})
+    assert choice_of(names, newest, {}) == Choice(schedule=schedule)
+    assert choice_of(names, named, {"another": "last"}) == Choice(schedule=schedule, backup="older")
+    assert choice_of(names, named, {"daily-full": "last"}) == Choice(schedule=schedule, backup="last", by_token=True)
+
+
+def test_the_last_backup_of_the_peer_is_waited_for_and_taken_once_it_is_here_and_completed() -> None:
+    assert by_token(made(1), made(2)) is None
+    on_its_way = by_token(made(2))
+    assert on_its_way is not None
+    assert on_its_way.passing
+    assert str(on_its_way) == (
+        "the handover token names Backup backup-1, and there is none of that name here yet; S3 replication carries it, and "
+        f"Velero reads the peer's location once a minute; {LIST}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("backup", "reason"),
+    [
+        (made(1, schedule="other"), f"that is a Backup of schedule other, and not of {SCHEDULE}"),
+        (made(1, location="own"), "that Backup is at location own, so it is this region's own"),
+        (made(1, "PartiallyFailed"), "that Backup is PartiallyFailed"),
+    ],
+    ids=["of-another-schedule", "own", "partial"],
+)
+def test_a_token_that_names_another_backup_closes_the_gate_at_once(backup: dict[str, Any], reason: str) -> None:
+    found = by_token(backup)
+    assert found is not None
+    assert not found.passing
+    assert str(found) == (
+        f"the handover token names Backup backup-1, and {reason}; take the token anew from the region that gave up, where it is "
+        f"the stack output handover; {LIST}"
+    )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from components.kube.cluster_api import ClusterUnreachableError
-from components.velero.claims import empty_claims, failed_volumes, old_claims, unfilled_claims
+from components.velero.claims import claims_in_the_way, empty_claims, failed_volumes, old_claims, unfilled_claims
 from components.velero.restores import RestoreFailedError, judge_restore
 from components.velero.selection import chosen
 from settings.backup import Backup
@@ -141,3 +141,52 @@ def test_claims_of_an_earlier_restore_are_told_with_both_ways_on() -> None:
     (decided,) = chosen([backup(include=["production"], existing="update")], [])
     assert old_claims(cluster, decided) is None
     assert old_claims(FakeCluster(claims=[("elsewhere", "x")]), each) is None
+
+
+def claim(name: str, namespace: str = "production", owner: str | None = None, **labels: str) -> dict[str, Any]:
+    owners = [{"kind": owner, "name": "web-0"}] if owner else []
+    return {"metadata": {"namespace": namespace, "name": name, "labels": labels, "ownerReferences": owners}}
+
+
+def there(*claims: dict[str, Any]) -> FakeCluster:
+    by_namespace: dict[str, list[dict[str, Any]]] = {}
+    for each in claims:
+        by_namespace.setdefault(each["metadata"]["namespace"], []).append(each)
+    paths = {f"/api/v1/namespaces/{name}/persistentvolumeclaims": {"items": found} for name, found in by_namespace.items()}
+    return FakeCluster(paths={**paths, "/api/v1/persistentvolumeclaims": {"items": list(claims)}})
+
+
+def in_the_way(cluster: FakeCluster, **changes: Any) -> list[tuple[str, str]]:
+    (each,) = chosen([backup(**{"include": ["production", "uploads"], **changes})], [])
+    return claims_in_the_way(cluster, each)
+
+
+def test_each_claim_in_the_namespaces_of_a_restore_is_in_its_way_also_one_that_no_restore_brought() -> None:
+    cluster = there(claim("data-1"), claim("data-0"), claim("uploaded", "uploads"), claim("data-0", "other"))
+    assert in_the_way(cluster) == [("production", "data-0"), ("production", "data-1"), ("uploads", "uploaded")]
+    everything = {"include": [], "exclude": ["uploads"], "restore": "everything"}
+    assert in_the_way(cluster, **everything) == [("other", "data-0"), ("production", "data-0"), ("production", "data-1")]
+
+
+def test_claims_that_no_restore_brings_stay_where_they_are() -> None:
+    cluster = there(
+        claim("database-1", **{"cnpg.io/cluster": "database"}),
+        claim("database-2", **{"app.kubernetes.io/managed-by": "cloudnative-pg"}),
+        claim("kept", **{"velero.io/exclude-from-backup": "true"}),
+        claim("of-a-pod", owner="Pod"),
+        claim(
+            "of-a-set", owner="StatefulSet", **{"app.kubernetes.io/managed-by": "Helm", "velero.io/exclude-from-backup": "false"}
+        ),
+    )
+    assert in_the_way(cluster) == [("production", "of-a-set")]
+
+
+def test_where_somebody_decided_about_what_is_here_no_claim_is_set_aside() -> None:
+    for changes in ({"existing": "update"}, {"existing": "keep"}, {"excludeResources": ["persistentvolumeclaims"]}):
+        assert in_the_way(there(claim("data-0")), **changes) == []
+
+
+def test_a_claim_whose_data_a_rule_keeps_out_of_the_backup_stays() -> None:
+    (each,) = chosen([backup(include=["production"])], [])
+    cluster = there(claim("data-0"), claim("cache"))
+    assert claims_in_the_way(cluster, each, without_data={("production", "cache")}) == [("production", "data-0")]

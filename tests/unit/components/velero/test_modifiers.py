@@ -1,20 +1,29 @@
-"""What a restore changes in objects: parts of region A that region B finds anew, and counterparts that a person writes down."""
+"""What a restore changes in objects: parts of one region that the other finds anew, and counterparts that a person writes."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from components.velero.modifiers import document, rules
+import pytest
+
+from components.velero import modifiers
+from components.velero.modifiers import document, storage_classes
+from settings.roles import ROLES, Role
 from settings.velero import VeleroSettings
 
 SUBNETS = "service.beta.kubernetes.io/aws-load-balancer-subnets"
 CERTIFICATE = "service.beta.kubernetes.io/aws-load-balancer-ssl-cert"
+ATTRIBUTES = "service.beta.kubernetes.io/aws-load-balancer-attributes"
 GROUPS = "alb.ingress.kubernetes.io/security-groups"
 
 
 def settings(**changes: Any) -> VeleroSettings:
     return VeleroSettings.model_validate(changes)
+
+
+def rules(found: VeleroSettings, role: Role = "secondary") -> list[dict[str, Any]]:
+    return modifiers.rules(found, role)
 
 
 def annotations(rule: dict[str, Any]) -> dict[str, str | None]:
@@ -66,9 +75,69 @@ def test_what_a_person_writes_comes_last_and_as_velero_reads_it() -> None:
         "patches": [{"operation": "move", "from": "/a", "path": "/b"}],
     }
     assert rules(settings(modifiers=[own]))[-1] == own
-    assert json.loads(document(settings(modifiers=[own])))["version"] == "v1"
+    assert json.loads(document(settings(modifiers=[own]), "secondary"))["version"] == "v1"
 
 
 def test_a_claim_comes_without_the_name_of_the_volume_that_it_had_in_the_other_region() -> None:
     (unbound,) = [rule for rule in rules(settings()) if rule["conditions"]["groupResource"] == "persistentvolumeclaims"]
     assert unbound["mergePatches"] == [{"patchData": '{"spec": {"volumeName": null}}'}]
+
+
+WAYS: list[tuple[Role, str, str]] = [("secondary", "sg-a", "sg-b"), ("primary", "sg-b", "sg-a")]
+
+
+@pytest.mark.parametrize(("role", "before", "after"), WAYS, ids=ROLES[::-1])
+def test_the_way_back_is_the_way_there_turned_round(role: Role, before: str, after: str) -> None:
+    found = settings(counterparts={"sg-a": "sg-b"}, storageClasses={"gp2": "gp3"})
+    (replaced,) = [rule for rule in rules(found, role) if GROUPS in annotations(rule)]
+    assert replaced["conditions"]["matches"][0]["value"] == f'"{before}"'
+    assert annotations(replaced) == {GROUPS: after}
+    assert storage_classes(found, role) == ({"gp2": "gp3"} if role == "secondary" else {"gp3": "gp2"})
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_both_ways_take_away_what_is_found_anew_and_unbind_claims(role: Role) -> None:
+    found = rules(settings(), role)
+    assert SUBNETS in {annotation for rule in found for annotation, value in annotations(rule).items() if value is None}
+    assert [rule for rule in found if rule["conditions"]["groupResource"] == "persistentvolumeclaims"]
+
+
+def test_what_stands_for_several_comes_back_as_the_one_that_somebody_wrote() -> None:
+    found = settings(
+        counterparts={"sg-a": "sg-b", "sg-c": "sg-b", "sg-d": "sg-e"},
+        counterpartsBack={"sg-b": "sg-c"},
+        storageClasses={"gp2": "gp3", "old": "gp3"},
+        storageClassesBack={"gp3": "gp2"},
+    )
+    assert modifiers.counterparts(found, "primary") == {"sg-b": "sg-c", "sg-e": "sg-d"}
+    assert storage_classes(found, "primary") == {"gp3": "gp2"}
+    assert modifiers.counterparts(found, "secondary") == {"sg-a": "sg-b", "sg-c": "sg-b", "sg-d": "sg-e"}
+
+
+def test_rules_that_a_person_wrote_hold_for_one_way_alone() -> None:
+    patches = {"mergePatches": [{"patchData": "a: 1"}]}
+    there, back = ({"conditions": {"groupResource": kind}, **patches} for kind in ("pods", "secrets"))
+    found = settings(modifiers=[there], modifiersBack=[back])
+    assert (there in rules(found), back in rules(found)) == (True, False)
+    assert (there in rules(found, "primary"), back in rules(found, "primary")) == (False, True)
+
+
+def test_rules_without_their_way_back_are_told() -> None:
+    own = {"conditions": {"groupResource": "pods"}, "mergePatches": [{"patchData": "a: 1"}]}
+    assert modifiers.missing_on_the_way_back(settings()) is None
+    assert modifiers.missing_on_the_way_back(settings(modifiers=[own], modifiersBack=[own])) is None
+    told = modifiers.missing_on_the_way_back(settings(modifiers=[own, own])) or ""
+    assert "velero.modifiers has 2 rules" in told
+    assert "velero.modifiersBack" in told
+
+
+def test_what_an_object_here_has_of_its_region_stays_unless_a_counterpart_is_written() -> None:
+    here = {"namespace": "shop", "name": "web.v1", "annotations": {SUBNETS: "subnet-here", "own": "x", ATTRIBUTES: "idle=60"}}
+    plain = {"namespace": "shop", "name": "plain"}
+    kept = modifiers.kept_here({"services": [{"metadata": here}, {"metadata": plain}], "ingresses.networking.k8s.io": []})
+    (rule,) = kept
+    assert rule["conditions"] == {"groupResource": "services", "namespaces": ["shop"], "resourceNameRegex": r"^web\.v1$"}
+    assert annotations(rule) == {SUBNETS: "subnet-here"}
+    found = modifiers.rules(settings(counterparts={"subnet-a": "subnet-b"}), "secondary", kept)
+    order = [annotations(each)[SUBNETS] for each in found if SUBNETS in annotations(each)]
+    assert order == [None, "subnet-here", "subnet-b"]

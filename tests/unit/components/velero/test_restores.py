@@ -386,7 +386,12 @@ def test_what_a_restore_changes_is_in_the_secondarys_cluster_long_before_a_failo
     assert standby.metadata["name"] == both()[HOURLY].spec["resourceModifier"]["name"]
     assert standby.metadata["namespace"] == "velero"
     assert standby.name in both()[HOURLY].depends_on
-    assert "failover-restores-modifiers" not in program("primary", "primary").names()
+
+
+def test_the_way_back_is_in_the_primarys_cluster_as_long_before(program: Program) -> None:
+    for active in ("primary", "secondary"):
+        there = program("primary", active)["failover-restores-modifiers"]
+        assert there.metadata["name"] == both()[HOURLY].spec["resourceModifier"]["name"]
 
 
 def test_storage_classes_are_changed_where_somebody_says_so() -> None:
@@ -394,4 +399,10 @@ def test_storage_classes_are_changed_where_somebody_says_so() -> None:
     classes = run_program("secondary", changes)["failover-restores-storage-classes"]
     assert classes.inputs["data"] == {"gp3": "gp3-west"}
     assert classes.metadata["labels"]["velero.io/change-storage-class"] == "RestoreItemAction"
+
+
+def test_classes_are_changed_in_the_primary_only_once_it_has_given_up_for_they_hold_for_each_restore_there() -> None:
+    changes = {"velero": {"storageClasses": {"gp3": "gp3-west"}}}
     assert "failover-restores-storage-classes" not in run_program("primary", changes).names()
+    given_up = run_program("primary", {**changes, "active": "secondary"})["failover-restores-storage-classes"]
+    assert given_up.inputs["data"] == {"gp3-west": "gp3"}

@@ -59,6 +59,11 @@ def test_each_region_reads_below_the_prefix_that_the_other_replicates(program: P
         assert rule["destination"]["bucket"] == f"arn:aws:s3:::{read['bucket']}"
 
 
+def test_the_peers_location_is_read_each_minute_and_not_each_second_one(recorder: Recorder) -> None:
+    assert recorder["velero-peer"].spec["backupSyncPeriod"] == "30s", "or Velero's look after a minute comes too early"
+    assert "backupSyncPeriod" not in recorder["velero-own"].spec
+
+
 def test_a_location_counts_as_made_when_velero_has_found_it_available(recorder: Recorder) -> None:
     for name in ("velero-own", "velero-peer"):
         assert recorder[name].metadata["annotations"] == {"pulumi.com/waitFor": "jsonpath={.status.phase}=Available"}

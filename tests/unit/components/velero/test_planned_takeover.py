@@ -1,0 +1,86 @@
+"""A planned takeover brings what the other region wrote last, over what is here, and keeps what is of this region alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from components.velero.memory import Memory
+from components.velero.restores import Restores, RestoresArgs
+from settings.backup import Backup
+from settings.load import SECRETS, load
+from settings.names import Names
+from settings.roles import Role, duties
+from settings.velero import VeleroSettings
+from tests.examples import example
+from tests.unit.components.alone import registered
+from tests.unit.fakes import FakeCluster
+from tests.unit.recorder import Recorder, run_program
+
+ADDRESSES = "service.beta.kubernetes.io/aws-load-balancer-eip-allocations"
+
+
+def test_a_region_that_served_before_keeps_the_addresses_of_its_load_balancers() -> None:
+    services = [
+        {"metadata": {"namespace": namespace, "name": "web", "annotations": {ADDRESSES: "eipalloc-1"}}}
+        for namespace in ("production", "other")
+    ]
+    cluster = FakeCluster(paths={"/api/v1/services": {"items": services}}, records={"restore-attempts": {"served": "true"}})
+
+    def kept() -> list[Any]:
+        there = run_program("secondary", {"active": "secondary"}, cluster=cluster)["failover-restores-modifiers"]
+        rules = json.loads(there.inputs["data"]["rules.yaml"])["resourceModifierRules"]
+        return [rule["conditions"]["namespaces"] for rule in rules if "resourceNameRegex" in rule["conditions"]]
+
+    assert kept() == [["production"]], "and nothing of a namespace that is not restored"
+    cluster.records["serving"] = {"region": "us-west-2"}
+    assert kept() == [], "nothing is restored any more"
+    cluster.records = {}
+    assert kept() == [], "what is here on the first takeover stays as it is"
+
+
+def backup(name: str, **changes: Any) -> Backup:
+    return Backup.model_validate({"name": name, "cron": "0 * * * *", "keep": "24h", **changes})
+
+
+def planned(role: Role, backups: list[Backup], named: dict[str, str], *, cluster: FakeCluster | None = None) -> Recorder:
+    """The Restores of a region that takes over by a token that names these Backups."""
+    configured = load(role, example(role), SECRETS)
+    settings = VeleroSettings.model_validate({"storageClasses": {"gp2": "gp3"}})
+
+    def make() -> Restores:
+        return Restores(
+            "restores",
+            RestoresArgs(
+                names=Names(topology=configured.topology, role=role),
+                backups=backups,
+                named=[],
+                settings=settings,
+                duties=replace(duties(role, role), takes_over=True),
+                timeouts=configured.failover,
+                cluster=cluster or FakeCluster(velero={"backups": []}),
+                memory=Memory(),
+                named_backups=named,
+            ),
+        )
+
+    return registered(make)
+
+
+def test_a_planned_takeover_restores_the_backups_of_the_token_whatever_from_says() -> None:
+    entries = [backup("a", include=["a"], **{"from": "older"}), backup("b", include=["b"])]
+    found = planned("secondary", entries, {"a": "last-of-a"})
+    assert found["restores-a"].spec["backupName"] == "last-of-a"
+    assert found["restores-b"].spec["scheduleName"] == "b-us-east-1", "an entry that the token does not name"
+    assert found.call_hook("restore-a-once").startswith(
+        "the handover token names Backup last-of-a, and there is none of that name"
+    )
+    assert found.call_hook("restore-b-once") == ""
+
+
+def test_a_primary_that_takes_over_makes_its_objects_as_the_secondarys_are_and_turns_the_changes_round() -> None:
+    found = planned("primary", [backup("a", include=["a"])], {"a": "last-of-a"})
+    assert found["restores-a"].spec["existingResourcePolicy"] == "update", "it has served, although nothing remembers it"
+    assert found["restores-storage-classes"].inputs["data"] == {"gp3": "gp2"}
+    assert planned("secondary", [backup("a", include=["a"])], {})["restores-a"].spec["existingResourcePolicy"] == "none"
