@@ -142,7 +142,7 @@ compare() {
 }
 
 trap stop EXIT
-trap 'exit 143' TERM INT
+trap 'exit 143' TERM INT PIPE
 cd "$SCRATCH" || exit 1
 live "SELECT 1" > /dev/null || fail "the running database does not answer: $(why)"
 start

@@ -209,6 +209,7 @@ class Server:
 @needs_postgres
 def test_postgresql_itself_says_which_rows_an_old_primary_alone_has_and_keeps_them(place: Place) -> None:
     running, old = (Server(place.directory / name) for name in ("running", "old"))
+    neighbour = subprocess.Popen(["sleep", "300"], **AS_NOBODY)
     try:
         for each in (running, old):
             each.say("create database app", "postgres")
@@ -218,7 +219,8 @@ def test_postgresql_itself_says_which_rows_an_old_primary_alone_has_and_keeps_th
         old.stop("immediate")
         with (old.data / "postgresql.conf").open("a") as settings:
             settings.write(AS_IN_CLOUDNATIVEPG)
-        (old.data / "postmaster.pid").write_text(f"{os.getpid()}\n{old.data}\n")
+        (old.data / "postmaster.pid").write_text(f"{neighbour.pid}\n{old.data}\n")
+        Place.own(old.data)
         old.data.chmod(0o770)
 
         done = place.run(old.data, PGPORT=running.port)
@@ -242,4 +244,6 @@ def test_postgresql_itself_says_which_rows_an_old_primary_alone_has_and_keeps_th
         lacking = place.run(old.data, PGPORT=running.port, PGDATABASE="postgres", PGUSER="nobody-here")
         assert lacking.stderr.startswith("the running database does not answer: ")
     finally:
+        neighbour.kill()
+        neighbour.wait()
         running.stop("immediate")
