@@ -214,7 +214,7 @@ class TestTheProgram:
         self, stack: Role, changes: dict[str, Any]
     ) -> None:
         cluster = follower("secondary") if stack == "secondary" else serving("primary")
-        region = run_program(stack, {**changes, **database()}, cluster=cluster)
+        region = run_program(stack, {**changes, **database(), "peerReady": True}, cluster=cluster)
         expected = "app-database-secondary" if stack == "secondary" else "app-database-primary"
         assert region[STEM].spec["replica"]["primary"] == expected
         assert region.outputs["handover"] == "none"
