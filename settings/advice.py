@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from settings import advice_on_values, limits, unread
+from settings import advice_on_values, handover_rules, limits, unread
 from settings.data_rules import age_of_the_newest, volumes_that_are_too_old
 from settings.durations import longest_gap, parse_duration
 from settings.explain import SECRETS, told
@@ -221,6 +221,7 @@ ADVICE: tuple[Rule, ...] = (
     Rule(key="images", mistakes=the_plugin_and_its_sidecar_are_of_one_version),
     *advice_on_values.ADVICE,
     *unread.ADVICE,
+    *handover_rules.ADVICE,
     Rule(key="force", mistakes=force_is_for_one_failover),
 )
 """Every warning, in the order in which they are told."""

@@ -44,9 +44,21 @@ def a_token_has_what_this_region_needs(settings: Settings) -> Mistakes:
             )
 
 
+def files_come_along(settings: Settings) -> Mistakes:
+    """The last backups are taken once everything has stopped."""
+    for place, rule in enumerate(settings.velero.volumes if settings.handover_now == "planned" else ()):
+        if rule.action == "fs-backup":
+            yield Mistake(
+                f"is planned, and velero.volumes[{place}].action is {{}}, which reads files through running Pods: a region that "
+                "gives up in good order has stopped them, so its last backups would lack these volumes; write action: snapshot "
+                "where the driver takes snapshots, or action: skip where something else copies the files (as Amazon EFS does)",
+                rule.action,
+            )
+
+
 def users_are_held_by_the_stack_that_moves_them(settings: Settings) -> Mistakes:
     if settings.hold and settings.role == "primary":
-        yield Mistake("is for stack secondary, which moves the traffic; run: pulumi config set hold true -s secondary")
+        yield Mistake("is read by stack secondary alone, which moves the traffic; run: pulumi config set hold true -s secondary")
 
 
 def only_old_archives_are_given_up(settings: Settings) -> Mistakes:
@@ -73,8 +85,22 @@ def only_old_archives_are_given_up(settings: Settings) -> Mistakes:
 RULES: tuple[Rule, ...] = (
     Rule(key="handover", mistakes=a_token_is_for_the_region_that_takes_over),
     Rule(key="handover", mistakes=a_token_has_what_this_region_needs),
-    Rule(key="hold", mistakes=users_are_held_by_the_stack_that_moves_them),
+    Rule(key="handover", mistakes=files_come_along),
     Rule(key="rejoin", mistakes=only_old_archives_are_given_up),
 )
 
-ADVICE: tuple[Rule, ...] = (Rule(key="handover", mistakes=a_token_is_used),)
+
+def rules_are_turned_round(settings: Settings) -> Mistakes:
+    moves_back = settings.handover_now == "planned" if settings.role == "secondary" else settings.token is not None
+    if moves_back and settings.velero.modifiers and not settings.velero.modifiers_back:
+        yield Mistake(
+            "is set, and velero.modifiersBack is not: objects come back into the primary region as the secondary has them; where "
+            "these rules have to be turned round, write the rules that do so to modifiersBack"
+        )
+
+
+ADVICE: tuple[Rule, ...] = (
+    Rule(key="handover", mistakes=a_token_is_used),
+    Rule(key="hold", mistakes=users_are_held_by_the_stack_that_moves_them),
+    Rule(key="velero.modifiers", mistakes=rules_are_turned_round),
+)

@@ -128,6 +128,7 @@ class Failover(pulumi.ComponentResource):
                 timeouts=args.settings.failover,
                 cluster=args.cluster,
                 memory=memory,
+                files=args.files,
                 named_backups=args.settings.token.backups if args.settings.token else {},
             ),
             opts=pulumi.ResourceOptions(parent=self),

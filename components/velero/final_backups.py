@@ -22,7 +22,6 @@ from components.velero.selection import chosen
 from components.velero.specs import VELERO_NAMESPACE
 from components.velero.unsaved import of_a_database
 from settings.backup import Backup
-from settings.model import Settings
 from settings.names import Names
 from settings.volumes import VolumeRule
 
@@ -52,18 +51,6 @@ class FinalBackupsArgs:
     after: Sequence[pulumi.Output[str]]
     timeout: str
     memory: Memory
-
-
-def cannot_come_along(settings: Settings) -> str | None:
-    """Why a planned switchover would lose files, whatever the last backups say; None if it would not."""
-    for place, rule in enumerate(settings.velero.volumes):
-        if rule.action == "fs-backup":
-            return (
-                f"velero.volumes[{place}].action: fs-backup reads files through running Pods, and a region that gives up in good "
-                "order has stopped them, so that its last backups would lack these volumes; write action: snapshot where the "
-                "driver takes snapshots, or action: skip where something else copies the files (as Amazon EFS' own replication)"
-            )
-    return None
 
 
 def last_backup(names: Names, backup: Backup) -> tuple[dict[str, str], dict[str, Any]]:

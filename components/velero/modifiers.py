@@ -131,18 +131,6 @@ def own_rules(settings: VeleroSettings, role: Role) -> Sequence[ModifierRule]:
     return settings.modifiers if role == "secondary" else settings.modifiers_back
 
 
-def missing_on_the_way_back(settings: VeleroSettings) -> str | None:
-    """What a person should know before a planned switchover to the primary region; None if nothing is missing."""
-    if not settings.modifiers or settings.modifiers_back:
-        return None
-    count = len(settings.modifiers)
-    return (
-        f"velero.modifiers has {count} rule{'' if count == 1 else 's'} for restores in the secondary region, and "
-        "velero.modifiersBack has none: objects come back into the primary region as the secondary has them; where these rules "
-        "have to be turned round write the rules that do so to k8s-dr:velero.modifiersBack"
-    )
-
-
 def rules(settings: VeleroSettings, role: Role, kept: Sequence[dict[str, Any]] = ()) -> list[dict[str, Any]]:
     """Every rule of restores in region `role`, in the order in which Velero applies them. Each judges the object as it is in the
     backup, so a counterpart is set again after the first rules have taken its annotation away, and after those `kept` have said

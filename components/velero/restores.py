@@ -10,13 +10,15 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.kube.aside import NotKeptError, set_aside
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.kube.objects import ObjectWithStatus, after, until_phase
 from components.kube.records import SERVING_RECORD
 from components.velero import modifiers, outcome
 from components.velero.choice import Choice, choice_of, objection
-from components.velero.claims import empty_claims, failed_volumes, unfilled_claims
-from components.velero.downloads import results_of
+from components.velero.claims import claims_in_the_way, empty_claims, failed_volumes, unfilled_claims
+from components.velero.downloads import ResultsUnavailableError, results_of
+from components.velero.files import BackupFiles
 from components.velero.inventory import items
 from components.velero.memory import Memory, WrongRestoreError, note_acceptance, note_failure, note_success
 from components.velero.selection import RESTORED_PODS, Chosen, chosen, selector
@@ -26,6 +28,8 @@ from settings.failover import FailoverTimeouts
 from settings.names import EXCLUDED_FROM_BACKUP, Names
 from settings.roles import Duties
 from settings.velero import VeleroSettings
+
+_SET_ASIDE_SECONDS = 300.0
 
 _OF_LOAD_BALANCERS = {
     "services": "/api/v1/services",
@@ -50,6 +54,9 @@ class RestoresArgs:
     timeouts: FailoverTimeouts
     cluster: ClusterApi
     memory: Memory
+    files: BackupFiles
+    """Those beside the peer's backups, in this region's bucket."""
+
     named_backups: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -209,6 +216,28 @@ class Restores(pulumi.ComponentResource):
         except (WrongRestoreError, ClusterUnreachableError) as error:
             raise RestoreFailedError(str(error)) from None
 
+    def _set_old_claims_aside(self, each: Chosen) -> None:
+        """Keep the data of claims that are older than the backup under other names. Raises RestoreFailedError."""
+        cluster, backup = self._args.cluster, each.backup.name
+        by_namespace: dict[str, list[str]] = {}
+        try:
+            for namespace, name in claims_in_the_way(cluster, each, without_data=self._without_data(backup)):
+                by_namespace.setdefault(namespace, []).append(name)
+            for namespace, names in by_namespace.items():
+                for kept in set_aside(cluster, namespace, names, of=f"before-{backup}", seconds=_SET_ASIDE_SECONDS):
+                    pulumi.log.info(f"claim {namespace}/{kept.claim}: what it had before is kept in {kept.kept_as}")
+        except (NotKeptError, ClusterUnreachableError) as error:
+            raise RestoreFailedError(f"nothing of {backup} is restored yet: {error}; then run the same pulumi up again") from None
+
+    def _without_data(self, backup: str) -> set[tuple[str, str]]:
+        """Claims that keep the disk that they have here, because the other region's last backup has no data of them. Where it
+        cannot be read, they are set aside like the others, and nothing is lost."""
+        try:
+            last = self._args.named_backups.get(backup)
+            return {volume.claim for volume in self._args.files.skipped(last)} if last else set()
+        except ResultsUnavailableError:
+            return set()
+
     def _hooks(self, each: Chosen, choice: Choice) -> pulumi.ResourceHookBinding:
         """Hooks that refuse a second run before a Restore is made, and judge the Restore afterwards."""
         cluster, key = self._args.cluster, f"restore-{each.backup.name}"
@@ -220,6 +249,8 @@ class Restores(pulumi.ComponentResource):
             # The gate has asked too, but only when `active` changed. `from` or another token may have been written since.
             if choice.backup and (problem := objection(cluster, choice)):
                 raise RestoreFailedError(problem)
+            if self._args.named_backups or self._args.names.role == "primary":
+                self._set_old_claims_aside(each)
 
         def judge(hook: pulumi.ResourceHookArgs) -> None:
             judge_restore(cluster, each.backup, self._entry(each.backup), hook.new_outputs or {})

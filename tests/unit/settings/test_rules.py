@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from settings import Settings, aws_rules, data_rules, load, rules, traffic_rules
+from settings import Settings, aws_rules, data_rules, handover_rules, load, rules, traffic_rules
 from settings.fields import Mistake, Model
+from settings.handover import Demotion, Token
 from settings.load import SECRETS
 from settings.rules import RULES, broken_rules
 from tests.examples import KEYS, PASSWORD, ROOT, STATIC, example
@@ -33,6 +34,8 @@ SELF_MANAGED = {
 def hosts(primary: str, secondary: str) -> dict[str, Any]:
     return {"streaming": {**STREAMING["streaming"], "hosts": {"primary": primary, "secondary": secondary}}}
 
+
+GIVEN = {"app-database": Demotion(segment="000000010000000000000003", timeline=1, system="1").token}
 
 Check = Callable[[Settings], Iterator[Mistake]]
 
@@ -286,6 +289,31 @@ CASES: list[tuple[Check, dict[str, Any], str]] = [
         {"delivery": {**DELIVERY, "stateKeyArn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd"}},
         "delivery.stateKeyArn: arn:aws:kms:us-east-1:123456789012:key/1234abcd is in us-east-1",
     ),
+    (
+        handover_rules.a_token_is_for_the_region_that_takes_over,
+        {"handover": Token(given_by="secondary", databases=GIVEN, backups={}).text},
+        "handover: is this region's own token, which is for the other stack",
+    ),
+    (
+        handover_rules.a_token_has_what_this_region_needs,
+        {"active": "secondary", "handover": Token(given_by="primary", databases={}, backups={}).text},
+        "handover: has nothing of database app-database, so it is not of these settings; run: pulumi up -s primary",
+    ),
+    (
+        handover_rules.files_come_along,
+        {
+            "active": "primary",
+            "handover": "planned",
+            "backups": [{"name": "all", "cron": "0 * * * *", "keep": "24h", "pods": "all"}],
+            "velero": {"volumes": [{"classes": ["nfs"], "action": "fs-backup"}]},
+        },
+        "handover: is planned, and velero.volumes[0].action is fs-backup, which reads files through running Pods",
+    ),
+    (
+        handover_rules.only_old_archives_are_given_up,
+        {"rejoin": "app-database-secondary-g1"},
+        "rejoin: app-database-secondary-g1 is the archive that database app-database writes or would write; raise its generation",
+    ),
 ]
 IDS = [f"{check.__name__}-{place}" for place, (check, _, _) in enumerate(CASES)]
 
@@ -355,11 +383,11 @@ def test_every_rule_has_a_case_here() -> None:
 def test_every_function_that_tells_mistakes_is_in_the_list() -> None:
     defined = {
         value
-        for module in (rules, traffic_rules, data_rules, aws_rules)
+        for module in (rules, traffic_rules, data_rules, aws_rules, handover_rules)
         for value in vars(module).values()
         if callable(value) and getattr(value, "__annotations__", {}).get("return") == "Mistakes"
     }
-    assert defined == {rule.mistakes for rule in RULES}
+    assert defined == {rule.mistakes for rule in (*RULES, *handover_rules.ADVICE)}
 
 
 @pytest.mark.usefixtures("reversed_fields")

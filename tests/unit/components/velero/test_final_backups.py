@@ -13,7 +13,6 @@ from components.velero.final_backups import (
     FinalBackups,
     FinalBackupsArgs,
     LastBackupFailedError,
-    cannot_come_along,
     judge_backup,
 )
 from components.velero.memory import Memory
@@ -168,16 +167,3 @@ def test_what_cannot_be_known_does_not_count_as_saved() -> None:
     assert said.startswith(
         "Backup hourly-1 completed, and whether it has the data of every volume is not known: AccessDenied; see"
     )
-
-
-def test_files_that_only_pods_can_read_cannot_come_along() -> None:
-    rules = [{"driver": "efs.csi.aws.com", "action": "skip"}, {"classes": ["nfs"], "action": "fs-backup"}]
-    entries = [{**entry, "pods": "all"} for entry in ENTRIES]
-
-    def settings(*rules: dict[str, Any]) -> Any:
-        return load("primary", example("primary", {"backups": entries, "velero": {"volumes": list(rules)}}), SECRETS)
-
-    assert cannot_come_along(settings(rules[0])) is None
-    told = cannot_come_along(settings(*rules)) or ""
-    assert told.startswith("velero.volumes[1].action: fs-backup reads files through running Pods")
-    assert "write action: snapshot" in told

@@ -122,15 +122,6 @@ def test_rules_that_a_person_wrote_hold_for_one_way_alone() -> None:
     assert (there in rules(found, "primary"), back in rules(found, "primary")) == (False, True)
 
 
-def test_rules_without_their_way_back_are_told() -> None:
-    own = {"conditions": {"groupResource": "pods"}, "mergePatches": [{"patchData": "a: 1"}]}
-    assert modifiers.missing_on_the_way_back(settings()) is None
-    assert modifiers.missing_on_the_way_back(settings(modifiers=[own], modifiersBack=[own])) is None
-    told = modifiers.missing_on_the_way_back(settings(modifiers=[own, own])) or ""
-    assert "velero.modifiers has 2 rules" in told
-    assert "velero.modifiersBack" in told
-
-
 def test_what_an_object_here_has_of_its_region_stays_unless_a_counterpart_is_written() -> None:
     here = {"namespace": "shop", "name": "web.v1", "annotations": {SUBNETS: "subnet-here", "own": "x", ATTRIBUTES: "idle=60"}}
     plain = {"namespace": "shop", "name": "plain"}

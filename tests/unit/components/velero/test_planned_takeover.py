@@ -21,7 +21,7 @@ from settings.roles import ROLES, Role, duties, peer_of
 from settings.velero import VeleroSettings
 from tests.examples import example
 from tests.unit.components.alone import registered
-from tests.unit.fakes import FakeCluster
+from tests.unit.fakes import FakeCluster, FakeFiles
 from tests.unit.recorder import Recorder, run_program
 
 ADDRESSES = "service.beta.kubernetes.io/aws-load-balancer-eip-allocations"
@@ -68,6 +68,7 @@ def planned(role: Role, backups: list[Backup], named: dict[str, str], *, cluster
                 cluster=cluster or FakeCluster(velero={"backups": []}),
                 memory=Memory(),
                 named_backups=named,
+                files=FakeFiles(),
             ),
         )
 
