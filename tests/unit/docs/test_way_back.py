@@ -1,4 +1,4 @@
-"""The way back in the runbook: its commands name the right stack's backend and cluster, and its tables quote what the code says."""
+"""The way back in the runbook: its commands name the right stack's backend and cluster, and its tables quote the code."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def way_back() -> list[Block]:
 
 def quoted() -> list[str]:
     """What the tables of refusals quote."""
-    tables = [table.split("\n\n")[0] for title in SECTIONS for table in section(title).split("| what you see | what to do |\n")[1:]]
-    rows = [line for table in tables for line in table.splitlines()[1:]]
+    tables = [table for title in SECTIONS for table in section(title).split("| what you see | what to do |\n")[1:]]
+    rows = [line for table in tables for line in table.split("\n\n")[0].splitlines()[1:]]
     return [text for row in rows for text in re.findall(r"`([^`]+)`", row.split(" | ")[0])]
 
 
