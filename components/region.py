@@ -16,7 +16,7 @@ from components.database.creation import refuse_creation
 from components.database.database import DatabaseArgs, DatabasesArgs
 from components.database.freshness import Freshness, FreshnessArgs
 from components.database.giving_up import give_up
-from components.database.live import duties_now, is_there, live_databases, refuse_follower, settings_as_they_run
+from components.database.live import duties_now, is_there, live_databases, refuse_second_writer, settings_as_they_run
 from components.database.side_role import role_now
 from components.database.specs import DatabaseSide
 from components.etcd import backup as etcd
@@ -94,7 +94,7 @@ class Region(pulumi.ComponentResource):
         settings = self._settings = settings_as_they_run(settings, self._live, self._duties)
         stopped = cache(partial(stopped_by_guard, cluster, self._duties))
         overruled = refuse_stale_primary(settings, args.flag or partial(read_flag, names, settings.aws), stopped)
-        refuse_follower(settings, self._duties, self._live)
+        refuse_second_writer(settings, cluster, self._duties, self._live)
         refuse_false_receipt(settings, cluster)
         this_cluster = find_this_cluster(settings, names, cluster)
         installations = planned(settings.operators, settings.images)
@@ -283,7 +283,10 @@ class Region(pulumi.ComponentResource):
                 promote_seconds=settings.failover.seconds("promote"),
                 recover_seconds=settings.failover.seconds("recover"),
                 stopped=self._stopped,
-                token=settings.token.databases.get(database.name) if settings.token else None,
+                # A database that is recovered replays its source's WAL to the end, and is nobody's replica.
+                token=settings.token.databases[database.name]
+                if settings.token and self._role_of(database) == "promoted"
+                else None,
                 given_up=database.server(settings.role) in settings.given_up,
             )
             for database in settings.databases

@@ -66,6 +66,10 @@ class Duties:
     held: bool
     """Whether this region takes over all but the traffic (`hold`)."""
 
+    restores: bool
+    """Whether this region restores the other's backups. It does when it takes over, but not when it takes back what it has given:
+    then its own objects are the newest."""
+
     def database_role(self, *, standby: bool) -> DatabaseRole:
         """What this region's side is, of a database that has a standby or has none."""
         return self.database if standby else self.database_without_standby
@@ -86,12 +90,19 @@ _DATABASE_ROLES: dict[tuple[Role, bool], tuple[DatabaseRole, DatabaseRole]] = {
 
 
 def duties(
-    role: Role, active: Role | None, *, handover: Handover | None = None, hold: bool = False, succeeds: bool = False
+    role: Role,
+    active: Role | None,
+    *,
+    handover: Handover | None = None,
+    hold: bool = False,
+    succeeds: bool = False,
+    takes_back: bool = False,
 ) -> Duties:
     """What region `role` has to do. `active` is the region that somebody has set to serve, or None before the first failover.
 
     `handover` is what its stack is told of a planned switchover, `hold` whether users stay where they are, and `succeeds` whether
-    a primary that follows the secondary takes over without a token, because that one is lost.
+    a primary that follows the secondary takes over without a token, because that one is lost. `takes_back` says that the region
+    has given up, and serves again because the other one has never taken over.
     """
     serves = role == serving(active)
     takes_over = serves and (role == "secondary" or handover == "token" or succeeds)
@@ -115,6 +126,7 @@ def duties(
         schedules_paused=not serves,
         flag=flag if role == "secondary" else None,
         held=held,
+        restores=takes_over and not takes_back,
     )
 
 

@@ -11,12 +11,12 @@ from components.database.archive import Archive
 from components.database.side_role import Live, as_it_runs, is_given_up, refuse_another_generation, server_of
 from components.database.specs import DatabaseSide
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
-from components.kube.records import HANDOVER_RECORD
+from components.kube.records import HANDOVER_RECORD, SERVING_RECORD
 from components.kube.runner.fencing import follows
 from settings.database import DatabaseSettings
 from settings.handover import HandoverInvalidError, Token, parse
 from settings.model import Settings
-from settings.roles import Duties, duties
+from settings.roles import Duties, duties, peer_of
 
 LiveDatabases = Mapping[str, Live | None]
 """The Cluster of each database by the database's name; None where there is none."""
@@ -53,16 +53,38 @@ def is_there(side: DatabaseSide, live: LiveDatabases) -> bool:
 
 
 def duties_now(settings: Settings, cluster: ClusterApi, archive: Archive, live: LiveDatabases) -> Duties:
-    """What the region has to do. A primary whose databases follow the secondary takes over without a token only where a person
-    has set `force`, and the secondary has served since: otherwise it takes back what it gave."""
-    forced = settings.role == "primary" == settings.serving_role and settings.force and not settings.token
-    succeeds = forced and any(_followers(settings, live)) and not _gave_in_vain(settings, cluster, archive)
-    return duties(settings.role, settings.active, handover=settings.handover_now, hold=settings.hold, succeeds=succeeds)
+    """What the region has to do. With `force` a region that gave up takes back what the other has not taken over, and a primary
+    whose databases follow the secondary takes over without a token. Users who are here already are not held elsewhere."""
+    role, forced = settings.role, settings.serving_role == settings.role and settings.force and not settings.token
+    takes_back = forced and _gave_in_vain(settings, cluster, archive)
+    succeeds = forced and role == "primary" and any(_followers(settings, live)) and not takes_back
+    return duties(
+        role,
+        settings.active,
+        handover=settings.handover_now,
+        hold=settings.hold and not _serves(cluster),
+        succeeds=succeeds,
+        takes_back=takes_back,
+    )
 
 
-def refuse_follower(settings: Settings, does: Duties, live: LiveDatabases) -> None:
-    """Raises pulumi.RunError in a primary that would write although its databases follow the secondary."""
-    if settings.role != "primary" or not does.serves or does.takes_over or settings.force:
+def refuse_second_writer(settings: Settings, cluster: ClusterApi, does: Duties, live: LiveDatabases) -> None:
+    """Raises pulumi.RunError in a region that would serve although it has given its token away, and in a primary that would write
+    although its databases follow the secondary."""
+    if not does.serves or settings.token or settings.force:
+        return
+    if _given(cluster) is not None:
+        role, peer = settings.role, peer_of(settings.role)
+        moved = {
+            "primary": "pulumi config set active secondary -s primary",
+            "secondary": "pulumi config set active primary -s secondary, and handover to what the primary prints",
+        }
+        raise pulumi.RunError(
+            f"k8s-dr:active: {role}: this region has given up, and the {peer} may have taken over by its token (see: pulumi "
+            f"stack output databases -s {peer}). If it has: {moved[role]}. If it never has, or is lost: pulumi config set force "
+            f"true -s {role} && pulumi up -s {role}, and let nobody use that token any more"
+        )
+    if settings.role != "primary" or does.takes_over:
         return
     if name := next(_followers(settings, live), None):
         raise pulumi.RunError(
@@ -80,16 +102,29 @@ def _followers(settings: Settings, live: LiveDatabases) -> Iterator[str]:
             yield name
 
 
-def _gave_in_vain(settings: Settings, cluster: ClusterApi, archive: Archive) -> bool:
-    """Whether this region gave a token by which the secondary has promoted nothing, as its archive says."""
+def _serves(cluster: ClusterApi) -> bool:
+    try:
+        return cluster.read_record(SERVING_RECORD) is not None
+    except ClusterUnreachableError:
+        return False
+
+
+def _given(cluster: ClusterApi) -> Token | None:
+    """The token that this region has given, as long as nobody has moved the users since."""
     try:
         token = parse((cluster.read_record(HANDOVER_RECORD) or {}).get("token", ""))
     except (HandoverInvalidError, ClusterUnreachableError):
-        return False
-    if not isinstance(token, Token):
+        return None
+    return token if isinstance(token, Token) else None
+
+
+def _gave_in_vain(settings: Settings, cluster: ClusterApi, archive: Archive) -> bool:
+    """Whether this region gave a token by which the other has promoted nothing, as its archive says."""
+    token = _given(cluster)
+    if token is None:
         return False
     for database in settings.databases:
-        newest = archive.newest_segment(database.server("secondary"))
+        newest = archive.newest_segment(database.server(peer_of(settings.role)))
         if newest and database.name in token.databases and int(newest[:8], 16) > token.demotion(database.name).timeline:
             return False
     return True

@@ -293,7 +293,8 @@ class Failover(pulumi.ComponentResource):
         self._args.this_cluster.compare(asked)
         # Otherwise the stack only learns which cluster is its own, or wakes what the guard has stopped.
         before, settings = asked.old_inputs or {}, self._args.settings
-        if (before.get("active"), before.get("handover")) != (settings.serving_role, settings.handover_now):
+        told_anew = settings.handover_now is not None and settings.handover_now != before.get("handover")
+        if before.get("active") != settings.serving_role or told_anew:
             self._preflight.ask()
         if self._args.overrule and not pulumi.runtime.is_dry_run():
             self._args.overrule()

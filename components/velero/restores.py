@@ -120,7 +120,7 @@ class Restores(pulumi.ComponentResource):
         self._args = args
         self.by_backup, self.completed = {}, []
         changes = self._changes(name)
-        for each in chosen(args.backups, args.named) if args.duties.takes_over else ():
+        for each in chosen(args.backups, args.named) if args.duties.restores else ():
             backup, memory = each.backup, args.memory
             self._heed_acceptance(backup)
             choice = choice_of(args.names, backup, args.named_backups)

@@ -47,6 +47,10 @@ def side(stack: Role, active: Role = "primary", *, endpoint: str | None = None, 
     )
 
 
+ASLEEP: dict[str, Any] = {"readyInstances": 0, "conditions": [{"type": "cnpg.io/hibernation", "status": "True"}]}
+"""Status of a Cluster that hibernates."""
+
+
 def live(of: DatabaseSide, **status: Any) -> dict[str, Any]:
     """The side's Cluster as the API server has it, with this status."""
     return {

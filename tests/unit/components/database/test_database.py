@@ -13,7 +13,7 @@ from components.kube.cluster_api import ClusterUnreachableError
 from settings.roles import ROLES, Role, peer_of
 from tests.examples import KEYS, PASSWORD, STATIC
 from tests.unit.components.conftest import Program
-from tests.unit.components.database.sides import database, live, settings, side
+from tests.unit.components.database.sides import ASLEEP, database, live, settings, side
 from tests.unit.fakes import FakeArchive, FakeCluster
 from tests.unit.recorder import Answers, HookRefusedError, Recorder, attempt_program, is_secret, revealed, run_program
 
@@ -376,7 +376,7 @@ def clusters(recorder: Recorder) -> dict[str, Any]:
 def test_a_raised_generation_changes_nothing_of_a_side_that_stands_by_until_a_person_gives_it_up(
     stack: Role, preview: bool
 ) -> None:
-    lives = FakeCluster(databases={"app-database": live(side(stack, peer_of(stack)))})
+    lives = FakeCluster(databases={"app-database": live(side(stack, peer_of(stack)), **ASLEEP)})
     raised = {**database(generations={stack: 2}), "active": peer_of(stack), "peerReady": True}
     (made,) = clusters(run_program(stack, raised, cluster=lives, preview=preview)).values()
     assert (made.name, made.protect) == (STEM, True)
@@ -385,7 +385,7 @@ def test_a_raised_generation_changes_nothing_of_a_side_that_stands_by_until_a_pe
 
 @pytest.mark.parametrize("stack", ROLES)
 def test_it_is_given_up_in_two_steps_for_the_engine_obeys_the_protection_in_its_state(stack: Role) -> None:
-    lives = FakeCluster(databases={"app-database": live(side(stack, peer_of(stack)))})
+    lives = FakeCluster(databases={"app-database": live(side(stack, peer_of(stack)), **ASLEEP)})
     confirmed = {
         **database(generations={stack: 2}),
         "active": peer_of(stack),

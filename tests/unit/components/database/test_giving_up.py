@@ -13,13 +13,12 @@ from components.database.giving_up import give_up
 from components.database.specs import DatabaseSide
 from components.kube.kept import Kept, NotKeptError
 from components.kube.runner.stop import cluster_path
-from tests.unit.components.database.sides import live, side
+from tests.unit.components.database.sides import ASLEEP, live, side
 from tests.unit.fakes import FakeCluster
 
 OLD, SERVER = side("primary", "secondary"), "app-database-primary-g1"
 CLAIMS = "/api/v1/namespaces/databases/persistentvolumeclaims"
 PATH = cluster_path("databases", "app-database")
-ASLEEP = {"readyInstances": 0, "conditions": [{"type": "cnpg.io/hibernation", "status": "True"}]}
 
 
 def anew() -> DatabaseSide:

@@ -218,3 +218,20 @@ class TestTheProgram:
         expected = "app-database-secondary" if stack == "secondary" else "app-database-primary"
         assert region[STEM].spec["replica"]["primary"] == expected
         assert region.outputs["handover"] == "none"
+
+    @pytest.mark.parametrize("stack", ["primary", "secondary"])
+    def test_a_region_that_has_given_its_token_away_serves_again_only_by_force(self, stack: Role) -> None:
+        gave = follower(stack)
+        gave.records["handover"] = {"token": token(stack).text}
+        reached, error = attempt_program(stack, {"active": stack, "peerReady": True}, cluster=gave)
+        assert str(error).startswith(f"k8s-dr:active: {stack}: this region has given up, and the {peer_of(stack)} may have taken")
+        assert not reached.identities()
+        region = run_program(stack, {"active": stack, "force": True, "peerReady": True}, cluster=gave)
+        assert region[STEM].spec["replica"]["primary"] == f"app-database-{stack}"
+        assert not region.of("Restore"), "its own objects are the newest"
+
+    def test_users_who_are_here_are_not_held_elsewhere(self) -> None:
+        serves = serving("secondary")
+        region = run_program("secondary", {"active": "secondary", "hold": True, "peerReady": True}, cluster=serves)
+        assert region["failover-flag"].inputs["content"] == '{"active":"secondary"}'
+        assert "failover-serving" in region.names()
