@@ -15,21 +15,13 @@ from typing import Literal
 
 from pydantic import TypeAdapter
 
+from report.legs import Leg
 from report.machine import Machine
 from report.measures import CountingProof, Entry, Files, Interval, Ledger, SplitBrain
+from report.moments import Command, Event, Step
 
 ALLOWED_TYPE = "aws:s3/bucketObjectv2:BucketObjectv2"
 ALLOWED_PREFIXES = ("kubernetes:", "dr:")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """One step of the failover, recorded by the Pulumi program: preflight, each restore, scale, verify, traffic."""
-
-    name: str
-    start: datetime
-    end: datetime
-    seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,24 +58,6 @@ class Engine:
     language_host: str
     kubernetes: str
     aws: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Command:
-    """One command, in the form that a person would type."""
-
-    command: str
-    start: datetime
-    seconds: float
-    exit_code: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Event:
-    """Something that happened at one moment."""
-
-    time: datetime
-    name: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,6 +189,9 @@ class Report:
 
     split_brain: SplitBrain | None = None
     """Set if the dead region was seen to come back."""
+
+    legs: tuple[Leg, ...] = ()
+    """The way round, if the lab went it: the failover, and what came after it, in order. All fields above are of the failover."""
 
     @property
     def has_ledger(self) -> bool:

@@ -6,7 +6,8 @@ import textwrap
 from collections.abc import Iterable, Iterator
 
 from report import takeover, wording
-from report.model import Report, Step, held, verdict
+from report.model import Report, held, verdict
+from report.moments import Step
 from report.takeover import Takeover
 from report.wording import Figure
 
