@@ -7,7 +7,7 @@ has what its user was without, and its rows can be counted at the end in both re
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -22,10 +22,11 @@ from lab import databases, users
 from lab.console import say, step
 from lab.failover import Record, note_dns_changes, steps_of
 from lab.pulumi import Ran
-from lab.samples import Sample, Write, documents_log, outage, read_log, read_writes, reads_log, writes_log
+from lab.samples import Sample, Write, documents_log, intervals, outage, read_log, read_writes, reads_log, writes_log
 from lab.waiting import until
-from lab.world import Lab
-from report.legs import Leg
+from lab.world import Lab, LabError
+from report.legs import Leg, Legs
+from report.model import Report
 from settings.names import PROGRAM_NAMESPACE
 from settings.roles import ROLES, Role, peer_of
 
@@ -78,7 +79,7 @@ def carry(lab: Lab, record: Record, giver: Role) -> str:
     """Take what stack `giver` prints to the other stack, and return it."""
     text = told(lab, giver)
     if not text:
-        raise AssertionError(f"stack {giver} prints no handover, and says: {lab.pulumi.outputs(giver).get('next')}")
+        raise LabError(f"stack {giver} prints no handover, and says: {lab.pulumi.outputs(giver).get('next')}")
     say(f"\n$ handover=$(pulumi stack output handover -s {giver})")
     configure(lab, record, peer_of(giver), "handover", text, shown='"$handover"')
     return text
@@ -199,12 +200,14 @@ def note_promotion(lab: Lab, to: Role, record: Record) -> None:
 
 @dataclass(kw_only=True)
 class User:
-    """The ledger's client. `kept` are the rows that the survivor of the first failover had when it started: none may go."""
+    """The ledger's client. `kept` are the rows that the survivor of the first failover had when it started, and `kept_documents`
+    the files on its volume: none may go."""
 
     lab: Lab
     log: Path
     stop: Callable[[], None]
     kept: frozenset[int]
+    kept_documents: frozenset[int] = frozenset()
     legs: list[Leg] = field(default_factory=list)
 
     @property
@@ -258,14 +261,22 @@ class User:
         """Those that a region's database does not have now."""
         return self.must_be_there() - sequences(self.lab, region)
 
+    def documents_due(self) -> set[int]:
+        """The files that no leg may lose."""
+        return {*self.kept_documents, *(write.sequence for write in self.documents if write.ok)}
+
+    def missing_documents(self, region: Role) -> set[int]:
+        return self.documents_due() - self.lab.documents(region)
+
 
 @contextmanager
 def user(lab: Lab, *, cache: bool = False) -> Iterator[User]:
-    """Start the client, which ends with the block, or earlier."""
+    """Start the client, which ends with the block, or earlier. The secondary serves."""
     kept = frozenset(sequences(lab, "secondary"))
+    documents = frozenset(lab.documents("secondary")) if lab.files else frozenset()
     log = lab.paths.logs / "circle.jsonl"
     stop = users.start(lab, log, name="circle", cache=cache, first_row=FIRST_ROW)
-    found = User(lab=lab, log=log, stop=stop, kept=kept)
+    found = User(lab=lab, log=log, stop=stop, kept=kept, kept_documents=documents)
     try:
         yield found
     finally:
@@ -315,6 +326,39 @@ def measured(
 def _first_after_an_outage(writes: Sequence[Sample], start: datetime) -> Sample | None:
     end = outage(writes, start).end
     return next((write for write in writes if write.ok and end is not None and write.time >= end), None)
+
+
+def failover_leg(report: Report) -> Leg:
+    """The failover as the first leg. Its rows are those that the client was promised after the death, and those lost with it."""
+    return Leg(
+        name="failover to the secondary",
+        start=report.events[0].time,
+        end=report.generated,
+        seconds_without_service=report.seconds_without_service,
+        seconds_without_writes=report.seconds_without_writes,
+        seconds_without_reads=report.seconds_without_reads,
+        rows_acknowledged=(report.rows_acknowledged or 0) - (report.rows_acknowledged_before_death or 0),
+        rows_missing=report.rows_lost or 0,
+        commands=report.commands,
+        events=report.events,
+    )
+
+
+def legs_of(failover: Report, user: User, missing: Mapping[Role, Collection[int]]) -> Legs:
+    """All legs for the report. `missing` are the rows that each region's database lacks in the end."""
+    lost = {sequence for rows in missing.values() for sequence in rows}
+    times = {write.sequence: write.time for write in user.writes if write.ok}
+    later = (
+        replace(leg, rows_missing=sum(leg.start <= times[row] <= leg.end for row in lost if row in times)) for leg in user.legs
+    )
+    return Legs(
+        each=(failover_leg(failover), *later),
+        rows=len(user.must_be_there()),
+        rows_missing={region: len(rows) for region, rows in missing.items()},
+        client_requests=(*failover.client_requests, *intervals(user.requests)),
+        client_writes=(*failover.client_writes, *intervals(user.writes)),
+        client_reads=(*failover.client_reads, *intervals(user.reads)),
+    )
 
 
 # What is in the regions

@@ -1,9 +1,11 @@
-"""What has a time of its own: steps of the program, commands of a person, and events that somebody saw."""
+"""What has a time of its own: steps of the program, commands of a person, events that somebody saw, and clients' requests."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+
+from report.measures import Interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,3 +34,22 @@ class Event:
 
     time: datetime
     name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Log:
+    """The requests of one client. `what` says what its user is without while they fail: service, writes or reads."""
+
+    name: str
+    what: str
+    intervals: tuple[Interval, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """Everything of a failover, or of more legs, that has a time, for the drawing. `events` are in order."""
+
+    events: tuple[Event, ...] = ()
+    steps: tuple[Step, ...] = ()
+    commands: tuple[Command, ...] = ()
+    logs: tuple[Log, ...] = ()

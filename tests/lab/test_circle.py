@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from components.kube.kept import KEPT_OF
-from lab import circle, databases, demo, late_writer, project
+from lab import circle, databases, demo, kept_volume, late_writer, project
 from lab.circle import User
 from lab.failover import Record
 from lab.pulumi import Ran
@@ -24,7 +24,7 @@ from report.legs import Leg
 from settings.handover import Demotion, Token, parse
 from settings.names import PROGRAM_NAMESPACE
 from settings.roles import ROLES, Role
-from tests.lab import interruption, kept_volume
+from tests.lab import interruption
 from tests.lab.changed import Changed
 from tests.lab.conftest import Keeper, answer, deployed
 

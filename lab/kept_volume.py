@@ -9,7 +9,7 @@ from components.kube.kept import KEPT_OF
 from lab import circle, databases
 from lab.tools.images import POSTGRES
 from lab.waiting import until
-from lab.world import Lab
+from lab.world import Lab, LabError
 
 NAME = "reads-a-kept-volume"
 
@@ -36,7 +36,7 @@ def claims(lab: Lab, of: str) -> list[dict[str, Any]]:
 
 
 def read(lab: Lab, claim: str, sql: str) -> str:
-    """What the database on a kept claim of the primary answers to `sql`. The message of a failure has PostgreSQL's log."""
+    """What the database on a kept claim of the primary answers to `sql`. Raises LabError, with PostgreSQL's log."""
     image = circle.cluster_of(lab, "primary")["spec"]["imageName"]
     here = ("-n", databases.DATABASE_NAMESPACE)
     lab.kubectl("primary", "apply", "-f", "-", stdin=json.dumps(_pod(claim, image, sql)))
@@ -44,7 +44,8 @@ def read(lab: Lab, claim: str, sql: str) -> str:
         phase = ("get", "pod", NAME, *here, "-o", "jsonpath={.status.phase}")
         until("the kept volume to be read", lambda: lab.kubectl("primary", *phase) in ("Succeeded", "Failed"), timeout=240)
         ended, said = lab.kubectl("primary", *phase), lab.kubectl("primary", "logs", NAME, *here, check=False)
-        assert ended == "Succeeded", said
+        if ended != "Succeeded":
+            raise LabError(f"claim {claim} could not be read: {said.strip()}")
         return said.strip()
     finally:
         lab.kubectl("primary", "delete", "pod", NAME, *here, "--ignore-not-found", "--wait=true")
