@@ -22,6 +22,9 @@ from settings.roles import ROLES, Role
 PLANNED = "planned"
 """What the region is told that gives up in good order."""
 
+NOTHING = "none"
+"""What a stack prints that has nothing for the other one."""
+
 _TOKEN, _RECEIPT = "handover.", "receipt."
 _MOST = 256 * 1024
 """Characters of a token: a database's part has some 300."""
@@ -84,6 +87,8 @@ def parse(text: str) -> Token | str:
     """The token, or `planned`, or a receipt as it is. Raises HandoverInvalidError for any other text."""
     if text == PLANNED or (text.startswith(_RECEIPT) and text.removeprefix(_RECEIPT).isalnum()):
         return text
+    if text == NOTHING:
+        raise HandoverInvalidError("is what a stack prints that gives nothing: it has not given up, or not taken over, yet")
     if not text.startswith(_TOKEN) or len(text) > _MOST:
         raise HandoverInvalidError(
             "is neither planned nor what the other stack printed; run: pulumi stack output handover -s STACK, with the other "

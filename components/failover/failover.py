@@ -32,7 +32,7 @@ from components.velero.files import BackupFiles
 from components.velero.final_backups import FinalBackups, FinalBackupsArgs
 from components.velero.memory import Memory, recall
 from components.velero.restores import Restores, RestoresArgs
-from settings.handover import Token
+from settings.handover import NOTHING, Token
 from settings.model import Settings
 from settings.names import EXCLUDED_FROM_BACKUP, PROGRAM_NAMESPACE, Names
 from settings.roles import Duties
@@ -86,7 +86,7 @@ class Failover(pulumi.ComponentResource):
     """The role of this region's side of each database, by the database's name. Fails with the operator's reason if it is lost."""
 
     handover: pulumi.Output[str]
-    """What the other stack is told next in a planned switchover: this region's token, or its receipt; empty in no switchover."""
+    """What the other stack is told next in a planned switchover: this region's token, or its receipt; `none` in no switchover."""
 
     serves_already: bool
     """Whether the region served before this `up`, in a region that takes over."""
@@ -150,7 +150,7 @@ class Failover(pulumi.ComponentResource):
         self.since = self._record_serving(name, flag, steps)
         if token := args.settings.token:
             # Printed once users may come: not while they are held, nor before everything has succeeded.
-            self.handover = self.since.apply(lambda since: token.receipt if since else "")
+            self.handover = self.since.apply(lambda since: token.receipt if since else NOTHING)
         self.timeline = pulumi.Output.all(steps=steps, since=self.since).apply(
             lambda seen: timeline.summary(seen["steps"], seen["since"])
         )
@@ -188,7 +188,7 @@ class Failover(pulumi.ComponentResource):
         keeps it, by which the region knows a receipt."""
         args, settings = self._args, self._args.settings
         if not args.duties.hands_over:
-            return pulumi.Output.from_input("")
+            return pulumi.Output.from_input(NOTHING)
         final = FinalBackups(
             f"{name}-final-backups",
             FinalBackupsArgs(

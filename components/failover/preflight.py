@@ -126,6 +126,9 @@ class Preflight:
         return database_objections.promoted(self.cluster, database, self.names.role)
 
     def _note_service(self) -> None:
+        """Keep that a secondary has served. Of a primary that takes over it is certain."""
+        if self.names.role == "primary":
+            return
         # Not before the region gives up: until then a restore that is made anew belongs to the same takeover.
         if not pulumi.runtime.is_dry_run() and self.cluster.read_record(SERVING_RECORD) is not None:
             note_service(self.cluster)

@@ -97,6 +97,7 @@ def test_nothing_is_looked_up_and_what_the_cluster_is_asked_before_all_else_is_w
         run_program(stack, deployed(serving), cluster=cluster, preview=True)
         takes_over = (stack, serving) == ("secondary", "secondary")
         first = [
+            "database databases/app-database",
             *(["record guard"] if stack == serving else []),
             "record creating",
             *(["record restore-attempts", "record serving"] if takes_over else []),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from components.database.specs import DatabaseSide
+from components.database.specs import HEALTHY, DatabaseSide, cluster_spec
 from settings.database import DatabaseSettings
 from settings.names import Names
 from settings.roles import Role, duties
@@ -45,3 +45,12 @@ def side(stack: Role, active: Role = "primary", *, endpoint: str | None = None, 
         database_role=duties(stack, active).database_role(standby=changes.get("standby", True)),
         endpoint=endpoint,
     )
+
+
+def live(of: DatabaseSide, **status: Any) -> dict[str, Any]:
+    """The side's Cluster as the API server has it, with this status."""
+    return {
+        "metadata": {"name": of.settings.name, "namespace": of.settings.namespace, "uid": "a-uid", "annotations": {}},
+        "spec": cluster_spec(of),
+        "status": {"phase": HEALTHY, "readyInstances": 1, **status},
+    }

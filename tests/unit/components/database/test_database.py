@@ -13,12 +13,11 @@ from components.kube.cluster_api import ClusterUnreachableError
 from settings.roles import ROLES, Role, peer_of
 from tests.examples import KEYS, PASSWORD, STATIC
 from tests.unit.components.conftest import Program
-from tests.unit.components.database.sides import database, settings, side
+from tests.unit.components.database.sides import database, live, settings, side
 from tests.unit.fakes import FakeArchive, FakeCluster
 from tests.unit.recorder import Answers, HookRefusedError, Recorder, attempt_program, is_secret, revealed, run_program
 
 STEM = "failover-databases-app-database"
-SAME = f"{STEM}-same-server"
 FIRST, CONFIRMED, SCALE = f"{STEM}-first-backup", f"{STEM}-promoted", "failover-workloads-scale-production"
 
 
@@ -364,42 +363,67 @@ def test_what_is_there_already_is_not_asked_whether_it_could_be_made(combination
         assert not set(moments["before_create"]) & recorder.hooks_on_preview
         # The note that its creation has begun goes once it is made; neither hook asks whether it could be made.
         promotes = [f"{STEM}-promotion"] if combination == ("secondary", "secondary") else []
-        others = {"before_update": [SAME, *promotes], "after_create": [f"{STEM}-made"]} if name == STEM else {}
+        others = {"before_update": promotes, "after_create": [f"{STEM}-made"]} if name == STEM else {}
         assert {**moments, "before_create": []} == {"before_create": [], **others}
 
 
-def told_of_an_update(stack: Role, *, before: dict[str, Any], after: dict[str, Any], preview: bool = False) -> str:
-    """What the engine is told before the Cluster of a stack is changed from one configuration to another."""
-    old = run_program(stack, {"peerReady": True, **before})[STEM].inputs
-    region = run_program(stack, {"peerReady": True, **after}, preview=preview)
-    return region.call_update_hook(SAME, old=old, new=region[STEM].inputs)
+def clusters(recorder: Recorder) -> dict[str, Any]:
+    return {each.name: each for each in recorder.of("Cluster")}
 
 
-@pytest.mark.parametrize("preview", [False, True])
 @pytest.mark.parametrize("stack", ROLES)
-def test_a_database_that_runs_is_not_given_another_generation(stack: Role, preview: bool) -> None:
-    told = told_of_an_update(stack, before={}, after=database(generations={stack: 2}), preview=preview)
-    assert told == (
+@pytest.mark.parametrize("preview", [False, True])
+def test_a_raised_generation_changes_nothing_of_a_side_that_stands_by_until_a_person_gives_it_up(
+    stack: Role, preview: bool
+) -> None:
+    lives = FakeCluster(databases={"app-database": live(side(stack, peer_of(stack)))})
+    raised = {**database(generations={stack: 2}), "active": peer_of(stack), "peerReady": True}
+    (made,) = clusters(run_program(stack, raised, cluster=lives, preview=preview)).values()
+    assert (made.name, made.protect) == (STEM, True)
+    assert made.inputs["spec"]["plugins"][0]["parameters"]["serverName"] == f"app-database-{stack}-g1"
+
+
+@pytest.mark.parametrize("stack", ROLES)
+def test_it_is_given_up_in_two_steps_for_the_engine_obeys_the_protection_in_its_state(stack: Role) -> None:
+    lives = FakeCluster(databases={"app-database": live(side(stack, peer_of(stack)))})
+    confirmed = {
+        **database(generations={stack: 2}),
+        "active": peer_of(stack),
+        "peerReady": True,
+        "rejoin": f"app-database-{stack}-g1",
+    }
+    first = run_program(stack, confirmed, cluster=lives)
+    (old,) = clusters(first).values()
+    assert (old.name, old.protect) == (STEM, False)
+    assert old.metadata["annotations"]["k8s-dr/given-up"] == f"app-database-{stack}-g1"
+    assert "nothing is deleted yet" in first.outputs["next"]
+
+    lives.databases["app-database"]["metadata"]["annotations"] = old.metadata["annotations"]
+    (new,) = clusters(run_program(stack, confirmed, cluster=lives)).values()
+    assert (new.name, new.protect) == (f"{STEM}-g2", True)
+    assert new.inputs["spec"]["bootstrap"]["recovery"]["source"] == f"app-database-{peer_of(stack)}"
+    assert new.inputs["spec"]["plugins"][0]["parameters"]["serverName"] == f"app-database-{stack}-g2"
+    assert new.inputs["spec"]["replica"]["primary"] == f"app-database-{peer_of(stack)}"
+
+
+@pytest.mark.parametrize("stack", ROLES)
+@pytest.mark.parametrize("preview", [False, True])
+def test_a_database_that_takes_writes_is_not_given_another_generation(stack: Role, preview: bool) -> None:
+    lives = FakeCluster(databases={"app-database": live(side(stack, stack))})
+    raised = {**database(generations={stack: 2}), "active": stack}
+    reached, error = attempt_program(stack, raised, cluster=lives, preview=preview)
+    assert str(error) == (
         f"database app-database: app-database-{stack}-g1 runs, and cannot go on as app-database-{stack}-g2: a generation is "
         "raised only for a database that is made anew; set k8s-dr:databases[].generations back"
     )
+    assert not reached.identities()
 
 
-def test_nor_an_earlier_one_and_a_preview_asks_too(recorder: Recorder) -> None:
-    back = told_of_an_update("primary", before=database(generations={"primary": 3}), after=database())
-    assert "app-database-primary-g3 runs, and cannot go on as app-database-primary-g1: " in back
-    assert SAME in recorder.hooks_on_preview
-
-
-@pytest.mark.parametrize(
-    "after",
-    [
-        {},
-        {"active": "secondary"},
-        database(storage="200Gi", instances=1, parameters={"work_mem": "8MB"}),
-        database(generations={"secondary": 2}),
-    ],
-    ids=["nothing", "active", "size", "the other region's generation"],
-)
-def test_any_other_change_of_a_database_that_runs_is_let_pass(after: dict[str, Any]) -> None:
-    assert told_of_an_update("primary", before={}, after=after) == ""
+def test_a_side_of_a_later_generation_that_an_older_version_made_keeps_its_resource() -> None:
+    third = side("primary", generations={"primary": 3})
+    lives = FakeCluster(databases={"app-database": live(third)})
+    (made,) = clusters(run_program("primary", database(generations={"primary": 3}), cluster=lives)).values()
+    assert made.name == f"{STEM}-g3"
+    assert {known.rpartition("::")[2] for known in made.known_as} == {STEM, f"{STEM}-g3"}
+    (made,) = clusters(run_program("primary", database(generations={"primary": 3}))).values()
+    assert {known.rpartition("::")[2] for known in made.known_as} == {f"{STEM}-g3"}, "it is nobody's successor"

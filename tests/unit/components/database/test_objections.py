@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -446,7 +447,24 @@ def test_a_standby_before_the_first_backup_is_refused_and_told_what_to_run() -> 
         "peerReady true in both stacks and each with its own PULUMI_BACKEND_URL: pulumi up -s primary; then, once S3 has copied "
         "it: pulumi up -s secondary"
     )
-    assert objection_to_creation(FakeCluster(), FakeArchive(), lacking, settings(), "primary") is None
+    assert objection_to_creation(FakeCluster(), FakeArchive(), None, settings(), "primary") is None
+
+
+def test_a_primary_is_made_anew_from_a_base_backup_of_the_secondary_and_told_how_to_take_one() -> None:
+    told = str(objection_to_creation(FakeCluster(), FakeArchive(), FakeArchive(lacking="there is none"), settings(), "primary"))
+    assert told.startswith(
+        "database app-database: it is made anew from a base backup of the secondary, and there is none; nothing"
+    )
+    backup = json.loads(told.partition("<<< '")[2].removesuffix("'"))
+    assert (backup["kind"], backup["spec"]["cluster"], backup["spec"]["method"]) == ("Backup", {"name": "app-database"}, "plugin")
+
+
+def test_an_old_side_that_is_given_up_is_no_side_that_runs() -> None:
+    old = {"spec": {"plugins": [{"parameters": {"serverName": "app-database-primary-g1"}}]}}
+    cluster, lacking = FakeCluster(databases={"app-database": old}), FakeArchive(lacking="there is none")
+    anew = settings(generations={"primary": 2})
+    assert objection_to_creation(cluster, FakeArchive(), lacking, settings(), "primary") is None
+    assert "there is none" in str(objection_to_creation(cluster, FakeArchive(), lacking, anew, "primary"))
 
 
 def without_a_standby(archive: FakeArchive, cluster: FakeCluster | None = None, *, force: bool = False) -> list[str]:
@@ -475,12 +493,12 @@ def test_what_only_the_mark_says_of_a_base_backup_is_a_matter_of_judgement() -> 
     assert told.endswith(FORCE)
     assert without_a_standby(phantom, force=True) == []
     none, names = settings(standby=False), Names(topology=TOPOLOGY, role="secondary")
-    creation.refuse_creation(none, "primary", names, FakeCluster(), phantom, Aws(), force=True)
+    creation.refuse_creation(none, "recovered", names, FakeCluster(), phantom, Aws(), force=True)
     with pytest.raises(creation.CreationRefusedError, match="has no data_0009"):
-        creation.refuse_creation(none, "primary", names, FakeCluster(), phantom, Aws())
+        creation.refuse_creation(none, "recovered", names, FakeCluster(), phantom, Aws())
     with pytest.raises(creation.CreationRefusedError, match="no base backup"):
         creation.refuse_creation(
-            none, "primary", names, FakeCluster(), FakeArchive(lacking="there is no base backup"), Aws(), force=True
+            none, "recovered", names, FakeCluster(), FakeArchive(lacking="there is no base backup"), Aws(), force=True
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import boto3
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from components.database import specs
 from components.database.specs import HEALTHY, LOST, cluster_annotations, cluster_spec, object_store
-from settings.roles import ROLES, Role, peer_of
+from settings.roles import ROLES, DatabaseRole, Role, peer_of
 from settings.streaming import PRIVATE
 from tests.unit.components.database.sides import STREAMING, side
 
@@ -80,36 +80,40 @@ def test_the_flip_of_the_secondary_promotes_it_and_the_flip_of_the_primary_chang
     assert cluster_spec(side("primary", "secondary", **change)) == cluster_spec(side("primary", "primary", **change))
 
 
+def annotated(role: DatabaseRole, stopped: str | None = None) -> dict[str, str]:
+    return cluster_annotations(replace(side("secondary"), database_role=role, stopped=stopped))
+
+
 def test_a_fenced_side_sleeps_on_its_data_and_suspends_its_backups() -> None:
     fenced = side("primary", "secondary")
     assert fenced.database_role == "fenced"
-    assert cluster_annotations("fenced")["cnpg.io/hibernation"] == "on"
-    assert "pulumi.com/waitFor" not in cluster_annotations("fenced"), "one that is fenced already may never hibernate"
+    assert cluster_annotations(fenced)["cnpg.io/hibernation"] == "on"
+    assert "pulumi.com/waitFor" not in cluster_annotations(fenced), "one that is fenced already may never hibernate"
     assert cluster_spec(fenced)["replica"]["primary"] == PRIMARY
     assert specs.scheduled_backup_spec(fenced)["suspend"] is True
 
 
 @pytest.mark.parametrize("role", ["primary", "replica"])
 def test_a_half_that_is_not_in_a_hurry_is_awake_and_waited_for_until_it_is_healthy_or_lost(role: Any) -> None:
-    annotations = cluster_annotations(role)
+    annotations = annotated(role)
     assert "cnpg.io/hibernation" not in annotations
     assert not [phase for phase in (HEALTHY, *LOST) if f"@ == '{phase}'" not in annotations["pulumi.com/waitFor"]]
 
 
 def test_a_promoted_half_is_awake_and_waited_for_by_its_job_alone() -> None:
-    assert cluster_annotations("promoted") == {"pulumi.com/patchForce": "true"}
+    assert annotated("promoted") == {"pulumi.com/patchForce": "true"}
 
 
 @pytest.mark.parametrize("role", ["primary", "promoted", "recovered"])
 def test_a_half_that_serves_again_is_unfenced_once_for_each_time_that_the_guard_has_stopped_it(role: Any) -> None:
-    assert "cnpg.io/fencedInstances" not in cluster_annotations(role), "the operator fences by it too"
-    first, second = (cluster_annotations(role, f"2026-03-01T12:0{minute}:00Z") for minute in (1, 2))
+    assert "cnpg.io/fencedInstances" not in annotated(role), "the operator fences by it too"
+    first, second = (annotated(role, f"2026-03-01T12:0{minute}:00Z") for minute in (1, 2))
     assert first["cnpg.io/fencedInstances"] == second["cnpg.io/fencedInstances"] == "[]"
     assert first != second, "or the engine would see no change"
 
 
 def test_a_half_that_stays_stopped_keeps_the_fence() -> None:
-    assert "cnpg.io/fencedInstances" not in cluster_annotations("fenced", "2026-03-01T12:00:00Z")
+    assert "cnpg.io/fencedInstances" not in annotated("fenced", "2026-03-01T12:00:00Z")
 
 
 @given(change=changes)
@@ -137,7 +141,7 @@ def test_what_is_recovered_comes_from_the_primarys_archive_in_its_own_regions_bu
 
 
 def test_a_recovery_is_waited_for_until_its_first_instance_starts_and_not_for_those_that_are_copied_from_it() -> None:
-    waits = cluster_annotations("recovered")["pulumi.com/waitFor"]
+    waits = annotated("recovered")["pulumi.com/waitFor"]
     for phase in (HEALTHY, "Waiting for the instances to become active", "Creating a new replica", *LOST):
         assert f"@ == '{phase}'" in waits
     assert "Setting up primary" not in waits, "that is the recovery itself"
@@ -153,8 +157,8 @@ def test_only_what_a_failover_recovers_begins_in_the_secondary_without_a_primary
 
 
 def test_every_half_wins_the_field_that_promotes_it() -> None:
-    for role in ("primary", "replica", "promoted", "fenced", "recovered"):
-        assert cluster_annotations(role)["pulumi.com/patchForce"] == "true"
+    for role in get_args(DatabaseRole):
+        assert annotated(role)["pulumi.com/patchForce"] == "true"
 
 
 def test_base_backups_are_made_of_both_sides_and_at_once_of_the_secondarys() -> None:

@@ -313,12 +313,14 @@ class TestTheHook:
     def test_asks_a_standby_for_its_database_and_whether_it_served(self) -> None:
         asked = FakeCluster()
         assert self.ask("secondary", "primary", asked) == ""
-        assert asked.asked == ["record creating", "database databases/app-database", "record serving"]
+        live = "database databases/app-database"
+        assert asked.asked == [live, "record creating", live, live, "record serving"]
 
     def test_lets_a_region_stand_by_that_never_served(self) -> None:
         asked = FakeCluster()
         assert self.ask("secondary", None, asked) == ""
-        assert asked.asked == ["record creating", "record serving", "database databases/app-database", "record serving"]
+        live = "database databases/app-database"
+        assert asked.asked == [live, "record creating", "record serving", live, live, "record serving"]
 
     def test_refuses_to_send_a_region_that_serves_back_to_standing_by_because_active_is_not_set(self) -> None:
         told = self.ask("secondary", None, FakeCluster(records={"serving": {"region": "us-west-2"}}))

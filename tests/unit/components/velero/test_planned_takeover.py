@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
+import pytest
+
+from components.failover.backups import standby_of
+from components.velero import age
+from components.velero.choice import objection
 from components.velero.memory import Memory
 from components.velero.restores import Restores, RestoresArgs
 from settings.backup import Backup
 from settings.load import SECRETS, load
 from settings.names import Names
-from settings.roles import Role, duties
+from settings.roles import ROLES, Role, duties, peer_of
 from settings.velero import VeleroSettings
 from tests.examples import example
 from tests.unit.components.alone import registered
@@ -84,3 +90,16 @@ def test_a_primary_that_takes_over_makes_its_objects_as_the_secondarys_are_and_t
     assert found["restores-a"].spec["existingResourcePolicy"] == "update", "it has served, although nothing remembers it"
     assert found["restores-storage-classes"].inputs["data"] == {"gp3": "gp2"}
     assert planned("secondary", [backup("a", include=["a"])], {})["restores-a"].spec["existingResourcePolicy"] == "none"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_neither_age_nor_rpo_of_what_the_token_names_is_asked_but_whether_it_is_here(role: Role) -> None:
+    settings = load(role, example(role), SECRETS)
+    names, cluster = Names(topology=settings.topology, role=role), FakeCluster(velero={"backups": []})
+    standby = standby_of(settings, names, {"hourly-critical": "last"})
+    (expected,) = standby.expected
+    assert (expected.choice.schedule, expected.choice.backup) == (names.schedule("hourly-critical", peer_of(role)), "last")
+    assert expected.choice.by_token
+    assert standby.peer == peer_of(role)
+    assert age.objections(cluster, standby.expected, timedelta(0), None) == []
+    assert objection(cluster, expected.choice) is not None
