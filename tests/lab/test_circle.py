@@ -24,9 +24,9 @@ from report.legs import Leg
 from settings.handover import Demotion, Token, parse
 from settings.names import PROGRAM_NAMESPACE
 from settings.roles import ROLES, Role
-from tests.lab import interruption
 from tests.lab.changed import Changed
 from tests.lab.conftest import Keeper, answer, deployed
+from tests.lab.interruption import DEMOTED, killed_at
 
 AT = {role: project.load_balancer(role) for role in ROLES}
 FROM_B = Changed(secret="of-b", config="of-b", made="in-b", replicas=4, node_port=30100)
@@ -271,7 +271,7 @@ def previewed(lab: Lab, token: str | None) -> Ran:
 def back(away: Circle) -> Circle:
     lab = away.lab
     with away.user.leg(BACK, "primary") as record:
-        circle.hand_over(lab, "primary", record, up=interruption.DEMOTED.up)
+        circle.hand_over(lab, "primary", record, up=killed_at(DEMOTED))
         real = parse(circle.told(lab, "secondary"))
         assert isinstance(real, Token)
         own = real.demotion(databases.NAME)
