@@ -18,6 +18,7 @@ set -e
 cd /tmp
 data=/kept/pgdata
 rm -f "$data/postmaster.pid"
+chmod 0700 "$data"
 echo 'local all all trust' > hba
 : > ident
 # What is in the data directory is the operator's: certificates, an archive command and a log that only its own Pods have.
@@ -71,7 +72,7 @@ def _pod(claim: str, image: str, sql: str) -> dict[str, Any]:
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,
             "terminationGracePeriodSeconds": 1,
-            "securityContext": {"runAsUser": POSTGRES, "runAsGroup": POSTGRES, "fsGroup": POSTGRES},
+            "securityContext": {"runAsUser": POSTGRES, "runAsGroup": POSTGRES},
             "containers": [container],
             "volumes": [{"name": "kept", "persistentVolumeClaim": {"claimName": claim}}],
         },

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from lab.application import manifests
-from lab.waiting import until
+from lab.waiting import TimedOutError, until
 from lab.world import Lab
 from settings.roles import Role
 
@@ -53,9 +54,11 @@ class Changed:
             node_port=_get(lab, role, "service", SERVICE)["spec"]["ports"][0]["nodePort"],
         )
 
-    def differs(self, other: Changed) -> dict[str, tuple[Any, Any]]:
-        """What is not the same there, as it is meant and as it is."""
-        own, theirs = asdict(self), asdict(other)
+    def differs(self, lab: Lab, role: Role) -> dict[str, tuple[Any, Any]]:
+        """What is not the same in a region, as it is meant and as it is. The last replicas may take a minute."""
+        with suppress(TimedOutError):
+            until("all to be there", lambda: self.seen(lab, role) == self, timeout=60, interval=2)
+        own, theirs = asdict(self), asdict(self.seen(lab, role))
         return {key: (own[key], theirs[key]) for key in own if own[key] != theirs[key]}
 
 

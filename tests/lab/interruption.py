@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.kube.kept import MARK
+from components.velero.choice import OF_SCHEDULE
 from components.velero.specs import VELERO_NAMESPACE
 from lab import circle, project
 from lab.application import manifests
@@ -81,9 +82,10 @@ def _ready(lab: Lab, role: Role) -> bool:
 
 
 def _own_backups(lab: Lab, role: Role) -> set[str]:
-    """The region's own Backups. Those of the other region come by themselves."""
-    found = lab.kubectl(role, "get", "backups.velero.io", "-n", VELERO_NAMESPACE, "-o", "name", check=False).split()
-    return {name for name in found if named(role).aws_region in name}
+    """The Backups of the region's own schedules. Those of the other region come by themselves."""
+    found = lab.kubectl(role, "get", "backups.velero.io", "-n", VELERO_NAMESPACE, "-o", "json")
+    names = {each["metadata"]["name"]: each["metadata"].get("labels", {}) for each in json.loads(found)["items"]}
+    return {name for name, labels in names.items() if labels.get(OF_SCHEDULE, "").endswith(f"-{named(role).aws_region}")}
 
 
 def _restores(lab: Lab, role: Role) -> set[str]:

@@ -52,7 +52,6 @@ CASES: list[Case] = [case for case in chain.from_iterable(zip_longest(HOME, AWAY
 def rejoined() -> Iterator[tuple[Lab, User]]:
     """A failover, and a rejoin whose `up` is killed three times."""
     with deployed(Lab(plan=databases.Plan())) as lab:
-        lab.make_backups()
         demo.fail(lab, cache=False, at_worst=False)
         with circle.user(lab) as user:
             with user.leg("the old primary follows again", "secondary") as record:
