@@ -8,13 +8,14 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 from dnslib import DNSRecord
 
-from lab import databases, demo, first_look, project, rehearsal
+from lab import databases, demo, first_look, project, rehearsal, way_round
 from lab.cloud.cloud import CloudError
 from lab.console import say, warn
 from lab.engine import EngineError
@@ -27,6 +28,7 @@ from lab.regions.spec import REGIONS
 from lab.tools.go import ToolError
 from lab.waiting import TimedOutError
 from lab.world import Lab, LabError
+from report.model import Report
 from settings.presets import DEFAULT, PRESETS
 
 _REPORTED_WITHOUT_TRACEBACK = (
@@ -65,6 +67,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="PostgreSQL instances in each region (default: 1)",
     )
+    shown.add_argument(
+        "--circle",
+        action="store_true",
+        help="then go the whole way round: the old primary comes back and follows, and both regions hand over by plan",
+    )
     for name, text in (
         ("rehearsal", "run the failover without clusters, on any machine"),
         ("up", "start both regions, deploy both stacks and the application, and keep them running"),
@@ -86,8 +93,11 @@ def main() -> int:
     # These signals end the lab like Ctrl-C does, so that its `finally` blocks stop what it started.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
-    options = _parser().parse_args()
+    parser = _parser()
+    options = parser.parse_args()
     plan = _plan(options)
+    if options.command == "demo" and options.circle and not plan.preset.standby:
+        parser.error(f"--circle: tier {plan.tier} keeps no standby, and no database follows another; choose another --tier")
     # Where the other region runs the application before a failover, its claims are there, and no restore writes into them.
     lab = Lab(plan=plan, files=plan.preset.workloads == "none")
     try:
@@ -126,7 +136,7 @@ def _interrupt(*_: object) -> NoReturn:
 def _run(options: argparse.Namespace, lab: Lab) -> int:
     match options.command:
         case "demo":
-            return _demo(lab)
+            return _demo(lab, way_round.go if options.circle else None)
         case "rehearsal":
             return rehearsal.run(lab.paths)
         case "up":
@@ -152,12 +162,12 @@ def _run(options: argparse.Namespace, lab: Lab) -> int:
     return 0
 
 
-def _demo(lab: Lab) -> int:
+def _demo(lab: Lab, go: Callable[[Lab], Report] | None) -> int:
     if obstacles := preflight.obstacles():
         say(f"The lab cannot run here: {'; '.join(obstacles)}. Running the rehearsal instead; it ignores the demo's options.")
         return rehearsal.run(lab.paths)
     first_look.show(lab)
-    return demo.run(lab)
+    return demo.run(lab, go)
 
 
 def _up(lab: Lab) -> int:

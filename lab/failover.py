@@ -12,7 +12,8 @@ from lab.console import say
 from lab.paths import LabPaths
 from lab.pulumi import Pulumi, Ran
 from report import page, terminal
-from report.model import Command, Event, Report, Step, verdict, write
+from report.model import Report, verdict, write
+from report.moments import Command, Event, Step
 
 DEAD, ALIVE = "us-east-1", "us-west-2"
 """The AWS regions of the primary, which the lab kills, and of the secondary, which takes over."""

@@ -65,6 +65,21 @@ def manifest(image: str) -> str:
     )
 
 
+def install(kubectl: Kubectl) -> None:
+    """Put it beside the primary's database, with the image of that."""
+    database = ("get", "cluster.postgresql.cnpg.io", databases.NAME, "-n", databases.DATABASE_NAMESPACE)
+    image = kubectl("primary", *database, "-o", "jsonpath={.spec.imageName}")
+    kubectl("primary", "apply", "-f", "-", stdin=manifest(image))
+    waited = ("rollout", "status", f"deployment/{NAME}", "-n", databases.DATABASE_NAMESPACE, "--timeout=60s")
+    kubectl("primary", *waited)
+
+
+def remove(kubectl: Kubectl) -> None:
+    """Take it away: in a primary that serves again it would write like anybody."""
+    what = ("delete", "deployment", NAME, "-n", databases.DATABASE_NAMESPACE, "--ignore-not-found", "--wait=true")
+    kubectl("primary", *what)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
     """One row that the writer tried to write, and when it knew whether the database had taken it."""

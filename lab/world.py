@@ -84,6 +84,9 @@ class Lab:
     files: bool = False
     """Whether the application keeps files too, on a volume that a backup brings to the other region."""
 
+    mode: str | None = None
+    """`dns.mode` of the settings; None leaves it to the tier."""
+
     inhabited: bool = False
     """Whether the primary region has more than the application: see `lab.inhabitants`."""
 
@@ -255,6 +258,7 @@ class Lab:
             },
             kubelet_roots={spec.name: layout.KUBELET_ROOT for spec in REGIONS},
             ttl=self.ttl,
+            mode=self.mode,
             databases=(self.plan.configuration(references["postgresql"]),) if self.plan else (),
             tier=self.plan.tier if self.plan else None,
             workloads=inhabitants.WORKLOADS if self.inhabited else _WITH_ARCHIVE if self.files else (),

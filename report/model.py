@@ -15,21 +15,14 @@ from typing import Literal
 
 from pydantic import TypeAdapter
 
+from report import legs
+from report.legs import Legs
 from report.machine import Machine
 from report.measures import CountingProof, Entry, Files, Interval, Ledger, SplitBrain
+from report.moments import Command, Course, Event, Log, Step
 
 ALLOWED_TYPE = "aws:s3/bucketObjectv2:BucketObjectv2"
 ALLOWED_PREFIXES = ("kubernetes:", "dr:")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """One step of the failover, recorded by the Pulumi program: preflight, each restore, scale, verify, traffic."""
-
-    name: str
-    start: datetime
-    end: datetime
-    seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,43 +59,6 @@ class Engine:
     language_host: str
     kubernetes: str
     aws: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Command:
-    """One command, in the form that a person would type."""
-
-    command: str
-    start: datetime
-    seconds: float
-    exit_code: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Event:
-    """Something that happened at one moment."""
-
-    time: datetime
-    name: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Log:
-    """The requests of one client. `what` says what its user is without while they fail: service, writes or reads."""
-
-    name: str
-    what: str
-    intervals: tuple[Interval, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Course:
-    """Everything of a failover that has a time, for the drawing. `events` are in order."""
-
-    events: tuple[Event, ...] = ()
-    steps: tuple[Step, ...] = ()
-    commands: tuple[Command, ...] = ()
-    logs: tuple[Log, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,6 +172,9 @@ class Report:
     split_brain: SplitBrain | None = None
     """Set if the dead region was seen to come back."""
 
+    legs: Legs | None = None
+    """Set if the lab went the whole way round. All fields above are of the failover alone."""
+
     @property
     def has_ledger(self) -> bool:
         return self.rows_acknowledged is not None
@@ -306,6 +265,8 @@ def held(report: Report, *, survivor: str = "secondary") -> list[str]:
 
 def _kept_promises(report: Report) -> Iterator[str]:
     """What the ledger and the tier's targets show, of a failover that held."""
+    if report.legs:
+        yield from legs.kept(report.legs)
     if not report.has_ledger:
         return
     if targets := report.targets:
@@ -322,6 +283,8 @@ def _broken_promises(report: Report, survivor: str) -> Iterator[str]:
             yield "No file came back with its volume."
         if files.lost_by_survivor:
             yield f"{files.lost_by_survivor} files that {survivor} itself acknowledged are missing from its volume."
+    if report.legs:
+        yield from legs.problems(report.legs)
     if not report.has_ledger:
         return
     if not report.rows_acknowledged_before_death:

@@ -10,7 +10,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from report import takeover, wording
-from report.model import Course, Report, allowed, held, verdict
+from report.model import Report, allowed, held, verdict
+from report.moments import Course
 from report.takeover import Takeover
 from report.timeline import draw
 
@@ -39,6 +40,10 @@ def render(report: Report | Takeover) -> str:
         held=held(report),
         timeline=draw(report.course),
         legend=_legend(report.course),
+        round=draw(report.legs.course) if report.legs else None,
+        round_legend=[(kind, "leg" if kind == "step" else text) for kind, text in _legend(report.legs.course)]
+        if report.legs
+        else [],
         recovery=[*wording.recovery(report)],
         wording=wording,
         allowed=allowed,

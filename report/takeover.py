@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from report import wording
-from report.model import Course, Event, Step, Targets
+from report.model import Targets
+from report.moments import Course, Event, Step
 from report.wording import Figure
 
 HEALTH_CHECK_SECONDS = 30

@@ -6,7 +6,9 @@ import textwrap
 from collections.abc import Iterable, Iterator
 
 from report import takeover, wording
-from report.model import Report, Step, held, verdict
+from report.legs import Legs
+from report.model import Report, held, verdict
+from report.moments import Step
 from report.takeover import Takeover
 from report.wording import Figure
 
@@ -75,6 +77,8 @@ def _lines(report: Report) -> Iterator[str]:
     if report.files:
         yield from _heading("files of the volume")
         yield from _figures(wording.files(report))
+    if report.legs:
+        yield from _legs(report.legs)
     yield from _heading("steps")
     yield from _steps(report.steps)
     yield from _heading("what happened")
@@ -99,6 +103,24 @@ def _lines(report: Report) -> Iterator[str]:
     for sentence in report.not_proven:
         yield from _paragraph(sentence, bullet="·")
     yield "═" * WIDTH
+
+
+def _legs(legs: Legs) -> Iterator[str]:
+    """The way round: a line for each leg, with its commands and events below, in order."""
+    yield from _heading("the way round, leg by leg")
+    yield f"  {'':32}" + "".join(name.rjust(11) for name in wording.LEG).rstrip()
+    for leg in legs.each:
+        name = textwrap.wrap(leg.name, 32)
+        yield f"  {name[0]:<32}" + "".join(cell.rjust(11) for cell in wording.leg(leg))
+        yield from (f"  {rest}" for rest in name[1:])
+    yield from _figures(wording.legs(legs))
+    zero = legs.each[0].start
+    for leg in legs.each:
+        yield from _heading(leg.name)
+        rows = [(up.start, wording.duration(up.seconds), up.command) for up in leg.ups]
+        rows += [(event.time, f"{(event.time - zero).total_seconds():+.1f} s", event.name) for event in leg.events]
+        for time, middle, text in sorted(rows):
+            yield from _row(wording.clock(time), f"{middle:>11}", text)
 
 
 def _failed(report: Report) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
+from report.legs import Leg, Legs
 from report.measures import Interval
 from report.model import Report, verdict
 
@@ -152,6 +153,36 @@ def files(report: Report) -> Iterator[Figure]:
     newest = kept.newest_surviving
     value = f"no. {newest.sequence}, {duration(newest.age_seconds)} before the death" if newest else "none"
     yield Figure(name="newest surviving file", value=value, note="of those written before the death", bad=newest is None)
+
+
+def legs(found: Legs) -> Iterator[Figure]:
+    """What became of the rows and files of the way round."""
+    yield Figure(name="rows to be found in both databases", value=str(found.rows), note="what the survivor had, and all since")
+    for region, missing in sorted(found.rows_missing.items()):
+        yield Figure(name=f"of them missing in the {region}", value=str(missing), bad=bool(missing))
+    if found.documents is not None:
+        yield Figure(
+            name="files to be found in the end",
+            value=str(found.documents),
+            note=f"of them missing: {found.documents_missing}",
+            bad=bool(found.documents_missing),
+        )
+    if found.rows_kept_apart is not None:
+        yield Figure(
+            name="rows that the old primary took alone",
+            value=str(found.rows_kept_apart),
+            note="after its return; they are on its kept volume, and in no live database",
+        )
+
+
+def leg(found: Leg) -> tuple[str, ...]:
+    """A leg's cells: its duration, what its user was without, and its rows."""
+    without = (found.seconds_without_service, found.seconds_without_writes, found.seconds_without_reads)
+    return (duration(found.seconds), *(_seconds(each) for each in without), str(found.rows_acknowledged), str(found.rows_missing))
+
+
+LEG = ("in all", "no service", "no writes", "no reads", "rows", "missing")
+"""What the cells of a leg are."""
 
 
 def _against(name: str, seconds: float | None, target: float | None, of_tier: str) -> Figure:

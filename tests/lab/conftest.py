@@ -19,8 +19,9 @@ from lab.regions.spec import RegionSpec
 from lab.waiting import until
 from lab.world import Lab
 
-ORDER = ("test_failover.py", "test_etcd.py")
-"""Files that come first, in this order. Those of etcd are run in the lab that those of the failover leave, and lose its etcd."""
+ORDER = ("test_failover.py", "test_etcd.py", "test_data.py", "test_circle.py")
+"""Files that come first, in this order. Those of etcd are run in the lab that those of the failover leave, and lose its etcd. The
+way back of a database begins in the lab that those of the data leave: the secondary serves, and the old primary is asleep."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -74,10 +75,11 @@ class Keeper:
         """Keep a lab that was set up when `failed_before` tests had failed."""
         self._kept, self._failed_before = lab, failed_before
 
-    def take(self) -> Lab | None:
-        """The lab that is kept, which the caller takes down. None if there is none, or if a test has failed in it."""
+    def take(self, suits: Callable[[Lab], bool] = lambda _: True) -> Lab | None:
+        """The lab that is kept, which the caller takes down. None if there is none, if a test has failed in it, or if it does not
+        suit: some of a file's tests alone leave its lab in another state."""
         lab, self._kept = self._kept, None
-        if lab and self.failed() == self._failed_before and lab.up_here and lab.cloud.running:
+        if lab and self.failed() == self._failed_before and lab.up_here and lab.cloud.running and suits(lab):
             return lab
         if lab:
             lab.down()
@@ -96,16 +98,23 @@ def keeper(request: pytest.FixtureRequest) -> Iterator[Keeper]:
     keeper.end()
 
 
-@pytest.fixture(scope="module")
-def running_lab(keeper: Keeper) -> Iterator[Lab]:
-    """A lab without a database. It is set up once for each module, because a machine can run only one lab at a time."""
-    lab, failed_before = Lab(), keeper.failed()
+@contextmanager
+def handed_on(lab: Lab, keeper: Keeper) -> Iterator[Lab]:
+    """Set up the lab from nothing like `deployed`, and leave it to the keeper at the end."""
+    failed_before = keeper.failed()
     bring_up(lab)
     try:
-        lab.wait_backed_up()
         yield lab
     finally:
         keeper.keep(lab, failed_before=failed_before)
+
+
+@pytest.fixture(scope="module")
+def running_lab(keeper: Keeper) -> Iterator[Lab]:
+    """A lab without a database. It is set up once for each module, because a machine can run only one lab at a time."""
+    with handed_on(Lab(), keeper) as lab:
+        lab.wait_backed_up()
+        yield lab
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ from tests.documented import blocks
 from tests.engine.test_databases import TOUCHED_WITH_A_DATABASE
 from tests.lab import dangers
 from tests.lab.compromised_writer import Attack, moment
-from tests.lab.conftest import asked_by_pods, deployed
+from tests.lab.conftest import Keeper, asked_by_pods, handed_on
 from tests.lab.pod_keys import key_of, outcomes
 from tests.permissions import DENIED, forbidden
 
@@ -63,19 +63,16 @@ class TestByArchive:
 
     @pytest.fixture(scope="class")
     @classmethod
-    def pair(cls) -> Iterator[Lab]:
-        with deployed(Lab(plan=databases.Plan())) as lab:
+    def pair(cls, keeper: Keeper) -> Iterator[Lab]:
+        """It goes on to the tests of the way back, in the state in which the last tests leave it."""
+        with handed_on(Lab(plan=databases.Plan()), keeper) as lab:
             yield lab
 
     @pytest.fixture(scope="class")
     @classmethod
     def failed_over(cls, pair: Lab) -> tuple[Lab, Report]:
         pair.kubectl("primary", "apply", "-f", "-", stdin=yaml.safe_dump(NOTE))
-        database = ("get", "cluster.postgresql.cnpg.io", databases.NAME, "-n", databases.DATABASE_NAMESPACE)
-        image = pair.kubectl("primary", *database, "-o", "jsonpath={.spec.imageName}")
-        pair.kubectl("primary", "apply", "-f", "-", stdin=late_writer.manifest(image))
-        waited = ("rollout", "status", f"deployment/{late_writer.NAME}", "-n", databases.DATABASE_NAMESPACE, "--timeout=60s")
-        pair.kubectl("primary", *waited)
+        late_writer.install(pair.kubectl)
         pair.make_backups()
         return pair, demo.fail(pair, cache=False)
 

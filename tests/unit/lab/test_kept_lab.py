@@ -59,6 +59,12 @@ def test_a_lab_that_another_file_has_taken_down_is_not_handed_out(lab: FakeLab) 
     assert Session(lab=lab).keeper().take() is None
 
 
+def test_a_lab_in_another_state_than_the_next_file_needs_goes_down() -> None:
+    session = Session()
+    assert session.keeper().take(lambda lab: lab is not cast(Lab, session.lab)) is None
+    assert session.lab.downs == 1
+
+
 def test_a_lab_that_nobody_took_goes_down_at_the_end_and_once() -> None:
     session = Session()
     keeper = session.keeper()
@@ -67,10 +73,13 @@ def test_a_lab_that_nobody_took_goes_down_at_the_end_and_once() -> None:
     assert session.lab.downs == 1
 
 
-def test_the_tests_of_the_failover_come_before_those_of_etcd_which_lose_the_lab() -> None:
+def test_files_that_go_on_in_the_lab_of_another_come_right_after_it() -> None:
     unit, here = ROOT / "tests" / "unit" / "test_run.py", sorted((ROOT / "tests" / "lab").glob("test_*.py"))
     items = [SimpleNamespace(path=path, number=number) for path in (*here, unit) for number in (1, 2)]
     conftest.pytest_collection_modifyitems(cast(list[pytest.Item], items))
-    assert [item.path.name for item in items[:4]] == ["test_failover.py"] * 2 + ["test_etcd.py"] * 2
+    first = [name for name in conftest.ORDER for _ in (1, 2)]
+    assert [item.path.name for item in items[: len(first)]] == first
+    for one, other in (("test_failover.py", "test_etcd.py"), ("test_data.py", "test_circle.py")):
+        assert first[first.index(one) + 2] == other
     assert [item.number for item in items] == [1, 2] * (len(here) + 1), "the tests of a file keep their order"
-    assert [item.path for item in items[4::2]] == [path for path in here if path.name not in conftest.ORDER] + [unit]
+    assert [item.path for item in items[len(first) :: 2]] == [path for path in here if path.name not in conftest.ORDER] + [unit]

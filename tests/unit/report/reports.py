@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from lab.ledger import CountingProof, Entry, Ledger
 from lab.samples import Interval
 from report.machine import Machine
-from report.model import Command, Engine, Event, Flip, Report, Step, Targets, Witnesses
+from report.model import Engine, Flip, Report, Targets, Witnesses
+from report.moments import Command, Event, Step
 
 DIED = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ import pytest
 
 from report import __main__ as command
 from report import model, picture, wording
-from report.model import Event
+from report.moments import Event
 from tests.unit.report.reports import DIED, REPORT, WITH_DATABASE, step
 
 SVG = "{http://www.w3.org/2000/svg}"

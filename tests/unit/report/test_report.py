@@ -12,7 +12,8 @@ from lab.ledger import CountingProof
 from report import model, terminal, wording
 from report.machine import machine_facts
 from report.measures import Entry, Files, SplitBrain
-from report.model import Event, Flip, Spared, verdict
+from report.model import Flip, Spared, verdict
+from report.moments import Event
 from tests.unit.report.reports import LEDGER, REHEARSAL, REPORT, WITH_DATABASE, at, command, flipped, step
 
 
@@ -42,7 +43,7 @@ def test_the_fields_that_others_read_have_exactly_these_names(tmp_path):
         "steps",
         "flip",
         *("commands", "events", "client_requests", "witnesses", "machine", "engine", "setup_seconds", "dns_ttl", "not_proven"),
-        *("served_before", "spared", "files", "split_brain"),
+        *("served_before", "spared", "files", "split_brain", "legs"),
         *("replication", "source", "targets", "client_writes", "client_reads", "counting_proven"),
         *(field.name for field in dataclasses.fields(LEDGER)),
     }

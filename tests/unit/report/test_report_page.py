@@ -10,7 +10,8 @@ import pytest
 
 from lab.samples import Interval
 from report import page, terminal, timeline, wording
-from report.model import Engine, Event, Flip, Targets, held, verdict
+from report.model import Engine, Flip, Targets, held, verdict
+from report.moments import Event
 from tests.unit.report.reports import DIED, REHEARSAL, REPORT, WITH_DATABASE, at, command, flipped, step
 
 
