@@ -11,7 +11,7 @@ from components.database.archive import Archive
 from components.database.side_role import Live, as_it_runs, is_given_up, refuse_another_generation, server_of
 from components.database.specs import DatabaseSide
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
-from components.kube.records import HANDOVER_RECORD
+from components.kube.records import HANDOVER_RECORD, SERVING_RECORD
 from components.kube.runner.fencing import follows
 from settings.database import DatabaseSettings
 from settings.handover import HandoverInvalidError, Token, parse
@@ -39,8 +39,12 @@ def live_databases(cluster: ClusterApi, settings: Settings) -> LiveDatabases:
 
 
 def settings_as_they_run(settings: Settings, live: LiveDatabases, does: Duties) -> Settings:
-    """The settings with the generations under which the databases run. Raises AnotherGenerationError."""
-    runs = [as_it_runs(each, settings.role, live.get(each.name), settings.given_up) for each in settings.databases]
+    """The settings with the generations under which the databases run. Raises AnotherGenerationError.
+
+    In a region that serves nothing is given up: what is made anew there would begin empty.
+    """
+    given_up = frozenset[str]() if does.serves else settings.given_up
+    runs = [as_it_runs(each, settings.role, live.get(each.name), given_up) for each in settings.databases]
     for wanted, each in zip(settings.databases, runs, strict=True):
         refuse_another_generation(wanted, each, settings.role, does)
     return settings.model_copy(update={"databases": runs})
@@ -57,7 +61,16 @@ def duties_now(settings: Settings, cluster: ClusterApi, archive: Archive, live: 
     has set `force`, and the secondary has served since: otherwise it takes back what it gave."""
     forced = settings.role == "primary" == settings.serving_role and settings.force and not settings.token
     succeeds = forced and any(_followers(settings, live)) and not _gave_in_vain(settings, cluster, archive)
-    return duties(settings.role, settings.active, handover=settings.handover_now, hold=settings.hold, succeeds=succeeds)
+    hold = settings.hold and not _has_users(cluster)
+    return duties(settings.role, settings.active, handover=settings.handover_now, hold=hold, succeeds=succeeds)
+
+
+def _has_users(cluster: ClusterApi) -> bool:
+    """Whether users are here already. They are not sent back to the other region because `hold` is set again, or still."""
+    try:
+        return cluster.read_record(SERVING_RECORD) is not None
+    except ClusterUnreachableError:
+        return False
 
 
 def refuse_follower(settings: Settings, does: Duties, live: LiveDatabases) -> None:
