@@ -38,7 +38,7 @@ from components.kube.this_cluster import find_this_cluster
 from components.operators.operators import Operators, OperatorsArgs, planned
 from components.outputs import outputs
 from components.providers import make_providers
-from components.stale_primary import refuse_stale_primary
+from components.stale_primary import refuse_stale_primary, refuse_to_give_up_alone
 from components.storage.backup_buckets import BackupBuckets, BackupBucketsArgs
 from components.storage.storage_class import StorageClass, StorageClassArgs
 from components.traffic.flag_object import read_flag
@@ -93,7 +93,9 @@ class Region(pulumi.ComponentResource):
         self._duties = duties_now(settings, cluster, archive, self._live)
         settings = self._settings = settings_as_they_run(settings, self._live, self._duties)
         stopped = cache(partial(stopped_by_guard, cluster, self._duties))
-        overruled = refuse_stale_primary(settings, args.flag or partial(read_flag, names, settings.aws), stopped)
+        flag = args.flag or partial(read_flag, names, settings.aws)
+        overruled = refuse_stale_primary(settings, flag, stopped)
+        refuse_to_give_up_alone(settings, self._live, flag)
         refuse_second_writer(settings, cluster, self._duties, self._live)
         refuse_false_receipt(settings, cluster)
         this_cluster = find_this_cluster(settings, names, cluster)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pulumi
 
+from components.database.live import LiveDatabases
+from components.database.side_role import server_of
 from components.failover.stopped import Stopped
 from components.kube.runner.flag import Flag
 from components.traffic.flag_object import FlagUnreadableError
@@ -59,3 +61,25 @@ def refuse_stale_primary(
             return None
         raise pulumi.RunError(f"k8s-dr:active: primary: {reason}")
     return None
+
+
+def refuse_to_give_up_alone(settings: Settings, live: LiveDatabases, read_flag: Callable[[], Flag | None]) -> None:
+    """Raises pulumi.RunError in a primary whose database a person gives up while the traffic flag still names this region: nobody
+    else has all that it has."""
+    old = [server for each in live.values() if each and (server := server_of(each)) in settings.given_up]
+    if settings.role != "primary" or not old:
+        return
+    try:
+        flag = read_flag()
+    except FlagUnreadableError as error:
+        if not pulumi.runtime.is_dry_run():
+            raise pulumi.RunError(f"k8s-dr:rejoin: {error}") from None
+        pulumi.log.warn(f"{error}: whether the other region has taken over was not checked")
+        return
+    if flag is None or flag.active == "primary":
+        says = "primary" if flag else "nothing that can be read now"
+        raise pulumi.RunError(
+            f"k8s-dr:rejoin: {old[0]} is not given up, because the secondary region is not known to have taken over (the traffic "
+            f"flag says {says}), and may not have all that it has; run: pulumi config rm rejoin -s primary, and set "
+            "k8s-dr:databases[].generations back; or let the secondary take over first"
+        )

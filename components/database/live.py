@@ -39,8 +39,12 @@ def live_databases(cluster: ClusterApi, settings: Settings) -> LiveDatabases:
 
 
 def settings_as_they_run(settings: Settings, live: LiveDatabases, does: Duties) -> Settings:
-    """The settings with the generations under which the databases run. Raises AnotherGenerationError."""
-    runs = [as_it_runs(each, settings.role, live.get(each.name), settings.given_up) for each in settings.databases]
+    """The settings with the generations under which the databases run. Raises AnotherGenerationError.
+
+    In a region that serves nothing is given up: what is made anew there would begin empty.
+    """
+    given_up = frozenset[str]() if does.serves else settings.given_up
+    runs = [as_it_runs(each, settings.role, live.get(each.name), given_up) for each in settings.databases]
     for wanted, each in zip(settings.databases, runs, strict=True):
         refuse_another_generation(wanted, each, settings.role, does)
     return settings.model_copy(update={"databases": runs})

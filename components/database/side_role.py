@@ -63,7 +63,8 @@ def refuse_another_generation(wanted: DatabaseSettings, runs: DatabaseSettings, 
     if duties.serves and old != new:
         raise AnotherGenerationError(
             f"database {wanted.name}: {old} runs, and cannot go on as {new}: a generation is raised only for a "
-            "database that is made anew; set k8s-dr:databases[].generations back"
+            "database that is made anew, in a region that stands by; set k8s-dr:databases[].generations back, and if rejoin "
+            f"names it: pulumi config rm rejoin -s {role}"
         )
 
 

@@ -11,7 +11,7 @@ from components.database.archive import Archive, ArchiveUnreadableError
 from components.database.mark import position_of
 from components.database.side_role import server_of
 from components.database.specs import HEALTHY, DatabaseSide
-from components.kube.cluster_api import ClusterApi
+from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.kube.objection import Objection
 from components.kube.records import HANDOVER_RECORD, SERVING_RECORD
 from components.kube.runner.fencing import follows
@@ -86,6 +86,13 @@ def _against_the_peer(archive: Archive, database: DatabaseSettings, role: Role) 
             judgement=True,
             passing=True,
         )
+    elif own and own.segment and theirs.segment and theirs.segment[:8] < own.segment[:8]:
+        yield Objection(
+            reason=f"database {database.name}: the {peer}'s side is on an older timeline ({theirs.segment}) than this one "
+            f"({own.segment}), so it has not followed since this one was promoted, and may never; {look}",
+            judgement=True,
+            passing=True,
+        )
     elif own and own.segment and theirs.segment and position_of(own.segment) - position_of(theirs.segment) > _BEHIND:
         yield Objection(
             reason=f"database {database.name}: the {peer}'s side has replayed to {theirs.segment}, and this one is at "
@@ -135,13 +142,29 @@ def objections_to_the_token(
 
 
 def refuse_false_receipt(settings: Settings, cluster: ClusterApi) -> None:
-    """Raises pulumi.RunError in a secondary that is told that the primary has taken over, if that is not by this region's own
-    token: users would be sent where their data are not."""
-    if settings.role != "secondary" or settings.handover_now != "receipt" or settings.force:
+    """Raises pulumi.RunError in a secondary that has given up and would move users to the primary, if that one has not taken over
+    by this region's own token: users would be sent where their data are not."""
+    if (
+        settings.role != "secondary"
+        or settings.serving_role == "secondary"
+        or settings.handover_now == "planned"
+        or settings.force
+    ):
         return
-    record = cluster.read_record(HANDOVER_RECORD)
+    try:
+        record = cluster.read_record(HANDOVER_RECORD)
+    except ClusterUnreachableError:
+        return  # an `up` asks the cluster before all else, and a preview changes nothing
     if record is None:
         return  # an earlier `up` has moved the users
+    if settings.handover_now is None:
+        raise pulumi.RunError(
+            "k8s-dr:handover: is not set, and this region has handed over to the primary, which may not have taken over yet; "
+            "users stay here. Let the primary take over by its token, and take what it prints: "
+            'pulumi config set handover "$(pulumi stack output handover -s primary)" -s secondary && pulumi up -s secondary; or '
+            "take back what was given: pulumi config set active secondary -s secondary && pulumi config set force true -s secondary "
+            "&& pulumi up -s secondary"
+        )
     receipt = _receipt(record)
     if receipt != settings.handover:
         raise pulumi.RunError(

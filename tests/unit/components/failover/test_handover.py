@@ -14,7 +14,7 @@ from components.failover.handover import objections_to_giving_up, objections_to_
 from components.kube.runner.flag import Flag
 from settings.handover import Demotion, Token
 from settings.roles import Role, peer_of
-from tests.unit.components.database.sides import database, live, settings, side
+from tests.unit.components.database.sides import ASLEEP, database, live, settings, side
 from tests.unit.fakes import FakeArchive, FakeCluster
 from tests.unit.recorder import attempt_program, run_program
 
@@ -213,7 +213,7 @@ class TestTheProgram:
     def test_what_is_left_of_an_earlier_switchover_stops_neither_a_failover_nor_a_fence(
         self, stack: Role, changes: dict[str, Any]
     ) -> None:
-        cluster = follower("secondary") if stack == "secondary" else serving("primary")
+        cluster = follower("secondary") if stack == "secondary" else serving("primary", **ASLEEP)
         region = run_program(stack, {**changes, **database(), "peerReady": True}, cluster=cluster)
         expected = "app-database-secondary" if stack == "secondary" else "app-database-primary"
         assert region[STEM].spec["replica"]["primary"] == expected
