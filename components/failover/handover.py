@@ -162,8 +162,8 @@ def refuse_false_receipt(settings: Settings, cluster: ClusterApi) -> None:
             "k8s-dr:handover: is not set, and this region has handed over to the primary, which may not have taken over yet; "
             "users stay here. Let the primary take over by its token, and take what it prints: "
             'pulumi config set handover "$(pulumi stack output handover -s primary)" -s secondary && pulumi up -s secondary; or '
-            "take back what was given: pulumi config set active secondary -s secondary && pulumi config set force true -s secondary "
-            "&& pulumi up -s secondary"
+            "take back what was given: pulumi config set active secondary -s secondary && pulumi config set force true -s "
+            "secondary && pulumi up -s secondary"
         )
     receipt = _receipt(record)
     if receipt != settings.handover:

@@ -104,6 +104,13 @@ class Preflight:
                 promotion.refusals(self.cluster, self.sides),
             )
 
+        if pulumi.runtime.is_dry_run():
+            found = [*again(), *backups.lacking()]
+            for objection in found:
+                if objection.passing:
+                    pulumi.log.info(f"the up waits, for it comes by itself: {objection.reason}")
+            gate.refuse(objection for objection in found if not objection.passing)
+            return
         # Users wait: what still comes is seen as soon as it is there.
         gate.wait_until_open(again, backups.lacking, seconds=self._patience, interval=1.0)
         backups.tell()
