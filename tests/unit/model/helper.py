@@ -85,11 +85,15 @@ class Helper:
         self._rejoin()
 
     def _follow(self, said: str) -> None:
+        """Run a line of commands. Where the program prints several ways, the next one is tried when the first has not helped."""
         if runs := re.search(r"(\S+)-(primary|secondary)-g(\d+) (?:runs|is not given up), .* set k8s-dr:databases", said):
             self._checkout.generations[runs[2]] = int(runs[3])  # type: ignore[index]
             self._set(runs[2], "rejoin", None)  # type: ignore[arg-type]
             return
-        """Run a line of commands. Where the program prints several ways, the next one is tried when the first has not helped."""
+        if "may have taken over by its token" in said:
+            # A person looks, as the message says.
+            has, never = said.split(" If it has: ")[1].split(". If it never has, ")
+            said = has if any(f"active {writer}" in has for writer in self._world.writers) else never
         groups = [group for group in re.split(r"; |\. |: if ", said) if _COMMAND.search(group) or _GENERATION.search(group)]
         assert groups, f"the program says no way on: {said}"
         group = groups[self._seen[said] % len(groups)]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from settings.roles import DatabaseRole, Duties, Role, duties, peer_of, refusal, serving
+from settings.roles import DatabaseRole, Duties, Handover, Role, duties, peer_of, refusal, serving
 from tests.examples import ROOT
 
 ROLES: tuple[Role, ...] = ("primary", "secondary")
@@ -65,7 +65,40 @@ def test_each_role_has_its_duties(
         enforces_scale=enforces,
         schedules_paused=paused,
         flag=flag,
+        hands_over=False,
+        held=False,
+        restores=takes_over,
     )
+
+
+# stack, active, told | hands over, takes over, database, schedules paused, flag
+SWITCHOVERS: list[tuple[Role, Role, Handover, bool, bool, DatabaseRole, bool, Role | None]] = [
+    ("primary", "secondary", "planned", True, False, "demoted", True, None),
+    ("secondary", "secondary", "token", False, True, "promoted", False, "secondary"),
+    ("secondary", "primary", "planned", True, False, "demoted", True, "secondary"),
+    ("primary", "primary", "token", False, True, "promoted", False, None),
+    ("secondary", "primary", "receipt", False, False, "replica", True, "primary"),
+]
+
+
+@pytest.mark.parametrize(("stack", "active", "told", "gives", "takes", "database", "paused", "flag"), SWITCHOVERS)
+def test_each_step_of_a_planned_switchover_has_its_duties(
+    stack: Role, active: Role, told: Handover, gives: bool, takes: bool, database: DatabaseRole, paused: bool, flag: Role | None
+) -> None:
+    found = duties(stack, active, handover=told)
+    assert (found.hands_over, found.takes_over, found.database, found.schedules_paused, found.flag) == (
+        gives,
+        takes,
+        database,
+        paused,
+        flag,
+    )
+
+
+@given(active=roles)
+def test_whoever_is_held_takes_over_all_but_the_users(active: Role) -> None:
+    held, now = (duties("secondary", active, hold=hold) for hold in (True, False))
+    assert held == replace(now, held=now.takes_over, flag="primary")
 
 
 def test_the_table_in_the_documentation_is_this_one() -> None:
