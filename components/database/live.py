@@ -102,7 +102,7 @@ def refuse_second_writer(settings: Settings, cluster: ClusterApi, does: Duties, 
 
 def _followers(settings: Settings, live: LiveDatabases) -> Iterator[str]:
     for name, found in live.items():
-        if found is not None and not is_given_up(found, settings.given_up) and follows(dict(found)):
+        if found is not None and server_of(found) and not is_given_up(found, settings.given_up) and follows(dict(found)):
             yield name
 
 

@@ -148,7 +148,9 @@ class Failover(pulumi.ComponentResource):
             workloads = self._workloads(name, restores, memory, after=[flag])
         self.handover = self._hand_over(name, databases, workloads, memory)
         steps = self._steps(restores, databases, workloads)
-        self.since = self._record_serving(name, flag, steps)
+        # A primary has no flag that comes after all the rest.
+        before = [restores, databases, workloads, flag] if args.duties.takes_over else [flag]
+        self.since = self._record_serving(name, before, steps)
         if token := args.settings.token:
             # Printed once users may come: not while they are held, nor before everything has succeeded.
             self.handover = self.since.apply(lambda since: token.receipt if since else NOTHING)
@@ -219,7 +221,7 @@ class Failover(pulumi.ComponentResource):
         return token
 
     def _record_serving(
-        self, name: str, flag: TrafficFlag, steps: pulumi.Output[list[dict[str, Any]]]
+        self, name: str, before: Sequence[pulumi.Resource], steps: pulumi.Output[list[dict[str, Any]]]
     ) -> pulumi.Output[str | None]:
         """Keeps a ConfigMap that exists exactly while the region serves. Returns since when, by the API server's clock."""
         if not self._args.duties.serves or self._args.duties.held:
@@ -240,7 +242,7 @@ class Failover(pulumi.ComponentResource):
             data={"region": self._args.names.region},
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=[flag],
+                depends_on=list(before),
                 hooks=hooks if self._args.duties.takes_over else None,
                 import_=f"{PROGRAM_NAMESPACE}/{SERVING_RECORD}" if left_behind else None,
                 ignore_changes=["metadata", "data"] if left_behind else None,

@@ -151,6 +151,8 @@ def every_program() -> dict[str, Recorder]:
         for name, changes in CONFIGURATIONS.items()
         for stack, serving in COMBINATIONS
     }
+    gives_up = {"active": "secondary", "handover": "planned", "peerReady": True}
+    programs["as it is committed, primary that gives up by plan"] = run_program("primary", gives_up, answers=_Aws())
     settings = OperatorsSettings(cert_manager=True, cloudnative_pg=True, barman_cloud=True)
     return {**programs, "operators": installed(settings)}
 

@@ -34,11 +34,12 @@ A, B = "s3://acme-pulumi-us-east-1?region=us-east-1", "s3://acme-pulumi-us-west-
 FLIP = "pulumi config set active secondary -s secondary && pulumi up -s secondary"
 FENCE = "pulumi config set active secondary -s primary && pulumi up -s primary"
 ARRIVE = "users arrive within 90 s (health checks 30 s, DNS 60 s); when the primary comes back, before anything else: "
+ALONE = "; until it follows again, the data here have no other copy (docs/runbook.md, Rejoin)"
 NEXT: dict[tuple[Role, Role], str] = {
     ("primary", "primary"): f"if us-east-1 is lost: (export PULUMI_BACKEND_URL='{B}'; {FLIP})",
     ("secondary", "primary"): f"if us-east-1 is lost: {FLIP}",
     ("primary", "secondary"): "this region stands by; the secondary serves",
-    ("secondary", "secondary"): f"{ARRIVE}(export PULUMI_BACKEND_URL='{A}'; {FENCE})",
+    ("secondary", "secondary"): f"{ARRIVE}(export PULUMI_BACKEND_URL='{A}'; {FENCE}){ALONE}",
 }
 WORDS: dict[tuple[Role, Role], str] = {
     ("primary", "primary"): f"us-east-1 since {SINCE}: app.example.com at lb-primary.us-east-1.elb.amazonaws.com",

@@ -123,6 +123,7 @@ def test_no_kind_is_without_a_type_but_those_of_the_operators(resources: list[Se
         "monitoring.coreos.com/v1:PodMonitor",
         "postgresql.cnpg.io/v1:Cluster",
         "postgresql.cnpg.io/v1:ScheduledBackup",
+        "velero.io/v1:Backup",
         "velero.io/v1:BackupStorageLocation",
         "velero.io/v1:Restore",
         "velero.io/v1:Schedule",

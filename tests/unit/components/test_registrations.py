@@ -98,7 +98,9 @@ def test_nothing_is_looked_up_and_what_the_cluster_is_asked_before_all_else_is_w
         takes_over = (stack, serving) == ("secondary", "secondary")
         first = [
             "database databases/app-database",
-            *(["record guard"] if stack == serving else []),
+            *(["record guard"] if (stack, serving) == ("primary", "primary") else []),
+            *(["record handover"] if (stack, serving) != ("primary", "secondary") else []),
+            *(["record guard"] if (stack, serving) == ("secondary", "secondary") else []),
             "record creating",
             *(["record restore-attempts", "record serving"] if takes_over else []),
         ]

@@ -314,13 +314,13 @@ class TestTheHook:
         asked = FakeCluster()
         assert self.ask("secondary", "primary", asked) == ""
         live = "database databases/app-database"
-        assert asked.asked == [live, "record creating", live, live, "record serving"]
+        assert asked.asked == [live, "record handover", "record creating", live, live, "record serving"]
 
     def test_lets_a_region_stand_by_that_never_served(self) -> None:
         asked = FakeCluster()
         assert self.ask("secondary", None, asked) == ""
         live = "database databases/app-database"
-        assert asked.asked == [live, "record creating", "record serving", live, live, "record serving"]
+        assert asked.asked == [live, "record handover", "record creating", "record serving", live, live, "record serving"]
 
     def test_refuses_to_send_a_region_that_serves_back_to_standing_by_because_active_is_not_set(self) -> None:
         told = self.ask("secondary", None, FakeCluster(records={"serving": {"region": "us-west-2"}}))

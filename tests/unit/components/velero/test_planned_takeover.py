@@ -63,7 +63,7 @@ def planned(role: Role, backups: list[Backup], named: dict[str, str], *, cluster
                 backups=backups,
                 named=[],
                 settings=settings,
-                duties=replace(duties(role, role), takes_over=True),
+                duties=replace(duties(role, role), takes_over=True, restores=True),
                 timeouts=configured.failover,
                 cluster=cluster or FakeCluster(velero={"backups": []}),
                 memory=Memory(),

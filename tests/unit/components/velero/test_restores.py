@@ -202,7 +202,6 @@ def test_each_restore_is_refused_in_a_region_that_serves_and_judged_when_it_has_
         "region-cluster",
         "cluster-read",
         "failover-gate",
-        "failover-databases-app-database-same-server",
     }
 
 
