@@ -20,10 +20,12 @@ from settings.names import Names
 from settings.roles import Duties, peer_of
 
 
-def outputs(settings: Settings, names: Names, duties: Duties, failover: Failover) -> dict[str, pulumi.Input[Any]]:
+def outputs(
+    settings: Settings, names: Names, duties: Duties, failover: Failover, *, users_come: bool = False
+) -> dict[str, pulumi.Input[Any]]:
     """The stack's outputs, in the words of whoever reads them at 3 a.m.: each is a text of one line.
 
-    `details` has the same as objects and lists, for programs.
+    `details` has the same as objects and lists, for programs. `users_come` says of a primary that the traffic flag names it.
     """
     endpoint = settings.endpoint if isinstance(settings.endpoint, str) else settings.endpoint.name
     serving = failover.since.apply(lambda since: _serving(settings, names, duties, since, endpoint))
@@ -45,7 +47,9 @@ def outputs(settings: Settings, names: Names, duties: Duties, failover: Failover
         # Nothing in it is a secret: but of a secret the CLI prints one word, and of an object forty lines.
         "details": pulumi.Output.secret(details),
         "handover": failover.handover,
-        "next": pulumi.Output.all(failover.handover, failover.databases).apply(lambda _: _next(settings, names, duties)),
+        "next": pulumi.Output.all(failover.handover, failover.databases).apply(
+            lambda _: _next(settings, names, duties, users_come)
+        ),
     }
 
 
@@ -114,7 +118,7 @@ def _steps(timeline: Mapping[str, Any]) -> str:
     return f"{timeline['seconds']:g} s: {steps}" if steps else "none"
 
 
-def _next(settings: Settings, names: Names, duties: Duties) -> str:
+def _next(settings: Settings, names: Names, duties: Duties, users_come: bool) -> str:
     """What to do next, in one line. A command for the other stack comes with that stack's backend."""
     role = settings.role
     if settings.force:
@@ -125,7 +129,7 @@ def _next(settings: Settings, names: Names, duties: Duties) -> str:
         return f"the old database is given up, and nothing is deleted yet; to make it anew: pulumi up -s {role}"
     if duties.held:
         return "users are held where they are; to let them in: pulumi up -s secondary --config k8s-dr:hold=false"
-    if moving := _next_of_a_switchover(settings, duties):
+    if not users_come and (moving := _next_of_a_switchover(settings, duties)):
         return moving
     if settings.serving_role == "primary":
         fail_over = "pulumi config set active secondary -s secondary && pulumi up -s secondary"
@@ -134,6 +138,8 @@ def _next(settings: Settings, names: Names, duties: Duties) -> str:
     if role == "secondary":
         wait_seconds = 30 + settings.dns.ttl
         fence = "pulumi config set active secondary -s primary && pulumi up -s primary"
+        if settings.token:
+            return f"users arrive within {wait_seconds} s (health checks 30 s, DNS {settings.dns.ttl} s); the primary follows"
         return (
             f"users arrive within {wait_seconds} s (health checks 30 s, DNS {settings.dns.ttl} s); when the primary comes "
             f"back, before anything else: {settings.topology.for_stack('primary', fence)}; until it follows again, the data here "

@@ -41,7 +41,7 @@ from components.providers import make_providers
 from components.stale_primary import refuse_stale_primary, refuse_to_give_up_alone
 from components.storage.backup_buckets import BackupBuckets, BackupBucketsArgs
 from components.storage.storage_class import StorageClass, StorageClassArgs
-from components.traffic.flag_object import read_flag
+from components.traffic.flag_object import FlagUnreadableError, read_flag
 from components.traffic.records import Traffic, TrafficArgs
 from components.tried_by_day import TriedByDay, TriedByDayArgs
 from components.velero import specs as velero_specs
@@ -93,8 +93,8 @@ class Region(pulumi.ComponentResource):
         self._duties = duties_now(settings, cluster, archive, self._live)
         settings = self._settings = settings_as_they_run(settings, self._live, self._duties)
         stopped = cache(partial(stopped_by_guard, cluster, self._duties))
-        flag = args.flag or partial(read_flag, names, settings.aws)
-        overruled = refuse_stale_primary(settings, flag, stopped)
+        self._flag = flag = cache(args.flag or partial(read_flag, names, settings.aws))
+        overruled = refuse_stale_primary(settings, self._live, flag, stopped)
         refuse_to_give_up_alone(settings, self._live, flag)
         refuse_second_writer(settings, cluster, self._duties, self._live)
         refuse_false_receipt(settings, cluster)
@@ -326,4 +326,13 @@ class Region(pulumi.ComponentResource):
 
     def outputs(self) -> dict[str, pulumi.Input[Any]]:
         """The stack's outputs: what people read after `pulumi up`."""
-        return outputs(self._settings, self._names, self._duties, self._failover)
+        return outputs(self._settings, self._names, self._duties, self._failover, users_come=self._users_come)
+
+    @property
+    def _users_come(self) -> bool:
+        """Whether the traffic flag, which a primary that serves has read already, sends users to the primary."""
+        try:
+            flag = self._flag() if self._settings.role == self._settings.serving_role == "primary" else None
+        except FlagUnreadableError:
+            return False
+        return flag is not None and flag.active == "primary"

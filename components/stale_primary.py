@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pulumi
 
-from components.database.live import LiveDatabases
+from components.database.live import LiveDatabases, followers
 from components.database.side_role import server_of
 from components.failover.stopped import Stopped
 from components.kube.runner.flag import Flag
@@ -16,15 +16,16 @@ from settings.roles import refusal
 
 
 def refuse_stale_primary(
-    settings: Settings, read_flag: Callable[[], Flag | None], stopped: Callable[[], Stopped | None]
+    settings: Settings, live: LiveDatabases, read_flag: Callable[[], Flag | None], stopped: Callable[[], Stopped | None]
 ) -> str | None:
     """Stop a primary that comes back after an outage while its standby has taken over. Raises pulumi.RunError. Returns the time
     of the flag that this run overrules, because a person has set `force`: the guard must not stop the region by it again.
 
     Every run asks, because nothing in this stack's configuration has changed. A preview that cannot read the flag only warns:
     it may run with a role that has no right to. A flag that does not answer blocks no primary, but one that its guard has
-    stopped: that the other region is silent now does not undo what it has written. A flag that was overruled before, and was
-    not written anew since, is as if there were none.
+    stopped: that the other region is silent now does not undo what it has written. A token changes that only while the
+    databases still follow: one by which they were promoted once says nothing of what has come since. A flag that was overruled
+    before, and was not written anew since, is as if there were none.
     """
     if settings.role != "primary" or settings.serving_role != "primary":
         return None
@@ -35,7 +36,8 @@ def refuse_stale_primary(
             raise pulumi.RunError(f"k8s-dr:active: {error}") from None
         pulumi.log.warn(f"{error}: whether the other region has taken over was not checked")
         return None
-    if flag is None and settings.token is None and (found := stopped()) and found.newest:
+    takes_over = settings.token is not None and next(followers(settings, live), None) is not None
+    if flag is None and not takes_over and (found := stopped()) and found.newest:
         if settings.force:
             return found.flag
         raise pulumi.RunError(

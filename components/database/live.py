@@ -61,7 +61,7 @@ def duties_now(settings: Settings, cluster: ClusterApi, archive: Archive, live: 
     whose databases follow the secondary takes over without a token. Users who are here already are not held elsewhere."""
     role, forced = settings.role, settings.serving_role == settings.role and settings.force and not settings.token
     takes_back = forced and _gave_in_vain(settings, cluster, archive)
-    succeeds = forced and role == "primary" and any(_followers(settings, live)) and not takes_back
+    succeeds = forced and role == "primary" and any(followers(settings, live)) and not takes_back
     return duties(
         role,
         settings.active,
@@ -90,7 +90,7 @@ def refuse_second_writer(settings: Settings, cluster: ClusterApi, does: Duties, 
         )
     if settings.role != "primary" or does.takes_over:
         return
-    if name := next(_followers(settings, live), None):
+    if name := next(followers(settings, live), None):
         raise pulumi.RunError(
             f"k8s-dr:active: primary: database {name} follows the secondary, which may serve. To move here in good order let "
             "that one give up: pulumi config set active primary -s secondary && pulumi config set handover planned -s secondary "
@@ -100,7 +100,8 @@ def refuse_second_writer(settings: Settings, cluster: ClusterApi, does: Duties, 
         )
 
 
-def _followers(settings: Settings, live: LiveDatabases) -> Iterator[str]:
+def followers(settings: Settings, live: LiveDatabases) -> Iterator[str]:
+    """The databases that follow the other region."""
     for name, found in live.items():
         if found is not None and server_of(found) and not is_given_up(found, settings.given_up) and follows(dict(found)):
             yield name

@@ -137,7 +137,8 @@ def objections_to_the_token(
         elif int(newest[:8], 16) > demotion.timeline:
             yield Objection(
                 reason=f"database {settings.name}: the {peer} has written on since it gave this token (its newest segment is "
-                f"{newest}): the token is stale; {again}"
+                f"{newest}): the token is stale; {again}; or, if the {peer} is lost: pulumi config rm handover -s "
+                f"{side.names.role} && pulumi up -s {side.names.role}"
             )
 
 

@@ -150,7 +150,7 @@ class Up:
         does = duties_now(settings, cluster, archive, live)
         settings = settings_as_they_run(settings, live, does)
         stopped: Callable[[], Stopped | None] = cache(partial(stopped_by_guard, cluster, does))
-        overruled = refuse_stale_primary(settings, self._read_flag, stopped)
+        overruled = refuse_stale_primary(settings, live, self._read_flag, stopped)
         refuse_to_give_up_alone(settings, live, self._read_flag)
         refuse_second_writer(settings, cluster, does, live)
         refuse_false_receipt(settings, cluster)
