@@ -16,12 +16,13 @@ from components.database.creation import refuse_creation
 from components.database.database import DatabaseArgs, DatabasesArgs
 from components.database.freshness import Freshness, FreshnessArgs
 from components.database.giving_up import give_up
-from components.database.live import duties_now, is_there, live_databases, refuse_second_writer, settings_as_they_run
+from components.database.live import is_there, live_databases, settings_as_they_run
 from components.database.side_role import role_now
 from components.database.specs import DatabaseSide
 from components.etcd import backup as etcd
 from components.etcd.backup import EtcdBackup, EtcdBackupArgs
 from components.failover import guard_specs
+from components.failover.duties import duties_now, refuse_second_writer
 from components.failover.failover import Failover, FailoverArgs
 from components.failover.gate import begins_to_serve
 from components.failover.guard import Guard
@@ -286,7 +287,7 @@ class Region(pulumi.ComponentResource):
                 recover_seconds=settings.failover.seconds("recover"),
                 stopped=self._stopped,
                 # A database that is recovered replays its source's WAL to the end, and is nobody's replica.
-                token=settings.token.databases[database.name]
+                token=settings.token.databases.get(database.name)
                 if settings.token and self._role_of(database) == "promoted"
                 else None,
                 given_up=database.server(settings.role) in settings.given_up,

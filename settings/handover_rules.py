@@ -31,19 +31,6 @@ def a_token_is_used(settings: Settings) -> Mistakes:
         )
 
 
-def a_token_has_what_this_region_needs(settings: Settings) -> Mistakes:
-    token = settings.token
-    if token is None:
-        return
-    for database in settings.databases:
-        if database.name not in token.databases:
-            yield Mistake(
-                f"has nothing of database {{}}, so it is not of these settings; run: pulumi up -s {token.given_by}, and take "
-                "its token anew",
-                database.name,
-            )
-
-
 def files_come_along(settings: Settings) -> Mistakes:
     """The last backups are taken once everything has stopped."""
     for place, rule in enumerate(settings.velero.volumes if settings.handover_now == "planned" else ()):
@@ -84,7 +71,6 @@ def only_old_archives_are_given_up(settings: Settings) -> Mistakes:
 
 RULES: tuple[Rule, ...] = (
     Rule(key="handover", mistakes=a_token_is_for_the_region_that_takes_over),
-    Rule(key="handover", mistakes=a_token_has_what_this_region_needs),
     Rule(key="handover", mistakes=files_come_along),
     Rule(key="rejoin", mistakes=only_old_archives_are_given_up),
 )

@@ -112,7 +112,10 @@ def duties(
         with_standby, without = "promoted", "recovered"
     elif hands_over:
         with_standby, without = "demoted", "demoted"
-    held = takes_over and hold
+    elif serves and takes_back:
+        with_standby, without = "promoted", "promoted"
+    # In a failover users must not wait: a primary that comes back would go by the flag, and write too.
+    held = takes_over and hold and role == "secondary" and handover == "token"
     # Until the primary has taken over, users stay with the secondary that hands over to it.
     flag = role if (serves and not held) or (hands_over and not serves) else peer_of(role)
     return Duties(

@@ -76,10 +76,10 @@ def role_now(settings: DatabaseSettings, role: Role, duties: Duties, live: Live 
     ours = live is not None and server_of(live) == settings.server(role)
     followed = live is not None and ours and follows(dict(live))
     # One that follows although its tier keeps no standby has given up in a planned switchover, and is promoted like any other.
-    meant = duties.database_role(standby=settings.standby or followed)
+    meant = duties.database_role(standby=settings.standby or followed or (ours and _promoted_by_token(live)))
     if duties.serves:
         return meant
-    if duties.hands_over:
+    if duties.hands_over and not (followed and not _token_of(live)):
         return "demoted" if ours else _made_anew(settings)
     if followed:
         return "replica"
@@ -89,6 +89,17 @@ def role_now(settings: DatabaseSettings, role: Role, duties: Duties, live: Live 
     if (live is not None and not ours) or (live is None and settings.generations.of(role) > 1):
         return _made_anew(settings)
     return "fenced"
+
+
+def _promoted_by_token(live: Live | None) -> bool:
+    """Whether the Cluster is promoted by a token, or was: the operator needs it until the promotion is complete."""
+    return bool((((live or {}).get("spec") or {}).get("replica") or {}).get("promotionToken"))
+
+
+def _token_of(live: Live | None) -> str | None:
+    """The demotion token of a Cluster that has given up. One that was made as a follower has none, and never will."""
+    token = ((live or {}).get("status") or {}).get("demotionToken")
+    return str(token) if token else None
 
 
 def _made_anew(settings: DatabaseSettings) -> DatabaseRole:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pulumi
 
@@ -71,34 +72,31 @@ def _not_archived(status: dict[str, object]) -> str | None:
 
 def _against_the_peer(archive: Archive, database: DatabaseSettings, role: Role) -> Iterator[Objection]:
     """What the other region's marks say of its side. They are in this region's bucket, as everything that it archives."""
-    peer = peer_of(role)
+    peer, server = peer_of(role), database.server(peer_of(role))
     look = f"look at it: kubectl get cluster.postgresql.cnpg.io {database.name} -n {database.namespace}, in the {peer} region"
+    doubt = partial(Objection, judgement=True, passing=True)
     try:
-        theirs, own = archive.mark(database.server(peer)), archive.mark(database.server(role))
+        theirs, own = archive.mark(server), archive.mark(database.server(role))
+        # A mark is up to two minutes old, and a switchover may be younger.
+        newest = max(archive.newest_segment(server) or "", (theirs.segment if theirs else None) or "")
     except ArchiveUnreadableError as error:
-        yield Objection(reason=str(error), passing=True, judgement=True)
+        yield doubt(reason=str(error))
         return
     if theirs is None or datetime.now(UTC) - theirs.written > _SILENT:
         when = f"last said at {theirs.written:%Y-%m-%dT%H:%M:%SZ}" if theirs else "has never said here"
-        yield Objection(
+        yield doubt(
             reason=f"database {database.name}: the {peer}'s side {when} what it has archived, so nobody knows that it could "
-            f"take over; {look}",
-            judgement=True,
-            passing=True,
+            f"take over; {look}"
         )
-    elif own and own.segment and theirs.segment and theirs.segment[:8] < own.segment[:8]:
-        yield Objection(
-            reason=f"database {database.name}: the {peer}'s side is on an older timeline ({theirs.segment}) than this one "
-            f"({own.segment}), so it has not followed since this one was promoted, and may never; {look}",
-            judgement=True,
-            passing=True,
+    elif own and own.segment and newest and newest[:8] < own.segment[:8]:
+        yield doubt(
+            reason=f"database {database.name}: the {peer}'s side is on an older timeline ({newest}) than this one "
+            f"({own.segment}), so it has not followed since this one was promoted, and may never; {look}"
         )
-    elif own and own.segment and theirs.segment and position_of(own.segment) - position_of(theirs.segment) > _BEHIND:
-        yield Objection(
-            reason=f"database {database.name}: the {peer}'s side has replayed to {theirs.segment}, and this one is at "
-            f"{own.segment}; {look}",
-            judgement=True,
-            passing=True,
+    elif own and own.segment and newest and position_of(own.segment) - position_of(newest) > _BEHIND:
+        yield doubt(
+            reason=f"database {database.name}: the {peer}'s side has replayed to {newest}, and this one is at "
+            f"{own.segment}; {look}"
         )
 
 
@@ -112,6 +110,13 @@ def objections_to_the_token(
         settings = side.settings
         live = cluster.read_database(settings.namespace, settings.name)
         replica = ((live or {}).get("spec") or {}).get("replica") or {}
+        if settings.name not in token.databases:
+            if live is not None and follows(live):
+                yield Objection(
+                    reason=f"database {settings.name}: the token has nothing of it, and it follows the {peer}: let the {peer} "
+                    f"give up again with it: pulumi up -s {peer}, and take its token anew"
+                )
+            continue
         if replica.get("promotionToken") == token.databases[settings.name]:
             continue  # an earlier `up` has promoted it by this one
         demotion, server = token.demotion(settings.name), settings.server(peer)
@@ -135,10 +140,13 @@ def objections_to_the_token(
                 passing=True,
             )
         elif int(newest[:8], 16) > demotion.timeline:
+            # Whoever may write to the other region's bucket may have written the segment, but not what is replayed here.
+            replayed = int(((live or {}).get("status") or {}).get("timelineID") or 0) > demotion.timeline
             yield Objection(
+                judgement=not replayed,
                 reason=f"database {settings.name}: the {peer} has written on since it gave this token (its newest segment is "
                 f"{newest}): the token is stale; {again}; or, if the {peer} is lost: pulumi config rm handover -s "
-                f"{side.names.role} && pulumi up -s {side.names.role}"
+                f"{side.names.role} && pulumi up -s {side.names.role}",
             )
 
 
@@ -154,8 +162,10 @@ def refuse_false_receipt(settings: Settings, cluster: ClusterApi) -> None:
         return
     try:
         record = cluster.read_record(HANDOVER_RECORD)
-    except ClusterUnreachableError:
-        return  # an `up` asks the cluster before all else, and a preview changes nothing
+    except ClusterUnreachableError as error:
+        if not pulumi.runtime.is_dry_run():
+            raise pulumi.RunError(f"{error}; nothing was touched") from None
+        return
     if record is None:
         return  # an earlier `up` has moved the users
     if settings.handover_now is None:

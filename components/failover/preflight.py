@@ -19,16 +19,16 @@ from components.database.lost import lived_until
 from components.database.specs import DatabaseSide
 from components.failover import handover, questions, timeline
 from components.failover.backups import PeerBackups
-from components.failover.gate import Gate, GateClosedError
+from components.failover.duties import given
+from components.failover.gate import Asks, Gate, GateClosedError
 from components.failover.questions import Primary
 from components.failover.report import LocalReport
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.kube.objection import Objection
 from components.kube.records import SERVING_RECORD
-from components.velero.claims import old_claims
+from components.kube.runner.fencing import follows
 from components.velero.files import BackupFiles
-from components.velero.memory import note_service, recall
-from components.velero.selection import chosen
+from components.velero.memory import SUCCEEDED, TAKEN_BACK, note_service, note_way
 from settings.database import DatabaseSettings
 from settings.handover import Token
 from settings.model import Settings
@@ -66,6 +66,8 @@ class Preflight:
                     raise GateClosedError(f"k8s-dr:active: {reason}")
             if self.settings.token:
                 self._ask_about_the_token(self.settings.token)
+            elif self.duties.serves and not self.duties.restores and self.settings.force:
+                self._ask_whether_to_take_back()
             elif self.duties.takes_over:
                 self._ask_whether_to_take_over()
             elif self.duties.hands_over:
@@ -82,12 +84,37 @@ class Preflight:
         gate, settings = Gate(force=self.settings.force), self.settings
         until = time.monotonic() + self._patience
         gate.wait_until_open(self._against_the_primary, seconds=self._patience)
-        self._refuse_old_claims()
         backups, left = self._backups(), max(until - time.monotonic(), 0)
         gate.wait_until_open(lambda: self._objections(backups, self.sides), backups.lacking, seconds=left)
+        if self.names.role == "primary":
+            self._note_way(SUCCEEDED)
         backups.tell()
         for line in database_objections.remarks(self.cluster, self.archive, settings.databases, self._rpo):
             pulumi.log.warn(line)
+
+    def _ask_whether_to_take_back(self) -> None:
+        """What this region gave and nobody has taken: its own objects and files are the newest, and its databases only need to be
+        promoted again. Nothing is asked of backups, nor of the other region, of which a person has made sure."""
+        gave = any(self._follows(side.settings) for side in self.sides) or given(self.cluster) is not None
+        if not gave:
+            return  # a primary that serves with force, as after its guard has stopped it
+        databases = [side.settings for side in self.sides]
+        Gate(force=self.settings.force).wait_until_open(
+            lambda: chain(
+                database_objections.against_standbys(self.cluster, [each for each in databases if self._follows(each)]),
+                promotion.refusals(self.cluster, self.sides),
+            ),
+            seconds=self._patience,
+        )
+        self._note_way(TAKEN_BACK)
+
+    def _follows(self, database: DatabaseSettings) -> bool:
+        live = self.cluster.read_database(database.namespace, database.name)
+        return live is not None and bool(live.get("spec")) and follows(live)
+
+    def _note_way(self, way: str) -> None:
+        if not pulumi.runtime.is_dry_run():
+            note_way(self.cluster, way)
 
     def _ask_about_the_token(self, token: Token) -> None:
         """In a planned switchover the other region has stopped by itself, so it is not asked, and nothing is judged by its age:
@@ -96,7 +123,7 @@ class Preflight:
 
         def again() -> Iterator[Objection]:
             databases = [side.settings for side in self.sides]
-            followers = [each for each in databases if each.standby and not self._promoted(each)]
+            followers = [each for each in databases if (each.standby or self._follows(each)) and not self._promoted(each)]
             return chain(
                 backups.objections(lambda: None),
                 database_objections.against_standbys(self.cluster, followers),
@@ -104,24 +131,30 @@ class Preflight:
                 promotion.refusals(self.cluster, self.sides),
             )
 
-        if pulumi.runtime.is_dry_run():
-            found = [*again(), *backups.lacking()]
-            for objection in found:
-                if objection.passing:
-                    pulumi.log.info(f"the up waits, for it comes by itself: {objection.reason}")
-            gate.refuse(objection for objection in found if not objection.passing)
-            return
         # Users wait: what still comes is seen as soon as it is there.
-        gate.wait_until_open(again, backups.lacking, seconds=self._patience, interval=1.0)
+        self._wait(gate, again, backups.lacking, interval=1.0)
         backups.tell()
 
     def _ask_whether_to_give_up(self) -> None:
         """Before a planned switchover. A region that is unwell fails over instead."""
         databases, role = [side.settings for side in self.sides], self.names.role
-        Gate(force=self.settings.force).wait_until_open(
-            lambda: handover.objections_to_giving_up(self.cluster, self.archive, databases, role), seconds=self._patience
+        self._wait(
+            Gate(force=self.settings.force),
+            lambda: handover.objections_to_giving_up(self.cluster, self.archive, databases, role),
         )
         self._note_service()
+
+    def _wait(self, gate: Gate, again: Asks, once: Asks = list, *, interval: float = 5.0) -> None:
+        """Wait until the gate is open for a planned step. A preview says what the `up` would wait for, and goes on: in a
+        switchover something is always still on its way, and a preview that failed for it would only be run again."""
+        if not pulumi.runtime.is_dry_run():
+            gate.wait_until_open(again, once, seconds=self._patience, interval=interval)
+            return
+        found = [*again(), *once()]
+        for objection in found:
+            if objection.passing:
+                pulumi.log.info(f"the up waits, for it may pass: {objection.reason}")
+        gate.refuse(objection for objection in found if not objection.passing)
 
     def _ask_whether_to_stand_by(self) -> None:
         databases = [side.settings for side in self.sides]
@@ -133,9 +166,7 @@ class Preflight:
         return database_objections.promoted(self.cluster, database, self.names.role)
 
     def _note_service(self) -> None:
-        """Keep that a secondary has served. Of a primary that takes over it is certain."""
-        if self.names.role == "primary":
-            return
+        """Keep that the region has served, and forget how it came to."""
         # Not before the region gives up: until then a restore that is made anew belongs to the same takeover.
         if not pulumi.runtime.is_dry_run() and self.cluster.read_record(SERVING_RECORD) is not None:
             note_service(self.cluster)
@@ -170,14 +201,6 @@ class Preflight:
 
     def _against_the_primary(self) -> list[Objection]:
         return [objection] if (objection := self._ask_primary().objection) else []
-
-    def _refuse_old_claims(self) -> None:
-        """Raises GateClosedError if volumes of an earlier takeover would pass for restored ones."""
-        wanted = chosen(self.settings.backups, self.settings.named_namespaces)
-        if recall(self.cluster).served_before and (
-            problems := [problem for each in wanted if (problem := old_claims(self.cluster, each))]
-        ):
-            raise GateClosedError("; ".join(problems))
 
     def _objections(self, backups: PeerBackups, sides: Sequence[DatabaseSide]) -> Iterator[Objection]:
         """What may change while the gate waits."""

@@ -47,24 +47,6 @@ def _target(download: dict[str, Any]) -> tuple[str, str]:
     return str(target["namespace"]), str(target["pvc"])
 
 
-def old_claims(cluster: ClusterApi, each: Chosen) -> str | None:
-    """Why a restore would leave old data in place, in a region that takes over again; None if it would not.
-
-    Velero never writes into a volume whose claim exists: the claim would stay, with the data of the last time, and the restore
-    would say Completed. Only a person can decide to delete it.
-    """
-    found = [(namespace, name) for namespace, name in cluster.restored_claims() if each.has(namespace)]
-    if each.backup.existing or not found:
-        return None
-    names = ", ".join("/".join(claim) for claim in found)
-    namespace, name = found[0]
-    return (
-        f"claims of an earlier restore are here ({names}), and Velero never writes into a volume that is here: they would keep "
-        f"the data of that time; delete them, as in: kubectl delete pvc {name} -n {namespace} (scale what uses it to 0); or "
-        f"to keep their data, write existing: update to the entry {each.backup.name} of k8s-dr:backups"
-    )
-
-
 _OF_DATABASES = ("cnpg.io/cluster", "app.kubernetes.io/managed-by=cloudnative-pg")
 """Labels of what CloudNativePG makes, which Velero neither saves nor restores (components/velero/selection.py)."""
 

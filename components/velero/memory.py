@@ -12,6 +12,12 @@ from settings.backup import Backup
 
 _SERVED = "served"
 
+_CAME = "came"
+"""How this region came to serve without a token, as long as it serves: it has `succeeded` the other, or `taken back` what it
+gave. Neither can be seen any more once its databases are promoted."""
+
+SUCCEEDED, TAKEN_BACK = "succeeded", "taken back"
+
 
 class WrongRestoreError(Exception):
     """`accept` does not name the Restore that failed."""
@@ -97,7 +103,17 @@ def note_acceptance(cluster: ClusterApi, memory: Memory, backup: Backup) -> None
 
 def note_service(cluster: ClusterApi) -> None:
     """Keep that this region has served and gives up now, for the next time that it takes over."""
-    cluster.write_record(ATTEMPTS_RECORD, {_SERVED: "true"})
+    cluster.write_record(ATTEMPTS_RECORD, {_SERVED: "true", _CAME: ""})
+
+
+def note_way(cluster: ClusterApi, way: str) -> None:
+    """Keep how this region comes to serve, before anything of it has changed."""
+    cluster.write_record(ATTEMPTS_RECORD, {_CAME: way})
+
+
+def way_of(cluster: ClusterApi) -> str:
+    """How this region came to serve, as `note_way` has kept it; empty if by a token, by a failover, or from the first."""
+    return (cluster.read_record(ATTEMPTS_RECORD) or {}).get(_CAME, "")
 
 
 def recall(cluster: ClusterApi) -> Memory:

@@ -249,7 +249,7 @@ class Restores(pulumi.ComponentResource):
             # The gate has asked too, but only when `active` changed. `from` or another token may have been written since.
             if choice.backup and (problem := objection(cluster, choice)):
                 raise RestoreFailedError(problem)
-            if self._args.named_backups or self._args.names.role == "primary":
+            if self._args.named_backups or self._args.served_before:
                 self._set_old_claims_aside(each)
 
         def judge(hook: pulumi.ResourceHookArgs) -> None:

@@ -14,7 +14,6 @@ import pytest
 
 from components.velero import modifiers, outcome
 from components.velero.choice import Choice, objection
-from components.velero.claims import old_claims
 from components.velero.downloads import results_of
 from components.velero.memory import Memory, note_failure
 from components.velero.restores import RestoreFailedError, judge_restore, restore_spec
@@ -401,15 +400,6 @@ def test_a_region_that_served_before_gets_its_objects_as_the_backup_has_them_and
     assert web["spec"]["clusterIP"] == address
     claim = found(shop.api, "PersistentVolumeClaim", "data-queue-0")
     assert claim["spec"]["resources"]["requests"] == {"storage": "1Gi"}
-
-
-def test_claims_that_an_earlier_restore_brought_are_seen(shop: VeleroServer) -> None:
-    name = saved(shop, backup())
-    (each,) = chosen([backup()], [])
-    assert old_claims(shop.cluster, each) is None
-    clear(shop.api)
-    restored(shop, backup(**{"from": name}))
-    assert "claims of an earlier restore are here (shop/data-queue-0)" in (old_claims(shop.cluster, each) or "")
 
 
 CLAIM = thing(

@@ -15,10 +15,11 @@ import pulumi
 
 from components.database.creation import CreationRefusedError, objection_to_creation
 from components.database.giving_up import give_up
-from components.database.live import duties_now, live_databases, refuse_second_writer, settings_as_they_run
+from components.database.live import live_databases, settings_as_they_run
 from components.database.side_role import role_now, server_of
 from components.database.specs import HEALTHY, DatabaseSide, cluster_annotations, cluster_spec
 from components.database.stopping import accepts_nothing
+from components.failover.duties import duties_now, refuse_second_writer
 from components.failover.gate import GateClosedError
 from components.failover.handover import refuse_false_receipt
 from components.failover.preflight import Preflight
@@ -96,9 +97,6 @@ class _Preflight(Preflight):
 
     def _backups(self) -> Any:
         return _NoBackups()
-
-    def _refuse_old_claims(self) -> None:
-        pass
 
 
 @dataclass(kw_only=True)
@@ -223,7 +221,7 @@ class Up:
 
     @staticmethod
     def _next(settings: Settings, names: Names, does: Duties) -> str:
-        return _next(settings, names, does)
+        return _next(settings, names, does, users_come=False)
 
     def _may_die(self, number: int) -> None:
         if self.dies_after == number:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from components.kube.cluster_api import ClusterUnreachableError
-from components.velero.claims import claims_in_the_way, empty_claims, failed_volumes, old_claims, unfilled_claims
+from components.velero.claims import claims_in_the_way, empty_claims, failed_volumes, unfilled_claims
 from components.velero.restores import RestoreFailedError, judge_restore
 from components.velero.selection import chosen
 from settings.backup import Backup
@@ -129,18 +129,6 @@ def test_the_label_of_a_restore_with_a_long_name_is_the_one_that_velero_shortens
     cluster, name = FakeCluster(), "failover-restores-" + "x" * 60
     unfilled_claims(cluster, name)
     assert cluster.asked[0].endswith(f"velero.io/restore-name={name[:57]}71be2e")
-
-
-def test_claims_of_an_earlier_restore_are_told_with_both_ways_on() -> None:
-    (each,) = chosen([backup(include=["production"])], [])
-    cluster = FakeCluster(claims=[("elsewhere", "x"), ("production", "data-0"), ("production", "data-1")])
-    told = old_claims(cluster, each) or ""
-    assert told.startswith("claims of an earlier restore are here (production/data-0, production/data-1)")
-    assert "kubectl delete pvc data-0 -n production" in told
-    assert "write existing: update to the entry a of k8s-dr:backups" in told
-    (decided,) = chosen([backup(include=["production"], existing="update")], [])
-    assert old_claims(cluster, decided) is None
-    assert old_claims(FakeCluster(claims=[("elsewhere", "x")]), each) is None
 
 
 def claim(name: str, namespace: str = "production", owner: str | None = None, **labels: str) -> dict[str, Any]:
