@@ -22,8 +22,8 @@ _AT_A_TIME = 16
 
 
 def live_databases(cluster: ClusterApi, settings: Settings) -> LiveDatabases:
-    """The databases' Clusters. Raises pulumi.RunError if the cluster does not answer; a preview, which changes nothing, goes on as
-    if there were none."""
+    """The databases' Clusters. Raises pulumi.RunError if the cluster does not answer; a preview, which changes nothing, goes
+    on as if there were none."""
 
     def read(database: DatabaseSettings) -> Live | None:
         return cluster.read_database(database.namespace, database.name)

@@ -27,6 +27,9 @@ from settings.volumes import VolumeRule
 
 AGAIN = "once the cause is gone run the same pulumi up: it makes another one. The workloads stay stopped meanwhile"
 
+_ADDED_BY_VELERO = ("volumesnapshots.snapshot.storage.k8s.io", "volumesnapshotcontents.snapshot.storage.k8s.io")
+"""Kinds that it leaves out of every Backup (backup_controller.go, `autoExcludeNamespaceScopedResources` and the cluster's)."""
+
 _BY_A_RULE = "due to resource policy"
 """What Velero says of a volume that a rule of velero.volumes skips (item_backupper.go, `trackSkippedPV`)."""
 
@@ -56,6 +59,9 @@ class FinalBackupsArgs:
 def last_backup(names: Names, backup: Backup) -> tuple[dict[str, str], dict[str, Any]]:
     """Labels and spec of a last Backup: those of each one that its schedule makes, so that it counts as one of them."""
     spec = backup_template(backup)
+    # Velero adds these by itself, and a list that lacks one would be Velero's afterwards.
+    ours = [kind for kind in spec["excludedResources"] if kind not in _ADDED_BY_VELERO]
+    spec["excludedResources"] = [*ours, *_ADDED_BY_VELERO]
     labels = spec.pop("metadata")["labels"]
     return {OF_SCHEDULE: names.schedule(backup.name, names.role), **labels}, spec
 

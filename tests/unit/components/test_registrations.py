@@ -96,11 +96,13 @@ def test_nothing_is_looked_up_and_what_the_cluster_is_asked_before_all_else_is_w
         cluster = FakeCluster()
         run_program(stack, deployed(serving), cluster=cluster, preview=True)
         takes_over = (stack, serving) == ("secondary", "secondary")
+        serves, set_to_serve = stack == serving, (stack, serving) == ("secondary", "secondary")
         first = [
             "database databases/app-database",
-            *(["record guard"] if (stack, serving) == ("primary", "primary") else []),
-            *(["record handover"] if (stack, serving) != ("primary", "secondary") else []),
-            *(["record guard"] if (stack, serving) == ("secondary", "secondary") else []),
+            *(["record restore-attempts"] if set_to_serve else []),
+            *(["record guard"] if serves and stack == "primary" else []),
+            *(["record handover"] if serves or stack == "secondary" else []),
+            *(["record guard"] if set_to_serve else []),
             "record creating",
             *(["record restore-attempts", "record serving"] if takes_over else []),
         ]

@@ -95,10 +95,15 @@ def test_each_step_of_a_planned_switchover_has_its_duties(
     )
 
 
-@given(active=roles)
-def test_whoever_is_held_takes_over_all_but_the_users(active: Role) -> None:
-    held, now = (duties("secondary", active, hold=hold) for hold in (True, False))
-    assert held == replace(now, held=now.takes_over, flag="primary")
+def test_whoever_is_held_takes_over_all_but_the_users() -> None:
+    held, now = (duties("secondary", "secondary", handover="token", hold=hold) for hold in (True, False))
+    assert held == replace(now, held=True, flag="primary")
+
+
+@given(role=roles, active=configured, told=st.sampled_from([None, "planned", "receipt"]))
+def test_nobody_is_held_but_in_a_planned_takeover(role: Role, active: Role | None, told: Handover | None) -> None:
+    assert duties(role, active, handover=told, hold=True) == duties(role, active, handover=told)
+    assert not duties("primary", active, handover="token", hold=True).held
 
 
 def test_the_table_in_the_documentation_is_this_one() -> None:

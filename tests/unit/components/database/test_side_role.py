@@ -21,6 +21,11 @@ def writer(stack: Role, **changes: Any) -> dict[str, Any]:
     return live(replace(side(stack, stack, **changes), database_role="promoted"))
 
 
+def demoted(stack: Role) -> dict[str, Any]:
+    body = follower(stack)
+    return {**body, "status": {**body["status"], "demotionToken": "a token"}}
+
+
 def fenced(stack: Role) -> dict[str, Any]:
     body = writer(stack)
     return {**body, "metadata": {**body["metadata"], "annotations": {FENCED: '["*"]'}}}
@@ -35,7 +40,8 @@ CASES: list[tuple[Role, Role | None, Handover | None, dict[str, Any] | None, Dat
     ("primary", "secondary", None, None, "fenced"),
     ("primary", "secondary", None, follower("primary"), "replica"),
     ("primary", "secondary", "planned", writer("primary"), "demoted"),
-    ("primary", "secondary", "planned", follower("primary"), "demoted"),
+    ("primary", "secondary", "planned", demoted("primary"), "demoted"),
+    ("primary", "secondary", "planned", follower("primary"), "replica"),
     ("primary", "primary", "token", follower("primary"), "promoted"),
     ("primary", "primary", "token", writer("primary"), "promoted"),
     ("secondary", None, None, None, "replica"),

@@ -11,6 +11,7 @@ import pytest
 
 from components.database.mark import Mark
 from components.failover.handover import objections_to_giving_up, objections_to_the_token
+from components.kube.cluster_api import ClusterUnreachableError
 from components.kube.runner.flag import Flag
 from settings.handover import Demotion, Token
 from settings.roles import Role, peer_of
@@ -170,13 +171,45 @@ class TestTheProgram:
         assert not reached.identities()
 
     def test_users_are_held_after_everything_else_has_happened(self) -> None:
-        changes = {"active": "secondary", "hold": True, "peerReady": True}
+        changes = {"active": "secondary", "handover": token().text, "hold": True, "peerReady": True}
         region = run_program("secondary", changes, cluster=follower("secondary"))
         assert region["failover-flag"].inputs["content"] == '{"active":"primary"}'
         assert "failover-serving" not in region.names()
         assert region[f"{STEM}-promoted"]
         assert region.outputs["next"].endswith("pulumi up -s secondary --config k8s-dr:hold=false")
         assert region.outputs["handover"] == "none"
+
+    def test_a_failover_holds_nobody(self) -> None:
+        region = run_program("secondary", {"active": "secondary", "hold": True, "peerReady": True}, cluster=follower("secondary"))
+        assert region["failover-flag"].inputs["content"] == '{"active":"secondary"}'
+
+    def test_what_was_taken_back_stays_so_in_every_later_up(self) -> None:
+        taken = serving("secondary")
+        taken.records["restore-attempts"] = {"came": "taken back"}
+        for changes in ({}, {"force": True}):
+            region = run_program("secondary", {"active": "secondary", "peerReady": True, **changes}, cluster=taken)
+            assert not region.of("Restore")
+            assert region.outputs["databases"] == "app-database: promoted"
+
+    def test_a_succession_that_was_interrupted_goes_on_as_one(self) -> None:
+        half = serving("primary")
+        half.records = {"restore-attempts": {"came": "succeeded"}}
+        region = run_program("primary", {"active": "primary", "peerReady": True}, cluster=half)
+        assert "failover-restores-hourly-critical" in region.names()
+        assert region[f"{STEM}-promoted"]
+
+    def test_what_died_before_it_had_a_token_to_give_is_taken_back_and_restores_nothing(self) -> None:
+        half = follower("primary")
+        half.records["serving"] = {}
+        region = run_program("primary", {"active": "primary", "force": True, "peerReady": True}, cluster=half)
+        assert not region.of("Restore")
+        assert region[STEM].spec["replica"]["primary"] == "app-database-primary"
+
+    def test_a_record_that_cannot_be_read_is_not_taken_for_none(self) -> None:
+        silent = FakeCluster(error=ClusterUnreachableError("cluster prod-use1 does not answer"))
+        reached, error = attempt_program("primary", {"active": "primary"}, cluster=silent)
+        assert str(error) == "cluster prod-use1 does not answer; nothing was touched"
+        assert not reached.identities()
 
     def test_a_primary_that_follows_does_not_write_without_a_token(self) -> None:
         reached, error = attempt_program("primary", {"active": "primary"}, cluster=follower("primary"))

@@ -146,7 +146,7 @@ def test_a_region_that_gives_up_remembers_that_it_served_for_the_next_time() -> 
     assert run_program("secondary", stands_by, cluster=cluster, preview=True).call_hook("failover-gate") == ""
     assert "restore-attempts" not in cluster.records
     assert run_program("secondary", stands_by, cluster=cluster).call_hook("failover-gate") == ""
-    assert cluster.records["restore-attempts"] == {"served": "true"}
+    assert cluster.records["restore-attempts"] == {"served": "true", "came": ""}
     del cluster.records["serving"]
     (again,) = run_program("secondary", {"active": "secondary", **nothing}, cluster=cluster).of("Restore")
     assert again.spec["existingResourcePolicy"] == "update"
