@@ -32,8 +32,9 @@ def give_up(cluster: ClusterApi, side: DatabaseSide, given_up: Collection[str], 
     settings = side.settings
     try:
         live = cluster.read_database(settings.namespace, settings.name)
-        if live is not None and server_of(live) == settings.server(side.names.role):
-            return
+        server = server_of(live) if live is not None else None
+        if live is not None and (server is None or server == settings.server(side.names.role)):
+            return  # it runs already, or it is somebody else's, which the API server says
         if live is not None:
             _delete(cluster, side, live, given_up, seconds)
         for server in sorted(given_up):

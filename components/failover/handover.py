@@ -16,6 +16,8 @@ from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.kube.objection import Objection
 from components.kube.records import HANDOVER_RECORD, SERVING_RECORD
 from components.kube.runner.fencing import follows
+from components.velero.claims import claims_in_the_way
+from components.velero.selection import chosen
 from settings.database import DatabaseSettings
 from settings.handover import HandoverInvalidError, Token, parse
 from settings.model import Settings
@@ -60,6 +62,25 @@ def objections_to_giving_up(
             )
         if database.standby:
             yield from _against_the_peer(archive, database, role)
+
+
+def objections_to_running_pods(cluster: ClusterApi, settings: Settings) -> Iterator[Objection]:
+    """Why files would be lost: Pods that stand by in the region that gives up may write after its last backup, and keep their
+    claims from being set aside when it takes over again."""
+    wanted = chosen(settings.backups, settings.named_namespaces)
+    for place, workload in enumerate(settings.workloads):
+        if not workload.standby_replicas:
+            continue
+        claims = [
+            name for each in wanted for namespace, name in claims_in_the_way(cluster, each) if namespace == workload.namespace
+        ]
+        if claims:
+            yield Objection(
+                reason=f"k8s-dr:workloads[{place}].standbyReplicas: {workload.standby_replicas} of them keep running here, and "
+                f"namespace {workload.namespace} has claims ({', '.join(claims[:3])}): what they write after the last backup is "
+                "lost; stop those that write files first, or keep these in an entry of their own with standbyReplicas: 0",
+                judgement=True,
+            )
 
 
 def _not_archived(status: dict[str, object]) -> str | None:

@@ -141,6 +141,7 @@ class Preflight:
         self._wait(
             Gate(force=self.settings.force),
             lambda: handover.objections_to_giving_up(self.cluster, self.archive, databases, role),
+            lambda: handover.objections_to_running_pods(self.cluster, self.settings),
         )
         self._note_service()
 

@@ -10,12 +10,14 @@ import pulumi
 import pytest
 
 from components.database.mark import Mark
-from components.failover.handover import objections_to_giving_up, objections_to_the_token
+from components.failover.handover import objections_to_giving_up, objections_to_running_pods, objections_to_the_token
 from components.kube.cluster_api import ClusterUnreachableError
 from components.kube.runner.flag import Flag
 from settings.handover import Demotion, Token
+from settings.load import SECRETS, load
 from settings.roles import Role, peer_of
-from tests.unit.components.database.sides import ASLEEP, database, live, settings, side
+from tests.examples import example
+from tests.unit.components.database.sides import ASLEEP, STREAMING, database, live, settings, side
 from tests.unit.fakes import FakeArchive, FakeCluster
 from tests.unit.recorder import attempt_program, run_program
 
@@ -84,6 +86,19 @@ class TestGivingUp:
     def test_a_side_that_is_missing_is_no_side(self) -> None:
         (told,) = self.ask(FakeCluster(records={"serving": {}}))
         assert told.startswith("database app-database is not here as app-database-primary-g1; if the primary region cannot serve")
+
+
+def test_pods_that_stand_by_beside_files_would_lose_what_they_write_after_the_last_backup() -> None:
+    stands_by = {"workloads": [{"namespace": "production", "replicas": 3, "standbyReplicas": 1}], "tier": "warm-standby"}
+    settings_of = load("primary", example("primary", {**stands_by, **database(**STREAMING)}), SECRETS)
+    claims = {"items": [{"metadata": {"namespace": "production", "name": "files-0"}}]}
+    cluster = FakeCluster(paths={"/api/v1/namespaces/production/persistentvolumeclaims": claims})
+    (told,) = objections_to_running_pods(cluster, settings_of)
+    assert told.judgement
+    assert told.reason.startswith(
+        "k8s-dr:workloads[0].standbyReplicas: 1 of them keep running here, and namespace production has"
+    )
+    assert not [*objections_to_running_pods(FakeCluster(), settings_of)]
 
 
 class TestTheToken:
