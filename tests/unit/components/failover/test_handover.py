@@ -165,6 +165,7 @@ class TestTheProgram:
         assert region[STEM].spec["postgresql"]["parameters"]["wal_retrieve_retry_interval"] == "1s"
         assert region["failover-restores-hourly-critical"].spec["backupName"] == "hourly-critical-last"
         assert region.outputs["handover"] == given.receipt
+        assert {f"{STEM}-promoted", "failover-restores-hourly-critical"} <= region["failover-serving"].depends_on
 
     def test_the_secondary_keeps_its_users_until_it_is_told_the_receipt_of_its_own_token(self) -> None:
         given = token("secondary")

@@ -111,7 +111,7 @@ def test_the_flag_moves_after_everything_was_restored_scaled_and_verified() -> N
         "failover-workloads-verify-production",
         "failover-workloads-endpoint",
     }
-    assert takeover["failover-serving"].depends_on == {"failover-flag"}
+    assert takeover["failover-serving"].depends_on == {"failover-flag", *component.depends_on}
 
 
 def test_users_are_sent_away_before_what_serves_them_is_scaled_down() -> None:
