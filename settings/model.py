@@ -115,8 +115,8 @@ class Settings(Model):
     )
     hold: Switch = Field(
         default=False,
-        description="in the secondary, true: take over all but the traffic in a planned switchover, for a last look; taken out, the "
-        "next up moves users. A failover holds nobody",
+        description="in the secondary, true: take over all but the traffic in a planned switchover, for a last look; taken out, "
+        "the next up moves users. A failover holds nobody",
     )
     rejoin: Servers | None = Field(
         default=None,
