@@ -45,6 +45,11 @@ class Volume:
     name: str
     reason: str
 
+    @property
+    def by_a_rule(self) -> bool:
+        """Whether a rule of velero.volumes left it out, in Velero's words (item_backupper.go, `trackSkippedPV`)."""
+        return "due to resource policy" in self.reason
+
     def __str__(self) -> str:
         where = f"claim {'/'.join(self.claim)}" if self.claim[1] else f"volume {self.name}"
         return f"{where} ({self.reason})"

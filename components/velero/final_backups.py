@@ -30,9 +30,6 @@ AGAIN = "once the cause is gone run the same pulumi up: it makes another one. Th
 _ADDED_BY_VELERO = ("volumesnapshots.snapshot.storage.k8s.io", "volumesnapshotcontents.snapshot.storage.k8s.io")
 """Kinds that it leaves out of every Backup (backup_controller.go, `autoExcludeNamespaceScopedResources` and the cluster's)."""
 
-_BY_A_RULE = "due to resource policy"
-"""What Velero says of a volume that a rule of velero.volumes skips (item_backupper.go, `trackSkippedPV`)."""
-
 
 class LastBackupFailedError(pulumi.RunError):
     """A last backup lacks something of what users wrote. The message has Velero's reason and what to do."""
@@ -71,11 +68,7 @@ def lost_volumes(
 ) -> list[Volume]:
     """The volumes whose data Backup `name` lacks although nobody said so. Raises ResultsUnavailableError if it cannot be read."""
     skips = any(rule.action == "skip" for rule in volumes)
-    return [
-        volume
-        for volume in files.skipped(name)
-        if not of_a_database(volume, databases) and not (skips and _BY_A_RULE in volume.reason)
-    ]
+    return [volume for volume in files.skipped(name) if not of_a_database(volume, databases) and not (skips and volume.by_a_rule)]
 
 
 class FinalBackups(pulumi.ComponentResource):

@@ -230,11 +230,14 @@ class Restores(pulumi.ComponentResource):
             raise RestoreFailedError(f"nothing of {backup} is restored yet: {error}; then run the same pulumi up again") from None
 
     def _without_data(self, backup: str) -> set[tuple[str, str]]:
-        """Claims that keep the disk that they have here, because the other region's last backup has no data of them. Where it
-        cannot be read, they are set aside like the others, and nothing is lost."""
+        """Claims that keep the disk that they have here, because a rule of velero.volumes leaves their data out of backups. The
+        other region's list alone does not count: a forged one would keep old data in place. Where it cannot be read, they are set
+        aside like the others, and nothing is lost."""
+        last = self._args.named_backups.get(backup)
+        if last is None or not any(rule.action == "skip" for rule in self._args.settings.volumes):
+            return set()
         try:
-            last = self._args.named_backups.get(backup)
-            return {volume.claim for volume in self._args.files.skipped(last)} if last else set()
+            return {volume.claim for volume in self._args.files.skipped(last) if volume.by_a_rule}
         except ResultsUnavailableError:
             return set()
 

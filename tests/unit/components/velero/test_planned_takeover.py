@@ -12,6 +12,7 @@ import pytest
 from components.failover.backups import standby_of
 from components.velero import age
 from components.velero.choice import objection
+from components.velero.files import Volume
 from components.velero.memory import Memory
 from components.velero.restores import Restores, RestoresArgs
 from settings.backup import Backup
@@ -23,6 +24,7 @@ from tests.examples import example
 from tests.unit.components.alone import registered
 from tests.unit.fakes import FakeCluster, FakeFiles
 from tests.unit.recorder import Recorder, run_program
+from tests.unit.volumes import ClusterWithVolumes, claims_path
 
 ADDRESSES = "service.beta.kubernetes.io/aws-load-balancer-eip-allocations"
 
@@ -50,10 +52,18 @@ def backup(name: str, **changes: Any) -> Backup:
     return Backup.model_validate({"name": name, "cron": "0 * * * *", "keep": "24h", **changes})
 
 
-def planned(role: Role, backups: list[Backup], named: dict[str, str], *, cluster: FakeCluster | None = None) -> Recorder:
+def planned(
+    role: Role,
+    backups: list[Backup],
+    named: dict[str, str],
+    *,
+    cluster: FakeCluster | None = None,
+    rules: dict[str, Any] | None = None,
+    skipped: list[Volume] | None = None,
+) -> Recorder:
     """The Restores of a region that takes over by a token that names these Backups."""
     configured = load(role, example(role), SECRETS)
-    settings = VeleroSettings.model_validate({"storageClasses": {"gp2": "gp3"}})
+    settings = VeleroSettings.model_validate({"storageClasses": {"gp2": "gp3"}, **(rules or {})})
 
     def make() -> Restores:
         return Restores(
@@ -68,7 +78,7 @@ def planned(role: Role, backups: list[Backup], named: dict[str, str], *, cluster
                 cluster=cluster or FakeCluster(velero={"backups": []}),
                 memory=Memory(),
                 named_backups=named,
-                files=FakeFiles(),
+                files=FakeFiles(without={"last-of-a": skipped or []}),
             ),
         )
 
@@ -104,3 +114,29 @@ def test_neither_age_nor_rpo_of_what_the_token_names_is_asked_but_whether_it_is_
     assert standby.peer == peer_of(role)
     assert age.objections(cluster, standby.expected, timedelta(0), None) == []
     assert objection(cluster, expected.choice) is not None
+
+
+SKIPS = {"volumes": [{"labels": {"tier": "cache"}, "action": "skip"}]}
+
+
+@pytest.mark.parametrize(("rules", "kept"), [({}, {"files", "cache"}), (SKIPS, {"files"})], ids=["no rule", "a rule skips one"])
+def test_claims_of_an_earlier_time_are_set_aside_before_what_the_token_names_is_restored(
+    rules: dict[str, Any], kept: set[str]
+) -> None:
+    """All but those that a rule of this region's own leaves out: what the other region's list says alone may be forged."""
+    cluster = ClusterWithVolumes(velero={"backups": [PEERS]})
+    there = [cluster.claim("a", name, f"pv-{name}") for name in ("files", "cache")]
+    cluster.paths[claims_path("a")] = {"items": there}
+    skipped = [Volume(claim=("a", name), name="", reason=reason) for name, reason in LEFT_OUT.items()]
+    found = planned("secondary", [backup("a", include=["a"])], {"a": "last-of-a"}, cluster=cluster, rules=rules, skipped=skipped)
+    assert found.call_hook("restore-a-once") == ""
+    assert {name for name in ("files", "cache") if cluster.pvc("a", name) is None} == kept
+    assert not cluster.lost
+
+
+LEFT_OUT = {"cache": "skipped due to resource policy", "files": "no snapshot was taken"}
+PEERS = {
+    "metadata": {"name": "last-of-a", "labels": {"velero.io/schedule-name": "a-us-east-1"}},
+    "spec": {"storageLocation": "peer"},
+    "status": {"phase": "Completed"},
+}
