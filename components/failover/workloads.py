@@ -171,7 +171,12 @@ class Workloads(pulumi.ComponentResource):
             task=asdict(check),
             does=f"asks {check} for success, for {seconds} s at most",
             seconds=seconds,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[scaled], replacement_trigger=self._args.checked),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[scaled],
+                # None otherwise, as in states of earlier versions, whose Jobs must not run again for an upgrade.
+                replacement_trigger=self._args.checked if self._args.held else None,
+            ),
             after=self._args.after,
         )
 
