@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -18,15 +18,12 @@ from components.kube.kept import KEPT_OF
 from lab import circle, databases, demo, kept_volume, late_writer, project
 from lab.circle import User
 from lab.failover import Record
-from lab.pulumi import Ran
 from lab.world import Lab
 from report.legs import Leg
-from settings.handover import Demotion, Token, parse
 from settings.names import PROGRAM_NAMESPACE
 from settings.roles import ROLES, Role
 from tests.lab.changed import Changed
 from tests.lab.conftest import Keeper, answer, deployed
-from tests.lab.interruption import DEMOTED, killed_at
 
 AT = {role: project.load_balancer(role) for role in ROLES}
 FROM_B = Changed(secret="of-b", config="of-b", made="in-b", replicas=4, node_port=30100)
@@ -169,7 +166,6 @@ def home(rejoined: Circle) -> Circle:
     FROM_B.put(lab, "secondary")
     with rejoined.user.leg(HOME, "primary") as record:
         circle.hand_over(lab, "primary", record)
-        rejoined.seen["first token"] = circle.told(lab, "secondary")
         circle.take_over(lab, "primary", record)
         rejoined.seen["before the third up"] = answer(lab)
         circle.move_users(lab, record)
@@ -250,59 +246,19 @@ def test_away_another_up_changes_nothing(away: Circle) -> None:
     away.change_nothing()
 
 
-# And back: the engine is killed on the way, and false tokens are refused
+# And back
 
-BACK = "switchover to the primary, interrupted"
-
-
-def previewed(lab: Lab, token: str | None) -> Ran:
-    """A preview of taking over by `token`, which changes nothing. The configuration is as before afterwards."""
-    told = ["-c", f"handover={token}"] if token else []
-    if token is None:
-        lab.pulumi.run("config", "rm", "handover", "-s", "primary")
-    try:
-        return lab.pulumi.run("preview", "-s", "primary", "-c", "active=primary", *told, check=False)
-    finally:
-        lab.pulumi.configure("primary", "active", "secondary")
+BACK = "switchover to the primary again"
 
 
 @pytest.fixture(scope="module")
 def back(away: Circle) -> Circle:
-    lab = away.lab
     with away.user.leg(BACK, "primary") as record:
-        circle.hand_over(lab, "primary", record, up=killed_at(DEMOTED))
-        real = parse(circle.told(lab, "secondary"))
-        assert isinstance(real, Token)
-        own = real.demotion(databases.NAME)
-        foreign = replace(
-            real, databases={databases.NAME: Demotion(segment=own.segment, timeline=own.timeline, system="7").token}
-        )
-        away.seen["refused"] = {
-            "missing": previewed(lab, None),
-            "stale": previewed(lab, away.seen["first token"]),
-            "foreign": previewed(lab, foreign.text),
-        }
-        circle.take_over(lab, "primary", record)
-        circle.move_users(lab, record)
+        circle.switch(away.lab, "primary", record)
     return away
 
 
-@pytest.mark.parametrize(
-    ("token", "words"),
-    [
-        ("missing", "the secondary region hands over to this one, and its token is needed"),
-        ("stale", "the token is stale"),
-        ("foreign", "it is foreign"),
-    ],
-)
-def test_a_preview_refuses_a_token_that_is(back: Circle, token: str, words: str) -> None:
-    refused = back.seen["refused"][token]
-    assert refused.exit_code
-    assert words in " ".join(refused.output.split()), refused.output
-
-
-def test_an_up_that_is_killed_once_the_cluster_is_demoted_is_run_again(back: Circle) -> None:
-    assert any(event.name.startswith("up of the secondary killed") for event in back.leg(BACK).events)
+def test_the_primary_has_every_row_once_it_is_home_again(back: Circle) -> None:
     assert answer(back.lab) == AT["primary"]
     assert back.user.missing("primary") == set()
 
