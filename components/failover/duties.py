@@ -6,7 +6,7 @@ them (`components/velero/memory.py`). What cannot be read is never taken for not
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TypeVar
 
@@ -88,8 +88,13 @@ def refuse_second_writer(settings: Settings, cluster: ClusterApi, does: Duties, 
 
 def given(cluster: ClusterApi) -> Token | None:
     """The token that this region has given, as long as nobody has moved the users since."""
+    return token_in(cluster.read_record(HANDOVER_RECORD) or {})
+
+
+def token_in(record: Mapping[str, str]) -> Token | None:
+    """The token that the record of a handover holds; None where it holds none that can be read."""
     try:
-        token = parse((cluster.read_record(HANDOVER_RECORD) or {}).get("token", ""))
+        token = parse(record.get("token", ""))
     except HandoverInvalidError:
         return None
     return token if isinstance(token, Token) else None

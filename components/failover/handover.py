@@ -12,6 +12,7 @@ from components.database.archive import Archive, ArchiveUnreadableError
 from components.database.mark import position_of
 from components.database.side_role import server_of
 from components.database.specs import HEALTHY, DatabaseSide
+from components.failover.duties import token_in
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.kube.objection import Objection
 from components.kube.records import HANDOVER_RECORD, SERVING_RECORD
@@ -19,7 +20,7 @@ from components.kube.runner.fencing import follows
 from components.velero.claims import claims_in_the_way
 from components.velero.selection import chosen
 from settings.database import DatabaseSettings
-from settings.handover import HandoverInvalidError, Token, parse
+from settings.handover import Token
 from settings.model import Settings
 from settings.roles import Role, peer_of
 
@@ -197,18 +198,10 @@ def refuse_false_receipt(settings: Settings, cluster: ClusterApi) -> None:
             "take back what was given: pulumi config set active secondary -s secondary && pulumi config set force true -s "
             "secondary && pulumi up -s secondary"
         )
-    receipt = _receipt(record)
-    if receipt != settings.handover:
+    given = token_in(record)
+    if given is None or given.receipt != settings.handover:
         raise pulumi.RunError(
             f"k8s-dr:handover: {settings.handover} is no receipt of the token that this region has given; users stay here. Let "
             "the primary take over by it, and take what it prints: "
             'pulumi config set handover "$(pulumi stack output handover -s primary)" -s secondary && pulumi up -s secondary'
         )
-
-
-def _receipt(record: dict[str, str]) -> str | None:
-    try:
-        token = parse(record.get("token", ""))
-    except HandoverInvalidError:
-        return None
-    return token.receipt if isinstance(token, Token) else None
