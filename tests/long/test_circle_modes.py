@@ -6,7 +6,6 @@ import pytest
 
 from lab import circle, databases, demo
 from lab.circle import User
-from lab.failover import Record
 from lab.world import Lab
 from report import model
 from settings.roles import ROLES, Role, peer_of
