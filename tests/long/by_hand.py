@@ -11,6 +11,7 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ EXCHANGED = (("prod-use1", "prod-usw2"), ("us-east-1", "us-west-2"), ("app-datab
 """What the page has exchanged on the way from B to A."""
 
 STEPS = {
+    "who am I": "auth can-i",
     "fail over": "restore create --from-schedule",
     "start": "condition=ContinuousArchiving",
     "flag": """echo -n '{"active":"secondary"}'""",
@@ -51,6 +53,9 @@ STEPS = {
 }
 """For each step of the page, words that only its block has."""
 
+INDENTED = {"what the guard says": "reason=RegionStopped", "base backup": '"generateName": "by-hand-"'}
+"""The same for commands that the page has indented, and not fenced."""
+
 # What `dig +short` prints, by the resolver's client that the lab has.
 _DIG = (
     "import sys; from dnslib import DNSRecord; "
@@ -61,6 +66,10 @@ _DIG = (
 
 def documented(step: str) -> str:
     """The commands of one step, as the page has them."""
+    if step in INDENTED:
+        indented = re.findall(r"(?:^    \S.*\n|^      .*\n)+", PAGE.read_text(), re.MULTILINE)
+        (commands,) = (each for each in indented if INDENTED[step] in each)
+        return textwrap.dedent(commands)
     (found,) = (block.commands for block in blocks(PAGE) if STEPS[step] in block.commands)
     return found
 

@@ -90,6 +90,7 @@ def failed_over(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Circle]:
         person.sits_down()
         make_a_cron_job(lab)
         before = die_with_rows(lab)
+        assert person.types("who am I").split()[-1] == "yes"
         person.types("fail over", "start")
         with circle.user(lab) as user:
             person.types("flag")
@@ -114,6 +115,8 @@ def stopped(failed_over: Circle) -> Circle:
     lab, person = failed_over.lab, failed_over.person
     lab.heal("primary")
     circle.wait_for_guard(lab)
+    # While one of its Pods starts, kubectl has no log of that one, and says so.
+    until("the guard to say it", lambda: "the other region has taken over" in person.types("what the guard says"), timeout=60)
     person.types("stop")
     last = documented("stop").splitlines()[-1]
     assert "readyInstances" in last
@@ -127,9 +130,18 @@ def test_nothing_runs_in_the_region_that_came_back(stopped: Circle) -> None:
     assert stopped.paused("primary") == {True}
 
 
+def backed_up(seen: Circle) -> bool:
+    """Whether the base backup that the person took has completed."""
+    backups = seen.get("secondary", "backups.postgresql.cnpg.io", "-n", databases.DATABASE_NAMESPACE)["items"]
+    (by_hand,) = (each for each in backups if each["metadata"]["name"].startswith("by-hand-"))
+    return bool(by_hand.get("status", {}).get("phase") == "completed")
+
+
 @pytest.fixture(scope="module")
 def rejoined(stopped: Circle) -> Circle:
     lab = stopped.lab
+    stopped.person.types("base backup")
+    until("the base backup to be whole", lambda: backed_up(stopped), timeout=180, interval=1)
     lab.wait_replicated()
     stopped.seen["uid"] = circle.cluster_of(lab, "primary")["metadata"]["uid"]
     stopped.person.types("rejoin")
