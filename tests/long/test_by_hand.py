@@ -159,12 +159,12 @@ def test_the_old_primary_follows_and_its_old_volume_is_kept(rejoined: Circle) ->
 
 
 def test_the_guard_leaves_alone_what_was_made_anew(rejoined: Circle) -> None:
-    """One that saw a region that serves would have fenced the new database."""
+    """It still takes the region for one that was replaced, and says so: its Job fails."""
     lab = rejoined.lab
     lab.kubectl("primary", "create", "job", "look", "-n", PROGRAM_NAMESPACE, "--from=cronjob/guard")
     until(
         "the guard to have looked",
-        lambda: rejoined.get("primary", "job", "look", "-n", PROGRAM_NAMESPACE)["status"].get("succeeded"),
+        lambda: rejoined.get("primary", "job", "look", "-n", PROGRAM_NAMESPACE)["status"].get("failed"),
         timeout=90,
     )
     annotations = circle.cluster_of(lab, "primary")["metadata"].get("annotations") or {}
