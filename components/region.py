@@ -161,6 +161,13 @@ class Region(pulumi.ComponentResource):
         )
         files = args.files or partial(LiveBackupFiles, names, settings.aws)
         databases = self._databases(cluster, archive, access.get("database", Access()))
+        schedules = SchedulesArgs(
+            names=names,
+            backups=settings.backups,
+            duties=self._duties,
+            volumes=settings.velero.volumes,
+            stopped=self._stopped,
+        )
         self._failover = Failover(
             "failover",
             FailoverArgs(
@@ -178,6 +185,7 @@ class Region(pulumi.ComponentResource):
                 flag_bucket=traffic.flag_bucket,
                 stopped=self._stopped,
                 overrule=partial(overrule, cluster, overruled) if overruled else None,
+                pause_schedules=lambda after: Schedules("schedules", schedules, opts=child(depends_on=after)),
             ),
             opts=child(
                 depends_on=[
@@ -230,18 +238,9 @@ class Region(pulumi.ComponentResource):
                 unseen=args.unseen,
             ),
         ).begin()
-        # Schedules come last: one that resumes earlier would back up a region that is half restored.
-        Schedules(
-            "schedules",
-            SchedulesArgs(
-                names=names,
-                backups=settings.backups,
-                duties=self._duties,
-                volumes=settings.velero.volumes,
-                stopped=self._stopped,
-            ),
-            opts=child(depends_on=[self._failover]),
-        )
+        if not self._duties.hands_over:
+            # Schedules come last: one that resumes earlier would back up a region that is half restored.
+            Schedules("schedules", schedules, opts=child(depends_on=[self._failover]))
         # The policy pack reads these: in which regions data may be, and whether the peer must hold a copy of them.
         self.register_outputs({"region": names.region, "peerRegion": names.peer_region, "peerReady": settings.peer_ready})
 

@@ -58,6 +58,8 @@ class RestoresArgs:
     """Those beside the peer's backups, in this region's bucket."""
 
     named_backups: Mapping[str, str] = field(default_factory=dict)
+    force: bool = False
+    """Whether a person passes over what is a matter of judgement."""
 
     @property
     def served_before(self) -> bool:
@@ -250,7 +252,8 @@ class Restores(pulumi.ComponentResource):
             if (failed := self._args.memory.failed(each.backup)) and (claims := unfilled_claims(cluster, failed)):
                 raise RestoreFailedError(claims)
             # The gate has asked too, but only when `active` changed. `from` or another token may have been written since.
-            if choice.backup and (problem := objection(cluster, choice)):
+            problem = objection(cluster, choice) if choice.backup else None
+            if problem and not (problem.judgement and self._args.force):
                 raise RestoreFailedError(problem)
             if self._args.named_backups or self._args.served_before:
                 self._set_old_claims_aside(each)
