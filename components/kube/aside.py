@@ -30,7 +30,7 @@ from components.kube.kept import (
 )
 from settings.names import fitting
 
-__all__ = ["Kept", "NotKeptError", "bind", "keep", "release", "set_aside"]
+__all__ = ["Kept", "NotKeptError", "bind", "keep", "pods_that_use", "release", "set_aside"]
 
 _VOLUMES = "/api/v1/persistentvolumes"
 _PAUSE_SECONDS = 1.0
@@ -223,19 +223,22 @@ def _bind_one(cluster: ClusterApi, volume: Mapping[str, Any], mark: Mark) -> str
     return f"{there} is not bound (kubectl describe pvc {mark.kept_as} -n {mark.namespace})"
 
 
-def _users(cluster: ClusterApi, namespace: str) -> dict[str, list[str]]:
+def pods_that_use(cluster: ClusterApi, namespace: str) -> dict[str, list[dict[str, Any]]]:
     """By claim, the Pods that keep it from going: those on a node that have not ended."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[dict[str, Any]]] = {}
     for pod in (cluster.read(f"/api/v1/namespaces/{namespace}/pods") or {}).get("items") or ():
         if not pod["spec"].get("nodeName") or (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
             continue
-        name = pod["metadata"]["name"]
         for volume in pod["spec"].get("volumes") or ():
-            claim = f"{name}-{volume['name']}" if "ephemeral" in volume else ""
+            claim = f"{pod['metadata']['name']}-{volume['name']}" if "ephemeral" in volume else ""
             claim = (volume.get("persistentVolumeClaim") or {}).get("claimName") or claim
             if claim:
-                found.setdefault(claim, []).append(name)
+                found.setdefault(claim, []).append(pod)
     return found
+
+
+def _users(cluster: ClusterApi, namespace: str) -> dict[str, list[str]]:
+    return {claim: [str(pod["metadata"]["name"]) for pod in pods] for claim, pods in pods_that_use(cluster, namespace).items()}
 
 
 def _used_by(users: Sequence[str] | None) -> str:

@@ -23,6 +23,7 @@ from components.velero.inventory import Inventory, inventory_of
 from settings.aws import Aws
 from settings.names import BACKUP_HOLDS, BACKUP_RESULTS, BACKUP_VOLUMES, Names
 from settings.roles import Role
+from settings.velero import VeleroSettings
 
 _PACKED, _LARGEST = 16 * 1024**2, 64 * 1024**2
 """Bytes of the largest file that Velero may have written, compressed and not: a list of some hundred thousand objects."""
@@ -139,6 +140,18 @@ class LiveBackupFiles:
         except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
             why = explain(error, f"s3:PutObject on s3://{bucket}/{self._inventory}, and kms:GenerateDataKey on its key")
             raise ResultsUnavailableError(f"s3://{bucket}/{self._inventory} cannot be written: {why}") from None
+
+
+def without_data(files: BackupFiles, settings: VeleroSettings, last: str | None) -> set[tuple[str, str]]:
+    """Claims that keep the disk that they have here in a planned takeover, because a rule of velero.volumes leaves their data out
+    of the peer's `last` Backup. The other region's list alone does not count: a forged one would keep old data in place. Where it
+    cannot be read, they are set aside like the others, and nothing is lost."""
+    if last is None or not any(rule.action == "skip" for rule in settings.volumes):
+        return set()
+    try:
+        return {volume.claim for volume in files.skipped(last) if volume.by_a_rule}
+    except ResultsUnavailableError:
+        return set()
 
 
 def skipped_volumes(content: bytes) -> list[Volume]:
