@@ -123,11 +123,14 @@ class Preflight:
         """In a planned switchover the other region has stopped by itself, so it is not asked, and nothing is judged by its age:
         what the token names must be here."""
         gate, backups = Gate(force=self.settings.force), self._backups()
+        arrivals = backups.arrivals
 
         def again() -> Iterator[Objection]:
             databases = [side.settings for side in self.sides]
             followers = [each for each in databases if (each.standby or self._follows(each)) and not self._promoted(each)]
             return chain(
+                # It changes no role: Velero does the same within a minute. A preview leaves it to Velero all the same.
+                () if pulumi.runtime.is_dry_run() else arrivals.objections(),
                 backups.objections(lambda: None),
                 self._against_claims(),
                 database_objections.against_standbys(self.cluster, followers),
