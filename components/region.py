@@ -27,12 +27,12 @@ from components.failover.failover import Failover, FailoverArgs
 from components.failover.gate import begins_to_serve
 from components.failover.guard import Guard
 from components.failover.handover import refuse_false_receipt
-from components.failover.stopped import overrule, stopped_by_guard
+from components.failover.stopped import overrule, stopped_by_guard, was_overruled
 from components.iam.access import Access
 from components.iam.delivery import Delivery, DeliveryArgs
 from components.iam.identity import Identity, IdentityArgs
 from components.iam.permissions import ServiceAccount
-from components.kube.cluster_api import ClusterApi, LiveCluster
+from components.kube.cluster_api import ClusterApi, ClusterUnreachableError, LiveCluster
 from components.kube.job_runner import JobRunner
 from components.kube.runner.flag import Flag
 from components.kube.this_cluster import find_this_cluster
@@ -91,6 +91,7 @@ class Region(pulumi.ComponentResource):
         cluster = args.cluster or LiveCluster(settings.cluster, settings.images.python)
         archive = args.archive or LiveArchive(names.bucket("database"), names.region, settings.aws)
         this_cluster = find_this_cluster(settings, names, cluster)
+        self._cluster = cluster
         with this_cluster.before_any_refusal():
             self._names, self._live = names, live_databases(cluster, settings)
             self._duties = duties_now(settings, cluster, archive, self._live)
@@ -327,13 +328,16 @@ class Region(pulumi.ComponentResource):
 
     def outputs(self) -> dict[str, pulumi.Input[Any]]:
         """The stack's outputs: what people read after `pulumi up`."""
-        return outputs(self._settings, self._names, self._duties, self._failover, users_come=self._users_come)
+        return outputs(self._settings, self._names, self._duties, self._failover, flag=self._flag_names)
 
     @property
-    def _users_come(self) -> bool:
-        """Whether the traffic flag, which a primary that serves has read already, sends users to the primary."""
+    def _flag_names(self) -> Role | None:
+        """Whom the traffic flag sends users to, as the primary sees it. None where nobody knows: it cannot be read, or it is of a
+        time before somebody made the primary serve by force."""
         try:
-            flag = self._flag() if self._settings.role == self._settings.serving_role == "primary" else None
-        except FlagUnreadableError:
-            return False
-        return flag is not None and flag.active == "primary"
+            flag = self._flag() if self._settings.role == "primary" else None
+            if flag is None or (flag.active == "secondary" and was_overruled(self._cluster, flag.written)):
+                return None
+        except (FlagUnreadableError, ClusterUnreachableError):
+            return None
+        return flag.active
