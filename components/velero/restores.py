@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.kube.aside import NotKeptError, set_aside
+from components.kube.aside import NotKeptError, begun, set_aside
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.kube.objects import ObjectWithStatus, after, until_phase
 from components.kube.records import SERVING_RECORD
@@ -222,12 +222,14 @@ class Restores(pulumi.ComponentResource):
         """Keep the data of claims that are older than the backup under other names. Raises RestoreFailedError."""
         cluster, backup = self._args.cluster, each.backup.name
         stay = without_data(self._args.files, self._args.settings, self._args.named_backups.get(backup))
-        by_namespace: dict[str, list[str]] = {}
+        of = f"before-{backup}"
         try:
+            # Where an `up` was killed, claims may be gone and their volumes not yet have others.
+            by_namespace: dict[str, list[str]] = {namespace: [] for namespace in begun(cluster, of)}
             for namespace, name in claims_in_the_way(cluster, each, without_data=stay):
                 by_namespace.setdefault(namespace, []).append(name)
             for namespace, names in by_namespace.items():
-                for kept in set_aside(cluster, namespace, names, of=f"before-{backup}", seconds=_SET_ASIDE_SECONDS):
+                for kept in set_aside(cluster, namespace, names, of=of, seconds=_SET_ASIDE_SECONDS):
                     pulumi.log.info(f"claim {namespace}/{kept.claim}: what it had before is kept in {kept.kept_as}")
         except (NotKeptError, ClusterUnreachableError) as error:
             raise RestoreFailedError(f"nothing of {backup} is restored yet: {error}; then run the same pulumi up again") from None

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from components.failover.backups import standby_of
+from components.kube.aside import keep, release
 from components.velero import age
 from components.velero.choice import objection
 from components.velero.files import Volume
@@ -157,3 +158,15 @@ def test_a_token_that_turns_out_stale_restores_nothing_unless_a_person_says_so()
     refused = planned("secondary", entries, {"a": "last-of-a"}, cluster=cluster).call_hook("restore-a-once")
     assert "the token is stale" in refused
     assert planned("secondary", entries, {"a": "last-of-a"}, cluster=cluster, force=True).call_hook("restore-a-once") == ""
+
+
+def test_what_an_up_had_set_aside_half_way_gets_its_new_claim_in_the_next() -> None:
+    cluster = ClusterWithVolumes(velero={"backups": [PEERS]})
+    cluster.claim("a", "files", "pv-files")
+    keep(cluster, "a", ["files"], of="before-a")
+    release(cluster, "a", ["files"], seconds=1)
+    assert cluster.pvc("a", "files") is None
+    assert (
+        planned("secondary", [backup("a", include=["a"])], {"a": "last-of-a"}, cluster=cluster).call_hook("restore-a-once") == ""
+    )
+    assert cluster.pv("pv-files")["spec"]["claimRef"]["name"].startswith("kept-")
