@@ -70,17 +70,24 @@ def give_secret(pulumi: Pulumi, role: str, path: str, value: str) -> None:
     pulumi.run("config", "set", "--secret", "--path", path, "-s", role, stdin=value)
 
 
-def deploy(pulumi: Pulumi, *, bring_first_backups: Callable[[], None] = lambda: None) -> None:
+def deploy(pulumi: Pulumi, *, bring_first_backups: Callable[[], None] = lambda: None, with_databases: bool = True) -> None:
     """Deploy both regions for the first time, with four `pulumi up` commands.
 
     The first two create the regions; neither needs the other. The third starts replication from the primary to the secondary, and
     takes the databases' first backups. The fourth creates the standbys from those backups, and starts replication in the other
-    direction.
+    direction. Without databases, the last two need nothing of each other, and run side by side.
 
-    `bring_first_backups` must return only after those backups are in the secondary's bucket.
+    `bring_first_backups` is called before the fourth, and must return only after those backups are in the secondary's bucket.
     """
     with step("pulumi up -s primary; pulumi up -s secondary, side by side"), ThreadPoolExecutor() as pool:
         list(pool.map(pulumi.up, ROLES))
+    if not with_databases:
+        bring_first_backups()
+        with step("pulumi config set peerReady true; pulumi up, in both stacks side by side"), ThreadPoolExecutor() as pool:
+            for role in ROLES:
+                pulumi.configure(role, "peerReady", "true")
+            list(pool.map(pulumi.up, ROLES))
+        return
     with step("pulumi config set peerReady true -s primary; pulumi up -s primary"):
         pulumi.configure("primary", "peerReady", "true")
         pulumi.up("primary")

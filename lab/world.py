@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -199,8 +199,22 @@ class Lab:
             databases.bring_certificates(self.kubectl)
         if self.inhabited:
             self._apply("primary", inhabitants.kinds())
-        stacks.deploy(self.pulumi, bring_first_backups=self.wait_replicated)
-        self._install_applications()
+        # The primary region lacks nothing that its application needs, once its database has its first backup.
+        with ThreadPoolExecutor(1) as beside:
+            installed: list[Future[None]] = []
+
+            def bring_first_backups() -> None:
+                self.wait_replicated()
+                installed.append(beside.submit(self._install_at_home))
+
+            stacks.deploy(self.pulumi, bring_first_backups=bring_first_backups, with_databases=self.plan is not None)
+            standby = {"none": 0, "one": 1, "all": manifests.REPLICAS}[self.plan.preset.workloads] if self.plan else 0
+            with step(f"the application in the primary region{'' if standby else ' only'}, begun beside the last `pulumi up`"):
+                for each in installed:
+                    each.result()
+        if standby:
+            with step(f"the application in the secondary region too, {standby} of {manifests.REPLICAS} replicas"):
+                self.install_application("secondary", standby)
         if self.inhabited:
             with step("what else lives in a production cluster"):
                 self._settle()
@@ -208,16 +222,11 @@ class Lab:
             with step("a backup from each schedule"):
                 self.make_backups()
 
-    def _install_applications(self) -> None:
-        standby = {"none": 0, "one": 1, "all": manifests.REPLICAS}[self.plan.preset.workloads] if self.plan else 0
-        with step(f"the application in the primary region{'' if standby else ' only'}"):
-            self.install_application()
+    def _install_at_home(self) -> None:
+        """Install the application in the primary region and, if it keeps files, the part of it that has a volume."""
+        self.install_application()
         if self.files:
-            with step("the part of it that keeps files, with a volume"):
-                self.install_archive()
-        if standby:
-            with step(f"the application in the secondary region too, {standby} of {manifests.REPLICAS} replicas"):
-                self.install_application("secondary", standby)
+            self.install_archive()
 
     def _settle(self) -> None:
         """Bring all inhabitants, and wait until those that can run do."""
