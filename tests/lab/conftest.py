@@ -18,6 +18,7 @@ from lab.cloud.cloud import CloudError
 from lab.regions.spec import RegionSpec
 from lab.waiting import until
 from lab.world import Lab
+from tests.lab.prompt import PromptLab
 
 ORDER = ("test_failover.py", "test_etcd.py", "test_data.py", "test_circle.py")
 """Files that come first, in this order. Those of etcd are run in the lab that those of the failover leave, and lose its etcd. The
@@ -112,7 +113,7 @@ def handed_on(lab: Lab, keeper: Keeper) -> Iterator[Lab]:
 @pytest.fixture(scope="module")
 def running_lab(keeper: Keeper) -> Iterator[Lab]:
     """A lab without a database. It is set up once for each module, because a machine can run only one lab at a time."""
-    with handed_on(Lab(), keeper) as lab:
+    with handed_on(PromptLab(), keeper) as lab:
         lab.wait_backed_up()
         yield lab
 

@@ -32,6 +32,7 @@ from lab.world import Lab
 from settings.backup import Backup
 from settings.volumes import VolumeRule
 from tests.lab.conftest import deployed
+from tests.lab.prompt import PromptLab
 from tests.lab.volumes import (
     NAMESPACE,
     Entry,
@@ -66,7 +67,7 @@ OLDER, NEWER = f"{UPLOADS}-older", f"{UPLOADS}-newer"
 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Lab]:
-    with deployed(Lab(files=True)) as lab:
+    with deployed(PromptLab(files=True)) as lab:
         yield lab
 
 
