@@ -77,12 +77,11 @@ def deploy(pulumi: Pulumi, *, bring_first_backups: Callable[[], None] = lambda: 
     takes the databases' first backups. The fourth creates the standbys from those backups, and starts replication in the other
     direction. Without databases, the last two need nothing of each other, and run side by side.
 
-    `bring_first_backups` is called before the fourth, and must return only after those backups are in the secondary's bucket.
+    `bring_first_backups` must return only after those backups are in the secondary's bucket. Without databases nobody calls it.
     """
     with step("pulumi up -s primary; pulumi up -s secondary, side by side"), ThreadPoolExecutor() as pool:
         list(pool.map(pulumi.up, ROLES))
     if not with_databases:
-        bring_first_backups()
         with step("pulumi config set peerReady true; pulumi up, in both stacks side by side"), ThreadPoolExecutor() as pool:
             for role in ROLES:
                 pulumi.configure(role, "peerReady", "true")

@@ -199,7 +199,8 @@ class Lab:
             databases.bring_certificates(self.kubectl)
         if self.inhabited:
             self._apply("primary", inhabitants.kinds())
-        # The primary region lacks nothing that its application needs, once its database has its first backup.
+        # Once its database has its first backup, the primary region lacks nothing that its application needs. Without a database
+        # the application comes last: an `up` of its region would write down what it needs while half of it is there.
         with ThreadPoolExecutor(1) as beside:
             installed: list[Future[None]] = []
 
@@ -209,8 +210,8 @@ class Lab:
 
             stacks.deploy(self.pulumi, bring_first_backups=bring_first_backups, with_databases=self.plan is not None)
             standby = {"none": 0, "one": 1, "all": manifests.REPLICAS}[self.plan.preset.workloads] if self.plan else 0
-            with step(f"the application in the primary region{'' if standby else ' only'}, begun beside the last `pulumi up`"):
-                for each in installed:
+            with step(f"the application in the primary region{'' if standby else ' only'}"):
+                for each in installed or [beside.submit(self._install_at_home)]:
                     each.result()
         if standby:
             with step(f"the application in the secondary region too, {standby} of {manifests.REPLICAS} replicas"):

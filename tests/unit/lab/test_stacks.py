@@ -57,8 +57,8 @@ def test_a_standby_is_made_once_the_databases_backups_are_there(tmp_path: Path) 
 
 def test_without_databases_the_last_two_ups_run_side_by_side_as_the_first_two_do(tmp_path: Path) -> None:
     told = deployed(tmp_path, ups=threading.Barrier(2), with_databases=False)
-    assert told[2:5] == [("backups",), ("configure", "primary", "peerReady"), ("configure", "secondary", "peerReady")]
-    assert set(told[5:]) == {("up", "primary"), ("up", "secondary")}
+    assert told[2:4] == [("configure", "primary", "peerReady"), ("configure", "secondary", "peerReady")]
+    assert set(told[4:]) == {("up", "primary"), ("up", "secondary")}
 
 
 def test_both_stacks_are_there_before_their_secrets_and_one_thread_makes_the_users(
