@@ -35,7 +35,7 @@ from lab.waiting import until
 SCHEDULES = ("daily-full", "hourly-critical")
 
 
-_WITH_ARCHIVE: tuple[dict[str, Any], ...] = (
+WITH_ARCHIVE: tuple[dict[str, Any], ...] = (
     {"namespace": manifests.APPLICATION_NAMESPACE, "names": [f"deployment/{manifests.NAME}"], "replicas": manifests.REPLICAS},
     {"namespace": manifests.APPLICATION_NAMESPACE, "names": [f"statefulset/{manifests.ARCHIVE}"], "replicas": 1},
 )
@@ -46,7 +46,7 @@ _VOLUMES: dict[str, Any] = {
     "volumes": [{"labels": {"tier": "cache"}, "action": "skip"}],
     "storageClasses": {named("primary").storage_class: named("secondary").storage_class},
 }
-"""Keys of `velero` of the settings, where the application keeps files too."""
+"""Keys of `velero` of the settings, where the regions have disks."""
 
 
 class LabError(Exception):
@@ -84,6 +84,9 @@ class Lab:
     files: bool = False
     """Whether the application keeps files too, on a volume that a backup brings to the other region."""
 
+    disks: bool = False
+    """Whether both regions have disks that take snapshots, also while the application keeps no files."""
+
     mode: str | None = None
     """`dns.mode` of the settings; None leaves it to the tier."""
 
@@ -101,7 +104,7 @@ class Lab:
 
     @property
     def _groups(self) -> tuple[str, ...]:
-        needed = {"cnpg": self.plan is not None, "storage": self.files}
+        needed = {"cnpg": self.plan is not None, "storage": self.files or self.disks}
         return tuple(group for group in LAB if needed.get(group, True))
 
     @cached_property
@@ -147,7 +150,7 @@ class Lab:
         return stacks.cli(self.engine, self.paths.root, provider_log=self.provider_log, namespace=namespaces.OPS)
 
     def region(self, name: str) -> Region:
-        return Region(self.paths, named(name), OnDemand(lambda: self._region_tools), disks=self.files)
+        return Region(self.paths, named(name), OnDemand(lambda: self._region_tools), disks=self.files or self.disks)
 
     # Up and down
 
@@ -271,13 +274,13 @@ class Lab:
             mode=self.mode,
             databases=(self.plan.configuration(references["postgresql"]),) if self.plan else (),
             tier=self.plan.tier if self.plan else None,
-            workloads=inhabitants.WORKLOADS if self.inhabited else _WITH_ARCHIVE if self.files else (),
+            workloads=inhabitants.WORKLOADS if self.inhabited else WITH_ARCHIVE if self.files else (),
             # A restore of it would end PartiallyFailed, and name this way on: the other region has no operator for it.
             excluded=(inhabitants.CACHES,) if self.inhabited else (),
             guard=self.plan is not None,
             velero={
                 **({"counterparts": inhabitants.counterparts(*(spec.aws_region for spec in REGIONS))} if self.inhabited else {}),
-                **(_VOLUMES if self.files else {}),
+                **(_VOLUMES if self.files or self.disks else {}),
             },
             probe=f"http://{project.load_balancer('primary') if self.both_serve else project.NAME}/",
             # /healthz says whether the application runs; /readyz would ask whether it can write. After the writer's region
