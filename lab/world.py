@@ -384,9 +384,9 @@ class Lab:
         with step("the backups are replicated and seen by the secondary's Velero"):
             until("the backups to be seen by the secondary's Velero", self._synced, timeout=240, interval=1)
 
-    def wait_replicated(self) -> None:
+    def wait_replicated(self, *, timeout: float = 120) -> None:
         """Wait until S3 replication has nothing left to copy."""
-        until("replication to have nothing left to copy", lambda: self.cloud.replication()["pending"] == 0, timeout=120)
+        until("replication to have nothing left to copy", lambda: self.cloud.replication()["pending"] == 0, timeout=timeout)
 
     def documents(self, region: str) -> set[int]:
         """The numbers of the documents that a region's application has as files."""

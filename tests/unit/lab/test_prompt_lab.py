@@ -21,7 +21,7 @@ class Told(PromptLab):
         self.synced = self.synced or args[0] == "rollout"
         return ""
 
-    def wait_replicated(self) -> None:
+    def wait_replicated(self, *, timeout: float = 120) -> None:
         self.done.append("replicated")
 
     def _synced(self) -> bool:
