@@ -54,6 +54,8 @@ def begin_to_keep_files(lab: Lab) -> None:
         return status["phase"] == "Available" and datetime.fromisoformat(status["lastValidationTime"]) >= back
 
     until("the primary's Velero to have its bucket", seen, timeout=240, interval=1)
+    # It was started anew with the region, and reads volumes for Velero.
+    lab.kubectl("primary", "rollout", "status", "daemonset/node-agent", "-n", VELERO_NAMESPACE, "--timeout=120s")
 
 
 def items(lab: Lab, region: str, *what: str) -> list[dict[str, Any]]:
