@@ -52,7 +52,7 @@ class Part:
 
     @property
     def command(self) -> list[str]:
-        python = [*(("nice", "-n", "10") if self.nice else ()), sys.executable, "-m"]
+        python = [*(("nice", "-n", "15") if self.nice else ()), sys.executable, "-m"]
         if self.module:
             return [*python, *self.module]
         # The tests of one file stay in one process, because they share what they set up. The files keep their order: those of the

@@ -26,6 +26,7 @@ from settings.names import PROGRAM_NAMESPACE
 from settings.roles import ROLES, Role
 from tests.lab.changed import Changed
 from tests.lab.conftest import Keeper, answer, deployed
+from tests.lab.prompt import PromptLab
 
 AT = {role: project.load_balancer(role) for role in ROLES}
 FROM_B = Changed(secret="of-b", config="of-b", made="in-b", replicas=4, node_port=30100)
@@ -65,7 +66,7 @@ def asleep(keeper: Keeper) -> Iterator[Lab]:
         finally:
             lab.down()
         return
-    with deployed(Lab(plan=databases.Plan())) as lab:
+    with deployed(PromptLab(plan=databases.Plan())) as lab:
         late_writer.install(lab.kubectl)
         demo.fail(lab, cache=False, at_worst=False)
         circle.come_back(lab, Record())

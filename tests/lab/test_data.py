@@ -33,6 +33,7 @@ from tests.lab import dangers
 from tests.lab.compromised_writer import Attack, moment
 from tests.lab.conftest import Keeper, asked_by_pods, handed_on
 from tests.lab.pod_keys import key_of, outcomes
+from tests.lab.prompt import PromptLab
 from tests.permissions import DENIED, forbidden
 
 SDKS = ("aws-sdk-go", "Boto3", "aws-cli")
@@ -73,7 +74,7 @@ class TestByArchive:
     @classmethod
     def pair(cls, keeper: Keeper) -> Iterator[Lab]:
         """It goes on to the tests of the way back, in the state in which the last tests leave it."""
-        with handed_on(Lab(plan=databases.Plan()), keeper) as lab:
+        with handed_on(PromptLab(plan=databases.Plan()), keeper) as lab:
             yield lab
 
     @pytest.fixture(scope="class")

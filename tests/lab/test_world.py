@@ -18,11 +18,12 @@ from lab.world import Lab
 from report import model
 from report.model import Report
 from tests.lab.conftest import deployed
+from tests.lab.prompt import PromptLab
 
 
 @pytest.fixture(scope="module")
 def failed_over() -> Iterator[tuple[Lab, Report]]:
-    with deployed(Lab(plan=databases.Plan(), inhabited=True)) as lab:
+    with deployed(PromptLab(plan=databases.Plan(), inhabited=True)) as lab:
         for pod in pods_of(lab, inhabitants.STOREFRONT, region="primary"):
             assert gates(pod), "the primary's Pods have gates that no controller of the secondary would ever satisfy"
         # What an archive loses at the worst moment is what test_data.py counts.
