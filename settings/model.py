@@ -16,6 +16,7 @@ from settings.cluster import Cluster
 from settings.database import DatabaseSettings
 from settings.delivery import DeliverySettings
 from settings.dns import Alias, Dns, callable_name
+from settings.drills import DrillsSettings
 from settings.etcd import EtcdSettings
 from settings.failover import FailoverSettings, GuardSettings
 from settings.fields import ClassName, Model, Switch, all_different
@@ -77,6 +78,9 @@ class Settings(Model):
     etcd: EtcdSettings = Field(default_factory=EtcdSettings, description="etcd snapshots, on self-managed control planes")
     guard: GuardSettings = Field(
         default_factory=GuardSettings, description="what stops a region by itself that comes back after it was replaced"
+    )
+    drills: DrillsSettings = Field(
+        default_factory=DrillsSettings, description="what is tried by the calendar, so that no backup goes untested"
     )
     operators: OperatorsSettings = Field(default_factory=OperatorsSettings, description="operators that this program installs")
     storage_class: StorageClassSettings = Field(
