@@ -11,7 +11,7 @@ from components.database.label import BaseBackup
 from components.database.mark import Mark
 from components.kube.cluster_api import ClusterRefusedError, NotAskedError
 from components.kube.runner.ask import Answer, Question
-from components.velero.downloads import Results
+from components.kube.runner.restored import Results
 from components.velero.files import Volume
 from components.velero.inventory import Inventory
 
