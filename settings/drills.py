@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -30,6 +30,9 @@ from settings.mistake import Mistake
 from settings.names import NEVER_RESTORED
 
 LATEST = "latest"
+
+Kind = Literal["integrity", "namespace", "database"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _DURATION = form_of(Duration)
 
@@ -214,3 +217,11 @@ class DrillsSettings(Model):
                 text = "{} is longer than the {} between two drills; write a shorter timeout, or a cron that comes less often"
                 raise Mistake(text, drill.timeout, format_duration(gap), at=(key, "timeout"))
         return self
+
+    def of(self, kind: Kind) -> IntegrityDrill | NamespaceDrill | DatabaseDrill:
+        drills: dict[Kind, IntegrityDrill | NamespaceDrill | DatabaseDrill] = {
+            "integrity": self.integrity,
+            "namespace": self.namespace,
+            "database": self.database,
+        }
+        return drills[kind]

@@ -16,7 +16,7 @@ from settings.cluster import Cluster
 from settings.database import DatabaseSettings
 from settings.delivery import DeliverySettings
 from settings.dns import Alias, Dns, callable_name
-from settings.drills import DrillsSettings
+from settings.drills import KINDS, DrillsSettings, Kind
 from settings.etcd import EtcdSettings
 from settings.failover import FailoverSettings, GuardSettings
 from settings.fields import ClassName, Model, Switch, all_different
@@ -221,6 +221,28 @@ class Settings(Model):
         return self.guard.enabled and (self.role == "secondary" or self.peer_ready)
 
     @property
+    def drilled_namespace(self) -> str | None:
+        """The namespace that the drill of that name restores; None where no backup brings one."""
+        namespace = self.drills.namespace.namespace or next((each.namespace for each in self.workloads), None)
+        return namespace if namespace and any(backup.brings(namespace) for backup in self.backups) else None
+
+    @property
+    def drilled_databases(self) -> list[DatabaseSettings]:
+        """The databases that the drill of that name recovers."""
+        named = self.drills.database.databases
+        return [database for database in self.databases if not named or database.name in named]
+
+    @property
+    def drilled(self) -> list[Kind]:
+        """The drills that this stack runs: those that are not switched off and have something to drill."""
+        something: dict[Kind, bool] = {
+            "integrity": True,
+            "namespace": self.drilled_namespace is not None,
+            "database": bool(self.drilled_databases),
+        }
+        return [kind for kind in KINDS if self.drills.enabled and self.drills.of(kind).enabled and something[kind]]
+
+    @property
     def parts(self) -> list[Part]:
         """The parts of this stack that need AWS permissions from this program. A Velero that others installed has its own."""
         runs: dict[Part, bool] = {
@@ -229,6 +251,7 @@ class Settings(Model):
             "etcd": self.backs_up_etcd,
             "freshness": bool(self.databases),
             "guard": self.guard.enabled,
+            "drills": bool(self.drilled),
         }
         return [part for part in PARTS if runs[part]]
 

@@ -182,7 +182,7 @@ def only_pod_identity_and_irsa_take_a_role_for_each_part(settings: Settings) -> 
     if settings.identity_mode in ("instance-profile", "static") and any(settings.cluster.role_arn(part) for part in PARTS):
         yield Mistake(
             "{} takes no role, but cluster has one of veleroRoleArn, databaseRoleArn, etcdRoleArn, freshnessRoleArn, "
-            "guardRoleArn; take that out",
+            "guardRoleArn, drillsRoleArn; take that out",
             settings.identity_mode,
         )
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from components.database.label import BaseBackup
-from components.database.mark import Mark
 from components.kube.cluster_api import ClusterRefusedError, NotAskedError
 from components.kube.runner.ask import Answer, Question
+from components.kube.runner.base_backup import BaseBackup
+from components.kube.runner.mark import Mark
 from components.kube.runner.restored import Results
 from components.velero.files import Volume
 from components.velero.inventory import Inventory

@@ -1,6 +1,6 @@
 """What a drill leaves for a machine and an auditor to read: its record, which the Pod's last container uploads.
 
-A drill's step runs as an init container between those that fetch and the one that uploads. It always ends with 0 and leaves three
+A drill's step runs after the containers that fetch and before the one that uploads. It always ends with 0 and leaves three
 files: `record.json`; `key`, where in the bucket it belongs; and `verdict`, whose first line is `passed`, `skipped` or `failed`
 and whose second says why. So the status of the Job, its termination message and the record never disagree.
 
@@ -38,7 +38,7 @@ _ROOM = 3500
 """Bytes of the verdict: a termination message has 4096."""
 
 
-def _now() -> datetime:
+def now_in_utc() -> datetime:
     return datetime.now(UTC)
 
 
@@ -104,7 +104,7 @@ def run_drill(
     *,
     directory: Path = DIRECTORY,
     environment: Mapping[str, str] = os.environ,
-    now: Callable[[], datetime] = _now,
+    now: Callable[[], datetime] = now_in_utc,
 ) -> str:
     """Do `work`, and leave the record whatever happens in it. Returns what the step says; it raises nothing but OSError, where
     the record itself cannot be written."""
@@ -120,7 +120,9 @@ def run_drill(
     word, told = verdict(record)
     (directory / RECORD).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
     (directory / KEY).write_text(f"{task['prefix']}/{drill.kind}/{stamp}-{drill.run}.json")
-    (directory / VERDICT).write_text(f"{word}\n{told}\n")
+    unfinished = directory / f"{VERDICT}.part"
+    unfinished.write_text(f"{word}\n{told}\n")
+    unfinished.rename(directory / VERDICT)  # the container that uploads may wait for it
     return f"{word}: {told}"
 
 
