@@ -49,7 +49,7 @@ PODS = RestoredKind(kind="Pod", plural="pods")
 
 _SCALED = ("deployments.apps", "statefulsets.apps")
 _KEEP_ANNOTATIONS = ("secrets", "persistentvolumeclaims", "pods")
-"""Kinds whose annotations Kubernetes or Velero itself reads: a token's account, a claim's provisioner, what fills a Pod's volume."""
+"""Kinds whose annotations Kubernetes or Velero reads: a token's account, a claim's provisioner, what fills a Pod's volume."""
 
 _OF_DEPLOYERS = (
     "app.kubernetes.io/instance",

@@ -6,7 +6,7 @@ their names, each volume must have its data, and what is probed must answer. At 
 what a killed run has left is deleted first.
 
 The task, beside what every drill's has: `namespace`, and `scratch`, into which it comes; `schedule` and `location`, whose
-Backups are taken, and `oldest`, the seconds after which a newer one should be here; `restore`, the spec of the Restore; `kinds`,
+Backups are taken, and `within`, how many seconds old the newest may be; `restore`, the spec of the Restore; `kinds`,
 what is counted; `fence`, a Pod that asks whether the scratch namespace is cut off (null where no Pod runs there); `probe`, with
 `ready`, `service`, `port` and `path`; `seconds`, for restore and probe.
 """
@@ -18,13 +18,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from .api import Api, ApiError, Object
 from .ask import Answer, Question, put
-from .drill_record import LABEL, Drill, moment, run_drill, text
+from .drill_record import LABEL, Drill, moment, now_in_utc, run_drill
 from .drill_space import Space
+from .drill_velero import OF_SCHEDULE, judge_schedule
 from .failure import StepFailedError
 from .restored import (
     DONE,
@@ -42,7 +43,7 @@ from .restored import (
 _VELERO = "/apis/velero.io/v1/namespaces/velero"
 _DOWNLOADS = "/apis/velero.io/v2alpha1/namespaces/velero/datadownloads"
 _SERVING = "/api/v1/namespaces/k8s-dr/configmaps/serving"
-_OF_SCHEDULE, _OF_RESTORE = "velero.io/schedule-name", "velero.io/restore-name"
+_OF_RESTORE = "velero.io/restore-name"
 
 _ALWAYS_THERE = {("", "ConfigMap"): {"kube-root-ca.crt"}, ("", "ServiceAccount"): {"default"}}
 """What Kubernetes makes in every namespace: nothing tells whether a restore has brought it."""
@@ -71,10 +72,6 @@ def read_url(url: str) -> bytes:
     return content
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 @dataclass(kw_only=True)
 class NamespaceDrill:
     """One run. `read` fetches what is at a URL, `ask` asks a server."""
@@ -84,7 +81,7 @@ class NamespaceDrill:
     drill: Drill
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    now: Callable[[], datetime] = _now
+    now: Callable[[], datetime] = now_in_utc
     read: Callable[[str], bytes] = read_url
     ask: Callable[[Question], Answer] = put
     space: Space = field(init=False)
@@ -117,7 +114,7 @@ class NamespaceDrill:
         restore = f"drill-{self.task['namespace'][:40]}-{self.drill.run}"
         metadata = {"name": restore, "namespace": "velero", "labels": self.drill.labels}
         spec = {**self.task["restore"], "backupName": name}
-        self.api.create(
+        self.space.make(
             f"{_VELERO}/restores", {"apiVersion": "velero.io/v1", "kind": "Restore", "metadata": metadata, "spec": spec}
         )
         if not self._brought(restore, end):
@@ -135,35 +132,16 @@ class NamespaceDrill:
     # Which Backup
 
     def _newest(self) -> Object:
-        """The newest Completed Backup. Raises StepFailedError if there is none that Velero would restore."""
-        schedule, location = self.task["schedule"], self.task["location"]
-        found = self.api.list(f"{_VELERO}/backups", f"{_OF_SCHEDULE}={schedule}")
+        """The newest Completed Backup of the peer's. Raises StepFailedError if Velero has none to restore."""
+        schedule, location, now = self.task["schedule"], self.task["location"], self.now()
+        found = self.api.list(f"{_VELERO}/backups", f"{OF_SCHEDULE}={schedule}")
         here = [each for each in found if (each.get("spec") or {}).get("storageLocation") == location]
-        completed = [each for each in here if phase_of(each) == DONE and each["status"].get("startTimestamp")]
-        if not completed:
-            phases = ", ".join(sorted({*map(phase_of, here)}))
-            raise StepFailedError(
-                f"schedule {schedule} has no Completed Backup at location {location} here "
-                f"({f'only {phases}' if phases else 'none at all'}): see whether the other region takes them, and whether S3 "
-                "replication carries them over"
-            )
-        newest = max(completed, key=lambda each: moment(each["status"]["startTimestamp"]))
-        name, status = newest["metadata"]["name"], newest["status"]
-        began, now = moment(status["startTimestamp"]), self.now()
-        self.drill.use("velero-backup", name, began, schedule=schedule)
-        age = (now - began).total_seconds()
-        self.drill.rpo_seconds = round(age)
-        if (expires := status.get("expiration")) and moment(expires) <= now:
-            raise StepFailedError(
-                f"Backup {name} has expired at {text(moment(expires))}, so that Velero deletes it, and it is the newest "
-                f"Completed one of schedule {schedule}: no newer one has come"
-            )
-        took = (moment(status["completionTimestamp"]) - began).total_seconds() if status.get("completionTimestamp") else 0.0
-        if age > self.task["oldest"] + took:
-            self.drill.fail(
-                f"Backup {name}, the newest Completed one of schedule {schedule}, began {_spoken(age)} ago, and by its cron line "
-                f"a newer one should be here after {_spoken(self.task['oldest'] + took)}"
-            )
+        newest = judge_schedule(self.drill, here, schedule, timedelta(seconds=self.task["within"]), now)
+        if newest is None:
+            raise StepFailedError("nothing was restored: see whether the other region takes backups, and S3 carries them over")
+        self.drill.rpo_seconds = round((now - moment(newest["status"]["startTimestamp"])).total_seconds())
+        if (expires := newest["status"].get("expiration")) and moment(expires) <= now:
+            raise StepFailedError("nothing was restored: Velero deletes a backup that has expired, and its data with it")
         return newest
 
     def _expected(self, backup: str) -> dict[tuple[str, str], set[str]]:
@@ -286,8 +264,8 @@ class NamespaceDrill:
         """Whether the network policy of the scratch namespace holds. Without it no Pod of production's may run there."""
         pod: Object = {**self.task["fence"], "metadata": {**self.task["fence"]["metadata"], "name": f"fence-{self.drill.run}"}}
         pod["metadata"]["labels"] = {**pod["metadata"].get("labels", {}), **self.drill.labels}
-        made = self.api.create(self.space.path("pods"), pod)
-        path = f"{self.space.path('pods')}/{made['metadata']['name']}"
+        self.space.make(self.space.path("pods"), pod)
+        path = f"{self.space.path('pods')}/{pod['metadata']['name']}"
         phase: list[str] = ["Pending"]
 
         def ended() -> bool:
@@ -301,8 +279,8 @@ class NamespaceDrill:
             )
         elif phase[0] == "Failed":
             self.drill.fail(
-                f"a Pod in {self.task['scratch']} reaches the API server, which its NetworkPolicy forbids, so nothing was restored: "
-                "replicas there would work for production. See that the cluster's network enforces policies, or write "
+                f"a Pod in {self.task['scratch']} reaches the API server, which its NetworkPolicy forbids, so nothing was "
+                "restored: replicas there would work for production. See that the cluster's network enforces policies, or write "
                 "drills.namespace.replicas: 0"
             )
         self.api.delete(path)
@@ -368,8 +346,8 @@ class NamespaceDrill:
         if left:
             more = f" and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""
             self.drill.fail(
-                f"what the drill has made is still there, in {self.task['scratch']} or of Velero: {', '.join(left[:_SHOWN])}{more}; "
-                "the next drill tries again"
+                f"what the drill has made is still there, in {self.task['scratch']} or of Velero: "
+                f"{', '.join(left[:_SHOWN])}{more}; the next drill tries again"
             )
 
 

@@ -34,6 +34,14 @@ class Space:
         """The list of a kind in this namespace."""
         return f"{f'/apis/{group}' if group else '/api'}/{version}/namespaces/{self.namespace}/{plural}"
 
+    def make(self, path: str, body: Object) -> None:
+        """Create an object whose name nothing else has. One that is there is this very call's, whose answer was lost."""
+        try:
+            self.api.create(path, body)
+        except ApiError as error:
+            if error.status != 409:
+                raise
+
     def wait(self, ended: Callable[[], bool], seconds: float) -> bool:
         """Whether it ended within so many seconds."""
         end = self.clock() + seconds
@@ -44,7 +52,7 @@ class Space:
         return True
 
     def release_volumes(self) -> None:
-        """Have the volumes of this namespace's claims deleted with their claims. Of no other: a volume says whose claim has it."""
+        """Have the volumes of this namespace's claims, and of no others, deleted with the claims. A volume says whose it is."""
         for volume in self._volumes():
             if volume["spec"].get("persistentVolumeReclaimPolicy") != "Delete":
                 version = {"resourceVersion": volume["metadata"]["resourceVersion"]}
