@@ -39,6 +39,9 @@ BACKUP_RESULTS, BACKUP_VOLUMES, BACKUP_HOLDS = "results.gz", "volumeinfo.json.gz
 DRILLS_NAMESPACE = f"{PROGRAM_NAMESPACE}-drills"
 """Namespace of what drills make, and of nothing else: a drill deletes there what an earlier one left."""
 
+SCRATCH_NAMESPACE = f"{DRILLS_NAMESPACE}-scratch"
+"""Namespace into which a drill restores another one. It is empty between two drills, and cut off from all others."""
+
 DRILLS_PREFIX = "drills"
 """Prefix of the records of drills, in the bucket of Velero. Below it, each region has a directory."""
 
@@ -47,6 +50,7 @@ NEVER_RESTORED = (
     "cnpg-system",
     PROGRAM_NAMESPACE,
     DRILLS_NAMESPACE,
+    SCRATCH_NAMESPACE,
     "kube-node-lease",
     "kube-public",
     "kube-system",

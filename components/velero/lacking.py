@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.kube.runner.password import is_of
+from components.kube.runner.restored import ResultsUnavailableError
 from components.velero.age import Expected, newest
 from components.velero.choice import OF_SCHEDULE
-from components.velero.downloads import ResultsUnavailableError
 from components.velero.files import BackupFiles
 from components.velero.inventory import Needs, items, requests_of
 from components.velero.movers import Movers

@@ -12,7 +12,7 @@ from components.kube.cluster_api import ClusterRefusedError, NotAskedError
 from components.kube.runner.ask import Answer, Question
 from components.kube.runner.base_backup import BaseBackup
 from components.kube.runner.mark import Mark
-from components.velero.downloads import Results
+from components.kube.runner.restored import Results
 from components.velero.files import Volume
 from components.velero.inventory import Inventory
 

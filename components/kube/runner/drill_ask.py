@@ -46,7 +46,8 @@ def first_plan(choice: Choice, backups: list[dict[str, Any]]) -> Plan:
         place = choice.place
         for backup in backups:
             plan.add("list", place.bucket, place.directory(backup["metadata"]["name"]))
-        plan.add("dirs", place.bucket, place.repositories)
+        if choice.schedules:
+            plan.add("dirs", place.bucket, place.repositories)
     for each in choice.archives:
         plan.add("list", each.bucket, each.bases)
         plan.add("list", each.bucket, each.wals)

@@ -81,7 +81,7 @@ def asked(api: Api, task: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "side": choice.side,
         "backups": backups,
-        "repositories": api.list(REPOSITORIES) if choice.side == "own" else [],
+        "repositories": api.list(REPOSITORIES) if choice.side == "own" and choice.schedules else [],
         "kubernetes": str((api.find(VERSION) or {}).get("gitVersion", "")),
     }
 

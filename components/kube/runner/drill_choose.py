@@ -49,7 +49,7 @@ def second_plan(choice: Choice, backups: list[dict[str, Any]], fetched: Fetched)
         with suppress(StepFailedError):
             for key in archived.labels(fetched):
                 plan.add("get", archived.bucket, key)
-    if choice.side is not None:
+    if choice.schedules:
         with suppress(StepFailedError):
             for directory in fetched.directories(choice.place.bucket, choice.place.repositories):
                 namespace = directory.removeprefix(choice.place.repositories).rstrip("/")
