@@ -11,6 +11,7 @@ from typing import Any
 
 import pulumi
 
+from components.drills.records import NOT_ASKED, Last
 from components.failover.failover import Failover
 from components.velero.selection import chosen
 from settings.backup import Backup
@@ -21,11 +22,18 @@ from settings.roles import Duties, peer_of
 
 
 def outputs(
-    settings: Settings, names: Names, duties: Duties, failover: Failover, *, users_come: bool = False
+    settings: Settings,
+    names: Names,
+    duties: Duties,
+    failover: Failover,
+    drills: pulumi.Output[Last | None],
+    *,
+    users_come: bool = False,
 ) -> dict[str, pulumi.Input[Any]]:
     """The stack's outputs, in the words of whoever reads them at 3 a.m.: each is a text of one line.
 
-    `details` has the same as objects and lists, for programs. `users_come` says of a primary that the traffic flag names it.
+    `details` has the same as objects and lists, for programs. `drills` is what is known of the last drills, or None. `users_come`
+    says of a primary that the traffic flag names it.
     """
     endpoint = settings.endpoint if isinstance(settings.endpoint, str) else settings.endpoint.name
     serving = failover.since.apply(lambda since: _serving(settings, names, duties, since, endpoint))
@@ -35,6 +43,7 @@ def outputs(
         "databases": failover.databases,
         "targets": settings.objectives.model_dump(by_alias=True),
         "failover": failover.timeline,
+        "drills": drills.apply(lambda last: last.details() if last else None),
     }
     databases = pulumi.Output.from_input(failover.databases)
     return {
@@ -44,6 +53,7 @@ def outputs(
         "databases": databases.apply(lambda sides: "; ".join(f"{name}: {side}" for name, side in sides.items()) or "none"),
         "targets": _targets(settings),
         "failover": failover.timeline.apply(_steps),
+        "drills": drills.apply(lambda last: last.in_words() if last else NOT_ASKED),
         # Nothing in it is a secret: but of a secret the CLI prints one word, and of an object forty lines.
         "details": pulumi.Output.secret(details),
         "handover": failover.handover,

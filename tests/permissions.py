@@ -192,7 +192,8 @@ def _of_others(part: Part, names: Names) -> Iterator[Call]:
     for other, purpose in PURPOSES.items():
         if other != part:
             # Two parts that share a bucket may list it, and read nothing of each other's.
-            every = _reads_and_writes if names.bucket(purpose) == bucket else _everything
+            # Drills read what all others write, and change none of it.
+            every = _writes if part == "drills" else _reads_and_writes if names.bucket(purpose) == bucket else _everything
             yield from every(names.region, names.bucket(purpose), own(other, names.role))
         yield from _everything(names.peer_region, names.peer_bucket(purpose), own(other, peer_of(names.role)))
     flag = names.flag_bucket

@@ -22,7 +22,7 @@ from settings.aws import Aws
 from settings.names import ARCHIVE_PREFIX, FRESHNESS_PREFIX
 
 _ANY_SEGMENT = re.compile(r"/([0-9A-F]{24})(\.partial)?(\.[a-z]\w*)?$")
-"""The key of a WAL segment, and of the last segment of a database that has shut down, which is archived as it is: as a `.partial` one."""
+"""The key of a WAL segment, and of the last one of a database that has shut down, which is archived as it is: `.partial`."""
 
 _LABEL_BYTES = 1024**2
 """A label has some KB, and names each tablespace."""

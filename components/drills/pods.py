@@ -53,7 +53,7 @@ def name_of(kind: Kind) -> str:
 
 
 def accounts() -> list[ServiceAccount]:
-    """Every account that acts as the part `drills` at AWS. The last is of the throw-away Cluster, whose instances read archives."""
+    """Every account that acts as the part `drills` at AWS. The last is the throw-away Cluster's, which reads archives."""
     kinds: tuple[Kind, ...] = ("integrity", "namespace", "database")
     own = [ServiceAccount(namespace=PROGRAM_NAMESPACE, name=name_of(kind)) for kind in kinds]
     return [*own, ServiceAccount(namespace=DRILLS_NAMESPACE, name=name_of("database"))]

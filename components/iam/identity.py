@@ -55,8 +55,8 @@ class IdentityArgs:
 class Identity(pulumi.ComponentResource):
     """What AWS lets this region's backup writers do, and how their pods prove who they are.
 
-    For Velero, the databases, the etcd backup, the guard and the drills, each with permissions of its own. Where the cluster's settings
-    name an existing role, the part uses that role with its permissions, and none is made here. Nothing here depends on
+    For Velero, the databases, the etcd backup, the guard and the drills, each with permissions of its own. Where the cluster's
+    settings name an existing role, the part uses that role with its permissions, and none is made here. Nothing here depends on
     `active`.
     """
 
