@@ -85,7 +85,8 @@ class Drills(pulumi.ComponentResource):
         namespace = k8s.core.v1.Namespace(
             f"{name}-namespace",
             metadata={"name": DRILLS_NAMESPACE, "labels": LABELS},
-            opts=self._child(protect=True, retain_on_delete=True),
+            # Not protected, as other namespaces are: nothing in it must outlive a drill, and one key switches all drills off.
+            opts=self._child(),
         )
         closed_off = k8s.networking.v1.NetworkPolicy(
             f"{name}-network",

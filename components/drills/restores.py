@@ -69,7 +69,7 @@ def of_namespace(name: str, args: DrillsArgs, child: Child) -> list[pulumi.Resou
     namespace = k8s.core.v1.Namespace(
         f"{name}-scratch",
         metadata={"name": SCRATCH_NAMESPACE, "labels": namespace_specs.namespace_labels()},
-        opts=child(protect=True, retain_on_delete=True),
+        opts=child(),
     )
     inside = {"metadata": namespace_specs.scratch_metadata("closed"), "opts": child(depends_on=[namespace])}
     return [
