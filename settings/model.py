@@ -224,7 +224,9 @@ class Settings(Model):
     def drilled_namespace(self) -> str | None:
         """The namespace that the drill of that name restores; None where no backup brings one."""
         namespace = self.drills.namespace.namespace or next((each.namespace for each in self.workloads), None)
-        return namespace if namespace and any(backup.brings(namespace) for backup in self.backups) else None
+        kept_out = {each for backup in self.backups if backup.restore is False for each in backup.include}
+        brought = namespace not in kept_out and any(backup.brings(namespace) for backup in self.backups) if namespace else False
+        return namespace if brought else None
 
     @property
     def drilled_databases(self) -> list[DatabaseSettings]:

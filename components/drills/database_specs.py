@@ -36,7 +36,6 @@ from components.kube.runner.rights import Right
 from settings.database import DatabaseSettings
 from settings.drills import LATEST, Kind
 from settings.durations import parse_duration
-from settings.model import Settings
 from settings.names import DRILLS_NAMESPACE, EXCLUDED_FROM_BACKUP, PROGRAM_NAMESPACE
 from settings.roles import peer_of
 
@@ -62,12 +61,6 @@ _READ_ONLY = (
     f"-c default_transaction_read_only=on -c statement_timeout={_STATEMENT_SECONDS}s -c standard_conforming_strings=on "
     "-c TimeZone=UTC -c DateStyle=ISO"
 )
-
-
-def drilled(settings: Settings) -> list[DatabaseSettings]:
-    """The databases that are recovered, in the order of the configuration."""
-    wanted = settings.drills.database.databases
-    return [each for each in settings.databases if not wanted or each.name in wanted]
 
 
 def archive(args: DrillsArgs) -> dict[str, Any]:
@@ -178,7 +171,7 @@ def task(args: DrillsArgs) -> dict[str, Any]:
                     if check.database == each.name
                 ],
             }
-            for each in drilled(args.settings)
+            for each in args.settings.drilled_databases
         ],
         "cluster": CLUSTER,
         "space": DRILLS_NAMESPACE,

@@ -14,7 +14,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.drills import integrity_specs
+from components.drills import database_specs, integrity_specs, namespace_specs, restores
 from components.drills.pods import CREDENTIALS, DrillsArgs, metadata, name_of
 from components.kube.job_runner import named_rules
 from components.kube.pods import LABELS
@@ -33,7 +33,11 @@ class Specs:
     rights: Callable[[DrillsArgs], Mapping[str, Sequence[Right]]]
 
 
-SPECS: Mapping[Kind, Specs] = {"integrity": Specs(spec=integrity_specs.spec, rights=integrity_specs.rights)}
+SPECS: Mapping[Kind, Specs] = {
+    "integrity": Specs(spec=integrity_specs.spec, rights=integrity_specs.rights),
+    "namespace": Specs(spec=namespace_specs.spec, rights=namespace_specs.rights),
+    "database": Specs(spec=database_specs.spec, rights=database_specs.rights),
+}
 
 
 def closed() -> dict[str, Any]:
@@ -61,8 +65,14 @@ class Drills(pulumi.ComponentResource):
     def __init__(self, name: str, args: DrillsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dr:drills:Drills", name, None, opts)
         self._stem, self._args = name, args
-        kinds = [kind for kind in args.settings.drilled if kind in SPECS]
-        needed = [*args.after, *args.access.ready, *self._namespace(), *self._credentials(PROGRAM_NAMESPACE, args.after)]
+        kinds = args.settings.drilled
+        namespace = self._namespace()
+        needed = [*args.after, *args.access.ready, *namespace, *self._credentials(PROGRAM_NAMESPACE, args.after)]
+        needed += restores.of_both(name, args, kinds, self._child)
+        if "namespace" in kinds:
+            needed += restores.of_namespace(name, args, self._child)
+        if "database" in kinds:
+            needed += restores.of_database(name, args, self._child, namespace[0])
         self.ready = [self._drill(kind, needed) for kind in kinds]
         self.register_outputs({})
 
@@ -75,7 +85,8 @@ class Drills(pulumi.ComponentResource):
         namespace = k8s.core.v1.Namespace(
             f"{name}-namespace",
             metadata={"name": DRILLS_NAMESPACE, "labels": LABELS},
-            opts=self._child(protect=True, retain_on_delete=True),
+            # Not protected, as other namespaces are: nothing in it must outlive a drill, and one key switches all drills off.
+            opts=self._child(),
         )
         closed_off = k8s.networking.v1.NetworkPolicy(
             f"{name}-network",
@@ -92,7 +103,11 @@ class Drills(pulumi.ComponentResource):
         secret = k8s.core.v1.Secret(
             f"{self._stem}-credentials-{namespace}",
             metadata={"name": CREDENTIALS, "namespace": namespace, "labels": LABELS},
-            string_data={field: pulumi.Output.secret(value) for field, value in key.secret_data().items()},
+            # An ObjectStore reads the region from here too.
+            string_data={
+                "region": self._args.names.region,
+                **{field: pulumi.Output.secret(value) for field, value in key.secret_data().items()},
+            },
             opts=self._child(depends_on=list(after)),
         )
         return [secret]

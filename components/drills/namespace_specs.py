@@ -59,8 +59,7 @@ class Source:
 
 def source(settings: Settings) -> Source | None:
     """What the drill restores; None where there is nothing to drill: no workload, or nothing that a failover restores of it."""
-    namespace = settings.drills.namespace.namespace or next((each.namespace for each in settings.workloads), None)
-    if namespace is None:
+    if (namespace := settings.drilled_namespace) is None:
         return None
     wanted = chosen(settings.backups, {*settings.named_namespaces, namespace})
     found = next((each.backup for each in wanted if each.has(namespace)), None)
