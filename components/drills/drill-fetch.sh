@@ -4,9 +4,9 @@
 #
 #   PLAN   the file with the plan, in /work
 set -uo pipefail
-export AWS_CONFIG_FILE=/work/aws-config AWS_RETRY_MODE=standard AWS_MAX_ATTEMPTS=4
+export AWS_CONFIG_FILE=aws-config AWS_RETRY_MODE=standard AWS_MAX_ATTEMPTS=4
 
-cd /work || exit 0
+cd "${WORK:-/work}" || exit 0
 printf '[default]\n' >aws-config
 if [[ ${AWS_ENDPOINT_URL:-} ]]; then printf 's3 =\n  addressing_style = path\n' >>aws-config; fi
 

@@ -5,7 +5,7 @@
 #   BUCKET   the record goes to s3://BUCKET/KEY, and the file `key` has the KEY
 #   WAIT     for how many seconds the verdict is waited for, where the step that judges runs beside this one
 set -uo pipefail
-export AWS_CONFIG_FILE=/work/upload-config AWS_RETRY_MODE=standard AWS_MAX_ATTEMPTS=4
+export AWS_CONFIG_FILE=upload-config AWS_RETRY_MODE=standard AWS_MAX_ATTEMPTS=4
 
 readonly LAST_MESSAGE=${LAST_MESSAGE:-/dev/termination-log}
 

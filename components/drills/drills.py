@@ -22,8 +22,6 @@ from components.kube.runner.rights import Right
 from settings.drills import Kind
 from settings.names import DRILLS_NAMESPACE, PROGRAM_NAMESPACE
 
-_CLOSED = "closed"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Specs:
@@ -41,22 +39,20 @@ SPECS: Mapping[Kind, Specs] = {
 
 
 def closed() -> dict[str, Any]:
-    """Spec of the NetworkPolicy that cuts off what a drill has restored: it finds names and reaches nothing, and only Pods of the
-    program reach it. Instances of a throw-away Cluster are none of its Pods: they read their archive."""
-    program = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": PROGRAM_NAMESPACE}}}
-    ports = [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
+    """Spec of the NetworkPolicy of the namespace in which databases are recovered: what is no instance finds names and reaches
+    nothing, but for what another policy allows."""
     return {
         "podSelector": {"matchExpressions": [{"key": "cnpg.io/cluster", "operator": "DoesNotExist"}]},
         "policyTypes": ["Ingress", "Egress"],
-        "ingress": [{"from": [program]}],
-        "egress": [{"ports": ports}],
+        "egress": [{"ports": [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]}],
     }
 
 
 class Drills(pulumi.ComponentResource):
     """The drills of one region. For whoever has to know before the night that a failover will work, and for auditors.
 
-    Both regions have them, and nothing of them depends on `active`.
+    Both regions have them, and nothing of them depends on `active`. Nothing here is protected: what drills make is worth nothing,
+    and one key switches them off.
     """
 
     ready: Sequence[pulumi.Resource]
@@ -66,35 +62,33 @@ class Drills(pulumi.ComponentResource):
         super().__init__("dr:drills:Drills", name, None, opts)
         self._stem, self._args = name, args
         kinds = args.settings.drilled
-        namespace = self._namespace()
-        needed = [*args.after, *args.access.ready, *namespace, *self._credentials(PROGRAM_NAMESPACE, args.after)]
-        needed += restores.of_both(name, args, kinds, self._child)
-        if "namespace" in kinds:
-            needed += restores.of_namespace(name, args, self._child)
-        if "database" in kinds:
-            needed += restores.of_database(name, args, self._child, namespace[0])
-        self.ready = [self._drill(kind, needed) for kind in kinds]
+        needed = [*args.after, *args.access.ready, *self._credentials(PROGRAM_NAMESPACE, args.after)]
+        both = restores.of_both(name, args, kinds, self._child)
+        own: dict[Kind, list[pulumi.Resource]] = {
+            "integrity": [],
+            "namespace": [*both, *restores.of_namespace(name, args, self._child)] if "namespace" in kinds else [],
+            "database": [*both, *self._namespace()] if "database" in kinds else [],
+        }
+        self.ready = [self._drill(kind, [*needed, *own[kind]]) for kind in kinds]
         self.register_outputs({})
 
     def _child(self, **options: Any) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self, **options)
 
     def _namespace(self) -> list[pulumi.Resource]:
-        """Where the drills that restore make what they make."""
+        """Where databases are recovered, and what a throw-away Cluster needs there."""
         name = self._stem
         namespace = k8s.core.v1.Namespace(
-            f"{name}-namespace",
-            metadata={"name": DRILLS_NAMESPACE, "labels": LABELS},
-            # Not protected, as other namespaces are: nothing in it must outlive a drill, and one key switches all drills off.
-            opts=self._child(),
+            f"{name}-namespace", metadata={"name": DRILLS_NAMESPACE, "labels": LABELS}, opts=self._child()
         )
         closed_off = k8s.networking.v1.NetworkPolicy(
             f"{name}-network",
-            metadata={"name": _CLOSED, "namespace": DRILLS_NAMESPACE, "labels": LABELS},
+            metadata={"name": "closed", "namespace": DRILLS_NAMESPACE, "labels": LABELS},
             spec=closed(),
             opts=self._child(depends_on=[namespace]),
         )
-        return [namespace, closed_off, *self._credentials(DRILLS_NAMESPACE, [namespace])]
+        cluster = restores.of_database(name, self._args, self._child, namespace)
+        return [namespace, closed_off, *cluster, *self._credentials(DRILLS_NAMESPACE, [namespace])]
 
     def _credentials(self, namespace: str, after: Sequence[pulumi.Resource]) -> list[pulumi.Resource]:
         """The access key, where pods can have no role."""
@@ -103,11 +97,7 @@ class Drills(pulumi.ComponentResource):
         secret = k8s.core.v1.Secret(
             f"{self._stem}-credentials-{namespace}",
             metadata={"name": CREDENTIALS, "namespace": namespace, "labels": LABELS},
-            # An ObjectStore reads the region from here too.
-            string_data={
-                "region": self._args.names.region,
-                **{field: pulumi.Output.secret(value) for field, value in key.secret_data().items()},
-            },
+            string_data={field: pulumi.Output.secret(value) for field, value in key.secret_data().items()},
             opts=self._child(depends_on=list(after)),
         )
         return [secret]

@@ -233,8 +233,9 @@ def _iam(scope: Scope, kind: Literal["role", "policy", "user"], *names: str) -> 
 
 
 def _principals(scope: Scope) -> list[str]:
-    """Names of the pods' roles or users, one for each part; the policy of each has the same name."""
-    return [scope.names.principal(part) for part in PARTS]
+    """Names of the pods' roles or users, one for each part; the policy of each has the same name. On EKS nobody but AWS reaches
+    etcd, so there is no such part."""
+    return [scope.names.principal(part) for part in PARTS if part != "etcd" or scope.cluster is None]
 
 
 def _attachment_targets(scope: Scope) -> list[str]:
@@ -289,7 +290,8 @@ def _change(scope: Scope) -> list[Statement]:
     statements = [
         allow("ChangeBuckets", _CHANGE_BUCKET, *scope.bucket_arns()),
         # The program asks whether a standby can be made from an archive, how far one is behind, whether S3 copies what is
-        # written, what a backup holds and lacks, and how the last drills ended: labels, marks, lists and records, no data. Its own buckets it may list already.
+        # written, what a backup holds and lacks, and how the last drills ended: labels, marks, lists and records, no data. Its
+        # own buckets it may list already.
         *([allow("ListArchives", ["s3:ListBucket"], *map(bucket_arn, archives[1:]))] if archives[1:] else []),
         allow(
             "ReadLabels",
