@@ -61,9 +61,25 @@ def a_drilled_namespace_is_in_a_backup(settings: Settings) -> Mistakes:
         )
 
 
+def no_pod_of_a_workload_runs_where_pods_come_for_their_volumes(settings: Settings) -> Mistakes:
+    """A StatefulSet's Pods have the names of those that come, which must rest: it would never have one of its own."""
+    drill, namespace = settings.drills.namespace, settings.drilled_namespace
+    if not (namespace and drill.replicas and "namespace" in settings.drilled):
+        return
+    for place, backup in enumerate(settings.backups):
+        if backup.pods == "all" and backup.brings(namespace):
+            yield Mistake(
+                f"{{}} runs workloads of {namespace}, and backups[{place}] has pods: all, whose Pods come for their volumes alone; "
+                "write 0, or pods: bare for that backup",
+                str(drill.replicas),
+            )
+            return
+
+
 RULES: tuple[Rule, ...] = (
     Rule(key="drills.database.databases", mistakes=drilled_databases_are_known),
     Rule(key="drills.database.checks", mistakes=a_check_asks_a_database_that_is_drilled),
     Rule(key="drills.database.pointInTime", mistakes=an_archive_reaches_back_to_the_point_that_is_drilled),
+    Rule(key="drills.namespace.replicas", mistakes=no_pod_of_a_workload_runs_where_pods_come_for_their_volumes),
     Rule(key="drills.namespace.namespace", mistakes=a_drilled_namespace_is_in_a_backup),
 )

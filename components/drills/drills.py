@@ -97,7 +97,11 @@ class Drills(pulumi.ComponentResource):
         secret = k8s.core.v1.Secret(
             f"{self._stem}-credentials-{namespace}",
             metadata={"name": CREDENTIALS, "namespace": namespace, "labels": LABELS},
-            string_data={field: pulumi.Output.secret(value) for field, value in key.secret_data().items()},
+            # An ObjectStore finds its region here too, as that of a database does.
+            string_data={
+                **{field: pulumi.Output.secret(value) for field, value in key.secret_data().items()},
+                "region": self._args.names.region,
+            },
             opts=self._child(depends_on=list(after)),
         )
         return [secret]
