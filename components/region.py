@@ -223,11 +223,11 @@ class Region(pulumi.ComponentResource):
             )
             Guard("guard", looks, opts=child(depends_on=after))
         if settings.drilled:
-            after = [job_runner, velero]
+            needed: list[pulumi.Resource] = [job_runner, velero, *operators.ready]
             drilled = drill_pods.DrillsArgs(
-                names=names, settings=settings, runner=job_runner.runner, access=access["drills"], after=after
+                names=names, settings=settings, runner=job_runner.runner, access=access["drills"], after=needed
             )
-            Drills("drills", drilled, opts=child(depends_on=after))
+            Drills("drills", drilled, opts=child(depends_on=needed))
         tried = TriedByDay(
             self,
             TriedByDayArgs(

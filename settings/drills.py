@@ -102,7 +102,9 @@ class Question(Model):
     database: ServiceName = Field(description="which of databases is asked", examples=["app-database", "orders-2024"])
     sql: _Select = Field(description="what is asked in a transaction that only reads, in the database that this program created")
     expect: str | None = Field(
-        default=None, examples=["1", "true"], description="the answer as PostgreSQL writes it; a number is compared as text too"
+        default=None,
+        examples=["1", "t"],
+        description="the answer as PostgreSQL writes it: true is t; numbers are compared as text",
     )
     max_age: Duration | None = Field(
         default=None, description="the answer is a time, and before the point that is recovered it is no older than this"
@@ -132,7 +134,7 @@ class IntegrityDrill(Model):
     """Whether the backups that are in this region's buckets could be restored: whole, readable, and new enough."""
 
     enabled: Switch = Field(default=True, description="false: no backup is verified by the calendar")
-    cron: Cron = Field(default="30 5 * * 1", description="when: five fields, UTC")
+    cron: Cron = Field(default="30 5 * * 1", description="when: five fields, UTC", examples=["30 5 * * 1", "0 6 * * *"])
     timeout: _Timeout = Field(default="1h", description="how long it may take")
 
 
@@ -140,12 +142,16 @@ class NamespaceDrill(Model):
     """One namespace, restored from the other region's newest backup into a scratch namespace of the region that stands by."""
 
     enabled: Switch = Field(default=True, description="false: no namespace is restored by the calendar")
-    cron: Cron = Field(default="30 4 1 * *", description="when: five fields, UTC")
+    cron: Cron = Field(default="30 4 1 * *", description="when: five fields, UTC", examples=["30 4 1 * *", "0 4 * * 0"])
     namespace: Label | None = Field(
         default=None, description="which one; by default that of the first of workloads", examples=["production", "back-office"]
     )
-    replicas: Annotated[Whole, Field(ge=0, le=1)] = Field(
-        default=0, description="how many Pods of each workload run there: 0, none; 1, one, cut off from the network but for DNS"
+    replicas: Whole = Field(
+        default=0,
+        ge=0,
+        le=1,
+        examples=[0, 1],
+        description="how many Pods of each workload run there: 0, none; 1, one, cut off from the network but for DNS",
     )
     exclude_resources: list[KindName] = Field(
         default=[], description="kinds that are not restored there, beside those of drills.md"
@@ -173,7 +179,7 @@ class DatabaseDrill(Model):
     """Each database, recovered into a throw-away Cluster from the archive in this region's bucket."""
 
     enabled: Switch = Field(default=True, description="false: no database is recovered by the calendar")
-    cron: Cron = Field(default="30 3 2 * *", description="when: five fields, UTC")
+    cron: Cron = Field(default="30 3 2 * *", description="when: five fields, UTC", examples=["30 3 2 * *", "0 3 * * 6"])
     databases: list[ServiceName] = Field(
         default=[],
         description="which of databases; all of them by default",
@@ -182,7 +188,14 @@ class DatabaseDrill(Model):
     point_in_time: _PointInTime = Field(
         default=LATEST, description="up to when: latest, all that is archived; or how long before the drill, as in 24h"
     )
-    checks: list[Question] = Field(default=[], description="questions whose answers a person knows")
+    checks: list[Question] = Field(
+        default=[],
+        description="questions whose answers a person knows",
+        examples=[
+            [{"database": "app-database", "sql": "SELECT count(*) > 0 FROM orders", "expect": "t"}],
+            [{"database": "app-database", "sql": "SELECT max(created_at) FROM orders", "maxAge": "25h"}],
+        ],
+    )
     timeout: _Timeout = Field(default="2h", description="how long it may take for each database")
 
 
@@ -190,8 +203,11 @@ class DrillsSettings(Model):
     """What is tried by the calendar, in both regions, and how long its records are kept."""
 
     enabled: Switch = Field(default=True, description="false: nothing is tried by the calendar, whatever is written below")
-    keep_days: Annotated[Whole, Field(ge=31, le=MOST_DAYS)] = Field(
-        default=400, description="days for which a drill's record is kept in the bucket: as long as an auditor asks for it"
+    keep_days: Whole = Field(
+        default=400,
+        ge=31,
+        le=MOST_DAYS,
+        description="days for which a drill's record is kept in the bucket: as long as an auditor asks for it",
     )
     integrity: IntegrityDrill = Field(default_factory=IntegrityDrill, description="weekly: backups are whole and new")
     namespace: NamespaceDrill = Field(

@@ -109,15 +109,11 @@ def drills_policy(names: Names) -> Document:
         allow("ListSnapshots", ["s3:ListBucket"], bucket_arn(etcd), condition={"StringLike": {"s3:prefix": [snapshots]}}),
         # No condition on the prefix: Barman begins with HeadBucket, which names no prefix.
         allow("ListArchives", ["s3:ListBucket"], bucket_arn(database)),
-        allow(
-            "Read",
-            ["s3:GetObject"],
-            objects_arn(velero, own),
-            objects_arn(velero, peer),
-            objects_arn(etcd, snapshots),
-            objects_arn(database, f"{ARCHIVE_PREFIX}/*"),
-            objects_arn(database, f"{FRESHNESS_PREFIX}/*"),
-        ),
+        allow("ReadOwn", ["s3:GetObject"], objects_arn(velero, own)),
+        allow("ReadPeer", ["s3:GetObject"], objects_arn(velero, peer)),
+        allow("ReadSnapshots", ["s3:GetObject"], objects_arn(etcd, snapshots)),
+        allow("ReadArchives", ["s3:GetObject"], objects_arn(database, f"{ARCHIVE_PREFIX}/*")),
+        allow("ReadMarks", ["s3:GetObject"], objects_arn(database, f"{FRESHNESS_PREFIX}/*")),
         allow(
             "Records",
             ["s3:PutObject"],
