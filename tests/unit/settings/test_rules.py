@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from settings import Settings, aws_rules, data_rules, handover_rules, load, rules, traffic_rules
+from settings import Settings, aws_rules, data_rules, drill_rules, handover_rules, load, rules, traffic_rules
 from settings.fields import Mistake, Model
 from settings.handover import Demotion, Token
 from settings.load import SECRETS
@@ -51,6 +51,11 @@ CASES: list[tuple[Check, dict[str, Any], str]] = [
         rules.a_restore_lasts_until_velero_says_why,
         {"failover": {"restore": "30m"}, "velero": {"prepareTimeout": "45m"}},
         "failover.restore: 30m is no longer than velero.prepareTimeout, 45m",
+    ),
+    (
+        drill_rules.no_pod_of_a_workload_runs_where_pods_come_for_their_volumes,
+        {"drills": {"namespace": {"replicas": 1}}, **part("backups", pods="all")},
+        "drills.namespace.replicas: 1 runs workloads of ",
     ),
     (
         rules.files_are_read_through_pods,
