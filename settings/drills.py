@@ -121,10 +121,14 @@ class Probe(Model):
     """What is looked at in the scratch namespace once it is restored."""
 
     ready: list[_ReadyWorkload] = Field(
-        default=[], description="workloads that must become available there; needs replicas: 1", examples=[["deployment/web"]]
+        default=[],
+        description="workloads that must become available there; needs replicas: 1",
+        examples=[["deployment/web"], ["deployment/web", "statefulset/cart"]],
     )
     service: ServiceName | None = Field(
-        default=None, description="a Service of the namespace that must answer HTTP there; needs replicas: 1", examples=["web"]
+        default=None,
+        description="a Service of the namespace that must answer HTTP there; needs replicas: 1",
+        examples=["web", "cart"],
     )
     port: Whole = Field(default=80, ge=1, le=65535, description="the port of that Service")
     path: HttpPath = Field(default="/", description="the path that is asked for; 200 to 399 is an answer")
