@@ -69,8 +69,8 @@ def no_pod_of_a_workload_runs_where_pods_come_for_their_volumes(settings: Settin
     for place, backup in enumerate(settings.backups):
         if backup.pods == "all" and backup.brings(namespace):
             yield Mistake(
-                f"{{}} runs workloads of {namespace}, and backups[{place}] has pods: all, whose Pods come for their volumes alone; "
-                "write 0, or pods: bare for that backup",
+                f"{{}} runs workloads of {namespace}, and backups[{place}] has pods: all, whose Pods come for their volumes "
+                "alone; write 0, or pods: bare for that backup",
                 str(drill.replicas),
             )
             return
