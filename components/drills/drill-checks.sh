@@ -6,8 +6,9 @@
 #   COUNT, SQL_0, SQL_1, …                              the statements
 #   SECONDS_TO_TRY                                      for how long a connection is tried
 set -u
-answers=/tmp/answers
-error=/tmp/error
+last_message=${LAST_MESSAGE:-/dev/termination-log}
+answers=${SCRATCH:-/tmp}/answers
+error=${SCRATCH:-/tmp}/error
 deadline=$(($(date +%s) + SECONDS_TO_TRY))
 
 ask() {
@@ -16,7 +17,7 @@ ask() {
 
 until ask "SELECT 1" >/dev/null; do
   if [ "$(date +%s)" -ge "$deadline" ]; then
-    head -n 1 "$error" | cut -c 1-1000 >/dev/termination-log
+    head -n 1 "$error" | cut -c 1-1000 >"$last_message"
     exit 0
   fi
   sleep 1
@@ -34,4 +35,4 @@ while [ "$place" -lt "$COUNT" ]; do
   printf '%s %s%s\n' "$place" "$sort" "$(printf '%s' "$answer" | tr '\n\t' '  ' | cut -c 1-200)" >>"$answers"
   place=$((place + 1))
 done
-head -c 4000 "$answers" >/dev/termination-log
+head -c 4000 "$answers" >"$last_message"

@@ -1,8 +1,9 @@
 """What keeps a restored namespace from working for production, in Velero's own form: rules that change objects on their way.
 
 They come after those of a failover, so they have the last word over what a person wrote. What no rule can make harmless is not
-among KINDS, and so is not restored: custom resources, for an operator would act on them; Ingresses and routes; Jobs; and network
-policies, for policies add up, and production's would open what the scratch namespace closes.
+among KINDS, and so is not restored: custom resources, for an operator would act on them; Ingresses and routes; Jobs; disruption
+budgets, which would hold a node; and network policies, for policies add up, and production's would open what the scratch
+namespace closes.
 """
 
 from __future__ import annotations
@@ -35,7 +36,6 @@ KINDS = (
     RestoredKind(kind="DaemonSet", plural="daemonsets", group="apps"),
     RestoredKind(kind="CronJob", plural="cronjobs", group="batch"),
     RestoredKind(kind="HorizontalPodAutoscaler", plural="horizontalpodautoscalers", group="autoscaling", version="v2"),
-    RestoredKind(kind="PodDisruptionBudget", plural="poddisruptionbudgets", group="policy"),
     RestoredKind(kind="Service", plural="services"),
     RestoredKind(kind="ServiceAccount", plural="serviceaccounts"),
     RestoredKind(kind="ConfigMap", plural="configmaps"),

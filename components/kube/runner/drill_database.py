@@ -243,11 +243,15 @@ class DatabaseDrill:
     def _remaining(self) -> list[str]:
         """By path, what a drill of databases has made and is still there."""
         found = [path for path in (self._job, self._cluster) if self.api.find(path) is not None]
-        for plural in ("pods", "persistentvolumeclaims"):
+        # The Pods of its recovery have none of the Cluster's labels but its name; those of the Job have the drill's.
+        for plural, selector in (
+            ("pods", f"cnpg.io/cluster={self._name}"),
+            ("pods", f"{LABEL}={self.drill.kind}"),
+            ("persistentvolumeclaims", f"cnpg.io/cluster={self._name}"),
+        ):
             path = self.space.path(plural)
-            listed = self.api.list(path, f"{LABEL}={self.drill.kind}", names_only=True)
-            found += [f"{path}/{each['metadata']['name']}" for each in listed]
-        return found
+            found += [f"{path}/{each['metadata']['name']}" for each in self.api.list(path, selector, names_only=True)]
+        return list(dict.fromkeys(found))
 
     def _clean(self) -> bool:
         """Delete all of it. Returns whether nothing is left; what stays is a reason."""

@@ -95,9 +95,9 @@ class World(DrillCluster):
             cluster["status"] = self.status
             for pod in self.pods:
                 metadata = pod["metadata"]
-                labels = {**metadata.get("labels", {}), "cnpg.io/cluster": NAME, "k8s-dr/drill": "database"}
+                labels = {**metadata.get("labels", {}), "cnpg.io/cluster": NAME}
                 self.add(f"{PODS}/{metadata['name']}", {**pod, "metadata": {**metadata, "labels": labels}})
-            self.add(f"{CLAIMS}/{NAME}-1", {"status": {"phase": "Bound"}}, **{"k8s-dr/drill": "database"})
+            self.add(f"{CLAIMS}/{NAME}-1", {"status": {"phase": "Bound"}}, **{"cnpg.io/cluster": NAME})
             self.add(f"{VOLUMES}/pv-1", volume("pv-1", SPACE))
         if (job := self.objects.get(JOB)) and f"{PODS}/{NAME}-checks-1" not in self.objects:
             labels = {**job["spec"]["template"]["metadata"]["labels"], "batch.kubernetes.io/job-name": f"{NAME}-checks"}
@@ -359,7 +359,7 @@ def test_a_cluster_that_is_refused_is_a_reason(world: World) -> None:
 
 def test_what_a_killed_drill_left_is_gone_before_the_next_and_told(world: World) -> None:
     world.add(CLUSTER, {"status": {"readyInstances": 1}})
-    world.add(f"{CLAIMS}/{NAME}-1", None, **{"k8s-dr/drill": "database"})
+    world.add(f"{CLAIMS}/{NAME}-1", None, **{"cnpg.io/cluster": NAME})
     world.add(f"{VOLUMES}/pv-old", volume("pv-old", "production"))
     found = world.drilled()
     assert found["notes"] == ["an earlier drill has left 2 objects, which were deleted first"]
