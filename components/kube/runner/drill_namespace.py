@@ -14,15 +14,15 @@ what is counted; `fence`, a Pod that asks whether the scratch namespace is cut o
 from __future__ import annotations
 
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from .api import Api, ApiError, Object
 from .ask import Answer, Question, put
+from .drill_downloads import VELERO, Downloads, read_url
 from .drill_record import LABEL, Drill, moment, now_in_utc, run_drill
 from .drill_space import Space
 from .drill_velero import OF_SCHEDULE, judge_schedule
@@ -30,17 +30,13 @@ from .failure import StepFailedError
 from .restored import (
     DONE,
     ENDED,
-    Results,
     ResultsUnavailableError,
     failed_volumes,
     failure,
-    parsed,
     phase_of,
     target_of,
-    unpacked,
 )
 
-_VELERO = "/apis/velero.io/v1/namespaces/velero"
 _DOWNLOADS = "/apis/velero.io/v2alpha1/namespaces/velero/datadownloads"
 _SERVING = "/api/v1/namespaces/k8s-dr/configmaps/serving"
 _OF_RESTORE = "velero.io/restore-name"
@@ -48,28 +44,13 @@ _OF_RESTORE = "velero.io/restore-name"
 _ALWAYS_THERE = {("", "ConfigMap"): {"kube-root-ca.crt"}, ("", "ServiceAccount"): {"default"}}
 """What Kubernetes makes in every namespace: nothing tells whether a restore has brought it."""
 
-_ANSWER_SECONDS, _URL_SECONDS, _FENCE_SECONDS, _PATIENCE = 10.0, 20.0, 120.0, 5.0
-_LARGEST = 64 * 1024 * 1024
+_FENCE_SECONDS, _PATIENCE = 120.0, 5.0
 _SHOWN = 5
 
 
 def run(task: Mapping[str, Any]) -> str:
     """Do the drill. It leaves its record, and fails nothing: the record says how it went."""
     return run_drill(task, lambda drill: NamespaceDrill(api=Api.in_cluster(), task=task, drill=drill).run())
-
-
-def read_url(url: str) -> bytes:
-    """What Velero has signed a URL for. Raises ResultsUnavailableError, without the URL: it is as good as a key."""
-    try:
-        with urllib.request.urlopen(url, timeout=_ANSWER_SECONDS) as answer:
-            content = bytes(answer.read(_LARGEST + 1))
-    except urllib.error.HTTPError as error:
-        raise ResultsUnavailableError(f"the bucket answered {error.code}") from None
-    except (OSError, ValueError) as error:
-        raise ResultsUnavailableError(f"this Pod does not reach the bucket: {type(error).__name__}") from None
-    if len(content) > _LARGEST:
-        raise ResultsUnavailableError("the bucket's answer is not what Velero writes")
-    return content
 
 
 @dataclass(kw_only=True)
@@ -85,11 +66,13 @@ class NamespaceDrill:
     read: Callable[[str], bytes] = read_url
     ask: Callable[[Question], Answer] = put
     space: Space = field(init=False)
+    files: Downloads = field(init=False)
     kept: str | None = None
     """The path of a Restore that failed: it stays until the next drill, for a person who wants to see why."""
 
     def __post_init__(self) -> None:
         self.space = Space(api=self.api, namespace=self.task["scratch"], clock=self.clock, sleep=self.sleep)
+        self.files = Downloads(api=self.api, wait=self.space.wait, labels=self.drill.labels, read=self.read)
 
     def run(self) -> None:
         if left := [*self._restores(), *self._remaining()]:
@@ -115,7 +98,7 @@ class NamespaceDrill:
         metadata = {"name": restore, "namespace": "velero", "labels": self.drill.labels}
         spec = {**self.task["restore"], "backupName": name}
         self.space.make(
-            f"{_VELERO}/restores", {"apiVersion": "velero.io/v1", "kind": "Restore", "metadata": metadata, "spec": spec}
+            f"{VELERO}/restores", {"apiVersion": "velero.io/v1", "kind": "Restore", "metadata": metadata, "spec": spec}
         )
         if not self._brought(restore, end):
             return
@@ -134,7 +117,7 @@ class NamespaceDrill:
     def _newest(self) -> Object:
         """The newest Completed Backup of the peer's. Raises StepFailedError if Velero has none to restore."""
         schedule, location, now = self.task["schedule"], self.task["location"], self.now()
-        found = self.api.list(f"{_VELERO}/backups", f"{OF_SCHEDULE}={schedule}")
+        found = self.api.list(f"{VELERO}/backups", f"{OF_SCHEDULE}={schedule}")
         here = [each for each in found if (each.get("spec") or {}).get("storageLocation") == location]
         newest = judge_schedule(self.drill, here, schedule, timedelta(seconds=self.task["within"]), now)
         if newest is None:
@@ -147,7 +130,7 @@ class NamespaceDrill:
     def _expected(self, backup: str) -> dict[tuple[str, str], set[str]]:
         """The names of what the Backup has of the namespace, by group and kind."""
         try:
-            holds = unpacked(self._download("BackupResourceList", backup))
+            holds = self.files.listed(backup)
             found: dict[tuple[str, str], set[str]] = {}
             for key, objects in holds.items():
                 version, _, kind = key.rpartition("/")
@@ -167,30 +150,6 @@ class NamespaceDrill:
             )
         return found
 
-    def _download(self, kind: str, name: str) -> bytes:
-        """A file beside a Backup or a Restore. Velero hands out a URL for it. Raises ResultsUnavailableError."""
-        metadata = {"generateName": "drill-", "namespace": "velero", "labels": self.drill.labels}
-        body = {
-            "apiVersion": "velero.io/v1",
-            "kind": "DownloadRequest",
-            "metadata": metadata,
-            "spec": {"target": {"kind": kind, "name": name}},
-        }
-        try:
-            made = self.api.create(f"{_VELERO}/downloadrequests", body)["metadata"]["name"]
-            found: list[str] = []
-
-            def answered() -> bool:
-                status = (self.api.find(f"{_VELERO}/downloadrequests/{made}") or {}).get("status") or {}
-                found[:] = [status["downloadURL"]] if status.get("downloadURL") else []
-                return bool(found)
-
-            if not self.space.wait(answered, _URL_SECONDS):
-                raise ResultsUnavailableError(f"Velero did not answer DownloadRequest {made} within {_URL_SECONDS:.0f} s")
-        except ApiError as error:
-            raise ResultsUnavailableError(str(error)) from None
-        return self.read(found[0])
-
     # The Restore
 
     def _brought(self, restore: str, end: float) -> bool:
@@ -199,7 +158,7 @@ class NamespaceDrill:
 
         def ended() -> bool:
             status.clear()
-            status.update((self.api.find(f"{_VELERO}/restores/{restore}") or {}).get("status") or {})
+            status.update((self.api.find(f"{VELERO}/restores/{restore}") or {}).get("status") or {})
             return status.get("phase") in ENDED
 
         if not self.space.wait(ended, end - self.clock()):
@@ -209,20 +168,17 @@ class NamespaceDrill:
                 f"{waits or 'see: velero restore describe ' + restore + ' --details'}"
             )
             return False
-        if problem := failure(restore, status, lambda: self._results(restore)):
-            self.kept = f"{_VELERO}/restores/{restore}"
+        if problem := failure(restore, status, partial(self.files.results, restore)):
+            self.kept = f"{VELERO}/restores/{restore}"
             self.drill.fail(problem)
             for each in failed_volumes(*self._transfers(restore)):
                 self.drill.fail(each)
             return False
         return True
 
-    def _results(self, restore: str) -> Results:
-        return parsed(self._download("RestoreResults", restore))
-
     def _transfers(self, restore: str) -> tuple[list[Object], list[Object]]:
         selector = f"{_OF_RESTORE}={restore}"
-        return self.api.list(_DOWNLOADS, selector), self.api.list(f"{_VELERO}/podvolumerestores", selector)
+        return self.api.list(_DOWNLOADS, selector), self.api.list(f"{VELERO}/podvolumerestores", selector)
 
     def _late_volumes(self, restore: str) -> list[str]:
         downloads, by_files = self._transfers(restore)
@@ -320,8 +276,8 @@ class NamespaceDrill:
     # Nothing is left
 
     def _restores(self) -> list[str]:
-        found = self.api.list(f"{_VELERO}/restores", f"{LABEL}={self.drill.kind}")
-        return [f"{_VELERO}/restores/{each['metadata']['name']}" for each in found]
+        found = self.api.list(f"{VELERO}/restores", f"{LABEL}={self.drill.kind}")
+        return [f"{VELERO}/restores/{each['metadata']['name']}" for each in found]
 
     def _remaining(self) -> list[str]:
         """By path, what a drill has brought into the scratch namespace. Pods and claims all of them: a StatefulSet makes claims
