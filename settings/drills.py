@@ -100,11 +100,11 @@ class Question(Model):
     """One question to the recovered database, and what its answer must be."""
 
     database: ServiceName = Field(description="which of databases is asked", examples=["app-database", "orders-2024"])
-    sql: _Select = Field(description="what is asked in a transaction that only reads, in the database that this program created")
+    sql: _Select = Field(description="what is asked, in a transaction that only reads")
     expect: str | None = Field(
         default=None,
-        examples=["1", "t"],
-        description="the answer as PostgreSQL writes it: true is t; numbers are compared as text",
+        examples=["42", "true"],
+        description="the answer as text, as PostgreSQL casts it: true, 42, 2026-03-02",
     )
     max_age: Duration | None = Field(
         default=None, description="the answer is a time, and before the point that is recovered it is no older than this"
@@ -196,7 +196,7 @@ class DatabaseDrill(Model):
         default=[],
         description="questions whose answers a person knows",
         examples=[
-            [{"database": "app-database", "sql": "SELECT count(*) > 0 FROM orders", "expect": "t"}],
+            [{"database": "app-database", "sql": "SELECT count(*) > 0 FROM orders", "expect": "true"}],
             [{"database": "app-database", "sql": "SELECT max(created_at) FROM orders", "maxAge": "25h"}],
         ],
     )

@@ -13,9 +13,9 @@ from typing import Any
 from .api import Api, ApiError
 from .drill_choice import Choice, asked
 from .drill_fetch import Plan
-from .drill_record import DIRECTORY
+from .drill_record import ASKED, DIRECTORY
 
-ASKED, FIRST = "asked.json", "plan-1"
+FIRST = "plan-1"
 
 
 def run(task: Mapping[str, Any]) -> str:

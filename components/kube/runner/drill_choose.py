@@ -11,11 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from .drill_ask import ASKED
 from .drill_choice import Choice
 from .drill_etcd import FILE
 from .drill_fetch import Fetched, Object, Plan
-from .drill_record import DIRECTORY
+from .drill_record import ASKED, DIRECTORY
 from .failure import StepFailedError
 
 SECOND = "plan-2"

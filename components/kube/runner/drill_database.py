@@ -25,12 +25,11 @@ from typing import Any
 
 from .api import Api, ApiError, Object
 from .drill_archive import Archived, judge_archive
-from .drill_ask import ASKED
 from .drill_checks import Told, answers, statements
 from .drill_choice import Choice
 from .drill_fetch import Fetched
 from .drill_log import last_words
-from .drill_record import DIRECTORY, LABEL, Drill, now_in_utc, run_drill, text
+from .drill_record import ASKED, DIRECTORY, LABEL, Drill, now_in_utc, run_drill, text
 from .drill_space import Space
 from .failure import StepFailedError
 from .mark import SEGMENT_KEY, is_segment, position_of

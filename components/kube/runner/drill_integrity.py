@@ -18,11 +18,10 @@ from typing import Any
 
 from .api import Api, ApiError
 from .drill_archive import judge_archive
-from .drill_ask import ASKED
 from .drill_choice import Choice
 from .drill_etcd import container_said, judge_snapshot
 from .drill_fetch import Fetched
-from .drill_record import DIRECTORY, Drill, moment, now_in_utc, run_drill
+from .drill_record import ASKED, DIRECTORY, Drill, moment, now_in_utc, run_drill
 from .drill_velero import judge_backup, judge_cluster_repositories, judge_repository, judge_schedule
 from .failure import StepFailedError
 from .password import is_of

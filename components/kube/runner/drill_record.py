@@ -29,6 +29,9 @@ LABEL, RUN_LABEL = "k8s-dr/drill", "k8s-dr/drill-run"
 
 DIRECTORY = Path("/work")
 RECORD, KEY, VERDICT = "record.json", "key", "verdict"
+ASKED = "asked.json"
+"""What the cluster has said, for the steps that come later."""
+
 PASSED, SKIPPED, FAILED = "passed", "skipped", "failed"
 
 _MOST_REASONS = 50

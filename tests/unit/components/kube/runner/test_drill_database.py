@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from components.kube.runner.api import ApiError
-from components.kube.runner.drill_ask import ASKED
 from components.kube.runner.drill_database import DatabaseDrill
 from components.kube.runner.drill_fetch import Plan
+from components.kube.runner.drill_record import ASKED
 from tests.unit.components.kube.runner.drill_world import BASE_TASK, NOW, RUN, VOLUMES, DrillCluster, record, volume
 from tests.unit.components.kube.runner.steps import Clock
 
