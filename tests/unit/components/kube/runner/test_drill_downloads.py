@@ -35,9 +35,12 @@ def test_an_api_server_that_refuses_is_the_reason() -> None:
 
 def test_a_file_that_is_not_packed_is_none_of_veleros() -> None:
     api = DrillCluster()
-    api.controllers.append(
-        lambda: [body.update(status={"downloadURL": "https://bucket"}) for body in api.objects.values()] and None
-    )
+
+    def velero() -> None:
+        for body in api.objects.values():
+            body["status"] = {"downloadURL": "https://bucket"}
+
+    api.controllers.append(velero)
     with pytest.raises(ResultsUnavailableError, match="is not what Velero writes"):
         downloads(api, b"no gzip").results("drill-1")
 
