@@ -52,7 +52,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     (
         {**cluster(nodeRole="nodes", veleroRoleArn="arn:aws:iam::123456789012:role/own"), "identity": "instance-profile"},
         "identity: instance-profile takes no role, but cluster has one of veleroRoleArn, databaseRoleArn, etcdRoleArn, "
-        "freshnessRoleArn, guardRoleArn; take that out",
+        "freshnessRoleArn, guardRoleArn, drillsRoleArn; take that out",
     ),
     (
         cluster(oidcIssuer=f"https://{ISSUER}"),
