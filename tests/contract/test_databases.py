@@ -251,7 +251,6 @@ def test_a_throw_away_cluster_as_of_a_time_is_accepted_beside_the_live_one(role:
         assert "The format of TargetTime is invalid" in str(server.apply(unreadable, dry_run=True))
 
 
-@needs_root
 @pytest.mark.parametrize(
     "target", [{}, {"recoveryTarget": {"targetTime": "2026-03-01T12:00:00Z"}}], ids=["latest", "as-of-a-time"]
 )
@@ -265,6 +264,7 @@ def test_the_cluster_that_a_drill_recovers_is_accepted(which: int, target: dict[
     accept({"apiVersion": "postgresql.cnpg.io/v1", "kind": "Cluster", "metadata": metadata, "spec": spec}, server)
 
 
+@needs_root
 def test_while_the_operator_judges_nothing_of_it_listens_on_an_address_of_this_machine(server: ApiServer) -> None:
     assert server.place.namespace
     assert not open_to_others(os.getpid())
