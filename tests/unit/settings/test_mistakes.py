@@ -44,7 +44,7 @@ REPLACED = (
 )
 SHORT = "the secret is shorter than 12 characters, and whoever reads the bucket can try it; choose a longer one"
 KNOWN = (
-    "active, aws, backupEncryptionPassword, backups, cluster, databasePasswords, databases, delivery, dns, endpoint, etcd, "
+    "active, aws, backupEncryptionPassword, backups, cluster, databasePasswords, databases, delivery, dns, drills, endpoint, etcd, "
     "failover, force, guard, handover, hold, identity, images, operators, peerReady, rejoin, staticCredentials, storage, "
     "storageClass, targets, tier, topology, velero, workloads"
 )
