@@ -30,6 +30,8 @@ from settings.names import Names
 
 SCRIPT = CHECKOUT / "scripts" / "etcd-restore.sh"
 SETTINGS = EtcdSettings(certificates=str(layout.ETCD_PKI), directory=str(layout.ETCD_BACKUPS), keep_local="168h", timeout="4m")
+CONFIGURATION = SETTINGS.model_dump(mode="json", by_alias=True, exclude_unset=True)
+"""The same, as a person writes it."""
 
 
 _ALLOW = (

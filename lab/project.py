@@ -24,6 +24,8 @@ from settings.topology import Topology
 PROGRAM = ("__main__.py", "settings", "components", "charts", "requirements.txt")
 NAME = "app.example.com"
 ZONE = "example.com"
+OFF: Mapping[str, Any] = {"enabled": False}
+"""Of a part of the settings that can be switched off."""
 
 
 def load_balancer(role: str) -> str:
@@ -80,10 +82,10 @@ class ProjectFiles:
     guard: bool = True
     """Whether the guard runs: it needs the image of the AWS CLI."""
 
-    drills: Mapping[str, Any] = field(default_factory=lambda: {"enabled": False})
+    drills: Mapping[str, Any] = field(default_factory=lambda: OFF)
     """`drills` of the settings. Off by default: they need the images of the AWS CLI and of Python."""
 
-    etcd: Mapping[str, Any] = field(default_factory=lambda: {"enabled": False})
+    etcd: Mapping[str, Any] = field(default_factory=lambda: OFF)
     """Off by default: only real clusters have an etcd, and the images that take its snapshots."""
 
     @property

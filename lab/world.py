@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from lab import databases, engine, inhabitants, operators, packages, project, stacks
+from lab import databases, engine, etcd, inhabitants, operators, packages, project, stacks
 from lab.application import manifests
 from lab.cloud.cloud import Cloud
 from lab.console import say, step
@@ -90,6 +90,9 @@ class Lab:
     mode: str | None = None
     """`dns.mode` of the settings; None leaves it to the tier."""
 
+    drills: Mapping[str, Any] | None = None
+    """`drills` of the settings, and with them the backups of etcd; None for a lab without drills. They need a database."""
+
     inhabited: bool = False
     """Whether the primary region has more than the application: see `lab.inhabitants`."""
 
@@ -110,6 +113,10 @@ class Lab:
     @cached_property
     def _region_tools(self) -> toolbox.Toolbox:
         return self._tools or toolbox.ensure(["region", *(["storage"] if self._has_disks else [])])
+
+    @property
+    def _drilled(self) -> bool:
+        return self.drills is not None
 
     @property
     def _has_disks(self) -> bool:
@@ -162,7 +169,10 @@ class Lab:
         self.paths.make()
         packages.ensure()
         _ = self.tools
-        self._images = images.ensure(self.tools, (*images.BASIC, *(images.DATABASES if self.plan else ())))
+        self._images = images.ensure(
+            self.tools,
+            (*images.BASIC, *(images.DATABASES if self.plan else ()), *(images.ETCD if self.drills is not None else ())),
+        )
         self.setup_seconds += time.monotonic() - began
 
     def up(self, *, fresh: bool = False) -> None:
@@ -268,6 +278,7 @@ class Lab:
                 "veleroPluginForAws": references["velero-plugin-for-aws"],
                 "python": references["python"],
                 **({"awsCli": references["aws-cli"]} if self.plan else {}),
+                **({"etcd": references["etcd"]} if self._drilled else {}),
             },
             kubelet_roots={spec.name: layout.KUBELET_ROOT for spec in REGIONS},
             ttl=self.ttl,
@@ -278,6 +289,8 @@ class Lab:
             # A restore of it would end PartiallyFailed, and name this way on: the other region has no operator for it.
             excluded=(inhabitants.CACHES,) if self.inhabited else (),
             guard=self.plan is not None,
+            drills=self.drills if self.drills is not None else project.OFF,
+            etcd=etcd.CONFIGURATION if self._drilled else project.OFF,
             velero={
                 **({"counterparts": inhabitants.counterparts(*(spec.aws_region for spec in REGIONS))} if self.inhabited else {}),
                 **(_VOLUMES if self.files or self.disks else {}),
@@ -470,6 +483,10 @@ class Lab:
         pages = f"s3.get_paginator('list_objects_v2').paginate(Bucket={bucket!r}, Prefix={prefix!r})"
         found = self._s3(f"[print(each['Size'], each['Key']) for page in {pages} for each in page.get('Contents', ())]")
         return {key: int(size) for size, _, key in (line.partition(" ") for line in found.splitlines())}
+
+    def content(self, bucket: str, key: str) -> str:
+        """The text of one object of a bucket."""
+        return self._s3(f"print(s3.get_object(Bucket={bucket!r}, Key={key!r})['Body'].read().decode())")
 
     def lose(self, bucket: str, keys: Iterable[str]) -> None:
         """Delete objects, as if they had never been replicated."""
