@@ -28,7 +28,11 @@ def ago(minutes: float) -> str:
     return (datetime.now(UTC) - timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-SEEN = {"phase": "Available", "lastSyncedTime": ago(1)}
+def seen() -> dict[str, str]:
+    """Status of a location that was just read. A run of all tests may be longer than such a status is good for."""
+    return {"phase": "Available", "lastSyncedTime": ago(1)}
+
+
 LOG = "see: kubectl logs -n velero deploy/velero"
 LONG_AGO = ago(11)
 
@@ -57,7 +61,7 @@ BOTH: list[dict[str, Any]] = [
 
 
 def cluster(*backups: dict[str, Any], places: list[dict[str, Any]] | None = None) -> FakeCluster:
-    locations = [location("own", phase="Available"), location(**SEEN)] if places is None else places
+    locations = [location("own", phase="Available"), location(**seen())] if places is None else places
     standby = {"status": {"phase": "Cluster in healthy state"}}
     return FakeCluster(
         velero={"backupstoragelocations": locations, "backups": list(backups)}, databases={"app-database": standby}
@@ -83,7 +87,7 @@ def test_one_completed_backup_is_enough_whatever_became_of_the_others() -> None:
 OBJECTIONS: list[tuple[str, FakeCluster, str]] = [
     ("no-velero", FakeCluster(), f"Velero is not installed in this cluster; {DEPLOY}"),
     ("no-location", cluster(places=[]), f"there is no location of the peer's backups; {DEPLOY}"),
-    ("other-location", cluster(places=[location("own", **SEEN)]), f"there is no location of the peer's backups; {DEPLOY}"),
+    ("other-location", cluster(places=[location("own", **seen())]), f"there is no location of the peer's backups; {DEPLOY}"),
     (
         "unavailable",
         cluster(places=[location(phase="Unavailable", message="AccessDenied")]),

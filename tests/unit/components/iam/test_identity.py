@@ -158,8 +158,8 @@ def test_an_up_that_takes_over_says_nothing_of_static_keys(records: dict[str, di
     assert not [line for line in told if "identity" in line]
 
 
-def test_with_roles_only_restores_ask_the_cluster_whether_it_serves() -> None:
-    for changes, times in ((IRSA, 1), (STATIC, 2)):
+def test_with_roles_only_the_gate_and_the_restores_ask_the_cluster_whether_it_serves() -> None:
+    for changes, times in ((IRSA, 2), (STATIC, 3)):  # the gate and the restores; a static key is one more question
         asked = FakeCluster()
         run_program("secondary", {**changes, "active": "secondary"}, cluster=asked)
         assert asked.asked.count("record serving") == times
@@ -185,7 +185,7 @@ def test_a_key_is_mounted_with_static_alone_for_it_would_switch_roles_off(mode: 
     secrets = {seen.metadata["name"] for seen in recorder.of("Secret")}
     assert ("cloud-credentials" in secrets) is ("database-credentials" in secrets) is (mode == "static")
     stores = [seen.spec["configuration"]["s3Credentials"] for seen in recorder.of("ObjectStore")]
-    assert [store == {"inheritFromIAMRole": True} for store in stores] == [mode != "static"] * 2
+    assert [store == {"inheritFromIAMRole": True} for store in stores] == [mode != "static"] * 3  # both sides, and the drill's
 
 
 @pytest.mark.parametrize("mode", MODES)

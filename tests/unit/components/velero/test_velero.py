@@ -53,7 +53,7 @@ def test_the_own_location_is_written_by_default_and_the_peers_only_read(recorder
 
 def test_each_region_reads_below_the_prefix_that_the_other_replicates(program: Program) -> None:
     for stack, peer in (("primary", "secondary"), ("secondary", "primary")):
-        (rule,) = program(peer, "primary")["storage-velero-replication"].inputs["rules"]
+        (rule, _drills) = program(peer, "primary")["storage-velero-replication"].inputs["rules"]
         read = program(stack, "primary")["velero-peer"].spec["objectStorage"]
         assert rule["filter"]["prefix"] == f"{read['prefix']}/"
         assert rule["destination"]["bucket"] == f"arn:aws:s3:::{read['bucket']}"
