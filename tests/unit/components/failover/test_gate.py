@@ -68,6 +68,11 @@ def cluster(*backups: dict[str, Any], places: list[dict[str, Any]] | None = None
     )
 
 
+def gates(asked: FakeCluster) -> list[str]:
+    """What was asked but for drills, which have threads of their own."""
+    return [each for each in asked.asked if "drill-" not in each]
+
+
 def objections(asked: FakeCluster, schedules: list[str]) -> list[str]:
     return [str(each) for each in gate.objections(asked, [Choice(schedule=schedule) for schedule in schedules])]
 
@@ -318,13 +323,13 @@ class TestTheHook:
         asked = FakeCluster()
         assert self.ask("secondary", "primary", asked) == ""
         live = "database databases/app-database"
-        assert asked.asked == [live, "record handover", "record creating", live, live, "record serving"]
+        assert gates(asked) == [live, "record handover", "record creating", live, live, "record serving"]
 
     def test_lets_a_region_stand_by_that_never_served(self) -> None:
         asked = FakeCluster()
         assert self.ask("secondary", None, asked) == ""
         live = "database databases/app-database"
-        assert asked.asked == [live, "record handover", "record creating", "record serving", live, live, "record serving"]
+        assert gates(asked) == [live, "record handover", "record creating", "record serving", live, live, "record serving"]
 
     def test_refuses_to_send_a_region_that_serves_back_to_standing_by_because_active_is_not_set(self) -> None:
         told = self.ask("secondary", None, FakeCluster(records={"serving": {"region": "us-west-2"}}))
