@@ -66,6 +66,7 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
             "replicationTimeControl": True,
         },
         "storageClass": {"managed": True},
+        "monitoring": {"enabled": True, "labels": {"release": "prometheus"}, "regionLabel": "region", "replayWithin": "1h"},
         "workloads": [
             {"namespace": "shop", "names": ["deployment/web", "statefulset/cart"], "replicas": 3, "check": _CHECK},
             {"namespace": "back-office", "replicas": 1},
