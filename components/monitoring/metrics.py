@@ -1,6 +1,6 @@
 """Every metric that an alert or a dashboard reads, by the exporter that has it.
 
-Names are never taken from memory: tests/lab/test_metrics.py asks the real exporters, and kube-state-metrics is held to the names
+Names are never taken from memory: tests/lab/metrics.py asks the real exporters, and kube-state-metrics is held to the names
 that its own documentation calls stable.
 """
 
