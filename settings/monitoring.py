@@ -37,6 +37,10 @@ class MonitoringSettings(Model):
     scrape: Switch = Field(
         default=True, description="PodMonitors of Velero, its node agent and CloudNativePG's operator; databases have podMonitor"
     )
+    dashboards: Switch = Field(
+        default=True,
+        description="ConfigMaps with dashboards, as the sidecar of Grafana's chart finds them (grafana_dashboard: 1)",
+    )
     labels: dict[LabelKey, LabelValue] = Field(
         default={},
         description="labels by which your Prometheus selects its rules and monitors, as the chart kube-prometheus-stack does; "

@@ -17,8 +17,10 @@ METRICS: dict[str, Exporter] = {
     "velero_backup_validation_failure_total": "velero",
     "velero_backup_partial_failure_total": "velero",
     "velero_backup_location_status_gauge": "velero",
+    "velero_restore_attempt_total": "velero",
     "velero_restore_failed_total": "velero",
     "velero_restore_partial_failure_total": "velero",
+    "velero_restore_success_total": "velero",
     "velero_restore_validation_failed_total": "velero",
     "velero_repo_maintenance_failure_total": "velero",
     # The same file; port 8085 of each node agent. The first word is spelt so.
@@ -42,10 +44,13 @@ METRICS: dict[str, Exporter] = {
     "kube_configmap_created": "kube-state-metrics",
     "kube_cronjob_created": "kube-state-metrics",
     "kube_cronjob_status_last_successful_time": "kube-state-metrics",
+    "kube_deployment_status_replicas_available": "kube-state-metrics",
     "kube_job_created": "kube-state-metrics",
     "kube_job_failed": "kube-state-metrics",
     "kube_job_owner": "kube-state-metrics",
+    "kube_job_status_active": "kube-state-metrics",
     "kube_pod_container_status_ready": "kube-state-metrics",
-    # Prometheus itself, of each target that it scrapes.
+    # Prometheus itself, of its rules and of each target that it scrapes.
+    "ALERTS": "prometheus",
     "up": "prometheus",
 }

@@ -1,4 +1,4 @@
-"""What a Prometheus operator is given: rules and what to scrape. docs/monitoring.md has each alert, and what to do then."""
+"""What a Prometheus operator is given: rules and what to scrape; and Grafana, dashboards. docs/monitoring.md has each alert."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.kube.pods import LABELS
-from components.monitoring import both_regions, database_alerts, job_alerts, velero_alerts
+from components.monitoring import both_regions, dashboards, database_alerts, job_alerts, velero_alerts
 from components.monitoring.alert import Alert
 from components.operators.operators import CNPG_NAMESPACE
 from components.velero.specs import VELERO_NAMESPACE
@@ -70,7 +70,7 @@ def _monitor(namespace: str, labels: dict[str, str]) -> dict[str, Any]:
 
 
 class Monitoring(pulumi.ComponentResource):
-    """PrometheusRules and PodMonitors, for whoever must know by day what a failover would meet at night.
+    """PrometheusRules, PodMonitors and dashboards, for whoever must know by day what a failover would meet at night.
 
     Both regions have the same, and nothing of it depends on `active`: a failover touches none of it, and while one region is
     dead, the other one's alerts are its own.
@@ -86,6 +86,14 @@ class Monitoring(pulumi.ComponentResource):
         if self._settings.scrape:
             for monitored, spec in pod_monitors(args.settings).items():
                 self._object(monitored, "PodMonitor", monitored, spec)
+        if self._settings.dashboards:
+            for dashboard, data in dashboards.config_maps(self._settings.region_label).items():
+                k8s.core.v1.ConfigMap(
+                    f"{name}-{dashboard}",
+                    metadata={"name": dashboard, "namespace": PROGRAM_NAMESPACE, "labels": {**LABELS, **dashboards.LABEL}},
+                    data=data,
+                    opts=pulumi.ResourceOptions(parent=self),
+                )
         self.register_outputs({})
 
     def _object(self, stem: str, kind: str, name: str, spec: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ which alerts then fire: those and no other.
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
+from components.monitoring import dashboards
 from settings.roles import Role
 from tests.contract.conftest import tool
 from tests.examples import PASSWORD
@@ -568,6 +570,22 @@ def test_an_alert_tells_whom_to_wake_and_what_to_read(tmp_path: Path) -> None:
     promtool = tool("prometheus", "promtool")
     judged = subprocess.run([promtool, "test", "rules", "test.yaml"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert judged.returncode == 0, judged.stdout + judged.stderr
+
+
+def test_promtool_finds_no_fault_in_what_the_dashboards_ask(tmp_path: Path) -> None:
+    asked = [
+        target["expr"]
+        for data in dashboards.config_maps("region").values()
+        for text in data.values()
+        for panel in json.loads(text)["panels"]
+        for target in panel.get("targets", [])
+    ]
+    rules = [{"record": f"dashboard:question_{number}", "expr": each} for number, each in enumerate(asked)]
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": [{"name": "dashboards", "rules": rules}]}))
+    command = [tool("prometheus", "promtool"), "check", "rules", "rules.yaml"]
+    checked = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert f"{len(rules)} rules found" in checked.stdout
 
 
 @pytest.mark.parametrize("name", ["k8s-dr", "k8s-dr-both-regions"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -25,7 +26,10 @@ ALL: dict[str, Any] = {
     "databasePasswords": {"app-database": PASSWORD, "orders": PASSWORD},
     "monitoring": {"enabled": True, "regionLabel": "region", "replayWithin": "30m"},
 }
-_PROMQL = {"and", "or", "unless", "on", "by", "time", "max", "min", "count", "sum", "absent", "vector", "increase", "offset"}
+_OPERATORS = {"and", "or", "unless", "on", "by", "bool", "offset"}
+_FUNCTIONS = {"time", "max", "min", "count", "sum", "absent", "vector", "increase", "label_replace"}
+
+DASHBOARDS = {"monitoring-dashboard-readiness", "monitoring-dashboard-failover"}
 
 
 def monitored(stack: Role = "secondary", **changes: Any) -> Recorder:
@@ -42,8 +46,8 @@ def of_monitoring(recorder: Recorder) -> dict[str, Any]:
 
 def read(expression: str) -> set[str]:
     """The metrics that an expression reads."""
-    bare = re.sub(r"\{[^}]*\}|\b(?:by|on) ?\([^)]*\)|\[[^\]]*\]|offset \d+\w", " ", expression)
-    return set(re.findall(r"[A-Za-z_]\w*", bare)) - _PROMQL
+    bare = re.sub(r"\{[^}]*\}|\"[^\"]*\"|\b(?:by|on) ?\([^)]*\)|\[[^\]]*\]|offset \d+\w", " ", expression)
+    return set(re.findall(r"[A-Za-z_]\w*", bare)) - _OPERATORS - _FUNCTIONS
 
 
 def test_nothing_is_made_where_nobody_asked_for_it() -> None:
@@ -56,8 +60,10 @@ def test_each_kind_has_a_switch() -> None:
         "monitoring-velero",
         "monitoring-node-agent",
         "monitoring-cloudnative-pg",
+        *DASHBOARDS,
     }
-    assert set(of_monitoring(monitored(scrape=False))) == {"monitoring-rules"}
+    assert set(of_monitoring(monitored(scrape=False))) == {"monitoring-rules", *DASHBOARDS}
+    assert not DASHBOARDS & set(of_monitoring(monitored(dashboards=False)))
     assert "monitoring-rules" not in of_monitoring(monitored(alerts=False))
     assert "monitoring-both-regions" in of_monitoring(monitored(regionLabel="region"))
 
@@ -78,7 +84,16 @@ def test_both_stacks_make_the_same_rules_on_both_regions() -> None:
 
 
 def test_every_metric_that_is_read_is_in_the_list_and_no_other() -> None:
-    assert set().union(*(read(rule["expr"]) for rule in rules(run_program("secondary", ALL)))) == set(METRICS)
+    recorder = run_program("secondary", ALL)
+    expressions = [rule["expr"] for rule in rules(recorder)] + [
+        target["expr"]
+        for seen in recorder.of("ConfigMap")
+        if "grafana_dashboard" in seen.metadata["labels"]
+        for text in seen.inputs["data"].values()
+        for panel in json.loads(text)["panels"]
+        for target in panel.get("targets", [])
+    ]
+    assert set().union(*map(read, expressions)) == set(METRICS)
 
 
 def test_every_alert_says_what_is_wrong_what_it_means_and_what_to_read() -> None:
@@ -139,7 +154,7 @@ def test_what_is_shipped_and_wrong_on_a_standby_is_not_among_them() -> None:
 
 def test_velero_that_others_installed_has_their_monitors() -> None:
     others = run_program("secondary", {"velero": {"managed": False}, "monitoring": {"enabled": True}})
-    assert set(of_monitoring(others)) == {"monitoring-rules", "monitoring-cloudnative-pg"}
+    assert set(of_monitoring(others)) == {"monitoring-rules", "monitoring-cloudnative-pg", *DASHBOARDS}
 
 
 def test_prometheus_finds_all_of_it_by_the_labels_that_it_selects_by() -> None:
