@@ -36,6 +36,7 @@ from components.kube.cluster_api import ClusterApi, LiveCluster
 from components.kube.job_runner import JobRunner
 from components.kube.runner.flag import Flag
 from components.kube.this_cluster import find_this_cluster
+from components.monitoring.alarms import Alarms, AlarmsArgs
 from components.monitoring.monitoring import Monitoring, MonitoringArgs
 from components.operators.operators import Operators, OperatorsArgs, planned
 from components.outputs import outputs
@@ -216,6 +217,8 @@ class Region(pulumi.ComponentResource):
         if settings.monitoring.enabled:
             # Of the settings as a person wrote them, and not as they run: a flip must change nothing of it.
             Monitoring("monitoring", MonitoringArgs(names=names, settings=args.settings), opts=child(depends_on=[job_runner]))
+        if settings.monitoring.alarms and settings.peer_ready:
+            Alarms("alarms", AlarmsArgs(names=names, topic=settings.monitoring.alarms.of(settings.role)), opts=child())
         TriedByDay(
             self,
             TriedByDayArgs(

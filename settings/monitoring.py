@@ -1,4 +1,4 @@
-"""What a Prometheus operator is given: what to scrape, when to alert, and which dashboards to show."""
+"""What watches the regions: a Prometheus operator, which is given alerts and what to scrape, Grafana, and CloudWatch."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import Field
 
 from settings.fields import Model, Switch, at_least, matching
 from settings.labels import LabelKey, LabelValue
+from settings.roles import Role
 
 _Runbooks = Annotated[
     str,
@@ -23,6 +24,27 @@ _Replayed = Annotated[str, at_least("5m", "in which a commit is archived, copied
 _LabelOfARegion = Annotated[
     str, matching(re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*"), "the name of a label in Prometheus", "region", "cluster")
 ]
+
+
+TopicArn = Annotated[
+    str,
+    matching(
+        re.compile(r"arn:aws:sns:[a-z]{2}(-[a-z]+)+-[0-9]:[0-9]{12}:[A-Za-z0-9_-]{1,256}"),
+        "the ARN of an SNS topic",
+        "arn:aws:sns:us-east-1:123456789012:on-call",
+        "arn:aws:sns:us-west-2:123456789012:on-call",
+    ),
+]
+
+
+class AlarmTopics(Model):
+    """The SNS topic of each region that CloudWatch's alarms tell."""
+
+    primary: TopicArn = Field(description="topic in the primary region")
+    secondary: TopicArn = Field(description="topic in the secondary region")
+
+    def of(self, role: Role) -> str:
+        return self.primary if role == "primary" else self.secondary
 
 
 class MonitoringSettings(Model):
@@ -46,6 +68,11 @@ class MonitoringSettings(Model):
         description="labels by which your Prometheus selects its rules and monitors, as the chart kube-prometheus-stack does; "
         "databases' PodMonitors get them too",
         examples=[{"release": "kube-prometheus-stack"}, {"prometheus": "platform", "team": "data"}],
+    )
+    alarms: AlarmTopics | None = Field(
+        default=None,
+        description="SNS topics: CloudWatch then has alarms in both regions on what S3 does not copy, or copies late; needs "
+        "storage.replicationMetrics or replicationTimeControl, and no Prometheus",
     )
     runbooks: _Runbooks = Field(
         default="docs", description="where the pages of docs/ can be read; each alert has a link that begins so"

@@ -22,7 +22,10 @@ _READ_VERSIONS = [
     "s3:GetObjectRetention",
     "s3:GetObjectLegalHold",
 ]
-_THRESHOLD = {"minutes": 15}
+RULE = "to-peer"
+"""The id of each bucket's one rule."""
+
+THRESHOLD_MINUTES = 15
 """The only threshold that S3 knows."""
 
 
@@ -68,7 +71,7 @@ def replicate(name: str, args: ReplicationArgs, *, parent: pulumi.Resource) -> l
 def _rule(args: ReplicationArgs, purpose: Purpose) -> dict[str, Any]:
     names = args.names
     return {
-        "id": "to-peer",
+        "id": RULE,
         "status": "Enabled",
         "priority": 1,
         "filter": {"prefix": f"{names.velero_prefix(names.role)}/" if purpose == "velero" else ""},
@@ -85,10 +88,11 @@ def _rule(args: ReplicationArgs, purpose: Purpose) -> dict[str, Any]:
 
 def _metrics(settings: StorageSettings) -> dict[str, Any]:
     """The metrics of a rule. With time control S3 demands metrics and their threshold; without it, metrics have no threshold."""
+    threshold = {"minutes": THRESHOLD_MINUTES}
     if settings.replication_time_control:
         return {
-            "replication_time": {"status": "Enabled", "time": _THRESHOLD},
-            "metrics": {"status": "Enabled", "event_threshold": _THRESHOLD},
+            "replication_time": {"status": "Enabled", "time": threshold},
+            "metrics": {"status": "Enabled", "event_threshold": threshold},
         }
     return {"metrics": {"status": "Enabled"}} if settings.replication_metrics else {}
 
