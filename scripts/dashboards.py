@@ -19,11 +19,13 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.common import DataSourceRef, LegendDisplayMode
 from grafana_foundation_sdk.models.dashboard import DashboardCursorSync
 
+from components.monitoring.alert import OURS
 from components.monitoring.dashboards import FAILOVER, FOLDER, READINESS, REGION
 from settings.names import PROGRAM_NAMESPACE
 
 _HERE = f'namespace="{PROGRAM_NAMESPACE}"'
 _JOBS = f'namespace=~"{PROGRAM_NAMESPACE}|kube-system",cronjob=~"guard|freshness|etcd-backup|drill-.*"'
+_OURS = ",".join(f'{label}="{value}"' for label, value in OURS.items())
 _OF_A_REGION = f"{{{{{REGION}}}}}"
 
 
@@ -42,7 +44,6 @@ _WRITES = (
 )
 _OF_A_DATABASE = f"{_OF_A_REGION}: {{{{database}}}}"
 _SERVES = f'count by ({REGION}) (kube_configmap_created{{{_HERE},configmap="serving"}})'
-_OURS = "Velero.*|Database.*|StandbyBehindPrimary|.*Region.*|Guard.*|Drill.*|Etcd.*|Freshness.*|Writes.*|CloudNativePG.*|Barman.*"
 
 Panel = Any
 """Grafana's builder of a panel: each kind has one of its own, and nothing in common but its methods."""
@@ -96,7 +97,7 @@ def _readiness() -> Dashboard:
 
 
 def _now() -> Iterator[Panel]:
-    firing = f'count by (region, severity) (ALERTS{{alertstate="firing",alertname=~"{_OURS}"}})'
+    firing = f'count by (region, severity) (ALERTS{{alertstate="firing",{_OURS}}})'
     yield _panel(Stat(), "Alerts", "Alerts of this program that fire.", firing, "{{region}} {{severity}}", width=8)
     yield _panel(Stat(), "Serves", "The region that has the record that it serves.", _SERVES, _OF_A_REGION, width=8)
     yield _panel(Stat(), "Takes writes", "1 where an instance of the database takes writes.", _WRITES, _OF_A_DATABASE, width=8)

@@ -13,6 +13,9 @@ from typing import Any, Literal
 from components.kube.records import CLUSTER_RECORD, SERVING_RECORD
 from settings.names import PROGRAM_NAMESPACE
 
+OURS = {"runbook": PROGRAM_NAMESPACE}
+"""A label of each alert, by which Alertmanager routes them all."""
+
 Severity = Literal["critical", "warning"]
 
 SERVES = f'count(kube_configmap_created{{namespace="{PROGRAM_NAMESPACE}",configmap="{SERVING_RECORD}"}})'
@@ -44,7 +47,7 @@ class Alert:
             "alert": self.name,
             "expr": self.expression,
             "for": self.lasting,
-            "labels": {"severity": self.severity, **labels, **self.labels},
+            "labels": {"severity": self.severity, **OURS, **labels, **self.labels},
             "annotations": {
                 "summary": self.summary,
                 "description": self.meaning,

@@ -103,6 +103,7 @@ def test_every_alert_says_what_is_wrong_what_it_means_and_what_to_read() -> None
     assert {rule["alert"] for rule in found} == headings
     for rule in found:
         assert rule["labels"]["severity"] in ("critical", "warning")
+        assert rule["labels"]["runbook"] == "k8s-dr"
         assert rule["annotations"]["summary"]
         assert rule["annotations"]["description"].endswith(".")
         assert rule["annotations"]["runbook_url"] == f"docs/monitoring.md#{rule['alert'].lower()}"
