@@ -42,15 +42,15 @@ def aws_provider(settings: Settings, names: Names, opts: pulumi.ResourceOptions)
         allowed_account_ids=[settings.topology.account_id],
         default_tags={"tags": names.tags},
         opts=opts,
-        **_custom_endpoint(settings.aws),
+        **_custom_endpoint(settings.aws, alarms=settings.monitoring.alarms is not None),
     )
 
 
-def _custom_endpoint(settings: Aws) -> dict[str, Any]:
+def _custom_endpoint(settings: Aws, *, alarms: bool) -> dict[str, Any]:
     """Options for an AWS-compatible endpoint: one URL for every service that the program uses. None of them for AWS itself."""
     if not settings.endpoint:
         return {}
-    services = ("eks", "iam", "kms", "route53", "s3", "sts")
+    services = ("eks", "iam", "kms", "route53", "s3", "sts", *(("cloudwatch",) if alarms else ()))
     return {
         "endpoints": [dict.fromkeys(services, settings.endpoint)],
         "s3_use_path_style": True,

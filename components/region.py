@@ -39,6 +39,8 @@ from components.kube.cluster_api import ClusterApi, ClusterUnreachableError, Liv
 from components.kube.job_runner import JobRunner
 from components.kube.runner.flag import Flag
 from components.kube.this_cluster import find_this_cluster
+from components.monitoring.alarms import Alarms, AlarmsArgs
+from components.monitoring.monitoring import Monitoring, MonitoringArgs
 from components.operators.operators import Operators, OperatorsArgs, planned
 from components.outputs import outputs
 from components.providers import make_providers
@@ -238,6 +240,11 @@ class Region(pulumi.ComponentResource):
                 names=names, settings=settings, runner=job_runner.runner, access=access["drills"], after=needed
             )
             Drills("drills", drilled, opts=child(depends_on=needed))
+        if settings.monitoring.enabled:
+            # Of the settings as a person wrote them, and not as they run: a flip must change nothing of it.
+            Monitoring("monitoring", MonitoringArgs(names=names, settings=args.settings), opts=child(depends_on=[job_runner]))
+        if settings.monitoring.alarms and settings.peer_ready:
+            Alarms("alarms", AlarmsArgs(names=names, topic=settings.monitoring.alarms.of(settings.role)), opts=child())
         tried = TriedByDay(
             self,
             TriedByDayArgs(
@@ -312,6 +319,7 @@ class Region(pulumi.ComponentResource):
                 if settings.token and self._role_of(database) == "promoted"
                 else None,
                 given_up=database.server(settings.role) in settings.given_up,
+                monitor_labels=settings.monitoring.labels,
             )
             for database in settings.databases
         ]

@@ -24,6 +24,7 @@ from settings.handover import PLANNED, HandoverText, Servers, Token, is_receipt,
 from settings.hosts import HostName
 from settings.identity import IdentityMode, StaticCredentials
 from settings.images import Images
+from settings.monitoring import MonitoringSettings
 from settings.parts import PARTS, Part
 from settings.presets import DEFAULT, with_the_managed_class, with_tier_values
 from settings.roles import Handover, Role, serving
@@ -81,6 +82,9 @@ class Settings(Model):
     )
     drills: DrillsSettings = Field(
         default_factory=DrillsSettings, description="what is tried by the calendar, so that no backup goes untested"
+    )
+    monitoring: MonitoringSettings = Field(
+        default_factory=MonitoringSettings, description="alerts and metrics, where the clusters have a Prometheus operator"
     )
     operators: OperatorsSettings = Field(default_factory=OperatorsSettings, description="operators that this program installs")
     storage_class: StorageClassSettings = Field(

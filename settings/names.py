@@ -126,6 +126,10 @@ class Names:
         """ARN of something in IAM, which has no region."""
         return f"arn:aws:iam::{self.topology.account_id}:{kind}/{name}"
 
+    def alarm(self, what: str) -> str:
+        """The name of an alarm in CloudWatch. `*` stands for any of this program's."""
+        return f"{self.topology.organization}-dr-{what}"
+
     def velero_prefix(self, role: Role) -> str:
         """The prefix below which region `role` writes Velero's backups. S3 replicates it to the peer's bucket unchanged."""
         return f"velero/{role}"

@@ -8,7 +8,7 @@ A check of the fields of one object alone, as of `storage.objectLock.days`, is a
 
 from __future__ import annotations
 
-from settings import aws_rules, data_rules, drill_rules, handover_rules, traffic_rules
+from settings import aws_rules, data_rules, drill_rules, handover_rules, monitoring_rules, traffic_rules
 from settings.durations import parse_duration
 from settings.fields import LABEL_LENGTH
 from settings.mistake import Mistake
@@ -293,5 +293,6 @@ RULES: tuple[Rule, ...] = (
     Rule(key="databasePasswords", mistakes=no_password_is_empty),
     Rule(key="databasePasswords", mistakes=no_password_ends_in_a_line_break),
     Rule(key="databasePasswords", mistakes=every_password_has_its_database),
+    *monitoring_rules.RULES,
 )
 """Every rule, in the order in which broken ones are told. A mistake's own `at` is added to the key: `backups[1].name`."""

@@ -51,10 +51,20 @@ def a_cache_has_a_class(settings: Settings) -> Mistakes:
         yield Mistake("is read by nobody, because velero.dataMovers.cacheClass is not set; write that too, or take it out")
 
 
+def monitoring_is_set_where_it_is_wanted(settings: Settings) -> Mistakes:
+    if not settings.monitoring.enabled:
+        for key in _written(settings.monitoring):
+            if key not in ("enabled", "labels", "alarms"):  # databases' PodMonitors have the labels all the same
+                yield Mistake(
+                    "is read by nobody, because monitoring.enabled is false; write enabled: true, or take it out", at=(key,)
+                )
+
+
 ADVICE: tuple[Rule, ...] = (
     Rule(key="velero", mistakes=veleros_installation_is_set_where_this_program_installs_it),
     Rule(key="etcd", mistakes=etcds_backup_is_set_where_it_runs),
     Rule(key="storage.accessLogDays", mistakes=access_logs_are_kept_where_there_are_some),
+    Rule(key="monitoring", mistakes=monitoring_is_set_where_it_is_wanted),
     Rule(key="velero.dataMovers.cacheFrom", mistakes=a_cache_has_a_class),
     Rule(key="cluster.podIdentityAgent", mistakes=the_agent_of_pod_identities_is_installed_where_pods_use_it),
 )

@@ -273,11 +273,12 @@ class Database(pulumi.ComponentResource):
             opts=self._child(depends_on=[cluster]),
         )
         if settings.pod_monitor:
+            metadata = self._metadata(settings.name)
             k8s.apiextensions.CustomResource(
                 f"{self._stem}-monitor",
                 api_version="monitoring.coreos.com/v1",
                 kind="PodMonitor",
-                metadata=self._metadata(settings.name),
+                metadata={**metadata, "labels": {**self._args.side.monitor_labels, **metadata["labels"]}},
                 spec=specs.pod_monitor_spec(settings),
                 opts=self._child(depends_on=[cluster]),
             )

@@ -6,7 +6,8 @@ those of CloudNativePG's "distributed topology" with its Barman Cloud plugin.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,9 @@ class DatabaseSide:
 
     given_up: bool = False
     """Whether a person gives this side up, with the data that it has."""
+
+    monitor_labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels by which Prometheus selects the PodMonitor."""
 
     @property
     def begins_by_itself(self) -> bool:

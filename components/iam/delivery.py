@@ -14,6 +14,7 @@ from components.iam.delivery_policies import (
     PIPELINES,
     Pipeline,
     Scope,
+    attached_to_a_deployment,
     permissions,
     pipeline_trust,
     provider_arn,
@@ -49,6 +50,7 @@ class DeliveryArgs:
             node_role=cluster.node_role if settings.identity_mode == "instance-profile" else None,
             existing_roles=existing if settings.identity_mode == "pod-identity" else [],
             static_users=settings.identity_mode == "static",
+            alarms=settings.monitoring.alarms is not None,
         )
 
 
@@ -94,7 +96,7 @@ class Delivery(pulumi.ComponentResource):
                 opts=child(),
             )
         reading = aws.iam.Policy(
-            f"{name}-deploy-reads", name=reads_name(args.names), policy=text(permissions("drift", scope)), opts=child()
+            f"{name}-deploy-reads", name=reads_name(args.names), policy=text(attached_to_a_deployment(scope)), opts=child()
         )
         aws.iam.RolePolicyAttachment(f"{name}-deploy-reads", role=roles["deploy"].name, policy_arn=reading.arn, opts=child())
         if scope.cluster and args.delivery.cluster_access:

@@ -16,6 +16,7 @@ from components.iam.statements import (
     HEALTH_CHECKS_ARN,
     Document,
     Statement,
+    alarm_arn,
     allow,
     bucket_arn,
     by_alias,
@@ -130,6 +131,7 @@ _CHANGE_CLUSTER = [
     "eks:UpdateAddon",
     "eks:UpdatePodIdentityAssociation",
 ]
+_CHANGE_ALARMS = ["cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm", "cloudwatch:TagResource", "cloudwatch:UntagResource"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +155,9 @@ class Scope:
 
     static_users: bool = False
     """Whether the policies of the pods are attached to users (identity: static)."""
+
+    alarms: bool = False
+    """Whether CloudWatch has alarms of this program's."""
 
     def bucket_arns(self) -> list[str]:
         """Every bucket that this stack makes."""
@@ -205,6 +210,13 @@ def permissions(pipeline: Pipeline, scope: Scope) -> Document:
             return document(*_read_state(scope), *_read(scope))
         case "deploy":
             return document(*_write_state(scope), *_change(scope))
+
+
+def attached_to_a_deployment(scope: Scope) -> Document:
+    """What the second policy of a deployment allows: what a drift check may do, and what finds no room in the role's own."""
+    alarms = alarm_arn(scope.names, scope.names.alarm("*"))
+    changes = [allow("ChangeAlarms", _CHANGE_ALARMS, alarms)] if scope.alarms else []
+    return document(*_read_state(scope), *_read(scope), *changes)
 
 
 def _read_state(scope: Scope) -> list[Statement]:
@@ -269,6 +281,9 @@ def _read(scope: Scope) -> list[Statement]:
         allow("ReadRecords", ["route53:GetHostedZone", "route53:ListResourceRecordSets", "route53:ListTagsForResource"], zone),
         allow("ReadHealthChecks", ["route53:GetHealthCheck", "route53:ListTagsForResource"], HEALTH_CHECKS_ARN),
     ]
+    if scope.alarms:
+        alarms = alarm_arn(scope.names, scope.names.alarm("*"))
+        statements.append(allow("ReadAlarms", ["cloudwatch:DescribeAlarms", "cloudwatch:ListTagsForResource"], alarms))
     if scope.static_users:
         users = _iam(scope, "user", *_principals(scope))
         statements.append(allow("ReadUsers", ["iam:GetUser", "iam:ListAttachedUserPolicies"], *users))

@@ -62,6 +62,11 @@ def eks_arn(names: Names, kind: str, name: str) -> str:
     return f"arn:aws:eks:{names.region}:{names.topology.account_id}:{kind}/{name}"
 
 
+def alarm_arn(names: Names, alarm: str) -> str:
+    """An alarm of CloudWatch in the region of `names`."""
+    return f"arn:aws:cloudwatch:{names.region}:{names.topology.account_id}:alarm:{alarm}"
+
+
 def zone_arn(zone_id: str) -> str:
     """A hosted zone of Route 53, which is global and names no account."""
     return f"arn:aws:route53:::hostedzone/{zone_id}"

@@ -22,7 +22,10 @@ _READ_VERSIONS = [
     "s3:GetObjectRetention",
     "s3:GetObjectLegalHold",
 ]
-_THRESHOLD = {"minutes": 15}
+RULE = "to-peer"
+"""The id of each bucket's one rule."""
+
+THRESHOLD_MINUTES = 15
 """The only threshold that S3 knows."""
 
 
@@ -69,9 +72,9 @@ def _rules(args: ReplicationArgs, purpose: Purpose) -> list[dict[str, Any]]:
     """Velero's own prefix, and beside it the records of drills: Velero takes a location for broken that holds anything else."""
     names = args.names
     if purpose != "velero":
-        return [_rule(args, purpose, "to-peer", 1, "")]
+        return [_rule(args, purpose, RULE, 1, "")]
     return [
-        _rule(args, purpose, "to-peer", 1, f"{names.velero_prefix(names.role)}/"),
+        _rule(args, purpose, RULE, 1, f"{names.velero_prefix(names.role)}/"),
         _rule(args, purpose, "drills-to-peer", 2, f"{DRILLS_PREFIX}/{names.role}/"),
     ]
 
@@ -96,10 +99,11 @@ def _rule(args: ReplicationArgs, purpose: Purpose, identifier: str, priority: in
 
 def _metrics(settings: StorageSettings) -> dict[str, Any]:
     """The metrics of a rule. With time control S3 demands metrics and their threshold; without it, metrics have no threshold."""
+    threshold = {"minutes": THRESHOLD_MINUTES}
     if settings.replication_time_control:
         return {
-            "replication_time": {"status": "Enabled", "time": _THRESHOLD},
-            "metrics": {"status": "Enabled", "event_threshold": _THRESHOLD},
+            "replication_time": {"status": "Enabled", "time": threshold},
+            "metrics": {"status": "Enabled", "event_threshold": threshold},
         }
     return {"metrics": {"status": "Enabled"}} if settings.replication_metrics else {}
 

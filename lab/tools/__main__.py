@@ -58,7 +58,7 @@ def _get(groups: Sequence[str]) -> None:
         return
     if obstacles := preflight.obstacles():
         say(f"The lab cannot run here ({'; '.join(obstacles)}). Building only the tools for tests without the lab.")
-        toolbox.ensure(("pulumi", "region", "velero", "cnpg", "helm", "actionlint", "application"))
+        toolbox.ensure(("pulumi", "region", "velero", "cnpg", "helm", "prometheus", "actionlint", "application"))
         return
     packages.ensure()
     for image in images.ensure(toolbox.ensure(_TESTED), (*images.BASIC, *images.DATABASES, *images.ETCD)).values():

@@ -91,7 +91,8 @@ class GroupBuild:
     def run(self) -> None:
         (self._directory / "bin").mkdir(parents=True)
         for program in self._group.programs:  # one by one: Go refuses two programs that spell the same import differently
-            self._wanted |= set(self._packages_named_by(["go", "list", "-deps", program.package], counting=False))
+            listing = ["go", "list", "-deps", *program.tag_flags, program.package]
+            self._wanted |= set(self._packages_named_by(listing, counting=False))
         for program in self._group.programs:
             self._doing = f"compiling {program.name}"
             self._packages_named_by(program.build_command(str(self._directory / "bin" / program.name)), counting=True)

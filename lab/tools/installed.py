@@ -60,6 +60,10 @@ PROBES: Mapping[str, Probe] = {
     "kube-proxy": _KUBERNETES,
     # The same minor version is required, because an older Helm 3 has other error messages.
     "helm": Probe(arguments=("version", "--short"), answer=rf"^{re.escape(versions.HELM.rpartition('.')[0])}\."),
+    # Prometheus keeps the format of its rules and of their tests within a major version.
+    "promtool": Probe(
+        arguments=("--version",), answer=r"^promtool, version (\d+\.\d+\.\d+)(?![\w.+-])", at_least=versions.PROMTOOL
+    ),
     "actionlint": Probe(arguments=("-version",), answer=_exactly(versions.ACTIONLINT.removeprefix("v"))),
     "coredns": Probe(arguments=("-version",), answer=_exactly(f"CoreDNS-{versions.COREDNS.removeprefix('v')}")),
 }

@@ -12,5 +12,6 @@ VELERO_PLUGIN_FOR_AWS = "v1.14.3"
 CLOUDNATIVE_PG = "v1.30.0"
 PLUGIN_BARMAN_CLOUD = "v0.14.0"
 HELM = "v3.21.4"
+PROMETHEUS, PROMTOOL = "v0.313.5", "3.13.5"  # one release: as a Go module, Prometheus is numbered so
 ACTIONLINT = "v1.7.12"
 POSTGRESQL_MAJOR = "15"  # Debian decides the patch release

@@ -24,25 +24,25 @@ PROBE: dict[str, Any] = {
 }
 """The CRD admits this Cluster, and only the operator refuses it."""
 
-POD_MONITORS: dict[str, Any] = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "podmonitors.monitoring.coreos.com"},
-    "spec": {
-        "group": "monitoring.coreos.com",
-        "scope": "Namespaced",
-        "names": {"kind": "PodMonitor", "plural": "podmonitors"},
-        "versions": [
-            {
-                "name": "v1",
-                "served": True,
-                "storage": True,
-                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
-            }
-        ],
-    },
-}
-"""A CRD with only the name of the Prometheus operator's kind. It admits a PodMonitor of any shape."""
+
+def _kind_of_the_prometheus_operator(kind: str) -> dict[str, Any]:
+    """A CRD with only the name of a kind. It admits an object of any shape."""
+    plural = f"{kind.lower()}s"
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.monitoring.coreos.com"},
+        "spec": {
+            "group": "monitoring.coreos.com",
+            "scope": "Namespaced",
+            "names": {"kind": kind, "plural": plural},
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
+        },
+    }
+
+
+PROMETHEUS_OPERATOR = tuple(map(_kind_of_the_prometheus_operator, ("PodMonitor", "PrometheusRule")))
 
 
 def documents(manifest: Path) -> list[dict[str, Any]]:

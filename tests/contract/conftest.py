@@ -20,6 +20,7 @@ from tests.unit.recorder import COMBINATIONS, Recorder, Seen, deployed, revealed
 EVERYTHING: dict[str, Any] = {
     "peerReady": True,
     **STATIC,
+    "monitoring": {"enabled": True, "labels": {"release": "prometheus"}, "regionLabel": "region"},
     "aws": {"endpoint": "http://172.30.0.1:5555"},
     "backups": [
         {"name": "hourly-critical", "cron": "0 * * * *", "keep": "168h", "include": ["production", "databases"]},

@@ -22,7 +22,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, crds: list[dict[str, Any]])
     etcd, kube_apiserver = tool("region", "etcd"), tool("region", "kube-apiserver")
     release, plugin = shared("cnpg", "cloudnative-pg.yaml"), shared("cnpg", "plugin-barman-cloud.yaml")
     with running(etcd, kube_apiserver, tmp_path_factory.mktemp("api-server")) as server:
-        server.define([*crds, *cnpg.definitions(release), *cnpg.definitions(plugin), cnpg.POD_MONITORS])
+        server.define([*crds, *cnpg.definitions(release), *cnpg.definitions(plugin), *cnpg.PROMETHEUS_OPERATOR])
         for name in ("velero", "k8s-dr", "databases"):
             server.ensure({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         yield server

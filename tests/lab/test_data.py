@@ -16,6 +16,7 @@ import yaml
 
 from components.database import freshness
 from components.database.stopping import accepts_nothing
+from components.monitoring.metrics import Exporter
 from lab import databases, demo, late_writer, project
 from lab.application import manifests
 from lab.paths import CHECKOUT
@@ -29,7 +30,7 @@ from settings.parts import Part
 from settings.roles import ROLES, Role
 from tests.documented import blocks
 from tests.engine.test_databases import TOUCHED_WITH_A_DATABASE
-from tests.lab import dangers
+from tests.lab import dangers, metrics
 from tests.lab.compromised_writer import Attack, moment
 from tests.lab.conftest import Keeper, asked_by_pods, handed_on
 from tests.lab.pod_keys import key_of, outcomes
@@ -123,6 +124,27 @@ class TestByArchive:
         assert data
         assert data["answered"] >= data["asked"]
 
+    @pytest.mark.parametrize("region", ROLES)
+    @pytest.mark.parametrize("exporter", ["velero", "node-agent", "postgresql"])
+    def test_every_metric_that_an_alert_reads_is_there_in_the_region_that_serves_and_in_the_other(
+        self, pair: Lab, exporter: Exporter, region: Role
+    ) -> None:
+        # Instances answer for their queries half a minute after they have started.
+        until(
+            f"{exporter} of the {region} to have every metric that an alert reads",
+            partial(metrics.complete, pair, region, exporter),
+            timeout=180,
+            interval=2,
+        )
+
+    def test_a_metric_that_velero_makes_when_it_first_counts_has_its_name_in_the_program(self, pair: Lab) -> None:
+        program = pair.tools.path("velero").read_bytes()
+        assert metrics.ONLY_ONCE_IT_FAILED.removeprefix("velero_").encode() in program
+
+    @pytest.mark.parametrize("region", ROLES)
+    def test_the_operators_metrics_are_where_the_monitor_looks(self, pair: Lab, region: Role) -> None:
+        assert "controller_runtime_reconcile_total" in metrics.exposed(pair, region, "cloudnative-pg")
+
     def test_nothing_is_promoted_while_the_primary_answers(self, pair: Lab) -> None:
         refused = pair.pulumi.up("secondary", "-c", "active=secondary", check=False)
         pair.pulumi.run("config", "rm", "active", "-s", "secondary")
@@ -172,6 +194,10 @@ class TestByArchive:
         assert report.rows_lost is not None
         assert report.newest_surviving is not None, "the standby had followed"
         assert report.calls_to_dead_region == 0
+
+    def test_the_age_of_the_other_regions_backups_is_a_metric_of_the_survivor(self, failed_over: tuple[Lab, Report]) -> None:
+        complete = partial(metrics.complete, failed_over[0], "secondary", "velero", after_a_backup=True)
+        until("Velero to say when the last backup was completed", complete, timeout=180, interval=2)
 
     def test_the_counting_sees_a_row_too_many_and_a_row_too_few(self, failed_over: tuple[Lab, Report]) -> None:
         _, report = failed_over

@@ -66,6 +66,16 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
             "replicationTimeControl": True,
         },
         "storageClass": {"managed": True},
+        "monitoring": {
+            "enabled": True,
+            "labels": {"release": "prometheus"},
+            "regionLabel": "region",
+            "replayWithin": "1h",
+            "alarms": {
+                "primary": "arn:aws:sns:us-east-1:123456789012:on-call",
+                "secondary": "arn:aws:sns:us-west-2:123456789012:on-call",
+            },
+        },
         "workloads": [
             {"namespace": "shop", "names": ["deployment/web", "statefulset/cart"], "replicas": 3, "check": _CHECK},
             {"namespace": "back-office", "replicas": 1},

@@ -23,8 +23,8 @@ from tests.unit.recorder import Seen, revealed
 PROVIDERS = "pulumi:providers:"
 CUSTOM_GROUPS = ("velero.io", "postgresql.cnpg.io", "barmancloud.cnpg.io", "monitoring.coreos.com")
 """API groups of CustomResourceDefinitions. No SDK has a type of their specs, so only what every object has is checked here:
-`apiVersion`, `kind` and `metadata`. tests/contract holds the specs against the real definitions; it has none of a PodMonitor,
-whose spec is in the snapshots."""
+`apiVersion`, `kind` and `metadata`. tests/contract holds the specs against the real definitions; it has none of a PodMonitor
+or a PrometheusRule: the snapshots have the specs of the first, and promtool judges those of the second."""
 
 _CUSTOM = "kubernetes:apiextensions.k8s.io:CustomResource"
 _WORDS: dict[type, str] = {

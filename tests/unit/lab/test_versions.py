@@ -27,6 +27,9 @@ from lab.tools.installed import PROBES
         ("kubelet", "Kubernetes v1.36.3-eks-1\n", False),
         ("helm", "v3.21.4+g1234567\n", True),
         ("helm", "v4.3.1+g1234567\n", False),
+        ("promtool", "promtool, version 3.13.5 (branch: , revision: unknown)\n", True),
+        ("promtool", "promtool, version 3.20.0 (branch: HEAD, revision: 1234567)\n", True),
+        ("promtool", "promtool, version 2.55.1 (branch: HEAD, revision: 1234567)\n", False),
         ("coredns", "CoreDNS-1.15.0\nlinux/amd64, go1.26.8, \n", True),
     ],
 )
@@ -51,6 +54,7 @@ def test_versions_are_read_as_the_tools_print_them(tool: str, answer: str, right
         ("cnpg", "github.com/cloudnative-pg/cloudnative-pg", versions.CLOUDNATIVE_PG),
         ("cnpg", "github.com/cloudnative-pg/plugin-barman-cloud", versions.PLUGIN_BARMAN_CLOUD),
         ("helm", "helm.sh/helm/v3", versions.HELM),
+        ("prometheus", "github.com/prometheus/prometheus", versions.PROMETHEUS),
         ("actionlint", "github.com/rhysd/actionlint", versions.ACTIONLINT),
     ],
 )

@@ -10,6 +10,44 @@ Row = tuple[str, dict[str, Any], str]
 
 HARMFUL: list[Row] = [
     (
+        "alarms whose topic is in the other region",
+        {
+            "storage": {"replicationMetrics": True},
+            "monitoring": {
+                "alarms": {
+                    "primary": "arn:aws:sns:us-west-2:123456789012:on-call",
+                    "secondary": "arn:aws:sns:us-west-2:123456789012:on-call",
+                }
+            },
+        },
+        "monitoring.alarms.primary: arn:aws:sns:us-west-2:123456789012:on-call is not in us-east-1, whose alarms tell no topic "
+        "of another region; write one of us-east-1",
+    ),
+    (
+        "alarms without metrics",
+        {
+            "monitoring": {
+                "alarms": {
+                    "primary": "arn:aws:sns:us-east-1:123456789012:on-call",
+                    "secondary": "arn:aws:sns:us-west-2:123456789012:on-call",
+                }
+            }
+        },
+        "monitoring.alarms: asks for alarms on copies between the regions, and S3 publishes no metrics of them; write storage: "
+        "{replicationMetrics: true}, or take alarms out",
+    ),
+    (
+        "runbooks with a slash at the end",
+        {"monitoring": {"enabled": True, "runbooks": "https://wiki.example.com/dr/"}},
+        "monitoring.runbooks: https://wiki.example.com/dr/ is not where the pages of docs/ are, without a slash at its end; "
+        "write one as in https://github.com/acme/k8s-dr/blob/main/docs",
+    ),
+    (
+        "a standby that should replay each minute",
+        {"monitoring": {"enabled": True, "replayWithin": "1m"}},
+        "monitoring.replayWithin: 1m is shorter than 5m, in which a commit is archived, copied and replayed; write 5m or more",
+    ),
+    (
         "snapshots in etcd's own directory",
         etcd(directory="/var/lib/etcd"),
         "etcd.directory: /var/lib/etcd is the directory of etcd's own data, /var/lib/etcd; write another, as in "

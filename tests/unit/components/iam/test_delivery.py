@@ -11,7 +11,7 @@ import yaml
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
-from components.iam.delivery_policies import PIPELINES, Pipeline, Scope, permissions
+from components.iam.delivery_policies import PIPELINES, Pipeline, Scope, attached_to_a_deployment, permissions
 from lab.cloud.policies import Question, answer
 from settings.delivery import DeliverySettings
 from settings.names import Names
@@ -169,6 +169,20 @@ def test_only_the_secondary_moves_the_traffic(delivered: Recorder, role: Role) -
     assert bool(writers) == (role == "secondary")
 
 
+def test_only_where_there_are_alarms_may_a_pipeline_change_those_of_this_program(role: Role) -> None:
+    topics = {each: f"arn:aws:sns:{REGIONS[each]}:123456789012:on-call" for each in ROLES}
+    alarms = {"monitoring": {"alarms": topics}, "storage": {"replicationMetrics": True}}
+    without, having = run_program(role, delivery(role)), run_program(role, {**delivery(role), **alarms})
+    for pipeline in PIPELINES:
+        assert not [action for action in actions(permitted(without, pipeline)) if action.startswith("cloudwatch:")]
+    statements = permitted(having, "deploy")
+    own = f"arn:aws:cloudwatch:{REGIONS[role]}:123456789012:alarm:acme-dr-etcd-replication-late"
+    for alarm, expected in ((own, "allowed"), (own.replace("acme-dr-", "payroll-"), "denied")):
+        asked = Question(action="cloudwatch:PutMetricAlarm", resource=alarm)
+        assert (answer(asked, [{"Statement": statements}]) == "allowed") is (expected == "allowed")
+    assert not [action for action in actions(permitted(having, "preview")) if action.startswith("cloudwatch:")]
+
+
 LONGEST: dict[str, dict[str, Any]] = {
     "pod-identity": {"existing_roles": [f"arn:aws:iam::123456789012:role/{'r' * 64}"] * 3},
     "instance-profile": {"node_role": "n" * 64},
@@ -193,10 +207,12 @@ def test_the_longest_policies_are_not_too_long_for_iam(role: Role, pipeline: Pip
         zone_id="Z" * 21,
         hosts=[f"{'h' * 40}-{number}.example.com" for number in range(30)],
         cluster="c" * 100,
+        alarms=True,
         **LONGEST[mode],
     )
     text = json.dumps(permissions(pipeline, scope), separators=(",", ":"))
     assert len(text) < (6_144 if pipeline == "drift" else 10_240)
+    assert len(json.dumps(attached_to_a_deployment(scope), separators=(",", ":"))) < 6_144
 
 
 def test_the_primary_makes_the_provider_and_the_secondary_uses_it() -> None:

@@ -1,0 +1,1 @@
+"""Alerts, and what Prometheus scrapes for them."""
