@@ -81,7 +81,15 @@ def told(outputs: Mapping[str, Any], configured: Configured) -> Told | None:
 
 
 StepName = Literal[
-    "fail over", "stand by", "give up", "give up the old database", "make anew", "learn", "take over", "move users"
+    "fail over",
+    "stand by",
+    "give up",
+    "give up the old database",
+    "make anew",
+    "learn",
+    "take over",
+    "move users",
+    "release",
 ]
 
 
@@ -180,6 +188,23 @@ def switchover(to: Role, stacks: Mapping[Role, Told], done: Collection[StepName]
         + (", and moves the users" if to == "secondary" and not hold else "; users stay where they are"),
         sets={**({"hold": "true"} if hold else {}), "handover": token.text, "active": to},
         reads=giver,
+    )
+
+
+def release(stacks: Mapping[Role, Told], _: Collection[StepName] = ()) -> Next:
+    """Users come into a secondary that has taken over all but the traffic."""
+    secondary = stacks["secondary"]
+    if secondary.since and not secondary.configured.hold:
+        return End(says=f"nobody is held: the secondary serves since {secondary.since}")
+    if secondary.active != "secondary":
+        return End(
+            says="the secondary has not taken over, so it holds nobody; first: drctl switchover --to secondary", done=False
+        )
+    return Step(
+        name="release",
+        stack="secondary",
+        says="users come into the secondary, once its checks and its endpoint have answered",
+        sets={"hold": "false"},
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from drctl.steps import Configured, End, Next, Step, StepName, Told, failover, rejoin, switchover, told
+from drctl.steps import Configured, End, Next, Step, StepName, Told, failover, rejoin, release, switchover, told
 from settings import load
 from settings.handover import NOTHING, PLANNED, Token
 from settings.load import SECRETS
@@ -146,6 +146,15 @@ def test_users_are_held_by_a_key_that_is_set_with_the_token() -> None:
 def test_what_has_not_ended_is_not_taken_for_held(hold: bool) -> None:
     held = stands_by("secondary", configured=Configured(active="secondary", handover=token("primary").text, hold=True))
     assert name(switchover("secondary", {"primary": gave("primary"), "secondary": held}, hold=hold)) == "take over"
+
+
+def test_users_are_let_in_where_they_are_held_and_nowhere_else() -> None:
+    held = stands_by("secondary", configured=Configured(active="secondary", hold=True))
+    step = release({"secondary": replace(held, active="secondary")})
+    assert isinstance(step, Step)
+    assert (step.name, dict(step.sets)) == ("release", {"hold": "false"})
+    assert name(release({"secondary": held})) == "stop"
+    assert name(release({"secondary": serves("secondary")})) == "end"
 
 
 def test_a_failover_asks_one_stack_and_is_gone_on_with_until_the_region_serves() -> None:

@@ -1,4 +1,4 @@
-"""The steps against the model of the pair: killed anywhere and run again, the same command leads to its end, and nothing is lost."""
+"""The steps against the model of the pair: killed anywhere and typed again, a command leads to its end, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Operator:
             given_up=given_up,
         )
 
-    def run(self, decide) -> End:  # noqa: ANN001
+    def run(self, decide) -> End:
         """One run of a command. Raises KilledError."""
         done: list[StepName] = []
         while True:
@@ -93,7 +93,7 @@ class Operator:
             self.world.guard(role)
             self.world.check()
 
-    def until_it_ends(self, decide) -> End:  # noqa: ANN001
+    def until_it_ends(self, decide) -> End:
         for _ in range(MOST):
             try:
                 return self.run(decide)

@@ -1,0 +1,21 @@
+"""`python -m drctl`: the operator's command. Exit codes: docs/drctl.md."""
+
+from __future__ import annotations
+
+import click
+
+from drctl.commands.failover import failover
+from drctl.commands.rejoin import rejoin
+from drctl.commands.switchover import hold, release, switchover
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Carries what two stacks must tell each other. Each command prints the pulumi commands that it stands for."""
+
+
+for command in (failover, rejoin, switchover, hold, release):
+    main.add_command(command)
+
+if __name__ == "__main__":
+    main(prog_name="python -m drctl")
