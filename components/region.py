@@ -77,6 +77,9 @@ class RegionArgs:
     unseen: Callable[[Mapping[str, str]], Sequence[str]] | None = None
     """What Route 53's checkers cannot read, a line each, by the ids of health checks; by default, Route 53 is asked."""
 
+    tries_in_previews: bool = False
+    """Whether a preview, too, asks what each `up` asks by day of the failover to come."""
+
 
 class Region(pulumi.ComponentResource):
     """Everything that one stack provisions: one region of the disaster-recovery system.
@@ -228,6 +231,7 @@ class Region(pulumi.ComponentResource):
                 checks=traffic.checks,
                 not_copied=args.not_copied,
                 unseen=args.unseen,
+                in_previews=args.tries_in_previews,
             ),
         ).begin()
         # Schedules come last: one that resumes earlier would back up a region that is half restored.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from drctl.commands.check import check
 from drctl.commands.failover import failover
 from drctl.commands.rejoin import rejoin
 from drctl.commands.switchover import hold, release, switchover
@@ -14,7 +15,7 @@ def main() -> None:
     """Carries what two stacks must tell each other. Each command prints the pulumi commands that it stands for."""
 
 
-for command in (failover, rejoin, switchover, hold, release):
+for command in (check, failover, rejoin, switchover, hold, release):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from drctl.project import Project
+from drctl.regions import Regions
 from drctl.show import NOT_DONE, OK, Screen
 from drctl.stacks import Heard, StackFailedError, StackLockedError, Stacks
 from drctl.steps import Decide, End, Step, StepName
@@ -21,6 +22,7 @@ class Operator:
     stacks: Stacks
     screen: Screen
     unlock: bool = False
+    regions: Regions = field(default_factory=Regions)
     done: list[dict[str, Any]] = field(default_factory=list)
     """The steps that this run has done, for --json."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +27,7 @@ from pulumi.automation.events import EngineEvent
 from drctl.project import Project
 from drctl.steps import Told, told
 from settings.explain import PROJECT
+from settings.load import TRIES_IN_PREVIEWS
 from settings.roles import Role
 
 GATE = "dr:failover:Failover"
@@ -35,19 +36,19 @@ GATE = "dr:failover:Failover"
 READ_SECONDS = 45
 """How long a stack's state may take to be read. A region that is dead answers after this with nothing."""
 
-ASKS_IN_PREVIEWS = "K8S_DR_TRY_BY_DAY"
-"""By this variable a preview asks what otherwise each `up` asks by day."""
+_NO_CHANGE = ("same", "read", "discard")
 
 _MARKUP = re.compile(r"<\{%.*?%\}>")
 """The engine's own markup for colours, in the messages of its events."""
 
 
 class StackFailedError(Exception):
-    """What a stack refused or failed at. `refused` says whether it was the gate, which touches nothing."""
+    """What a stack refused or failed at. `refused` says whether it was the gate, which touches nothing; `warnings` has what was
+    said besides."""
 
-    def __init__(self, message: str, *, refused: bool = False) -> None:
+    def __init__(self, message: str, *, refused: bool = False, warnings: Sequence[str] = ()) -> None:
         super().__init__(message)
-        self.refused = refused
+        self.refused, self.warnings = refused, tuple(warnings)
 
 
 class StackLockedError(StackFailedError):
@@ -65,8 +66,13 @@ class Heard:
     warnings: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     refused: bool = False
+    changes: dict[str, int] = field(default_factory=dict)
+    """How many resources it changes or would change, by what happens to them."""
 
     def hear(self, event: EngineEvent) -> None:
+        if event.summary_event:
+            counted = {str(getattr(what, "value", what)): number for what, number in event.summary_event.resource_changes.items()}
+            self.changes = {what: number for what, number in counted.items() if what not in _NO_CHANGE}
         said = event.diagnostic_event
         if said is None or said.severity not in ("warning", "error"):
             return
@@ -175,7 +181,7 @@ class Stacks:
 
     def preview(self, role: Role, on_event: OnEvent, *, config_file: Path | None = None, by_day: bool = False) -> Heard:
         """`pulumi preview`, with another stack file if one is given. `by_day` asks what otherwise an `up` asks."""
-        environment = {ASKS_IN_PREVIEWS: "true"} if by_day else {}
+        environment = {TRIES_IN_PREVIEWS: "true"} if by_day else {}
         file = str(config_file) if config_file else None
         return self._run(
             role, on_event, lambda stack, hear: stack.preview(on_event=hear, color="never", config_file=file), environment
@@ -220,7 +226,8 @@ def _failed(role: Role, error: CommandError, heard: Heard) -> StackFailedError:
             f"there is no stack {role} in its backend; write the backends to topology.backends, or set PULUMI_BACKEND_URL "
             "(docs/state.md)"
         )
-    return StackFailedError("\n".join(heard.errors) or _last_words(error), refused=heard.refused)
+    said = "\n".join(heard.errors) or _last_words(error)
+    return StackFailedError(said, refused=heard.refused, warnings=heard.warnings)
 
 
 def _last_words(error: CommandError) -> str:

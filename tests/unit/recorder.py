@@ -24,7 +24,7 @@ from components.kube.pods import runner_code_name, runner_modules
 from components.kube.runner.flag import Flag
 from components.region import Region, RegionArgs
 from settings import load
-from settings.load import SECRETS
+from settings.load import SECRETS, tries_in_previews
 from settings.roles import Role
 from tests.examples import PROJECT, example
 from tests.unit.fakes import FakeArchive, FakeCluster, FakeFiles
@@ -338,6 +338,7 @@ def attempt_program(
             not_copied=lambda: not_copied,
             files=lambda _: files or FakeFiles(),
             unseen=lambda _: (),
+            tries_in_previews=tries_in_previews(),
         )
         region = Region("region", asked)
         pulumi.Output.all(**region.outputs()).apply(keep)
