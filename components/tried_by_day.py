@@ -137,7 +137,7 @@ class TriedByDay:
         self._try(lambda _: ask(), pulumi.Output.from_input(None))
 
     def _try(self, ask: Callable[[Any], Sequence[str]], there: pulumi.Output[Any], *, writes: bool = False) -> None:
-        """As `_warn`, once the outputs `there`, which `ask` takes, are known. `writes` says whether it leaves something behind."""
+        """As `_warn`, once the outputs `there`, which `ask` takes, are known. `writes` says whether it leaves anything."""
 
         async def warn(known: object) -> int:
             if pulumi.runtime.is_dry_run() and (writes or not self._args.in_previews):

@@ -5,8 +5,12 @@ from __future__ import annotations
 import click
 
 from drctl.commands.check import check
+from drctl.commands.drift import drift
+from drctl.commands.drill import drill
 from drctl.commands.failover import failover
 from drctl.commands.rejoin import rejoin
+from drctl.commands.report import report
+from drctl.commands.status import status
 from drctl.commands.switchover import hold, release, switchover
 
 
@@ -15,7 +19,7 @@ def main() -> None:
     """Carries what two stacks must tell each other. Each command prints the pulumi commands that it stands for."""
 
 
-for command in (check, failover, rejoin, switchover, hold, release):
+for command in (check, status, failover, rejoin, switchover, hold, release, drill, report, drift):
     main.add_command(command)
 
 if __name__ == "__main__":

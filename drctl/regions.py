@@ -109,7 +109,7 @@ class Regions:
 
 
 def ask_all(questions: Mapping[str, Callable[[], Any]], seconds: float) -> dict[str, Any]:
-    """The answer to each question, or the exception that it raised; TimeoutError for one that takes longer. All are asked at once.
+    """The answer to each question, or the exception that it raised; TimeoutError for one that takes longer. All at once.
 
     The threads are daemons: whatever hangs does not keep the command.
     """

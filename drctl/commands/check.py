@@ -1,4 +1,4 @@
-"""`drctl check`: could region B take over now? It asks what the gate asks and what each `up` tries by day, and changes nothing."""
+"""`drctl check`: could region B take over now? It asks what the gate asks, and what each `up` tries by day."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,17 @@ from typing import Any
 import yaml
 from click.testing import CliRunner, Result
 
+from components.kube.runner.flag import Flag
 from drctl.__main__ import main
 from drctl.project import Project
+from drctl.regions import Regions
 from drctl.run import Operator
 from drctl.show import Screen
 from drctl.stacks import Heard, OnEvent, StackFailedError, Stacks
 from settings.explain import PROJECT
 from settings.roles import ROLES, Role, peer_of
 from tests.examples import ROOT
+from tests.unit.fakes import FakeArchive, FakeCluster
 
 SINCE = "2026-03-01T00:00:00Z"
 
@@ -76,16 +79,54 @@ class FakeStacks(Stacks):
         return self.heard
 
 
+@dataclass(kw_only=True)
+class FakeBucket:
+    """A bucket's JSON objects, by key."""
+
+    objects: dict[str, dict[str, Any]] = field(default_factory=dict)
+    error: Exception | None = None
+
+    def documents(self, prefix: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        if self.error:
+            raise self.error
+        yield from ((key, found) for key, found in self.objects.items() if key.startswith(prefix))
+
+    def keep(self, key: str, document: Mapping[str, Any]) -> str:
+        if self.error:
+            raise self.error
+        self.objects[key] = dict(document)
+        return f"s3://bucket/{key}"
+
+
+@dataclass(kw_only=True)
+class FakeRegions:
+    """Both regions as a test wants them."""
+
+    clusters: dict[Role, FakeCluster] = field(default_factory=lambda: {role: FakeCluster() for role in ROLES})
+    archive: FakeArchive = field(default_factory=FakeArchive)
+    buckets: dict[Role, FakeBucket] = field(default_factory=lambda: {role: FakeBucket() for role in ROLES})
+    flag: Callable[[], Flag | None] = lambda: Flag(active="primary")
+
+    @property
+    def regions(self) -> Regions:
+        return Regions(
+            cluster=lambda settings: self.clusters[settings.role],
+            archive=lambda settings, names: self.archive,
+            bucket=lambda settings, names: self.buckets[names.role],
+            flag=lambda settings, names: self.flag(),
+        )
+
+
 def checkout(directory: Path) -> Path:
     for name in ("Pulumi.yaml", *(f"Pulumi.{role}.yaml" for role in ROLES)):
         shutil.copy(ROOT / name, directory / name)
     return directory
 
 
-def drctl(stacks: FakeStacks, *arguments: str) -> Result:
+def drctl(stacks: FakeStacks, *arguments: str, regions: FakeRegions | None = None) -> Result:
     """Run the command line as a pipeline would: no terminal."""
 
     def operator(project: Project, screen: Screen) -> Operator:
-        return Operator(project=project, stacks=stacks, screen=screen)
+        return Operator(project=project, stacks=stacks, screen=screen, regions=(regions or FakeRegions()).regions)
 
     return CliRunner().invoke(main, [*arguments, "--directory", str(stacks.project.directory)], obj=operator)
