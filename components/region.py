@@ -39,6 +39,7 @@ from components.kube.this_cluster import find_this_cluster
 from components.operators.operators import Operators, OperatorsArgs, planned
 from components.outputs import outputs
 from components.providers import make_providers
+from components.runbook.runbook import Runbook, RunbookArgs
 from components.stale_primary import refuse_stale_primary, refuse_to_give_up_alone
 from components.storage.backup_buckets import BackupBuckets, BackupBucketsArgs
 from components.storage.storage_class import StorageClass, StorageClassArgs
@@ -142,6 +143,15 @@ class Region(pulumi.ComponentResource):
         through_the_api = any(workload.check and workload.check.via == "api-server" for workload in settings.workloads)
         job_runner = JobRunner("job-runner", settings.images.python, opts=child(), through_the_api=through_the_api)
         this_cluster.record("cluster", child(depends_on=[job_runner]))
+        Runbook(
+            "runbook",
+            RunbookArgs(
+                settings=args.settings,
+                bucket=storage.buckets["velero"].bucket,
+                bucket_ready=[storage.buckets["velero"]],
+            ),
+            opts=child(depends_on=[job_runner]),
+        )
         if settings.backs_up_etcd:
             EtcdBackup(
                 "etcd",

@@ -28,7 +28,16 @@ from components.iam.statements import (
     zone_arn,
 )
 from settings.delivery import DeliverySettings
-from settings.names import ARCHIVE_PREFIX, BACKUP_HOLDS, BACKUP_RESULTS, BACKUP_VOLUMES, FLAG_KEY, FRESHNESS_PREFIX, Names
+from settings.names import (
+    ARCHIVE_PREFIX,
+    BACKUP_HOLDS,
+    BACKUP_RESULTS,
+    BACKUP_VOLUMES,
+    FLAG_KEY,
+    FRESHNESS_PREFIX,
+    RUNBOOK_KEY,
+    Names,
+)
 from settings.parts import PARTS
 from settings.roles import peer_of
 from settings.topology import Purpose
@@ -251,6 +260,7 @@ def _read(scope: Scope) -> list[Statement]:
     statements = [
         allow("ReadBuckets", _READ_BUCKET, *scope.bucket_arns()),
         allow("ReadFlagsTags", ["s3:GetObjectTagging"], objects_arn(scope.names.flag_bucket, FLAG_KEY)),
+        allow("ReadRunbook", ["s3:GetObject", "s3:GetObjectTagging"], objects_arn(scope.names.bucket("velero"), RUNBOOK_KEY)),
         allow("ReadRoles", _READ_ROLE, *_iam(scope, "role", *roles)),
         allow("ReadPolicies", _READ_POLICY, *_iam(scope, "policy", *_principals(scope), reads_name(scope.names))),
         allow("ReadProvider", ["iam:GetOpenIDConnectProvider"], provider_arn(scope.names)),
@@ -336,7 +346,8 @@ def _change(scope: Scope) -> list[Statement]:
     ]
     flag = [objects_arn(names.flag_bucket, FLAG_KEY)] if names.role == "secondary" else []
     inventory = objects_arn(names.bucket("database"), names.inventory_key(names.role))
-    statements.append(allow("WriteFlag", ["s3:PutObject", "s3:PutObjectTagging"], *flag, inventory))
+    runbook = objects_arn(names.bucket("velero"), RUNBOOK_KEY)
+    statements.append(allow("WriteFlag", ["s3:PutObject", "s3:PutObjectTagging"], *flag, inventory, runbook))
     if scope.cluster:
         statements.append(allow("ChangeCluster", _CHANGE_CLUSTER, *_eks(scope)))
     return statements

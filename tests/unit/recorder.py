@@ -444,8 +444,8 @@ def _plain(value: Any) -> Any:
 
 
 def _readable(value: Any) -> Any:
-    """JSON documents inside strings (policies) as documents, secrets hidden, the runner's modules by name: a reviewer reads their
-    content where it is written, and it changes without a change of any registration."""
+    """JSON documents inside strings (policies) as documents, secrets hidden, the runner's modules and the runbook by name: a
+    reviewer reads their content where it is written, and it changes without a change of any registration."""
     if is_secret(value):
         return "[secret]"
     if value == runner_modules():
@@ -456,6 +456,8 @@ def _readable(value: Any) -> Any:
         return {key: _readable(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_readable(inner) for inner in value]
+    if isinstance(value, str) and value.startswith("> This is the runbook"):
+        return "[the runbook]"
     if isinstance(value, str) and value.startswith("{"):
         with suppress(ValueError):
             return json.loads(value)

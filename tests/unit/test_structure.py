@@ -16,6 +16,7 @@ STANDS_ON: dict[str, set[str]] = {
     "kube": set(),
     "iam": set(),
     "operators": set(),
+    "runbook": set(),
     "storage": {"iam"},
     "etcd": {"iam"},
     "velero": {"iam", "kube", "storage"},  # objects of the peer are read with a limit
