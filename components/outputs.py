@@ -17,15 +17,16 @@ from settings.backup import Backup
 from settings.durations import format_duration
 from settings.model import Settings
 from settings.names import Names
-from settings.roles import Duties, peer_of
+from settings.roles import Duties, Role, peer_of
 
 
 def outputs(
-    settings: Settings, names: Names, duties: Duties, failover: Failover, *, users_come: bool = False
+    settings: Settings, names: Names, duties: Duties, failover: Failover, *, flag: Role | None = None
 ) -> dict[str, pulumi.Input[Any]]:
     """The stack's outputs, in the words of whoever reads them at 3 a.m.: each is a text of one line.
 
-    `details` has the same as objects and lists, for programs. `users_come` says of a primary that the traffic flag names it.
+    `details` has the same as objects and lists, for programs. `flag` is whom the traffic flag names, in a primary that could read
+    it.
     """
     endpoint = settings.endpoint if isinstance(settings.endpoint, str) else settings.endpoint.name
     serving = failover.since.apply(lambda since: _serving(settings, names, duties, since, endpoint))
@@ -50,9 +51,7 @@ def outputs(
         # Nothing in it is a secret: but of a secret the CLI prints one word, and of an object forty lines.
         "details": pulumi.Output.secret(details),
         "handover": failover.handover,
-        "next": pulumi.Output.all(failover.handover, failover.databases).apply(
-            lambda _: _next(settings, names, duties, users_come)
-        ),
+        "next": pulumi.Output.all(failover.handover, failover.databases).apply(lambda _: _next(settings, names, duties, flag)),
     }
 
 
@@ -126,8 +125,9 @@ def _steps(timeline: Mapping[str, Any]) -> str:
     return f"{timeline['seconds']:g} s: {steps}" if steps else "none"
 
 
-def _next(settings: Settings, names: Names, duties: Duties, users_come: bool) -> str:
+def _next(settings: Settings, names: Names, duties: Duties, flag: Role | None) -> str:
     """What to do next, in one line. A command for the other stack comes with that stack's backend."""
+    users_are_there = flag == settings.serving_role
     role = settings.role
     if settings.force:
         return f"force is set, and the gate asks less: pulumi config rm force -s {role}"
@@ -137,10 +137,10 @@ def _next(settings: Settings, names: Names, duties: Duties, users_come: bool) ->
         return f"the old database is given up, and nothing is deleted yet; to make it anew: pulumi up -s {role}"
     if duties.held:
         return "users are held where they are; to let them in: pulumi up -s secondary --config k8s-dr:hold=false"
-    if not users_come and (moving := _next_of_a_switchover(settings, duties)):
+    if not users_are_there and (moving := _next_of_a_switchover(settings, duties)):
         return moving
+    fail_over = "pulumi config set active secondary -s secondary && pulumi up -s secondary"
     if settings.serving_role == "primary":
-        fail_over = "pulumi config set active secondary -s secondary && pulumi up -s secondary"
         command = fail_over if role == "secondary" else settings.topology.for_stack("secondary", fail_over)
         return f"if {names.topology.regions.primary} is lost: {command}"
     if role == "secondary":
@@ -153,7 +153,13 @@ def _next(settings: Settings, names: Names, duties: Duties, users_come: bool) ->
             f"back, before anything else: {settings.topology.for_stack('primary', fence)}; until it follows again, the data here "
             "have no other copy (docs/runbook.md, Rejoin)"
         )
-    return "this region stands by; the secondary serves"
+    if users_are_there:
+        return "this region stands by; the traffic flag sends users to the secondary"
+    if flag == "primary":
+        take_over = settings.topology.for_stack("secondary", fail_over)
+        return f"this region stands by, and the traffic flag still sends users to it; let the secondary take over: {take_over}"
+    look = settings.topology.for_stack("secondary", "pulumi stack output serving -s secondary")
+    return f"this region stands by; whether the secondary serves is not known, for no traffic flag can be read here; see: {look}"
 
 
 def _next_of_a_switchover(settings: Settings, duties: Duties) -> str | None:

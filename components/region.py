@@ -27,12 +27,12 @@ from components.failover.failover import Failover, FailoverArgs
 from components.failover.gate import begins_to_serve
 from components.failover.guard import Guard
 from components.failover.handover import refuse_false_receipt
-from components.failover.stopped import overrule, stopped_by_guard
+from components.failover.stopped import overrule, stopped_by_guard, was_overruled
 from components.iam.access import Access
 from components.iam.delivery import Delivery, DeliveryArgs
 from components.iam.identity import Identity, IdentityArgs
 from components.iam.permissions import ServiceAccount
-from components.kube.cluster_api import ClusterApi, LiveCluster
+from components.kube.cluster_api import ClusterApi, ClusterUnreachableError, LiveCluster
 from components.kube.job_runner import JobRunner
 from components.kube.runner.flag import Flag
 from components.kube.this_cluster import find_this_cluster
@@ -94,16 +94,18 @@ class Region(pulumi.ComponentResource):
         settings, names = args.settings, Names(topology=args.settings.topology, role=args.settings.role)
         cluster = args.cluster or LiveCluster(settings.cluster, settings.images.python)
         archive = args.archive or LiveArchive(names.bucket("database"), names.region, settings.aws)
-        self._names, self._live = names, live_databases(cluster, settings)
-        self._duties = duties_now(settings, cluster, archive, self._live)
-        settings = self._settings = settings_as_they_run(settings, self._live, self._duties)
-        stopped = cache(partial(stopped_by_guard, cluster, self._duties))
-        self._flag = flag = cache(args.flag or partial(read_flag, names, settings.aws))
-        overruled = refuse_stale_primary(settings, self._live, flag, stopped)
-        refuse_to_give_up_alone(settings, self._live, flag)
-        refuse_second_writer(settings, cluster, self._duties, self._live)
-        refuse_false_receipt(settings, cluster)
         this_cluster = find_this_cluster(settings, names, cluster)
+        self._cluster = cluster
+        with this_cluster.before_any_refusal():
+            self._names, self._live = names, live_databases(cluster, settings)
+            self._duties = duties_now(settings, cluster, archive, self._live)
+            settings = self._settings = settings_as_they_run(settings, self._live, self._duties)
+            stopped = cache(partial(stopped_by_guard, cluster, self._duties))
+            self._flag = flag = cache(args.flag or partial(read_flag, names, settings.aws))
+            overruled = refuse_stale_primary(settings, self._live, flag, stopped)
+            refuse_to_give_up_alone(settings, self._live, flag)
+            refuse_second_writer(settings, cluster, self._duties, self._live)
+            refuse_false_receipt(settings, cluster)
         installations = planned(settings.operators, settings.images)
         compare = pulumi.ResourceHook(f"{name}-cluster", this_cluster.compare, pulumi.ResourceHookOptions(on_dry_run=True))
         before = pulumi.ResourceHookBinding(before_create=[compare], before_update=[compare])
@@ -174,6 +176,13 @@ class Region(pulumi.ComponentResource):
         )
         files = args.files or partial(LiveBackupFiles, names, settings.aws)
         databases = self._databases(cluster, archive, access.get("database", Access()))
+        schedules = SchedulesArgs(
+            names=names,
+            backups=settings.backups,
+            duties=self._duties,
+            volumes=settings.velero.volumes,
+            stopped=self._stopped,
+        )
         self._failover = Failover(
             "failover",
             FailoverArgs(
@@ -191,6 +200,7 @@ class Region(pulumi.ComponentResource):
                 flag_bucket=traffic.flag_bucket,
                 stopped=self._stopped,
                 overrule=partial(overrule, cluster, overruled) if overruled else None,
+                pause_schedules=lambda after: Schedules("schedules", schedules, opts=child(depends_on=after)),
             ),
             opts=child(
                 depends_on=[
@@ -244,18 +254,9 @@ class Region(pulumi.ComponentResource):
                 in_previews=args.tries_in_previews,
             ),
         ).begin()
-        # Schedules come last: one that resumes earlier would back up a region that is half restored.
-        Schedules(
-            "schedules",
-            SchedulesArgs(
-                names=names,
-                backups=settings.backups,
-                duties=self._duties,
-                volumes=settings.velero.volumes,
-                stopped=self._stopped,
-            ),
-            opts=child(depends_on=[self._failover]),
-        )
+        if not self._duties.hands_over:
+            # Schedules come last: one that resumes earlier would back up a region that is half restored.
+            Schedules("schedules", schedules, opts=child(depends_on=[self._failover]))
         # The policy pack reads these: in which regions data may be, and whether the peer must hold a copy of them.
         self.register_outputs({"region": names.region, "peerRegion": names.peer_region, "peerReady": settings.peer_ready})
 
@@ -341,13 +342,16 @@ class Region(pulumi.ComponentResource):
 
     def outputs(self) -> dict[str, pulumi.Input[Any]]:
         """The stack's outputs: what people read after `pulumi up`."""
-        return outputs(self._settings, self._names, self._duties, self._failover, users_come=self._users_come)
+        return outputs(self._settings, self._names, self._duties, self._failover, flag=self._flag_names)
 
     @property
-    def _users_come(self) -> bool:
-        """Whether the traffic flag, which a primary that serves has read already, sends users to the primary."""
+    def _flag_names(self) -> Role | None:
+        """Whom the traffic flag sends users to, as the primary sees it. None where nobody knows: it cannot be read, or it is of a
+        time before somebody made the primary serve by force."""
         try:
-            flag = self._flag() if self._settings.role == self._settings.serving_role == "primary" else None
-        except FlagUnreadableError:
-            return False
-        return flag is not None and flag.active == "primary"
+            flag = self._flag() if self._settings.role == "primary" else None
+            if flag is None or (flag.active == "secondary" and was_overruled(self._cluster, flag.written)):
+                return None
+        except (FlagUnreadableError, ClusterUnreachableError):
+            return None
+        return flag.active

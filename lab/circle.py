@@ -182,6 +182,15 @@ def release(lab: Lab, record: Record) -> None:
     run(lab, record, *RELEASE)
 
 
+def take_back(lab: Lab, record: Record, giver: Role) -> None:
+    """Let the region that gave up serve again, where the other one has taken nothing over."""
+    run(lab, record, "config", "rm", "handover", "-s", giver)
+    configure(lab, record, giver, "active", giver)
+    configure(lab, record, giver, "force", "true")
+    up(lab, record, giver)
+    run(lab, record, "config", "rm", "force", "-s", giver)
+
+
 def note_token(lab: Lab, giver: Role, record: Record) -> None:
     """When the cluster of the region that gives up had the token."""
     if created := _created(lab, giver, HANDOVER_RECORD):

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -35,7 +35,7 @@ from lab.waiting import until
 SCHEDULES = ("daily-full", "hourly-critical")
 
 
-_WITH_ARCHIVE: tuple[dict[str, Any], ...] = (
+WITH_ARCHIVE: tuple[dict[str, Any], ...] = (
     {"namespace": manifests.APPLICATION_NAMESPACE, "names": [f"deployment/{manifests.NAME}"], "replicas": manifests.REPLICAS},
     {"namespace": manifests.APPLICATION_NAMESPACE, "names": [f"statefulset/{manifests.ARCHIVE}"], "replicas": 1},
 )
@@ -46,7 +46,7 @@ _VOLUMES: dict[str, Any] = {
     "volumes": [{"labels": {"tier": "cache"}, "action": "skip"}],
     "storageClasses": {named("primary").storage_class: named("secondary").storage_class},
 }
-"""Keys of `velero` of the settings, where the application keeps files too."""
+"""Keys of `velero` of the settings, where the regions have disks."""
 
 
 class LabError(Exception):
@@ -84,6 +84,9 @@ class Lab:
     files: bool = False
     """Whether the application keeps files too, on a volume that a backup brings to the other region."""
 
+    disks: bool = False
+    """Whether both regions have disks that take snapshots, also while the application keeps no files."""
+
     mode: str | None = None
     """`dns.mode` of the settings; None leaves it to the tier."""
 
@@ -101,7 +104,7 @@ class Lab:
 
     @property
     def _groups(self) -> tuple[str, ...]:
-        needed = {"cnpg": self.plan is not None, "storage": self.files}
+        needed = {"cnpg": self.plan is not None, "storage": self.files or self.disks}
         return tuple(group for group in LAB if needed.get(group, True))
 
     @cached_property
@@ -147,7 +150,7 @@ class Lab:
         return stacks.cli(self.engine, self.paths.root, provider_log=self.provider_log, namespace=namespaces.OPS)
 
     def region(self, name: str) -> Region:
-        return Region(self.paths, named(name), OnDemand(lambda: self._region_tools), disks=self.files)
+        return Region(self.paths, named(name), OnDemand(lambda: self._region_tools), disks=self.files or self.disks)
 
     # Up and down
 
@@ -199,8 +202,23 @@ class Lab:
             databases.bring_certificates(self.kubectl)
         if self.inhabited:
             self._apply("primary", inhabitants.kinds())
-        stacks.deploy(self.pulumi, bring_first_backups=self.wait_replicated)
-        self._install_applications()
+        # Once its database has its first backup, the primary region lacks nothing that its application needs. Without a database
+        # the application comes last: an `up` of its region would write down what it needs while half of it is there.
+        with ThreadPoolExecutor(1) as beside:
+            installed: list[Future[None]] = []
+
+            def bring_first_backups() -> None:
+                self.wait_replicated()
+                installed.append(beside.submit(self._install_at_home))
+
+            stacks.deploy(self.pulumi, bring_first_backups=bring_first_backups, with_databases=self.plan is not None)
+            standby = {"none": 0, "one": 1, "all": manifests.REPLICAS}[self.plan.preset.workloads] if self.plan else 0
+            with step(f"the application in the primary region{'' if standby else ' only'}"):
+                for each in installed or [beside.submit(self._install_at_home)]:
+                    each.result()
+        if standby:
+            with step(f"the application in the secondary region too, {standby} of {manifests.REPLICAS} replicas"):
+                self.install_application("secondary", standby)
         if self.inhabited:
             with step("what else lives in a production cluster"):
                 self._settle()
@@ -208,16 +226,11 @@ class Lab:
             with step("a backup from each schedule"):
                 self.make_backups()
 
-    def _install_applications(self) -> None:
-        standby = {"none": 0, "one": 1, "all": manifests.REPLICAS}[self.plan.preset.workloads] if self.plan else 0
-        with step(f"the application in the primary region{'' if standby else ' only'}"):
-            self.install_application()
+    def _install_at_home(self) -> None:
+        """Install the application in the primary region and, if it keeps files, the part of it that has a volume."""
+        self.install_application()
         if self.files:
-            with step("the part of it that keeps files, with a volume"):
-                self.install_archive()
-        if standby:
-            with step(f"the application in the secondary region too, {standby} of {manifests.REPLICAS} replicas"):
-                self.install_application("secondary", standby)
+            self.install_archive()
 
     def _settle(self) -> None:
         """Bring all inhabitants, and wait until those that can run do."""
@@ -261,13 +274,13 @@ class Lab:
             mode=self.mode,
             databases=(self.plan.configuration(references["postgresql"]),) if self.plan else (),
             tier=self.plan.tier if self.plan else None,
-            workloads=inhabitants.WORKLOADS if self.inhabited else _WITH_ARCHIVE if self.files else (),
+            workloads=inhabitants.WORKLOADS if self.inhabited else WITH_ARCHIVE if self.files else (),
             # A restore of it would end PartiallyFailed, and name this way on: the other region has no operator for it.
             excluded=(inhabitants.CACHES,) if self.inhabited else (),
             guard=self.plan is not None,
             velero={
                 **({"counterparts": inhabitants.counterparts(*(spec.aws_region for spec in REGIONS))} if self.inhabited else {}),
-                **(_VOLUMES if self.files else {}),
+                **(_VOLUMES if self.files or self.disks else {}),
             },
             probe=f"http://{project.load_balancer('primary') if self.both_serve else project.NAME}/",
             # /healthz says whether the application runs; /readyz would ask whether it can write. After the writer's region
@@ -371,9 +384,9 @@ class Lab:
         with step("the backups are replicated and seen by the secondary's Velero"):
             until("the backups to be seen by the secondary's Velero", self._synced, timeout=240, interval=1)
 
-    def wait_replicated(self) -> None:
+    def wait_replicated(self, *, timeout: float = 120) -> None:
         """Wait until S3 replication has nothing left to copy."""
-        until("replication to have nothing left to copy", lambda: self.cloud.replication()["pending"] == 0, timeout=120)
+        until("replication to have nothing left to copy", lambda: self.cloud.replication()["pending"] == 0, timeout=timeout)
 
     def documents(self, region: str) -> set[int]:
         """The numbers of the documents that a region's application has as files."""

@@ -21,6 +21,7 @@ from urllib3.connectionpool import HTTPSConnectionPool
 
 from lab.waiting import until
 from tests.isolation import Place
+from tests.reaper import watched
 
 TOKEN = "of-this-test-alone"
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
@@ -242,10 +243,11 @@ def running(
 def process(
     command: Sequence[str | Path], log: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that ends with the block. Its output goes to `log`."""
+    """A process that ends with the block, and with this process, whatever way that ends. Its output goes to `log`."""
     with (
         log.open("wb") as output,
         subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment) as process,
+        watched(process.pid),
     ):
         try:
             yield process
@@ -255,6 +257,7 @@ def process(
                 process.wait(timeout=5)
             except subprocess.TimeoutExpired:
                 process.kill()
+                process.wait()
 
 
 def alive(process: subprocess.Popen[bytes], log: Path) -> bool:

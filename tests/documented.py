@@ -9,12 +9,13 @@ from pathlib import Path
 from tests.examples import ROOT
 
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_NOT_RUN = re.compile(r"# not run[^:\n]*: (.+)")
+_ELSEWHERE = re.compile(r"# (?:not run|run in the lab)[^:\n]*: (.+)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """One block of commands. `excuse` is why it does not run here, as its first line tells the reader too."""
+    """One block of commands. `excuse` is why it does not run here, or what runs it in the lab, as its first line tells the reader
+    too."""
 
     page: str
     line: int
@@ -29,7 +30,7 @@ def blocks(page: Path) -> list[Block]:
     text = page.read_text()
     found = []
     for match in _BLOCK.finditer(text):
-        excuse = _NOT_RUN.match(match[1])
+        excuse = _ELSEWHERE.match(match[1])
         line = text.count("\n", 0, match.start()) + 2
         found.append(Block(page=str(page.relative_to(ROOT)), line=line, commands=match[1], excuse=excuse[1] if excuse else None))
     return found

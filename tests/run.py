@@ -2,7 +2,8 @@
 
 A part that fails ends the run after the parts beside it, or with them if another part was to follow it at once. Where pytest
 prints nothing for a minute, this says what it waits for.
-With --long, the longer tests run instead, whether or not one fails, and docs/test-long.md records the run.
+With --long, the longer tests run instead, or those parts and files of them that are named, whether or not one fails.
+docs/test-long.md records each file when it ends.
 """
 
 from __future__ import annotations
@@ -15,22 +16,23 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, NoReturn
 
 from lab.tools import groups, toolbox
-from report.machine import Machine, machine_facts
-from tests import times
+from report.machine import machine_facts
+from tests import record, times
 from tests.engine import clusters
+from tests.record import Record, Recorder, minutes
 from tests.times import Timed
 
 ROOT = Path(__file__).parent.parent
 SILENCE = 60.0  # seconds without a line, after which the run says what it waits for
+LOOK = 5.0  # seconds between two looks at which files have ended
 LONGEST = 12  # files in the table
 
 
@@ -50,7 +52,7 @@ class Part:
 
     @property
     def command(self) -> list[str]:
-        python = [*(("nice", "-n", "10") if self.nice else ()), sys.executable, "-m"]
+        python = [*(("nice", "-n", "15") if self.nice else ()), sys.executable, "-m"]
         if self.module:
             return [*python, *self.module]
         # The tests of one file stay in one process, because they share what they set up. The files keep their order: those of the
@@ -59,6 +61,16 @@ class Part:
         parallel = ["-n", str(self.workers), *one_file_in_one] if self.workers > 1 else []
         color = ["--color=yes"] if sys.stdout.isatty() else []
         return [*python, "pytest", *self.tests, *parallel, *color]
+
+    @property
+    def files(self) -> list[str]:
+        """The files in the folders of `tests`."""
+        folders = [ROOT / word for word in self.tests if not word.startswith("-")]
+        return sorted(str(path.relative_to(ROOT)) for folder in folders for path in folder.glob("test_*.py"))
+
+    def of(self, files: Sequence[str]) -> Part:
+        """The same part with these files alone."""
+        return replace(self, tests=(*files, *(word for word in self.tests if word.startswith("-"))))
 
 
 UNIT = Part(name="unit", tests=("tests/unit",), workers=2, nice=True)
@@ -84,7 +96,6 @@ REAL_CLUSTERS = Part(
     name="engine on real API servers", tests=("tests/engine", "-v"), workers=2, nice=True, environment={clusters.VARIABLE: "real"}
 )
 LONG_STAGES: Sequence[Stage] = (((TOOLS,),), ((LONG_TOOLS,),), ((LONG,), (REAL_CLUSTERS,)))
-RECORD = ROOT / "docs" / "test-long.md"
 
 
 @dataclass(kw_only=True)
@@ -97,11 +108,21 @@ class Result:
     tests: list[Timed]
 
 
-class Run:
-    """Runs parts. At an interrupt, each gets one too, and has the time it needs to clean up."""
+Look = Callable[[str, Path, bool], None]
 
-    def __init__(self, scratch: Path) -> None:
-        self._scratch = scratch
+
+def _nobody(*_: object) -> None:
+    """Nobody looks at what has ended."""
+
+
+class Run:
+    """Runs parts. At an interrupt, each gets one too, and has the time it needs to clean up.
+
+    `look` is called now and then with the name of a part that runs and the directory of its times; at its end, with True.
+    """
+
+    def __init__(self, scratch: Path, look: Look = _nobody) -> None:
+        self._scratch, self._look = scratch, look
         self._running: list[subprocess.Popen[str]] = []
         self._lock = threading.Lock()
 
@@ -156,12 +177,18 @@ class Run:
         heard = threading.Event()
         reader = threading.Thread(target=self._repeat, args=(process.stdout, heard), daemon=True)
         reader.start()
+        last = began
         while reader.is_alive():
-            heard.clear()
-            reader.join(timeout=SILENCE)
-            if reader.is_alive() and not heard.is_set():
-                self._say_what_runs(part, directory, time.monotonic() - began)
+            reader.join(timeout=min(SILENCE, LOOK))
+            self._look(part.name, directory, False)
+            if heard.is_set():
+                heard.clear()
+                last = time.monotonic()
+            elif reader.is_alive() and time.monotonic() - last >= SILENCE:
+                last = time.monotonic()
+                self._say_what_runs(part, directory, last - began)
         exit_code = process.wait()
+        self._look(part.name, directory, True)
         return Result(part=part, exit_code=exit_code, seconds=time.monotonic() - began, tests=times.read(directory))
 
     def _repeat(self, output: IO[str], heard: threading.Event) -> None:
@@ -181,10 +208,39 @@ def stages() -> Sequence[Stage]:
     return FROM_NOTHING if toolbox.missing([name for name in groups.GROUPS if name not in groups.LONG]) else STAGES
 
 
-def minutes(seconds: float) -> str:
-    """For example `2:05`."""
-    whole = round(seconds)
-    return f"{whole // 60}:{whole % 60:02}"
+def long_files() -> dict[str, Sequence[str]]:
+    """The files of `make test-long`, by part."""
+    return {part.name: part.files for stage in LONG_STAGES for chain in stage for part in chain if part.tests}
+
+
+def chosen(words: Sequence[str]) -> Sequence[Stage]:
+    """The stages of `make test-long`, with those parts and files alone that `words` name, or all. A part's name may be several
+    words. Raises ValueError for what is neither."""
+    if not words:
+        return LONG_STAGES
+    files = long_files()
+    wanted: dict[str, set[str]] = {part: set() for part in files}
+    rest = list(words)
+    while rest:
+        if name := next((part for part in files if rest[: len(part.split())] == part.split() or rest[0] == part), None):
+            wanted[name] |= set(files[name])
+            del rest[: 1 if rest[0] == name else len(name.split())]
+            continue
+        path = os.path.relpath(rest[0], ROOT) if os.path.isabs(rest[0]) else os.path.normpath(rest[0])
+        if not (parts := [part for part in files if path in files[part]]):
+            known = ", ".join(f"{part!r} ({files[part][0]}, …)" for part in files)
+            raise ValueError(f"{rest[0]}: not a part or file of make test-long; these are its parts, with their files: {known}")
+        for part in parts:
+            wanted[part].add(path)
+        del rest[0]
+    needless = () if wanted[LONG.name] else (LONG_TOOLS,)
+
+    def left(chain: Chain) -> Chain:
+        named = [part for part in chain if part not in needless and (not part.tests or wanted[part.name])]
+        return [part.of(sorted(wanted[part.name])) if part.tests else part for part in named]
+
+    stages = [[kept for chain in stage if (kept := left(chain))] for stage in LONG_STAGES]
+    return [stage for stage in stages if stage]
 
 
 def table(results: Sequence[Result], *, seconds: float) -> str:
@@ -197,10 +253,7 @@ def table(results: Sequence[Result], *, seconds: float) -> str:
         count += f", {outcomes.count('failed')} FAILED" if "failed" in outcomes else ""
         verdict = "" if result.exit_code == 0 else f"  FAILED (exit code {result.exit_code})"
         lines.append(f"  {result.part.name:<52}{minutes(result.seconds):>6}  {count}{verdict}".rstrip())
-        files: dict[str, list[Timed]] = {}
-        for timed in result.tests:
-            files.setdefault(timed.file, []).append(timed)
-        longest = sorted(files.items(), key=lambda each: -sum(timed.seconds for timed in each[1]))
+        longest = sorted(record.by_file(result.tests).items(), key=lambda each: -sum(timed.seconds for timed in each[1]))
         for file, tests in longest[:LONGEST]:
             whole, setup = sum(timed.seconds for timed in tests), sum(timed.setup for timed in tests)
             if whole >= 10:
@@ -208,60 +261,42 @@ def table(results: Sequence[Result], *, seconds: float) -> str:
     return "\n".join(lines)
 
 
-def record(results: Sequence[Result], *, machine: Machine, commit: str, day: date) -> str:
-    """The run as a page of Markdown: each part, each file of the tests in it, and each test that did not pass."""
-    lines = [
-        "# The last run of `make test-long`",
-        "",
-        "`make test-long` writes this page. It is run before a release.",
-        "",
-        f"{day:%Y-%m-%d}, commit {commit}; {machine.cpu}, {machine.cores} cores, {machine.memory_gib:g} GiB, {machine.system}, "
-        f"cgroup {machine.cgroup}",
-        "",
-        "| part, file | passed | skipped | failed | minutes |",
-        "|---|---|---|---|---|",
-    ]
-    for result in results:
-        lines.append(_row(f"**{result.part.name}**", result.tests, result.seconds))
-        files: dict[str, list[Timed]] = {}
-        for timed in result.tests:
-            files.setdefault(timed.file, []).append(timed)
-        lines += [_row(f"`{file}`", tests, sum(timed.seconds for timed in tests)) for file, tests in sorted(files.items())]
-    not_passed = [timed for result in results for timed in result.tests if timed.outcome == "failed"]
-    lines += ["", *(f"- failed: `{timed.test}`" for timed in not_passed)] if not_passed else []
-    return "\n".join(lines) + "\n"
-
-
-def _row(name: str, tests: Sequence[Timed], seconds: float) -> str:
-    outcomes = [timed.outcome for timed in tests]
-    counts = [str(outcomes.count(outcome)) for outcome in ("passed", "skipped", "failed")]
-    return f"| {' | '.join([name, *counts, minutes(seconds)])} |"
-
-
-def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.run", description=__doc__)
-    parser.add_argument(
-        "--long", action="store_true", help="what is too long for every change; records the run in docs/test-long.md"
-    )
-    long = parser.parse_args().long
+    parser.add_argument("--long", action="store_true", help=f"what is too long for every change, recorded in {record.PAGE}")
+    parser.add_argument("--page", action="store_true", help=f"only write {record.PAGE} anew from its record")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="with --long: a part or a file; all if there is none")
+    arguments = parser.parse_args()
+    if arguments.names and not arguments.long:
+        parser.error(f"{arguments.names[0]}: parts and files can be named with --long only")
+    kept = Record(files=long_files())
+    try:
+        if arguments.page:
+            kept.write_page()
+            return 0
+        what = chosen(arguments.names) if arguments.long else stages()
+        kept.rows()  # one that cannot be read is told before hours of tests
+    except (ValueError, record.RecordError) as error:
+        parser.error(str(error))
+    if not arguments.long:
+        return run(what)
+    recorder = Recorder(record=kept, commit=record.commit(), machine=machine_facts())
+    return run(what, stop=False, look=recorder.note)
+
+
+def run(what: Sequence[Stage], *, stop: bool = True, look: Look = _nobody) -> int:
+    """Run the stages, and return the exit code."""
     # A shell that starts this in the background has it ignore interrupts, and so would pytest, which cleans up at an interrupt.
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="k8s-dr-tests-") as scratch:
         try:
-            results = Run(Path(scratch)).stages(LONG_STAGES if long else stages(), stop=not long)
+            results = Run(Path(scratch), look).stages(what, stop=stop)
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             return 130
     print("\n" + table(results, seconds=time.monotonic() - began))
-    if long:
-        RECORD.write_text(record(results, machine=machine_facts(), commit=_commit(), day=datetime.now(UTC).date()))
     return next((result.exit_code for result in results if result.exit_code), 0)
 
 

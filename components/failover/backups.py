@@ -11,6 +11,7 @@ from components.failover import gate
 from components.kube.cluster_api import ClusterApi
 from components.kube.objection import Objection, judged
 from components.velero import age, lacking, modifiers
+from components.velero.arrival import Arrivals
 from components.velero.files import BackupFiles
 from components.velero.lacking import Standby
 from components.velero.movers import Movers
@@ -51,6 +52,11 @@ class PeerBackups:
         self._cluster, self._files = cluster, files
         self._rpo = timedelta(seconds=settings.objectives.rpo_seconds)
         self._unknown: Sequence[str] = ()
+
+    @property
+    def arrivals(self) -> Arrivals:
+        """The last backups that the token names, which are taken up as soon as S3 has brought them."""
+        return Arrivals(cluster=self._cluster, files=self._files, choices=[each.choice for each in self._standby.expected])
 
     def objections(self, lived: Callable[[], datetime | None]) -> Iterator[Objection]:
         """Why they must not be restored now; nothing if nothing is against it. `lived` says when the primary last answered."""

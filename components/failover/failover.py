@@ -57,6 +57,9 @@ class FailoverArgs:
     """Those beside this region's own backups."""
 
     databases: DatabasesArgs
+    pause_schedules: Callable[[Sequence[pulumi.Resource]], pulumi.Resource]
+    """Makes the region's own schedules, in one that gives up by plan, after these resources."""
+
     traffic: TrafficArgs
     flag_bucket: aws.s3.Bucket | None
     stopped: str | None = None
@@ -130,6 +133,7 @@ class Failover(pulumi.ComponentResource):
                 memory=memory,
                 files=args.files,
                 named_backups=args.settings.token.backups if args.settings.token else {},
+                force=args.settings.force,
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -192,6 +196,8 @@ class Failover(pulumi.ComponentResource):
         args, settings = self._args, self._args.settings
         if not args.duties.hands_over:
             return pulumi.Output.from_input(NOTHING)
+        # First of all: no Backup of theirs is later than the last ones, unless the region has served again (velero/choice.py).
+        paused = args.pause_schedules([workloads])
         final = FinalBackups(
             f"{name}-final-backups",
             FinalBackupsArgs(
@@ -203,6 +209,7 @@ class Failover(pulumi.ComponentResource):
                 volumes=settings.velero.volumes,
                 databases=[(database.namespace, database.name) for database in settings.databases],
                 after=[job.metadata.apply(lambda metadata: str(metadata.name)) for job in workloads.scaled.values()],
+                paused=paused,
                 timeout=settings.failover.restore,
                 memory=memory,
             ),

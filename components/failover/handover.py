@@ -81,6 +81,7 @@ def objections_to_running_pods(cluster: ClusterApi, settings: Settings) -> Itera
                 f"namespace {workload.namespace} has claims ({', '.join(claims[:3])}): what they write after the last backup is "
                 "lost; stop those that write files first, or keep these in an entry of their own with standbyReplicas: 0",
                 judgement=True,
+                stack=settings.role,
             )
 
 
@@ -96,7 +97,7 @@ def _against_the_peer(archive: Archive, database: DatabaseSettings, role: Role) 
     """What the other region's marks say of its side. They are in this region's bucket, as everything that it archives."""
     peer, server = peer_of(role), database.server(peer_of(role))
     look = f"look at it: kubectl get cluster.postgresql.cnpg.io {database.name} -n {database.namespace}, in the {peer} region"
-    doubt = partial(Objection, judgement=True, passing=True)
+    doubt = partial(Objection, judgement=True, passing=True, stack=role)
     try:
         theirs, own = archive.mark(server), archive.mark(database.server(role))
         # A mark is up to two minutes old, and a switchover may be younger.
@@ -166,6 +167,7 @@ def objections_to_the_token(
             replayed = int(((live or {}).get("status") or {}).get("timelineID") or 0) > demotion.timeline
             yield Objection(
                 judgement=not replayed,
+                stack=side.names.role,
                 reason=f"database {settings.name}: the {peer} has written on since it gave this token (its newest segment is "
                 f"{newest}): the token is stale; {again}; or, if the {peer} is lost: pulumi config rm handover -s "
                 f"{side.names.role} && pulumi up -s {side.names.role}",

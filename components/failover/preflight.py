@@ -27,8 +27,10 @@ from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.kube.objection import Objection
 from components.kube.records import SERVING_RECORD
 from components.kube.runner.fencing import follows
-from components.velero.files import BackupFiles
-from components.velero.memory import SUCCEEDED, TAKEN_BACK, note_service, note_way
+from components.velero import in_use
+from components.velero.files import BackupFiles, without_data
+from components.velero.memory import SUCCEEDED, TAKEN_BACK, note_service, note_way, recall
+from components.velero.selection import chosen
 from settings.database import DatabaseSettings
 from settings.handover import Token
 from settings.model import Settings
@@ -55,6 +57,7 @@ class Preflight:
 
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _primary: Primary | None = None
+    _no_claims_used: bool = False
 
     def ask(self) -> None:
         """Raises GateClosedError if the gate stays closed. A preview that cannot reach the cluster only warns."""
@@ -120,12 +123,16 @@ class Preflight:
         """In a planned switchover the other region has stopped by itself, so it is not asked, and nothing is judged by its age:
         what the token names must be here."""
         gate, backups = Gate(force=self.settings.force), self._backups()
+        arrivals = backups.arrivals
 
         def again() -> Iterator[Objection]:
             databases = [side.settings for side in self.sides]
             followers = [each for each in databases if (each.standby or self._follows(each)) and not self._promoted(each)]
             return chain(
+                # It changes no role: Velero does the same within a minute. A preview leaves it to Velero all the same.
+                () if pulumi.runtime.is_dry_run() else arrivals.objections(),
                 backups.objections(lambda: None),
+                self._against_claims(),
                 database_objections.against_standbys(self.cluster, followers),
                 handover.objections_to_the_token(self.cluster, self.archive, self.sides, token),
                 promotion.refusals(self.cluster, self.sides),
@@ -203,11 +210,35 @@ class Preflight:
     def _against_the_primary(self) -> list[Objection]:
         return [objection] if (objection := self._ask_primary().objection) else []
 
+    def _against_claims(self) -> Iterator[Objection]:
+        """Claims of an earlier time that cannot be set aside, for Pods that stand by use them. What has found none asks no more:
+        in a region that stands by nothing starts by itself, and the gate of a planned step asks each second."""
+        if self._no_claims_used:
+            return
+        settings, memory = self.settings, recall(self.cluster)
+        sets_aside = settings.token or self.names.role == "primary" or memory.served_before
+        if memory.serves or not sets_aside:
+            return
+        found = [
+            objection
+            for each in chosen(settings.backups, settings.named_namespaces)
+            for objection in in_use.objections(
+                self.cluster,
+                each,
+                without_data(
+                    self.files, settings.velero, settings.token.backups.get(each.backup.name) if settings.token else None
+                ),
+            )
+        ]
+        self._no_claims_used = not found
+        yield from found
+
     def _objections(self, backups: PeerBackups, sides: Sequence[DatabaseSide]) -> Iterator[Objection]:
         """What may change while the gate waits."""
         databases = [side.settings for side in sides]
         return chain(
             backups.objections(lambda: lived_until(self.cluster, self.archive, self.settings.databases)),
+            self._against_claims(),
             database_objections.objections(self.cluster, self.archive, databases, self._rpo),
             promotion.refusals(self.cluster, sides),
         )

@@ -61,6 +61,12 @@ def stopped_by_guard(cluster: ClusterApi, duties: Duties) -> Stopped | None:
     )
 
 
+def was_overruled(cluster: ClusterApi, written: datetime | None) -> bool:
+    """Whether somebody has made this region serve, with `force`, after a flag of this time. Raises ClusterUnreachableError."""
+    record = cluster.read_record(GUARD_RECORD) or {}
+    return Stopped(flag="", overruled=record.get("overruled", "")).overrules(written)
+
+
 def overrule(cluster: ClusterApi, flag: str) -> None:
     """Record that no flag of this time or older stops the region any more. Raises pulumi.RunError: a region that is woken without
     it is stopped again once the flag can be read."""

@@ -30,7 +30,7 @@ from components.kube.kept import (
 )
 from settings.names import fitting
 
-__all__ = ["Kept", "NotKeptError", "bind", "keep", "release", "set_aside"]
+__all__ = ["Kept", "NotKeptError", "begun", "bind", "keep", "pods_that_use", "release", "set_aside"]
 
 _VOLUMES = "/api/v1/persistentvolumes"
 _PAUSE_SECONDS = 1.0
@@ -109,6 +109,11 @@ def bind(cluster: ClusterApi, namespace: str, *, of: str, seconds: float) -> lis
             raise NotKeptError(f"{reasons[0]} after {seconds:g} s; {_AGAIN}")
 
 
+def begun(cluster: ClusterApi, of: str) -> set[str]:
+    """The namespaces in which volumes are kept of `of`, also where their claims are gone and nothing else tells of them."""
+    return {mark.namespace for volume in _labelled(cluster, of) if (mark := mark_of(volume)) and mark.of == of}
+
+
 def set_aside(cluster: ClusterApi, namespace: str, claims: Sequence[str], *, of: str, seconds: float) -> list[Kept]:
     """All three steps, for claims that nobody owns. Returns every volume that is kept of `of` in this namespace, those of an
     earlier run too. Raises NotKeptError."""
@@ -185,11 +190,15 @@ def _has(found: Any, wanted: Any) -> bool:
 
 def _marked(cluster: ClusterApi, namespace: str, of: str) -> Iterator[tuple[dict[str, Any], Mark]]:
     """The volumes that are kept of `of` in a namespace, and that nobody is deleting."""
-    listed = cluster.read(f"{_VOLUMES}?labelSelector={KEPT_OF}={fitting(of)}") or {}
-    for volume in listed.get("items") or ():
+    for volume in _labelled(cluster, of):
         mark = None if volume["metadata"].get("deletionTimestamp") else mark_of(volume)
         if mark and (mark.namespace, mark.of) == (namespace, of):
             yield volume, mark
+
+
+def _labelled(cluster: ClusterApi, of: str) -> list[dict[str, Any]]:
+    listed = cluster.read(f"{_VOLUMES}?labelSelector={KEPT_OF}={fitting(of)}") or {}
+    return list(listed.get("items") or ())
 
 
 def _bind_one(cluster: ClusterApi, volume: Mapping[str, Any], mark: Mark) -> str | None:
@@ -223,19 +232,22 @@ def _bind_one(cluster: ClusterApi, volume: Mapping[str, Any], mark: Mark) -> str
     return f"{there} is not bound (kubectl describe pvc {mark.kept_as} -n {mark.namespace})"
 
 
-def _users(cluster: ClusterApi, namespace: str) -> dict[str, list[str]]:
+def pods_that_use(cluster: ClusterApi, namespace: str) -> dict[str, list[dict[str, Any]]]:
     """By claim, the Pods that keep it from going: those on a node that have not ended."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[dict[str, Any]]] = {}
     for pod in (cluster.read(f"/api/v1/namespaces/{namespace}/pods") or {}).get("items") or ():
         if not pod["spec"].get("nodeName") or (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
             continue
-        name = pod["metadata"]["name"]
         for volume in pod["spec"].get("volumes") or ():
-            claim = f"{name}-{volume['name']}" if "ephemeral" in volume else ""
+            claim = f"{pod['metadata']['name']}-{volume['name']}" if "ephemeral" in volume else ""
             claim = (volume.get("persistentVolumeClaim") or {}).get("claimName") or claim
             if claim:
-                found.setdefault(claim, []).append(name)
+                found.setdefault(claim, []).append(pod)
     return found
+
+
+def _users(cluster: ClusterApi, namespace: str) -> dict[str, list[str]]:
+    return {claim: [str(pod["metadata"]["name"]) for pod in pods] for claim, pods in pods_that_use(cluster, namespace).items()}
 
 
 def _used_by(users: Sequence[str] | None) -> str:

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from components.kube.cluster_api import ClusterUnreachableError
-
-FORCE = "to go on all the same: pulumi config set force true -s secondary"
+from settings.roles import Role
 
 _AGE = re.compile(r"\d+ (?:d|h|min|s)\b")
 
@@ -24,8 +23,12 @@ class Objection:
     passing: bool = False
     """Whether waiting may end it: something may still come, or start, or catch up."""
 
+    stack: Role = "secondary"
+    """Whose `force` overrides it: that of the region that is asked. Nearly all are of a failover."""
+
     def __str__(self) -> str:
-        return f"{self.reason}; {FORCE}" if self.judgement else self.reason
+        force = f"to go on all the same: pulumi config set force true -s {self.stack}"
+        return f"{self.reason}; {force}" if self.judgement else self.reason
 
     @property
     def subject(self) -> str:

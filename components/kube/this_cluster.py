@@ -7,7 +7,8 @@ The UID of its namespace `kube-system` comes nearest, because it lives exactly a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,9 @@ from settings.roles import peer_of
 
 _INPUT = "clusterUid"
 _ANNOTATION = f"{PROGRAM_NAMESPACE}/cluster-uid"
+_OWN = "own"
+"""The location of the region's own backups (components/velero/specs.py)."""
+
 _NOTHING = "nothing was touched"
 _REBUILT = "mend the kubeconfig, or, if the cluster was rebuilt, see docs/runbook.md#a-cluster-that-was-rebuilt"
 
@@ -64,23 +68,59 @@ class ThisCluster:
         remembered, live = ((inputs or {}).get(_INPUT) for inputs in (asked.old_inputs, asked.new_inputs))
         if live is None or live == remembered:
             return
-        self._refuse_the_peers()
+        try:
+            self._refuse_the_peers(self._written_from_here())
+        except ClusterUnreachableError as error:
+            raise OtherClusterError(f"{error}; {_NOTHING}") from None
         if remembered is not None and self.settings.cluster.uid != live:
             raise OtherClusterError(
                 f"{self._context} leads to another cluster than the one that this stack was deployed into (UID of its "
                 f"kube-system: {live}, and not {remembered}); {_NOTHING}; {_REBUILT}"
             )
 
-    def _refuse_the_peers(self) -> None:
+    @contextmanager
+    def before_any_refusal(self) -> Iterator[None]:
+        """Around what is read of the cluster before the engine's hook has compared it, and what is refused by it. Raises
+        pulumi.RunError: a refusal by the state of another cluster would send people to mend what is well.
+
+        The UID that the stack remembers is in the engine's state alone, so here the cluster is told by where its Velero writes.
+        What is not refused goes on to the hook, and changes nothing before it.
+        """
+        try:
+            yield
+        except pulumi.RunError:
+            try:
+                self._refuse_anothers(self._written_from_here())
+            except ClusterUnreachableError:
+                pass  # then the refusal says the same
+            except OtherClusterError as error:
+                raise pulumi.RunError(str(error)) from None
+            raise
+
+    def _written_from_here(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """The name of each location that Velero writes to, and its place."""
+        locations = self.cluster.list_velero("backupstoragelocations") or []
+        named = [(str(each["metadata"]["name"]), each.get("spec") or {}) for each in locations]
+        return [(name, spec.get("objectStorage") or {}) for name, spec in named if spec.get("accessMode") != "ReadOnly"]
+
+    def _refuse_anothers(self, written: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+        """Raises OtherClusterError if this is the peer's cluster, or that of another pair."""
+        self._refuse_the_peers(written)
+        ours = {"bucket": self.names.bucket("velero"), "prefix": self.names.velero_prefix(self.names.role)}
+        for name, place in written:
+            if name == _OWN and not ours.items() <= place.items():
+                raise OtherClusterError(
+                    f"{self._context} leads to the cluster of another stack (its Velero writes to s3://{place.get('bucket')}/"
+                    f"{place.get('prefix')}, and this stack's to s3://{ours['bucket']}/{ours['prefix']}); {_NOTHING}; mend the "
+                    "kubeconfig or the context"
+                )
+
+    def _refuse_the_peers(self, written: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
         """Raises OtherClusterError if the peer's Velero writes its backups from here: then this is the peer's cluster."""
         peer = peer_of(self.names.role)
         theirs = {"bucket": self.names.peer_bucket("velero"), "prefix": self.names.velero_prefix(peer)}
-        try:
-            locations = self.cluster.list_velero("backupstoragelocations") or []
-        except ClusterUnreachableError as error:
-            raise OtherClusterError(f"{error}; {_NOTHING}") from None
-        for spec in (location.get("spec") or {} for location in locations):
-            if spec.get("accessMode") != "ReadOnly" and theirs.items() <= (spec.get("objectStorage") or {}).items():
+        for _, place in written:
+            if theirs.items() <= place.items():
                 raise OtherClusterError(
                     f"{self._context} leads to the cluster of the {peer} region (its Velero writes to "
                     f"s3://{theirs['bucket']}/{theirs['prefix']}); {_NOTHING}; mend the kubeconfig or the context"

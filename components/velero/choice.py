@@ -11,7 +11,7 @@ from components.kube.objection import Objection
 from components.velero.specs import PEER
 from settings.backup import Backup
 from settings.names import Names
-from settings.roles import peer_of
+from settings.roles import Role, peer_of
 
 OF_SCHEDULE = "velero.io/schedule-name"
 _LOOKED_AT = ("Completed", "PartiallyFailed")
@@ -28,11 +28,11 @@ _THE_TOKEN = "take the token anew from the region that gave up, where it is the 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
     """`schedule` is the peer's, with the region in its name. `backup` is the Backup that somebody named: a person by `from`, or
-    the peer by its handover token (`by_token`)."""
+    the peer by its handover token: then it is `given_by` that region."""
 
     schedule: str
     backup: str | None = None
-    by_token: bool = False
+    given_by: Role | None = None
 
     @property
     def spec(self) -> dict[str, str]:
@@ -46,14 +46,15 @@ def choice_of(names: Names, backup: Backup, named_backups: Mapping[str, str]) ->
     The token goes before `from`: one that was left from an earlier failover would lose what was written since.
     """
     token = named_backups.get(backup.name)
-    schedule = names.schedule(backup.name, peer_of(names.role))
-    return Choice(schedule=schedule, backup=token or backup.from_, by_token=token is not None)
+    peer = peer_of(names.role)
+    schedule = names.schedule(backup.name, peer)
+    return Choice(schedule=schedule, backup=token or backup.from_, given_by=peer if token else None)
 
 
 def objection(cluster: ClusterApi, choice: Choice) -> Objection | None:
     """Why there is nothing to restore here by `choice`; None if there is."""
-    if choice.backup and choice.by_token:
-        return _against_the_tokens(cluster, choice.schedule, choice.backup)
+    if choice.backup and choice.given_by:
+        return _against_the_tokens(cluster, choice.schedule, choice.backup, choice.given_by)
     if choice.backup:
         return _against_the_named(cluster, choice.schedule, choice.backup)
     return _without_a_completed_one(cluster.list_velero("backups", f"{OF_SCHEDULE}={choice.schedule}") or [], choice.schedule)
@@ -91,7 +92,7 @@ def _against_the_named(cluster: ClusterApi, schedule: str, name: str) -> Objecti
     return None
 
 
-def _against_the_tokens(cluster: ClusterApi, schedule: str, name: str) -> Objection | None:
+def _against_the_tokens(cluster: ClusterApi, schedule: str, name: str, giver: Role) -> Objection | None:
     """The last Backup of a region that gave up in good order: it is on its way, and nothing takes its place."""
     says, see = f"the handover token names Backup {name}, and ", f"; see: {list_command(schedule)}"
     found = _found(cluster, name)
@@ -107,7 +108,41 @@ def _against_the_tokens(cluster: ClusterApi, schedule: str, name: str) -> Object
         return Objection(reason=f"{says}that Backup is at location {location}, so it is this region's own; {_THE_TOKEN}{see}")
     if (phase := phase_of(found)) != "Completed":
         return Objection(reason=f"{says}that Backup is {phase}; {_THE_TOKEN}{see}", passing=phase not in (*_LOST, *_LOOKED_AT))
-    return None
+    return _against_a_stale_one(cluster, schedule, found, giver)
+
+
+def _against_a_stale_one(cluster: ClusterApi, schedule: str, named: dict[str, Any], giver: Role) -> Objection | None:
+    """Why the token is of an earlier time: its Backup is not the last that region `giver` began by this schedule.
+
+    A region that gives up pauses its schedules before it takes its last backups, so a later one says that it has served since,
+    and what was written then would be lost. That holds for its later last Backups too: it has given up anew, and has another
+    token. Both times are of the giver's own clock. Without databases nothing else tells an old token from a good one.
+    """
+    taker, began = peer_of(giver), _began(named)
+    later = [
+        each
+        for each in cluster.list_velero("backups", f"{OF_SCHEDULE}={schedule}") or []
+        if _location_of(each) == PEER and began and _began(each) > began
+    ]
+    if not later:
+        return None
+    newest = max(later, key=_began)
+    return Objection(
+        judgement=True,
+        stack=taker,
+        reason=f"the handover token names Backup {named['metadata']['name']}, which began at {began}, and the {giver} has begun "
+        f"{newest['metadata']['name']} at {_began(newest)}, so it has served since it gave this token: the token is stale. Take "
+        f"its present one: pulumi stack output handover -s {giver}; if that is the same or none, let the {giver} give up again "
+        f"(docs/runbook.md, Switchover); or, if the {giver} is lost: pulumi config rm handover -s {taker} && pulumi up -s "
+        f"{taker}; only if somebody made that Backup by hand after the {giver} had stopped, is nothing lost without it; see: "
+        f"{list_command(schedule)}",
+    )
+
+
+def _began(backup: dict[str, Any]) -> str:
+    """When Velero began it, in the clock of the region that made it; empty where it has not. All these texts are in UTC, with
+    whole seconds, and so in order. The time of creation would be that of this cluster's copy."""
+    return str((backup.get("status") or {}).get("startTimestamp") or "")
 
 
 def _found(cluster: ClusterApi, name: str) -> dict[str, Any] | None:

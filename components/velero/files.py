@@ -23,9 +23,16 @@ from components.velero.inventory import Inventory, inventory_of
 from settings.aws import Aws
 from settings.names import BACKUP_HOLDS, BACKUP_RESULTS, BACKUP_VOLUMES, Names
 from settings.roles import Role
+from settings.velero import VeleroSettings
 
 _PACKED, _LARGEST = 16 * 1024**2, 64 * 1024**2
 """Bytes of the largest file that Velero may have written, compressed and not: a list of some hundred thousand objects."""
+
+_RECORD, _RECORD_MOST = "velero-backup.json", 1024**2
+"""The file of the Backup itself, which has some KB, and as many bytes as an object of Kubernetes may have."""
+
+_WHOLE = (".tar.gz", f"-{BACKUP_VOLUMES}", f"-{BACKUP_HOLDS}", f"-{BACKUP_RESULTS}", "-podvolumebackups.json.gz")
+"""How the names of the files end that a restore reads, and the gate before it."""
 
 _INVENTORY = 4 * 1024**2
 """Bytes of the largest inventory. It has some KB."""
@@ -64,6 +71,9 @@ class BackupFiles(Protocol):
     def skipped(self, backup: str) -> list[Volume]:
         """The volumes whose data the backup does not have."""
 
+    def arrived(self, backup: str) -> dict[str, Any] | None:
+        """What Velero wrote of a backup that is Completed, is here as a whole, and has no data of volumes; None of any other."""
+
     def inventory(self) -> Inventory | None:
         """What the region whose backups these are last wrote of what its workloads need; None if nothing has come."""
 
@@ -92,13 +102,17 @@ class LiveBackupFiles:
         return self._connected
 
     def _read(self, backup: str, file: str) -> bytes:
-        bucket, key = self._names.bucket("velero"), f"{self._prefix}/backups/{backup}/{backup}-{file}"
+        return self._get(f"{backup}/{backup}-{file}", f"*/*-{file}", _PACKED)
+
+    def _get(self, file: str, files: str, most: int) -> bytes:
+        """What one file has. `files` is how a policy names all of its kind."""
+        bucket, key = self._names.bucket("velero"), f"{self._prefix}/backups/{file}"
         try:
-            return read_at_most(self._s3, bucket, key, _PACKED)
+            return read_at_most(self._s3, bucket, key, most)
         except TooLargeError as error:
             raise ResultsUnavailableError(str(error)) from None
         except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-            why = explain(error, f"s3:GetObject on s3://{bucket}/{self._prefix}/backups/*/*-{file}")
+            why = explain(error, f"s3:GetObject on s3://{bucket}/{self._prefix}/backups/{files}")
             raise ResultsUnavailableError(f"s3://{bucket}/{key} cannot be read: {why}") from None
 
     def results(self, backup: str) -> Results:
@@ -106,6 +120,21 @@ class LiveBackupFiles:
 
     def skipped(self, backup: str) -> list[Volume]:
         return skipped_volumes(self._read(backup, BACKUP_VOLUMES))
+
+    def arrived(self, backup: str) -> dict[str, Any] | None:
+        bucket, place = self._names.bucket("velero"), f"{self._prefix}/backups/{backup}/"
+        try:
+            listed = self._s3.list_objects_v2(Bucket=bucket, Prefix=place).get("Contents") or ()
+        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+            raise ResultsUnavailableError(f"{place} cannot be listed: {explain(error, f's3:ListBucket on {bucket}')}") from None
+        here = {each["Key"].removeprefix(place) for each in listed}
+        # S3 keeps no order: the file that Velero writes last may come first.
+        if not {_RECORD, *(f"{backup}{file}" for file in _WHOLE)} <= here:
+            return None
+        found = _record_of(self._get(f"{backup}/{_RECORD}", f"*/{_RECORD}", _RECORD_MOST), backup)
+        if found is None or _has_data(self._read(backup, BACKUP_VOLUMES)):
+            return None
+        return found
 
     def holds(self, backup: str) -> dict[str, list[str]]:
         found = _unpacked(self._read(backup, BACKUP_HOLDS))
@@ -141,6 +170,18 @@ class LiveBackupFiles:
             raise ResultsUnavailableError(f"s3://{bucket}/{self._inventory} cannot be written: {why}") from None
 
 
+def without_data(files: BackupFiles, settings: VeleroSettings, last: str | None) -> set[tuple[str, str]]:
+    """Claims that keep the disk that they have here in a planned takeover, because a rule of velero.volumes leaves their data out
+    of the peer's `last` Backup. The other region's list alone does not count: a forged one would keep old data in place. Where it
+    cannot be read, they are set aside like the others, and nothing is lost."""
+    if last is None or not any(rule.action == "skip" for rule in settings.volumes):
+        return set()
+    try:
+        return {volume.claim for volume in files.skipped(last) if volume.by_a_rule}
+    except ResultsUnavailableError:
+        return set()
+
+
 def skipped_volumes(content: bytes) -> list[Volume]:
     """Of a file of volumes, those that have no data in the backup: Velero passed them over, or their snapshot or upload failed.
 
@@ -160,6 +201,30 @@ def skipped_volumes(content: bytes) -> list[Volume]:
     except (AttributeError, TypeError):
         raise ResultsUnavailableError(_NOT_VELEROS) from None
     return [each for each in volumes if "exclude-from-backup" not in each.reason]
+
+
+def _record_of(content: bytes, backup: str) -> dict[str, Any] | None:
+    """The Backup that a file has; None unless it is Completed, and this one.
+
+    Of one with operations of plugins, as moving a volume is, the archive is written once more after that.
+    """
+    try:
+        found = json.loads(content)
+        metadata = found["metadata"]
+        parts = [found["spec"], found["status"], *(metadata.get(key) or {} for key in ("labels", "annotations"))]
+        written_once = not found["status"].get("backupItemOperationsAttempted")
+        named = (found["kind"], metadata["name"], found["status"]["phase"]) == ("Backup", backup, "Completed")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ResultsUnavailableError(_NOT_VELEROS) from None
+    return found if named and written_once and all(isinstance(part, dict) for part in parts) else None
+
+
+def _has_data(content: bytes) -> bool:
+    """Whether a backup has data of volumes, or may have: what was not passed over, by a snapshot or through a Pod."""
+    try:
+        return any(not each.get("skipped") for each in _unpacked(content) or ())
+    except (AttributeError, TypeError):
+        raise ResultsUnavailableError(_NOT_VELEROS) from None
 
 
 def _reason(volume: Mapping[str, Any]) -> str:

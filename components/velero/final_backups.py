@@ -38,7 +38,8 @@ class LastBackupFailedError(pulumi.RunError):
 @dataclass(frozen=True, kw_only=True)
 class FinalBackupsArgs:
     """`named` are the namespaces of workloads and databases. `after` are outputs that are known once nothing writes any more: the
-    workloads have stopped. `files` are those beside this region's own backups, `volumes` the rules of velero.volumes, and
+    workloads have stopped. `paused` are the region's own schedules, which begin no backup any more. `files` are those beside this
+    region's own backups, `volumes` the rules of velero.volumes, and
     `databases` the namespaces and names of the databases, whose volumes have their own archive."""
 
     names: Names
@@ -51,6 +52,7 @@ class FinalBackupsArgs:
     after: Sequence[pulumi.Output[str]]
     timeout: str
     memory: Memory
+    paused: pulumi.Resource | None = None
 
 
 def last_backup(names: Names, backup: Backup) -> tuple[dict[str, str], dict[str, Any]]:
@@ -101,6 +103,7 @@ class FinalBackups(pulumi.ComponentResource):
                 spec=spec,
                 opts=pulumi.ResourceOptions(
                     parent=self,
+                    depends_on=[args.paused] if args.paused else [],
                     retain_on_delete=True,
                     replacement_trigger=args.memory.backup_attempt(each.backup),
                     # Velero reads a Backup's spec once. A changed one is another backup.

@@ -10,15 +10,15 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.kube.aside import NotKeptError, set_aside
+from components.kube.aside import NotKeptError, begun, set_aside
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.kube.objects import ObjectWithStatus, after, until_phase
 from components.kube.records import SERVING_RECORD
 from components.velero import modifiers, outcome
 from components.velero.choice import Choice, choice_of, objection
 from components.velero.claims import claims_in_the_way, empty_claims, failed_volumes, unfilled_claims
-from components.velero.downloads import ResultsUnavailableError, results_of
-from components.velero.files import BackupFiles
+from components.velero.downloads import results_of
+from components.velero.files import BackupFiles, without_data
 from components.velero.inventory import items
 from components.velero.memory import Memory, WrongRestoreError, note_acceptance, note_failure, note_success
 from components.velero.selection import RESTORED_PODS, Chosen, chosen, selector
@@ -58,6 +58,8 @@ class RestoresArgs:
     """Those beside the peer's backups, in this region's bucket."""
 
     named_backups: Mapping[str, str] = field(default_factory=dict)
+    force: bool = False
+    """Whether a person passes over what is a matter of judgement."""
 
     @property
     def served_before(self) -> bool:
@@ -219,27 +221,18 @@ class Restores(pulumi.ComponentResource):
     def _set_old_claims_aside(self, each: Chosen) -> None:
         """Keep the data of claims that are older than the backup under other names. Raises RestoreFailedError."""
         cluster, backup = self._args.cluster, each.backup.name
-        by_namespace: dict[str, list[str]] = {}
+        stay = without_data(self._args.files, self._args.settings, self._args.named_backups.get(backup))
+        of = f"before-{backup}"
         try:
-            for namespace, name in claims_in_the_way(cluster, each, without_data=self._without_data(backup)):
+            # Where an `up` was killed, claims may be gone and their volumes not yet have others.
+            by_namespace: dict[str, list[str]] = {namespace: [] for namespace in begun(cluster, of)}
+            for namespace, name in claims_in_the_way(cluster, each, without_data=stay):
                 by_namespace.setdefault(namespace, []).append(name)
             for namespace, names in by_namespace.items():
-                for kept in set_aside(cluster, namespace, names, of=f"before-{backup}", seconds=_SET_ASIDE_SECONDS):
+                for kept in set_aside(cluster, namespace, names, of=of, seconds=_SET_ASIDE_SECONDS):
                     pulumi.log.info(f"claim {namespace}/{kept.claim}: what it had before is kept in {kept.kept_as}")
         except (NotKeptError, ClusterUnreachableError) as error:
             raise RestoreFailedError(f"nothing of {backup} is restored yet: {error}; then run the same pulumi up again") from None
-
-    def _without_data(self, backup: str) -> set[tuple[str, str]]:
-        """Claims that keep the disk that they have here, because a rule of velero.volumes leaves their data out of backups. The
-        other region's list alone does not count: a forged one would keep old data in place. Where it cannot be read, they are set
-        aside like the others, and nothing is lost."""
-        last = self._args.named_backups.get(backup)
-        if last is None or not any(rule.action == "skip" for rule in self._args.settings.volumes):
-            return set()
-        try:
-            return {volume.claim for volume in self._args.files.skipped(last) if volume.by_a_rule}
-        except ResultsUnavailableError:
-            return set()
 
     def _hooks(self, each: Chosen, choice: Choice) -> pulumi.ResourceHookBinding:
         """Hooks that refuse a second run before a Restore is made, and judge the Restore afterwards."""
@@ -250,7 +243,8 @@ class Restores(pulumi.ComponentResource):
             if (failed := self._args.memory.failed(each.backup)) and (claims := unfilled_claims(cluster, failed)):
                 raise RestoreFailedError(claims)
             # The gate has asked too, but only when `active` changed. `from` or another token may have been written since.
-            if choice.backup and (problem := objection(cluster, choice)):
+            problem = objection(cluster, choice) if choice.backup else None
+            if problem and not (problem.judgement and self._args.force):
                 raise RestoreFailedError(problem)
             if self._args.named_backups or self._args.served_before:
                 self._set_old_claims_aside(each)

@@ -63,7 +63,8 @@ class Schedules(pulumi.ComponentResource):
     """One Velero Schedule for each configured backup, with the region in its name.
 
     For the auditor who asks what is backed up. A schedule runs while its region serves, and pauses while the region stands by.
-    When it resumes it never fires at once, because that would back up a region that is half restored.
+    When it resumes it never fires at once, because that would back up a region that is half restored. One that gives up by plan
+    pauses before its last backups, so that no later one of its schedules is of the same time.
     """
 
     def __init__(self, name: str, args: SchedulesArgs, opts: pulumi.ResourceOptions | None = None) -> None:

@@ -164,7 +164,7 @@ def switched(tmp_path_factory: pytest.TempPathFactory, crds: list[Object]) -> It
         kept = modifiers.kept_here({"services": list(items(server.cluster, "/api/v1/services"))})
         put(api, policies(kept))
         (each,) = chosen([ENTRY], [])
-        choice = Choice(schedule=SCHEDULE, backup=str(made["metadata"]["name"]), by_token=True)
+        choice = Choice(schedule=SCHEDULE, backup=str(made["metadata"]["name"]), given_by="primary")
         assert objection(server.cluster, choice) is None
         restore = server.made("Restore", restore_spec(each, choice, served_before=True))
         yield Switched(server=server, backup=str(made["metadata"]["name"]), restore=restore, before=before)
@@ -233,6 +233,6 @@ def test_a_last_backup_counts_as_the_newest_of_its_schedule(switched: Switched) 
 
 
 def test_a_last_backup_that_has_not_come_is_waited_for(switched: Switched) -> None:
-    found = objection(switched.server.cluster, Choice(schedule=SCHEDULE, backup="not-yet", by_token=True))
+    found = objection(switched.server.cluster, Choice(schedule=SCHEDULE, backup="not-yet", given_by="primary"))
     assert found is not None
     assert found.passing

@@ -24,12 +24,11 @@ from components.kube.runner.flag import moves_users, parse
 from lab import project, stacks
 from lab.cloud.access_keys import ADMINISTRATOR
 from lab.cloud.lines import read_state
-from lab.paths import LabPaths
-from lab.processes import Daemon
 from lab.pulumi import Pulumi
 from lab.rehearsal import backup
 from lab.waiting import until
 from settings.names import FLAG_KEY
+from tests.api_server import process
 from tests.engine import clusters
 from tests.engine.conftest import SCHEDULES, chosen_engine, create_user, told_plainly
 
@@ -70,35 +69,34 @@ class Secondary:
 def secondary(tmp_path_factory: pytest.TempPathFactory, pulumi_binary: Path) -> Iterator[Secondary]:
     root = tmp_path_factory.mktemp("roles")
     chosen = chosen_engine(root, pulumi_binary)
-    aws, cluster, where = Daemon(LabPaths(root=root), "aws"), clusters.make(chosen, root / "cluster"), root / "endpoint.json"
-    aws.start(
-        [sys.executable, "-m", "lab.cloud.endpoint", "--listen", "127.0.0.1:0", "--log", str(root / "log"), "--state", str(where)]
-    )
-    try:
-        cluster.start()
-        until("the lab's AWS to answer", where.exists, timeout=60)
-        endpoint = str((read_state(where) or {})["url"])
-        kubeconfig = root / "kubeconfig"
-        clusters.write_kubeconfig(kubeconfig, {f"lab-{role}": cluster for role in stacks.ROLES})
-        pulumi = stacks.cli(chosen, root, provider_log=root / "calls")
-        backend = f"s3://{STATE}?region={REGION}&endpoint={endpoint}&s3ForcePathStyle=true"
-        pulumi = dataclasses.replace(pulumi, environment={**pulumi.environment, "PULUMI_BACKEND_URL": backend})
-        found = Secondary(pulumi=pulumi, endpoint=endpoint, keys={})
-        where_it_is = {"LocationConstraint": REGION}
-        found.client("s3").create_bucket(Bucket=STATE, CreateBucketConfiguration=where_it_is)
-        zone = found.client("route53").create_hosted_zone(Name=project.ZONE, CallerReference="lab")["HostedZone"]["Id"]
-        files = project.ProjectFiles(endpoint=endpoint, zone_id=zone.rpartition("/")[2], kubeconfig=kubeconfig)
-        stacks.prepare(pulumi, files, partial(create_user, endpoint))
-        for key, value in {"repository": "acme/k8s-dr", "stateBucket": STATE, "createProvider": "false"}.items():
-            pulumi.run("config", "set", "--path", f"delivery.{key}", value, "-s", "secondary")
-        pulumi.up("secondary")
-        found.keys = {pipeline: _user(found, pipeline) for pipeline in PIPELINES}
-        for schedule in SCHEDULES:
-            cluster.put(backup(schedule))
-        yield found
-    finally:
-        cluster.close()
-        aws.stop()
+    cluster, where = clusters.make(chosen, root / "cluster"), root / "endpoint.json"
+    module = [sys.executable, "-m", "lab.cloud.endpoint"]
+    options = ["--listen", "127.0.0.1:0", "--log", str(root / "log"), "--state", str(where)]
+    with process([*module, *options], root / "aws.log"):
+        try:
+            cluster.start()
+            until("the lab's AWS to answer", where.exists, timeout=60)
+            endpoint = str((read_state(where) or {})["url"])
+            kubeconfig = root / "kubeconfig"
+            clusters.write_kubeconfig(kubeconfig, {f"lab-{role}": cluster for role in stacks.ROLES})
+            pulumi = stacks.cli(chosen, root, provider_log=root / "calls")
+            backend = f"s3://{STATE}?region={REGION}&endpoint={endpoint}&s3ForcePathStyle=true"
+            pulumi = dataclasses.replace(pulumi, environment={**pulumi.environment, "PULUMI_BACKEND_URL": backend})
+            found = Secondary(pulumi=pulumi, endpoint=endpoint, keys={})
+            where_it_is = {"LocationConstraint": REGION}
+            found.client("s3").create_bucket(Bucket=STATE, CreateBucketConfiguration=where_it_is)
+            zone = found.client("route53").create_hosted_zone(Name=project.ZONE, CallerReference="lab")["HostedZone"]["Id"]
+            files = project.ProjectFiles(endpoint=endpoint, zone_id=zone.rpartition("/")[2], kubeconfig=kubeconfig)
+            stacks.prepare(pulumi, files, partial(create_user, endpoint))
+            for key, value in {"repository": "acme/k8s-dr", "stateBucket": STATE, "createProvider": "false"}.items():
+                pulumi.run("config", "set", "--path", f"delivery.{key}", value, "-s", "secondary")
+            pulumi.up("secondary")
+            found.keys = {pipeline: _user(found, pipeline) for pipeline in PIPELINES}
+            for schedule in SCHEDULES:
+                cluster.put(backup(schedule))
+            yield found
+        finally:
+            cluster.close()
 
 
 def _user(stack: Secondary, pipeline: Pipeline) -> dict[str, str]:

@@ -18,10 +18,12 @@ from lab.cloud.cloud import CloudError
 from lab.regions.spec import RegionSpec
 from lab.waiting import until
 from lab.world import Lab
+from tests.lab.prompt import PromptLab
 
-ORDER = ("test_failover.py", "test_etcd.py", "test_data.py", "test_circle.py")
-"""Files that come first, in this order. Those of etcd are run in the lab that those of the failover leave, and lose its etcd. The
-way back of a database begins in the lab that those of the data leave: the secondary serves, and the old primary is asleep."""
+ORDER = ("test_failover.py", "test_volumes.py", "test_etcd.py", "test_data.py", "test_circle.py")
+"""Files that come first, in this order. Those of volumes are run in the lab that those of the failover leave, whose regions have
+disks for them, and those of etcd after them, for they lose its etcd. The way back of a database begins in the lab that those of
+the data leave: the secondary serves, and the old primary is asleep."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -111,8 +113,9 @@ def handed_on(lab: Lab, keeper: Keeper) -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def running_lab(keeper: Keeper) -> Iterator[Lab]:
-    """A lab without a database. It is set up once for each module, because a machine can run only one lab at a time."""
-    with handed_on(Lab(), keeper) as lab:
+    """A lab without a database, with disks for whoever has it next. It is set up once for each module, because a machine can run
+    only one lab at a time."""
+    with handed_on(PromptLab(disks=True), keeper) as lab:
         lab.wait_backed_up()
         yield lab
 
@@ -122,7 +125,6 @@ def lab(running_lab: Lab) -> Lab:
     """The lab in its ordinary state, whatever the test before did: the primary serves; the standby has its backups and nothing
     else."""
     back_to_normal(running_lab)
-    until("the name to point to the primary", lambda: answer(running_lab) == project.load_balancer("primary"), timeout=120)
     return running_lab
 
 
@@ -152,10 +154,15 @@ def bring_back_the_primary(lab: Lab) -> None:
 
 
 def back_to_normal(lab: Lab) -> None:
-    """Undo a failover: the way back of a stateless application whose primary never lost its disk."""
+    """Undo a failover: the way back of a stateless application whose primary never lost its disk. Users are sent there again."""
     bring_back_the_primary(lab)
-    if "active:" not in (lab.paths.project / "Pulumi.secondary.yaml").read_text():
-        return
+    if "active:" in (lab.paths.project / "Pulumi.secondary.yaml").read_text():
+        _stand_by(lab)
+    until("the name to point to the primary", lambda: answer(lab) == project.load_balancer("primary"), timeout=120)
+
+
+def _stand_by(lab: Lab) -> None:
+    """Let the secondary give up, and forget that it has served."""
     lab.pulumi.configure("secondary", "active", "primary")
     lab.pulumi.run("cancel", "-s", "secondary", "--yes", check=False)
     lab.pulumi.up("secondary")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -33,6 +33,7 @@ from tests.lab import dangers
 from tests.lab.compromised_writer import Attack, moment
 from tests.lab.conftest import Keeper, asked_by_pods, handed_on
 from tests.lab.pod_keys import key_of, outcomes
+from tests.lab.prompt import PromptLab
 from tests.permissions import DENIED, forbidden
 
 SDKS = ("aws-sdk-go", "Boto3", "aws-cli")
@@ -58,6 +59,14 @@ def kinds_in(description: str, namespace: str) -> dict[str, set[str]]:
     return {kind: names for kind, names in held.items() if names}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Healed:
+    """When the region that had died was switched on, and when it was ready."""
+
+    switched_on: datetime
+    ready: datetime
+
+
 class TestByArchive:
     """The default: WAL goes through S3, and the standby reads it from the replicated bucket of its own region."""
 
@@ -65,7 +74,7 @@ class TestByArchive:
     @classmethod
     def pair(cls, keeper: Keeper) -> Iterator[Lab]:
         """It goes on to the tests of the way back, in the state in which the last tests leave it."""
-        with handed_on(Lab(plan=databases.Plan()), keeper) as lab:
+        with handed_on(PromptLab(plan=databases.Plan()), keeper) as lab:
             yield lab
 
     @pytest.fixture(scope="class")
@@ -75,6 +84,14 @@ class TestByArchive:
         late_writer.install(pair.kubectl)
         pair.make_backups()
         return pair, demo.fail(pair, cache=False)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def healed(cls, failed_over: tuple[Lab, Report]) -> Healed:
+        """The old primary is switched on. What takes its death comes before the first test that asks for this."""
+        switched_on = datetime.now(UTC)
+        failed_over[0].heal("primary")
+        return Healed(switched_on=switched_on, ready=datetime.now(UTC))
 
     @pytest.mark.parametrize("role", ROLES)
     @pytest.mark.parametrize("part", ["velero", "database", "freshness", "guard"])
@@ -156,19 +173,6 @@ class TestByArchive:
         assert report.newest_surviving is not None, "the standby had followed"
         assert report.calls_to_dead_region == 0
 
-    def test_what_runs_in_the_survivor_asks_its_own_region_and_no_global_endpoint(self, failed_over: tuple[Lab, Report]) -> None:
-        """Velero, Barman and the CronJob of freshness, each by its own SDK. A client without a region asks us-east-1."""
-        lab, report = failed_over
-        killed = next(event.time for event in report.events if event.name == "region primary killed")
-        until(
-            "each SDK to have asked for something",
-            lambda: all(any(sdk in each.agent for each in asked_by_pods(lab, SECONDARY, killed)) for sdk in SDKS),
-            timeout=300,
-        )
-        asked = asked_by_pods(lab, SECONDARY, killed)
-        assert {request.region for request in asked} == {SECONDARY.aws_region}
-        assert {region for request in asked for region in request.regions} == {SECONDARY.aws_region}
-
     def test_the_counting_sees_a_row_too_many_and_a_row_too_few(self, failed_over: tuple[Lab, Report]) -> None:
         _, report = failed_over
         assert report.counting_proven is not None
@@ -212,11 +216,26 @@ class TestByArchive:
         lab, _ = failed_over
         lab.pulumi.up("secondary", "--expect-no-changes")
 
-    def test_a_primary_that_heals_stops_by_itself_and_no_pulumi_ran(self, failed_over: tuple[Lab, Report]) -> None:
+    def test_what_runs_in_the_survivor_asks_its_own_region_and_no_global_endpoint(
+        self, failed_over: tuple[Lab, Report], healed: Healed
+    ) -> None:
+        """Velero, Barman and the CronJob of freshness, each by its own SDK. A client without a region asks us-east-1, dead or
+        not. The CronJob comes every two minutes, in which the guard of the old primary has its two periods."""
         lab, report = failed_over
-        switched_on = datetime.now(UTC)
-        lab.heal("primary")
-        healed = datetime.now(UTC)
+        killed = next(event.time for event in report.events if event.name == "region primary killed")
+        until(
+            "each SDK to have asked for something",
+            lambda: all(any(sdk in each.agent for each in asked_by_pods(lab, SECONDARY, killed)) for sdk in SDKS),
+            timeout=300,
+        )
+        asked = asked_by_pods(lab, SECONDARY, killed)
+        assert {request.region for request in asked} == {SECONDARY.aws_region}
+        assert {region for request in asked for region in request.regions} == {SECONDARY.aws_region}
+
+    def test_a_primary_that_heals_stops_by_itself_and_no_pulumi_ran(
+        self, failed_over: tuple[Lab, Report], healed: Healed
+    ) -> None:
+        lab, report = failed_over
 
         def record() -> dict[str, str]:
             found = lab.kubectl("primary", "get", "configmap", "guard", "-n", "k8s-dr", "-o", "json", check=False)
@@ -226,15 +245,16 @@ class TestByArchive:
         until(
             "two periods of the guard to be over, and more attempts to write",
             lambda: (
-                (made := late_writer.attempts(lab.kubectl)) and made[-1].time > healed + timedelta(seconds=2 * GUARD_PERIOD + 10)
+                (made := late_writer.attempts(lab.kubectl))
+                and made[-1].time > healed.ready + timedelta(seconds=2 * GUARD_PERIOD + 10)
             ),
             timeout=3 * GUARD_PERIOD + 30,
         )
         made = late_writer.attempts(lab.kubectl)
-        late = [each for each in made if each.time > healed + timedelta(seconds=2 * GUARD_PERIOD)]
+        late = [each for each in made if each.time > healed.ready + timedelta(seconds=2 * GUARD_PERIOD)]
         assert late
         assert not [each for each in late if each.taken], "the old primary still takes rows"
-        seen = late_writer.split_brain(made, switched_on)
+        seen = late_writer.split_brain(made, healed.switched_on)
         model.write(replace(report, split_brain=seen), lab.paths.report_json)
         print(
             f"split brain: {seen.rows} rows in {seen.seconds} s, the first {seen.first_after} s after the region was switched on"

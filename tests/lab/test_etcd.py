@@ -120,7 +120,7 @@ def start_one_region(lab: Lab) -> None:
 
 @pytest.fixture(scope="module")
 def setting(keeper: Keeper, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting]:
-    """In the lab that the tests of the failover have left, or else in a region alone."""
+    """In the lab that the tests of volumes or of the failover have left, or else in a region alone."""
     kept = keeper.take()
     lab = kept or Lab()
     try:

@@ -31,12 +31,14 @@ from lab.waiting import until
 from lab.world import Lab
 from settings.backup import Backup
 from settings.volumes import VolumeRule
-from tests.lab.conftest import deployed
+from tests.lab.conftest import Keeper, handed_on
+from tests.lab.prompt import PromptLab
 from tests.lab.volumes import (
     NAMESPACE,
     Entry,
     asked,
     backed_up,
+    begin_to_keep_files,
     claim,
     claim_and_pod,
     contents,
@@ -65,9 +67,19 @@ OLDER, NEWER = f"{UPLOADS}-older", f"{UPLOADS}-newer"
 
 
 @pytest.fixture(scope="module")
-def pair() -> Iterator[Lab]:
-    with deployed(Lab(files=True)) as lab:
+def pair(keeper: Keeper) -> Iterator[Lab]:
+    """In the lab that the tests of the failover have left, or else in one of its own. It goes on to the tests of etcd."""
+    failed_before = keeper.failed()
+    lab = keeper.take(lambda lab: lab.disks)
+    if lab is None:
+        with handed_on(PromptLab(files=True), keeper) as lab:
+            yield lab
+        return
+    try:
+        begin_to_keep_files(lab)
         yield lab
+    finally:
+        keeper.keep(lab, failed_before=failed_before)
 
 
 @dataclass(kw_only=True)
@@ -129,6 +141,13 @@ class Seen:
     def survived(self) -> set[int]:
         """The documents that region A acknowledged and region B has, with what was acknowledged in them."""
         return whole(disk(self.lab, "secondary", CLAIM), [write for write in self.documents if write.region == "primary"])
+
+    @property
+    def restores(self) -> list[dict[str, Any]]:
+        """The Restores in region B since region A died. An earlier failover has left others."""
+        found = items(self.lab, "secondary", "restores.velero.io", "-n", VELERO_NAMESPACE)
+        died = self.killed.replace(microsecond=0)
+        return [each for each in found if datetime.fromisoformat(each["metadata"]["creationTimestamp"]) >= died]
 
 
 @pytest.fixture(scope="module")
@@ -227,7 +246,7 @@ def test_a_retained_volume_that_nobody_saves_does_not_come_with_a_disk_of_the_de
 
 def test_velero_s_own_downloads_are_what_the_question_for_claims_without_data_finds(failed_over: Seen) -> None:
     lab = failed_over.lab
-    (restore,) = items(lab, "secondary", "restores.velero.io", "-n", VELERO_NAMESPACE)
+    (restore,) = failed_over.restores
     name = restore["metadata"]["name"]
     assert unfilled_claims(asked(lab), name) is None
     assert failed_volumes(asked(lab), name) == []
@@ -283,7 +302,7 @@ def test_a_password_that_is_not_the_peers_is_told_as_such(uploads: Uploads, fail
 
 def test_a_region_that_takes_over_again_keeps_what_its_claims_hold_and_the_gate_names_them(failed_over: Seen) -> None:
     lab, region = failed_over.lab, "secondary"
-    (first,) = [each for each in items(lab, region, "restores.velero.io", "-n", VELERO_NAMESPACE) if _of_the_failover(each)]
+    (first,) = [each for each in failed_over.restores if _of_the_failover(each)]
     backup = Backup.model_validate({"name": "hourly-critical", "cron": "0 * * * *", "keep": "168h", "include": [NAMESPACE]})
     files = disk(lab, region, LEFTOVER)
     (files / "report.txt").write_text("what was corrected while this region served")

@@ -18,11 +18,12 @@ from lab.world import Lab
 from report import model
 from report.model import Report
 from tests.lab.conftest import deployed
+from tests.lab.prompt import PromptLab
 
 
 @pytest.fixture(scope="module")
 def failed_over() -> Iterator[tuple[Lab, Report]]:
-    with deployed(Lab(plan=databases.Plan(), inhabited=True)) as lab:
+    with deployed(PromptLab(plan=databases.Plan(), inhabited=True)) as lab:
         for pod in pods_of(lab, inhabitants.STOREFRONT, region="primary"):
             assert gates(pod), "the primary's Pods have gates that no controller of the secondary would ever satisfy"
         # What an archive loses at the worst moment is what test_data.py counts.
@@ -135,19 +136,6 @@ def test_what_is_broken_since_long_is_there_and_held_nothing_up(world: Lab) -> N
     assert conditions(broken)["Progressing"]["reason"] == "ProgressDeadlineExceeded"
 
 
-def test_a_cron_job_runs_in_the_region_that_serves(world: Lab) -> None:
-    assert not found(world, "cronjobs.batch")[inhabitants.REPORTS]["spec"]["suspend"]
-
-    def done() -> bool:
-        return any(
-            job["status"].get("succeeded") and job["metadata"]["ownerReferences"][0]["name"] == inhabitants.REPORTS
-            for job in found(world, "jobs.batch").values()
-            if job["metadata"].get("ownerReferences")
-        )
-
-    until("a report", done, timeout=150, interval=2)
-
-
 def test_a_job_that_ran_when_the_region_died_does_not_run_again_unasked(world: Lab) -> None:
     assert inhabitants.IMPORT not in found(world, "jobs.batch")
 
@@ -196,6 +184,19 @@ def test_the_programs_pods_ran_under_a_quota_of_everything(world: Lab) -> None:
 
 def test_an_up_after_it_changes_nothing(world: Lab) -> None:
     world.pulumi.up("secondary", "--expect-no-changes")
+
+
+def test_a_cron_job_runs_in_the_region_that_serves(world: Lab) -> None:
+    assert not found(world, "cronjobs.batch")[inhabitants.REPORTS]["spec"]["suspend"]
+
+    def done() -> bool:
+        return any(
+            job["status"].get("succeeded") and job["metadata"]["ownerReferences"][0]["name"] == inhabitants.REPORTS
+            for job in found(world, "jobs.batch").values()
+            if job["metadata"].get("ownerReferences")
+        )
+
+    until("a report", done, timeout=150, interval=2)
 
 
 def test_the_lab_has_two_regions_whose_parts_differ() -> None:

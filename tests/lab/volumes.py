@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,18 +16,46 @@ from components.velero.choice import Choice
 from components.velero.restores import restore_spec
 from components.velero.schedules import backup_template
 from components.velero.selection import chosen
-from components.velero.specs import VELERO_NAMESPACE
+from components.velero.specs import OWN, VELERO_NAMESPACE
 from lab.application import manifests
 from lab.regions.layout import DISKS, on_disk
 from lab.waiting import until
-from lab.world import Lab
+from lab.world import WITH_ARCHIVE, Lab
 from settings.backup import Backup
+from tests.lab.conftest import back_to_normal, bring_back_the_primary
 
 NAMESPACE = manifests.APPLICATION_NAMESPACE
 _ENDED = ("Completed", "PartiallyFailed", "Failed", "FailedValidation")
 
 Entry = tuple[str, int, int, int]
 """What a file is made of, its mode, its user and its group."""
+
+
+def begin_to_keep_files(lab: Lab) -> None:
+    """Bring a lab whose regions have disks from any failover back to its ordinary state, with the part of the application that
+    keeps files. Whatever the next `up` of a stack scales is what a lab with files from the start scales."""
+    bring_back_the_primary(lab)
+    back = datetime.now(UTC).replace(microsecond=0)
+    back_to_normal(lab)
+    file = lab.paths.project / "Pulumi.yaml"
+    project = yaml.safe_load(file.read_text())
+    workloads = project["config"]["workloads"]
+    check = workloads["value"][0]["check"]
+    workloads["value"] = [dict(workload) for workload in WITH_ARCHIVE]
+    workloads["value"][0]["check"] = check
+    file.write_text(yaml.safe_dump(project, sort_keys=False, width=120))
+    lab.files = True
+    lab.install_archive()
+
+    def seen() -> bool:
+        """Whether Velero has found its bucket since the region's part of AWS came back, which may have been silent."""
+        of = ("backupstoragelocations.velero.io", OWN, "-n", VELERO_NAMESPACE)
+        status = json.loads(lab.kubectl("primary", "get", *of, "-o", "json"))["status"]
+        return status["phase"] == "Available" and datetime.fromisoformat(status["lastValidationTime"]) >= back
+
+    until("the primary's Velero to have its bucket", seen, timeout=240, interval=1)
+    # It was started anew with the region, and reads volumes for Velero.
+    lab.kubectl("primary", "rollout", "status", "daemonset/node-agent", "-n", VELERO_NAMESPACE, "--timeout=120s")
 
 
 def items(lab: Lab, region: str, *what: str) -> list[dict[str, Any]]:

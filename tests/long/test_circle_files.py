@@ -7,11 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from components.kube.kept import KEPT_OF
+from components.kube.records import HANDOVER_RECORD
 from lab import circle, databases, demo
 from lab.application import manifests
 from lab.circle import User
 from lab.world import Lab
 from report import model
+from settings.names import PROGRAM_NAMESPACE
 from settings.roles import ROLES, Role
 from tests.lab.conftest import deployed
 from tests.lab.volumes import items
@@ -50,11 +52,27 @@ def test_the_volume_from_before_the_failover_is_kept_under_another_claim(home: t
 
 
 def test_there_and_back_again_loses_no_file_either(home: tuple[Lab, User]) -> None:
+    """On the way there users are held, and let in."""
     lab, user = home
     for to in LEGS[1:]:
+        hold = to == "secondary"
         with user.leg(f"switchover to the {to}, again", to) as record:
-            circle.switch(lab, to, record)
+            circle.switch(lab, to, record, hold=hold)
+            if hold:
+                circle.release(lab, record)
         assert user.missing_documents(to) == set()
         assert user.missing(to) == set()
         for role in ROLES:
             lab.pulumi.up(role, "--expect-no-changes")
+
+
+def test_home_again_every_row_is_in_both_databases_and_the_region_that_serves_keeps_no_token_of_its_own(
+    home: tuple[Lab, User],
+) -> None:
+    lab, user = home
+    user.stop()
+    circle.wait_for_rows(lab, "secondary", user.must_be_there())
+    assert {role: sorted(user.missing(role)) for role in ROLES} == {role: [] for role in ROLES}
+    found = items(lab, "primary", "configmaps", "-n", PROGRAM_NAMESPACE)
+    assert found
+    assert HANDOVER_RECORD not in {each["metadata"]["name"] for each in found}

@@ -6,7 +6,6 @@ import pytest
 
 from lab import circle, databases, demo
 from lab.circle import User
-from lab.failover import Record
 from lab.world import Lab
 from report import model
 from settings.roles import ROLES, Role, peer_of
@@ -64,7 +63,8 @@ def test_what_was_given_is_taken_back_where_the_other_region_never_took_over() -
             with user.leg("given and taken back", "primary") as record:
                 circle.hand_over(lab, "secondary", record)
                 token = circle.told(lab, "primary")
-                take_back(lab, record)
+                circle.take_back(lab, record, "primary")
+                circle.up(lab, record, "primary")
             refused = lab.pulumi.run(
                 "preview", "-s", "secondary", "-c", "active=secondary", "-c", f"handover={token}", check=False
             )
@@ -74,13 +74,3 @@ def test_what_was_given_is_taken_back_where_the_other_region_never_took_over() -
                 lab.pulumi.run("config", "rm", key, "-s", "secondary")
             assert user.missing("primary") == set()
             circle.wait_for_rows(lab, "secondary", user.must_be_there())
-
-
-def take_back(lab: Lab, record: Record) -> None:
-    """The primary serves on, by the runbook's commands."""
-    circle.configure(lab, record, "primary", "active", "primary")
-    circle.run(lab, record, "config", "rm", "handover", "-s", "primary")
-    circle.configure(lab, record, "primary", "force", "true")
-    circle.up(lab, record, "primary")
-    circle.run(lab, record, "config", "rm", "force", "-s", "primary")
-    circle.up(lab, record, "primary")

@@ -103,7 +103,7 @@ class FakeCluster:
         self._ask(f"create {plural}")
         if self.velero.get(plural) is None:
             return None
-        made = {**body, "metadata": {**body["metadata"], "name": f"{plural}-{len(self.velero[plural] or ())}"}, **self.answer}
+        made = {**body, "metadata": {"name": f"{plural}-{len(self.velero[plural] or ())}", **body["metadata"]}, **self.answer}
         self.velero[plural] = [*(self.velero[plural] or ()), made]
         return made
 
@@ -184,6 +184,9 @@ class FakeFiles:
     said: dict[str, Results] = field(default_factory=dict)
     without: dict[str, list[Volume]] = field(default_factory=dict)
     held: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What Velero wrote of the backups that have come as a whole, without data of volumes."""
+
     needs: Inventory | None = field(default_factory=lambda: Inventory(written=datetime.now(UTC), namespaces={}))
     """What the region whose backups these are last wrote down; what this region writes takes its place."""
 
@@ -202,6 +205,9 @@ class FakeFiles:
 
     def holds(self, backup: str) -> dict[str, list[str]]:
         return cast(dict[str, list[str]], self._get(self.held.get(backup, {})))
+
+    def arrived(self, backup: str) -> dict[str, Any] | None:
+        return cast("dict[str, Any] | None", self._get(self.records.get(backup)))
 
     def inventory(self) -> Inventory | None:
         return cast("Inventory | None", self._get(self.needs))

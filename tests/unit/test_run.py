@@ -7,13 +7,12 @@ import re
 import signal
 import subprocess
 import sys
-from datetime import date
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from lab.waiting import until
-from report.machine import Machine
 from tests import run, times
 from tests.run import Part, Result, Run
 from tests.times import Timed
@@ -60,20 +59,6 @@ def test_each_part_is_told_with_its_time_its_tests_and_its_longest_files(tmp_pat
     assert re.search(r"lab +2:30  3 tests, 1 skipped, 1 FAILED  FAILED \(exit code 1\)", told)
     assert re.search(r"tests/lab/test_data.py +2:10  1:40 of it set-up", told)
     assert "test_etcd" not in told, "files of a few seconds are left out"
-
-
-def test_the_record_of_a_long_run_names_machine_and_commit_and_what_failed() -> None:
-    tests = [
-        Timed(test="tests/long/test_tiers.py::test_a", call=125.0),
-        Timed(test="tests/long/test_tiers.py::test_b", outcome="failed"),
-    ]
-    machine = Machine(cpu="Some CPU", cores=2, memory_gib=24.0, kernel="Linux", system="Debian", cgroup="v1")
-    results = [Result(part=run.LONG, exit_code=1, seconds=150.0, tests=tests)]
-    page = run.record(results, machine=machine, commit="abc123", day=date(2026, 11, 29))
-    assert "2026-11-29, commit abc123; Some CPU, 2 cores, 24 GiB, Debian, cgroup v1" in page
-    assert "| **upgrades and tiers in the lab** | 1 | 0 | 1 | 2:30 |" in page
-    assert "| `tests/long/test_tiers.py` | 1 | 0 | 1 | 2:05 |" in page
-    assert "- failed: `tests/long/test_tiers.py::test_b`" in page
 
 
 def test_a_long_run_goes_on_after_a_failure(tmp_path: Path) -> None:
@@ -146,6 +131,37 @@ def test_unit_tests_run_first_where_tools_are_to_be_built_and_beside_the_lab_whe
     assert [len(stage) for stage in orders[0]] == [1, 1, 2]
     assert orders[0][0] == ((run.UNIT,),)
     assert orders[1][-1] == ((run.UNIT, run.ENGINE), (run.LAB,))
+
+
+def names(stages: Sequence[run.Stage]) -> list[str]:
+    return [part.name for stage in stages for chain in stage for part in chain]
+
+
+def test_parts_and_files_of_the_long_run_are_chosen_by_name() -> None:
+    assert run.chosen([]) == run.LONG_STAGES
+    [[[tools]], [[more]], [[long]]] = run.chosen(["./tests/long/test_pair.py"])
+    assert (tools, more) == (run.TOOLS, run.LONG_TOOLS)
+    assert (long.name, long.tests) == (run.LONG.name, ("tests/long/test_pair.py", "-v"))
+    for words in (run.REAL_CLUSTERS.name.split(), [run.REAL_CLUSTERS.name]):
+        assert names(run.chosen(words)) == ["tools", run.REAL_CLUSTERS.name], "what only the other part needs is not built"
+    [[_], [part]] = run.chosen(["tests/engine/test_gate.py", str(ROOT / "tests/engine/test_flip.py")])[0:2]
+    assert part[0].tests == ("tests/engine/test_flip.py", "tests/engine/test_gate.py", "-v")
+    assert part[0].environment == run.REAL_CLUSTERS.environment
+    assert names(run.chosen([*run.REAL_CLUSTERS.name.split(), "tests/long/test_tiers.py"])) == names(run.LONG_STAGES)
+
+
+@pytest.mark.parametrize("word", ["tests/long/test_gone.py", "tests/long/rates.py", "tools", "engine"])
+def test_what_is_no_part_and_no_file_of_the_long_run_is_refused_with_those_that_are(word: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"{word}: not a part or file of make test-long")) as refused:
+        run.chosen([word])
+    assert "'engine on real API servers' (tests/engine/" in str(refused.value)
+
+
+def test_a_name_without_the_long_run_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["tests.run", "tests/long/test_pair.py"])
+    with pytest.raises(SystemExit):
+        run.main()
+    assert "tests/long/test_pair.py: parts and files can be named with --long only" in capsys.readouterr().err
 
 
 def test_what_is_silent_says_what_it_waits_for(

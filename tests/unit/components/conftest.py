@@ -9,7 +9,7 @@ import botocore.session
 import pytest
 
 from components.failover import gate, preflight
-from components.velero import downloads
+from components.velero import arrival, downloads
 from settings.roles import Role
 from tests.unit.recorder import COMBINATIONS, Recorder, deployed, run_program
 
@@ -79,6 +79,6 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in (gate, preflight, downloads):
+    for module in (gate, preflight, downloads, arrival):
         monkeypatch.setattr(module, "time", clock)
     return clock

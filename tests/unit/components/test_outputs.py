@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from components.kube.runner.flag import Flag
+from components.traffic.flag_object import FlagUnreadableError
 from settings.roles import Role
 from tests.examples import example
 from tests.unit.components.conftest import Program
+from tests.unit.fakes import FakeCluster
 from tests.unit.recorder import Recorder, run_program
 
 SINCE = "2026-01-01T03:00:40Z"
@@ -38,7 +42,8 @@ ALONE = "; until it follows again, the data here have no other copy (docs/runboo
 NEXT: dict[tuple[Role, Role], str] = {
     ("primary", "primary"): f"if us-east-1 is lost: (export PULUMI_BACKEND_URL='{B}'; {FLIP})",
     ("secondary", "primary"): f"if us-east-1 is lost: {FLIP}",
-    ("primary", "secondary"): "this region stands by; the secondary serves",
+    ("primary", "secondary"): "this region stands by; whether the secondary serves is not known, for no traffic flag can be read "
+    f"here; see: (export PULUMI_BACKEND_URL='{B}'; pulumi stack output serving -s secondary)",
     ("secondary", "secondary"): f"{ARRIVE}(export PULUMI_BACKEND_URL='{A}'; {FENCE}){ALONE}",
 }
 WORDS: dict[tuple[Role, Role], str] = {
@@ -95,6 +100,49 @@ def test_where_both_regions_serve_the_other_is_named_too_until_one_was_replaced(
 
 def test_next_is_one_line_that_can_be_pasted(combination: tuple[Role, Role], recorder: Recorder) -> None:
     assert recorder.outputs["next"] == NEXT[combination]
+
+
+STANDS_BY = "this region stands by; the traffic flag sends users to the secondary"
+FLIPS = f"(export PULUMI_BACKEND_URL='{B}'; {FLIP})"
+STAYS = f"this region stands by, and the traffic flag still sends users to it; let the secondary take over: {FLIPS}"
+
+
+@pytest.mark.parametrize(
+    ("flag", "words"),
+    [
+        (Flag(active="secondary"), STANDS_BY),
+        (Flag(active="secondary", handover="primary"), STANDS_BY),
+        (Flag(active="primary"), STAYS),
+    ],
+)
+def test_a_primary_that_stands_by_says_of_the_secondary_what_the_flag_says(flag: Flag, words: str) -> None:
+    told = run_program("primary", {"active": "secondary", "peerReady": True}, flag=lambda: flag)
+    assert told.outputs["next"] == words
+
+
+def test_where_the_flag_cannot_be_read_nobody_is_said_to_serve() -> None:
+    def unreadable() -> Flag | None:
+        raise FlagUnreadableError("no right")
+
+    told = run_program("primary", {"active": "secondary", "peerReady": True}, flag=unreadable).outputs["next"]
+    assert told == NEXT["primary", "secondary"]
+
+
+GAVE_UP = {"active": "secondary", "peerReady": True, "handover": "planned"}
+
+
+@pytest.mark.parametrize(
+    ("active", "begins"), [("primary", "all has stopped here, and nobody serves until"), ("secondary", STANDS_BY)]
+)
+def test_a_primary_that_gave_up_says_that_nobody_serves_only_until_the_flag_has_moved(active: Role, begins: str) -> None:
+    there = FakeCluster(records={"serving": {}})
+    assert run_program("primary", GAVE_UP, cluster=there, flag=lambda: Flag(active=active)).outputs["next"].startswith(begins)
+
+
+def test_a_flag_that_force_has_overruled_says_nothing_of_who_serves() -> None:
+    old = Flag(active="secondary", written=datetime(2026, 3, 1, 2, tzinfo=UTC))
+    there = FakeCluster(records={"serving": {}, "guard": {"overruled": "2026-03-01T02:00:00Z"}})
+    assert run_program("primary", GAVE_UP, cluster=there, flag=lambda: old).outputs["next"].startswith("all has stopped here")
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,6 @@ def test_a_preview_that_may_not_read_the_flag_warns_and_shows_the_plan(monkeypat
 @pytest.mark.parametrize(
     ("stack", "changes"),
     [
-        ("primary", {"active": "secondary"}),
         ("secondary", {}),
         ("secondary", {"active": "primary"}),
         ("secondary", {"active": "secondary"}),
@@ -168,6 +167,12 @@ def test_a_preview_that_may_not_read_the_flag_warns_and_shows_the_plan(monkeypat
 )
 def test_nobody_else_asks(stack: str, changes: dict[str, Any]) -> None:
     run_program(stack, changes, flag=nobody)
+
+
+def test_a_primary_that_stands_by_asks_for_what_it_says_next_alone() -> None:
+    """Nothing that it does depends on the answer."""
+    for flag in (unreadable, says(None), says("primary"), says("secondary")):
+        assert "failover-serving" not in run_program("primary", {"active": "secondary"}, flag=flag).names()
 
 
 def test_it_is_the_flag_itself_that_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,7 +79,12 @@ def test_files_that_go_on_in_the_lab_of_another_come_right_after_it() -> None:
     conftest.pytest_collection_modifyitems(cast(list[pytest.Item], items))
     first = [name for name in conftest.ORDER for _ in (1, 2)]
     assert [item.path.name for item in items[: len(first)]] == first
-    for one, other in (("test_failover.py", "test_etcd.py"), ("test_data.py", "test_circle.py")):
+    handed_on = (
+        ("test_failover.py", "test_volumes.py"),
+        ("test_volumes.py", "test_etcd.py"),
+        ("test_data.py", "test_circle.py"),
+    )
+    for one, other in handed_on:
         assert first[first.index(one) + 2] == other
     assert [item.number for item in items] == [1, 2] * (len(here) + 1), "the tests of a file keep their order"
     assert [item.path for item in items[len(first) :: 2]] == [path for path in here if path.name not in conftest.ORDER] + [unit]

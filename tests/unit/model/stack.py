@@ -79,8 +79,15 @@ def configured(role: Role, files: Files, generations: dict[Role, int]) -> Settin
     return settings
 
 
+class _NoArrivals:
+    def objections(self) -> Iterator[Objection]:
+        return iter(())
+
+
 class _NoBackups:
     """Velero's part is not the model's."""
+
+    arrivals = _NoArrivals()
 
     def objections(self, lived: object) -> Iterator[Objection]:
         return iter(())
@@ -221,7 +228,7 @@ class Up:
 
     @staticmethod
     def _next(settings: Settings, names: Names, does: Duties) -> str:
-        return _next(settings, names, does, users_come=False)
+        return _next(settings, names, does, flag=None)
 
     def _may_die(self, number: int) -> None:
         if self.dies_after == number:

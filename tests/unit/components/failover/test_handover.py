@@ -150,6 +150,18 @@ class TestTheProgram:
         assert "nobody serves until: handover=$(pulumi stack output handover -s primary) && " in region.outputs["next"]
 
     @pytest.mark.parametrize("stack", ["primary", "secondary"])
+    def test_a_region_that_gives_up_pauses_its_schedules_before_its_last_backups(self, stack: Role) -> None:
+        """So a later Backup of them says that it has served since, and that the token is stale."""
+        region = run_program(stack, {"active": peer_of(stack), "handover": "planned", "peerReady": True}, cluster=serving(stack))
+        schedule = "schedules-hourly-critical"
+        assert region[schedule].spec["paused"] is True
+        assert schedule in region["failover-final-backups-hourly-critical"].depends_on
+        (schedules,) = region.of("Schedules")
+        assert "failover-workloads-scale-production" in schedules.depends_on, "and not before the gate has opened"
+        serves = run_program(stack, {"active": stack} if stack == "secondary" else {}, cluster=serving(stack))
+        assert region[schedule].identity == serves[schedule].identity, "the state knows it by the same name"
+
+    @pytest.mark.parametrize("stack", ["primary", "secondary"])
     def test_a_region_that_takes_over_by_a_token_promotes_with_it_and_restores_what_it_names(self, stack: Role) -> None:
         given = token(peer_of(stack))
         changes = {"active": stack, "handover": given.text, "peerReady": True}

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pulumi
 import pytest
 
 from components.kube.cluster_api import ClusterUnreachableError
+from tests.unit.components.failover.test_handover import follower
 from tests.unit.fakes import FakeCluster
 from tests.unit.recorder import Recorder, attempt_program, run_program
 
@@ -150,3 +152,43 @@ class TestTheWrittenUid:
             "docs/runbook.md#a-cluster-that-was-rebuilt"
         )
         assert not reached.of("Region")
+
+
+class TestBeforeAnyRefusal:
+    """A refusal by the state of another cluster would send people to mend what is well."""
+
+    @staticmethod
+    def refused(*locations: dict[str, Any], stack: str = "primary") -> str:
+        """What a primary says whose database follows the secondary."""
+        cluster = follower("primary")
+        cluster.velero = {"backupstoragelocations": list(locations)}
+        reached, error = attempt_program(stack, {"active": "primary"}, cluster=cluster)
+        assert isinstance(error, pulumi.RunError)
+        assert not reached.identities()
+        return str(error)
+
+    def test_the_peers_cluster_is_named_and_not_what_its_databases_are(self) -> None:
+        assert self.refused(location("secondary", "us-west-2")) == (
+            "k8s-dr:cluster.context: prod-use1 leads to the cluster of the secondary region (its Velero writes to "
+            "s3://acme-velero-us-west-2-123456789012/velero/secondary); nothing was touched; mend the kubeconfig or the context"
+        )
+
+    def test_so_is_that_of_another_pair(self) -> None:
+        assert self.refused(location("primary", "eu-west-1")) == (
+            "k8s-dr:cluster.context: prod-use1 leads to the cluster of another stack (its Velero writes to "
+            "s3://acme-velero-eu-west-1-123456789012/velero/primary, and this stack's to "
+            "s3://acme-velero-us-east-1-123456789012/velero/primary); nothing was touched; mend the kubeconfig or the context"
+        )
+
+    @pytest.mark.parametrize("locations", [[location("primary", "us-east-1")], []], ids=["own", "without-velero"])
+    def test_in_its_own_cluster_the_refusal_is_what_it_was(self, locations: list[dict[str, Any]]) -> None:
+        replicated = location("secondary", "us-west-2", "ReadOnly")
+        assert self.refused(*locations, replicated).startswith(
+            "k8s-dr:active: primary: database app-database follows the secondary, which may serve"
+        )
+
+    def test_the_written_uid_is_compared_before_anything_else_is_read(self) -> None:
+        cluster = follower("primary")
+        _, error = attempt_program("primary", {"active": "primary", **pinned(OTHER)}, cluster=cluster)
+        assert str(error).startswith(f"k8s-dr:cluster.uid: {OTHER} is not the cluster")
+        assert not [asked for asked in cluster.asked if asked.startswith("database ")]

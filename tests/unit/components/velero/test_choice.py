@@ -34,7 +34,7 @@ def against(named: str | None, *backups: dict[str, Any]) -> str | None:
 
 
 def by_token(*backups: dict[str, Any]) -> Objection | None:
-    choice = Choice(schedule=SCHEDULE, backup="backup-1", by_token=True)
+    choice = Choice(schedule=SCHEDULE, backup="backup-1", given_by="primary")
     return objection(FakeCluster(velero={"backups": list(backups)}), choice)
 
 
@@ -75,6 +75,7 @@ def test_a_named_backup_that_is_not_what_it_should_be_is_one_clear_line(backup: 
     assert against("backup-1", backup) == f"k8s-dr:backups has from: backup-1, and {reason}; {LIST}"
 
 
+PEERS: dict[Role, Role] = {"secondary": "primary", "primary": "secondary"}
 ROLES_AND_PEERS: list[tuple[Role, str]] = [("secondary", "us-east-1"), ("primary", "us-west-2")]
 
 
@@ -86,11 +87,11 @@ def test_the_handover_token_goes_before_what_a_person_named_and_that_before_the_
     newest, named = Backup.model_validate(entry), Backup.model_validate({**entry, "from": "older"})
     assert choice_of(names, newest, {}) == Choice(schedule=schedule)
     assert choice_of(names, named, {"another": "last"}) == Choice(schedule=schedule, backup="older")
-    assert choice_of(names, named, {"daily-full": "last"}) == Choice(schedule=schedule, backup="last", by_token=True)
+    assert choice_of(names, named, {"daily-full": "last"}) == Choice(schedule=schedule, backup="last", given_by=PEERS[role])
 
 
 def test_the_last_backup_of_the_peer_is_waited_for_and_taken_once_it_is_here_and_completed() -> None:
-    assert by_token(made(1), made(2)) is None
+    assert by_token(made(1)) is None
     on_its_way = by_token(made(2))
     assert on_its_way is not None
     assert on_its_way.passing
@@ -117,3 +118,38 @@ def test_a_token_that_names_another_backup_closes_the_gate_at_once(backup: dict[
         f"the handover token names Backup backup-1, and {reason}; take the token anew from the region that gave up, where it is "
         f"the stack output handover; {LIST}"
     )
+
+
+@pytest.mark.parametrize("later", [made(2), made(2, "Failed")], ids=["whole", "failed"])
+def test_a_token_is_stale_once_the_region_that_gave_it_has_begun_a_later_backup(later: dict[str, Any]) -> None:
+    """Without databases nothing else says that it has served since."""
+    found = by_token(made(1), later)
+    assert found is not None
+    assert (found.judgement, found.passing) == (True, False)
+    assert str(found).startswith(
+        "the handover token names Backup backup-1, which began at 2026-03-01T02:00:00Z, and the primary has begun backup-2 at "
+        "2026-03-02T02:00:00Z, so it has served since it gave this token: the token is stale. Take its present one: pulumi stack "
+        "output handover -s primary; if that is the same or none, let the primary give up again"
+    )
+    assert "if the primary is lost: pulumi config rm handover -s secondary && pulumi up -s secondary" in str(found)
+    assert str(found).endswith("to go on all the same: pulumi config set force true -s secondary")
+
+
+UNBEGUN = {**made(2), "status": {"phase": "New"}}
+UNBEGUN["metadata"] = {**UNBEGUN["metadata"], "creationTimestamp": "2030-01-01T00:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {**made(2), "status": made(1)["status"]},
+        made(2, schedule="hourly-us-east-1"),
+        made(2, schedule=None),
+        made(2, location="own"),
+        UNBEGUN,
+    ],
+    ids=["the-same-moment", "another-schedule", "by-hand", "own", "not-begun"],
+)
+def test_what_says_nothing_of_later_service_leaves_a_token_good(other: dict[str, Any]) -> None:
+    """By the giver's own clock alone: when this cluster made its copies tells nothing."""
+    assert by_token(made(1), other) is None

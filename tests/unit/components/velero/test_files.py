@@ -147,3 +147,51 @@ def test_an_inventory_in_another_form_is_told_and_not_taken_for_an_empty_one(s3:
     s3.put_object(Bucket=NAMES.bucket("database"), Key="freshness/inventory-primary.json", Body=text.encode())
     with pytest.raises(ResultsUnavailableError, match="is no inventory of this version"):
         files.inventory()
+
+
+RECORD = {"kind": "Backup", "metadata": {"name": NAME}, "spec": {"ttl": "1h"}, "status": {"phase": "Completed"}}
+FILES = ("volumeinfo.json.gz", "resource-list.json.gz", "results.gz", "podvolumebackups.json.gz")
+SKIPPED = {"pvName": "pv-1", "skipped": True}
+MOVED = {"pvName": "pv-2", "snapshotDataMoved": True, "result": "succeeded"}
+
+
+def come(s3: Any, record: Any = RECORD, *, without: str = "", volumes: Any = (SKIPPED,)) -> None:
+    """All that Velero writes of a backup, but one file."""
+    bucket, whole = NAMES.bucket("velero"), {f"-{file}": packed([]) for file in FILES}
+    whole |= {"-volumeinfo.json.gz": packed(list(volumes)), ".tar.gz": b"x"}
+    for file, content in whole.items():
+        if file != without:
+            s3.put_object(Bucket=bucket, Key=f"{PLACE}{file}", Body=content)
+    if without != "velero-backup.json":
+        key = f"velero/primary/backups/{NAME}/velero-backup.json"
+        s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(record).encode())
+
+
+def test_a_backup_has_arrived_once_all_of_its_files_have(s3: Any, files: LiveBackupFiles) -> None:
+    assert files.arrived(NAME) is None
+    come(s3)
+    assert files.arrived(NAME) == RECORD
+
+
+@pytest.mark.parametrize("without", ["velero-backup.json", ".tar.gz", *(f"-{file}" for file in FILES)])
+def test_one_of_which_a_file_is_still_under_way_has_not(s3: Any, files: LiveBackupFiles, without: str) -> None:
+    """S3 keeps no order, and Velero writes the Backup itself last."""
+    come(s3, without=without)
+    assert files.arrived(NAME) is None
+
+
+def test_one_that_is_not_completed_or_another_or_has_data_of_volumes_is_left_to_velero(s3: Any, files: LiveBackupFiles) -> None:
+    moved = {"phase": "Completed", "backupItemOperationsAttempted": 1}
+    unfit = ({"status": {"phase": "Finalizing"}}, {"status": moved}, {"metadata": {"name": "another"}})
+    for record in ({**RECORD, **each} for each in unfit):
+        come(s3, record)
+        assert files.arrived(NAME) is None
+    come(s3, volumes=[SKIPPED, MOVED])
+    assert files.arrived(NAME) is None
+
+
+@pytest.mark.parametrize("record", [[], {"kind": "Backup"}, {**RECORD, "metadata": [1]}, "x"])
+def test_a_file_that_is_no_backup_is_told_and_not_taken(s3: Any, files: LiveBackupFiles, record: Any) -> None:
+    come(s3, record)
+    with pytest.raises(ResultsUnavailableError, match="not what Velero writes"):
+        files.arrived(NAME)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from components.failover.backups import standby_of
+from components.kube.aside import keep, release
 from components.velero import age
 from components.velero.choice import objection
 from components.velero.files import Volume
@@ -60,6 +61,7 @@ def planned(
     cluster: FakeCluster | None = None,
     rules: dict[str, Any] | None = None,
     skipped: list[Volume] | None = None,
+    force: bool = False,
 ) -> Recorder:
     """The Restores of a region that takes over by a token that names these Backups."""
     configured = load(role, example(role), SECRETS)
@@ -78,6 +80,7 @@ def planned(
                 cluster=cluster or FakeCluster(velero={"backups": []}),
                 memory=Memory(),
                 named_backups=named,
+                force=force,
                 files=FakeFiles(without={"last-of-a": skipped or []}),
             ),
         )
@@ -110,7 +113,7 @@ def test_neither_age_nor_rpo_of_what_the_token_names_is_asked_but_whether_it_is_
     standby = standby_of(settings, names, {"hourly-critical": "last"})
     (expected,) = standby.expected
     assert (expected.choice.schedule, expected.choice.backup) == (names.schedule("hourly-critical", peer_of(role)), "last")
-    assert expected.choice.by_token
+    assert expected.choice.given_by == peer_of(role)
     assert standby.peer == peer_of(role)
     assert age.objections(cluster, standby.expected, timedelta(0), None) == []
     assert objection(cluster, expected.choice) is not None
@@ -140,3 +143,30 @@ PEERS = {
     "spec": {"storageLocation": "peer"},
     "status": {"phase": "Completed"},
 }
+
+
+def test_a_token_that_turns_out_stale_restores_nothing_unless_a_person_says_so() -> None:
+    """The gate is asked only when `active` changes, and another token may have been written since."""
+    began = {"phase": "Completed", "startTimestamp": "2026-03-01T02:00:00Z"}
+    later = {
+        **PEERS,
+        "metadata": {**PEERS["metadata"], "name": "later"},
+        "status": {**began, "startTimestamp": "2026-03-01T03:00:00Z"},
+    }
+    cluster = FakeCluster(velero={"backups": [{**PEERS, "status": began}, later]})
+    entries = [backup("a", include=["a"])]
+    refused = planned("secondary", entries, {"a": "last-of-a"}, cluster=cluster).call_hook("restore-a-once")
+    assert "the token is stale" in refused
+    assert planned("secondary", entries, {"a": "last-of-a"}, cluster=cluster, force=True).call_hook("restore-a-once") == ""
+
+
+def test_what_an_up_had_set_aside_half_way_gets_its_new_claim_in_the_next() -> None:
+    cluster = ClusterWithVolumes(velero={"backups": [PEERS]})
+    cluster.claim("a", "files", "pv-files")
+    keep(cluster, "a", ["files"], of="before-a")
+    release(cluster, "a", ["files"], seconds=1)
+    assert cluster.pvc("a", "files") is None
+    assert (
+        planned("secondary", [backup("a", include=["a"])], {"a": "last-of-a"}, cluster=cluster).call_hook("restore-a-once") == ""
+    )
+    assert cluster.pv("pv-files")["spec"]["claimRef"]["name"].startswith("kept-")
