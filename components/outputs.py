@@ -11,6 +11,7 @@ from typing import Any
 
 import pulumi
 
+from components.drills.records import NOT_ASKED, Last
 from components.failover.failover import Failover
 from components.velero.selection import chosen
 from settings.backup import Backup
@@ -21,12 +22,18 @@ from settings.roles import Duties, Role, peer_of
 
 
 def outputs(
-    settings: Settings, names: Names, duties: Duties, failover: Failover, *, flag: Role | None = None
+    settings: Settings,
+    names: Names,
+    duties: Duties,
+    failover: Failover,
+    drills: pulumi.Output[Last | None],
+    *,
+    flag: Role | None = None,
 ) -> dict[str, pulumi.Input[Any]]:
     """The stack's outputs, in the words of whoever reads them at 3 a.m.: each is a text of one line.
 
-    `details` has the same as objects and lists, for programs. `flag` is whom the traffic flag names, in a primary that could read
-    it.
+    `details` has the same as objects and lists, for programs. `drills` is what is known of the last drills, or None. `flag` is
+    whom the traffic flag names, in a primary that could read it.
     """
     endpoint = settings.endpoint if isinstance(settings.endpoint, str) else settings.endpoint.name
     serving = failover.since.apply(lambda since: _serving(settings, names, duties, since, endpoint))
@@ -39,6 +46,7 @@ def outputs(
         "givenUp": _gives_up(settings),
         "targets": settings.objectives.model_dump(by_alias=True),
         "failover": failover.timeline,
+        "drills": drills.apply(lambda last: last.details() if last else None),
     }
     databases = pulumi.Output.from_input(failover.databases)
     return {
@@ -48,6 +56,7 @@ def outputs(
         "databases": databases.apply(lambda sides: "; ".join(f"{name}: {side}" for name, side in sides.items()) or "none"),
         "targets": _targets(settings),
         "failover": failover.timeline.apply(_steps),
+        "drills": drills.apply(lambda last: last.in_words() if last else NOT_ASKED),
         # Nothing in it is a secret: but of a secret the CLI prints one word, and of an object forty lines.
         "details": pulumi.Output.secret(details),
         "handover": failover.handover,

@@ -19,6 +19,9 @@ from components.database.giving_up import give_up
 from components.database.live import is_there, live_databases, settings_as_they_run
 from components.database.side_role import role_now
 from components.database.specs import DatabaseSide
+from components.drills import pods as drill_pods
+from components.drills.drills import Drills
+from components.drills.records import LiveRecords, Records
 from components.etcd import backup as etcd
 from components.etcd.backup import EtcdBackup, EtcdBackupArgs
 from components.failover import guard_specs
@@ -81,6 +84,9 @@ class RegionArgs:
     tries_in_previews: bool = False
     """Whether a preview, too, asks what each `up` asks by day of the failover to come."""
 
+    records: Records | None = None
+    """Reads the records of this region's drills; by default, from the bucket."""
+
 
 class Region(pulumi.ComponentResource):
     """Everything that one stack provisions: one region of the disaster-recovery system.
@@ -118,7 +124,11 @@ class Region(pulumi.ComponentResource):
         storage = BackupBuckets(
             "storage",
             BackupBucketsArgs(
-                names=names, settings=settings.storage, peer_ready=settings.peer_ready, plain_http=settings.aws.plain_http
+                names=names,
+                settings=settings.storage,
+                peer_ready=settings.peer_ready,
+                drill_days=settings.drills.keep_days,
+                plain_http=settings.aws.plain_http,
             ),
             opts=child(),
         )
@@ -235,7 +245,13 @@ class Region(pulumi.ComponentResource):
                 names=names, settings=settings, runner=job_runner.runner, access=access["guard"], after=after
             )
             Guard("guard", looks, opts=child(depends_on=after))
-        TriedByDay(
+        if settings.drilled:
+            needed: list[pulumi.Resource] = [job_runner, velero, *operators.ready]
+            drilled = drill_pods.DrillsArgs(
+                names=names, settings=settings, runner=job_runner.runner, access=access["drills"], after=needed
+            )
+            Drills("drills", drilled, opts=child(depends_on=needed))
+        tried = TriedByDay(
             self,
             TriedByDayArgs(
                 settings=settings,
@@ -252,8 +268,11 @@ class Region(pulumi.ComponentResource):
                 not_copied=args.not_copied,
                 unseen=args.unseen,
                 in_previews=args.tries_in_previews,
+                records=args.records or LiveRecords(names, settings.aws),
             ),
-        ).begin()
+        )
+        tried.begin()
+        self._drills = tried.drills()
         if not self._duties.hands_over:
             # Schedules come last: one that resumes earlier would back up a region that is half restored.
             Schedules("schedules", schedules, opts=child(depends_on=[self._failover]))
@@ -276,6 +295,7 @@ class Region(pulumi.ComponentResource):
                     "etcd": [etcd.SERVICE_ACCOUNT],
                     "freshness": [freshness.SERVICE_ACCOUNT],
                     "guard": [guard_specs.SERVICE_ACCOUNT],
+                    "drills": drill_pods.accounts(),
                 },
                 reads_peer_archive=any(database.source == "primary-bucket" for database in settings.databases),
                 static_credentials=settings.static_credentials,
@@ -342,7 +362,7 @@ class Region(pulumi.ComponentResource):
 
     def outputs(self) -> dict[str, pulumi.Input[Any]]:
         """The stack's outputs: what people read after `pulumi up`."""
-        return outputs(self._settings, self._names, self._duties, self._failover, flag=self._flag_names)
+        return outputs(self._settings, self._names, self._duties, self._failover, self._drills, flag=self._flag_names)
 
     @property
     def _flag_names(self) -> Role | None:

@@ -19,6 +19,8 @@ import pulumi
 from components.database.archive import Archive
 from components.database.by_day import warnings_by_day
 from components.database.specs import DatabaseSide
+from components.drills import records
+from components.drills.records import Last, Records
 from components.failover import by_day
 from components.failover.backups import standby_of
 from components.failover.failover import Failover
@@ -59,6 +61,9 @@ class TriedByDayArgs:
 
     not_copied: Callable[[], Sequence[str]] | None = None
     """What S3 has failed to copy to the peer, a line each; by default, as the region's own buckets say."""
+
+    records: Records
+    """The records of this region's drills."""
 
     unseen: Callable[[Mapping[str, str]], Sequence[str]] | None = None
     """What Route 53's checkers cannot read, a line each, by the ids of health checks; by default, Route 53 is asked."""
@@ -103,6 +108,24 @@ class TriedByDay:
                 self._args.unseen or partial(unseen, settings.aws),
                 pulumi.Output.all(**{str(name): check for name, check in self._args.checks.items()}),
             )
+
+    def drills(self) -> pulumi.Output[Last | None]:
+        """The last record of each drill, and a warning of each that failed or is overdue. None where nobody asks: in a preview,
+        and in the `up` by which the region takes over or gives up."""
+        args, settings = self._args, self._args.settings
+
+        async def ask(_: object) -> Last | None:
+            moving = args.duties.hands_over or (args.duties.takes_over and not args.failover.serves_already)
+            if (pulumi.runtime.is_dry_run() and not args.in_previews) or moving:
+                return None
+            last = await asyncio.wrap_future(self._threads.submit(records.ask, args.records, settings.drilled))
+            told = partial(records.warnings, settings, args.cluster, last)
+            for warning in await asyncio.wrap_future(self._threads.submit(answers, told)):
+                pulumi.log.warn(warning, self._region)
+            return last
+
+        found: pulumi.Output[Last | None] = pulumi.Output.from_input(None).apply(ask)
+        return found
 
     def _what_the_peer_has_left_here(self) -> None:
         args, settings = self._args, self._args.settings

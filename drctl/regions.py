@@ -13,6 +13,7 @@ import botocore.config
 import botocore.exceptions
 
 from components.database.archive import Archive, LiveArchive
+from components.drills.records import LiveRecords, Records
 from components.iam.errors import explain
 from components.kube.cluster_api import ClusterApi, LiveCluster
 from components.kube.runner.flag import Flag
@@ -92,6 +93,10 @@ def _bucket(settings: Settings, names: Names) -> Bucket:
     return LiveBucket(names.bucket("velero"), names.region, settings)
 
 
+def _records(settings: Settings, names: Names) -> Records:
+    return LiveRecords(names, settings.aws)
+
+
 def _flag(settings: Settings, names: Names) -> Flag | None:
     return read_flag(names, settings.aws)
 
@@ -104,6 +109,9 @@ class Regions:
     archive: Callable[[Settings, Names], Archive] = _archive
     bucket: Callable[[Settings, Names], Bucket] = _bucket
     """The bucket in which the drills leave their records."""
+
+    records: Callable[[Settings, Names], Records] = _records
+    """The last record of each drill."""
 
     flag: Callable[[Settings, Names], Flag | None] = _flag
 

@@ -80,6 +80,9 @@ class ProjectFiles:
     guard: bool = True
     """Whether the guard runs: it needs the image of the AWS CLI."""
 
+    drills: Mapping[str, Any] = field(default_factory=lambda: {"enabled": False})
+    """`drills` of the settings. Off by default: they need the images of the AWS CLI and of Python."""
+
     etcd: Mapping[str, Any] = field(default_factory=lambda: {"enabled": False})
     """Off by default: only real clusters have an etcd, and the images that take its snapshots."""
 
@@ -93,6 +96,7 @@ class ProjectFiles:
             "etcd": etcd,
             "freshness": databases,
             "guard": self.guard,
+            "drills": self.drills.get("enabled") is not False,
         }
         return tuple(part for part, wanted in used.items() if wanted)
 
@@ -149,6 +153,7 @@ def _project_file(files: ProjectFiles) -> dict[str, Any]:
     config["databases"]["value"] = [dict(database) for database in files.databases]
     config["etcd"] = {"value": dict(files.etcd)}
     config["guard"] = {"value": {"enabled": files.guard}}
+    config["drills"] = {"value": dict(files.drills)}
     if files.images:
         config["images"] = {"value": dict(files.images)}
     if files.tier:

@@ -145,6 +145,12 @@ class Backup(Model):
             raise ValueError(f"has {key}, and restore is false, which restores nothing; take one of them out")
         return self
 
+    def brings(self, namespace: str) -> bool:
+        """Whether a failover restores a namespace that workloads or databases name from this backup."""
+        if self.restore is False:
+            return False
+        return namespace in self.include if self.include else namespace not in self.exclude
+
     @property
     def not_backed_up(self) -> list[str]:
         """Kinds that are left out of its backups, sorted."""

@@ -130,6 +130,9 @@ class Cluster(Model):
     guard_role_arn: RoleArn | None = Field(
         default=None, description="ARN of your own role for the guard, in place of the one that this program creates"
     )
+    drills_role_arn: RoleArn | None = Field(
+        default=None, description="ARN of your own role for drills, in place of the one that this program creates"
+    )
 
     @model_validator(mode="after")
     def _eks_takes_the_name(self) -> Cluster:
@@ -150,5 +153,6 @@ class Cluster(Model):
             "etcd": self.etcd_role_arn,
             "freshness": self.freshness_role_arn,
             "guard": self.guard_role_arn,
+            "drills": self.drills_role_arn,
         }
         return given[part]

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from settings import postgresql
-from settings.backup import Backup
 from settings.durations import format_duration, longest_gap, parse_duration
 from settings.mistake import Mistake
 from settings.model import Settings
@@ -19,16 +18,9 @@ _GP3 = ("1Gi", "64Ti")
 _DELAYS = ("max_standby_archive_delay", "max_standby_streaming_delay")
 
 
-def brings(backup: Backup, namespace: str) -> bool:
-    """Whether a failover restores a namespace that workloads or databases name from this backup."""
-    if backup.restore is False:
-        return False
-    return namespace in backup.include if backup.include else namespace not in backup.exclude
-
-
 def age_of_the_newest(settings: Settings, namespace: str) -> timedelta | None:
     """How old the newest backup of a namespace may be at a failover. None if no backup brings it."""
-    ages = [longest_gap(backup.cron) for backup in settings.backups if brings(backup, namespace)]
+    ages = [longest_gap(backup.cron) for backup in settings.backups if backup.brings(namespace)]
     return min(ages, default=None)
 
 

@@ -40,6 +40,9 @@ class StaticCredentials(Model):
     guard: AccessKey | None = Field(
         default=None, description="access key of the IAM user that reads the traffic flag, for the guard"
     )
+    drills: AccessKey | None = Field(
+        default=None, description="access key of the IAM user that reads all backups and writes the records of drills"
+    )
 
     def of(self, part: Part) -> AccessKey | None:
         keys: dict[Part, AccessKey | None] = {
@@ -48,5 +51,6 @@ class StaticCredentials(Model):
             "etcd": self.etcd,
             "freshness": self.freshness,
             "guard": self.guard,
+            "drills": self.drills,
         }
         return keys[part]

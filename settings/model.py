@@ -16,6 +16,7 @@ from settings.cluster import Cluster
 from settings.database import DatabaseSettings
 from settings.delivery import DeliverySettings
 from settings.dns import Alias, Dns, callable_name
+from settings.drills import KINDS, DrillsSettings, Kind
 from settings.etcd import EtcdSettings
 from settings.failover import FailoverSettings, GuardSettings
 from settings.fields import ClassName, Model, Switch, all_different
@@ -77,6 +78,9 @@ class Settings(Model):
     etcd: EtcdSettings = Field(default_factory=EtcdSettings, description="etcd snapshots, on self-managed control planes")
     guard: GuardSettings = Field(
         default_factory=GuardSettings, description="what stops a region by itself that comes back after it was replaced"
+    )
+    drills: DrillsSettings = Field(
+        default_factory=DrillsSettings, description="what is tried by the calendar, so that no backup goes untested"
     )
     operators: OperatorsSettings = Field(default_factory=OperatorsSettings, description="operators that this program installs")
     storage_class: StorageClassSettings = Field(
@@ -217,6 +221,30 @@ class Settings(Model):
         return self.guard.enabled and (self.role == "secondary" or self.peer_ready)
 
     @property
+    def drilled_namespace(self) -> str | None:
+        """The namespace that the drill of that name restores; None where no backup brings one."""
+        namespace = self.drills.namespace.namespace or next((each.namespace for each in self.workloads), None)
+        kept_out = {each for backup in self.backups if backup.restore is False for each in backup.include}
+        brought = namespace not in kept_out and any(backup.brings(namespace) for backup in self.backups) if namespace else False
+        return namespace if brought else None
+
+    @property
+    def drilled_databases(self) -> list[DatabaseSettings]:
+        """The databases that the drill of that name recovers."""
+        named = self.drills.database.databases
+        return [database for database in self.databases if not named or database.name in named]
+
+    @property
+    def drilled(self) -> list[Kind]:
+        """The drills that this stack runs: those that are not switched off and have something to drill."""
+        something: dict[Kind, bool] = {
+            "integrity": True,
+            "namespace": self.drilled_namespace is not None,
+            "database": bool(self.drilled_databases),
+        }
+        return [kind for kind in KINDS if self.drills.enabled and self.drills.of(kind).enabled and something[kind]]
+
+    @property
     def parts(self) -> list[Part]:
         """The parts of this stack that need AWS permissions from this program. A Velero that others installed has its own."""
         runs: dict[Part, bool] = {
@@ -225,6 +253,7 @@ class Settings(Model):
             "etcd": self.backs_up_etcd,
             "freshness": bool(self.databases),
             "guard": self.guard.enabled,
+            "drills": bool(self.drilled),
         }
         return [part for part in PARTS if runs[part]]
 

@@ -39,7 +39,26 @@ FRESHNESS_PREFIX = "freshness"
 BACKUP_RESULTS, BACKUP_VOLUMES, BACKUP_HOLDS = "results.gz", "volumeinfo.json.gz", "resource-list.json.gz"
 """How the names of the small files end that Velero writes beside a backup, after the backup's name and a hyphen."""
 
-NEVER_RESTORED = ("cert-manager", "cnpg-system", PROGRAM_NAMESPACE, "kube-node-lease", "kube-public", "kube-system", "velero")
+DRILLS_NAMESPACE = f"{PROGRAM_NAMESPACE}-drills"
+"""Namespace of what drills make, and of nothing else: a drill deletes there what an earlier one left."""
+
+SCRATCH_NAMESPACE = f"{DRILLS_NAMESPACE}-scratch"
+"""Namespace into which a drill restores another one. It is empty between two drills, and cut off from all others."""
+
+DRILLS_PREFIX = "drills"
+"""Prefix of the records of drills, in the bucket of Velero. Below it, each region has a directory."""
+
+NEVER_RESTORED = (
+    "cert-manager",
+    "cnpg-system",
+    PROGRAM_NAMESPACE,
+    DRILLS_NAMESPACE,
+    SCRATCH_NAMESPACE,
+    "kube-node-lease",
+    "kube-public",
+    "kube-system",
+    "velero",
+)
 """Namespaces that Velero never restores: every cluster comes with them, or this program creates them."""
 
 

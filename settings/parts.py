@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-Part = Literal["velero", "database", "etcd", "freshness", "guard"]
+Part = Literal["velero", "database", "etcd", "freshness", "guard", "drills"]
 PARTS: tuple[Part, ...] = get_args(Part)

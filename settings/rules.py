@@ -8,7 +8,7 @@ A check of the fields of one object alone, as of `storage.objectLock.days`, is a
 
 from __future__ import annotations
 
-from settings import aws_rules, data_rules, handover_rules, traffic_rules
+from settings import aws_rules, data_rules, drill_rules, handover_rules, traffic_rules
 from settings.durations import parse_duration
 from settings.fields import LABEL_LENGTH
 from settings.mistake import Mistake
@@ -182,7 +182,7 @@ def only_pod_identity_and_irsa_take_a_role_for_each_part(settings: Settings) -> 
     if settings.identity_mode in ("instance-profile", "static") and any(settings.cluster.role_arn(part) for part in PARTS):
         yield Mistake(
             "{} takes no role, but cluster has one of veleroRoleArn, databaseRoleArn, etcdRoleArn, freshnessRoleArn, "
-            "guardRoleArn; take that out",
+            "guardRoleArn, drillsRoleArn; take that out",
             settings.identity_mode,
         )
 
@@ -278,6 +278,7 @@ RULES: tuple[Rule, ...] = (
     Rule(key="tier", mistakes=as_many_replicas_stand_by_as_the_tier_says),
     Rule(key="tier", mistakes=databases_have_a_standby_where_the_tier_says),
     Rule(key="tier", mistakes=an_archive_loses_no_more_than_the_rpo),
+    *drill_rules.RULES,
     Rule(key="cluster", mistakes=eks_has_no_etcd_to_back_up),
     Rule(key="identity", mistakes=pod_identity_needs_eks),
     Rule(key="identity", mistakes=irsa_needs_an_issuer),

@@ -19,13 +19,19 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from components.kube.runner.flag import Flag
-from settings.names import ARCHIVE_PREFIX, ETCD_PREFIX, FLAG_KEY, FRESHNESS_PREFIX, Names
+from settings.names import ARCHIVE_PREFIX, DRILLS_PREFIX, ETCD_PREFIX, FLAG_KEY, FRESHNESS_PREFIX, Names
 from settings.parts import Part
-from settings.roles import Role, peer_of
+from settings.roles import ROLES, Role, peer_of
 from settings.topology import Purpose
 
 DENIED = "denied"
-PURPOSES: dict[Part, Purpose] = {"velero": "velero", "database": "database", "etcd": "etcd", "freshness": "database"}
+PURPOSES: dict[Part, Purpose] = {
+    "velero": "velero",
+    "database": "database",
+    "etcd": "etcd",
+    "freshness": "database",
+    "drills": "velero",
+}
 """Whose bucket is a part's own. The guard has none: it reads the traffic flag, wherever that is."""
 
 
@@ -77,6 +83,8 @@ def own(part: Part, role: Role) -> str:
             return f"{FRESHNESS_PREFIX}/app-database-{role}-g1."
         case "guard":
             return "dr/"
+        case "drills":
+            return f"{DRILLS_PREFIX}/{role}/integrity/"
 
 
 def home(part: Part, names: Names) -> tuple[str, str]:
@@ -87,7 +95,7 @@ def home(part: Part, names: Names) -> tuple[str, str]:
 
 
 def lists(part: Part) -> bool:
-    return part not in ("etcd", "freshness", "guard")
+    return part not in ("etcd", "freshness", "guard", "drills")
 
 
 def allowed(part: Part, names: Names) -> Iterator[tuple[Call, str]]:
@@ -99,6 +107,13 @@ def allowed(part: Part, names: Names) -> Iterator[tuple[Call, str]]:
 
     if part == "guard":
         yield s3("get_object", Key=FLAG_KEY), "done"
+        return
+    if part == "drills":
+        yield s3("put_object", Key=f"{prefix}a", Body="a", IfNoneMatch="*"), "done"
+        yield s3("put_object", Key=f"{prefix}a", Body="b", IfNoneMatch="*"), "PreconditionFailed"
+        for role in ROLES:
+            yield s3("list_objects_v2", Prefix=f"velero/{role}/backups/"), "done"
+            yield s3("get_object", Key=f"velero/{role}/backups/none"), "NoSuchKey"
         return
     yield s3("put_object", Key=f"{prefix}a", Body="a"), "done"
     if part == "freshness":
@@ -177,7 +192,8 @@ def _of_others(part: Part, names: Names) -> Iterator[Call]:
     for other, purpose in PURPOSES.items():
         if other != part:
             # Two parts that share a bucket may list it, and read nothing of each other's.
-            every = _reads_and_writes if names.bucket(purpose) == bucket else _everything
+            # Drills read what all others write, and change none of it.
+            every = _writes if part == "drills" else _reads_and_writes if names.bucket(purpose) == bucket else _everything
             yield from every(names.region, names.bucket(purpose), own(other, names.role))
         yield from _everything(names.peer_region, names.peer_bucket(purpose), own(other, peer_of(names.role)))
     flag = names.flag_bucket

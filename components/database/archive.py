@@ -14,18 +14,15 @@ import boto3
 import botocore.config
 import botocore.exceptions
 
-from components.database.label import LABEL, BaseBackup, missing_files, times_of, unlike
-from components.database.mark import MARK_BYTES, Mark, is_segment, mark_of, oldest_after, position_of
 from components.iam.errors import explain
+from components.kube.runner.base_backup import LABEL, BaseBackup, missing_files, times_of, unlike
+from components.kube.runner.mark import MARK_BYTES, SEGMENT_KEY, Mark, first_gap, is_segment, mark_of, oldest_after, position_of
 from components.storage.bounded import read_at_most
 from settings.aws import Aws
 from settings.names import ARCHIVE_PREFIX, FRESHNESS_PREFIX
 
-_SEGMENT = re.compile(r"/([0-9A-F]{24})(\.(?!partial)[a-z]\w*)?$")
-"""The key of a WAL segment, compressed or not. A `.partial` segment or the label of a backup that began in one does not match."""
-
 _ANY_SEGMENT = re.compile(r"/([0-9A-F]{24})(\.partial)?(\.[a-z]\w*)?$")
-"""The same, and the last segment of a database that has shut down, which is archived as it is: as a `.partial` one."""
+"""The key of a WAL segment, and of the last one of a database that has shut down, which is archived as it is: `.partial`."""
 
 _LABEL_BYTES = 1024**2
 """A label has some KB, and names each tablespace."""
@@ -252,8 +249,7 @@ class LiveArchive:
         if not is_segment(begin):
             return timedelta(0)
         segments = {name: archived for name, archived in self._segments(server, begin).items() if name >= begin}
-        positions = {position_of(name) for name in segments}
-        gap = next((each for each in range(position_of(begin), max(positions, default=0)) if each not in positions), None)
+        gap = first_gap(begin, segments)
         if gap is None:
             return timedelta(0)
         before = {name: archived for name, archived in segments.items() if position_of(name) < gap}
@@ -278,13 +274,13 @@ class LiveArchive:
         directories = self._directories(root)
         chosen = directories[-2:] if since is None else [each for each in directories if each >= f"{root}{since[:16]}/"]
         objects = {key: archived for directory in chosen for key, archived in self._objects(directory).items()}
-        return {match[1]: archived for key, archived in objects.items() if (match := _SEGMENT.search(key))}
+        return {match[1]: archived for key, archived in objects.items() if (match := SEGMENT_KEY.search(key))}
 
     def _with(self, server: str, names: Iterable[str]) -> dict[str, datetime]:
         """Of these segments those that are here, and when each was archived, in whatever directories they are."""
         root = f"{ARCHIVE_PREFIX}/{server}/wals/"
         objects = {key: at for each in {name[:16] for name in names} for key, at in self._objects(f"{root}{each}/").items()}
-        return {match[1]: at for key, at in objects.items() if (match := _SEGMENT.search(key)) and match[1] in names}
+        return {match[1]: at for key, at in objects.items() if (match := SEGMENT_KEY.search(key)) and match[1] in names}
 
     def used(self, server: str) -> bool:
         return bool(self._directories(f"{ARCHIVE_PREFIX}/{server}/"))

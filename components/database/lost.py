@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from components.database.archive import Archive, ArchiveUnreadableError
-from components.database.mark import Mark
 from components.kube.cluster_api import ClusterApi
 from components.kube.records import FRESHNESS_RECORD
+from components.kube.runner.mark import Mark
 from settings.database import DatabaseSettings
 from settings.durations import longest_gap, parse_duration, spoken
 
@@ -121,10 +121,15 @@ def old_base(archive: Archive, settings: DatabaseSettings, rpo: timedelta, then:
     gap = longest_gap(settings.backup_cron)
     if newest and newest.began > then + MARK_SLACK:
         then = datetime.now(UTC)  # the primary lived on
-    if newest is None or then - newest.began <= gap + (newest.ended - newest.began) + max(rpo, QUIET):
+    if newest is None or then - newest.began <= base_allowed(settings, rpo) + (newest.ended - newest.began):
         return None
     return (
         f"database {settings.name}: the newest base backup that is whole here is {spoken(datetime.now(UTC) - newest.began)} old, "
         f"and by backupCron ({settings.backup_cron}) one begins every {spoken(gap)} at the latest: newer ones failed or have not "
         "come, and a recovery replays all WAL since"
     )
+
+
+def base_allowed(settings: DatabaseSettings, rpo: timedelta) -> timedelta:
+    """How long ago the newest base backup may have begun, beside the time that it took."""
+    return longest_gap(settings.backup_cron) + max(rpo, QUIET)

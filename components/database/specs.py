@@ -84,8 +84,8 @@ def _seconds(duration: str) -> str:
     return f"{int(parse_duration(duration).total_seconds())}s"
 
 
-def object_store(side: DatabaseSide, role: Role) -> dict[str, Any]:
-    """Spec of the ObjectStore of region `role`'s archive, as this region reaches it.
+def object_store(side: DatabaseSide, role: Role, *, secret: str = CREDENTIALS) -> dict[str, Any]:
+    """Spec of the ObjectStore of region `role`'s archive, as this region reaches it; `secret` has a static key, if any.
 
     It names no encryption: S3 encrypts a request that names nothing with the bucket's key, but one that names aws:kms without a
     key with AWS's own key. Only the archive that this region writes has a retention: no region deletes from the peer's archive.
@@ -95,7 +95,7 @@ def object_store(side: DatabaseSide, role: Role) -> dict[str, Any]:
     remote = not own and settings.source == "primary-bucket"
     s3: dict[str, Any] = {"inheritFromIAMRole": True}
     if side.static_credentials:
-        s3 = {key: {"name": CREDENTIALS, "key": key} for key in ("accessKeyId", "secretAccessKey", "region")}
+        s3 = {key: {"name": secret, "key": key} for key in ("accessKeyId", "secretAccessKey", "region")}
     # A source that does not answer must not delay a promotion, so attempts to fetch WAL are few and short.
     wal: dict[str, Any] = {"maxParallel": 4, "restoreAdditionalCommandArgs": ["--read-timeout=3"]}
     data = {"compression": "lz4", "jobs": 4, "immediateCheckpoint": True}
@@ -170,6 +170,21 @@ def owner_secret(settings: DatabaseSettings) -> str:
     return f"{settings.name}-owner"
 
 
+def memory(settings: DatabaseSettings) -> dict[str, str]:
+    """A quarter of the memory, as PostgreSQL advises; its default of 128 MB is for small machines."""
+    return {"shared_buffers": f"{settings.resources.mebibytes // 4}MB"}
+
+
+def volumes(settings: DatabaseSettings) -> dict[str, Any]:
+    """The volumes of each instance, and its share of a node, as a Cluster's spec has them."""
+    volume, resources = {"storageClass": settings.storage_class}, settings.resources
+    return {
+        "storage": {**volume, "size": settings.storage},
+        **({"walStorage": {**volume, "size": settings.wal_storage}} if settings.wal_storage else {}),
+        "resources": {"requests": {"cpu": resources.cpu, "memory": resources.memory}, "limits": {"memory": resources.memory}},
+    }
+
+
 def _postgresql(side: DatabaseSide) -> dict[str, Any]:
     settings = side.settings
     several = settings.instances > 1
@@ -178,8 +193,7 @@ def _postgresql(side: DatabaseSide) -> dict[str, Any]:
     streaming = {"wal_sender_timeout": "30s", "wal_receiver_timeout": "30s"} if settings.streaming else {}
     return {
         "parameters": {
-            # A quarter of the memory, as PostgreSQL advises; its default of 128 MB is for small machines.
-            "shared_buffers": f"{settings.resources.mebibytes // 4}MB",
+            **memory(settings),
             **streaming,
             **settings.parameters,
             "archive_timeout": _seconds(settings.archive_timeout),
@@ -242,8 +256,6 @@ def cluster_spec(side: DatabaseSide) -> dict[str, Any]:
     recovered Cluster is made as if it had been promoted: it restores from the other side's archive, and follows nobody.
     """
     settings, role = side.settings, side.names.role
-    volume = {"storageClass": settings.storage_class}
-    memory, cpu = settings.resources.memory, settings.resources.cpu
     return {
         "instances": settings.instances,
         "imageName": settings.image,
@@ -254,9 +266,7 @@ def cluster_spec(side: DatabaseSide) -> dict[str, Any]:
         "smartShutdownTimeout": 0,
         "enableSuperuserAccess": False,
         "enablePDB": settings.instances > 1,
-        "storage": {**volume, "size": settings.storage},
-        **({"walStorage": {**volume, "size": settings.wal_storage}} if settings.wal_storage else {}),
-        "resources": {"requests": {"cpu": cpu, "memory": memory}, "limits": {"memory": memory}},
+        **volumes(settings),
         **_placement(settings),
         "postgresql": _postgresql(side),
         "inheritedMetadata": {"labels": EXCLUDED_FROM_BACKUP},

@@ -21,10 +21,9 @@ from components.failover.guard_specs import (
     deployment,
     in_words,
     metadata,
-    named_rules,
     rights,
 )
-from components.kube.job_runner import rules
+from components.kube.job_runner import named_rules, rules
 from components.kube.jobs import credentials_job
 from components.kube.pods import LABELS
 from components.kube.records import GUARD_RECORD

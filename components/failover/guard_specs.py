@@ -80,17 +80,6 @@ def rights(names: Names, settings: Settings) -> dict[str, list[Right]]:
     return found
 
 
-def named_rules(rights: Sequence[Right]) -> list[dict[str, Any]]:
-    """Rules of a Role that grants these rights and no other."""
-    verbs: dict[tuple[str, str, str], list[str]] = {}
-    for right in rights:
-        verbs.setdefault((right.group, right.resource, right.name), []).append(right.verb)
-    return [
-        {"apiGroups": [group], "resources": [resource], **({"resourceNames": [name]} if name else {}), "verbs": each}
-        for (group, resource, name), each in verbs.items()
-    ]
-
-
 def task(names: Names, settings: Settings, *, at_start: bool, asks: bool = False) -> dict[str, Any]:
     """The task of the runner's step `guard`. Nothing in it depends on `active`, so a failover changes nothing of the guard.
     `asks` says whether it asks for its rights."""

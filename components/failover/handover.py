@@ -9,7 +9,6 @@ from functools import partial
 import pulumi
 
 from components.database.archive import Archive, ArchiveUnreadableError
-from components.database.mark import position_of
 from components.database.side_role import server_of
 from components.database.specs import HEALTHY, DatabaseSide
 from components.failover.duties import token_in
@@ -17,6 +16,7 @@ from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.kube.objection import Objection
 from components.kube.records import HANDOVER_RECORD, SERVING_RECORD
 from components.kube.runner.fencing import follows
+from components.kube.runner.mark import position_of
 from components.velero.claims import claims_in_the_way
 from components.velero.selection import chosen
 from settings.database import DatabaseSettings

@@ -34,6 +34,7 @@ from settings.names import (
     BACKUP_HOLDS,
     BACKUP_RESULTS,
     BACKUP_VOLUMES,
+    DRILLS_PREFIX,
     FLAG_KEY,
     FRESHNESS_PREFIX,
     RUNBOOK_KEY,
@@ -246,8 +247,9 @@ def _iam(scope: Scope, kind: Literal["role", "policy", "user"], *names: str) -> 
 
 
 def _principals(scope: Scope) -> list[str]:
-    """Names of the pods' roles or users, one for each part; the policy of each has the same name."""
-    return [scope.names.principal(part) for part in PARTS]
+    """Names of the pods' roles or users, one for each part; the policy of each has the same name. On EKS nobody but AWS reaches
+    etcd, so there is no such part."""
+    return [scope.names.principal(part) for part in PARTS if part != "etcd" or scope.cluster is None]
 
 
 def _attachment_targets(scope: Scope) -> list[str]:
@@ -297,7 +299,8 @@ def _read_labels(scope: Scope) -> list[Statement]:
     velero, backups = names.bucket("velero"), f"{names.velero_prefix(names.role)}/backups/*"
     return [
         # The program asks whether a standby can be made from an archive, how far one is behind, whether S3 copies what is
-        # written, and what a backup holds and lacks: labels, marks and lists, no data. Its own buckets it may list already.
+        # written, what a backup holds and lacks, and how the last drills ended: labels, marks, lists and records, no data. Its
+        # own buckets it may list already.
         *([allow("ListArchives", ["s3:ListBucket"], *map(bucket_arn, archives[1:]))] if archives[1:] else []),
         allow(
             "ReadLabels",
@@ -306,6 +309,7 @@ def _read_labels(scope: Scope) -> list[Statement]:
             *(objects_arn(bucket, f"{FRESHNESS_PREFIX}/*") for bucket in archives),
             *([objects_arn(velero, f"{backups}/velero-backup.json")] if names.role == "primary" else []),
             *(objects_arn(velero, f"{backups}/*-{file}") for file in (BACKUP_RESULTS, BACKUP_VOLUMES)),
+            objects_arn(velero, f"{DRILLS_PREFIX}/{names.role}/*"),
             objects_arn(velero, f"{names.velero_prefix(peer_of(names.role))}/backups/*/*-{BACKUP_HOLDS}"),
         ),
     ]

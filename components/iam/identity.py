@@ -18,6 +18,7 @@ from components.iam.access import BY_ANNOTATION, BY_ASSOCIATION, Access
 from components.iam.permissions import (
     ServiceAccount,
     database_policy,
+    drills_policy,
     etcd_policy,
     freshness_policy,
     guard_policy,
@@ -54,8 +55,8 @@ class IdentityArgs:
 class Identity(pulumi.ComponentResource):
     """What AWS lets this region's backup writers do, and how their pods prove who they are.
 
-    For Velero, the databases, the etcd backup and the guard, each with permissions of its own. Where the cluster's settings
-    name an existing role, the part uses that role with its permissions, and none is made here. Nothing here depends on
+    For Velero, the databases, the etcd backup, the guard and the drills, each with permissions of its own. Where the cluster's
+    settings name an existing role, the part uses that role with its permissions, and none is made here. Nothing here depends on
     `active`.
     """
 
@@ -140,6 +141,8 @@ class Identity(pulumi.ComponentResource):
                 return freshness_policy(names)
             case "guard":
                 return guard_policy(names)
+            case "drills":
+                return drills_policy(names)
 
     def _trust(self, part: Part) -> Document:
         args, accounts = self._args, self._args.accounts[part]

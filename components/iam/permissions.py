@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from components.iam.statements import Document, allow, bucket_arn, document, eks_arn, objects_arn, trust, use_key
-from settings.names import ARCHIVE_PREFIX, FLAG_KEY, FRESHNESS_PREFIX, Names
+from settings.names import ARCHIVE_PREFIX, DRILLS_PREFIX, FLAG_KEY, FRESHNESS_PREFIX, Names
 from settings.roles import peer_of
 
 _WRITE = ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
@@ -94,6 +94,34 @@ def guard_policy(names: Names) -> Document:
     """The guard. It reads the traffic flag, and nothing else: it can neither list nor write, and the flag is not encrypted with a
     key of KMS. Without the right to list, S3 answers alike for a missing flag and a forbidden one; the guard acts on neither."""
     return document(allow("Flag", ["s3:GetObject"], objects_arn(names.flag_bucket, FLAG_KEY)))
+
+
+def drills_policy(names: Names) -> Document:
+    """The drills. They read every backup in this region's buckets, the peer's copies too, and add records of their own.
+
+    A record is written once: S3 refuses a write over an object that is there, and the permission is for no other write.
+    """
+    velero, etcd, database = (names.bucket(purpose) for purpose in ("velero", "etcd", "database"))
+    own, peer = f"{names.velero_prefix(names.role)}/*", f"{names.velero_prefix(peer_of(names.role))}/*"
+    snapshots = f"{names.etcd_prefix}/*"
+    return document(
+        allow("List", ["s3:ListBucket"], bucket_arn(velero), condition={"StringLike": {"s3:prefix": [own, peer]}}),
+        allow("ListSnapshots", ["s3:ListBucket"], bucket_arn(etcd), condition={"StringLike": {"s3:prefix": [snapshots]}}),
+        # No condition on the prefix: Barman begins with HeadBucket, which names no prefix.
+        allow("ListArchives", ["s3:ListBucket"], bucket_arn(database)),
+        allow("ReadOwn", ["s3:GetObject"], objects_arn(velero, own)),
+        allow("ReadPeer", ["s3:GetObject"], objects_arn(velero, peer)),
+        allow("ReadSnapshots", ["s3:GetObject"], objects_arn(etcd, snapshots)),
+        allow("ReadArchives", ["s3:GetObject"], objects_arn(database, f"{ARCHIVE_PREFIX}/*")),
+        allow("ReadMarks", ["s3:GetObject"], objects_arn(database, f"{FRESHNESS_PREFIX}/*")),
+        allow(
+            "Records",
+            ["s3:PutObject"],
+            objects_arn(velero, f"{DRILLS_PREFIX}/{names.role}/*"),
+            condition={"Null": {"s3:if-none-match": "false"}},
+        ),
+        use_key("Key", ["kms:Decrypt", "kms:GenerateDataKey"], names, names.region),
+    )
 
 
 def pod_identity_trust(names: Names, cluster: str, accounts: Sequence[ServiceAccount]) -> Document:

@@ -29,6 +29,18 @@ def rules(rights: Iterable[Right]) -> list[dict[str, Any]]:
     return [{"apiGroups": [group], "resources": [kind], "verbs": each} for (group, kind), each in verbs.items()]
 
 
+def named_rules(rights: Iterable[Right]) -> list[dict[str, Any]]:
+    """Rules of a Role that grants these rights and no other, each on objects of its name where it has one."""
+    verbs: dict[tuple[str, str, str], list[str]] = {}
+    for right in rights:
+        kind = f"{right.resource}/{right.subresource}" if right.subresource else right.resource
+        verbs.setdefault((right.group, kind, right.name), []).append(right.verb)
+    return [
+        {"apiGroups": [group], "resources": [kind], **({"resourceNames": [name]} if name else {}), "verbs": each}
+        for (group, kind, name), each in verbs.items()
+    ]
+
+
 class JobRunner(pulumi.ComponentResource):
     """The namespace, the code and the account of the program's own Jobs. The account may do what its steps do, and no more.
 

@@ -12,7 +12,7 @@ from components.iam.statements import document, text
 from components.storage.access_logs import AccessLogs, AccessLogsArgs
 from components.storage.hardening import expire_by_age, expire_noncurrent, guard_bucket, tls_only
 from components.storage.replication import ReplicationArgs, replicate
-from settings.names import ETCD_PREFIX, Names
+from settings.names import DRILLS_PREFIX, ETCD_PREFIX, Names
 from settings.storage import StorageSettings
 from settings.topology import Purpose
 
@@ -27,6 +27,9 @@ class BackupBucketsArgs:
     names: Names
     settings: StorageSettings
     peer_ready: bool
+    drill_days: int
+    """Days for which records of drills are kept."""
+
     plain_http: bool = False
     """The endpoint is an S3-compatible store without TLS: a policy that demands TLS would lock everybody out."""
 
@@ -109,9 +112,13 @@ class BackupBuckets(pulumi.ComponentResource):
 
     def _lifecycle(self, purpose: Purpose) -> list[dict[str, object]]:
         """The bucket's lifecycle rules. Current versions never expire by age: kopia's packs and WAL files are needed as long as
-        any backup refers to them, and only their writers know how long that is. etcd's snapshots may: none needs another."""
+        any backup refers to them, and only their writers know how long that is. etcd's snapshots and records of drills may: none
+        needs another."""
         settings = self._args.settings
         rules = [expire_noncurrent(settings.noncurrent_days)]
         if purpose == "etcd" and settings.etcd_snapshot_days is not None:
             rules.append(expire_by_age("old-snapshots", f"{ETCD_PREFIX}/", settings.etcd_snapshot_days))
+        if purpose == "velero":
+            # Both regions' records: the peer's are copied here.
+            rules.append(expire_by_age("old-drills", f"{DRILLS_PREFIX}/", self._args.drill_days))
         return rules

@@ -11,7 +11,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.iam.statements import Document, allow, bucket_arn, document, objects_arn, text, through_s3, trust, use_key
-from settings.names import Names
+from settings.names import DRILLS_PREFIX, Names
 from settings.storage import StorageSettings
 from settings.topology import Purpose
 
@@ -58,20 +58,31 @@ def replicate(name: str, args: ReplicationArgs, *, parent: pulumi.Resource) -> l
             f"{name}-{purpose}-replication",
             bucket=bucket.id,
             role=role.arn,
-            rules=[_rule(args, purpose)],
+            rules=_rules(args, purpose),
             opts=child(depends_on=[*args.ready, permissions]),
         )
         for purpose, bucket in args.buckets.items()
     ]
 
 
-def _rule(args: ReplicationArgs, purpose: Purpose) -> dict[str, Any]:
+def _rules(args: ReplicationArgs, purpose: Purpose) -> list[dict[str, Any]]:
+    """Velero's own prefix, and beside it the records of drills: Velero takes a location for broken that holds anything else."""
+    names = args.names
+    if purpose != "velero":
+        return [_rule(args, purpose, "to-peer", 1, "")]
+    return [
+        _rule(args, purpose, "to-peer", 1, f"{names.velero_prefix(names.role)}/"),
+        _rule(args, purpose, "drills-to-peer", 2, f"{DRILLS_PREFIX}/{names.role}/"),
+    ]
+
+
+def _rule(args: ReplicationArgs, purpose: Purpose, identifier: str, priority: int, prefix: str) -> dict[str, Any]:
     names = args.names
     return {
-        "id": "to-peer",
+        "id": identifier,
         "status": "Enabled",
-        "priority": 1,
-        "filter": {"prefix": f"{names.velero_prefix(names.role)}/" if purpose == "velero" else ""},
+        "priority": priority,
+        "filter": {"prefix": prefix},
         "delete_marker_replication": {"status": "Enabled"},
         "source_selection_criteria": {"sse_kms_encrypted_objects": {"status": "Enabled"}},
         "destination": {

@@ -66,7 +66,12 @@ def too_old(completed: dict[str, Any], cron: str, rpo: timedelta, then: datetime
     began, ended = _moment(completed, "startTimestamp"), _moment(completed, "completionTimestamp")
     assert began is not None
     took = ended - began if ended else timedelta(0)
-    return then - began > longest_gap(cron) + took + max(rpo, COPIED)
+    return then - began > allowed(cron, rpo) + took
+
+
+def allowed(cron: str, rpo: timedelta) -> timedelta:
+    """How old the newest Completed Backup of a schedule may be, beside the time that it took."""
+    return longest_gap(cron) + max(rpo, COPIED)
 
 
 RUNS = timedelta(minutes=5)

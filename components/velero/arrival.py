@@ -17,8 +17,8 @@ import pulumi
 
 from components.kube.cluster_api import ClusterApi, ClusterRefusedError
 from components.kube.objection import Objection
+from components.kube.runner.restored import ResultsUnavailableError
 from components.velero.choice import Choice
-from components.velero.downloads import ResultsUnavailableError
 from components.velero.files import BackupFiles
 from components.velero.specs import PEER, VELERO_NAMESPACE
 

@@ -7,19 +7,12 @@ from hashlib import sha256
 from typing import Any
 
 from components.kube.cluster_api import ClusterApi
+from components.kube.runner import restored
+from components.kube.runner.restored import DONE, phase_of, target_of
 from components.velero.inventory import items
 from components.velero.selection import Chosen
 from settings.fields import LABEL_LENGTH
 from settings.names import EXCLUDED_FROM_BACKUP
-
-_NOT_HERE = "a part of the repository is not in this region's bucket"
-_REASONS = {
-    "invalid repository password": "the peer's repository was made with another backupEncryptionPassword than this stack has",
-    **dict.fromkeys(("BLOB not found", "content not found", "object not found"), _NOT_HERE),
-}
-"""What kopia's texts mean, by a part of each: ErrInvalidPassword, and what its packages blob, content and object do not find."""
-
-_DONE = "Completed"
 
 
 def _label(restore: str) -> str:
@@ -36,15 +29,6 @@ def _downloads(cluster: ClusterApi, restore: str) -> list[dict[str, Any]]:
 def _by_files(cluster: ClusterApi, restore: str) -> list[dict[str, Any]]:
     """What fills volumes through the Pods that mount them."""
     return cluster.list_velero("podvolumerestores", _label(restore)) or []
-
-
-def _phase(item: dict[str, Any]) -> str:
-    return str((item.get("status") or {}).get("phase") or "New")
-
-
-def _target(download: dict[str, Any]) -> tuple[str, str]:
-    target = download["spec"]["targetVolume"]
-    return str(target["namespace"]), str(target["pvc"])
 
 
 _OF_DATABASES = ("cnpg.io/cluster", "app.kubernetes.io/managed-by=cloudnative-pg")
@@ -87,27 +71,8 @@ def _nobody_brings(claim: dict[str, Any]) -> bool:
 
 
 def failed_volumes(cluster: ClusterApi, restore: str) -> list[str]:
-    """The volumes whose data did not come, a text each, with Velero's reason and what that means.
-
-    Velero writes no such text beside the Restore's others: of a claim it only counts one more error
-    (restore_operations_controller.go: "FIXME: download/upload results"), of a Pod's volume it says not which.
-    """
-    downloads = [(f"claim {'/'.join(_target(each))}", each) for each in _downloads(cluster, restore)]
-    by_files = [
-        (f"volume {each['spec']['volume']} of Pod {each['spec']['pod']['namespace']}/{each['spec']['pod']['name']}", each)
-        for each in _by_files(cluster, restore)
-    ]
-    return [
-        f"{what} has not got its data ({_phase(each)}: {_reason(each)})"
-        for what, each in (*downloads, *by_files)
-        if _phase(each) != _DONE
-    ]
-
-
-def _reason(item: dict[str, Any]) -> str:
-    text = " ".join(str((item.get("status") or {}).get("message") or "Velero gives no reason").split())
-    meaning = next((meaning for part, meaning in _REASONS.items() if part in text), None)
-    return f"{meaning}: {text}" if meaning else text
+    """The volumes whose data a restore could not bring, a text each, with Velero's reason and what that means."""
+    return restored.failed_volumes(_downloads(cluster, restore), _by_files(cluster, restore))
 
 
 def unfilled_claims(cluster: ClusterApi, failed: str) -> str | None:
@@ -117,8 +82,8 @@ def unfilled_claims(cluster: ClusterApi, failed: str) -> str | None:
     (Velero's pvc_action.go: "PVC already exists. Skip"). A Pod whose volume was to be filled by files is found and left alone
     in the same way.
     """
-    missing = [_target(each) for each in _downloads(cluster, failed) if _phase(each) != _DONE]
-    missing += [claim for each in _by_files(cluster, failed) if _phase(each) != _DONE for claim in _claim_of_pod(cluster, each)]
+    missing = [target_of(each) for each in _downloads(cluster, failed) if phase_of(each) != DONE]
+    missing += [claim for each in _by_files(cluster, failed) if phase_of(each) != DONE for claim in _claim_of_pod(cluster, each)]
     here = set(cluster.restored_claims())
     claims = [claim for claim in dict.fromkeys(missing) if claim in here]
     if not claims:
@@ -146,7 +111,7 @@ def empty_claims(cluster: ClusterApi, restore: str) -> str | None:
     Velero says nothing of them: a volume that it did not save is no error, in the backup or in the restore. Of a namespace whose
     files come through Pods it is not known which claims they fill.
     """
-    filled = {_target(each) for each in _downloads(cluster, restore)}
+    filled = {target_of(each) for each in _downloads(cluster, restore)}
     by_files = {each["spec"]["pod"]["namespace"] for each in _by_files(cluster, restore)}
     brought = cluster.restored_claims(_label(restore))
     empty = [claim for claim in brought if claim not in filled and claim[0] not in by_files]

@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import time
-import zlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 
 import urllib3
 
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
+from components.kube.runner.restored import Results, ResultsUnavailableError, parsed
 
 _SECONDS = 15.0
 """How long Velero may take to answer. It takes less than a second, unless it does not run."""
 
 _TIMEOUT = urllib3.Timeout(connect=3, read=10)
-_LARGEST = 64 * 1024 * 1024
-"""Bytes of text that are read at most."""
-
-
-class ResultsUnavailableError(Exception):
-    """Velero's texts cannot be read; the message says why."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Results:
-    """Velero's own texts, one for each object that it had something to say about."""
-
-    errors: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
 
 
 def read_url(url: str) -> bytes:
@@ -75,23 +58,3 @@ def _url(cluster: ClusterApi, restore: str) -> str:
         if time.monotonic() >= deadline:
             raise ResultsUnavailableError(f"Velero did not answer DownloadRequest {name} within {_SECONDS:.0f} s")
         time.sleep(0.2)
-
-
-def parsed(content: bytes) -> Results:
-    """The results of a Restore or a Backup, as Velero writes them. Raises ResultsUnavailableError for anything else."""
-    try:
-        found = json.loads(zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(content, _LARGEST))
-        return Results(errors=tuple(_texts(found.get("errors"))), warnings=tuple(_texts(found.get("warnings"))))
-    except (zlib.error, ValueError, AttributeError, TypeError):
-        raise ResultsUnavailableError("the bucket's answer is not what Velero writes") from None
-
-
-def _texts(result: Mapping[str, Any] | None) -> Iterator[str]:
-    """Every text of one result, each in one line. Those of a namespace name it."""
-    result = result or {}
-    for text in [*(result.get("velero") or ()), *(result.get("cluster") or ())]:
-        yield " ".join(text.split())
-    for namespace, texts in sorted((result.get("namespaces") or {}).items()):
-        for text in texts:
-            line = " ".join(text.split())
-            yield line if f"/{namespace}/" in line else f"{namespace}: {line}"

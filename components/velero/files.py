@@ -17,8 +17,8 @@ import botocore.config
 import botocore.exceptions
 
 from components.iam.errors import explain
+from components.kube.runner.restored import Results, ResultsUnavailableError, parsed
 from components.storage.bounded import TooLargeError, read_at_most, unzip_at_most
-from components.velero.downloads import Results, ResultsUnavailableError, parsed
 from components.velero.inventory import Inventory, inventory_of
 from settings.aws import Aws
 from settings.names import BACKUP_HOLDS, BACKUP_RESULTS, BACKUP_VOLUMES, Names

@@ -12,9 +12,9 @@ import pulumi
 
 from components.kube.cluster_api import ClusterApi
 from components.kube.objects import ObjectWithStatus, after, until_phase
-from components.velero import outcome
+from components.kube.runner import restored
+from components.kube.runner.restored import ResultsUnavailableError
 from components.velero.choice import OF_SCHEDULE
-from components.velero.downloads import ResultsUnavailableError
 from components.velero.files import BackupFiles, Volume
 from components.velero.memory import Memory, note_failed_backup
 from components.velero.schedules import backup_template
@@ -98,7 +98,7 @@ class FinalBackups(pulumi.ComponentResource):
                 metadata={
                     "namespace": VELERO_NAMESPACE,
                     "labels": labels,
-                    "annotations": {**until_phase(outcome.ENDED), **after(args.after)},
+                    "annotations": {**until_phase(restored.ENDED), **after(args.after)},
                 },
                 spec=spec,
                 opts=pulumi.ResourceOptions(
@@ -119,7 +119,7 @@ class FinalBackups(pulumi.ComponentResource):
 def _completed(both: Sequence[Any]) -> str:
     """The Backup's name. Raises LastBackupFailedError if it did not complete."""
     name, status = str(both[0]["name"]), both[1] or {}
-    if failure := outcome.failure(name, status, kind="Backup"):
+    if failure := restored.failure(name, status, kind="Backup"):
         raise LastBackupFailedError(f"{failure}; {AGAIN}")
     return name
 
@@ -135,7 +135,7 @@ def judge_backup(args: FinalBackupsArgs, backup: Backup, outputs: Mapping[str, A
     """Raises LastBackupFailedError if the Backup did not complete or lacks a volume, and notes it, so that the next `up` makes a
     new one."""
     name, status = (outputs.get("metadata") or {}).get("name", backup.name), outputs.get("status") or {}
-    problem = outcome.failure(name, status, partial(args.files.results, name), kind="Backup") or _lacks(args, name)
+    problem = restored.failure(name, status, partial(args.files.results, name), kind="Backup") or _lacks(args, name)
     if problem:
         note_failed_backup(args.cluster, backup)
         raise LastBackupFailedError(f"{problem}; {AGAIN}")
@@ -150,7 +150,7 @@ def _lacks(args: FinalBackupsArgs, name: str) -> str | None:
         return f"Backup {name} completed, and whether it has the data of every volume is not known: {error}; see: {describe}"
     if not lost:
         return None
-    volumes = outcome.shortened(tuple(sorted(map(str, lost))), describe)
+    volumes = restored.shortened(tuple(sorted(map(str, lost))), describe)
     return (
         f"Backup {name} completed without the data of {volumes}: they would be lost. Move them to claims of a CSI class with a "
         "VolumeSnapshotClass (docs/volumes.md), or, where their data are not needed, write a rule with action: skip to "

@@ -20,7 +20,7 @@ from kubernetes.utils.quantity import parse_quantity
 
 from components.kube.cluster_api import ClusterApi
 from components.kube.runner.inventory import Entry, entry_of
-from components.velero.password import fingerprint, refuse_others
+from components.kube.runner.password import fingerprint, refuse_others
 from settings.backup import Backup
 from settings.names import EXCLUDED_FROM_BACKUP, NEVER_RESTORED
 from settings.workloads import Workload, by_namespace

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
+from components.kube.runner.password import is_of
+from components.kube.runner.restored import ResultsUnavailableError
 from components.velero.age import Expected, newest
 from components.velero.choice import OF_SCHEDULE
-from components.velero.downloads import ResultsUnavailableError
 from components.velero.files import BackupFiles
 from components.velero.inventory import Needs, items, requests_of
 from components.velero.movers import Movers
-from components.velero.password import is_of
 from components.velero.selection import Chosen
 from components.velero.snapshot_classes import CLASSES, without_class
 from settings.durations import spoken

@@ -146,6 +146,8 @@ def rules(settings: VeleroSettings, role: Role, kept: Sequence[dict[str, Any]] =
     return [*removed, *kept, *replaced, _UNBOUND, *(rule.as_velero_reads_it() for rule in own_rules(settings, role))]
 
 
-def document(settings: VeleroSettings, role: Role, kept: Sequence[dict[str, Any]] = ()) -> str:
-    """The rules as Velero reads them from the ConfigMap: JSON, which is YAML too."""
-    return json.dumps({"version": "v1", "resourceModifierRules": rules(settings, role, kept)})
+def document(
+    settings: VeleroSettings, role: Role, kept: Sequence[dict[str, Any]] = (), *, drill: Sequence[dict[str, Any]] = ()
+) -> str:
+    """The rules as Velero reads them from the ConfigMap: JSON, which is YAML too. Those of a `drill` come last."""
+    return json.dumps({"version": "v1", "resourceModifierRules": [*rules(settings, role, kept), *drill]})

@@ -1,59 +1,15 @@
-"""What the end of a Restore or a Backup means, in one line with Velero's own words, and the ways on from a failed Restore."""
+"""The ways on from a failed Restore, and what a person should know about one that completed."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
-from components.velero.downloads import Results, ResultsUnavailableError
-
-ENDED = ("Completed", "PartiallyFailed", "Failed", "FailedValidation")
-"""Every phase in which a Restore ends, or a Backup."""
-
-_SHOWN, _LONGEST = 3, 500
-"""How many of Velero's texts a message has, and how many characters of each."""
+from components.kube.runner.restored import Results, ResultsUnavailableError, shortened
 
 _KIND = re.compile(r"error (?:restoring|preparing) ([a-z0-9.-]+)/")
 _LEFT_ALONE = re.compile(r"already exists\. Warning: the in-cluster version is different")
-
-
-def shortened(texts: tuple[str, ...], more: str) -> str:
-    """The first texts, and how many there are beside them. `more` is the command that shows all."""
-    shown = [text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…" for text in texts[:_SHOWN]]
-    rest = len(texts) - len(shown)
-    return "; ".join(shown) + (f"; and {rest} more: {more}" if rest else "")
-
-
-def failure(
-    name: str,
-    status: Mapping[str, Any],
-    read: Callable[[], Results] | None = None,
-    *,
-    kind: Literal["Restore", "Backup"] = "Restore",
-) -> str | None:
-    """Why a Restore failed, or a Backup, in one line with Velero's own reason; None if it completed.
-
-    `read` fetches what Velero said object by object; it is called only if there is something to fetch.
-    """
-    phase = status.get("phase")
-    if phase == "Completed":
-        return None
-    reasons = [*(status.get("validationErrors") or []), *([status["failureReason"]] if status.get("failureReason") else [])]
-    if errors := int(status.get("errors") or 0):
-        reasons.append(_errors(errors, f"velero {kind.lower()} describe {name} --details", read))
-    return f"{kind} {name} ended {phase or 'without a phase'}: {'; '.join(map(str, reasons)) or 'Velero gives no reason'}"
-
-
-def _errors(count: int, command: str, read: Callable[[], Results] | None) -> str:
-    told = f"{count} error{'' if count == 1 else 's'}"
-    if read is None:
-        return f"{told}, see: {command}"
-    try:
-        texts = read().errors
-    except ResultsUnavailableError as error:
-        return f"{told}, whose text could not be read ({error}); see: {command}"
-    return f"{told}: {shortened(texts, command)}" if texts else f"{told}, see: {command}"
 
 
 def ways_on(name: str, phase: str | None, entry: str, reason: str, volumes: Sequence[str] = ()) -> str:

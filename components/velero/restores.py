@@ -14,6 +14,8 @@ from components.kube.aside import NotKeptError, begun, set_aside
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.kube.objects import ObjectWithStatus, after, until_phase
 from components.kube.records import SERVING_RECORD
+from components.kube.runner.restored import ENDED
+from components.kube.runner.restored import failure as why_failed
 from components.velero import modifiers, outcome
 from components.velero.choice import Choice, choice_of, objection
 from components.velero.claims import claims_in_the_way, empty_claims, failed_volumes, unfilled_claims
@@ -95,7 +97,7 @@ def restored(name: str, status: Mapping[str, Any] | None, accepted: str | None =
     status = status or {}
     if status.get("phase") == "PartiallyFailed" and name == accepted:
         return name
-    if failure := outcome.failure(name, status):
+    if failure := why_failed(name, status):
         raise RestoreFailedError(failure)
     return name
 
@@ -133,7 +135,7 @@ class Restores(pulumi.ComponentResource):
                 # Pulumi makes the name, a new one each time: Velero restores under one name only once.
                 metadata={
                     "namespace": VELERO_NAMESPACE,
-                    "annotations": {**until_phase(outcome.ENDED), **after(self.completed)},
+                    "annotations": {**until_phase(ENDED), **after(self.completed)},
                 },
                 spec=restore_spec(each, choice, served_before=args.served_before),
                 opts=pulumi.ResourceOptions(
@@ -280,7 +282,7 @@ def judge_restore(cluster: ClusterApi, backup: Backup, entry: str, outputs: Mapp
     """
     name, status = (outputs.get("metadata") or {}).get("name", backup.name), outputs.get("status") or {}
     read = partial(results_of, cluster, name)
-    if failure := outcome.failure(name, status, read):
+    if failure := why_failed(name, status, read):
         note_failure(cluster, backup, name, status.get("phase"))
         volumes = _told_of_volumes(cluster, name)
         ways_on = outcome.ways_on(name, status.get("phase"), entry, failure, volumes)

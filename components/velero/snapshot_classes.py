@@ -8,8 +8,8 @@ from typing import Any
 from kubernetes.utils.quantity import parse_quantity
 
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
+from components.kube.runner.restored import shortened
 from components.velero.inventory import items
-from components.velero.outcome import shortened
 from settings.backup import Backup
 from settings.velero import VeleroSettings
 from settings.volumes import VolumeRule

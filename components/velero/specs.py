@@ -36,6 +36,9 @@ planned switchover would wait up to two minutes for the last backups. A reading 
 NODE_AGENT_CONFIG = "node-agent-config"
 """ConfigMap of the node agent's configuration."""
 
+REPOSITORY_PASSWORD = "velero-repo-credentials"  # noqa: S105 - the name of a Secret
+"""Secret of the password by which the repositories of volumes are encrypted."""
+
 COMPONENT = {"component": "velero"}
 _VELERO_USER = 65532
 _LINUX = {

@@ -9,12 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
+from components.kube.runner.restored import ResultsUnavailableError, shortened
 from components.velero.age import COPIED, newest, too_old
 from components.velero.choice import OF_SCHEDULE, list_command, phase_of, started_of
-from components.velero.downloads import ResultsUnavailableError
 from components.velero.files import BackupFiles, Volume
 from components.velero.inventory import take_inventory
-from components.velero.outcome import shortened
 from settings.backup import Backup
 from settings.durations import longest_gap, spoken
 from settings.workloads import Workload

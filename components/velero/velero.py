@@ -113,7 +113,7 @@ class Velero(pulumi.ComponentResource):
         # Retained: without it no volume backup can be read, and the password cannot be changed afterwards.
         password = k8s.core.v1.Secret(
             f"{name}-repository-password",
-            metadata={"name": "velero-repo-credentials", "namespace": VELERO_NAMESPACE},
+            metadata={"name": specs.REPOSITORY_PASSWORD, "namespace": VELERO_NAMESPACE},
             string_data={"repository-password": pulumi.Output.secret(args.repository_password.get_secret_value())},
             opts=inside(retain_on_delete=True),
         )

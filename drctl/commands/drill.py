@@ -8,29 +8,30 @@ from typing import Any
 
 import click
 
+from components.drills.pods import name_of
 from components.kube.cluster_api import ClusterApi
 from drctl.commands.options import YES, reads
 from drctl.run import Operator
 from drctl.show import FAILED, OK
+from settings.drills import KINDS, Kind
 from settings.names import PROGRAM_NAMESPACE, fitting
 from settings.roles import ROLES, Role
 
-DRILLS = ("integrity", "namespace", "database")
 _JOBS = f"/apis/batch/v1/namespaces/{PROGRAM_NAMESPACE}"
 _PODS = f"/api/v1/namespaces/{PROGRAM_NAMESPACE}/pods"
 _INTERVAL = 5.0
 
 
 @click.command()
-@click.argument("name", type=click.Choice(DRILLS))
+@click.argument("name", type=click.Choice(KINDS))
 @click.option("--region", type=click.Choice(ROLES), default="secondary", show_default=True, help="Where it runs.")
 @click.option("--wait/--no-wait", default=True, help="Wait until it has ended; its exit code is then that of the drill.")
 @YES
 @reads
-def drill(operator: Operator, name: str, region: Role, wait: bool) -> int:
+def drill(operator: Operator, name: Kind, region: Role, wait: bool) -> int:
     """Run a drill now. It leaves a record in the region's bucket, as each of its CronJob does."""
     settings = operator.project.settings(region)
-    cluster, cronjob = operator.regions.cluster(settings), f"drill-{name}"
+    cluster, cronjob = operator.regions.cluster(settings), name_of(name)
     found = cluster.read(f"{_JOBS}/cronjobs/{cronjob}")
     if found is None:
         return operator.finish(

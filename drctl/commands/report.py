@@ -11,11 +11,11 @@ from typing import Any
 import click
 
 from drctl.commands.options import YES, reads
-from drctl.commands.status import DRILLS
 from drctl.regions import BucketUnreadableError, ask_all
 from drctl.run import Operator
 from drctl.show import FAILED, OK, WARNED
 from settings.durations import parse_duration
+from settings.names import DRILLS_PREFIX
 from settings.roles import ROLES, Role
 
 LOCAL = ".failover"
@@ -64,7 +64,7 @@ def _asked(operator: Operator) -> dict[str, Any]:
     questions: dict[str, Any] = {}
     for role in ROLES:
         settings, names = operator.project.settings(role), operator.project.names(role)
-        prefix, bucket = f"{DRILLS}/{role}/", operator.regions.bucket(settings, names)
+        prefix, bucket = f"{DRILLS_PREFIX}/{role}/", operator.regions.bucket(settings, names)
         questions[f"drills {role}"] = lambda bucket=bucket, prefix=prefix: [found for _, found in bucket.documents(prefix)]
         questions[f"state {role}"] = partial(operator.stacks.outputs, role)
     settings, names = operator.project.settings("primary"), operator.project.names("primary")
@@ -140,7 +140,8 @@ def _show(operator: Operator, collected: Mapping[str, Any]) -> None:
             for name in ("rpo", "rto")
             if (value := (each.get(name) or {}).get("measured")) is not None
         )
-        how = "passed" if each.get("passed") else f"failed: {'; '.join(map(str, each.get('reasons') or ()))}"
+        why = "; ".join(map(str, each.get("reasons") or ()))
+        how = {True: "passed", None: "skipped"}.get(each.get("passed"), f"failed: {why}")
         what = f"{how}{f', {measured}' if measured else ''}"
         rows.append((f"drill {each.get('kind')}", str(each.get("region")), f"{_ended(each):%Y-%m-%d %H:%M} UTC", what))
     rows += [("does not answer", "", "", line) for line in collected["silent"]]

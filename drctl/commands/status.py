@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from components.database.by_day import warnings_by_day
+from components.drills.records import Records
 from components.failover.backups import standby_of
 from components.kube.cluster_api import ClusterApi
 from components.kube.records import GUARD_RECORD, SERVING_RECORD
@@ -25,9 +26,6 @@ from settings import Settings
 from settings.durations import format_duration, spoken
 from settings.roles import ROLES, Role, peer_of
 
-DRILLS = "drills"
-"""The prefix below which each drill leaves its record."""
-
 
 @dataclass(kw_only=True)
 class Seen:
@@ -38,7 +36,7 @@ class Seen:
     databases: str = "not known"
     promised: str = "not known"
     last_takeover: str = "not known"
-    last_drill: str = "not known"
+    last_drills: str = "not known"
     guard: str = "not known"
     newest_mark: str = ""
     stale: list[str] = field(default_factory=list)
@@ -76,7 +74,7 @@ def _look(operator: Operator, seconds: int) -> int:
         questions |= {
             f"state {role}": partial(operator.stacks.outputs, role),
             f"cluster {role}": partial(_records, cluster),
-            f"drills {role}": partial(_last_drill, operator, settings, role),
+            f"drills {role}": partial(_last_drills, settings, operator.regions.records(settings, names)),
         }
         if role == "secondary":
             archive = operator.regions.archive(settings, names)
@@ -119,7 +117,7 @@ def _seen(operator: Operator, role: Role, settings: Settings, answers: Mapping[s
         if isinstance(outputs, Mapping) and (serving is not None) is not seen.serves.startswith("yes"):
             seen.stale.append(f"its stack and its cluster do not agree on whether it serves; run: pulumi up -s {role}")
     if not isinstance(drill, Exception):
-        seen.last_drill = drill or "none"
+        seen.last_drills = drill or "none"
     if role == "secondary" and seen.serves.startswith("no"):
         late, mark = answers["late"], answers["mark"]
         seen.stale += [f"not known: {_line(late)}"] if isinstance(late, Exception) else late
@@ -148,15 +146,14 @@ def _newest_mark(settings: Settings, archive: Any) -> str:
     return ", ".join(ages)
 
 
-def _last_drill(operator: Operator, settings: Settings, role: Role) -> str:
-    """The newest drill here, how it ended, and how long its recovery took."""
-    found = dict(operator.regions.bucket(settings, operator.project.names(role)).documents(f"{DRILLS}/{role}/"))
-    if not found:
-        return ""
-    record = max(found.values(), key=lambda each: str(each.get("ended", "")))
-    took = (record.get("rto") or {}).get("measured")
-    how = "passed" if record.get("passed") else "failed"
-    return f"{record.get('kind')} {how}, {record.get('ended')}" + (f", recovered in {took:g} s" if took is not None else "")
+def _last_drills(settings: Settings, records: Records) -> str:
+    """The last drill of each kind here, how it ended, and how long its recovery took."""
+    lines = []
+    for kind in settings.drilled:
+        last = records.last(kind)
+        took = f", recovered in {last.rto:g} s" if last and last.rto is not None else ""
+        lines.append(f"{kind}: {f'{last.word}, {last.ended:%Y-%m-%d %H:%M} UTC{took}' if last else 'none yet'}")
+    return "\n".join(lines)
 
 
 def _flag_in_words(flag: Any) -> str:
@@ -179,7 +176,7 @@ def _show(operator: Operator, seen: Mapping[Role, Seen], flag: str) -> None:
         ("databases", *(one.databases for one in each)),
         ("promised", *(one.promised for one in each)),
         ("last takeover", *(one.last_takeover for one in each)),
-        ("last drill", *(one.last_drill for one in each)),
+        ("last drills", *(one.last_drills for one in each)),
         ("guard", *(one.guard for one in each)),
         ("the other region's mark", *(one.newest_mark or "–" for one in each)),
         ("stale", *("\n".join(one.stale) or "–" for one in each)),

@@ -165,7 +165,7 @@ class _S3:
     def _context(self, prefix: str | None) -> dict[str, str]:
         query = self._asked.query if self._operation.startswith("List") else {"prefix": prefix} if prefix else {}
         listed = {f"s3:{name}": value for name, value in query.items() if name in ("prefix", "delimiter", "max-keys")}
-        headers = ("x-amz-acl", "x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id")
+        headers = ("if-none-match", "x-amz-acl", "x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id")
         sent = {f"s3:{name}": value for name in headers if (value := self._headers.get(name))}
         common = {
             # The endpoint has no TLS, so a policy that requires TLS must not match.

@@ -91,8 +91,9 @@ def _of_backup_bucket(parts: _Parts, recovery_days: float, *, replicated: bool) 
         days = dig(rule, "noncurrentVersionExpiration", "noncurrentDays")
         if isinstance(days, (int, float)) and days < recovery_days:
             yield f"what is deleted can be brought back for {days:g} days only: keep noncurrent versions {recovery_days:g} days"
-        # Only etcd's snapshots may expire by age: none of them needs another.
-        if isinstance(dig(rule, "expiration", "days"), (int, float)) and dig(rule, "filter", "prefix") != "etcd/":
+        # Only etcd's snapshots and the records of drills may expire by age: none of them needs another.
+        expires = isinstance(dig(rule, "expiration", "days"), (int, float))
+        if expires and dig(rule, "filter", "prefix") not in ("etcd/", "drills/"):
             yield "expires objects by age, while newer backups still refer to them: let their writers delete them"
     if replicated and not parts.rules("BucketReplicationConfig"):
         yield "has no copy in the other region: add a BucketReplicationConfig with a rule to the peer's bucket"

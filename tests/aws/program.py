@@ -23,7 +23,9 @@ plain_http = settings.aws.plain_http
 
 BackupBuckets(
     "storage",
-    BackupBucketsArgs(names=names, settings=settings.storage, peer_ready=settings.peer_ready, plain_http=plain_http),
+    BackupBucketsArgs(
+        names=names, settings=settings.storage, peer_ready=settings.peer_ready, drill_days=400, plain_http=plain_http
+    ),
     opts=on_aws,
 )
 Identity(

@@ -28,6 +28,7 @@ from tests.contract.conftest import kubernetes_object, shared, tool
 from tests.contract.test_isolation import children, needs_root, open_to_others
 from tests.contract.test_real_api_server import lost
 from tests.examples import STATIC
+from tests.unit.components.drills import test_restore_drills as drills
 from tests.unit.recorder import deployed, run_program
 
 ROLES: dict[str, tuple[Role, Role]] = {
@@ -122,7 +123,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     directory = tmp_path_factory.mktemp("cnpg")
     with isolation.alone("the database operator's webhook") as place, running(etcd, kube_apiserver, directory, place) as server:
         server.define([*cnpg.definitions(release), *cnpg.definitions(plugin)])
-        for name in (cnpg.CNPG_NAMESPACE, "databases"):
+        for name in (cnpg.CNPG_NAMESPACE, "databases", "k8s-dr-drills"):
             server.ensure({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         with cnpg.judging(manager, release, server, directory):
             yield server
@@ -248,6 +249,19 @@ def test_a_throw_away_cluster_as_of_a_time_is_accepted_beside_the_live_one(role:
         assert "serviceAccountName and serviceAccountTemplate are mutually exclusive" in str(server.apply(both, dry_run=True))
         unreadable = changed(made, "spec.bootstrap.recovery.recoveryTarget.targetTime", "yesterday")
         assert "The format of TargetTime is invalid" in str(server.apply(unreadable, dry_run=True))
+
+
+@pytest.mark.parametrize(
+    "target", [{}, {"recoveryTarget": {"targetTime": "2026-03-01T12:00:00Z"}}], ids=["latest", "as-of-a-time"]
+)
+@pytest.mark.parametrize("which", [0, 1], ids=["with-a-volume-for-wal", "without"])
+def test_the_cluster_that_a_drill_recovers_is_accepted(which: int, target: dict[str, Any], server: ApiServer) -> None:
+    told = drills.task(drills.region(), "database")
+    spec = copy.deepcopy(told["databases"][which]["cluster"])
+    spec["bootstrap"]["recovery"] |= target
+    spec["externalClusters"][0]["plugin"]["parameters"]["serverName"] = told["databases"][which]["peer"]
+    metadata = {"name": told["cluster"], "namespace": told["space"], "labels": spec["inheritedMetadata"]["labels"]}
+    accept({"apiVersion": "postgresql.cnpg.io/v1", "kind": "Cluster", "metadata": metadata, "spec": spec}, server)
 
 
 @needs_root

@@ -52,7 +52,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, registered: dict[str, Objec
     """An API server with the namespaces of the program's Jobs, in which only restricted Pods within a quota are admitted."""
     etcd, kube_apiserver = tool("region", "etcd"), tool("region", "kube-apiserver")
     with running(etcd, kube_apiserver, tmp_path_factory.mktemp("api-server")) as server:
-        for namespace in ("k8s-dr", "databases", "velero"):
+        for namespace in ("k8s-dr", "databases", "velero", "k8s-dr-drills", "k8s-dr-drills-scratch"):
             made = server.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": STRICT}})
             assert made.status in (200, 201), made
             quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "all", "namespace": namespace}}

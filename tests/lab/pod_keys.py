@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from components.database import freshness
 from components.database.specs import CREDENTIALS
+from components.drills import pods as drill_pods
 from components.etcd import backup as etcd
 from components.failover import guard_specs
 from lab import databases
@@ -39,6 +40,8 @@ def key_of(lab: Lab, role: Role, part: Part) -> AccessKey:
             keys = _secret(lab, role, PROGRAM_NAMESPACE, freshness.CREDENTIALS)
         case "guard":
             keys = _secret(lab, role, PROGRAM_NAMESPACE, guard_specs.CREDENTIALS)
+        case "drills":
+            keys = _secret(lab, role, PROGRAM_NAMESPACE, drill_pods.CREDENTIALS)
         case "etcd":
             keys = _secret(lab, role, etcd.ETCD_NAMESPACE, etcd.CREDENTIALS)
     return AccessKey(identifier=keys["accessKeyId"], secret=keys["secretAccessKey"])

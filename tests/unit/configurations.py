@@ -88,7 +88,7 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
         **_delivery(createProvider=False),
         **_dns(mode="record"),
         **STATIC,
-        "staticCredentials": {"velero": KEYS, "database": KEYS, "etcd": KEYS, "freshness": KEYS, "guard": KEYS},
+        "staticCredentials": {"velero": KEYS, "database": KEYS, "etcd": KEYS, "freshness": KEYS, "guard": KEYS, "drills": KEYS},
         "aws": {"endpoint": "http://s3.example.com:5000", "profile": "dr"},
         "endpoint": _ALIAS,
         "peerReady": True,

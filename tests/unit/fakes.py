@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from components.database.label import BaseBackup
-from components.database.mark import Mark
+from components.drills.records import Record, RecordsUnreadableError
 from components.kube.cluster_api import ClusterRefusedError, NotAskedError
 from components.kube.runner.ask import Answer, Question
-from components.velero.downloads import Results
+from components.kube.runner.base_backup import BaseBackup
+from components.kube.runner.mark import Mark
+from components.kube.runner.restored import Results
 from components.velero.files import Volume
 from components.velero.inventory import Inventory
 
@@ -175,6 +176,21 @@ def mark(age: timedelta) -> Mark:
     """A primary's mark of this age."""
     now = datetime.now(UTC)
     return Mark(written=now - age, segment="000000010000000000000009", archived=now - age, bases={})
+
+
+@dataclass(kw_only=True)
+class FakeRecords:
+    """The last record of each drill as a test wants it, or why it cannot be read."""
+
+    found: dict[str, Record | str] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    def last(self, kind: str) -> Record | None:
+        self.asked.append(kind)
+        found = self.found.get(kind)
+        if isinstance(found, str):
+            raise RecordsUnreadableError(found)
+        return found
 
 
 @dataclass(kw_only=True)

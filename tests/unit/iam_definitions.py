@@ -41,8 +41,9 @@ OPERATORS = {
     **dict.fromkeys(["ArnEquals", "ArnNotEquals", "ArnLike", "ArnNotLike"], "ARN"),
     **dict.fromkeys(["IpAddress", "NotIpAddress"], "IPAddress"),
     "Bool": "Bool",
+    "Null": None,
 }
-"""What each condition operator compares."""
+"""What each condition operator compares. Null asks whether the request has a key, of whatever type."""
 
 _OIDC = re.compile(r"arn:aws:iam::\d{12}:oidc-provider/(.+)")
 _PLACEHOLDER = re.compile(r"\$\{(\w+)\}|<(\w+)>")
@@ -165,7 +166,8 @@ def _incomparable(
         yield f"IAM has no operator {operator}"
         return
     for kind in sorted({str(kind) for types in known.values() for kind in types}):
-        if kind.removeprefix("ArrayOf") != OPERATORS[name.removesuffix("IfExists")]:
+        compared = OPERATORS[name.removesuffix("IfExists")]
+        if compared and kind.removeprefix("ArrayOf") != compared:
             yield f"{operator} does not compare {key}, which is {kind}"
         elif kind.startswith("ArrayOf") != bool(quantifier):
             yield f"{operator} says {'how' if quantifier else 'not how'} many of {key}, which is {kind}"

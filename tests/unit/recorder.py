@@ -27,7 +27,7 @@ from settings import load
 from settings.load import SECRETS, tries_in_previews
 from settings.roles import Role
 from tests.examples import PROJECT, example
-from tests.unit.fakes import FakeArchive, FakeCluster, FakeFiles
+from tests.unit.fakes import FakeArchive, FakeCluster, FakeFiles, FakeRecords
 
 _SECRET = "4dabf18193072939515e22adb298388d"  # how Pulumi marks a secret on the wire
 Hook = Any
@@ -280,6 +280,7 @@ def run_program(
     flag: Callable[[], Flag | None] | None = lambda: None,
     not_copied: Sequence[str] = (),
     files: FakeFiles | None = None,
+    records: FakeRecords | None = None,
     run_hooks: bool | set[str] = False,
     directory: Path | None = None,
 ) -> Recorder:
@@ -298,6 +299,7 @@ def run_program(
         flag=flag,
         not_copied=not_copied,
         files=files,
+        records=records,
         run_hooks=run_hooks,
         directory=directory,
     )
@@ -317,6 +319,7 @@ def attempt_program(
     flag: Callable[[], Flag | None] | None = lambda: None,
     not_copied: Sequence[str] = (),
     files: FakeFiles | None = None,
+    records: FakeRecords | None = None,
     run_hooks: bool | set[str] = False,
     directory: Path | None = None,
 ) -> tuple[Recorder, Exception | None]:
@@ -339,6 +342,7 @@ def attempt_program(
             files=lambda _: files or FakeFiles(),
             unseen=lambda _: (),
             tries_in_previews=tries_in_previews(),
+            records=records or FakeRecords(),
         )
         region = Region("region", asked)
         pulumi.Output.all(**region.outputs()).apply(keep)

@@ -21,6 +21,7 @@ STANDS_ON: dict[str, set[str]] = {
     "etcd": {"iam"},
     "velero": {"iam", "kube", "storage"},  # objects of the peer are read with a limit
     "database": {"iam", "kube", "storage"},
+    "drills": {"database", "iam", "kube", "storage", "velero"},  # what is late by day is late in a drill
     "traffic": {"iam", "kube", "storage"},  # the flag's bucket is hardened as the backup buckets are
     "failover": {"database", "iam", "velero", "traffic", "kube"},
 }

@@ -17,7 +17,21 @@ from pathlib import Path
 
 from .failure import StepFailedError
 
-STEPS = ("ask", "credentials", "endpoint", "guard", "rights", "scale", "stand_by", "verify")
+STEPS = (
+    "ask",
+    "credentials",
+    "drill_ask",
+    "drill_choose",
+    "drill_database",
+    "drill_integrity",
+    "drill_namespace",
+    "endpoint",
+    "guard",
+    "rights",
+    "scale",
+    "stand_by",
+    "verify",
+)
 """The modules of this package that have a function `run`, which takes a task and returns a message."""
 
 _TERMINATION_LOG = Path("/dev/termination-log")

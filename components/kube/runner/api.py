@@ -24,6 +24,8 @@ _ANSWER_SECONDS = 20
 _PATIENCE_SECONDS = 60
 _PAGE = 500
 _LONGEST_PAUSE = 5.0
+_JSON = "application/json"
+_METADATA = f"{_JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,{_JSON}"
 _PASSES = (429, 500, 502, 503, 504)
 """HTTP statuses of an API server, a webhook or an etcd that is overloaded or just starting. Every other refusal is final."""
 
@@ -98,8 +100,9 @@ class Api:
                 return None
             raise
 
-    def list(self, path: str, selector: str = "", *, fields: str = "") -> list[Object]:
-        """All objects at `path`, however many there are. `selector` is a label selector, `fields` a field selector.
+    def list(self, path: str, selector: str = "", *, fields: str = "", names_only: bool = False) -> list[Object]:
+        """All objects at `path`, however many there are. `selector` is a label selector, `fields` a field selector. With
+        `names_only` they have their metadata and nothing else: no contents of a Secret leave the API server.
 
         The list is empty if the cluster does not know the kind, as without its CRD.
         """
@@ -108,7 +111,8 @@ class Api:
         while True:
             asked = {"labelSelector": selector, "fieldSelector": fields, "limit": str(_PAGE), "continue": following}
             try:
-                page = self._ask("GET", path, query={key: value for key, value in asked.items() if value})
+                query = {key: value for key, value in asked.items() if value}
+                page = self._ask("GET", path, query=query, accept=_METADATA if names_only else _JSON)
             except ApiError as error:
                 if error.status == 404:
                     return []
@@ -136,18 +140,40 @@ class Api:
         """Create an object in the list at `path`; returns it as it was made."""
         return self._ask("POST", path, body, query={"fieldManager": FIELD_MANAGER})
 
+    def delete(self, path: str) -> None:
+        """Delete the object at `path`, and what it owns after it. One that is gone already is as good."""
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+        try:
+            self._ask("DELETE", path, options)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+
+    def log(self, namespace: str, pod: str, container: str, *, lines: int) -> str:
+        """The last lines that a container has written. Asked once."""
+        query = urlencode({"container": container, "tailLines": str(lines)})
+        path = quote(f"/api/v1/namespaces/{namespace}/pods/{pod}/log")
+        try:
+            status, answer, _ = self._once("GET", f"{path}?{query}", None, {"User-Agent": FIELD_MANAGER})
+        except (OSError, http.client.HTTPException) as error:
+            raise ApiError(None, f"the API server does not answer: {error or type(error).__name__}") from None
+        if status >= 300:
+            raise ApiError(status, _text_of(status, answer))
+        return answer.decode(errors="replace")
+
     def _ask(
         self,
         method: str,
         path: str,
         body: Any = None,
         *,
-        content_type: str = "application/json",
+        content_type: str = _JSON,
         query: dict[str, str] | None = None,
+        accept: str = _JSON,
     ) -> Object:
         target = quote(path) + (f"?{urlencode(query)}" if query else "")
         data = None if body is None else json.dumps(body).encode()
-        headers = {"Accept": "application/json", "User-Agent": FIELD_MANAGER, "Content-Type": content_type}
+        headers = {"Accept": accept, "User-Agent": FIELD_MANAGER, "Content-Type": content_type}
         end, pause = min(time.monotonic() + self._patience, self._end), self._pause
         while True:
             try:

@@ -23,7 +23,7 @@ def why(namespace: Namespace, workload: Workload) -> str:
 def _reasons(namespace: Namespace, workload: Workload) -> Iterator[str]:
     core = f"/api/v1/namespaces/{namespace.name}"
     pods = namespace.api.list(f"{core}/pods", _selector(workload))
-    yield from sorted({reason for pod in pods for reason in _waiting(pod)})[:2]
+    yield from sorted({reason for pod in pods for reason in waiting(pod)})[:2]
     names = {pod["metadata"]["name"] for pod in pods}
     events = [
         event
@@ -31,7 +31,7 @@ def _reasons(namespace: Namespace, workload: Workload) -> Iterator[str]:
         if _concerns(event["involvedObject"], workload, names)
     ]
     if events:
-        newest = max(events, key=_when)
+        newest = max(events, key=when)
         about = newest["involvedObject"]
         yield f"{about['kind']} {about['name']}: {newest.get('reason', '')}: {' '.join(newest.get('message', '').split())}"
 
@@ -53,7 +53,7 @@ def _selector(workload: Workload) -> str:
     return ",".join(parts)
 
 
-def _waiting(pod: Object) -> Iterator[str]:
+def waiting(pod: Object) -> Iterator[str]:
     status, name = pod.get("status", {}), pod["metadata"]["name"]
     for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
         waiting = container.get("state", {}).get("waiting")
@@ -75,7 +75,7 @@ def _concerns(about: Object, workload: Workload, pods: set[str]) -> bool:
     return said == (kind, name)
 
 
-def _when(event: Object) -> datetime:
+def when(event: Object) -> datetime:
     """When it was seen last. Older recorders set `lastTimestamp`, newer ones `series` or `eventTime`."""
     series = event.get("series") or {}
     times = (series.get("lastObservedTime"), event.get("lastTimestamp"), event.get("eventTime"))

@@ -40,6 +40,15 @@ BUILT_IN = [
     *_kinds("rbac.authorization.k8s.io/v1", True, _regular("Role", "RoleBinding")),
     *_kinds("networking.k8s.io/v1", True, {"NetworkPolicy": "networkpolicies", "Ingress": "ingresses"}),
     *_kinds("policy/v1", True, _regular("PodDisruptionBudget")),
+    *_kinds("scheduling.k8s.io/v1", False, {"PriorityClass": "priorityclasses"}),
+    *_kinds(
+        "admissionregistration.k8s.io/v1",
+        False,
+        {
+            "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
+            "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings",
+        },
+    ),
     *_kinds("storage.k8s.io/v1", False, {"StorageClass": "storageclasses"}),
     *_kinds("apiextensions.k8s.io/v1", False, _regular("CustomResourceDefinition")),
 ]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from components import tried_by_day
-from components.database.mark import Mark
 from components.kube.runner.ask import Answer, Question
+from components.kube.runner.mark import Mark
 from components.velero.inventory import Inventory, Needs
 from settings.roles import Role
 from tests.unit.components.failover.test_gate import BOTH, aged, cluster

@@ -56,7 +56,7 @@ WORDS: dict[tuple[Role, Role], str] = {
 
 def test_each_output_is_one_line_of_text(combination: tuple[Role, Role], recorder: Recorder) -> None:
     told = {key: value for key, value in recorder.outputs.items() if key != "details"}
-    assert list(told) == ["active", "serving", "protected", "databases", "targets", "failover", "handover", "next"]
+    assert list(told) == ["active", "serving", "protected", "databases", "targets", "failover", "drills", "handover", "next"]
     assert not [key for key, value in told.items() if not isinstance(value, str) or not value or not value.isprintable()]
 
 
@@ -77,6 +77,7 @@ def test_the_details_have_the_same_for_programs(recorder: Recorder) -> None:
         "givenUp",
         "targets",
         "failover",
+        "drills",
     ]
 
 

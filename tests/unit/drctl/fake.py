@@ -21,7 +21,7 @@ from drctl.stacks import Heard, OnEvent, StackFailedError, Stacks
 from settings.explain import PROJECT
 from settings.roles import ROLES, Role, peer_of
 from tests.examples import ROOT
-from tests.unit.fakes import FakeArchive, FakeCluster
+from tests.unit.fakes import FakeArchive, FakeCluster, FakeRecords
 
 SINCE = "2026-03-01T00:00:00Z"
 
@@ -105,6 +105,7 @@ class FakeRegions:
     clusters: dict[Role, FakeCluster] = field(default_factory=lambda: {role: FakeCluster() for role in ROLES})
     archive: FakeArchive = field(default_factory=FakeArchive)
     buckets: dict[Role, FakeBucket] = field(default_factory=lambda: {role: FakeBucket() for role in ROLES})
+    records: dict[Role, FakeRecords] = field(default_factory=lambda: {role: FakeRecords() for role in ROLES})
     flag: Callable[[], Flag | None] = lambda: Flag(active="primary")
 
     @property
@@ -113,6 +114,7 @@ class FakeRegions:
             cluster=lambda settings: self.clusters[settings.role],
             archive=lambda settings, names: self.archive,
             bucket=lambda settings, names: self.buckets[names.role],
+            records=lambda settings, names: self.records[names.role],
             flag=lambda settings, names: self.flag(),
         )
 

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from components.drills.records import Record
 from components.kube.cluster_api import ClusterUnreachableError
 from drctl.project import Project
-from drctl.regions import BucketUnreadableError, ask_all
+from drctl.regions import ask_all
+from settings.drills import KINDS
 from settings.roles import ROLES, Role
 from tests.unit.components.failover.test_gate import aged, cluster
 from tests.unit.drctl.fake import SINCE, FakeRegions, FakeStacks, checkout, drctl, outputs
@@ -46,16 +48,18 @@ def told(stacks: FakeStacks, regions: FakeRegions) -> tuple[int, dict[str, Any]]
 
 
 def test_a_pair_that_is_well_says_who_serves_and_what_was_promised(stacks: FakeStacks, regions: FakeRegions) -> None:
-    regions.buckets["secondary"].objects["drills/secondary/database/1.json"] = {
-        "kind": "database",
-        "passed": True,
-        "ended": "2026-03-01T03:00:00Z",
-        "rto": {"target": 900, "measured": 142.0},
-    }
+    ended = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
+    regions.records["secondary"].found["database"] = Record(
+        key="drills/secondary/database/1.json", started=ended, ended=ended, passed=True, reasons=[], rpo=None, rto=142.0
+    )
     code, found = told(stacks, regions)
     primary, secondary = found["regions"]["primary"], found["regions"]["secondary"]
     assert (primary["serves"], secondary["serves"]) == (f"yes, since {SINCE}", "no, primary does")
-    assert secondary["last_drill"] == "database passed, 2026-03-01T03:00:00Z, recovered in 142 s"
+    assert secondary["last_drills"].splitlines() == [
+        "integrity: none yet",
+        "namespace: none yet",
+        "database: passed, 2026-03-01 03:00 UTC, recovered in 142 s",
+    ]
     assert secondary["promised"] == "RPO 5m, RTO 15m"
     assert secondary["newest_mark"].startswith("app-database: 60 s")
     assert found["flag"] == "primary"
@@ -73,7 +77,7 @@ def test_what_is_late_is_said_in_the_words_of_an_up_by_day(stacks: FakeStacks, r
 def test_a_region_that_is_dead_is_a_line_and_the_other_is_shown(stacks: FakeStacks, regions: FakeRegions, dead: Role) -> None:
     del stacks.said[dead]
     regions.clusters[dead].error = ClusterUnreachableError(f"cluster prod of the {dead} does not answer")
-    regions.buckets[dead].error = BucketUnreadableError("s3://… cannot be read: no answer")
+    regions.records[dead].found = dict.fromkeys(KINDS, "s3://… cannot be read: no answer")
     if dead == "secondary":
         regions.archive.error = ClusterUnreachableError("no answer")
         regions.flag = lambda: None

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from components.database.mark import Mark
 from components.kube.cluster_api import ClusterUnreachableError
 from components.kube.records import FRESHNESS_RECORD, GUARD_RECORD, SERVING_RECORD
 from components.kube.runner.failure import StepFailedError
 from components.kube.runner.flag import parse
 from components.kube.runner.guard import Fetched, guard
+from components.kube.runner.mark import Mark
 from components.kube.runner.stop import cluster_path
 from settings.roles import Role
 from tests.unit.components.kube.runner.fake_api import FakeApi

@@ -64,8 +64,9 @@ def test_each_part_that_does_not_do_its_work_is_named(part, props, said):
     assert said in message
 
 
-def test_etcd_snapshots_may_expire_by_age_for_none_needs_another():
-    rule = {"status": "Enabled", "filter": {"prefix": "etcd/"}, "expiration": {"days": 30.0}}
+@pytest.mark.parametrize("prefix", ["etcd/", "drills/"])
+def test_etcd_snapshots_and_records_of_drills_may_expire_by_age_for_none_needs_another(prefix):
+    rule = {"status": "Enabled", "filter": {"prefix": prefix}, "expiration": {"days": 30.0}}
     assert judged(changed("BucketLifecycleConfiguration", rules=[rule])) == []
 
 

@@ -12,7 +12,8 @@ from tests.examples import example
 from tests.unit.settings.test_mistakes import complaint, part
 
 KEY = {"accessKeyId": "AKIAEXAMPLE", "secretAccessKey": "wJalrXUtnFEMI"}
-EACH = {"velero": KEY, "database": KEY, "freshness": KEY, "guard": KEY}
+OFF = {"guard": {"enabled": False}, "drills": {"enabled": False}}
+EACH = {"velero": KEY, "database": KEY, "freshness": KEY, "guard": KEY, "drills": KEY}
 STATIC: dict[str, Any] = {"identity": "static", "staticCredentials": EACH}
 ISSUER = "oidc.eks.us-west-2.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE"
 FIX = "pulumi config set --secret --path 'staticCredentials.{}' -s secondary"
@@ -52,7 +53,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     (
         {**cluster(nodeRole="nodes", veleroRoleArn="arn:aws:iam::123456789012:role/own"), "identity": "instance-profile"},
         "identity: instance-profile takes no role, but cluster has one of veleroRoleArn, databaseRoleArn, etcdRoleArn, "
-        "freshnessRoleArn, guardRoleArn; take that out",
+        "freshnessRoleArn, guardRoleArn, drillsRoleArn; take that out",
     ),
     (
         cluster(oidcIssuer=f"https://{ISSUER}"),
@@ -62,12 +63,12 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     (cluster(nodeRole="role/nodes"), "cluster.nodeRole: role/nodes is not the name of a role; write one as in nodes-use1"),
     # Static keys: too few, too many, not what they should be.
     (
-        {"identity": "static", "staticCredentials": {"database": KEY, "freshness": KEY, "guard": KEY}},
+        {"identity": "static", "staticCredentials": {"database": KEY, "freshness": KEY, "guard": KEY, "drills": KEY}},
         "staticCredentials: has no key for velero while identity is static; run, and the same for secretAccessKey: pulumi config "
         "set --secret --path staticCredentials.velero.accessKeyId -s secondary",
     ),
     (
-        {"identity": "static", "staticCredentials": {"velero": KEY, "freshness": KEY, "guard": KEY}},
+        {"identity": "static", "staticCredentials": {"velero": KEY, "freshness": KEY, "guard": KEY, "drills": KEY}},
         "staticCredentials: has no key for database while identity is static; run, and the same for secretAccessKey: pulumi "
         "config set --secret --path staticCredentials.database.accessKeyId -s secondary",
     ),
@@ -141,7 +142,7 @@ def test_what_a_cluster_has_can_be_used(changes: dict[str, Any]) -> None:
 
 
 def test_a_part_that_the_stack_does_not_run_needs_no_key() -> None:
-    without = {"databases": [], "databasePasswords": {}, "velero": {"managed": False}, "guard": {"enabled": False}}
+    without = {"databases": [], "databasePasswords": {}, "velero": {"managed": False}, **OFF}
     configured = load("secondary", example("secondary", {**without, "identity": "static"}), SECRETS)
     assert configured.parts == []
 

@@ -44,9 +44,9 @@ REPLACED = (
 )
 SHORT = "the secret is shorter than 12 characters, and whoever reads the bucket can try it; choose a longer one"
 KNOWN = (
-    "active, aws, backupEncryptionPassword, backups, cluster, databasePasswords, databases, delivery, dns, endpoint, etcd, "
-    "failover, force, guard, handover, hold, identity, images, operators, peerReady, rejoin, staticCredentials, storage, "
-    "storageClass, targets, tier, topology, velero, workloads"
+    "active, aws, backupEncryptionPassword, backups, cluster, databasePasswords, databases, delivery, dns, drills, "
+    "endpoint, etcd, failover, force, guard, handover, hold, identity, images, operators, peerReady, rejoin, staticCredentials, "
+    "storage, storageClass, targets, tier, topology, velero, workloads"
 )
 FITS = "with the region's it is the value of a Kubernetes label, which has 63 characters at most"
 LONG = "xx-a-region-with-a-very-long-name-indeed-1"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from settings import Settings, aws_rules, data_rules, handover_rules, load, rules, traffic_rules
+from settings import Settings, aws_rules, data_rules, drill_rules, handover_rules, load, rules, traffic_rules
 from settings.fields import Mistake, Model
 from settings.handover import Demotion, Token
 from settings.load import SECRETS
@@ -51,6 +51,34 @@ CASES: list[tuple[Check, dict[str, Any], str]] = [
         rules.a_restore_lasts_until_velero_says_why,
         {"failover": {"restore": "30m"}, "velero": {"prepareTimeout": "45m"}},
         "failover.restore: 30m is no longer than velero.prepareTimeout, 45m",
+    ),
+    (
+        drill_rules.drilled_databases_are_known,
+        {"drills": {"database": {"databases": ["app-database", "orders"]}}},
+        "drills.database.databases[1]: orders is none of databases (there are app-database); write one of them, or take it out",
+    ),
+    (
+        drill_rules.a_check_asks_a_database_that_is_drilled,
+        {"drills": {"database": {"checks": [{"database": "orders", "sql": "SELECT 1", "expect": "1"}]}}},
+        "drills.database.checks[0].database: orders is no database that the drill recovers (those are app-database)",
+    ),
+    (
+        drill_rules.an_archive_reaches_back_to_the_point_that_is_drilled,
+        {"drills": {"database": {"pointInTime": "720h"}}},
+        "drills.database.pointInTime: 720h is further back than the archive of app-database is kept, 30d; write less than 720h",
+    ),
+    (
+        drill_rules.a_drilled_namespace_is_in_a_backup,
+        {
+            "drills": {"namespace": {"namespace": "shop"}},
+            "backups": [{"name": "all", "cron": "0 * * * *", "keep": "24h", "exclude": ["shop"]}],
+        },
+        "drills.namespace.namespace: shop is restored from no entry of backups, by its include, exclude or restore",
+    ),
+    (
+        drill_rules.no_pod_of_a_workload_runs_where_pods_come_for_their_volumes,
+        {"drills": {"namespace": {"replicas": 1}}, **part("backups", pods="all")},
+        "drills.namespace.replicas: 1 runs workloads of ",
     ),
     (
         rules.files_are_read_through_pods,
@@ -135,7 +163,7 @@ CASES: list[tuple[Check, dict[str, Any], str]] = [
     ),
     (
         rules.every_part_that_runs_has_its_key,
-        {"identity": "static", "staticCredentials": {"velero": KEYS, "freshness": KEYS, "guard": KEYS}},
+        {"identity": "static", "staticCredentials": {"velero": KEYS, "freshness": KEYS, "guard": KEYS, "drills": KEYS}},
         "staticCredentials: has no key for database while identity is static",
     ),
     (
@@ -378,7 +406,7 @@ def test_every_rule_has_a_case_here() -> None:
 def test_every_function_that_tells_mistakes_is_in_the_list() -> None:
     defined = {
         value
-        for module in (rules, traffic_rules, data_rules, aws_rules, handover_rules)
+        for module in (rules, traffic_rules, data_rules, drill_rules, aws_rules, handover_rules)
         for value in vars(module).values()
         if callable(value) and getattr(value, "__annotations__", {}).get("return") == "Mistakes"
     }
@@ -449,6 +477,7 @@ def test_one_rule_tells_every_place_that_breaks_it() -> None:
         "staticCredentials: has no key for database while identity is static",
         "staticCredentials: has no key for freshness while identity is static",
         "staticCredentials: has no key for guard while identity is static",
+        "staticCredentials: has no key for drills while identity is static",
         "databasePasswords: has no password for the owner of app-database",
         "databasePasswords: has no password for the owner of other",
     ]

@@ -39,7 +39,13 @@ def test_no_message_ever_shows_a_secret(password: str, key_id: str, key: str, mi
     given_key = {"accessKeyId": key_id, "secretAccessKey": key}
     secrets = {
         "backupEncryptionPassword": password,
-        "staticCredentials": {"velero": given_key, "database": given_key, "freshness": given_key, "guard": given_key},
+        "staticCredentials": {
+            "velero": given_key,
+            "database": given_key,
+            "freshness": given_key,
+            "guard": given_key,
+            "drills": given_key,
+        },
     }
     texts = {**example("secondary", {**secrets, **mistake})}
     for marked in (SECRETS, ()):

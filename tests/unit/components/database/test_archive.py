@@ -15,8 +15,8 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 
 from components.database.archive import ArchiveUnreadableError, LiveArchive
-from components.database.label import missing_files
-from components.database.mark import Mark
+from components.kube.runner.base_backup import missing_files
+from components.kube.runner.mark import Mark
 from settings.aws import Aws
 
 BUCKET, REGION = "acme-database-us-west-2-123456789012", "us-west-2"

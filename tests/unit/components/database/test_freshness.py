@@ -17,8 +17,8 @@ import pytest
 from pydantic import SecretStr
 
 from components.database.freshness import AT_ONCE, SCRIPT, Freshness, FreshnessArgs, cron_job
-from components.database.mark import mark_of
 from components.iam.access import Access
+from components.kube.runner.mark import mark_of
 from lab.waiting import until
 from settings.identity import AccessKey
 from settings.names import Names

@@ -15,12 +15,12 @@ from components.database import creation
 from components.database.archive import ArchiveUnreadableError
 from components.database.by_day import warnings_by_day
 from components.database.creation import missing_operators
-from components.database.label import BaseBackup
 from components.database.lost import MARK_SLACK
 from components.database.objections import objections, refusal_to_stand_by, remarks
 from components.database.specs import HEALTHY
 from components.kube.cluster_api import ClusterUnreachableError
 from components.kube.objection import Objection
+from components.kube.runner.base_backup import BaseBackup
 from settings.aws import Aws
 from settings.names import Names
 from settings.roles import ROLES, Role

@@ -10,9 +10,9 @@ import pytest
 from moto import mock_aws
 
 from components.database.archive import ArchiveUnreadableError
-from components.database.label import BaseBackup
 from components.database.specs import HEALTHY
 from components.kube.cluster_api import ClusterUnreachableError
+from components.kube.runner.base_backup import BaseBackup
 from settings.roles import Role
 from tests.unit.components.conftest import Clock
 from tests.unit.components.database.sides import database

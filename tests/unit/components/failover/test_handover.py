@@ -9,10 +9,10 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.database.mark import Mark
 from components.failover.handover import objections_to_giving_up, objections_to_running_pods, objections_to_the_token
 from components.kube.cluster_api import ClusterUnreachableError
 from components.kube.runner.flag import Flag
+from components.kube.runner.mark import Mark
 from settings.handover import Demotion, Token
 from settings.load import SECRETS, load
 from settings.roles import Role, peer_of

@@ -139,9 +139,10 @@ def test_nothing_is_everything(delivered: Recorder, pipeline: Pipeline) -> None:
 
 
 def test_no_pipeline_is_given_what_is_in_a_backup(delivered: Recorder, pipeline: Pipeline) -> None:
-    """Of what is saved a deployment reads labels and marks, which say what a standby can be made of, what was copied, and what
-    a backup holds and lacks. It writes the inventory of its own region and the runbook, and nothing else."""
+    """Of what is saved a deployment reads labels and marks, which say what a standby can be made of, what was copied, what a
+    backup holds and lacks, and how drills ended. It writes the inventory of its own region and the runbook, and nothing else."""
     labels = (
+        *(f"/drills/{role}/*" for role in ROLES),
         "/cnpg/*/backup.info",
         "/freshness/*",
         "/backups/*/velero-backup.json",

@@ -18,6 +18,7 @@ from syrupy.extensions.json import JSONSnapshotExtension
 from components.iam.permissions import (
     ServiceAccount,
     database_policy,
+    drills_policy,
     etcd_policy,
     freshness_policy,
     guard_policy,
@@ -56,6 +57,7 @@ def policies(names: Names) -> dict[str, dict[str, Any]]:
         "etcd": etcd_policy(names),
         "freshness": freshness_policy(names),
         "guard": guard_policy(names),
+        "drills": drills_policy(names),
     }
 
 
@@ -135,6 +137,20 @@ def test_every_key_is_used_through_s3_alone_and_known_by_the_alias_of_the_backup
             }
         else:
             assert not [action for action in statement["Action"] if action.startswith("kms:")]
+
+
+@given(any_names())
+def test_the_drills_read_every_backup_of_their_region_and_write_records_that_nobody_can_write_anew(names: Names) -> None:
+    buckets = {purpose: names.bucket(purpose) for purpose in PURPOSES}
+    for key in (f"{buckets['velero']}/velero/{role}/backups/a/a.tar.gz" for role in ROLES):
+        assert reached(names, "drills", "s3:GetObject", f"arn:aws:s3:::{key}")
+    assert reached(names, "drills", "s3:GetObject", f"arn:aws:s3:::{buckets['database']}/cnpg/a-primary-g1/base/b/data.tar")
+    writes = [each for part, each in statements(names) if part == "drills" and set(each["Action"]) & WRITES]
+    assert [each["Resource"] for each in writes if "s3:PutObject" in each["Action"]] == [
+        [f"arn:aws:s3:::{buckets['velero']}/drills/{names.role}/*"]
+    ]
+    assert [each["Condition"] for each in writes if "s3:PutObject" in each["Action"]] == [{"Null": {"s3:if-none-match": "false"}}]
+    assert not [each for each in writes if set(each["Action"]) & {"s3:DeleteObject", "s3:AbortMultipartUpload"}]
 
 
 @given(any_names(), st.sampled_from(sorted(READS | WRITES)))

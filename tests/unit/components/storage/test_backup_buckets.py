@@ -77,14 +77,17 @@ def test_a_region_copies_what_it_writes_to_the_peers_bucket_under_the_peers_key(
     stack: Role, region: Recorder, purpose: str
 ) -> None:
     peer: Role = "secondary" if stack == "primary" else "primary"
-    (rule,) = region[f"storage-{purpose}-replication"].inputs["rules"]
-    assert rule["filter"] == {"prefix": f"velero/{stack}/" if purpose == "velero" else ""}
-    assert rule["destination"]["bucket"] == f"arn:aws:s3:::{BUCKETS[peer][purpose]}"
-    key = rule["destination"]["encryptionConfiguration"]["replicaKmsKeyId"]
-    assert key == f"arn:aws:kms:{'us-west-2' if peer == 'secondary' else 'us-east-1'}:123456789012:alias/acme-dr"
-    assert rule["status"] == "Enabled"
-    assert rule["sourceSelectionCriteria"] == {"sseKmsEncryptedObjects": {"status": "Enabled"}}
-    assert rule["deleteMarkerReplication"] == {"status": "Enabled"}
+    rules = region[f"storage-{purpose}-replication"].inputs["rules"]
+    copied = [f"velero/{stack}/", f"drills/{stack}/"] if purpose == "velero" else [""]
+    assert [rule["filter"]["prefix"] for rule in rules] == copied
+    assert len({rule["priority"] for rule in rules}) == len({rule["id"] for rule in rules}) == len(rules)
+    for rule in rules:
+        assert rule["destination"]["bucket"] == f"arn:aws:s3:::{BUCKETS[peer][purpose]}"
+        key = rule["destination"]["encryptionConfiguration"]["replicaKmsKeyId"]
+        assert key == f"arn:aws:kms:{'us-west-2' if peer == 'secondary' else 'us-east-1'}:123456789012:alias/acme-dr"
+        assert rule["status"] == "Enabled"
+        assert rule["sourceSelectionCriteria"] == {"sseKmsEncryptedObjects": {"status": "Enabled"}}
+        assert rule["deleteMarkerReplication"] == {"status": "Enabled"}
 
 
 def test_replication_waits_for_the_versions_of_its_bucket(region: Recorder) -> None:

@@ -20,6 +20,7 @@ from tests.unit.components.conftest import Program
 from tests.unit.components.storage.s3_lifecycle import UnknownRuleError, Version, fate
 from tests.unit.recorder import Recorder
 
+DRILL_DAYS = 400
 WHO_KNOWS_WHEN = 40_000
 """Days: older than any setting can be."""
 
@@ -53,7 +54,11 @@ def configured(written: dict[str, Any]) -> StorageSettings:
 
 def register(settings: StorageSettings) -> Recorder:
     names = Names(topology=load("secondary", example("secondary"), SECRETS).topology, role="secondary")
-    return registered(lambda: BackupBuckets("storage", BackupBucketsArgs(names=names, settings=settings, peer_ready=True)))
+    return registered(
+        lambda: BackupBuckets(
+            "storage", BackupBucketsArgs(names=names, settings=settings, peer_ready=True, drill_days=DRILL_DAYS)
+        )
+    )
 
 
 def rules(recorder: Recorder, name: str) -> list[dict[str, Any]]:
@@ -103,6 +108,13 @@ class TestWhateverTheSettings:
             retained = lock.inputs["rule"]["defaultRetention"]["days"]
             (rule,) = [rule for rule in rules(recorder, "database") if "noncurrentVersionExpiration" in rule]
             assert retained <= rule["noncurrentVersionExpiration"]["noncurrentDays"]
+
+
+@pytest.mark.parametrize("role", ["primary", "secondary"])
+def test_records_of_drills_expire_when_no_auditor_asks_for_them_any_more_and_the_peers_too(role: str) -> None:
+    ours, key = rules(register(StorageSettings()), "velero"), f"drills/{role}/integrity/20260302T053000Z-0a1b2c3d.json"
+    assert fate(ours, Version(key=key, age=DRILL_DAYS - 1)) == "stays"
+    assert fate(ours, Version(key=key, age=DRILL_DAYS)) == "hidden"
 
 
 def test_logs_expire_when_they_are_old_and_what_was_deleted_of_them_stays_a_while() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from components.kube.cluster_api import ClusterRefusedError
+from components.kube.runner.restored import ResultsUnavailableError
 from components.velero.arrival import Arrivals, record
 from components.velero.choice import Choice, objection
-from components.velero.downloads import ResultsUnavailableError
 from tests.unit.components.conftest import Clock
 from tests.unit.components.failover.test_handover import follower, token
 from tests.unit.fakes import FakeCluster, FakeFiles

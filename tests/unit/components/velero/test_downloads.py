@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from components.kube.cluster_api import ClusterUnreachableError
+from components.kube.runner.restored import Results, ResultsUnavailableError
 from components.velero import downloads
-from components.velero.downloads import Results, ResultsUnavailableError, read_url, results_of
+from components.velero.downloads import read_url, results_of
 from tests.unit.components.conftest import Clock
 from tests.unit.fakes import FakeCluster
 

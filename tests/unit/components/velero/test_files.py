@@ -12,7 +12,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from components.velero.downloads import ResultsUnavailableError
+from components.kube.runner.restored import ResultsUnavailableError
 from components.velero.files import LiveBackupFiles, Volume, skipped_volumes
 from components.velero.inventory import Inventory, Needs
 from settings.aws import Aws

@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.velero.downloads import Results, ResultsUnavailableError
+from components.kube.runner.restored import Results, ResultsUnavailableError
 from components.velero.files import Volume
 from components.velero.final_backups import (
     FinalBackups,

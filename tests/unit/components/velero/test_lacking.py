@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from components.kube.cluster_api import ClusterUnreachableError
+from components.kube.runner.password import fingerprint
+from components.kube.runner.restored import ResultsUnavailableError
 from components.velero.age import Expected
 from components.velero.choice import Choice
-from components.velero.downloads import ResultsUnavailableError
 from components.velero.inventory import Inventory, Needs, inventory_of, take_inventory
 from components.velero.lacking import Findings, Standby, findings, warnings_by_day
 from components.velero.movers import Movers
-from components.velero.password import fingerprint
 from components.velero.selection import chosen
 from settings.backup import Backup
 from settings.workloads import Workload

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from components.velero.downloads import Results, ResultsUnavailableError
-from components.velero.outcome import failure, told, ways_on
+from components.kube.runner.restored import Results, ResultsUnavailableError, failure
+from components.velero.outcome import told, ways_on
 
 REFUSED = (
     'error restoring targetgroupbindings.elbv2.k8s.aws/production/web: admission webhook "v.elbv2.k8s.aws" denied the request: '

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from components.kube.cluster_api import ClusterUnreachableError
-from components.velero.downloads import Results, ResultsUnavailableError
+from components.kube.runner.restored import Results, ResultsUnavailableError
 from components.velero.files import Volume
 from components.velero.unsaved import Own, keep_inventory, not_saved
 from tests.unit.components.velero.test_age import SCHEDULE, made

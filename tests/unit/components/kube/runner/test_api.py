@@ -51,6 +51,7 @@ def serving(told: Told, context: ssl.SSLContext | None = None) -> Iterator[int]:
                     "body": json.loads(body) if body else None,
                     "content": self.headers["Content-Type"],
                     "authorization": self.headers["Authorization"],
+                    "accept": self.headers["Accept"],
                 }
             )
             answer = told.answers.pop(0)
@@ -65,7 +66,7 @@ def serving(told: Told, context: ssl.SSLContext | None = None) -> Iterator[int]:
             self.end_headers()
             self.wfile.write(data)
 
-    for method in ("GET", "POST", "PATCH"):
+    for method in ("GET", "POST", "PATCH", "DELETE"):
         setattr(Handler, f"do_{method}", Handler._answer)
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
@@ -146,6 +147,36 @@ def test_an_object_is_created_by_a_post(told: Told, client: Api) -> None:
     told.answers = [(201, {"status": {"allowed": True}})]
     assert client.create("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {"spec": {}})["status"] == {"allowed": True}
     assert told.asked[0]["method"] == "POST"
+
+
+def test_what_is_deleted_takes_with_it_what_it_owns(told: Told, client: Api) -> None:
+    told.answers = [(200, {"kind": "Status"})]
+    client.delete(f"{PATH}/web")
+    assert (told.asked[0]["method"], told.asked[0]["path"]) == ("DELETE", f"{PATH}/web")
+    assert told.asked[0]["body"]["propagationPolicy"] == "Background"
+
+
+def test_to_delete_what_is_gone_is_as_good(told: Told, client: Api) -> None:
+    told.answers = [(404, {"message": "not found"}), (403, {"message": "forbidden"})]
+    client.delete(f"{PATH}/web")
+    with pytest.raises(ApiError, match="forbidden"):
+        client.delete(f"{PATH}/web")
+
+
+def test_a_list_of_names_asks_for_no_contents(told: Told, client: Api) -> None:
+    told.answers = [(200, {"items": [], "metadata": {}}), (200, {"items": [], "metadata": {}})]
+    client.list("/api/v1/namespaces/production/secrets", names_only=True)
+    client.list("/api/v1/namespaces/production/secrets")
+    assert told.asked[0]["accept"].startswith("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1")
+    assert told.asked[1]["accept"] == "application/json"
+
+
+def test_a_log_is_text_and_as_long_as_is_asked(told: Told, client: Api) -> None:
+    told.answers = [(200, b"first\nlast\n"), (404, {"message": "container not found"})]
+    assert client.log("k8s-dr-drills", "drill-1", "postgres", lines=20) == "first\nlast\n"
+    assert told.asked[0]["query"] == {"container": "postgres", "tailLines": "20"}
+    with pytest.raises(ApiError, match="container not found"):
+        client.log("k8s-dr-drills", "drill-1", "postgres", lines=20)
 
 
 def test_a_refusal_has_the_api_servers_own_words_and_is_not_repeated(told: Told, client: Api) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +12,9 @@ MARK_BYTES = 64 * 1024
 """A mark has some KB."""
 
 _SEGMENT = re.compile(r"[0-9A-F]{24}")
+SEGMENT_KEY = re.compile(r"/([0-9A-F]{24})(\.(?!partial)[a-z]\w*)?$")
+"""The key of a WAL segment, compressed or not. A `.partial` segment or the label of a backup that began in one does not match."""
+
 _SEGMENTS = 100
 """More than a mark names: freshness.sh writes 32."""
 
@@ -65,6 +68,12 @@ def is_segment(name: str) -> bool:
 def position_of(segment: str) -> int:
     """Position of a segment in the WAL, in segments of 16 MB. A new timeline goes on counting where it left the old one."""
     return int(segment[8:16], 16) * 256 + int(segment[16:], 16)
+
+
+def first_gap(begin: str, names: Collection[str]) -> int | None:
+    """Position of the first segment from `begin` on that is not among `names` although a later one is; None if all are there."""
+    positions = {position_of(name) for name in names}
+    return next((each for each in range(position_of(begin), max(positions, default=0)) if each not in positions), None)
 
 
 def oldest_after(before: Mapping[str, datetime], after: Mapping[str, datetime], timeout: timedelta = timedelta(0)) -> datetime:

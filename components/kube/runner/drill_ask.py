@@ -1,0 +1,59 @@
+"""The step `drill_ask`: the first of the drill `integrity`. It asks the cluster what to look at, and plans the first fetch.
+
+It ends with 0 whatever happens: the last step says what went wrong.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .api import Api, ApiError
+from .drill_choice import Choice, asked
+from .drill_fetch import Plan
+from .drill_record import ASKED, DIRECTORY
+
+FIRST = "plan-1"
+
+
+def run(task: Mapping[str, Any]) -> str:
+    """Ask, and write down the answer and the plan."""
+    return ask(Api.in_cluster(seconds=_SECONDS), task, DIRECTORY)
+
+
+_SECONDS = 120
+
+
+def ask(api: Api, task: Mapping[str, Any], directory: Path) -> str:
+    """As `run`, of this API server, in this directory."""
+    try:
+        found = asked(api, task)
+    except ApiError as error:
+        (directory / ASKED).write_text(json.dumps({"error": f"the cluster cannot be asked: {error}"}))
+        (directory / FIRST).write_text("")
+        return f"the cluster cannot be asked: {error}"
+    (directory / ASKED).write_text(json.dumps(found))
+    first_plan(Choice(task=task, side=found["side"]), found["backups"]).write(directory / FIRST)
+    return f"looks at {found['side'] or 'no'} backups: {len(found['backups'])}"
+
+
+def first_plan(choice: Choice, backups: list[dict[str, Any]]) -> Plan:
+    """The listings, and the small files whose names are known."""
+    plan, task = Plan(), choice.task
+    if choice.side is not None:
+        place = choice.place
+        for backup in backups:
+            plan.add("list", place.bucket, place.directory(backup["metadata"]["name"]))
+        if choice.schedules:
+            plan.add("dirs", place.bucket, place.repositories)
+    for each in choice.archives:
+        plan.add("list", each.bucket, each.bases)
+        plan.add("list", each.bucket, each.wals)
+        plan.add("get", each.bucket, each.mark)
+    if choice.side == "peer" and task["velero"]["secret"]:
+        plan.add("get", task["archive"]["bucket"], task["inventory"])
+    if snapshots := choice.snapshots:
+        plan.add("list", snapshots.bucket, f"{snapshots.prefix}/")
+    return plan

@@ -1,0 +1,120 @@
+"""Where a drill works: what stands in its way there, and how nothing of it is left.
+
+Whatever a drill makes is in a namespace that holds nothing else. The volumes of that namespace's claims go with it, also those
+of a class that keeps them: a copy of production's data must not stay on a disk that nobody knows.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from .api import Api, ApiError, Object
+from .trouble import waiting, when
+
+CLEANING_SECONDS = 300.0
+"""How long what a drill has made may take to go. A Job must last so much longer than its drill."""
+
+_PAUSE_SECONDS = 2.0
+_VOLUMES = "/api/v1/persistentvolumes"
+_LENGTH, _SHOWN = 300, 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """One namespace of drills."""
+
+    api: Api
+    namespace: str
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+    def path(self, plural: str, group: str = "", version: str = "v1") -> str:
+        """The list of a kind in this namespace."""
+        return f"{f'/apis/{group}' if group else '/api'}/{version}/namespaces/{self.namespace}/{plural}"
+
+    def make(self, path: str, body: Object) -> None:
+        """Create an object whose name nothing else has. One that is there is this very call's, whose answer was lost."""
+        try:
+            self.api.create(path, body)
+        except ApiError as error:
+            if error.status != 409:
+                raise
+
+    def wait(self, ended: Callable[[], bool], seconds: float) -> bool:
+        """Whether it ended within so many seconds."""
+        end = self.clock() + seconds
+        while not ended():
+            if self.clock() >= end:
+                return False
+            self.sleep(_PAUSE_SECONDS)
+        return True
+
+    def release_volumes(self) -> None:
+        """Have the volumes of this namespace's claims, and of no others, deleted with the claims. A volume says whose it is."""
+        for volume in self._volumes():
+            if volume["spec"].get("persistentVolumeReclaimPolicy") != "Delete":
+                version = {"resourceVersion": volume["metadata"]["resourceVersion"]}
+                patch = {"metadata": version, "spec": {"persistentVolumeReclaimPolicy": "Delete"}}
+                try:
+                    self.api.patch(f"{_VOLUMES}/{volume['metadata']['name']}", patch)
+                except ApiError as error:
+                    if error.status not in (404, 409):  # it is gone, or it has changed and is seen again in a moment
+                        raise
+
+    def delete_all(self, remaining: Callable[[], Sequence[str]], seconds: float = CLEANING_SECONDS) -> list[str]:
+        """Delete what `remaining` lists, by its path, until nothing is left of it or of the volumes here. Returns what is still
+        there after so many seconds."""
+        left: list[str] = []
+
+        def empty() -> bool:
+            self.release_volumes()
+            paths = list(remaining())
+            for path in paths:
+                self.api.delete(path)
+            left[:] = [*map(_short, paths), *(f"volume {each['metadata']['name']}" for each in self._volumes())]
+            return not left
+
+        self.wait(empty, seconds)
+        return left
+
+    def _volumes(self) -> list[Object]:
+        found = self.api.list(_VOLUMES)
+        return [each for each in found if (each["spec"].get("claimRef") or {}).get("namespace") == self.namespace]
+
+    def troubles(self) -> str:
+        """Why nothing goes on here: Pods without a node, claims without a volume, what a quota refuses. Empty if nothing says."""
+        try:
+            found = list(dict.fromkeys(self._troubles()))
+        except ApiError as error:
+            return f"why could not be read: {error}"
+        return "; ".join(each if len(each) <= _LENGTH else f"{each[:_LENGTH]}…" for each in found[:_SHOWN])
+
+    def _troubles(self) -> Iterator[str]:
+        for pod in self.api.list(self.path("pods")):
+            for condition in (pod.get("status") or {}).get("conditions") or ():
+                if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+                    said = " ".join(str(condition.get("message") or condition.get("reason") or "no reason").split())
+                    yield f"Pod {pod['metadata']['name']} has no node: {said}"
+            yield from waiting(pod)
+        for claim in self.api.list(self.path("persistentvolumeclaims")):
+            if (claim.get("status") or {}).get("phase") == "Pending":
+                name = claim["metadata"]["name"]
+                said = self._last_warning(lambda about, name=name: about.get("name") == name)  # type: ignore[misc]
+                yield f"claim {name} has no volume: {said or 'no event says why'}"
+        if said := self._last_warning(lambda about: about.get("kind") not in ("Pod", "PersistentVolumeClaim")):
+            yield said
+
+    def _last_warning(self, concerns: Callable[[Object], bool]) -> str:
+        events = [each for each in self.api.list(self.path("events"), fields="type=Warning") if concerns(each["involvedObject"])]
+        if not events:
+            return ""
+        newest = max(events, key=when)
+        about, said = newest["involvedObject"], " ".join(str(newest.get("message", "")).split())
+        return f"{about.get('kind')} {about.get('name')}: {newest.get('reason', '')}: {said}"
+
+
+def _short(path: str) -> str:
+    """As in deployments/web."""
+    return "/".join(path.split("/")[-2:])

@@ -1,0 +1,247 @@
+"""Whether Velero's backups in this region's bucket are whole: for the drill `integrity`, by what was fetched of them.
+
+A backup is judged by its own list: what it says that it holds must be in its archive. The volumes' data are in kopia's
+repositories, which hold them encrypted and in pieces that many backups share. So of these only a listing is judged; that a volume
+can be read is proved by the drill that restores a namespace.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import tarfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from .api import Object
+from .drill_fetch import Fetched
+from .drill_fetch import Object as Stored
+from .drill_record import Drill, moment
+from .failure import StepFailedError
+
+OF_SCHEDULE = "velero.io/schedule-name"
+_FILES = ("{}.tar.gz", "{}-logs.gz", "{}-resource-list.json.gz", "{}-volumeinfo.json.gz", "{}-results.gz")
+"""What Velero writes beside velero-backup.json for every backup (object_store_layout.go)."""
+
+_SHOWN = 3
+_CLOCKS = timedelta(minutes=1)
+"""How far the clocks of the nodes and of S3 may differ."""
+
+_PIECE = 1 << 20
+_LIST = 256 * 1024**2
+"""Bytes of the largest list that is read into memory: of some hundred thousand objects it has some tens of MB."""
+
+_BLOBS = ("kopia.repository", "kopia.blobcfg")
+"""What kopia needs to open a repository (kopia, repo/format)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a region's backups are in this region's bucket."""
+
+    bucket: str
+    prefix: str
+
+    def directory(self, backup: str) -> str:
+        return f"{self.prefix}/backups/{backup}/"
+
+    @property
+    def repositories(self) -> str:
+        return f"{self.prefix}/kopia/"
+
+    def repository(self, namespace: str) -> list[str]:
+        """Prefixes of what is listed of a namespace's repository: its format, its indexes and its packs of metadata. The packs
+        of data are many, and say nothing by their names."""
+        return [f"{self.repositories}{namespace}/{start}" for start in ("kopia.", "x", "n", "q")]
+
+
+def newest_completed(backups: list[Object], schedule: str) -> Object | None:
+    """Of Backup objects the newest Completed one of a schedule."""
+    done = [each for each in backups if _of(each, schedule) and _status(each).get("phase") == "Completed" and _began(each)]
+    return max(done, key=lambda each: str(_began(each)), default=None)
+
+
+def judge_schedule(drill: Drill, backups: list[Object], schedule: str, within: timedelta, now: datetime) -> Object | None:
+    """The backup that a failover would restore, if it is new enough and has not expired. `within` is how old it may be beside the
+    time that it took."""
+    found = newest_completed(backups, schedule)
+    if found is None:
+        phases = sorted({str(_status(each).get("phase", "New")) for each in backups if _of(each, schedule)})
+        seen = f"only {', '.join(phases)}" if phases else "none at all"
+        drill.fail(f"schedule {schedule} has no Completed backup here: {seen}")
+        return None
+    name, began = str(found["metadata"]["name"]), _began(found)
+    assert began is not None
+    drill.use("velero-backup", name, began)
+    ended, expires = _time(found, "completionTimestamp"), _time(found, "expiration")
+    if expires and expires <= now:
+        drill.fail(f"backup {name} has expired at {expires:%Y-%m-%dT%H:%M:%SZ}, and there is no newer one of schedule {schedule}")
+    elif now - began > within + ((ended - began) if ended else timedelta(0)):
+        drill.fail(f"backup {name} is stale: it began {began:%Y-%m-%dT%H:%M:%SZ}, and a newer one of {schedule} should be here")
+    return found
+
+
+def judge_backup(drill: Drill, fetched: Fetched, place: Place, backup: Object) -> Mapping[str, datetime]:
+    """Whether its objects are here and whole. Returns the namespaces whose volumes it has in a repository, and when the last of
+    their snapshots began."""
+    name = str(backup["metadata"]["name"])
+    directory = place.directory(name)
+    found = {each.key.removeprefix(directory): each for each in fetched.objects(place.bucket, directory)}
+    if missing := [file for file in ("velero-backup.json", *(each.format(name) for each in _FILES)) if file not in found]:
+        what = "is not in the bucket" if not found else f"lacks {', '.join(missing)}"
+        drill.fail(f"backup {name} {what}, below s3://{place.bucket}/{directory}: deleted, or not copied yet")
+    whole: dict[str, Path] = {}
+    for file, stored in sorted(found.items()):
+        try:
+            whole[file] = intact(fetched, place.bucket, stored)
+        except StepFailedError as failure:
+            drill.fail(f"backup {name}: {failure}")
+        else:
+            drill.count("objects of backups")
+    if told := _against_its_list(name, backup, whole):
+        drill.fail(told)
+    elif not missing and len(whole) == len(found):
+        drill.count("backups")
+    try:
+        return _moved(whole.get(f"{name}-volumeinfo.json.gz"))
+    except (StepFailedError, ValueError, AttributeError, TypeError) as error:
+        drill.fail(f"backup {name}: {name}-volumeinfo.json.gz is not what Velero writes: {error}")
+        return {}
+
+
+def intact(fetched: Fetched, bucket: str, stored: Stored) -> Path:
+    """The file of an object that came as the listing says, and that gzip opens to its end, with the checksum there."""
+    path = fetched.file(bucket, stored.key)
+    name = stored.key.rpartition("/")[2]
+    if (size := path.stat().st_size) != stored.size:
+        raise StepFailedError(f"{name} has {size} bytes, and the bucket lists {stored.size}")
+    if not size:
+        raise StepFailedError(f"{name} is empty")
+    try:
+        if name.endswith(".gz"):
+            with gzip.open(path) as unpacked:
+                while unpacked.read(_PIECE):
+                    pass
+        elif name.endswith(".json"):
+            json.loads(path.read_text())
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        raise StepFailedError(f"{name} is corrupt: {error or type(error).__name__}") from None
+    return path
+
+
+def _against_its_list(name: str, backup: Object, whole: Mapping[str, Path]) -> str | None:
+    """What the backup says that it holds and its archive does not; None if nothing, or if one of the two is not whole."""
+    archive, listed = whole.get(f"{name}.tar.gz"), whole.get(f"{name}-resource-list.json.gz")
+    if archive is None or listed is None:
+        return None
+    try:
+        held = Counter(_held(archive))
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        return f"backup {name}: {name}.tar.gz is corrupt: {error}"
+    try:
+        said = Counter(str(each) for names in _json(listed).values() for each in names or ())
+    except (ValueError, AttributeError, TypeError) as error:
+        return f"backup {name}: {name}-resource-list.json.gz is not what Velero writes: {error}"
+    if lacking := sorted((said - held).elements()):
+        more = f" and {len(lacking) - _SHOWN} more" if len(lacking) > _SHOWN else ""
+        return f"backup {name} lists objects that its archive does not hold: {', '.join(lacking[:_SHOWN])}{more}"
+    saved = int((_status(backup).get("progress") or {}).get("itemsBackedUp") or 0)
+    if saved > held.total():
+        return f"backup {name} has saved {saved} objects, and its archive holds {held.total()}"
+    return None
+
+
+def _held(archive: Path) -> Iterator[str]:
+    """The objects of an archive, `namespace/name` or a name: `resources/KIND/namespaces/NAMESPACE/NAME.json`, and
+    `resources/KIND/cluster/NAME.json`. Velero adds each a second time by its API version, which is passed over."""
+    with tarfile.open(archive, "r|gz") as members:
+        for member in members:
+            match member.name.removeprefix("./").split("/"):
+                case ["resources", _, "namespaces", namespace, file] if file.endswith(".json"):
+                    yield f"{namespace}/{file.removesuffix('.json')}"
+                case ["resources", _, "cluster", file] if file.endswith(".json"):
+                    yield file.removesuffix(".json")
+
+
+def _moved(path: Path | None) -> dict[str, datetime]:
+    if path is None:
+        return {}
+    found: dict[str, datetime] = {}
+    for each in _json(path):
+        moved = each.get("snapshotDataMoved") or each.get("backupMethod") == "PodVolumeBackup"
+        if moved and not each.get("skipped") and each.get("result") != "failed" and each.get("startTimestamp"):
+            began, namespace = moment(each["startTimestamp"]), str(each["pvcNamespace"])
+            found[namespace] = max(began, found.get(namespace, began))
+    return found
+
+
+def _json(path: Path) -> Any:
+    with gzip.open(path) as unpacked:
+        text = unpacked.read(_LIST + 1)
+    if len(text) > _LIST:
+        raise ValueError("it is larger than any such list")
+    return json.loads(text)
+
+
+def judge_repository(drill: Drill, fetched: Fetched, place: Place, namespace: str, began: datetime, backup: str) -> None:
+    """Whether the repository of a namespace's volumes can hold what a backup has put there, whose last snapshot began then.
+
+    Each snapshot adds at least an index and a pack of metadata; kopia's maintenance merges them into newer ones. So without one
+    that is as new as the snapshot, the repository is a copy that was not copied to its end.
+    """
+    listed = [each for prefix in place.repository(namespace) for each in fetched.objects(place.bucket, prefix)]
+    names = {each.key.rpartition("/")[2]: each for each in listed}
+    where = f"the repository of volumes of namespace {namespace}"
+    if missing := [blob for blob in _BLOBS if blob not in names or not names[blob].size]:
+        drill.fail(
+            f"{where} cannot be opened: {' and '.join(missing)} not in s3://{place.bucket}/{place.repositories}{namespace}/"
+        )
+        return
+    since = began - _CLOCKS
+    new = {name[0] for name, each in names.items() if each.modified >= since and each.size}
+    lacks = [what for what, there in (("index", new & {"x", "n"}), ("metadata", "q" in new)) if not there]
+    if lacks:
+        drill.fail(
+            f"{where} is half replicated: backup {backup} put a snapshot there at {began:%Y-%m-%dT%H:%M:%SZ}, and no "
+            f"{' and no '.join(lacks)} as new as that is here"
+        )
+        return
+    drill.count("repositories of volumes")
+
+
+def judge_cluster_repositories(drill: Drill, repositories: list[Object], location: str) -> None:
+    """What Velero says of the repositories that it opens itself: it does so with the password, and in each maintenance."""
+    for each in repositories:
+        if (each.get("spec") or {}).get("backupStorageLocation") != location:
+            continue
+        status, namespace = each.get("status") or {}, each["spec"].get("volumeNamespace")
+        if status.get("phase") == "NotReady":
+            told = status.get("message") or "it gives no reason"
+            drill.fail(f"Velero cannot open the repository of volumes of namespace {namespace}: {told}")
+        recent = [run for run in status.get("recentMaintenance") or () if run.get("completeTimestamp")]
+        last = max(recent, key=lambda run: str(run["completeTimestamp"]), default=None)
+        if last and last.get("result") == "Failed":
+            told = last.get("message") or "it gives no reason"
+            drill.fail(f"the last maintenance of the repository of volumes of namespace {namespace} failed: {told}")
+
+
+def _of(backup: Object, schedule: str) -> bool:
+    return bool((backup["metadata"].get("labels") or {}).get(OF_SCHEDULE) == schedule)
+
+
+def _status(backup: Object) -> Mapping[str, Any]:
+    return backup.get("status") or {}
+
+
+def _began(backup: Object) -> datetime | None:
+    return _time(backup, "startTimestamp")
+
+
+def _time(backup: Object, key: str) -> datetime | None:
+    text = _status(backup).get(key)
+    return moment(str(text)) if text else None

@@ -1,0 +1,184 @@
+"""The records of drills as an `up` reads them: the last of each kind, what is said of it, and who asks."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import botocore.exceptions
+import pytest
+
+from components.drills.records import NOT_ASKED, LiveRecords, Record, RecordsUnreadableError, record_of
+from settings.aws import Aws
+from settings.names import Names
+from settings.roles import Role
+from tests.unit.components.database.sides import TOPOLOGY
+from tests.unit.fakes import FakeCluster, FakeRecords
+from tests.unit.recorder import run_program
+
+KEY = "drills/primary/integrity/20260302T053000Z-0a1b2c3d.json"
+CRONJOB = "/apis/batch/v1/namespaces/k8s-dr/cronjobs/drill-integrity"
+RECORD: dict[str, Any] = {
+    "schema": 1,
+    "started": "2026-03-02T05:30:00Z",
+    "ended": "2026-03-02T05:31:00Z",
+    "passed": True,
+    "reasons": [],
+    "rpo": {"target": 300, "measured": 120},
+    "rto": {"target": 1800, "measured": None},
+}
+
+
+def a_record(age: timedelta = timedelta(hours=1), *, passed: bool | None = True, reasons: tuple[str, ...] = ()) -> Record:
+    ended = datetime.now(UTC) - age
+    return Record(key=KEY, started=ended - timedelta(minutes=1), ended=ended, passed=passed, reasons=reasons, rpo=120.0, rto=None)
+
+
+def only(**changes: Any) -> dict[str, Any]:
+    """A stack that runs the drill `integrity` alone, which comes once a week."""
+    return {"drills": {"namespace": {"enabled": False}, "database": {"enabled": False}, **changes}}
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    texts: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", lambda text, *_: texts.append(text))
+    return texts
+
+
+def drills_in(said: list[str]) -> list[str]:
+    return [text for text in said if "drill" in text]
+
+
+class FakeS3:
+    """A bucket with records."""
+
+    def __init__(self, objects: dict[str, bytes], error: Exception | None = None) -> None:
+        self.objects, self.error = objects, error
+
+    def get_paginator(self, _: str) -> FakeS3:
+        return self
+
+    def paginate(self, *, Bucket: str, Prefix: str) -> list[dict[str, Any]]:  # noqa: N803 - as boto3 calls them
+        assert Bucket.endswith("velero-us-east-1-123456789012")
+        if self.error:
+            raise self.error
+        return [{"Contents": [{"Key": key}]} for key in self.objects if key.startswith(Prefix)]
+
+    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+        del Bucket
+        return {"ContentLength": len(self.objects[Key]), "Body": io.BytesIO(self.objects[Key])}
+
+
+def live(s3: FakeS3) -> LiveRecords:
+    records = LiveRecords(Names(topology=TOPOLOGY, role="primary"), Aws())
+    records._connected = s3
+    return records
+
+
+def test_the_last_record_is_the_one_that_began_last() -> None:
+    older = KEY.replace("20260302", "20260223")
+    s3 = FakeS3({KEY: json.dumps(RECORD).encode(), older: b"not read"})
+    found = live(s3).last("integrity")
+    assert found is not None
+    assert (found.key, found.passed, found.rpo, found.rto) == (KEY, True, 120.0, None)
+    assert live(s3).last("database") is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"{}", b"[]", b"null", b"no JSON", b"\xff", b'"' * 10, json.dumps({**RECORD, "schema": 2}).encode()]
+    + [json.dumps({**RECORD, key: value}).encode() for key, value in (("passed", "yes"), ("ended", "today"), ("rpo", 3))],
+)
+def test_what_is_no_record_is_said_to_be_none(content: bytes) -> None:
+    with pytest.raises(RecordsUnreadableError, match="is no record of a drill of this version"):
+        record_of(KEY, content)
+
+
+def test_an_object_as_large_as_no_record_is_not_read() -> None:
+    with pytest.raises(RecordsUnreadableError, match="has more than 256 KiB"):
+        live(FakeS3({KEY: b" " * 300_000})).last("integrity")
+
+
+def test_a_bucket_that_refuses_is_the_reason() -> None:
+    refused = botocore.exceptions.ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "ListObjectsV2")
+    with pytest.raises(RecordsUnreadableError, match="cannot be read"):
+        live(FakeS3({}, refused)).last("integrity")
+
+
+def test_the_output_names_the_last_of_each_kind_and_nothing_is_wrong_with_a_new_one(said: list[str]) -> None:
+    records = FakeRecords(found={"integrity": a_record()})
+    outputs = run_program("primary", only(), records=records).outputs
+    assert outputs["drills"].startswith("integrity: passed 20")
+    assert outputs["drills"].endswith("Z, RPO 120 s") or ", RPO 2 min 0 s" in outputs["drills"]
+    assert outputs["details"]["drills"]["integrity"]["passed"] is True
+    assert drills_in(said) == []
+
+
+def test_a_drill_that_failed_is_said_in_every_up_with_its_reason(said: list[str]) -> None:
+    reasons = ("backup a is stale", "b\x1b[2J is corrupt")
+    outputs = run_program(
+        "primary", only(), records=FakeRecords(found={"integrity": a_record(passed=False, reasons=reasons)})
+    ).outputs
+    (line,) = drills_in(said)
+    assert "the last drill integrity FAILED at" in line
+    assert "backup a is stale | b [2J is corrupt" in line
+    assert "kubectl create job --from=cronjob/drill-integrity" in line
+    assert outputs["drills"].isprintable()
+    assert "(backup a is stale)" in outputs["drills"]
+
+
+@pytest.mark.parametrize(("days", "overdue"), [(13, False), (15, True)])
+def test_a_drill_is_overdue_after_twice_its_longest_gap(said: list[str], days: int, overdue: bool) -> None:
+    run_program("primary", only(), records=FakeRecords(found={"integrity": a_record(timedelta(days=days))}))
+    assert ["is overdue: the last one ended" in text for text in drills_in(said)] == [True] * overdue
+
+
+@pytest.mark.parametrize(("days", "overdue"), [(None, False), (13, False), (15, True)])
+def test_a_stack_that_is_younger_than_that_is_not_overdue(said: list[str], days: int | None, overdue: bool) -> None:
+    cluster = FakeCluster()
+    if days is not None:
+        made = (datetime.now(UTC) - timedelta(days=days)).isoformat()
+        cluster.paths[CRONJOB] = {"metadata": {"creationTimestamp": made}}
+    outputs = run_program("primary", only(), cluster=cluster).outputs
+    assert ["is overdue: there was none" in text for text in drills_in(said)] == [True] * overdue
+    assert outputs["drills"] == "integrity: none yet"
+
+
+def test_a_drill_that_had_nothing_to_do_is_neither_failed_nor_overdue(said: list[str]) -> None:
+    outputs = run_program("primary", only(), records=FakeRecords(found={"integrity": a_record(passed=None)})).outputs
+    assert outputs["drills"].startswith("integrity: skipped 20")
+    assert drills_in(said) == []
+
+
+def test_records_that_cannot_be_read_are_said_and_end_nothing(said: list[str]) -> None:
+    outputs = run_program("primary", only(), records=FakeRecords(found={"integrity": "s3 does not answer"})).outputs
+    assert drills_in(said) == ["whether drill integrity passed is not known: s3 does not answer"]
+    assert outputs["drills"] == "integrity: not known: s3 does not answer"
+
+
+def test_a_preview_asks_nothing(said: list[str]) -> None:
+    records = FakeRecords(found={"integrity": a_record(passed=False)})
+    outputs = run_program("primary", only(), records=records, preview=True).outputs
+    assert (outputs["drills"], records.asked, drills_in(said)) == (NOT_ASKED, [], [])
+
+
+@pytest.mark.parametrize(
+    ("stack", "changes"),
+    [("secondary", {"active": "secondary"}), ("primary", {"active": "secondary", "handover": "planned"})],
+)
+def test_a_failover_asks_nothing(said: list[str], stack: Role, changes: dict[str, Any]) -> None:
+    records = FakeRecords(found={"integrity": a_record(passed=False)})
+    outputs = run_program(
+        stack, {**only(), **changes, "peerReady": True, "databases": [], "databasePasswords": {}}, records=records
+    )
+    assert (outputs.outputs["drills"], records.asked, drills_in(said)) == (NOT_ASKED, [], [])
+
+
+def test_where_no_drill_runs_nothing_is_asked(said: list[str]) -> None:
+    records = FakeRecords()
+    outputs = run_program("primary", {"drills": {"enabled": False}}, records=records).outputs
+    assert outputs["drills"].startswith("none: ")
+    assert (records.asked, drills_in(said)) == ([], [])

@@ -1,0 +1,212 @@
+"""The two scripts of a drill's Pod: what they fetch and upload, by an AWS CLI that a test makes up, and how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from components.drills.pods import FETCH, UPLOAD
+from components.kube.runner.drill_fetch import Fetched, Plan
+from components.kube.runner.drill_record import Drill, run_drill
+from components.kube.runner.failure import StepFailedError
+
+# Answers from ./bucket, as the AWS CLI prints text. A key that begins with `secret` may not be read.
+AWS = f"""\
+#!{sys.executable}
+import pathlib, shutil, sys
+words = sys.argv[1:]
+option = lambda name: words[words.index(name) + 1] if name in words else ""
+root = pathlib.Path("bucket") / option("--bucket")
+if (option("--key") or option("--prefix")).startswith("secret"):
+    sys.exit("An error occurred (AccessDenied) when calling the operation")
+if words[1] == "put-object":
+    target = root / option("--key")
+    if target.exists() and option("--if-none-match") == "*":
+        sys.exit("An error occurred (PreconditionFailed) when calling the PutObject operation")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(option("--body"), target)
+elif words[1] == "get-object":
+    if not (root / option("--key")).exists():
+        sys.exit("An error occurred (NoSuchKey)")
+    shutil.copy(root / option("--key"), words[-1])
+else:
+    files = {{str(file.relative_to(root)): file for file in root.rglob("*") if file.is_file()}}
+    found = sorted(key for key in files if key.startswith(option("--prefix")))
+    if option("--delimiter"):
+        prefix = option("--prefix")
+        found = sorted({{prefix + key.removeprefix(prefix).split("/")[0] + "/" for key in found}})
+        print("\\n".join(found) or "None")
+    else:
+        lines = [f"{{key}}\\t{{files[key].stat().st_size}}\\t2026-03-02T05:30:00+00:00" for key in found]
+        print("\\n".join(lines) or "None")
+"""
+RUN = {"POD_UID": "0a1b2c3d-1111-4222-8333-444455556666", "JOB_NAME": "drill-integrity-29543130", "CRONJOB": "drill-integrity"}
+TASK = {
+    "kind": "integrity",
+    "region": "us-east-1",
+    "role": "primary",
+    "prefix": "drills/primary",
+    "targets": {"rpo": 300, "rto": 1800},
+    "versions": {"program": "x"},
+}
+KEY = "drills/primary/integrity/20260302T053000Z-0a1b2c3d.json"
+STARTED = datetime(2026, 3, 2, 5, 30, tzinfo=UTC)
+
+
+class Pod:
+    """The directory that a drill's containers share, with a bucket beside it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        (root / "bin").mkdir()
+        (root / "bin" / "aws").write_text(AWS)
+        (root / "bin" / "aws").chmod(0o755)
+        (root / "last-message").touch()
+
+    def put(self, key: str, content: str = "x") -> None:
+        path = self.root / "bucket" / "b" / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+
+    def run(self, script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        fixed = {"PATH": f"{self.root / 'bin'}:{os.environ['PATH']}", "WORK": str(self.root), "BUCKET": "b", "WAIT": "0"}
+        return subprocess.run(
+            ["/bin/bash", "-c", script],
+            env={**fixed, "LAST_MESSAGE": str(self.root / "last-message"), **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    def fetch(self, plan: Plan) -> Fetched:
+        plan.write(self.root / "plan")
+        ran = self.run(FETCH, PLAN="plan")
+        assert (ran.returncode, ran.stderr) == (0, "")
+        return Fetched(directory=self.root)
+
+    def upload(self) -> subprocess.CompletedProcess[str]:
+        return self.run(UPLOAD)
+
+    def drill(self, *reasons: str, skipped: str | None = None) -> None:
+        def work(drill: Drill) -> None:
+            for reason in reasons:
+                drill.fail(reason)
+            if skipped:
+                drill.skip(skipped)
+            drill.count("backups", 2)
+
+        run_drill(TASK, work, directory=self.root, environment=RUN, now=lambda: STARTED)
+
+    @property
+    def last_message(self) -> str:
+        return (self.root / "last-message").read_text()
+
+
+@pytest.fixture
+def pod(tmp_path: Path) -> Pod:
+    return Pod(tmp_path)
+
+
+def test_what_a_plan_names_is_fetched_and_read_again(pod: Pod) -> None:
+    pod.put("velero/primary/backups/a/a.tar.gz", "content of it")
+    pod.put("velero/primary/kopia/shop/q1")
+    plan = Plan()
+    plan.add("list", "b", "velero/primary/backups/")
+    plan.add("list", "b", "velero/none/")
+    plan.add("dirs", "b", "velero/primary/kopia/")
+    plan.add("get", "b", "velero/primary/backups/a/a.tar.gz")
+    plan.link("b", "velero/primary/backups/a/a.tar.gz", "etcd.db")
+    found = pod.fetch(plan)
+    assert [(each.key, each.size) for each in found.objects("b", "velero/primary/backups/")] == [
+        ("velero/primary/backups/a/a.tar.gz", 13)
+    ]
+    assert list(found.objects("b", "velero/none/")) == []
+    assert found.directories("b", "velero/primary/kopia/") == ["velero/primary/kopia/shop/"]
+    assert found.file("b", "velero/primary/backups/a/a.tar.gz").read_text() == "content of it"
+    assert (pod.root / "etcd.db").read_text() == "content of it"
+
+
+def test_what_did_not_come_says_why_and_keeps_nothing_else_from_coming(pod: Pod) -> None:
+    pod.put("there")
+    plan = Plan()
+    plan.add("get", "b", "secret/key")
+    plan.add("list", "b", "secret/")
+    plan.add("get", "b", "none")
+    plan.add("get", "b", "there")
+    found = pod.fetch(plan)
+    with pytest.raises(StepFailedError, match=r"s3://b/secret/key cannot be read: .*AccessDenied"):
+        found.file("b", "secret/key")
+    with pytest.raises(StepFailedError, match=r"s3://b/secret/ cannot be listed: .*AccessDenied"):
+        list(found.objects("b", "secret/"))
+    with pytest.raises(StepFailedError, match="NoSuchKey"):
+        found.file("b", "none")
+    with pytest.raises(StepFailedError, match="it was not fetched"):
+        found.file("b", "not in the plan")
+    assert found.file("b", "there").read_text() == "x"
+
+
+@pytest.mark.parametrize(
+    ("reasons", "skipped", "status", "says"),
+    [
+        ((), None, 0, f"passed: 2 backups; the record: s3://b/{KEY}"),
+        ((), "this region serves", 0, f"skipped: this region serves; the record: s3://b/{KEY}"),
+        (("a is stale", "b is corrupt"), None, 1, f"a is stale | b is corrupt; the record: s3://b/{KEY}"),
+        (("a 'quoted' $(reason) \\n",), "and skipped", 1, f"a 'quoted' $(reason) \\n; the record: s3://b/{KEY}"),
+    ],
+)
+def test_the_status_the_reason_and_the_record_say_the_same(
+    pod: Pod, reasons: tuple[str, ...], skipped: str | None, status: int, says: str
+) -> None:
+    pod.drill(*reasons, skipped=skipped)
+    ran = pod.upload()
+    assert (ran.returncode, ran.stdout.strip(), pod.last_message) == (status, says, says)
+    record = json.loads((pod.root / "bucket" / "b" / KEY).read_text())
+    assert record["reasons"] == [" ".join(each.split()) for each in reasons]
+    assert record["passed"] is (False if reasons else None if skipped else True)
+    assert record["by"] == "CronJob/drill-integrity"
+    assert record["rpo"] == {"target": 300, "measured": None}
+
+
+def test_a_record_is_never_written_anew(pod: Pod) -> None:
+    pod.put(KEY, "the first")
+    pod.drill()
+    assert pod.upload().returncode == 0
+    assert (pod.root / "bucket" / "b" / KEY).read_text() == "the first"
+
+
+def test_a_record_that_cannot_be_written_fails_a_drill_that_passed(pod: Pod) -> None:
+    run_drill({**TASK, "prefix": "secret"}, lambda _: None, directory=pod.root, environment=RUN, now=lambda: STARTED)
+    ran = pod.upload()
+    assert ran.returncode == 1
+    assert pod.last_message.startswith("passed: nothing was found wrong; and its record could not be written to s3://b/secret/")
+    assert "AccessDenied" in pod.last_message
+
+
+def test_without_a_verdict_the_pod_fails(pod: Pod) -> None:
+    assert pod.upload().returncode == 1
+    assert pod.last_message == "the drill has come to no verdict within 0 s, and left no record"
+
+
+def test_a_drill_that_breaks_leaves_a_record_of_that(pod: Pod) -> None:
+    def work(_: Drill) -> None:
+        raise RuntimeError("no such thing")
+
+    run_drill(TASK, work, directory=pod.root, environment={**RUN, "JOB_NAME": "by-hand"}, now=lambda: STARTED)
+    assert pod.upload().returncode == 1
+    record = json.loads((pod.root / "record.json").read_text())
+    assert record["reasons"] == ["the drill itself failed: RuntimeError: no such thing"]
+    assert record["by"] == "Job/by-hand, made by a person"
+
+
+def test_a_thousand_reasons_are_cut_and_counted(pod: Pod) -> None:
+    pod.drill(*(f"reason {number} {'x' * 80}" for number in range(1000)))
+    assert len(json.loads((pod.root / "record.json").read_text())["reasons"]) == 51
+    assert pod.upload().returncode == 1
+    assert len(pod.last_message.encode()) < 4096

@@ -1,0 +1,341 @@
+"""The drill `namespace` against a cluster in memory: what passes, each way in which it must fail, and that nothing is left."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.kube.runner.api import ApiError
+from components.kube.runner.ask import Answer
+from components.kube.runner.drill_namespace import NamespaceDrill
+from components.kube.runner.restored import ResultsUnavailableError
+from tests.unit.components.kube.runner.drill_world import BASE_TASK, NOW, RUN, SERVING, VOLUMES, DrillCluster, record, volume
+from tests.unit.components.kube.runner.steps import Clock
+
+SCRATCH = "k8s-dr-drills-scratch"
+VELERO = "/apis/velero.io/v1/namespaces/velero"
+DOWNLOADS = "/apis/velero.io/v2alpha1/namespaces/velero/datadownloads"
+CLAIMS = f"/api/v1/namespaces/{SCRATCH}/persistentvolumeclaims"
+PODS = f"/api/v1/namespaces/{SCRATCH}/pods"
+SECRETS = f"/api/v1/namespaces/{SCRATCH}/secrets"
+WEB = f"/apis/apps/v1/namespaces/{SCRATCH}/deployments/web"
+SCHEDULE, BACKUP = "hourly-critical-us-east-1", "hourly-critical-us-east-1-20260302110000"
+RESTORE = f"drill-production-{RUN}"
+HOLDS = {
+    "apps/v1/Deployment": ["production/web", "other/api"],
+    "v1/Secret": ["production/web-tls"],
+    "v1/ConfigMap": ["production/kube-root-ca.crt"],
+    "v1/PersistentVolumeClaim": ["production/data"],
+    "v1/Namespace": ["production"],
+    "keda.sh/v1alpha1/ScaledObject": ["production/web"],
+}
+KINDS = [
+    {"kind": "Deployment", "plural": "deployments", "group": "apps", "version": "v1"},
+    {"kind": "ConfigMap", "plural": "configmaps", "group": "", "version": "v1"},
+    {"kind": "Secret", "plural": "secrets", "group": "", "version": "v1"},
+    {"kind": "PersistentVolumeClaim", "plural": "persistentvolumeclaims", "group": "", "version": "v1"},
+]
+FENCE = {"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": {}}, "spec": {"containers": [{"name": "fence"}]}}
+
+
+def task(**changes: Any) -> dict[str, Any]:
+    return {
+        **BASE_TASK,
+        "kind": "namespace",
+        "namespace": "production",
+        "scratch": SCRATCH,
+        "schedule": SCHEDULE,
+        "location": "peer",
+        "within": 3600 + 900,
+        "restore": {"includedNamespaces": ["production"], "namespaceMapping": {"production": SCRATCH}},
+        "kinds": KINDS,
+        "fence": None,
+        "probe": None,
+        "seconds": 1800,
+        **changes,
+    }
+
+
+class World(DrillCluster):
+    """A region that stands by: Velero restores there, a claim gets its volume, and Pods come up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = Clock()
+        self.holds: Any = HOLDS
+        self.status: dict[str, Any] = {"phase": "Completed"}
+        self.errors: dict[str, Any] = {}
+        self.brings = {"web": True, "secret": True, "bound": True}
+        self.download = {"phase": "Completed"}
+        self.fenced, self.answer = True, Answer(status=200, said="HTTP 200 OK")
+        self.unreadable: set[str] = set()
+        self.backup(BACKUP, age=timedelta(hours=1))
+        self.controllers.append(self._velero)
+
+    def backup(self, name: str, *, age: timedelta, phase: str = "Completed", location: str = "peer", **status: Any) -> None:
+        began = (NOW - age).isoformat().replace("+00:00", "Z")
+        body = {
+            "metadata": {"name": name, "labels": {"velero.io/schedule-name": SCHEDULE}},
+            "spec": {"storageLocation": location},
+            "status": {"phase": phase, "startTimestamp": began, "completionTimestamp": began, **status},
+        }
+        self.add(f"{VELERO}/backups/{name}", body)
+
+    def _velero(self) -> None:
+        for path, body in list(self.objects.items()):
+            if path.startswith(f"{VELERO}/downloadrequests/"):
+                target = body["spec"]["target"]
+                body["status"] = {"phase": "Processed", "downloadURL": f"https://bucket/{target['kind']}"}
+            if path.startswith(f"{PODS}/fence-"):
+                body["status"] = {"phase": "Succeeded" if self.fenced else "Failed"}
+            if path == f"{VELERO}/restores/{RESTORE}" and "status" not in body:
+                body["status"] = self.status
+                self._restore()
+
+    def _restore(self) -> None:
+        label = {"velero.io/restore-name": RESTORE}
+        if self.brings["web"]:
+            self.add(WEB, {"status": {"availableReplicas": 1}}, **label)
+        if self.brings["secret"]:
+            self.add(f"{SECRETS}/web-tls", {"data": {"key": "c2VjcmV0"}}, **label)
+        self.add(f"{CLAIMS}/data", {"status": {"phase": "Bound" if self.brings["bound"] else "Pending"}}, **label)
+        self.add(f"{VOLUMES}/pv-1", volume("pv-1", SCRATCH))
+        target = {"targetVolume": {"namespace": SCRATCH, "pvc": "data"}}
+        self.add(f"{DOWNLOADS}/d-1", {"spec": target, "status": self.download}, **label)
+
+    def delete(self, path: str) -> None:
+        super().delete(path)
+        claim = self.objects.get(f"{VOLUMES}/pv-1")
+        if f"{CLAIMS}/data" not in self.objects and claim and claim["spec"]["persistentVolumeReclaimPolicy"] == "Delete":
+            self.objects.pop(f"{VOLUMES}/pv-1", None)
+
+    def read(self, url: str) -> bytes:
+        kind = url.rpartition("/")[2]
+        if kind in self.unreadable:
+            raise ResultsUnavailableError("the bucket answered 403")
+        return gzip.compress(json.dumps(self.holds if kind == "BackupResourceList" else self.errors).encode())
+
+    def drilled(self, directory: Path, **changes: Any) -> dict[str, Any]:
+        told = task(**changes)
+        return record(
+            directory,
+            told,
+            lambda drill: NamespaceDrill(
+                api=self,  # type: ignore[arg-type]
+                task=told,
+                drill=drill,
+                clock=self.clock,
+                sleep=self.clock.sleep,
+                now=lambda: NOW,
+                read=self.read,
+                ask=lambda _: self.answer,
+            ).run(),
+        )
+
+    @property
+    def left(self) -> list[str]:
+        places = (f"/namespaces/{SCRATCH}/", f"{VELERO}/restores/", VOLUMES)
+        return [path for path in self.objects if any(place in path for place in places) and "/events/" not in path]
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def only(found: dict[str, Any]) -> str:
+    assert found["passed"] is False
+    [reason] = found["reasons"]
+    return str(reason)
+
+
+def test_a_namespace_that_comes_back_whole_passes_and_nothing_of_it_is_left(world: World, tmp_path: Path) -> None:
+    found = world.drilled(tmp_path)
+    assert found["passed"] is True, found["reasons"]
+    assert found["counts"] == {"deployments": 1, "secrets": 1, "persistentvolumeclaims": 1, "volumes": 1}
+    assert found["rpo"] == {"target": 300.0, "measured": 3600}
+    assert found["rto"]["measured"] is not None
+    assert [each["name"] for each in found["used"]] == [BACKUP]
+    assert world.left == []
+
+
+def test_the_restore_is_of_the_newest_completed_backup_of_the_peers_location(world: World, tmp_path: Path) -> None:
+    world.backup("older", age=timedelta(hours=2))
+    world.backup("partial", age=timedelta(minutes=5), phase="PartiallyFailed")
+    world.backup("own", age=timedelta(minutes=5), location="own")
+    world.drilled(tmp_path)
+    [restore] = [body for path, body in world.created if path == f"{VELERO}/restores"]
+    assert restore["spec"] == {**task()["restore"], "backupName": BACKUP}
+    assert restore["metadata"]["labels"] == {"k8s-dr/drill": "namespace", "k8s-dr/drill-run": RUN}
+
+
+def test_a_region_that_serves_restores_nothing(world: World, tmp_path: Path) -> None:
+    world.add(SERVING)
+    found = world.drilled(tmp_path)
+    assert found["passed"] is None
+    assert "only in the region that stands by" in found["skipped"]
+    assert world.created == []
+
+
+def test_without_a_completed_backup_it_fails_with_the_phases_that_there_are(world: World, tmp_path: Path) -> None:
+    del world.objects[f"{VELERO}/backups/{BACKUP}"]
+    world.backup("partial", age=timedelta(minutes=5), phase="PartiallyFailed")
+    found = world.drilled(tmp_path)
+    assert found["passed"] is False
+    assert "has no Completed backup here: only PartiallyFailed" in found["reasons"][0]
+
+
+def test_an_expired_backup_fails_and_is_not_restored(world: World, tmp_path: Path) -> None:
+    world.backup(BACKUP, age=timedelta(hours=1), expiration="2026-03-02T11:59:00Z")
+    found = world.drilled(tmp_path)
+    assert "has expired at 2026-03-02T11:59:00Z" in found["reasons"][0]
+    assert not [path for path, _ in world.created if path.endswith("/restores")]
+
+
+def test_an_old_backup_fails_and_is_restored_all_the_same(world: World, tmp_path: Path) -> None:
+    world.backup(BACKUP, age=timedelta(hours=3))
+    found = world.drilled(tmp_path)
+    assert "is stale" in only(found)
+    assert found["rto"]["measured"] is not None
+
+
+def test_an_object_that_did_not_come_is_named(world: World, tmp_path: Path) -> None:
+    world.brings["web"] = False
+    assert only(world.drilled(tmp_path)) == "1 of 1 deployments that the Backup has did not come: web"
+
+
+def test_a_backup_without_the_namespace_fails(world: World, tmp_path: Path) -> None:
+    world.holds = {"apps/v1/Deployment": ["other/api"], "v1/Namespace": ["production"]}
+    assert "has nothing of namespace production" in only(world.drilled(tmp_path))
+
+
+@pytest.mark.parametrize("holds", [[], None, {"v1/Secret": 3}, "text"])
+def test_a_list_that_is_not_veleros_fails(world: World, tmp_path: Path, holds: Any) -> None:
+    world.holds = holds
+    assert world.drilled(tmp_path)["passed"] is False
+
+
+def test_a_list_that_cannot_be_read_fails_without_the_signed_url(world: World, tmp_path: Path) -> None:
+    world.unreadable.add("BackupResourceList")
+    reason = only(world.drilled(tmp_path))
+    assert "could not be read: the bucket answered 403" in reason
+    assert "https://" not in reason
+
+
+def test_a_failed_restore_fails_with_veleros_words_and_stays_for_a_person_to_see(world: World, tmp_path: Path) -> None:
+    world.status = {"phase": "PartiallyFailed", "errors": 1}
+    world.errors = {"errors": {"namespaces": {SCRATCH: ["error restoring deployments.apps/web: forbidden by webhook"]}}}
+    world.download = {"phase": "Completed"}
+    found = world.drilled(tmp_path)
+    assert "forbidden by webhook" in only(found)
+    assert world.left == [f"{VELERO}/restores/{RESTORE}"]
+
+
+def test_a_half_replicated_repository_fails_with_what_it_means(world: World, tmp_path: Path) -> None:
+    world.status = {"phase": "PartiallyFailed", "errors": 1}
+    world.download = {"phase": "Failed", "message": "data path restore failed: BLOB not found"}
+    found = world.drilled(tmp_path)
+    assert any("a part of the repository is not in this region's bucket" in each for each in found["reasons"]), found["reasons"]
+
+
+def test_a_wrong_password_fails_with_what_it_means(world: World, tmp_path: Path) -> None:
+    world.status = {"phase": "PartiallyFailed", "errors": 1}
+    world.download = {"phase": "Failed", "message": "error to connect: invalid repository password"}
+    found = world.drilled(tmp_path)
+    assert any("another backupEncryptionPassword" in each for each in found["reasons"]), found["reasons"]
+
+
+def test_a_claim_whose_data_came_and_that_has_no_volume_fails(world: World, tmp_path: Path) -> None:
+    world.brings["bound"] = False
+    assert only(world.drilled(tmp_path)) == f"claim {SCRATCH}/data should have its data, and is Pending"
+
+
+def test_a_restore_that_finds_no_room_fails_with_the_reason_and_is_gone_for_it_would_go_on(world: World, tmp_path: Path) -> None:
+    world.status = {"phase": "WaitingForPluginOperations"}
+    world.brings["bound"], world.download = False, {"phase": "Accepted"}
+    event = {
+        "involvedObject": {"kind": "PersistentVolumeClaim", "name": "data"},
+        "reason": "ProvisioningFailed",
+        "message": "exceeded quota: volumes",
+        "lastTimestamp": "2026-03-02T12:00:00Z",
+    }
+    world.add(f"/api/v1/namespaces/{SCRATCH}/events/e-1", event)
+    reason = only(world.drilled(tmp_path))
+    assert "has not ended within 1800 s: it is WaitingForPluginOperations" in reason
+    assert "1 of 1 volumes have not got their data" in reason
+    assert "claim data has no volume: PersistentVolumeClaim data: ProvisioningFailed: exceeded quota: volumes" in reason
+    assert world.left == []
+
+
+def test_what_a_killed_drill_left_is_gone_before_the_next_and_told(world: World, tmp_path: Path) -> None:
+    world.add(f"{VELERO}/restores/drill-production-dead", {"metadata": {"labels": {"k8s-dr/drill": "namespace"}}})
+    world.add(f"{VELERO}/restores/of-a-person", {"spec": {}})
+    world.add(f"{CLAIMS}/data-queue-0")
+    world.add(f"{SECRETS}/old", None, **{"velero.io/restore-name": "drill-production-dead"})
+    world.add(f"{VOLUMES}/pv-1", volume("pv-1", SCRATCH))
+    found = world.drilled(tmp_path)
+    assert found["passed"] is True, found["reasons"]
+    assert found["notes"] == ["an earlier drill has left 3 objects, which were deleted first"]
+    assert world.left == [f"{VELERO}/restores/of-a-person"]
+
+
+def test_what_a_killed_drill_left_goes_in_a_region_that_serves_since_then_too(world: World, tmp_path: Path) -> None:
+    world.add(SERVING)
+    world.add(f"{CLAIMS}/data", None, **{"velero.io/restore-name": "drill-production-dead"})
+    world.drilled(tmp_path)
+    assert world.left == []
+
+
+def test_a_volume_that_its_class_keeps_goes_with_its_claim_and_nobody_elses_does(world: World, tmp_path: Path) -> None:
+    world.add(f"{VOLUMES}/pv-of-production", volume("pv-of-production", "production"))
+    world.drilled(tmp_path)
+    assert {path for path, _ in world.patched} == {f"{VOLUMES}/pv-1"}
+    assert world.objects[f"{VOLUMES}/pv-of-production"]["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+
+
+def test_what_cannot_be_deleted_is_a_reason(world: World, tmp_path: Path) -> None:
+    world.stubborn.add(f"{SECRETS}/web-tls")
+    assert "is still there" in only(world.drilled(tmp_path))
+
+
+def test_a_right_that_is_missing_is_a_reason_and_no_end(world: World, tmp_path: Path) -> None:
+    world.refused[f"{VELERO}/restores"] = ApiError(403, "restores.velero.io is forbidden")
+    assert "forbidden" in world.drilled(tmp_path)["reasons"][0]
+
+
+def test_with_replicas_nothing_is_restored_where_the_network_policy_does_not_hold(world: World, tmp_path: Path) -> None:
+    world.fenced = False
+    reason = only(world.drilled(tmp_path, fence=FENCE))
+    assert "reaches the API server, which its NetworkPolicy forbids, so nothing was restored" in reason
+    assert not [path for path, _ in world.created if path.endswith("/restores")]
+    assert world.left == []
+
+
+def test_what_is_probed_must_answer(world: World, tmp_path: Path) -> None:
+    probe = {"ready": ["deployment/web"], "service": "web", "port": 80, "path": "/healthz"}
+    assert world.drilled(tmp_path, fence=FENCE, probe=probe)["passed"] is True
+
+
+def test_a_service_that_answers_with_an_error_fails(world: World, tmp_path: Path) -> None:
+    world.answer = Answer(status=503, said="HTTP 503 Service Unavailable")
+    probe = {"ready": [], "service": "web", "port": 80, "path": "/healthz"}
+    found = world.drilled(tmp_path, fence=FENCE, probe=probe)
+    assert f"http://web.{SCRATCH}.svc:80/healthz said HTTP 503 Service Unavailable" in only(found)
+    assert found["rto"]["measured"] is None
+
+
+def test_a_workload_that_is_probed_and_does_not_exist_fails(world: World, tmp_path: Path) -> None:
+    probe = {"ready": ["deployment/api"], "service": None, "port": 80, "path": "/"}
+    assert "deployment/api was not restored" in only(world.drilled(tmp_path, fence=FENCE, probe=probe))
+
+
+def test_a_restore_that_took_longer_than_the_rto_fails(world: World, tmp_path: Path) -> None:
+    world.clock.meanwhile = lambda: None
+    world.controllers.insert(0, lambda: setattr(world.clock, "now", world.clock.now + 1))
+    found = world.drilled(tmp_path, targets={"rpo": 300.0, "rto": 1.0})
+    assert "its RTO is" in only(found)
