@@ -296,6 +296,8 @@ def _read_labels(scope: Scope) -> list[Statement]:
     """What a failover would lose and lack is asked of labels, marks and lists. None of them is data."""
     names = scope.names
     archives = [names.bucket("database"), *([names.peer_bucket("database")] if names.role == "secondary" else [])]
+    # The secondary reads both regions' archives. One name for both keeps the policy within IAM's limit.
+    read = names.topology.bucket("database", "*") if archives[1:] else archives[0]
     velero, backups = names.bucket("velero"), f"{names.velero_prefix(names.role)}/backups/*"
     return [
         # The program asks whether a standby can be made from an archive, how far one is behind, whether S3 copies what is
@@ -305,8 +307,8 @@ def _read_labels(scope: Scope) -> list[Statement]:
         allow(
             "ReadLabels",
             ["s3:GetObject"],
-            *(objects_arn(bucket, f"{ARCHIVE_PREFIX}/*/backup.info") for bucket in archives),
-            *(objects_arn(bucket, f"{FRESHNESS_PREFIX}/*") for bucket in archives),
+            objects_arn(read, f"{ARCHIVE_PREFIX}/*/backup.info"),
+            objects_arn(read, f"{FRESHNESS_PREFIX}/*"),
             *([objects_arn(velero, f"{backups}/velero-backup.json")] if names.role == "primary" else []),
             *(objects_arn(velero, f"{backups}/*-{file}") for file in (BACKUP_RESULTS, BACKUP_VOLUMES)),
             objects_arn(velero, f"{DRILLS_PREFIX}/{names.role}/*"),
