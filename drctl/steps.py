@@ -224,11 +224,12 @@ def rejoin(role: Role, wanted: Mapping[str, str], stacks: Mapping[Role, Told]) -
     mine, other = stacks[role], stacks[server]
     if other.active != server or not other.since:
         return End(says=f"the {server} does not serve, so there is nobody whom the {role} could follow", done=False)
-    if mine.active == role:
+    stopped = [name for name, side in mine.databases.items() if side == "fenced"]
+    # The outputs of an older version name no archive: an `up` of this one does.
+    if mine.active == role or not {*stopped} <= {*mine.archives}:
         return Step(name="stand by", stack=role, says=f"the {role} is stopped on its old data", sets={"active": server})
-    old = {name: mine.archives[name] for name, side in mine.databases.items() if side == "fenced" and name in mine.archives}
-    if old:
-        return _make_anew(role, wanted, mine, old)
+    if stopped:
+        return _make_anew(role, wanted, mine, {name: mine.archives[name] for name in stopped})
     if any(other.peer_archives.get(name, archive) != archive for name, archive in mine.archives.items()):
         return Step(name="learn", stack=server, says=f"the {server} learns the names of the new archives")
     return End(says=f"the {role} follows the {server}")

@@ -148,6 +148,13 @@ def test_what_has_not_ended_is_not_taken_for_held(hold: bool) -> None:
     assert name(switchover("secondary", {"primary": gave("primary"), "secondary": held}, hold=hold)) == "take over"
 
 
+def test_a_region_that_served_in_an_earlier_life_is_not_taken_for_held() -> None:
+    """Its outputs are of that life: the token in its file is newer, and its `up` has not ended."""
+    file = Configured(active="secondary", handover=token("primary").text, hold=True)
+    stale = serves("secondary", handover=token("primary", "earlier").receipt, configured=file)
+    assert name(switchover("secondary", {"primary": gave("primary"), "secondary": stale}, hold=True)) == "take over"
+
+
 def test_users_are_let_in_where_they_are_held_and_nowhere_else() -> None:
     held = stands_by("secondary", configured=Configured(active="secondary", hold=True))
     step = release({"secondary": replace(held, active="secondary")})
@@ -174,6 +181,7 @@ def test_a_rejoin_goes_from_each_state_to_the_next() -> None:
     anew = stands_by("primary", archives=wanted)
     rows: list[tuple[Told, Told, str]] = [
         (serves("primary"), secondary, "stand by"),
+        (replace(fenced, archives={}), secondary, "stand by"),
         (fenced, secondary, "give up the old database"),
         (asked, secondary, "give up the old database"),
         (replace(asked, given_up=True), secondary, "make anew"),
