@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import boto3
@@ -38,13 +39,16 @@ class Bucket(Protocol):
 
 
 class LiveBucket:
-    """One bucket of a region."""
+    """One bucket of a region. Connects at the first question."""
 
     def __init__(self, name: str, region: str, settings: Settings) -> None:
-        self._name = name
+        self._name, self._region, self._settings = name, region, settings
+
+    @cached_property
+    def _s3(self) -> Any:
         timeouts = botocore.config.Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 2})
-        session = boto3.session.Session(profile_name=settings.aws.profile, region_name=region)
-        self._s3 = session.client("s3", endpoint_url=settings.aws.endpoint, config=timeouts)
+        session = boto3.session.Session(profile_name=self._settings.aws.profile, region_name=self._region)
+        return session.client("s3", endpoint_url=self._settings.aws.endpoint, config=timeouts)
 
     def documents(self, prefix: str) -> Iterator[tuple[str, dict[str, Any]]]:
         try:

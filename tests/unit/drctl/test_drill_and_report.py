@@ -12,7 +12,7 @@ import pytest
 from components.kube.runner.flag import Flag
 from drctl.commands import drill as drilling
 from drctl.project import Project
-from drctl.regions import BucketUnreadableError
+from drctl.regions import BucketUnreadableError, LiveBucket
 from tests.unit.drctl.fake import FakeBucket, FakeRegions, FakeStacks, checkout, drctl, outputs
 from tests.unit.fakes import FakeCluster
 
@@ -123,6 +123,15 @@ def test_a_region_that_does_not_answer_is_named_and_the_rest_is_collected(stacks
     told = json.loads(ran.stdout)["report"]
     assert told["silent"] == ["drills primary: s3://… cannot be read"]
     assert len(told["drills"]) == 1
+
+
+@pytest.mark.parametrize("ask", ["documents", "keep"])
+def test_an_aws_profile_that_is_not_there_is_a_line_and_no_stack_trace(stacks: FakeStacks, ask: str) -> None:
+    settings = stacks.project.settings("primary")
+    settings = settings.model_copy(update={"aws": settings.aws.model_copy(update={"profile": "nobody"})})
+    bucket = LiveBucket("acme-velero", "us-east-1", settings)
+    with pytest.raises(BucketUnreadableError, match="nobody"):
+        list(bucket.documents("drills/")) if ask == "documents" else bucket.keep("reports/1.json", {})
 
 
 def test_a_time_that_is_none_is_refused(stacks: FakeStacks) -> None:
