@@ -11,6 +11,7 @@ from settings import (
     read_configuration,
     refuse_dropped_parts,
     refuse_one_cluster_for_both,
+    tries_in_previews,
     warnings,
 )
 
@@ -29,5 +30,6 @@ except ConfigurationError as error:
 for line in warnings(settings, secrets):
     pulumi.warn(line)
 
-for key, value in Region("region", RegionArgs(settings=settings)).outputs().items():
+region = Region("region", RegionArgs(settings=settings, tries_in_previews=tries_in_previews()))
+for key, value in region.outputs().items():
     pulumi.export(key, value)

@@ -41,6 +41,9 @@ def outputs(
         "serving": serving,
         "protected": _protected(settings, names, duties),
         "databases": failover.databases,
+        "archives": {database.name: database.server(settings.role) for database in settings.databases},
+        "peerArchives": {database.name: database.server(peer_of(settings.role)) for database in settings.databases},
+        "givenUp": _gives_up(settings),
         "targets": settings.objectives.model_dump(by_alias=True),
         "failover": failover.timeline,
         "drills": drills.apply(lambda last: last.details() if last else None),
@@ -59,6 +62,11 @@ def outputs(
         "handover": failover.handover,
         "next": pulumi.Output.all(failover.handover, failover.databases).apply(lambda _: _next(settings, names, duties, flag)),
     }
+
+
+def _gives_up(settings: Settings) -> bool:
+    """Whether an old database runs here that a person has given up, and that is not made anew yet."""
+    return any(database.server(settings.role) in settings.given_up for database in settings.databases)
 
 
 def _protected(settings: Settings, names: Names, duties: Duties) -> list[dict[str, Any]]:
@@ -134,7 +142,7 @@ def _next(settings: Settings, names: Names, duties: Duties, flag: Role | None) -
         return f"force is set, and the gate asks less: pulumi config rm force -s {role}"
     if not settings.peer_ready:
         return "no backup leaves this region: once the other stack is up set k8s-dr:peerReady to true, then pulumi up"
-    if any(database.server(role) in settings.given_up for database in settings.databases):
+    if _gives_up(settings):
         return f"the old database is given up, and nothing is deleted yet; to make it anew: pulumi up -s {role}"
     if duties.held:
         return "users are held where they are; to let them in: pulumi up -s secondary --config k8s-dr:hold=false"

@@ -44,6 +44,7 @@ from components.monitoring.monitoring import Monitoring, MonitoringArgs
 from components.operators.operators import Operators, OperatorsArgs, planned
 from components.outputs import outputs
 from components.providers import make_providers
+from components.runbook.runbook import Runbook, RunbookArgs
 from components.stale_primary import refuse_stale_primary, refuse_to_give_up_alone
 from components.storage.backup_buckets import BackupBuckets, BackupBucketsArgs
 from components.storage.storage_class import StorageClass, StorageClassArgs
@@ -81,6 +82,9 @@ class RegionArgs:
 
     unseen: Callable[[Mapping[str, str]], Sequence[str]] | None = None
     """What Route 53's checkers cannot read, a line each, by the ids of health checks; by default, Route 53 is asked."""
+
+    tries_in_previews: bool = False
+    """Whether a preview, too, asks what each `up` asks by day of the failover to come."""
 
     records: Records | None = None
     """Reads the records of this region's drills; by default, from the bucket."""
@@ -153,6 +157,15 @@ class Region(pulumi.ComponentResource):
         through_the_api = any(workload.check and workload.check.via == "api-server" for workload in settings.workloads)
         job_runner = JobRunner("job-runner", settings.images.python, opts=child(), through_the_api=through_the_api)
         this_cluster.record("cluster", child(depends_on=[job_runner]))
+        Runbook(
+            "runbook",
+            RunbookArgs(
+                settings=args.settings,
+                bucket=storage.buckets["velero"].bucket,
+                bucket_ready=[storage.buckets["velero"]],
+            ),
+            opts=child(depends_on=[job_runner]),
+        )
         if settings.backs_up_etcd:
             EtcdBackup(
                 "etcd",
@@ -261,6 +274,7 @@ class Region(pulumi.ComponentResource):
                 checks=traffic.checks,
                 not_copied=args.not_copied,
                 unseen=args.unseen,
+                in_previews=args.tries_in_previews,
                 records=args.records or LiveRecords(names, settings.aws),
             ),
         )

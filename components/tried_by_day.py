@@ -1,6 +1,7 @@
 """What each `up` that is no failover tries by day of the failover to come, and what is said of it: a warning each.
 
-Nothing depends on an answer. A preview asks nothing, for it may reach neither cluster nor bucket.
+Nothing depends on an answer. A preview asks nothing, for it may reach neither cluster nor bucket, unless whoever runs it says so;
+and it writes nothing in either case.
 """
 
 from __future__ import annotations
@@ -67,6 +68,9 @@ class TriedByDayArgs:
     unseen: Callable[[Mapping[str, str]], Sequence[str]] | None = None
     """What Route 53's checkers cannot read, a line each, by the ids of health checks; by default, Route 53 is asked."""
 
+    in_previews: bool = False
+    """Whether a preview asks too."""
+
 
 def answers(ask: Callable[[], Sequence[str]]) -> Sequence[str]:
     """What `ask` says. Whatever goes wrong in it is a warning too: a question by day must not end the `up` that asks it."""
@@ -112,7 +116,7 @@ class TriedByDay:
 
         async def ask(_: object) -> Last | None:
             moving = args.duties.hands_over or (args.duties.takes_over and not args.failover.serves_already)
-            if pulumi.runtime.is_dry_run() or moving:
+            if (pulumi.runtime.is_dry_run() and not args.in_previews) or moving:
                 return None
             last = await asyncio.wrap_future(self._threads.submit(records.ask, args.records, settings.drilled))
             told = partial(records.warnings, settings, args.cluster, last)
@@ -143,7 +147,7 @@ class TriedByDay:
         copied = pulumi.Output.all(*(resource.urn for resource in args.storage_ready))
         password = settings.repository_password
         written = partial(keep_inventory, args.cluster, args.files(settings.role), settings.workloads, settings.backups, password)
-        self._try(lambda _: written(), copied)
+        self._try(lambda _: written(), copied, writes=True)
 
     def _failover_can_be_tried(self) -> bool:
         """Whether this `up` tries by day what a failover needs. The `up` of the failover itself has its own steps for that."""
@@ -152,14 +156,14 @@ class TriedByDay:
         return self._args.duties.serves or self._args.settings.peer_ready
 
     def _warn(self, ask: Callable[[], Sequence[str]]) -> None:
-        """Say what a failover would lose. Not in a preview."""
+        """Say what a failover would lose."""
         self._try(lambda _: ask(), pulumi.Output.from_input(None))
 
-    def _try(self, ask: Callable[[Any], Sequence[str]], there: pulumi.Output[Any]) -> None:
-        """As `_warn`, once the outputs `there`, which `ask` takes, are known."""
+    def _try(self, ask: Callable[[Any], Sequence[str]], there: pulumi.Output[Any], *, writes: bool = False) -> None:
+        """As `_warn`, once the outputs `there`, which `ask` takes, are known. `writes` says whether it leaves anything."""
 
         async def warn(known: object) -> int:
-            if pulumi.runtime.is_dry_run():
+            if pulumi.runtime.is_dry_run() and (writes or not self._args.in_previews):
                 return 0
             warnings = await asyncio.wrap_future(self._threads.submit(answers, partial(ask, known)))
             for warning in warnings:

@@ -21,7 +21,7 @@ from settings.parts import Part
 from settings.roles import Role
 from settings.topology import Topology
 
-PROGRAM = ("__main__.py", "settings", "components", "charts", "requirements.txt")
+PROGRAM = ("__main__.py", "settings", "components", "charts", "docs/runbook.md", "requirements.txt")
 NAME = "app.example.com"
 ZONE = "example.com"
 OFF: Mapping[str, Any] = {"enabled": False}
@@ -131,6 +131,7 @@ def create(directory: Path, files: ProjectFiles) -> None:
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
+            target.parent.mkdir(exist_ok=True)
             shutil.copy2(source, target)
     (directory / "Pulumi.yaml").write_text(_dump(_project_file(files)))
     for role in ("primary", "secondary"):

@@ -7,7 +7,7 @@ Nothing here registers a resource. Read in this order: `model` (the keys), `rule
 """
 
 from settings.advice import warnings
-from settings.load import ConfigurationError, load, read_configuration
+from settings.load import ConfigurationError, load, read_configuration, tries_in_previews
 from settings.model import Settings
 from settings.peer_file import refuse_dropped_parts, refuse_one_cluster_for_both
 from settings.roles import Role
@@ -20,5 +20,6 @@ __all__ = [
     "read_configuration",
     "refuse_dropped_parts",
     "refuse_one_cluster_for_both",
+    "tries_in_previews",
     "warnings",
 ]

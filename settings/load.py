@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 from collections.abc import Collection, Mapping
@@ -22,6 +23,9 @@ from settings.shown import show
 from settings.spelling import closest
 
 KEYS = [field.alias for name, field in Settings.model_fields.items() if field.alias and name != "role"]
+TRIES_IN_PREVIEWS = "K8S_DR_TRY_BY_DAY"
+"""The variable by which a preview asks what each `up` asks by day. It is no key: it says how to run, and not what is wanted."""
+
 _OF_A_PROJECT = re.compile(r"(?P<project>[A-Za-z0-9_-]+):(?P<name>.*)", re.DOTALL)
 
 _OTHER_PROJECTS = ("pulumi", "aws", "aws-native", "kubernetes", "random", "tls", "command")
@@ -46,6 +50,11 @@ def read_configuration() -> tuple[dict[str, str], set[str]]:
     meant_for_us = {key: value for key, value in raw.items() if _of_a_misspelt_project(key)}
     secrets = {key for key in own if pulumi.runtime.config.is_config_secret(prefix + key)}
     return {**own, **meant_for_us}, secrets | {key for key in meant_for_us if pulumi.runtime.config.is_config_secret(key)}
+
+
+def tries_in_previews() -> bool:
+    """Whether whoever runs a preview wants to know, too, what each `up` asks by day of the failover to come."""
+    return os.environ.get(TRIES_IN_PREVIEWS) == "true"
 
 
 def _of_a_misspelt_project(key: str) -> bool:

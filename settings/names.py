@@ -20,6 +20,9 @@ PROGRAM_NAMESPACE = "k8s-dr"
 FLAG_KEY = "dr/active.json"
 """S3 key of the traffic flag."""
 
+RUNBOOK_KEY = "runbook/runbook.md"
+"""S3 key of the runbook with this deployment's names, in the Velero bucket of each region: beside Velero's own prefix."""
+
 EXCLUDED_FROM_BACKUP = {"velero.io/exclude-from-backup": "true"}
 """Label of everything that Velero must not restore: the program's own records and Jobs, and every object of a database, because a
 restored Cluster, volume or Secret would break the running database."""

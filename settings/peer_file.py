@@ -45,6 +45,12 @@ def refuse_one_cluster_for_both(settings: Settings, directory: Path = Path()) ->
             raise ConfigurationError(f"{named('.'.join(path))}: {show(value)} is stack {peer}'s too, as {file} says; {why}")
 
 
+def context_of_the_peer(settings: Settings, directory: Path = Path()) -> str | None:
+    """The kubeconfig context of the peer's cluster, as its file in `directory` says; None if that is not here."""
+    context = _at(Files(stack=peer_of(settings.role), directory=directory).own(), ("cluster", "context"))
+    return context if isinstance(context, str) else None
+
+
 def refuse_dropped_parts(stack: str, directory: Path = Path()) -> None:
     """Raise ConfigurationError if the stack's own file in `directory` replaces a key of Pulumi.yaml and drops a part of it."""
     if lines := Files(stack=stack, directory=directory).lines_of_what_is_dropped():

@@ -11,12 +11,12 @@ import pulumi_aws as aws
 from components.iam.delivery_policies import (
     AUDIENCE,
     ISSUER,
-    PIPELINES,
     Pipeline,
     Scope,
     attached_to_a_deployment,
     permissions,
     pipeline_trust,
+    pipelines_of,
     provider_arn,
     reads_name,
     role_name,
@@ -79,7 +79,7 @@ class Delivery(pulumi.ComponentResource):
             else []
         )
         roles: dict[Pipeline, aws.iam.Role] = {}
-        for pipeline in PIPELINES:
+        for pipeline in pipelines_of(args.names.role):
             roles[pipeline] = aws.iam.Role(
                 f"{name}-{pipeline}",
                 name=role_name(pipeline, args.names),

@@ -1,7 +1,8 @@
 """What the pipelines' roles may do at AWS, and which workflows may assume them: IAM policies as plain data, computed from names.
 
 A preview runs the code of a pull request, so it may read this stack's state and the traffic flag, and nothing else. A drift
-check runs merged code, and may read how things are configured. A deployment may change what this program makes, by name. It may
+check runs merged code, and may read how things are configured. The nightly check of whether the secondary could take over reads
+labels and marks. A deployment may change what this program makes, by name. It may
 read no data of a backup, delete no bucket and no key, and change no pipeline's role, not even its own. But whoever may write
 bucket policies and the pods' roles can give himself more rights: only the reviewers of the GitHub environment prevent that.
 """
@@ -37,18 +38,22 @@ from settings.names import (
     DRILLS_PREFIX,
     FLAG_KEY,
     FRESHNESS_PREFIX,
+    RUNBOOK_KEY,
     Names,
 )
 from settings.parts import PARTS
-from settings.roles import peer_of
+from settings.roles import Role, peer_of
 from settings.topology import Purpose
 
 ISSUER = "token.actions.githubusercontent.com"
 """The OIDC issuer that vouches for GitHub's workflows."""
 
+CHECKING = "takeover-check"
+"""The GitHub environment of the nightly check. It asks no reviewer, and is open to the deployed branch alone."""
+
 AUDIENCE = "sts.amazonaws.com"
 
-Pipeline = Literal["preview", "drift", "deploy"]
+Pipeline = Literal["preview", "drift", "check", "deploy"]
 PIPELINES: tuple[Pipeline, ...] = get_args(Pipeline)
 
 # The AWS provider reads this to compare a bucket with what it should be; `s3:GetBucket*` is configuration, never an object.
@@ -166,6 +171,11 @@ class Scope:
         return [bucket_arn(bucket) for bucket in buckets]
 
 
+def pipelines_of(role: Role) -> tuple[Pipeline, ...]:
+    """The pipelines of one stack. Only the secondary is asked whether it could take over."""
+    return tuple(pipeline for pipeline in PIPELINES if pipeline != "check" or role == "secondary")
+
+
 def role_name(pipeline: Pipeline, names: Names) -> str:
     """Name of a pipeline's role. IAM is global, so the name has the region in it."""
     return f"{names.topology.organization}-{pipeline}-{names.region}"
@@ -184,6 +194,8 @@ def subjects(pipeline: Pipeline, delivery: DeliverySettings) -> list[str]:
             return [f"{repository}:pull_request"]
         case "drift":
             return [f"{repository}:ref:refs/heads/{delivery.branch}"]
+        case "check":
+            return [f"{repository}:environment:{CHECKING}"]
         case "deploy":
             environments = sorted({delivery.environment, delivery.failover_environment})
             return [f"{repository}:environment:{environment}" for environment in environments]
@@ -208,6 +220,8 @@ def permissions(pipeline: Pipeline, scope: Scope) -> Document:
             return document(*_read_state(scope))
         case "drift":
             return document(*_read_state(scope), *_read(scope))
+        case "check":
+            return document(*_read_state(scope), *_ask(scope))
         case "deploy":
             return document(*_write_state(scope), *_change(scope))
 
@@ -267,12 +281,13 @@ def _read(scope: Scope) -> list[Statement]:
     """Reading how everything that this program makes is configured. Of the buckets' content it may read the flag alone."""
     any_key, of_backups = keys_arn(scope.names, scope.names.region), by_alias(scope.names)
     zone = zone_arn(scope.zone_id)
-    pipelines = [role_name(pipeline, scope.names) for pipeline in PIPELINES]
+    pipelines = [role_name(pipeline, scope.names) for pipeline in pipelines_of(scope.names.role)]
     nodes = [scope.node_role] if scope.node_role else []
     roles = [*_principals(scope), scope.names.replication_role, *pipelines, *nodes]
     statements = [
         allow("ReadBuckets", _READ_BUCKET, *scope.bucket_arns()),
         allow("ReadFlagsTags", ["s3:GetObjectTagging"], objects_arn(scope.names.flag_bucket, FLAG_KEY)),
+        allow("ReadRunbook", ["s3:GetObject", "s3:GetObjectTagging"], objects_arn(scope.names.bucket("velero"), RUNBOOK_KEY)),
         allow("ReadRoles", _READ_ROLE, *_iam(scope, "role", *roles)),
         allow("ReadPolicies", _READ_POLICY, *_iam(scope, "policy", *_principals(scope), reads_name(scope.names))),
         allow("ReadProvider", ["iam:GetOpenIDConnectProvider"], provider_arn(scope.names)),
@@ -292,6 +307,51 @@ def _read(scope: Scope) -> list[Statement]:
     return statements
 
 
+def _read_labels(scope: Scope) -> list[Statement]:
+    """What a failover would lose and lack is asked of labels, marks and lists. None of them is data."""
+    names = scope.names
+    archives = [names.bucket("database"), *([names.peer_bucket("database")] if names.role == "secondary" else [])]
+    # The secondary reads both regions' archives. One name for both keeps the policy within IAM's limit.
+    read = names.topology.bucket("database", "*") if archives[1:] else archives[0]
+    velero, backups = names.bucket("velero"), f"{names.velero_prefix(names.role)}/backups/*"
+    return [
+        # The program asks whether a standby can be made from an archive, how far one is behind, whether S3 copies what is
+        # written, what a backup holds and lacks, and how the last drills ended: labels, marks, lists and records, no data. Its
+        # own buckets it may list already.
+        *([allow("ListArchives", ["s3:ListBucket"], *map(bucket_arn, archives[1:]))] if archives[1:] else []),
+        allow(
+            "ReadLabels",
+            ["s3:GetObject"],
+            objects_arn(read, f"{ARCHIVE_PREFIX}/*/backup.info"),
+            objects_arn(read, f"{FRESHNESS_PREFIX}/*"),
+            *([objects_arn(velero, f"{backups}/velero-backup.json")] if names.role == "primary" else []),
+            *(objects_arn(velero, f"{backups}/*-{file}") for file in (BACKUP_RESULTS, BACKUP_VOLUMES)),
+            objects_arn(velero, f"{DRILLS_PREFIX}/{names.role}/*"),
+            objects_arn(velero, f"{names.velero_prefix(peer_of(names.role))}/backups/*/*-{BACKUP_HOLDS}"),
+        ),
+    ]
+
+
+def _ask(scope: Scope) -> list[Statement]:
+    """Asking whether the region could take over now: of its own buckets, and of Route 53's checkers."""
+    names = scope.names
+    listed = allow("ListBackups", ["s3:ListBucket"], *(bucket_arn(names.bucket(purpose)) for purpose in ("database", "velero")))
+    statements = [
+        listed,
+        *_read_labels(scope),
+        allow(
+            "DecryptLabels",
+            ["kms:Decrypt"],
+            *(keys_arn(names, region) for region in (names.region, names.peer_region)),
+            condition={**through_s3(names.region, names.peer_region), **by_alias(names)},
+        ),
+        allow("ReadHealthChecks", ["route53:GetHealthCheckStatus"], HEALTH_CHECKS_ARN),
+    ]
+    if scope.cluster:
+        statements.append(allow("FindCluster", ["eks:DescribeCluster"], eks_arn(names, "cluster", scope.cluster)))
+    return statements
+
+
 def _change(scope: Scope) -> list[Statement]:
     """Changing what `pulumi up` changes. It may delete no bucket, key or identity provider, and make no key: the first deployment
     of a stack, from a laptop, has made it."""
@@ -300,24 +360,9 @@ def _change(scope: Scope) -> list[Statement]:
     own_roles = _iam(scope, "role", *_principals(scope), names.replication_role)
     policies = _iam(scope, "policy", *_principals(scope))
     kinds = ("Role", "User") if scope.static_users else ("Role",)
-    archives = [names.bucket("database"), *([names.peer_bucket("database")] if names.role == "secondary" else [])]
-    velero, backups = names.bucket("velero"), f"{names.velero_prefix(names.role)}/backups/*"
     statements = [
         allow("ChangeBuckets", _CHANGE_BUCKET, *scope.bucket_arns()),
-        # The program asks whether a standby can be made from an archive, how far one is behind, whether S3 copies what is
-        # written, what a backup holds and lacks, and how the last drills ended: labels, marks, lists and records, no data. Its
-        # own buckets it may list already.
-        *([allow("ListArchives", ["s3:ListBucket"], *map(bucket_arn, archives[1:]))] if archives[1:] else []),
-        allow(
-            "ReadLabels",
-            ["s3:GetObject"],
-            *(objects_arn(bucket, f"{ARCHIVE_PREFIX}/*/backup.info") for bucket in archives),
-            *(objects_arn(bucket, f"{FRESHNESS_PREFIX}/*") for bucket in archives),
-            *([objects_arn(velero, f"{backups}/velero-backup.json")] if names.role == "primary" else []),
-            *(objects_arn(velero, f"{backups}/*-{file}") for file in (BACKUP_RESULTS, BACKUP_VOLUMES)),
-            objects_arn(velero, f"{DRILLS_PREFIX}/{names.role}/*"),
-            objects_arn(velero, f"{names.velero_prefix(peer_of(names.role))}/backups/*/*-{BACKUP_HOLDS}"),
-        ),
+        *_read_labels(scope),
         # GenerateDataKey is for the inventory. Of the peer's key it is of no use: nothing may be written there.
         allow(
             "UseKeys",
@@ -363,7 +408,8 @@ def _change(scope: Scope) -> list[Statement]:
     ]
     flag = [objects_arn(names.flag_bucket, FLAG_KEY)] if names.role == "secondary" else []
     inventory = objects_arn(names.bucket("database"), names.inventory_key(names.role))
-    statements.append(allow("WriteFlag", ["s3:PutObject", "s3:PutObjectTagging"], *flag, inventory))
+    runbook = objects_arn(names.bucket("velero"), RUNBOOK_KEY)
+    statements.append(allow("WriteFlag", ["s3:PutObject", "s3:PutObjectTagging"], *flag, inventory, runbook))
     if scope.cluster:
         statements.append(allow("ChangeCluster", _CHANGE_CLUSTER, *_eks(scope)))
     return statements

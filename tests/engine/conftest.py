@@ -53,6 +53,7 @@ FILES = (
     "test_checkpoints.py",
     "test_prefork.py",
     "test_break_glass.py",
+    "test_drctl.py",
     "test_bucket_settings.py",
     # a database
     "test_databases.py",

@@ -75,6 +75,7 @@ def program(tmp_path_factory: pytest.TempPathFactory, pulumi_binary: Path) -> Pu
     pulumi = _cli(root, pulumi_binary)
     for name in PROGRAM:
         source = CHECKOUT / name
+        (pulumi.directory / name).parent.mkdir(exist_ok=True)
         (shutil.copytree if source.is_dir() else shutil.copy2)(source, pulumi.directory / name)
     project = yaml.safe_load((CHECKOUT / "Pulumi.yaml").read_text())
     project["runtime"]["options"]["virtualenv"] = sys.prefix

@@ -24,7 +24,7 @@ from components.kube.pods import runner_code_name, runner_modules
 from components.kube.runner.flag import Flag
 from components.region import Region, RegionArgs
 from settings import load
-from settings.load import SECRETS
+from settings.load import SECRETS, tries_in_previews
 from settings.roles import Role
 from tests.examples import PROJECT, example
 from tests.unit.fakes import FakeArchive, FakeCluster, FakeFiles, FakeRecords
@@ -341,6 +341,7 @@ def attempt_program(
             not_copied=lambda: not_copied,
             files=lambda _: files or FakeFiles(),
             unseen=lambda _: (),
+            tries_in_previews=tries_in_previews(),
             records=records or FakeRecords(),
         )
         region = Region("region", asked)
@@ -447,8 +448,8 @@ def _plain(value: Any) -> Any:
 
 
 def _readable(value: Any) -> Any:
-    """JSON documents inside strings (policies) as documents, secrets hidden, the runner's modules by name: a reviewer reads their
-    content where it is written, and it changes without a change of any registration."""
+    """JSON documents inside strings (policies) as documents, secrets hidden, the runner's modules and the runbook by name: a
+    reviewer reads their content where it is written, and it changes without a change of any registration."""
     if is_secret(value):
         return "[secret]"
     if value == runner_modules():
@@ -459,6 +460,8 @@ def _readable(value: Any) -> Any:
         return {key: _readable(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_readable(inner) for inner in value]
+    if isinstance(value, str) and value.startswith("> This is the runbook"):
+        return "[the runbook]"
     if isinstance(value, str) and value.startswith("{"):
         with suppress(ValueError):
             return json.loads(value)

@@ -16,6 +16,7 @@ STANDS_ON: dict[str, set[str]] = {
     "kube": set(),
     "iam": set(),
     "operators": set(),
+    "runbook": set(),
     "storage": {"iam"},
     "etcd": {"iam"},
     "velero": {"iam", "kube", "storage"},  # objects of the peer are read with a limit
@@ -90,13 +91,19 @@ def test_no_folder_imports_what_wires_the_folders() -> None:
 @pytest.mark.parametrize("folder", PROGRAM)
 def test_the_program_knows_neither_lab_nor_tests(folder: str) -> None:
     for file, tree in sources(folder):
-        assert not {module.split(".")[0] for module in imported(tree)} & {"lab", "tests", "policy", "scripts", "report"}, file
+        theirs = {"lab", "tests", "policy", "scripts", "report", "drctl"}
+        assert not {module.split(".")[0] for module in imported(tree)} & theirs, file
 
 
 def test_the_report_stands_on_nothing_so_that_it_can_show_a_failover_of_the_lab_and_a_real_one() -> None:
     for file, tree in sources("report"):
-        ours = {"lab", "tests", "policy", "scripts", "components", "settings", "charts"}
+        ours = {"lab", "tests", "policy", "scripts", "components", "settings", "charts", "drctl"}
         assert not {module.split(".")[0] for module in imported(tree)} & ours, file
+
+
+def test_the_operators_command_knows_neither_lab_nor_tests() -> None:
+    for file, tree in sources("drctl"):
+        assert not {module.split(".")[0] for module in imported(tree)} & {"lab", "tests", "policy", "scripts"}, file
 
 
 def test_settings_know_no_component_and_no_resource() -> None:

@@ -60,8 +60,25 @@ def test_each_output_is_one_line_of_text(combination: tuple[Role, Role], recorde
     assert not [key for key, value in told.items() if not isinstance(value, str) or not value or not value.isprintable()]
 
 
+def test_the_details_name_the_archives_of_both_sides_and_what_is_given_up(recorder: Recorder) -> None:
+    details = recorder.outputs["details"]
+    archives = {role: {"app-database": f"app-database-{role}-g1"} for role in ("primary", "secondary")}
+    assert sorted([details["archives"], details["peerArchives"]], key=str) == sorted(archives.values(), key=str)
+    assert details["givenUp"] is False
+
+
 def test_the_details_have_the_same_for_programs(recorder: Recorder) -> None:
-    assert list(recorder.outputs["details"]) == ["serving", "protected", "databases", "targets", "failover", "drills"]
+    assert list(recorder.outputs["details"]) == [
+        "serving",
+        "protected",
+        "databases",
+        "archives",
+        "peerArchives",
+        "givenUp",
+        "targets",
+        "failover",
+        "drills",
+    ]
 
 
 def test_active_and_serving_say_where_users_are_and_since_when(combination: tuple[Role, Role], recorder: Recorder) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.examples import ROOT
 from tests.unit.docs.test_links import PAGES
 
-FOLDERS = ("components", "settings", "tests", "lab", "policy", "scripts", "charts", "schemas", "docs", r"\.github")
+FOLDERS = ("components", "settings", "drctl", "tests", "lab", "policy", "scripts", "charts", "schemas", "docs", r"\.github")
 _CODE = re.compile(r"^```.*?^```|^ {4,}.*?$|`[^`]*`", re.MULTILINE | re.DOTALL)
 _PATH = re.compile(rf"(?<![\w./>-])(?:{'|'.join(FOLDERS)})/[\w./*{{}},-]*")
 _ALTERNATIVES = re.compile(r"\{([\w,]+)\}")

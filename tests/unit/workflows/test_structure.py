@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from components.iam.delivery import LONGEST_SESSION
+from components.iam.delivery_policies import CHECKING
+from drctl.show import OK, REFUSED, WARNED
 from lab.tools import versions
 from tests.examples import ROOT
 from tests.workflows import ACTIONS, NAMES, WORKFLOWS, action, workflow
 
 COMPOSITE = ("pulumi", "cluster")
-AWS = ("preview", "deploy", "failover", "drift")
+AWS = ("preview", "deploy", "failover", "drift", "check-takeover")
 """The workflows that need an account, roles and state."""
 
 
@@ -70,6 +72,7 @@ RIGHTS = {
     ("failover", "failover"): {"contents": "read", "id-token": "write"},
     ("failover", "record"): {"contents": "write", "pull-requests": "write"},
     ("drift", "drift"): {"contents": "read", "id-token": "write", "issues": "write"},
+    ("check-takeover", "check"): {"contents": "read", "id-token": "write", "issues": "write"},
 }
 
 
@@ -152,8 +155,28 @@ def test_only_what_is_merged_runs_on_a_machine_that_may_reach_a_cluster() -> Non
         ("deploy", "secondary"),
         ("deploy", "primary"),
         ("failover", "failover"),
+        ("check-takeover", "check"),
     }
     assert {runner for runner in runners.values() if "vars" not in runner} == {"ubuntu-24.04"}
+
+
+def test_the_nightly_check_is_of_the_secondary_by_a_role_that_reads_and_in_an_environment_of_its_own() -> None:
+    job = workflow("check-takeover")["jobs"]["check"]
+    assert job["environment"] == CHECKING
+    (pulumi,) = [step["with"] for step in job["steps"] if step.get("uses") == "./.github/actions/pulumi"]
+    assert pulumi["role"] == "${{ vars.AWS_ROLES }}-check-${{ vars.AWS_REGION_secondary }}"
+    assert job["env"]["STACK"] == "secondary"
+    (check,) = [step["run"] for step in job["steps"] if step.get("name") == "check"]
+    assert f"{REFUSED}|{WARNED}) echo" in check
+    assert f"{OK}) echo" in check
+
+
+def test_the_runbook_which_pulumi_reads_too_is_deployed_and_previewed() -> None:
+    for name, event in (("deploy", "push"), ("preview", "pull_request")):
+        assert triggered(workflow(name)[True][event]["paths"], "docs/runbook.md")
+
+
+NOT_READ = ("tests/", "lab/", "drctl/", "docs/", "README.md", "CHANGELOG.md", "Makefile", "requirements-dev.txt")
 
 
 def matches(pattern: str, path: str) -> bool:
@@ -174,7 +197,7 @@ def test_what_pulumi_reads_is_deployed_and_previewed_and_no_test_asks_for_a_rele
     for path in tracked:
         if path.startswith(program):
             assert triggered(patterns, path), path
-        if path.startswith(("tests/", "lab/", "docs/", "README.md", "CHANGELOG.md", "Makefile", "requirements-dev.txt")):
+        if path != "docs/runbook.md" and path.startswith(NOT_READ):
             assert not triggered(patterns, path), path
 
 

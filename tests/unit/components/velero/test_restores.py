@@ -232,7 +232,7 @@ def test_a_failed_restore_stops_everything_behind_it_with_veleros_reason(status:
     assert reason in str(error)
     assert "\n" not in str(error)
     assert not [seen.name for seen in reached.of("Job") if seen.name.startswith("failover")]
-    assert not reached.of("BucketObjectv2")
+    assert "failover-flag" not in reached.names()
     assert "failover-serving" not in reached.names()
     assert not reached.of("Schedule")
 

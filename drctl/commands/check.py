@@ -1,0 +1,96 @@
+"""`drctl check`: could region B take over now? It asks what the gate asks, and what each `up` tries by day."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import yaml
+
+from drctl.commands.options import reads
+from drctl.run import Operator
+from drctl.show import FAILED, OK, REFUSED, WARNED
+from drctl.stacks import Heard, StackFailedError
+from settings.explain import named
+from settings.load import TRIES_IN_PREVIEWS
+from settings.roles import Role
+
+STACK: Role = "secondary"
+
+
+@click.command()
+@reads
+def check(operator: Operator) -> int:
+    """Could the secondary take over now? Ends with 0 if it could, with 4 if it could with warnings, with 3 if the gate refuses.
+
+    It previews the failover with a copy of the stack file, and asks by day what the night will ask. The other region's state and
+    cluster are left alone.
+    """
+    now = operator.stacks.told(STACK)
+    if now.active == STACK and now.since:
+        return operator.finish(OK, f"the secondary serves since {now.since}: there is nothing to take over", warnings=[])
+    operator.screen.commands(
+        [
+            f"{TRIES_IN_PREVIEWS}=true pulumi preview -s {STACK}",
+            f"pulumi preview -s {STACK} -c active={STACK} && pulumi config rm active -s {STACK}",
+        ]
+    )
+    by_day = _by_day(operator)
+    warnings = [*by_day.warnings, *_not_deployed(by_day)]
+    try:
+        with flipped(operator.project.file(STACK)) as file, operator.screen.progress("what the gate says") as progress:
+            warnings += operator.stacks.preview(STACK, progress, config_file=file).warnings
+    except StackFailedError as error:
+        told = _once([*warnings, *error.warnings])
+        _show(operator, told, str(error))
+        code = REFUSED if error.refused else FAILED
+        return operator.finish(code, f"the secondary could not take over now: {error}", warnings=told)
+    told = _once(warnings)
+    _show(operator, told)
+    if told:
+        return operator.finish(WARNED, f"the secondary could take over now, with warnings: {len(told)}", warnings=told)
+    return operator.finish(OK, "the secondary could take over now", warnings=[])
+
+
+def _by_day(operator: Operator) -> Heard:
+    with operator.screen.progress("what each up tries by day") as progress:
+        return operator.stacks.preview(STACK, progress, by_day=True)
+
+
+def _not_deployed(heard: Heard) -> list[str]:
+    """What is merged and not deployed is not what runs on the night; and what depends on it could not be asked."""
+    if not heard.changes:
+        return []
+    counted = ", ".join(f"{number} to {what}" for what, number in sorted(heard.changes.items()))
+    return [
+        f"stack {STACK} is not deployed as its files say ({counted}), and what depends on that was not asked; run: "
+        f"pulumi up -s {STACK}"
+    ]
+
+
+@contextmanager
+def flipped(file: Path) -> Iterator[Path]:
+    """A copy of the stack file for one run, in which the secondary is to serve. Nobody but the caller may read it."""
+    directory = Path(tempfile.mkdtemp(prefix="drctl-"))
+    try:
+        content = yaml.safe_load(file.read_text()) or {}
+        content["config"] = {**(content.get("config") or {}), named("active"): STACK}
+        copy = directory / file.name
+        copy.write_text(yaml.safe_dump(content, sort_keys=False))
+        yield copy
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _once(lines: list[str]) -> list[str]:
+    return list(dict.fromkeys(lines))
+
+
+def _show(operator: Operator, warnings: list[str], refusal: str = "") -> None:
+    rows = [("failure", line) for line in refusal.splitlines()] + [("warning", line) for line in warnings]
+    if rows:
+        operator.screen.table("", ("", "what, and what to do"), rows)

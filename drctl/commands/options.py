@@ -1,0 +1,77 @@
+"""What every command takes, and how each ends: one exit code and one line, never a stack trace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from components.kube.cluster_api import ClusterUnreachableError
+from drctl.project import NoProjectError, Project
+from drctl.run import Operator
+from drctl.show import FAILED, NOT_DONE, REFUSED, NotConfirmedError, Screen
+from drctl.stacks import StackFailedError, Stacks
+from settings import ConfigurationError
+
+Command = Callable[..., int]
+"""A command returns its exit code."""
+
+DIRECTORY = click.option(
+    "--directory",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path(),
+    help="The checkout with both stack files; by default the current directory.",
+)
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object to standard output.")
+YES = click.option("--yes", is_flag=True, help="Ask nobody before each step that changes something.")
+UNLOCK = click.option(
+    "--unlock", is_flag=True, help="Take away the lock that a killed up has left. Make sure that no up of that stack runs."
+)
+
+
+def reads(command: Command) -> Callable[..., None]:
+    """A command that changes nothing in a stack."""
+    return DIRECTORY(AS_JSON(_ends(command)))
+
+
+def changes(command: Command) -> Callable[..., None]:
+    """A command that runs `up`."""
+    return DIRECTORY(AS_JSON(YES(UNLOCK(_ends(command)))))
+
+
+def _ends(command: Command) -> Callable[..., None]:
+    @wraps(command)
+    @click.pass_context
+    def ends(
+        context: click.Context, /, directory: Path, as_json: bool, yes: bool = False, unlock: bool = False, **given: Any
+    ) -> None:
+        project = Project(directory=directory.resolve())
+        screen = Screen(as_json=as_json, yes=yes)
+        operator = (context.obj or _operator)(project, screen)
+        operator.unlock = unlock
+        try:
+            project.check()
+            code = command(operator, **given)
+        except StackFailedError as error:
+            code = _ended(operator, REFUSED if error.refused else FAILED, str(error))
+        except (NoProjectError, ConfigurationError, ClusterUnreachableError) as error:
+            code = _ended(operator, FAILED, str(error))
+        except NotConfirmedError as error:
+            code = _ended(operator, NOT_DONE, str(error))
+        context.exit(code)
+
+    return ends
+
+
+def _operator(project: Project, screen: Screen) -> Operator:
+    return Operator(project=project, stacks=Stacks(project=project), screen=screen)
+
+
+def _ended(operator: Operator, code: int, said: str) -> int:
+    if operator.screen.as_json:
+        return operator.finish(code, said)
+    operator.screen.say(said, "red")
+    return code

@@ -1,0 +1,237 @@
+"""Both stacks by Pulumi's Automation API, each with its own backend, as the commands of the runbook name it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pulumi.automation import (
+    CommandError,
+    CommandResult,
+    ConcurrentUpdateError,
+    ConfigValue,
+    LocalWorkspace,
+    PulumiCommand,
+    Stack,
+    StackNotFoundError,
+)
+from pulumi.automation.errors import create_command_error
+from pulumi.automation.events import EngineEvent
+
+from drctl.project import Project
+from drctl.steps import Told, told
+from settings.explain import PROJECT
+from settings.load import TRIES_IN_PREVIEWS
+from settings.roles import Role
+
+GATE = "dr:failover:Failover"
+"""Type of the component that asks the gate: what the engine refuses of it, the gate has refused."""
+
+READ_SECONDS = 45
+"""How long a stack's state may take to be read. A region that is dead answers after this with nothing."""
+
+_NO_CHANGE = ("same", "read", "discard")
+
+_MARKUP = re.compile(r"<\{%.*?%\}>")
+"""The engine's own markup for colours, in the messages of its events."""
+
+
+class StackFailedError(Exception):
+    """What a stack refused or failed at. `refused` says whether it was the gate, which touches nothing; `warnings` has what was
+    said besides."""
+
+    def __init__(self, message: str, *, refused: bool = False, warnings: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.refused, self.warnings = refused, tuple(warnings)
+
+
+class StackLockedError(StackFailedError):
+    """Another `up` runs, or one that was killed has left its lock."""
+
+
+class NoAnswerError(StackFailedError):
+    """The stack's backend has not answered within its time."""
+
+
+@dataclass(kw_only=True)
+class Heard:
+    """What the engine said in one run."""
+
+    warnings: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    refused: bool = False
+    changes: dict[str, int] = field(default_factory=dict)
+    """How many resources it changes or would change, by what happens to them."""
+
+    def hear(self, event: EngineEvent) -> None:
+        if event.summary_event:
+            counted = {str(getattr(what, "value", what)): number for what, number in event.summary_event.resource_changes.items()}
+            self.changes = {what: number for what, number in counted.items() if what not in _NO_CHANGE}
+        said = event.diagnostic_event
+        if said is None or said.severity not in ("warning", "error"):
+            return
+        text = " ".join(_MARKUP.sub("", said.message).split())
+        told_before = self.warnings if said.severity == "warning" else self.errors
+        if text and text not in told_before:
+            told_before.append(text)
+        if said.severity == "error" and said.urn:
+            self.refused = self.refused or said.urn.split("::")[2].rpartition("$")[2] == GATE
+
+
+OnEvent = Callable[[EngineEvent], None]
+
+
+class _Workspace(LocalWorkspace):
+    """The checkout. Each command names its stack, so none is selected: the shell of whoever runs this keeps its own choice."""
+
+    def select_stack(self, stack_name: str) -> None:
+        pass
+
+
+class _Bounded(PulumiCommand):
+    """A CLI that is given up after so many seconds: an SDK that meets a dead region tries for minutes."""
+
+    def __init__(self, command: PulumiCommand, seconds: float) -> None:
+        self.command, self.version, self._seconds = command.command, command.version, seconds
+
+    def run(
+        self,
+        args: list[str],
+        cwd: str,
+        additional_env: Mapping[str, str],
+        on_output: Any = None,  # noqa: ARG002 - the library's own signature
+        on_error: Any = None,  # noqa: ARG002
+    ) -> CommandResult:
+        ran = subprocess.run(
+            [self.command, "--non-interactive", *args],
+            cwd=cwd,
+            env={**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=self._seconds,
+        )
+        result = CommandResult(stdout=ran.stdout, stderr=ran.stderr, code=ran.returncode)
+        if ran.returncode:
+            raise create_command_error(result)
+        return result
+
+
+@dataclass(kw_only=True)
+class Stacks:
+    """The stacks of a checkout."""
+
+    project: Project
+    read_seconds: float = READ_SECONDS
+
+    @cached_property
+    def _pulumi(self) -> PulumiCommand:
+        try:
+            return PulumiCommand()
+        except FileNotFoundError:
+            raise StackFailedError("pulumi: is not on PATH; docs/first-deployment.md says how to install it") from None
+
+    def _workspace(self, role: Role, environment: Mapping[str, str] | None = None, *, bounded: bool = False) -> LocalWorkspace:
+        backends = self.project.settings(role).topology.backends
+        backend = {"PULUMI_BACKEND_URL": getattr(backends, role)} if backends else {}
+        return _Workspace(
+            work_dir=str(self.project.directory),
+            env_vars={**backend, "PULUMI_SKIP_UPDATE_CHECK": "true", **(environment or {})},
+            pulumi_command=_Bounded(self._pulumi, self.read_seconds) if bounded else self._pulumi,
+        )
+
+    def _stack(self, role: Role, environment: Mapping[str, str] | None = None) -> Stack:
+        return Stack.select(role, self._workspace(role, environment))
+
+    def outputs(self, role: Role) -> dict[str, Any]:
+        """The stack's outputs. Raises StackFailedError; NoAnswerError after `read_seconds`."""
+        try:
+            found = self._workspace(role, bounded=True).stack_outputs(role)
+        except subprocess.TimeoutExpired:
+            raise NoAnswerError(
+                f"the state of stack {role} did not answer within {self.read_seconds:g} s; docs/state.md says where it is"
+            ) from None
+        except CommandError as error:
+            raise _failed(role, error, Heard()) from None
+        return {key: output.value for key, output in found.items()}
+
+    def told(self, role: Role) -> Told:
+        """What a stack says. Raises StackFailedError."""
+        if found := told(self.outputs(role), self.project.configured(role)):
+            return found
+        raise StackFailedError(f"stack {role} has no outputs: it was never brought up to its end; run: pulumi up -s {role}")
+
+    def configure(self, role: Role, key: str, value: str) -> None:
+        """Write one key into the stack's file. Raises StackFailedError."""
+        try:
+            self._workspace(role).set_config(role, f"{PROJECT}:{key}", ConfigValue(value=value))
+        except CommandError as error:
+            raise _failed(role, error, Heard()) from None
+
+    def up(self, role: Role, on_event: OnEvent) -> Heard:
+        """`pulumi up`. Raises StackFailedError with what the program or the gate said."""
+        return self._run(role, on_event, lambda stack, hear: stack.up(on_event=hear, color="never"))
+
+    def preview(self, role: Role, on_event: OnEvent, *, config_file: Path | None = None, by_day: bool = False) -> Heard:
+        """`pulumi preview`, with another stack file if one is given. `by_day` asks what otherwise an `up` asks."""
+        environment = {TRIES_IN_PREVIEWS: "true"} if by_day else {}
+        file = str(config_file) if config_file else None
+        return self._run(
+            role, on_event, lambda stack, hear: stack.preview(on_event=hear, color="never", config_file=file), environment
+        )
+
+    def unlock(self, role: Role) -> None:
+        """`pulumi cancel`: takes away the lock that a killed `up` has left. Raises StackFailedError."""
+        try:
+            self._stack(role).cancel()
+        except CommandError as error:
+            raise _failed(role, error, Heard()) from None
+
+    def _run(
+        self,
+        role: Role,
+        on_event: OnEvent,
+        do: Callable[[Stack, OnEvent], Any],
+        environment: Mapping[str, str] | None = None,
+    ) -> Heard:
+        heard = Heard()
+
+        def hear(event: EngineEvent) -> None:
+            heard.hear(event)
+            on_event(event)
+
+        try:
+            do(self._stack(role, environment), hear)
+        except CommandError as error:
+            raise _failed(role, error, heard) from None
+        return heard
+
+
+def _failed(role: Role, error: CommandError, heard: Heard) -> StackFailedError:
+    """What a person reads: what the engine said by its events, else the last words of the CLI."""
+    if isinstance(error, ConcurrentUpdateError):
+        return StackLockedError(
+            f"stack {role} is locked: an up of it runs, or one that was killed has left its lock; if none runs: "
+            f"pulumi cancel -s {role} --yes, or the same command with --unlock"
+        )
+    if isinstance(error, StackNotFoundError):
+        return StackFailedError(
+            f"there is no stack {role} in its backend; write the backends to topology.backends, or set PULUMI_BACKEND_URL "
+            "(docs/state.md)"
+        )
+    said = "\n".join(heard.errors) or _last_words(error)
+    return StackFailedError(said, refused=heard.refused, warnings=heard.warnings)
+
+
+def _last_words(error: CommandError) -> str:
+    """The end of what the CLI printed, where the engine has said nothing by its events: it refused before it began."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = [line.rpartition("error: ")[2] for line in lines if "error: " in line]
+    return (said or lines or ["pulumi failed, and said nothing"])[-1]

@@ -1,0 +1,85 @@
+"""Whether the secondary could take over now, asked without touching anything."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from drctl.project import Project
+from drctl.stacks import Heard, StackFailedError
+from tests.unit.components.failover.test_gate import BOTH, aged, cluster
+from tests.unit.drctl.fake import FakeStacks, checkout, drctl, outputs
+from tests.unit.fakes import FakeFiles
+from tests.unit.recorder import run_program
+
+
+@pytest.fixture
+def stacks(tmp_path: Path) -> FakeStacks:
+    return FakeStacks(project=Project(directory=checkout(tmp_path)), said={"secondary": outputs("secondary", serves=False)})
+
+
+def test_it_previews_the_flip_with_a_copy_of_the_stack_file_and_asks_by_day(stacks: FakeStacks) -> None:
+    before = stacks.project.file("secondary").read_text()
+    ran = drctl(stacks, "check")
+    assert ran.exit_code == 0, ran.output
+    assert [(each["stack"], each["active"], each["by_day"]) for each in stacks.previews] == [
+        ("secondary", None, True),
+        ("secondary", "secondary", False),
+    ]
+    assert stacks.project.file("secondary").read_text() == before
+    assert not stacks.previews[1]["file"].exists(), "the copy is left behind"
+    assert stacks.ran == []
+
+
+def test_what_is_tried_by_day_is_a_warning(stacks: FakeStacks) -> None:
+    stacks.heard = Heard(warnings=["the primary's last mark is 20 min old"])
+    ran = drctl(stacks, "check", "--json")
+    assert ran.exit_code == 4
+    assert json.loads(ran.stdout)["warnings"] == ["the primary's last mark is 20 min old"]
+
+
+def test_what_is_not_deployed_is_a_warning(stacks: FakeStacks) -> None:
+    stacks.heard = Heard(changes={"update": 2})
+    ran = drctl(stacks, "check", "--json")
+    assert ran.exit_code == 4
+    assert "stack secondary is not deployed as its files say (2 to update)" in json.loads(ran.stdout)["warnings"][0]
+
+
+@pytest.mark.parametrize(("refused", "code"), [(True, 3), (False, 1)])
+def test_what_the_gate_refuses_is_a_failure_with_its_reason(stacks: FakeStacks, refused: bool, code: int) -> None:
+    def refuse(_: FakeStacks) -> None:
+        raise StackFailedError("schedule daily-full has no Completed backup here", refused=refused, warnings=["late"])
+
+    stacks.ups = [lambda _: None, refuse]
+    ran = drctl(stacks, "check", "--json")
+    assert ran.exit_code == code
+    told = json.loads(ran.stdout)
+    assert "no Completed backup" in told["says"]
+    assert told["warnings"] == ["late"]
+
+
+def test_a_secondary_that_serves_has_nothing_to_take_over(stacks: FakeStacks) -> None:
+    stacks.said["secondary"] = outputs("secondary", serves=True)
+    ran = drctl(stacks, "check")
+    assert (ran.exit_code, stacks.previews) == (0, [])
+
+
+def test_a_preview_asks_by_day_where_whoever_runs_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", lambda text, *_: said.append(text))
+    asked = cluster(*(aged(schedule, 300) for schedule in ("hourly-critical-us-east-1", "hourly-critical-us-west-2")))
+    for wanted in ("", "true"):
+        monkeypatch.setenv("K8S_DR_TRY_BY_DAY", wanted)
+        said.clear()
+        run_program("secondary", {"backups": BOTH, "peerReady": True}, cluster=asked, preview=True)
+        assert bool([text for text in said if "the newest Completed backup" in text]) is bool(wanted)
+
+
+def test_a_preview_that_asks_by_day_writes_no_inventory(monkeypatch: pytest.MonkeyPatch) -> None:
+    for preview in (True, False):
+        monkeypatch.setenv("K8S_DR_TRY_BY_DAY", "true")
+        files = FakeFiles(needs=None)
+        run_program("primary", {"peerReady": True}, preview=preview, files=files)
+        assert (files.needs is None) is preview

@@ -1,0 +1,168 @@
+"""The commands, as a person or a pipeline meets them: what they run, what they print, and how they end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from drctl.project import Project
+from drctl.stacks import Heard, StackFailedError, StackLockedError
+from settings import ConfigurationError
+from settings.handover import Token
+from settings.roles import Role
+from tests.unit.drctl.fake import FakeStacks, checkout, drctl, outputs
+
+TOKEN = Token(given_by="primary", databases={}, backups={"hourly-critical": "last"})
+
+
+@pytest.fixture
+def stacks(tmp_path: Path) -> FakeStacks:
+    """The primary serves, and the secondary stands by."""
+    return FakeStacks(
+        project=Project(directory=checkout(tmp_path)),
+        said={"primary": outputs("primary", serves=True), "secondary": outputs("secondary", serves=False)},
+    )
+
+
+def gives_up(stacks: FakeStacks) -> None:
+    stacks.said["primary"] = outputs("primary", serves=False, handover=TOKEN.text)
+
+
+def takes_over(stacks: FakeStacks) -> None:
+    stacks.said["secondary"] = outputs("secondary", serves=True, handover=TOKEN.receipt)
+
+
+def refuses(_: FakeStacks) -> None:
+    raise StackFailedError("schedule daily-full has no Completed backup here", refused=True)
+
+
+def fails(_: FakeStacks) -> None:
+    raise StackFailedError("Restore ended PartiallyFailed")
+
+
+def is_locked(_: FakeStacks) -> None:
+    raise StackLockedError("stack secondary is locked")
+
+
+def test_a_switchover_carries_the_token(stacks: FakeStacks) -> None:
+    stacks.ups = [gives_up, takes_over]
+    ran = drctl(stacks, "switchover", "--to", "secondary", "--yes", "--json")
+    assert ran.exit_code == 0, ran.output
+    assert stacks.ran == [
+        "config set active secondary -s primary",
+        "config set handover planned -s primary",
+        "up -s primary",
+        f"config set handover {TOKEN.text} -s secondary",
+        "config set active secondary -s secondary",
+        "up -s secondary",
+    ]
+    told = json.loads(ran.stdout)
+    assert [step["step"] for step in told["steps"]] == ["give up", "take over"]
+    assert told["steps"][1]["commands"][-1] == "pulumi up -s secondary"
+
+
+def test_what_failed_is_gone_on_with_by_the_same_command(stacks: FakeStacks) -> None:
+    stacks.ups = [gives_up, fails]
+    assert drctl(stacks, "switchover", "--to", "secondary", "--yes").exit_code == 1
+    stacks.ran.clear()
+    stacks.ups = [takes_over]
+    ran = drctl(stacks, "switchover", "--to", "secondary", "--yes")
+    assert ran.exit_code == 0, ran.output
+    assert stacks.ran[-1] == "up -s secondary"
+    assert "up -s primary" not in stacks.ran
+    stacks.ran.clear()
+    again = drctl(stacks, "switchover", "--to", "secondary", "--yes")
+    assert (again.exit_code, stacks.ran) == (0, [])
+
+
+def test_a_failover_asks_the_secondary_alone(stacks: FakeStacks) -> None:
+    del stacks.said["primary"]
+    stacks.ups = [takes_over]
+    ran = drctl(stacks, "failover", "--yes")
+    assert ran.exit_code == 0, ran.output
+    assert stacks.ran == ["config set active secondary -s secondary", "up -s secondary"]
+    assert "$ pulumi config set active secondary -s secondary" in ran.stderr
+    assert "$ export PULUMI_BACKEND_URL='s3://acme-pulumi-us-west-2?region=us-west-2'" in ran.stderr
+
+
+def test_a_refusal_of_the_gate_has_a_code_of_its_own_and_the_reason(stacks: FakeStacks) -> None:
+    stacks.ups = [refuses]
+    ran = drctl(stacks, "failover", "--yes", "--json")
+    assert ran.exit_code == 3
+    assert json.loads(ran.stdout)["says"] == "schedule daily-full has no Completed backup here"
+
+
+@pytest.mark.parametrize("command", [("failover",), ("switchover", "--to", "secondary"), ("rejoin",), ("hold",)])
+def test_nothing_is_touched_where_nobody_can_be_asked(stacks: FakeStacks, command: tuple[str, ...]) -> None:
+    if command == ("rejoin",):
+        takes_over(stacks)
+    ran = drctl(stacks, *command)
+    assert ran.exit_code == 2
+    assert "add --yes" in ran.stderr
+    assert stacks.ran == []
+
+
+def test_a_lock_is_taken_away_only_where_a_person_says_so(stacks: FakeStacks) -> None:
+    stacks.ups = [is_locked]
+    assert drctl(stacks, "failover", "--yes").exit_code == 1
+    stacks.ran.clear()
+    stacks.ups = [is_locked, takes_over]
+    assert drctl(stacks, "failover", "--yes", "--unlock").exit_code == 0
+    assert stacks.ran[-3:] == ["up -s secondary", "cancel -s secondary", "up -s secondary"]
+
+
+def test_an_up_that_changes_nothing_of_what_is_said_ends_the_command(stacks: FakeStacks) -> None:
+    stacks.ups = [lambda _: None] * 3
+    ran = drctl(stacks, "switchover", "--to", "secondary", "--yes")
+    assert ran.exit_code == 1
+    assert "still say" in ran.stderr
+
+
+def test_a_rejoin_says_which_generation_a_person_has_to_raise(stacks: FakeStacks) -> None:
+    takes_over(stacks)
+    stacks.said["primary"] = outputs("primary", serves=False, databases={"app-database": "fenced"})
+    ran = drctl(stacks, "rejoin", "--yes", "--json")
+    assert ran.exit_code == 5
+    assert "app-database: generations: {primary: 2}" in json.loads(ran.stdout)["says"]
+
+
+def test_warnings_of_an_up_are_shown(stacks: FakeStacks) -> None:
+    stacks.heard = Heard(warnings=["the primary's last mark is 20 min old"])
+    stacks.ups = [takes_over]
+    assert "warning: the primary's last mark is 20 min old" in drctl(stacks, "failover", "--yes").stderr
+
+
+def test_hold_writes_the_stack_file_and_nothing_else(stacks: FakeStacks) -> None:
+    assert drctl(stacks, "hold", "--yes").exit_code == 0
+    assert stacks.ran == ["config set hold true -s secondary"]
+    assert drctl(stacks, "hold", "--yes").exit_code == 0
+    assert len(stacks.ran) == 1
+
+
+def test_users_are_held_on_the_way_to_the_secondary_alone(stacks: FakeStacks) -> None:
+    assert drctl(stacks, "switchover", "--to", "primary", "--hold", "--yes").exit_code == 2
+    assert stacks.ran == []
+
+
+def test_a_directory_that_is_no_checkout_gets_one_line(tmp_path: Path) -> None:
+    ran = drctl(FakeStacks(project=Project(directory=tmp_path)), "failover", "--yes")
+    assert ran.exit_code == 1
+    assert "Pulumi.yaml: No such file or directory; run this in the checkout" in ran.stderr
+
+
+@pytest.mark.parametrize("role", ["primary", "secondary"])
+def test_settings_are_read_without_the_keys_of_their_secrets(tmp_path: Path, role: Role) -> None:
+    project = Project(directory=checkout(tmp_path))
+    content = yaml.safe_load(project.file(role).read_text())
+    content["encryptionsalt"] = "v1:abc"
+    content["config"]["k8s-dr:backupEncryptionPassword"] = {"secure": "v1:abc"}
+    content["config"]["k8s-dr:databasePasswords"] = {"app-database": {"secure": "v1:abc"}}
+    project.file(role).write_text(yaml.safe_dump(content))
+    assert project.settings(role).topology.region(role) == project.names(role).region
+    content["config"]["k8s-dr:dns"] = {"secure": "v1:abc"}
+    project.file(role).write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigurationError, match="k8s-dr:dns: is stored as a secret"):
+        project.settings(role)

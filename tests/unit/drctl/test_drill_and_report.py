@@ -1,0 +1,140 @@
+"""A drill that is run now, and what drills and failovers have left, collected."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.kube.runner.flag import Flag
+from drctl.commands import drill as drilling
+from drctl.project import Project
+from drctl.regions import BucketUnreadableError, LiveBucket
+from tests.unit.drctl.fake import FakeBucket, FakeRegions, FakeStacks, checkout, drctl, outputs
+from tests.unit.fakes import FakeCluster
+
+CRONJOB: dict[str, Any] = {
+    "metadata": {"name": "drill-integrity", "namespace": "k8s-dr", "uid": "uid-1"},
+    "spec": {
+        "schedule": "30 5 * * 1",
+        "jobTemplate": {"metadata": {"labels": {"app.kubernetes.io/name": "drill"}}, "spec": {"backoffLimit": 0}},
+    },
+}
+JOBS = "/apis/batch/v1/namespaces/k8s-dr"
+
+
+class Jobs(FakeCluster):
+    """A cluster in which a Job ends at once."""
+
+    ends: str = "Complete"
+
+    def create(self, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
+        return super().create(path, {**body, "status": {"conditions": [{"type": self.ends, "status": "True"}]}})
+
+
+@pytest.fixture
+def stacks(tmp_path: Path) -> FakeStacks:
+    return FakeStacks(
+        project=Project(directory=checkout(tmp_path)),
+        said={"primary": outputs("primary", serves=True), "secondary": outputs("secondary", serves=False)},
+    )
+
+
+def regions(ends: str = "Complete", said: str = "") -> FakeRegions:
+    cluster = Jobs(paths={f"{JOBS}/cronjobs/drill-integrity": CRONJOB})
+    cluster.ends = ends
+    state = {"terminated": {"message": said}}
+    cluster.paths["/api/v1/namespaces/k8s-dr/pods"] = {"items": [{"status": {"containerStatuses": [{"state": state}]}}]}
+    found = FakeRegions()
+    found.clusters["secondary"] = cluster
+    return found
+
+
+def test_a_drill_is_the_job_of_its_cronjob(stacks: FakeStacks) -> None:
+    found = regions()
+    ran = drctl(stacks, "drill", "integrity", "--yes", "--json", regions=found)
+    assert ran.exit_code == 0, ran.output
+    [path] = [path for path in found.clusters["secondary"].paths if path.startswith(f"{JOBS}/jobs/drill-integrity-")]
+    job = found.clusters["secondary"].paths[path]
+    assert job["spec"] == {"backoffLimit": 0}
+    assert job["metadata"]["annotations"] == {"cronjob.kubernetes.io/instantiate": "manual"}
+    assert job["metadata"]["ownerReferences"][0]["uid"] == "uid-1"
+    assert "$ kubectl --context prod-usw2 create job" in ran.stderr
+
+
+def test_a_drill_that_fails_says_why(stacks: FakeStacks) -> None:
+    ran = drctl(stacks, "drill", "integrity", "--yes", regions=regions("Failed", "the backup lacks 3 volumes"))
+    assert ran.exit_code == 1
+    assert "drill integrity has failed: the backup lacks 3 volumes" in ran.stdout
+
+
+def test_a_drill_that_is_off_is_told_and_one_that_nobody_agreed_to_is_not_run(stacks: FakeStacks) -> None:
+    found = regions()
+    ran = drctl(stacks, "drill", "namespace", "--yes", regions=found)
+    assert ran.exit_code == 1
+    assert "there is no CronJob drill-namespace in k8s-dr of the secondary" in ran.stdout
+    assert drctl(stacks, "drill", "integrity", regions=found).exit_code == 2
+    assert not [path for path in found.clusters["secondary"].paths if "/jobs/" in path]
+
+
+def test_a_job_keeps_a_name_that_kubernetes_takes() -> None:
+    assert len(drilling.job_of(CRONJOB, "drill-integrity-20260301000000")["metadata"]["name"]) <= 63
+
+
+def record(ended: datetime, kind: str = "database", **changes: Any) -> dict[str, Any]:
+    return {"kind": kind, "region": "us-west-2", "ended": ended.isoformat(), "passed": True, "reasons": [], **changes}
+
+
+def test_reports_of_both_regions_are_collected_and_a_copy_goes_to_the_region_that_serves(stacks: FakeStacks) -> None:
+    now = datetime.now(UTC)
+    found = FakeRegions(flag=lambda: Flag(active="secondary"))
+    found.buckets["primary"] = FakeBucket(objects={"drills/primary/integrity/1.json": record(now, "integrity")})
+    found.buckets["secondary"] = FakeBucket(
+        objects={"drills/secondary/database/1.json": record(now - timedelta(days=40)), "drills/primary/x.json": record(now)}
+    )
+    step = {"name": "restore production", "start": now.isoformat(), "end": now.isoformat(), "seconds": 1}
+    details = {"failover": {"steps": [step], "seconds": 1}}
+    stacks.said["secondary"] = outputs("secondary", serves=True, **details)
+    local = stacks.project.directory / ".failover"
+    local.mkdir()
+    (local / "secondary.json").write_text(json.dumps({"region": "secondary", "active": "secondary", "steps": [step]}))
+    (local / "spoilt.json").write_text("{")
+    ran = drctl(stacks, "report", "--yes", "--json", regions=found)
+    assert ran.exit_code == 0, ran.output
+    told = json.loads(ran.stdout)
+    assert [each["kind"] for each in told["report"]["drills"]] == ["database", "integrity"]
+    assert len(told["report"]["takeovers"]) == 1, "a local report and a stack tell of the same one"
+    [copy] = [key for key in found.buckets["secondary"].objects if key.startswith("reports/")]
+    assert told["copy"] == f"s3://bucket/{copy}"
+    assert not [key for key in found.buckets["primary"].objects if key.startswith("reports/")]
+    recent = drctl(stacks, "report", "--since", "24h", "--no-copy", "--json", regions=found)
+    assert [each["kind"] for each in json.loads(recent.stdout)["report"]["drills"]] == ["integrity"]
+
+
+def test_a_region_that_does_not_answer_is_named_and_the_rest_is_collected(stacks: FakeStacks) -> None:
+    found = FakeRegions()
+    found.buckets["primary"].error = BucketUnreadableError("s3://… cannot be read")
+    found.buckets["secondary"].objects["drills/secondary/1.json"] = record(datetime.now(UTC))
+    ran = drctl(stacks, "report", "--no-copy", "--json", regions=found)
+    assert ran.exit_code == 4
+    told = json.loads(ran.stdout)["report"]
+    assert told["silent"] == ["drills primary: s3://… cannot be read"]
+    assert len(told["drills"]) == 1
+
+
+@pytest.mark.parametrize("ask", ["documents", "keep"])
+def test_an_aws_profile_that_is_not_there_is_a_line_and_no_stack_trace(stacks: FakeStacks, ask: str) -> None:
+    settings = stacks.project.settings("primary")
+    settings = settings.model_copy(update={"aws": settings.aws.model_copy(update={"profile": "nobody"})})
+    bucket = LiveBucket("acme-velero", "us-east-1", settings)
+    with pytest.raises(BucketUnreadableError, match="nobody"):
+        list(bucket.documents("drills/")) if ask == "documents" else bucket.keep("reports/1.json", {})
+
+
+def test_a_time_that_is_none_is_refused(stacks: FakeStacks) -> None:
+    ran = drctl(stacks, "report", "--since", "soon", "--no-copy", regions=FakeRegions())
+    assert ran.exit_code == 2
+    assert "--since: soon is not a duration" in ran.stderr

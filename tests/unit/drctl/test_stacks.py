@@ -1,0 +1,128 @@
+"""The Automation API as drctl uses it, against a `pulumi` that is a script: arguments, backends, time, and errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+from pulumi.automation.events import EngineEvent
+
+from drctl.project import Project
+from drctl.stacks import Heard, NoAnswerError, StackFailedError, StackLockedError, Stacks
+from settings.roles import Role
+from tests.unit.drctl.fake import SINCE, checkout, outputs
+
+GATE = "urn:pulumi:secondary::k8s-dr::dr:region:Region$dr:failover:Failover::failover"
+RESTORE = "urn:pulumi:secondary::k8s-dr::dr:region:Region$dr:failover:Failover$kubernetes:velero.io/v1:Restore::restore"
+
+
+@pytest.fixture
+def stacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stacks:
+    """With a `pulumi` that notes how it was called, and does what the file `does` says."""
+    script = tmp_path / "bin" / "pulumi"
+    script.parent.mkdir()
+    script.write_text(
+        f'#!/bin/sh\nif [ "$1" = version ]; then echo v3.260.0; exit; fi\n'
+        f'echo "$PULUMI_BACKEND_URL $*" >> {tmp_path}/asked\n. {tmp_path}/does\n'
+    )
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{script.parent}{os.pathsep}{os.environ['PATH']}")
+    (tmp_path / "project").mkdir()
+    return Stacks(project=Project(directory=checkout(tmp_path / "project")), read_seconds=20)
+
+
+def does(stacks: Stacks, script: str) -> None:
+    (stacks.project.directory.parent / "does").write_text(script)
+
+
+def asked(stacks: Stacks) -> list[str]:
+    return (stacks.project.directory.parent / "asked").read_text().splitlines()
+
+
+@pytest.mark.parametrize(("role", "region"), [("primary", "us-east-1"), ("secondary", "us-west-2")])
+def test_each_stack_is_asked_in_its_own_backend_and_none_is_selected(stacks: Stacks, role: Role, region: str) -> None:
+    answer = json.dumps(outputs(role, serves=True))
+    does(stacks, f"cat <<'END'\n{answer}\nEND\n")
+    told = stacks.told(role)
+    assert (told.active, told.since) == (role, SINCE)
+    for line in asked(stacks):
+        assert line.startswith(f"s3://acme-pulumi-{region}?region={region} ")
+        assert f"--stack {role}" in line
+        assert "select" not in line
+
+
+def test_a_state_that_does_not_answer_in_its_time_is_given_up(stacks: Stacks) -> None:
+    does(stacks, "exec sleep 60")
+    stacks.read_seconds = 1
+    began = time.monotonic()
+    with pytest.raises(NoAnswerError, match="the state of stack primary did not answer within 1 s"):
+        stacks.outputs("primary")
+    assert time.monotonic() - began < 20
+
+
+def test_a_stack_that_was_never_brought_up_is_told_with_its_command(stacks: Stacks) -> None:
+    does(stacks, "echo '{}'")
+    with pytest.raises(StackFailedError, match="was never brought up to its end; run: pulumi up -s primary"):
+        stacks.told("primary")
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "told"),
+    [
+        ("error: the stack is currently locked by 1 lock(s).", StackLockedError, "pulumi cancel -s secondary --yes"),
+        ("error: no stack named 'secondary' found", StackFailedError, "there is no stack secondary in its backend"),
+        ("error: incorrect passphrase", StackFailedError, "^incorrect passphrase$"),
+    ],
+)
+def test_what_the_cli_refuses_before_the_engine_begins_is_one_line(
+    stacks: Stacks, said: str, kind: type[StackFailedError], told: str
+) -> None:
+    does(stacks, f'echo "{said}" >&2; exit 255')
+    with pytest.raises(kind, match=told):
+        stacks.up("secondary", lambda _: None)
+    assert "up --yes --skip-preview" in asked(stacks)[0]
+    assert "--stack secondary" in asked(stacks)[0]
+
+
+def test_a_value_is_written_as_the_runbook_writes_it(stacks: Stacks) -> None:
+    does(stacks, "")
+    stacks.configure("secondary", "handover", "handover.abc")
+    [line] = asked(stacks)
+    assert "config set k8s-dr:handover --plaintext --stack secondary" in line
+    assert line.endswith("-- handover.abc")
+
+
+def test_without_pulumi_on_the_path_there_is_one_line(stacks: Stacks, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
+    with pytest.raises(StackFailedError, match="pulumi: is not on PATH"):
+        stacks.outputs("primary")
+
+
+def diagnosed(severity: str, message: str, urn: str = "") -> EngineEvent:
+    said = {"severity": severity, "message": message, "color": "never", "urn": urn}
+    return EngineEvent.from_json({"sequence": 1, "timestamp": 1, "diagnosticEvent": said})
+
+
+def test_what_the_engine_says_is_heard_once_and_without_its_markup() -> None:
+    heard = Heard()
+    for _ in range(2):
+        heard.hear(diagnosed("warning", "<{%reset%}>the mark is\n 20 min old<{%reset%}>\n"))
+    heard.hear(diagnosed("info", "nothing of note"))
+    assert (heard.warnings, heard.errors, heard.refused) == (["the mark is 20 min old"], [], False)
+
+
+@pytest.mark.parametrize(("urn", "refused"), [(GATE, True), (RESTORE, False), ("", False)])
+def test_only_what_the_gate_refuses_is_a_refusal(urn: str, refused: bool) -> None:
+    heard = Heard()
+    heard.hear(diagnosed("error", "no", urn))
+    assert heard.refused is refused
+
+
+def test_what_would_change_is_counted_and_what_stays_is_not() -> None:
+    heard = Heard()
+    summary = {"resourceChanges": {"same": 90, "update": 2, "create": 1}}
+    heard.hear(EngineEvent.from_json({"sequence": 1, "timestamp": 1, "summaryEvent": summary}))
+    assert heard.changes == {"update": 2, "create": 1}
