@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from settings import Settings, aws_rules, data_rules, drill_rules, handover_rules, load, rules, traffic_rules
+from settings import Settings, aws_rules, data_rules, drill_rules, handover_rules, load, monitoring_rules, rules, traffic_rules
 from settings.fields import Mistake, Model
 from settings.handover import Demotion, Token
 from settings.load import SECRETS
@@ -38,6 +38,14 @@ def hosts(primary: str, secondary: str) -> dict[str, Any]:
 GIVEN = {"app-database": Demotion(segment="000000010000000000000003", timeline=1, system="1").token}
 
 Check = Callable[[Settings], Iterator[Mistake]]
+
+
+def topics(primary: str, secondary: str) -> dict[str, str]:
+    """Topics of alarms that are in these regions."""
+    return {
+        role: f"arn:aws:sns:{region}:123456789012:on-call" for role, region in (("primary", primary), ("secondary", secondary))
+    }
+
 
 # Rule | changes to the committed configuration of the secondary that break it and no other | the beginning of what is told.
 CASES: list[tuple[Check, dict[str, Any], str]] = [
@@ -79,6 +87,16 @@ CASES: list[tuple[Check, dict[str, Any], str]] = [
         drill_rules.no_pod_of_a_workload_runs_where_pods_come_for_their_volumes,
         {"drills": {"namespace": {"replicas": 1}}, **part("backups", pods="all")},
         "drills.namespace.replicas: 1 runs workloads of ",
+    ),
+    (
+        monitoring_rules.alarms_have_metrics,
+        {"monitoring": {"alarms": topics("us-east-1", "us-west-2")}, "storage": {"replicationMetrics": False}},
+        "monitoring.alarms: asks for alarms on copies between the regions, and S3 publishes no metrics of them",
+    ),
+    (
+        monitoring_rules.alarms_tell_topics_of_their_own_region,
+        {"monitoring": {"alarms": topics("us-west-2", "us-west-2")}, "storage": {"replicationMetrics": True}},
+        "monitoring.alarms.primary: arn:aws:sns:us-west-2:123456789012:on-call is not in us-east-1",
     ),
     (
         rules.files_are_read_through_pods,
@@ -406,7 +424,7 @@ def test_every_rule_has_a_case_here() -> None:
 def test_every_function_that_tells_mistakes_is_in_the_list() -> None:
     defined = {
         value
-        for module in (rules, traffic_rules, data_rules, drill_rules, aws_rules, handover_rules)
+        for module in (rules, traffic_rules, data_rules, drill_rules, aws_rules, handover_rules, monitoring_rules)
         for value in vars(module).values()
         if callable(value) and getattr(value, "__annotations__", {}).get("return") == "Mistakes"
     }
