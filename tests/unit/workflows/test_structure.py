@@ -16,7 +16,7 @@ from tests.examples import ROOT
 from tests.workflows import ACTIONS, NAMES, WORKFLOWS, action, workflow
 
 COMPOSITE = ("pulumi", "cluster")
-AWS = ("preview", "deploy", "failover", "drift")
+AWS = ("preview", "deploy", "failover", "drift", "drills")
 """The workflows that need an account, roles and state."""
 
 
@@ -70,6 +70,9 @@ RIGHTS = {
     ("failover", "failover"): {"contents": "read", "id-token": "write"},
     ("failover", "record"): {"contents": "write", "pull-requests": "write"},
     ("drift", "drift"): {"contents": "read", "id-token": "write", "issues": "write"},
+    ("drills", "due"): {"contents": "read", "issues": "read"},
+    ("drills", "figures"): {"contents": "read", "id-token": "write"},
+    ("drills", "open"): {"contents": "read", "issues": "write"},
 }
 
 
