@@ -32,15 +32,13 @@ from settings.durations import longest_gap, spoken
 from settings.load import ConfigurationError
 from settings.model import Settings
 from settings.names import DRILLS_PREFIX, Names
-from settings.people import dates
+from settings.people import dates, missed
 from settings.roles import ROLES, Role
 
 _BYTES = 256 * 1024
 _MOST_RECORDS = 2000
 """Records that are read of each bucket, the newest: some years of them."""
 
-GRACE = timedelta(days=30)
-"""How long after its date people's drill counts as overdue: it is prepared for a week, and takes days."""
 
 Connect = Callable[[Settings], Any]
 
@@ -154,15 +152,14 @@ def _standings(stacks: Mapping[Role, Settings], entries: Sequence[Entry], now: d
     for practice, cron in stacks["secondary"].practised.items():
         last = next((each for each in entries if each.kind == practice), None)
         today = now.date()
-        due = dates(cron, today - timedelta(days=9 * 366), today - GRACE)
         coming = dates(cron, today, today + timedelta(days=9 * 366))
-        missed = bool(due) and oldest.date() < due[-1] and (last is None or last.ended.date() < due[-1])
+        due = missed(cron, last=last.ended.date() if last else None, begun=oldest.date(), today=today)
         yield Standing(
             kind=practice,
             region=None,
             last=last,
             next=coming[0] if coming else None,
-            overdue=f"it was due on {due[-1]}, and no record was filed since" if missed else None,
+            overdue=f"it was due on {due}, and no record was filed since" if due else None,
         )
 
 

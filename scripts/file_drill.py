@@ -9,8 +9,8 @@ from the local reports of the machine that ran them, or of what has no report:
     .venv/bin/python -m scripts.file_drill full --by "A. Turner" --failed "no image in B" --report .failover/secondary.json
     .venv/bin/python -m scripts.file_drill tabletop --by "A. Turner" --passed --began 2026-01-20T09:00:00Z --note "12 were there"
 
-Passed or failed is what people say; an RPO or RTO beyond its target makes it failed all the same. --print only prints it. It
-takes s3:PutObject on the prefix drills/ of the bucket, and the use of its key.
+It goes into the secondary's bucket. Passed or failed is what people say; an RPO or RTO beyond its target makes it failed all the
+same. --print only prints it. It takes s3:PutObject on the prefix drills/ of the bucket, and the use of its key.
 """
 
 from __future__ import annotations
@@ -134,7 +134,6 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rpo", help="how much was lost, as people have counted it: 0s, 90s, 5m")
     parser.add_argument("--rto", help="how long users waited, as people have seen it: 90s, 4m30s")
     parser.add_argument("--note", action="append", default=[], help="what is worth telling; as often as needed")
-    parser.add_argument("--stack", choices=ROLES, default="secondary", help="into whose bucket; by default the secondary's")
     parser.add_argument("--directory", type=Path, default=Path(), help="where Pulumi.yaml is")
     parser.add_argument("--print", action="store_true", help="print the record, and file none")
     return parser.parse_args(arguments)
@@ -174,7 +173,7 @@ def main(
 ) -> int:
     given = _parse(arguments)
     try:
-        settings = settings_of(given.stack, given.directory)
+        settings = settings_of("secondary", given.directory)
         key, found = record(
             given.kind,
             settings,

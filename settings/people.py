@@ -19,6 +19,9 @@ PEOPLES_KINDS: tuple[PeoplesKind, ...] = get_args(PeoplesKind)
 MOVES: tuple[PeoplesKind, ...] = ("partial", "full")
 """Those in which the other region is asked to take over, so there must be one."""
 
+GRACE = timedelta(days=30)
+"""How long after its date a drill of people counts as overdue: it is prepared for a week, and takes days."""
+
 _MOST_IN_A_YEAR = 53
 _LEAP_YEAR = 2028
 _CRON = form_of(Cron)
@@ -29,6 +32,13 @@ def dates(cron: str, first: date, last: date) -> list[date]:
     days = f"0 0 {' '.join(cron.split()[2:])}"
     begin = datetime(first.year, first.month, first.day, tzinfo=UTC) - timedelta(minutes=1)
     return [each.date() for each in takewhile(lambda moment: moment.date() <= last, CronSim(days, begin))]
+
+
+def missed(cron: str, *, last: date | None, begun: date, today: date) -> date | None:
+    """The newest date that is over for a month, and since which nothing was filed; None if there is none. `last` is when the last
+    record ended. Nothing is missed that was due before the drills have begun."""
+    due = dates(cron, begun + timedelta(days=1), today - GRACE)
+    return due[-1] if due and (last is None or last < due[-1]) else None
 
 
 def _weekly_at_most(text: str) -> str:
