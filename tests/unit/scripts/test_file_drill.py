@@ -8,12 +8,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import boto3
 import botocore.exceptions
 import pytest
+from moto import mock_aws
 
 from report import drills
 from report.takeover import Takeover, takeover
-from scripts import file_drill
+from scripts import drill_page, file_drill
 from scripts.file_drill import NotFiledError, record
 from settings import load
 from settings.explain import SECRETS
@@ -144,3 +146,22 @@ def test_to_print_files_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert run(project(tmp_path, {}), s3, "--passed", "--began", "2026-11-20T09:00:00Z", "--print", kind="tabletop") == 0
     assert json.loads(capsys.readouterr().out)["kind"] == "tabletop"
     assert not s3.objects
+
+
+def test_s3_itself_keeps_the_first_record_and_the_page_finds_it_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With moto in the place of S3, and boto3 as it is."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    folder, page = project(tmp_path, {"k8s-dr:peerReady": True}), tmp_path / "drills.html"
+    with mock_aws():
+        where = {"us-east-1": {}, "us-west-2": {"CreateBucketConfiguration": {"LocationConstraint": "us-west-2"}}}
+        for region, more in where.items():
+            boto3.client("s3", region_name=region).create_bucket(Bucket=f"acme-velero-{region}-123456789012", **more)
+        asked = ["full", "--by", "A. Turner", "--directory", str(folder), "--outputs", "secondary"]
+        assert file_drill.main([*asked, "--passed"], asked=lambda _: THERE, now=NOW) == 0
+        assert file_drill.main([*asked, "--failed", "no"], asked=lambda _: THERE, now=NOW) == 1
+        assert "no record is written over" in capsys.readouterr().err
+        assert drill_page.main(["--directory", str(folder), "--html", str(page)], now=NOW) == 0
+    assert "A. Turner" in page.read_text()
