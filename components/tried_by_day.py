@@ -118,7 +118,7 @@ class TriedByDay:
             moving = args.duties.hands_over or (args.duties.takes_over and not args.failover.serves_already)
             if (pulumi.runtime.is_dry_run() and not args.in_previews) or moving:
                 return None
-            last = await asyncio.wrap_future(self._threads.submit(records.ask, args.records, settings.drilled))
+            last = await asyncio.wrap_future(self._threads.submit(records.ask, args.records, settings))
             told = partial(records.warnings, settings, args.cluster, last)
             for warning in await asyncio.wrap_future(self._threads.submit(answers, told)):
                 pulumi.log.warn(warning, self._region)

@@ -17,6 +17,7 @@ from typing import get_args
 
 import yaml
 
+from settings.drills import Kind
 from settings.durations import format_duration
 from settings.presets import DEFAULT, PRESETS, Preset
 from settings.tiers import Targets, Tier, objectives
@@ -64,6 +65,20 @@ class Example:
     velero_changed: int = 2
     puts: int = 3000
     """Objects a day that one archive takes: a WAL segment a minute, base backups in parts, and Velero's."""
+
+    namespace_volumes: int = 50
+    """Volumes of the namespace that is drilled, all together."""
+
+    namespace_hours: float = 1
+    database_hours: float = 2
+    """How long a drill has its volumes, and a node that nothing else would need: one m7g.large for the Pods and data movers of a
+    namespace, one m7g.xlarge for the throw-away instance."""
+
+    read_megabytes: float = 4
+    """What one GET reads of a volume's data or of a base backup."""
+
+    integrity_gets: int = 1000
+    """Objects that one verification reads: what Velero keeps of the newest backups, labels of base backups, marks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,8 +136,50 @@ def costs(tier: Tier, example: Example, prices: Prices) -> Costs:
             "S3: requests": prices["s3_thousand_puts"] * written,
             "between the regions": prices["region_transfer_gb"] * moved,
             "KMS key, health checks": prices["kms_key_month"] + _health_checks(preset.both_regions, prices),
+            "drills, in both regions": sum(each.total for each in drill_costs(example, prices).values()),
         }
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrillCosts:
+    """Dollars a month of one drill in both regions, by what they are for."""
+
+    nodes: float = 0
+    volumes: float = 0
+    requests: float
+
+    @property
+    def total(self) -> float:
+        return self.nodes + self.volumes + self.requests
+
+
+def drill_costs(example: Example, prices: Prices) -> Mapping[Kind, DrillCosts]:
+    """What the drills add in a month by the default calendar, in both regions together.
+
+    No tier changes it: each drill reads what the region that serves has written, and a throw-away instance runs on no node of a
+    standby.
+    """
+    gets, lists = prices["s3_thousand_gets"] / 1000, prices["s3_thousand_puts"] / 1000
+    gp3_hour, node = prices["gp3_gb_month"] / HOURS, prices["m7g_large_hour"]
+    kept = example.puts * example.retention
+    integrity = 2 * DAYS / 7 * (gets * example.integrity_gets + lists * (kept / 1000 + 1))
+    namespace = DrillCosts(
+        nodes=node * example.namespace_hours,
+        volumes=gp3_hour * example.namespace_volumes * example.namespace_hours,
+        requests=gets * 1000 * example.namespace_volumes / example.read_megabytes + lists,
+    )
+    base, segments = 1000 * example.base_backup / example.read_megabytes, example.puts
+    return {
+        "integrity": DrillCosts(requests=integrity),
+        # It runs in the region that stands by; in the other one it ends at once.
+        "namespace": namespace,
+        "database": DrillCosts(
+            nodes=2 * 2 * node * example.database_hours,
+            volumes=2 * gp3_hour * example.volume * example.database_hours,
+            requests=2 * (gets * (base + segments) + lists * (kept / 1000 + 1)),
+        ),
+    }
 
 
 def _health_checks(both_regions: bool, prices: Prices) -> float:
@@ -134,7 +191,8 @@ def _health_checks(both_regions: bool, prices: Prices) -> float:
 
 def block(example: Example, prices: Prices, not_read: list[str]) -> str:
     """The part of docs/tiers.md that is computed."""
-    return "\n".join([BEGIN, "", *_table(example, prices), "", *_assumptions(example, not_read), "", END])
+    tables = [*_table(example, prices), "", *_drills(example, prices), ""]
+    return "\n".join([BEGIN, "", *tables, *_assumptions(example, not_read), "", END])
 
 
 def _table(example: Example, prices: Prices) -> Iterator[str]:
@@ -148,13 +206,28 @@ def _table(example: Example, prices: Prices) -> Iterator[str]:
     yield "| with `storage.replicationTimeControl`, more | " + " | ".join(map(_dollars, extra)) + " |"
 
 
+def _drills(example: Example, prices: Prices) -> Iterator[str]:
+    yield "Of these, by drill, and the same in every tier:"
+    yield ""
+    yield "| dollars a month, both regions | nodes for its time | volumes for its time | requests to S3 | together |"
+    yield "|---|---:|---:|---:|---:|"
+    for kind, each in drill_costs(example, prices).items():
+        cells = " | ".join(f"{amount:.2f}" for amount in (each.nodes, each.volumes, each.requests, each.total))
+        yield f"| `{kind}` | {cells} |"
+
+
 def _assumptions(example: Example, not_read: list[str]) -> Iterator[str]:
     e = example
     yield f"Reckoned with: {e.instances} instances of the database in each region, on an m7g.xlarge each, with {e.volume} GB of"
     yield f"gp3; a base backup of {e.base_backup} GB and {e.wal} GB of WAL a day, kept for {e.retention} days (compressed;"
     yield f"streamed, {e.wal_as_written} GB of WAL); {e.velero} GB of Velero's, {e.velero_changed} GB of them new each day;"
     yield f"{e.puts} objects a day; {e.replicas} replicas of the application, on an m7g.large each; {e.platform_nodes} m7g.large"
-    yield "for the platform."
+    yield "for the platform. Drills, by the default calendar: an m7g.large with"
+    yield f"{e.namespace_volumes} GB of gp3 for {e.namespace_hours:g} h for the namespace, an m7g.xlarge with {e.volume} GB for"
+    yield f"{e.database_hours:g} h for the database in each region, where nodes have no room for them;"
+    yield f"{e.read_megabytes:g} MB a GET of what is restored; {e.integrity_gets} GETs a verification, and a list of all that the"
+    yield "archive keeps. Verifying takes minutes of the platform's nodes, and records have some KB: neither is"
+    yield "reckoned."
     yield ""
     yield "Prices: [prices.yaml](prices.yaml), each with its source and date. From general knowledge, and not read in any source:"
     yield f"{', '.join(f'`{name}`' for name in not_read)}."

@@ -28,6 +28,7 @@ from settings.fields import (
 from settings.kinds import KindName
 from settings.mistake import Mistake
 from settings.names import NEVER_RESTORED
+from settings.people import People
 
 LATEST = "latest"
 
@@ -220,6 +221,7 @@ class DrillsSettings(Model):
     database: DatabaseDrill = Field(
         default_factory=DatabaseDrill, description="monthly: each database, recovered where nobody sees it"
     )
+    people: People = Field(default_factory=People, description="what people practise, with an issue on each date")
 
     @model_validator(mode="after")
     def _one_run_ends_before_the_next(self) -> DrillsSettings:

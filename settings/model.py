@@ -6,6 +6,7 @@ own. Most objects of a key are in modules of their own; `Settings`, at the end, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -26,6 +27,7 @@ from settings.identity import IdentityMode, StaticCredentials
 from settings.images import Images
 from settings.monitoring import MonitoringSettings
 from settings.parts import PARTS, Part
+from settings.people import MOVES, PeoplesKind
 from settings.presets import DEFAULT, with_the_managed_class, with_tier_values
 from settings.roles import Handover, Role, serving
 from settings.storage import StorageSettings
@@ -247,6 +249,12 @@ class Settings(Model):
             "database": bool(self.drilled_databases),
         }
         return [kind for kind in KINDS if self.drills.enabled and self.drills.of(kind).enabled and something[kind]]
+
+    @property
+    def practised(self) -> Mapping[PeoplesKind, str]:
+        """What people practise, with its cron line: nothing that needs the other region before that one is there."""
+        crons = self.drills.people.crons() if self.drills.enabled else {}
+        return {kind: cron for kind, cron in crons.items() if self.peer_ready or kind not in MOVES}
 
     @property
     def parts(self) -> list[Part]:

@@ -100,9 +100,10 @@ def answer(state: dict[str, Any], method: str, path: str, body: dict[str, Any]) 
         case "PATCH", ["issues", "comments", identifier]:
             state["comments"][int(identifier) - 1] |= body
         case "GET", ["issues"]:
-            return [each for each in state["issues"] if each["state"] == query["state"]]
+            return [each for each in state["issues"] if query["state"] in ("all", each["state"])]
         case "POST", ["issues"]:
-            state["issues"].append({"number": len(state["issues"]) + 1, "state": "open", **body})
+            bot = {"login": "github-actions[bot]", "type": "Bot"}
+            state["issues"].append({"number": len(state["issues"]) + 1, "state": "open", "user": bot, **body})
         case "PATCH", ["issues", number]:
             state["issues"][int(number) - 1] |= body
         case "GET", ["contents", file]:

@@ -21,7 +21,7 @@ from tests.examples import ROOT
 
 WORKFLOWS = ROOT / ".github" / "workflows"
 ACTIONS = ROOT / ".github" / "actions"
-NAMES = ("check", "rehearsal", "preview", "deploy", "failover", "drift", "check-takeover")
+NAMES = ("check", "rehearsal", "preview", "deploy", "failover", "drift", "check-takeover", "drills")
 
 _EXPRESSION = re.compile(r"\$\{\{ (.+?) \}\}")
 _BASH = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c"]

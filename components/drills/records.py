@@ -21,10 +21,13 @@ from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.kube.runner.drill_record import FAILED, PASSED, SCHEMA, SKIPPED, moment
 from components.storage.bounded import TooLargeError, read_at_most
 from settings.aws import Aws
-from settings.drills import Kind
+from settings.drills import KINDS, Kind
 from settings.durations import longest_gap, spoken
 from settings.model import Settings
 from settings.names import DRILLS_PREFIX, PROGRAM_NAMESPACE, Names
+from settings.people import PeoplesKind, missed
+
+AnyKind = Kind | PeoplesKind
 
 NOT_ASKED = "asked in each pulumi up that is no failover"
 NONE = "none: drills.enabled is false, or there is nothing to drill"
@@ -59,7 +62,7 @@ class Record:
 class Records(Protocol):
     """What the program asks of the records of its own region."""
 
-    def last(self, kind: Kind) -> Record | None:
+    def last(self, kind: AnyKind) -> Record | None:
         """The last record of a kind; None if there is none. Raises RecordsUnreadableError."""
 
 
@@ -78,7 +81,7 @@ class LiveRecords:
             self._connected = session.client("s3", endpoint_url=self._settings.endpoint, config=timeouts)
         return self._connected
 
-    def last(self, kind: Kind) -> Record | None:
+    def last(self, kind: AnyKind) -> Record | None:
         bucket, prefix = self._names.bucket("velero"), f"{DRILLS_PREFIX}/{self._names.role}/{kind}/"
         try:
             pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
@@ -124,7 +127,7 @@ def _seconds(said: Any) -> float | None:
 class Last:
     """What is known of the drills of one stack: an answer for each kind that it runs, a record, None or why nobody knows."""
 
-    found: Mapping[Kind, Record | str | None]
+    found: Mapping[AnyKind, Record | str | None]
 
     def in_words(self) -> str:
         """In one line, for the stack's outputs."""
@@ -135,15 +138,28 @@ class Last:
         return {kind: _details(found) for kind, found in self.found.items()}
 
 
-def ask(records: Records, kinds: Sequence[Kind]) -> Last:
-    """The last record of each kind."""
-    found: dict[Kind, Record | str | None] = {}
-    for kind in kinds:
-        try:
-            found[kind] = records.last(kind)
-        except RecordsUnreadableError as error:
-            found[kind] = str(error)
+def ask(records: Records, settings: Settings) -> Last:
+    """The last record of each drill of this stack; of what people practise only where one was filed.
+
+    A bucket that does not answer is not asked for those as well: each question takes its time, and all have the same answer.
+    """
+    found: dict[AnyKind, Record | str | None] = {kind: _last(records, kind) for kind in settings.drilled}
+    if not any(isinstance(each, str) for each in found.values()):
+        practised = {kind: _last(records, kind) for kind in _filed_here(settings)}
+        found |= {kind: each for kind, each in practised.items() if each is not None}
     return Last(found=found)
+
+
+def _last(records: Records, kind: AnyKind) -> Record | str | None:
+    try:
+        return records.last(kind)
+    except RecordsUnreadableError as error:
+        return str(error)
+
+
+def _filed_here(settings: Settings) -> Mapping[PeoplesKind, str]:
+    """What people practise, with its cron line, if its records are in this region's bucket: in the secondary's."""
+    return settings.practised if settings.role == "secondary" else {}
 
 
 def _in_words(found: Record | str | None) -> str:
@@ -175,7 +191,13 @@ def _short(text: str) -> str:
 def warnings(settings: Settings, cluster: ClusterApi, last: Last, now: Callable[[], datetime] | None = None) -> list[str]:
     """What is wrong with the drills themselves, a line each: the last one failed, or one is overdue."""
     time = now() if now else datetime.now(UTC)
-    return [line for kind, found in last.found.items() if (line := _warning(settings, cluster, kind, found, time))]
+    of_machines = [_warning(settings, cluster, kind, last.found.get(kind), time) for kind in KINDS if kind in last.found]
+    known = not any(isinstance(found, str) for found in last.found.values())
+    of_people = [
+        _warning_of_people(settings, cluster, kind, cron, last.found.get(kind), time)
+        for kind, cron in (_filed_here(settings) if known else {}).items()
+    ]
+    return [line for line in (*of_machines, *of_people) if line]
 
 
 def _warning(settings: Settings, cluster: ClusterApi, kind: Kind, found: Record | str | None, now: datetime) -> str | None:
@@ -204,6 +226,29 @@ def _warning(settings: Settings, cluster: ClusterApi, kind: Kind, found: Record 
         f"drill {kind} is overdue: {what}, and by its cron line ({cron}) one begins every {spoken(longest_gap(cron))} at the "
         f"latest; see: kubectl get cronjob,job -n {PROGRAM_NAMESPACE} -l app.kubernetes.io/name={name_of(kind)}; to run it now: "
         f"{run}"
+    )
+
+
+def _warning_of_people(
+    settings: Settings, cluster: ClusterApi, kind: PeoplesKind, cron: str, found: Record | str | None, now: datetime
+) -> str | None:
+    """Of what people practise. No date counts before the stack's own drills were made, which are as old as the calendar."""
+    if isinstance(found, str):
+        return f"whether drill {kind} passed is not known: {_short(found)}"
+    if found is not None and found.passed is False:
+        why = _short(" | ".join(found.reasons) or "it gives no reason")
+        return f"the last drill {kind} FAILED at {found.ended:%Y-%m-%dT%H:%M:%SZ}: {why}; practise it anew (docs/drills.md)"
+    try:
+        begun = next((made for each in settings.drilled if (made := _made(cluster, each))), None)
+    except ClusterUnreachableError as error:
+        return f"whether drill {kind} is overdue is not known: {error}"
+    last = found.ended.date() if found else None
+    due = missed(cron, last=last, begun=begun.date(), today=now.date()) if begun else None
+    if due is None:
+        return None
+    return (
+        f"drill {kind} is overdue: it was due on {due}, and no record of it was filed since; practise it, then: "
+        f".venv/bin/python -m scripts.file_drill {kind} --help (docs/drills.md)"
     )
 
 

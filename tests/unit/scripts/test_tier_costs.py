@@ -19,6 +19,7 @@ from scripts.tier_costs import (
     archives,
     block,
     costs,
+    drill_costs,
     load_prices,
     replaced,
     replicated_gb,
@@ -85,6 +86,27 @@ def test_both_regions_serving_takes_six_health_checks_and_else_one_with_three_op
     key = 1
     assert costs("pilot-light", EXAMPLE, ONE).lines["KMS key, health checks"] == key + 1 + 3
     assert costs("active-active", EXAMPLE, ONE).lines["KMS key, health checks"] == key + 6 + 10
+
+
+def test_a_drill_pays_for_its_hours_and_its_requests_and_the_namespace_in_one_region_alone() -> None:
+    hour = {**ONE, "gp3_gb_month": 730.0, "s3_thousand_gets": 0.0, "s3_thousand_puts": 0.0}
+    found = drill_costs(EXAMPLE, hour)
+    assert (found["namespace"].nodes, found["namespace"].volumes) == (1, 50)
+    assert (found["database"].nodes, found["database"].volumes) == (2 * 2 * 2, 2 * 120 * 2), "an m7g.xlarge is two m7g.large"
+    assert found["integrity"].total == 0
+    gets = drill_costs(EXAMPLE, {**dict.fromkeys(ONE, 0.0), "s3_thousand_gets": 1000.0})
+    assert gets["integrity"].requests == pytest.approx(2 * 30 / 7 * 1000)
+    assert gets["namespace"].requests == 50_000 / 4
+    assert gets["database"].requests == 2 * (30_000 / 4 + 3000)
+    lists = drill_costs(EXAMPLE, {**dict.fromkeys(ONE, 0.0), "s3_thousand_puts": 1000.0})
+    assert lists["database"].requests == 2 * (3000 * 30 / 1000 + 1)
+
+
+def test_drills_cost_the_same_in_every_tier_and_are_in_the_sum() -> None:
+    prices = load_prices()
+    of = sum(each.total for each in drill_costs(EXAMPLE, prices).values())
+    assert {costs(tier, EXAMPLE, prices).lines["drills, in both regions"] for tier in TIERS} == {of}
+    assert 0 < of < 5
 
 
 def test_a_higher_tier_costs_more_and_more_of_anything_never_less() -> None:

@@ -18,7 +18,7 @@ from tests.examples import ROOT
 from tests.workflows import ACTIONS, NAMES, WORKFLOWS, action, workflow
 
 COMPOSITE = ("pulumi", "cluster")
-AWS = ("preview", "deploy", "failover", "drift", "check-takeover")
+AWS = ("preview", "deploy", "failover", "drift", "check-takeover", "drills")
 """The workflows that need an account, roles and state."""
 
 
@@ -73,6 +73,9 @@ RIGHTS = {
     ("failover", "record"): {"contents": "write", "pull-requests": "write"},
     ("drift", "drift"): {"contents": "read", "id-token": "write", "issues": "write"},
     ("check-takeover", "check"): {"contents": "read", "id-token": "write", "issues": "write"},
+    ("drills", "due"): {"contents": "read", "issues": "read"},
+    ("drills", "figures"): {"contents": "read", "id-token": "write"},
+    ("drills", "open"): {"contents": "read", "issues": "write"},
 }
 
 

@@ -182,3 +182,53 @@ def test_where_no_drill_runs_nothing_is_asked(said: list[str]) -> None:
     outputs = run_program("primary", {"drills": {"enabled": False}}, records=records).outputs
     assert outputs["drills"].startswith("none: ")
     assert (records.asked, drills_in(said)) == ([], [])
+
+
+def long_ago() -> FakeCluster:
+    """A cluster with a drill that is years old."""
+    cluster = FakeCluster()
+    made = (datetime.now(UTC) - timedelta(days=800)).isoformat()
+    cluster.paths[CRONJOB] = {"metadata": {"creationTimestamp": made}}
+    return cluster
+
+
+def weekly(**records: Record | str) -> tuple[str, FakeRecords]:
+    """What the secondary says of a full drill that comes every Monday, and who was asked."""
+    found = FakeRecords(found={"integrity": a_record(), **records})
+    off = {kind: {"enabled": False} for kind in ("tabletop", "partial", "runbookReview")}
+    changes = {"peerReady": True, **only(people={"full": {"cron": "0 8 * * 1"}, **off})}
+    return str(run_program("secondary", changes, records=found, cluster=long_ago()).outputs["drills"]), found
+
+
+def test_what_people_have_filed_is_in_the_output_and_a_failure_is_said(said: list[str]) -> None:
+    output, _ = weekly(full=a_record(passed=False, reasons=("nobody had the passphrase",)))
+    assert "; full: failed 20" in output
+    (line,) = drills_in(said)
+    assert "the last drill full FAILED at" in line
+    assert "nobody had the passphrase" in line
+    assert "kubectl" not in line, "no machine can run it"
+
+
+@pytest.mark.parametrize(("days", "overdue"), [(None, True), (60, True), (20, False)])
+def test_what_people_have_not_filed_for_a_month_is_overdue(said: list[str], days: int | None, overdue: bool) -> None:
+    output, _ = weekly(**({} if days is None else {"full": a_record(timedelta(days=days))}))
+    assert ["drill full is overdue: it was due on 20" in text for text in drills_in(said)] == [True] * overdue
+    assert ("full: passed" in output) == (days is not None)
+
+
+def test_nothing_that_was_due_before_the_drills_were_there_is_overdue(said: list[str]) -> None:
+    changes = {"peerReady": True, **only()}
+    run_program("secondary", changes, records=FakeRecords(found={"integrity": a_record()}), cluster=FakeCluster())
+    assert drills_in(said) == []
+
+
+def test_a_bucket_that_does_not_answer_is_asked_for_nothing_of_people(said: list[str]) -> None:
+    _, records = weekly(integrity="s3 does not answer")
+    assert "full" not in records.asked
+    assert drills_in(said) == ["whether drill integrity passed is not known: s3 does not answer"]
+
+
+def test_the_primary_asks_for_nothing_of_people_whose_records_are_in_the_other_region() -> None:
+    records = FakeRecords(found={"integrity": a_record()})
+    run_program("primary", {"peerReady": True, **only()}, records=records, cluster=long_ago())
+    assert records.asked == ["integrity"]
