@@ -17,8 +17,8 @@ from settings.load import ConfigurationError
 from settings.names import Names
 from settings.roles import ROLES, Role
 
-_NOT_READ = "not read by this command"
-"""In place of each secret: what is encrypted in a file stays so."""
+_NOT_READ = "not-read-by-this-command"
+"""In place of each secret: what is encrypted in a file stays so. An access key has no spaces."""
 
 
 class NoProjectError(Exception):
