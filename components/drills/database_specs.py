@@ -193,7 +193,10 @@ def rights(args: DrillsArgs) -> dict[str, list[Right]]:
         ]
 
     return {
-        PROGRAM_NAMESPACE: [Right(verb="get", group="", resource="configmaps", namespace=PROGRAM_NAMESPACE, name=SERVING_RECORD)],
+        PROGRAM_NAMESPACE: [
+            Right(verb="get", group="", resource="configmaps", namespace=PROGRAM_NAMESPACE, name=SERVING_RECORD),
+            Right(verb="list", group="", resource="pods", namespace=PROGRAM_NAMESPACE),
+        ],
         DRILLS_NAMESPACE: [
             *inside("create", "clusters", "postgresql.cnpg.io"),
             *inside("get delete", "clusters", "postgresql.cnpg.io", name=CLUSTER),
@@ -254,9 +257,9 @@ def spec(args: DrillsArgs) -> dict[str, Any]:
                 fetch(args, "fetch-lists", FIRST),
                 judge(args, "drill_choose", told, KIND, token=False),
                 fetch(args, "fetch-labels", SECOND),
-                judge(args, "drill_database", told, KIND, token=True),
             ],
-            last=[upload(args, 60)],
+            last=[judge(args, "drill_database", told, KIND, token=True), upload(args, KIND, seconds)],
             room="1Gi",
+            cleaning=CLEANING_SECONDS,
         ),
     )

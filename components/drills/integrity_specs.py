@@ -114,16 +114,16 @@ def spec(args: DrillsArgs) -> dict[str, Any]:
         judge(args, "drill_choose", told, KIND, token=False),
         fetch(args, "fetch-objects", SECOND),
     ]
-    verdict, last = judge(args, "drill_integrity", told, KIND, token=True), upload(args, seconds_of(drill.timeout))
-    # etcd's image has no shell that could go on where a snapshot does not open, so its tool is not one of the first containers:
-    # the Pod would end there, without a record.
-    before, beside = ([*steps], [_opens(args), verdict, last]) if args.settings.backs_up_etcd else ([*steps, verdict], [last])
+    verdict, last = judge(args, "drill_integrity", told, KIND, token=True), upload(args, KIND, seconds_of(drill.timeout))
+    # What may be killed by what it reads is not one of the first containers, and so is what has no shell that could go on where
+    # it fails, as etcd's image: the Pod would end there, without a record.
+    beside = [*([_opens(args)] if args.settings.backs_up_etcd else []), verdict, last]
     return cron_job(
         KIND,
         cron=drill.cron,
         timeout=drill.timeout,
         does="verifies that the backups in this region's buckets are whole and new; changes nothing",
-        spec=pod(args, KIND, before=before, last=beside, room=f"{_room(args)}Gi"),
+        spec=pod(args, KIND, before=steps, last=beside, room=f"{_room(args)}Gi"),
     )
 
 

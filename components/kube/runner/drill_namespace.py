@@ -22,6 +22,7 @@ from typing import Any
 
 from .api import Api, ApiError, Object
 from .ask import Answer, Question, put
+from .drill_alone import refuse_beside_another
 from .drill_downloads import VELERO, Downloads, read_url
 from .drill_record import LABEL, Drill, moment, now_in_utc, run_drill
 from .drill_space import Space
@@ -75,6 +76,7 @@ class NamespaceDrill:
         self.files = Downloads(api=self.api, wait=self.space.wait, labels=self.drill.labels, read=self.read)
 
     def run(self) -> None:
+        refuse_beside_another(self.api, self.drill.kind)
         if left := [*self._restores(), *self._remaining()]:
             self.drill.note(f"an earlier drill has left {len(left)} objects, which were deleted first")
             self._clean()

@@ -30,7 +30,7 @@ def region(stack: Role = "secondary", **changes: Any) -> Recorder:
 
 def task(recorder: Recorder, kind: str) -> dict[str, Any]:
     spec = recorder[f"drills-{kind}-job"].spec["jobTemplate"]["spec"]["template"]["spec"]
-    [container] = (each for each in spec["initContainers"] if each["name"] == f"drill-{kind}")
+    [container] = (each for each in spec["containers"] if each["name"] == f"drill-{kind}")
     [told] = (each["value"] for each in container["env"] if each["name"] == "TASK")
     return dict(json.loads(told))
 

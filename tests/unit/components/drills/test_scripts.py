@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from components.drills.pods import FETCH, UPLOAD
+from components.drills.records import record_of
+from components.kube.runner.drill_end import ALIVE
 from components.kube.runner.drill_fetch import Fetched, Plan
-from components.kube.runner.drill_record import Drill, run_drill
+from components.kube.runner.drill_record import Drill, run_drill, without_verdict
 from components.kube.runner.failure import StepFailedError
 
 # Answers from ./bucket, as the AWS CLI prints text. A key that begins with `secret` may not be read.
@@ -75,15 +81,34 @@ class Pod:
         path.write_text(content)
 
     def run(self, script: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        fixed = {"PATH": f"{self.root / 'bin'}:{os.environ['PATH']}", "WORK": str(self.root), "BUCKET": "b", "WAIT": "0"}
         return subprocess.run(
             ["/bin/bash", "-c", script],
-            env={**fixed, "LAST_MESSAGE": str(self.root / "last-message"), **environment},
+            env=self.environment(**environment),
             capture_output=True,
             text=True,
             check=False,
             timeout=60,
         )
+
+    def environment(self, **changes: str) -> dict[str, str]:
+        fixed = {"PATH": f"{self.root / 'bin'}:{os.environ['PATH']}", "WORK": str(self.root), "BUCKET": "b", "WAIT": "0"}
+        told = {
+            "PLACE": "drills/primary/integrity",
+            "SILENCE": "90",
+            "TEMPLATE": without_verdict("integrity", TASK),
+            "ROOM": "9999",
+        }
+        return {**fixed, **told, **RUN, "LAST_MESSAGE": str(self.root / "last-message"), **changes}
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The only one that is in the bucket."""
+        (path,) = (self.root / "bucket" / "b" / "drills" / "primary" / "integrity").iterdir()
+        found: dict[str, Any] = json.loads(path.read_text())
+        stamp = found["started"].replace("-", "").replace(":", "")
+        assert path.name == f"{stamp}-{found['run']}.json"
+        assert record_of(str(path), path.read_bytes()).passed is found["passed"]
+        return found
 
     def fetch(self, plan: Plan) -> Fetched:
         plan.write(self.root / "plan")
@@ -189,9 +214,65 @@ def test_a_record_that_cannot_be_written_fails_a_drill_that_passed(pod: Pod) -> 
     assert "AccessDenied" in pod.last_message
 
 
-def test_without_a_verdict_the_pod_fails(pod: Pod) -> None:
+def test_without_a_verdict_the_pod_fails_and_leaves_a_record_of_that(pod: Pod) -> None:
     assert pod.upload().returncode == 1
-    assert pod.last_message == "the drill has come to no verdict within 0 s, and left no record"
+    why = "the step that judges has come to no verdict within 0 s"
+    assert pod.last_message.startswith(f"{why}; the record: s3://b/drills/primary/integrity/")
+    pod.drill()
+    whole = json.loads((pod.root / "record.json").read_text())
+    assert pod.record.keys() == whole.keys()
+    assert {**pod.record, "started": 0, "ended": 0} == {
+        **whole,
+        "passed": False,
+        "reasons": [why],
+        "counts": {},
+        "started": 0,
+        "ended": 0,
+    }
+
+
+@pytest.mark.parametrize("job", ["drill-integrity-1780000000", "by-hand"])
+def test_a_judge_that_was_killed_is_seen_by_its_silence(pod: Pod, job: str) -> None:
+    (pod.root / "alive").touch()
+    os.utime(pod.root / "alive", (0, 0))
+    assert pod.run(UPLOAD, WAIT="3600", JOB_NAME=job).returncode == 1
+    assert "the step that judges was killed" in pod.last_message
+    assert (pod.record["passed"], pod.record["by"]) == (False, f"Job/{job}, made by a person")
+
+
+def test_a_pod_that_is_told_to_end_waits_for_the_judge_that_cleans_up(pod: Pod) -> None:
+    (pod.root / "alive").touch()
+    ran = subprocess.Popen(["/bin/bash", "-c", UPLOAD], env=pod.environment(WAIT="3600"), stdout=subprocess.PIPE)
+    time.sleep(1)
+    ran.send_signal(signal.SIGTERM)
+    time.sleep(1.5)
+    assert ran.poll() is None
+    pod.drill("it was told to end")
+    ran.communicate(timeout=30)
+    assert (ran.returncode, pod.record["reasons"]) == (1, ["it was told to end"])
+
+
+def test_a_pod_that_is_told_to_end_before_the_judge_began_leaves_a_record(pod: Pod) -> None:
+    ran = subprocess.Popen(["/bin/bash", "-c", UPLOAD], env=pod.environment(WAIT="3600"), stdout=subprocess.PIPE)
+    time.sleep(1)
+    ran.send_signal(signal.SIGTERM)
+    ran.communicate(timeout=30)
+    assert ran.returncode == 1
+    assert pod.record["reasons"] == ["the Pod was told to end before the step that judges began"]
+
+
+def test_a_judge_shows_that_it_lives_as_long_as_it_works(pod: Pod) -> None:
+    seen: list[bool] = []
+    run_drill(TASK, lambda _: seen.append(_there(pod.root / ALIVE)), directory=pod.root, environment=RUN, now=lambda: STARTED)
+    assert seen == [True]
+    assert not [each for each in threading.enumerate() if each.name.endswith("(beat)")]
+
+
+def _there(path: Path) -> bool:
+    end = time.monotonic() + 10
+    while not path.exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    return path.exists()
 
 
 def test_a_drill_that_breaks_leaves_a_record_of_that(pod: Pod) -> None:
