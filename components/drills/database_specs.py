@@ -45,6 +45,7 @@ CLUSTER = name_of(KIND)
 
 SCRIPT = (Path(__file__).parent / "drill-checks.sh").read_text()
 
+_MIB = 1024**2
 _POSTGRES_USER = 26
 _POSTGRESQL = 5432
 _STATUS = 8000
@@ -254,9 +255,9 @@ def spec(args: DrillsArgs) -> dict[str, Any]:
             KIND,
             before=[
                 judge(args, "drill_ask", told, KIND, token=True),
-                fetch(args, "fetch-lists", FIRST),
+                fetch(args, "fetch-lists", FIRST, 768 * _MIB),
                 judge(args, "drill_choose", told, KIND, token=False),
-                fetch(args, "fetch-labels", SECOND),
+                fetch(args, "fetch-labels", SECOND, 192 * _MIB),
             ],
             last=[judge(args, "drill_database", told, KIND, token=True), upload(args, KIND, seconds)],
             room="1Gi",

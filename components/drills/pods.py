@@ -120,9 +120,9 @@ def _run(kind: Kind) -> list[dict[str, Any]]:
     ]
 
 
-def fetch(args: DrillsArgs, name: str, plan: str) -> dict[str, Any]:
-    """The container that fetches what a plan names, with the identity at AWS. It always ends with 0."""
-    return _aws(args, name, FETCH, {"PLAN": plan})
+def fetch(args: DrillsArgs, name: str, plan: str, room: int) -> dict[str, Any]:
+    """The container that fetches what a plan names, with the identity at AWS: `room` bytes at the most. It always ends with 0."""
+    return _aws(args, name, FETCH, {"PLAN": plan, "ROOM": str(room)})
 
 
 def upload(args: DrillsArgs, kind: Kind, seconds: int) -> dict[str, Any]:

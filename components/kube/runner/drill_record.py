@@ -121,7 +121,7 @@ def run_drill(
             drill.fail(str(failure))
         except ToldToEndError:
             drill.fail(
-                "the drill was told to end before it was done: its Job was deleted, or is over its deadline, or its node is drained"
+                "the drill was told to end before it was done: its Job is over its deadline or was deleted, or its node drained"
             )
         except Exception as error:  # noqa: BLE001 - a drill that broke is a drill that failed, and its record must say so
             drill.fail(f"the drill itself failed: {type(error).__name__}: {error}")

@@ -110,9 +110,9 @@ class Pod:
         assert record_of(str(path), path.read_bytes()).passed is found["passed"]
         return found
 
-    def fetch(self, plan: Plan) -> Fetched:
+    def fetch(self, plan: Plan, room: int = 100_000) -> Fetched:
         plan.write(self.root / "plan")
-        ran = self.run(FETCH, PLAN="plan")
+        ran = self.run(FETCH, PLAN="plan", ROOM=str(room))
         assert (ran.returncode, ran.stderr) == (0, "")
         return Fetched(directory=self.root)
 
@@ -143,10 +143,10 @@ def test_what_a_plan_names_is_fetched_and_read_again(pod: Pod) -> None:
     pod.put("velero/primary/backups/a/a.tar.gz", "content of it")
     pod.put("velero/primary/kopia/shop/q1")
     plan = Plan()
-    plan.add("list", "b", "velero/primary/backups/")
-    plan.add("list", "b", "velero/none/")
-    plan.add("dirs", "b", "velero/primary/kopia/")
-    plan.add("get", "b", "velero/primary/backups/a/a.tar.gz")
+    plan.listing("b", "velero/primary/backups/")
+    plan.listing("b", "velero/none/")
+    plan.directories("b", "velero/primary/kopia/")
+    plan.get("b", "velero/primary/backups/a/a.tar.gz", 100)
     plan.link("b", "velero/primary/backups/a/a.tar.gz", "etcd.db")
     found = pod.fetch(plan)
     assert [(each.key, each.size) for each in found.objects("b", "velero/primary/backups/")] == [
@@ -161,10 +161,10 @@ def test_what_a_plan_names_is_fetched_and_read_again(pod: Pod) -> None:
 def test_what_did_not_come_says_why_and_keeps_nothing_else_from_coming(pod: Pod) -> None:
     pod.put("there")
     plan = Plan()
-    plan.add("get", "b", "secret/key")
-    plan.add("list", "b", "secret/")
-    plan.add("get", "b", "none")
-    plan.add("get", "b", "there")
+    plan.get("b", "secret/key", 100)
+    plan.listing("b", "secret/")
+    plan.get("b", "none", 100)
+    plan.get("b", "there", 100)
     found = pod.fetch(plan)
     with pytest.raises(StepFailedError, match=r"s3://b/secret/key cannot be read: .*AccessDenied"):
         found.file("b", "secret/key")
@@ -175,6 +175,33 @@ def test_what_did_not_come_says_why_and_keeps_nothing_else_from_coming(pod: Pod)
     with pytest.raises(StepFailedError, match="it was not fetched"):
         found.file("b", "not in the plan")
     assert found.file("b", "there").read_text() == "x"
+
+
+def test_what_is_larger_than_it_was_listed_is_not_fetched_and_takes_no_room(pod: Pod) -> None:
+    pod.put("grown", "x" * 5_000_000)
+    pod.put("as listed", "x" * 2048)
+    plan = Plan()
+    plan.get("b", "grown", 2048)
+    plan.get("b", "as listed", 2048)
+    found = pod.fetch(plan, room=3000)
+    with pytest.raises(StepFailedError, match="it has more than the 2048 bytes that are read of it"):
+        found.file("b", "grown")
+    assert found.file("b", "as listed").stat().st_size == 2048
+    assert not (pod.root / "part").exists()
+
+
+def test_all_that_is_fetched_together_has_no_more_than_the_room(pod: Pod) -> None:
+    plan = Plan()
+    for number in range(3):
+        pod.put(f"a/{number}", "x" * 2000)
+        plan.get("b", f"a/{number}", 2000)
+    for number in range(100):
+        pod.put(f"many/{number}")
+    plan.listing("b", "many/")
+    found = pod.fetch(plan, room=5000)
+    assert [found.has("b", f"a/{number}") for number in range(3)] == [True, True, False]
+    with pytest.raises(StepFailedError, match="it has more than the 1000 bytes that are read of it"):
+        list(found.objects("b", "many/"))
 
 
 @pytest.mark.parametrize(

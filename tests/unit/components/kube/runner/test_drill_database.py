@@ -137,7 +137,7 @@ class World(DrillCluster):
 
     def _file(self, what: Any, name: str, content: str) -> None:
         plan = Plan()
-        plan.add(what, BUCKET, name)
+        plan.listing(BUCKET, name) if what == "list" else plan.get(BUCKET, name, len(content))
         (self.directory / plan.lines[0].split("\t")[3]).write_text(content)
 
     def drilled(self, *databases: dict[str, Any], **changes: Any) -> dict[str, Any]:
