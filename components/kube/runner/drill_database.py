@@ -257,6 +257,12 @@ class DatabaseDrill:
             found += [f"{path}/{each['metadata']['name']}" for each in self.api.list(path, selector, names_only=True)]
         return list(dict.fromkeys(found))
 
+    def sweep(self) -> int:
+        """Delete what a killed run has left. Returns how many objects there were; what stays is a reason."""
+        if left := self._remaining():
+            self._clean()
+        return len(left)
+
     def _clean(self) -> bool:
         """Delete all of it. Returns whether nothing is left; what stays is a reason."""
         try:
