@@ -225,16 +225,19 @@ def judge_repository(drill: Drill, fetched: Fetched, place: Place, namespace: st
     Each snapshot adds at least an index and a pack of metadata; kopia's maintenance merges them into newer ones. So without one
     that is as new as the snapshot, the repository is a copy that was not copied to its end.
     """
-    listed = [each for prefix in place.repository(namespace) for each in fetched.objects(place.bucket, prefix)]
-    names = {each.key.rpartition("/")[2]: each for each in listed}
-    where = f"the repository of volumes of namespace {namespace}"
-    if missing := [blob for blob in _BLOBS if blob not in names or not names[blob].size]:
+    since, where = began - _CLOCKS, f"the repository of volumes of namespace {namespace}"
+    there, new = set(), set()
+    for each in (each for prefix in place.repository(namespace) for each in fetched.objects(place.bucket, prefix)):
+        name = each.key.rpartition("/")[2]
+        if each.size and name in _BLOBS:
+            there.add(name)
+        if each.size and each.modified >= since:
+            new.add(name[:1])
+    if missing := [blob for blob in _BLOBS if blob not in there]:
         drill.fail(
             f"{where} cannot be opened: {' and '.join(missing)} not in s3://{place.bucket}/{place.repositories}{namespace}/"
         )
         return
-    since = began - _CLOCKS
-    new = {name[0] for name, each in names.items() if each.modified >= since and each.size}
     lacks = [what for what, there in (("index", new & {"x", "n"}), ("metadata", "q" in new)) if not there]
     if lacks:
         drill.fail(
