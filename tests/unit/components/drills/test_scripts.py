@@ -41,6 +41,7 @@ elif words[1] == "get-object":
     if not (root / option("--key")).exists():
         sys.exit("An error occurred (NoSuchKey)")
     shutil.copy(root / option("--key"), words[-1])
+    pathlib.Path("came-" + pathlib.Path(option("--key")).name).touch()
 else:
     files = {{str(file.relative_to(root)): file for file in root.rglob("*") if file.is_file()}}
     found = sorted(key for key in files if key.startswith(option("--prefix")))
@@ -187,6 +188,7 @@ def test_what_is_larger_than_it_was_listed_is_not_fetched_and_takes_no_room(pod:
     with pytest.raises(StepFailedError, match="it has more than the 2048 bytes that are read of it"):
         found.file("b", "grown")
     assert found.file("b", "as listed").stat().st_size == 2048
+    assert [path.name for path in pod.root.glob("came-*")] == ["came-as listed"], "the other one has not filled the disk"
     assert not (pod.root / "part").exists()
 
 
@@ -256,6 +258,22 @@ def test_without_a_verdict_the_pod_fails_and_leaves_a_record_of_that(pod: Pod) -
         "started": 0,
         "ended": 0,
     }
+
+
+@pytest.mark.parametrize(
+    ("job", "by"),
+    [
+        ("drill-integrity-29543130", "CronJob/drill-integrity"),
+        ("drill-integrity-1780000000", "Job/drill-integrity-1780000000, made by a person"),
+        ("by-hand", "Job/by-hand, made by a person"),
+    ],
+)
+def test_a_job_that_a_person_named_by_the_time_is_that_persons(pod: Pod, job: str, by: str) -> None:
+    run_drill(TASK, lambda _: None, directory=pod.root, environment={**RUN, "JOB_NAME": job}, now=lambda: STARTED)
+    assert json.loads((pod.root / "record.json").read_text())["by"] == by
+    (pod.root / "verdict").unlink()
+    pod.run(UPLOAD, JOB_NAME=job)
+    assert pod.record["by"] == by
 
 
 @pytest.mark.parametrize("job", ["drill-integrity-1780000000", "by-hand"])

@@ -311,6 +311,7 @@ def huge_labels(region: Region) -> None:
         region.put("database", f"cnpg/{SERVER}/base/2026030{number + 3}T030000/backup.info", bytes(2 << 20))
 
 
+LATER = "2026-03-02T02:05:00Z"
 NESTED = b"[" * 200_000
 
 FORMS: dict[str, tuple[Callable[[Region], None], str]] = {
@@ -378,7 +379,7 @@ FORMS: dict[str, tuple[Callable[[Region], None], str]] = {
         f"{NAME}.tar.gz is corrupt: a header in it has",
     ),
     "volumes without a namespace": (
-        lambda region: region.change("volumeinfo", lambda _: packed([{"snapshotDataMoved": True, "startTimestamp": "2026"}])),
+        lambda region: region.change("volumeinfo", lambda _: packed([{"snapshotDataMoved": True, "startTimestamp": LATER}])),
         "-volumeinfo.json.gz is not what Velero writes",
     ),
     "keys without end": (a_million_keys, f"backup {NAME} has more than 64 objects below"),
