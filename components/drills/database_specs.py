@@ -45,6 +45,7 @@ CLUSTER = name_of(KIND)
 
 SCRIPT = (Path(__file__).parent / "drill-checks.sh").read_text()
 
+_MIB = 1024**2
 _POSTGRES_USER = 26
 _POSTGRESQL = 5432
 _STATUS = 8000
@@ -193,7 +194,10 @@ def rights(args: DrillsArgs) -> dict[str, list[Right]]:
         ]
 
     return {
-        PROGRAM_NAMESPACE: [Right(verb="get", group="", resource="configmaps", namespace=PROGRAM_NAMESPACE, name=SERVING_RECORD)],
+        PROGRAM_NAMESPACE: [
+            Right(verb="get", group="", resource="configmaps", namespace=PROGRAM_NAMESPACE, name=SERVING_RECORD),
+            Right(verb="list", group="", resource="pods", namespace=PROGRAM_NAMESPACE),
+        ],
         DRILLS_NAMESPACE: [
             *inside("create", "clusters", "postgresql.cnpg.io"),
             *inside("get delete", "clusters", "postgresql.cnpg.io", name=CLUSTER),
@@ -251,12 +255,12 @@ def spec(args: DrillsArgs) -> dict[str, Any]:
             KIND,
             before=[
                 judge(args, "drill_ask", told, KIND, token=True),
-                fetch(args, "fetch-lists", FIRST),
+                fetch(args, "fetch-lists", FIRST, 768 * _MIB),
                 judge(args, "drill_choose", told, KIND, token=False),
-                fetch(args, "fetch-labels", SECOND),
-                judge(args, "drill_database", told, KIND, token=True),
+                fetch(args, "fetch-labels", SECOND, 192 * _MIB),
             ],
-            last=[upload(args, 60)],
+            last=[judge(args, "drill_database", told, KIND, token=True), upload(args, KIND, seconds)],
             room="1Gi",
+            cleaning=CLEANING_SECONDS,
         ),
     )

@@ -14,7 +14,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.drills import database_specs, integrity_specs, namespace_specs, restores
+from components.drills import database_specs, integrity_specs, namespace_specs, restores, sweep_specs
 from components.drills.pods import CREDENTIALS, DrillsArgs, metadata, name_of
 from components.kube.job_runner import named_rules
 from components.kube.pods import LABELS
@@ -132,4 +132,11 @@ class Drills(pulumi.ComponentResource):
         job: pulumi.Resource = k8s.batch.v1.CronJob(
             f"{name}-job", metadata=own, spec=SPECS[kind].spec(args), opts=self._child(depends_on=[*needed, *made])
         )
+        if kind in sweep_specs.SWEPT:
+            k8s.batch.v1.CronJob(
+                f"{name}-sweep",
+                metadata={"name": sweep_specs.name_of(kind), "namespace": PROGRAM_NAMESPACE, "labels": sweep_specs.labels(kind)},
+                spec=sweep_specs.spec(args, kind),
+                opts=self._child(depends_on=[*needed, *made]),
+            )
         return job

@@ -36,6 +36,9 @@ _GIB = 1024**3
 _ROOM, _ROOM_WITH_ETCD = 4, 12
 """GiB on the node's disk: for the objects of the newest backups, and for a snapshot of etcd, which has 8 GiB at the most."""
 
+_LISTS = 512 * 1024**2
+"""Bytes of that for the first listings; as many are for the last ones, and for what else the Pod writes."""
+
 
 def task(args: DrillsArgs) -> dict[str, Any]:
     """The task of the drill's steps. Each age is the one by which `pulumi up` warns by day."""
@@ -69,7 +72,7 @@ def task(args: DrillsArgs) -> dict[str, Any]:
         "inventory": names.inventory_key(peer),
         "etcd": etcd if settings.backs_up_etcd else None,
         "peer_ready": settings.peer_ready,
-        "room": _room(args) * _GIB - _GIB // 2,
+        "room": _room(args) * _GIB - 2 * _LISTS,
     }
 
 
@@ -110,20 +113,20 @@ def spec(args: DrillsArgs) -> dict[str, Any]:
     told, drill = task(args), args.settings.drills.integrity
     steps = [
         judge(args, "drill_ask", told, KIND, token=True),
-        fetch(args, "fetch-lists", FIRST),
+        fetch(args, "fetch-lists", FIRST, _LISTS),
         judge(args, "drill_choose", told, KIND, token=False),
-        fetch(args, "fetch-objects", SECOND),
+        fetch(args, "fetch-objects", SECOND, _room(args) * _GIB - _LISTS - _LISTS // 4),
     ]
-    verdict, last = judge(args, "drill_integrity", told, KIND, token=True), upload(args, seconds_of(drill.timeout))
-    # etcd's image has no shell that could go on where a snapshot does not open, so its tool is not one of the first containers:
-    # the Pod would end there, without a record.
-    before, beside = ([*steps], [_opens(args), verdict, last]) if args.settings.backs_up_etcd else ([*steps, verdict], [last])
+    verdict, last = judge(args, "drill_integrity", told, KIND, token=True), upload(args, KIND, seconds_of(drill.timeout))
+    # What may be killed by what it reads is not one of the first containers, and so is what has no shell that could go on where
+    # it fails, as etcd's image: the Pod would end there, without a record.
+    beside = [*([_opens(args)] if args.settings.backs_up_etcd else []), verdict, last]
     return cron_job(
         KIND,
         cron=drill.cron,
         timeout=drill.timeout,
         does="verifies that the backups in this region's buckets are whole and new; changes nothing",
-        spec=pod(args, KIND, before=before, last=beside, room=f"{_room(args)}Gi"),
+        spec=pod(args, KIND, before=steps, last=beside, room=f"{_room(args)}Gi"),
     )
 
 

@@ -201,7 +201,10 @@ def rights(args: DrillsArgs) -> dict[str, list[Right]]:
         *inside("list", "podvolumerestores", "velero.io", VELERO_NAMESPACE),
     ]
     return {
-        PROGRAM_NAMESPACE: inside("get", "configmaps", namespace=PROGRAM_NAMESPACE, name=SERVING_RECORD),
+        PROGRAM_NAMESPACE: [
+            *inside("get", "configmaps", namespace=PROGRAM_NAMESPACE, name=SERVING_RECORD),
+            *inside("list", "pods", namespace=PROGRAM_NAMESPACE),
+        ],
         SCRATCH_NAMESPACE: [*own, *ready, *pods, *inside("list", "events")],
         VELERO_NAMESPACE: velero,
     }
@@ -221,9 +224,10 @@ def spec(args: DrillsArgs) -> dict[str, Any]:
         spec=pod(
             args,
             KIND,
-            before=[judge(args, "drill_namespace", task(args, found), KIND, token=True)],
-            last=[upload(args, 60)],
+            before=[],
+            last=[judge(args, "drill_namespace", task(args, found), KIND, token=True), upload(args, KIND, seconds)],
             room="64Mi",
+            cleaning=CLEANING_SECONDS,
         ),
     )
 

@@ -13,7 +13,8 @@ import pulumi
 from components.iam.access import Access, key_environment, own_region
 from components.iam.permissions import ServiceAccount
 from components.kube.pods import CONTAINER_SECURITY, LABELS, Runner, pod_metadata, pod_security, runner_code_name, runner_pod
-from components.kube.runner.drill_record import LABEL
+from components.kube.runner.drill_end import GRACE_SECONDS, SILENCE_SECONDS
+from components.kube.runner.drill_record import LABEL, without_verdict
 from settings.drills import Kind
 from settings.durations import parse_duration
 from settings.images import Images
@@ -31,6 +32,9 @@ WORK = {"name": "work", "mountPath": "/work"}
 
 _TOKEN = {"name": "api", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount", "readOnly": True}
 _USER = 65532
+_UNMOVED = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
+"""Annotations by which autoscalers leave a Pod where it is: a drill that is moved has failed."""
+
 _LATE = 3600
 """For how many seconds a run that was missed, as while the control plane was away, is still begun."""
 
@@ -103,22 +107,37 @@ def judge(args: DrillsArgs, step: str, task: Mapping[str, Any], kind: Kind, *, t
     found: dict[str, Any] = container
     found["volumeMounts"] += [WORK, *([_TOKEN] if token else [])]
     found["resources"] = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}}
-    fields = {"JOB_NAME": "metadata.labels['job-name']", "POD_NAME": "metadata.name", "POD_UID": "metadata.uid"}
-    found["env"] += [
-        {"name": "CRONJOB", "value": name_of(kind)},
-        *({"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}} for name, path in fields.items()),
-    ]
+    found["env"] += _run(kind)
     return found
 
 
-def fetch(args: DrillsArgs, name: str, plan: str) -> dict[str, Any]:
-    """The container that fetches what a plan names, with the identity at AWS. It always ends with 0."""
-    return _aws(args, name, FETCH, {"PLAN": plan})
+def _run(kind: Kind) -> list[dict[str, Any]]:
+    """Environment by which a container knows which run it is of."""
+    fields = {"JOB_NAME": "metadata.labels['job-name']", "POD_NAME": "metadata.name", "POD_UID": "metadata.uid"}
+    return [
+        {"name": "CRONJOB", "value": name_of(kind)},
+        *({"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}} for name, path in fields.items()),
+    ]
 
 
-def upload(args: DrillsArgs, seconds: int) -> dict[str, Any]:
-    """The last container, by whose end the Job passes or fails. It waits for the verdict for so many seconds."""
-    return _aws(args, "upload", UPLOAD, {"BUCKET": args.names.bucket("velero"), "WAIT": str(seconds)})
+def fetch(args: DrillsArgs, name: str, plan: str, room: int) -> dict[str, Any]:
+    """The container that fetches what a plan names, with the identity at AWS: `room` bytes at the most. It always ends with 0."""
+    return _aws(args, name, FETCH, {"PLAN": plan, "ROOM": str(room)})
+
+
+def upload(args: DrillsArgs, kind: Kind, seconds: int) -> dict[str, Any]:
+    """The container by whose end the Job passes or fails. It waits for the verdict for so many seconds, in which the Job ends."""
+    task = base_task(args, kind)
+    environment = {
+        "BUCKET": args.names.bucket("velero"),
+        "PLACE": f"{task['prefix']}/{kind}",
+        "SILENCE": str(SILENCE_SECONDS),
+        "TEMPLATE": without_verdict(kind, task),
+        "WAIT": str(seconds),
+    }
+    container = _aws(args, "upload", UPLOAD, environment)
+    container["env"] += _run(kind)
+    return container
 
 
 def _aws(args: DrillsArgs, name: str, script: str, environment: Mapping[str, str]) -> dict[str, Any]:
@@ -152,9 +171,10 @@ def pod(
     before: Sequence[dict[str, Any]],
     last: Sequence[dict[str, Any]],
     room: str,
+    cleaning: float = 0,
 ) -> dict[str, Any]:
     """Spec of a drill's Pod: the containers `before` run one after the other, those that are `last` side by side. `room` is the
-    most that all of them may write."""
+    most that all of them may write, `cleaning` for how many seconds a drill that is told to end may clean up."""
     spec: dict[str, Any] = runner_pod(args.runner, "drill_ask", {}, name_of(kind))["spec"]
     sources: list[dict[str, Any]] = [
         {"serviceAccountToken": {"path": "token", "expirationSeconds": 3600}},
@@ -164,6 +184,7 @@ def pod(
         **spec,
         # The token is given to the containers that judge, and to no other.
         "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": GRACE_SECONDS + int(cleaning),
         "securityContext": {**pod_security(_USER), "runAsGroup": _USER, "fsGroup": _USER},
         "initContainers": list(before),
         "containers": list(last),
@@ -177,6 +198,7 @@ def pod(
 
 def cron_job(kind: Kind, *, cron: str, timeout: str, does: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     """Spec of a drill's CronJob. A run that fails is not repeated: it has left its record, and a second one would hide it."""
+    metadata = pod_metadata(labels(kind))
     return {
         "schedule": cron,
         "timeZone": "Etc/UTC",
@@ -189,7 +211,10 @@ def cron_job(kind: Kind, *, cron: str, timeout: str, does: str, spec: Mapping[st
             "spec": {
                 "backoffLimit": 0,
                 "activeDeadlineSeconds": seconds_of(timeout),
-                "template": {"metadata": pod_metadata(labels(kind)), "spec": dict(spec)},
+                "template": {
+                    "metadata": {**metadata, "annotations": {**metadata["annotations"], **_UNMOVED}},
+                    "spec": dict(spec),
+                },
             },
         },
     }

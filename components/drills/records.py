@@ -6,8 +6,10 @@ Whoever may write records could have written anything, so they are read with a l
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -15,6 +17,7 @@ import boto3
 import botocore.config
 import botocore.exceptions
 
+from components.drills.ended import without_record
 from components.drills.pods import name_of
 from components.iam.errors import explain
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
@@ -36,6 +39,13 @@ _BYTES = 256 * 1024
 """A record has some KB."""
 
 _SHOWN = 300
+_MOST_SECONDS = 1e9
+"""Thirty years: no recovery takes as long."""
+
+_AHEAD = timedelta(hours=1)
+"""How far the clock of who wrote a record may be ahead of this machine's."""
+
+_STAMP = re.compile(r"/(\d{8}T\d{6}Z)-[^/]*\.json$")
 
 
 class RecordsUnreadableError(Exception):
@@ -53,6 +63,8 @@ class Record:
     reasons: Sequence[str]
     rpo: float | None
     rto: float | None
+    ignored: Sequence[str] = ()
+    """Keys that come after this one and are no record of a drill that has begun."""
 
     @property
     def word(self) -> str:
@@ -64,6 +76,15 @@ class Records(Protocol):
 
     def last(self, kind: AnyKind) -> Record | None:
         """The last record of a kind; None if there is none. Raises RecordsUnreadableError."""
+
+
+def begun(key: str, now: datetime) -> bool:
+    """Whether a key names a drill that can have begun. One of the future would be the last for ever."""
+    try:
+        stamp = datetime.strptime(_STAMP.search(key)[1], "%Y%m%dT%H%M%SZ")  # type: ignore[index]
+    except (TypeError, ValueError):
+        return False
+    return stamp.replace(tzinfo=UTC) <= now + _AHEAD
 
 
 class LiveRecords:
@@ -85,9 +106,23 @@ class LiveRecords:
         bucket, prefix = self._names.bucket("velero"), f"{DRILLS_PREFIX}/{self._names.role}/{kind}/"
         try:
             pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+            now, key, ignored = datetime.now(UTC), "", ""
             # A key begins with the time at which its drill began.
-            key = max((entry["Key"] for page in pages for entry in page.get("Contents", ())), default=None)
-            return None if key is None else record_of(key, read_at_most(self._s3, bucket, key, _BYTES))
+            for found in (entry["Key"] for page in pages for entry in page.get("Contents", ())):
+                if begun(found, now):
+                    key = max(key, found)
+                else:
+                    ignored = max(ignored, found)
+            if not key and ignored:
+                raise RecordsUnreadableError(f"s3://{bucket}/{prefix} has no record of a drill that has begun, but {ignored}")
+            if not key:
+                return None
+            last = record_of(key, read_at_most(self._s3, bucket, key, _BYTES))
+            if max(last.started, last.ended) > now + _AHEAD:
+                raise RecordsUnreadableError(
+                    f"s3://{bucket}/{key} says that its drill ended {last.ended:%Y-%m-%d}, which is to come"
+                )
+            return replace(last, ignored=[ignored]) if ignored else last
         except TooLargeError as error:
             raise RecordsUnreadableError(str(error)) from None
         except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
@@ -103,14 +138,14 @@ def record_of(key: str, content: bytes) -> Record:
         _refuse_others(said["schema"])
         return Record(
             key=key,
-            started=moment(said["started"]),
-            ended=moment(said["ended"]),
+            started=moment(said["started"]).astimezone(UTC),
+            ended=moment(said["ended"]).astimezone(UTC),
             passed=passed,
             reasons=[" ".join(str(each).split()) for each in reasons],
             rpo=_seconds(said["rpo"]["measured"]),
             rto=_seconds(said["rto"]["measured"]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise RecordsUnreadableError(f"{key} is no record of a drill of this version: {type(error).__name__}: {error}") from None
 
 
@@ -120,7 +155,12 @@ def _refuse_others(schema: Any) -> None:
 
 
 def _seconds(said: Any) -> float | None:
-    return None if said is None else float(said)
+    if said is None:
+        return None
+    seconds = float(said)
+    if not (math.isfinite(seconds) and 0 <= seconds <= _MOST_SECONDS):
+        raise ValueError(f"{said!r} is no time that a recovery takes")
+    return seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,11 +171,11 @@ class Last:
 
     def in_words(self) -> str:
         """In one line, for the stack's outputs."""
-        return "; ".join(f"{kind}: {_in_words(found)}" for kind, found in self.found.items()) or NONE
+        return "; ".join(f"{kind}: {_told(_in_words, found, _unknown)}" for kind, found in self.found.items()) or NONE
 
     def details(self) -> dict[str, Any]:
         """The same for programs."""
-        return {kind: _details(found) for kind, found in self.found.items()}
+        return {kind: _told(_details, found, lambda why: {"unknown": why}) for kind, found in self.found.items()}
 
 
 def ask(records: Records, settings: Settings) -> Last:
@@ -155,6 +195,8 @@ def _last(records: Records, kind: AnyKind) -> Record | str | None:
         return records.last(kind)
     except RecordsUnreadableError as error:
         return str(error)
+    except Exception as error:  # noqa: BLE001 - a record may hold anything, and an `up` must not end by it
+        return f"{type(error).__name__}: {error}"
 
 
 def _filed_here(settings: Settings) -> Mapping[PeoplesKind, str]:
@@ -162,9 +204,21 @@ def _filed_here(settings: Settings) -> Mapping[PeoplesKind, str]:
     return settings.practised if settings.role == "secondary" else {}
 
 
+def _told(tell: Callable[[Record | str | None], Any], found: Record | str | None, unknown: Callable[[str], Any]) -> Any:
+    """What `tell` says. It is said in an output, and what went wrong there would end the `up`."""
+    try:
+        return tell(found)
+    except Exception as error:  # noqa: BLE001 - whoever may write records could have written anything
+        return unknown(f"{type(error).__name__}: {error}")
+
+
+def _unknown(why: str) -> str:
+    return f"not known: {_short(why)}"
+
+
 def _in_words(found: Record | str | None) -> str:
     if isinstance(found, str):
-        return f"not known: {_short(found)}"
+        return _unknown(found)
     if found is None:
         return "none yet"
     why = f" ({_short(found.reasons[0])})" if found.reasons else ""
@@ -189,7 +243,7 @@ def _short(text: str) -> str:
 
 
 def warnings(settings: Settings, cluster: ClusterApi, last: Last, now: Callable[[], datetime] | None = None) -> list[str]:
-    """What is wrong with the drills themselves, a line each: the last one failed, or one is overdue."""
+    """What is wrong with the drills themselves, a line each: the last one failed or left no record, or one is overdue."""
     time = now() if now else datetime.now(UTC)
     of_machines = [_warning(settings, cluster, kind, last.found.get(kind), time) for kind in KINDS if kind in last.found]
     known = not any(isinstance(found, str) for found in last.found.values())
@@ -197,24 +251,34 @@ def warnings(settings: Settings, cluster: ClusterApi, last: Last, now: Callable[
         _warning_of_people(settings, cluster, kind, cron, last.found.get(kind), time)
         for kind, cron in (_filed_here(settings) if known else {}).items()
     ]
-    return [line for line in (*of_machines, *of_people) if line]
+    strange = [line for kind, found in last.found.items() for line in _ignored(kind, found)]
+    return [*(line for line in (*of_machines, *of_people) if line), *strange]
+
+
+def _ignored(kind: AnyKind, found: Record | str | None) -> list[str]:
+    return [
+        f"{_short(each)} is among the records of drill {kind}, and no drill of that time has begun; ignored: see who wrote it"
+        for each in (found.ignored if isinstance(found, Record) else ())
+    ]
 
 
 def _warning(settings: Settings, cluster: ClusterApi, kind: Kind, found: Record | str | None, now: datetime) -> str | None:
-    run = f"kubectl create job --from=cronjob/{name_of(kind)} {name_of(kind)}-now -n {PROGRAM_NAMESPACE}"
+    # With the time in its name it can be run twice: a Job of that name may still be there.
+    run = f"kubectl create job --from=cronjob/{name_of(kind)} {name_of(kind)}-$(date +%s) -n {PROGRAM_NAMESPACE}"
     if isinstance(found, str):
         return f"whether drill {kind} passed is not known: {_short(found)}"
-    if found is not None and found.passed is False:
-        return (
-            f"the last drill {kind} FAILED at {found.ended:%Y-%m-%dT%H:%M:%SZ}: "
-            f"{_short(' | '.join(found.reasons) or 'it gives no reason')}; once that is mended: {run} (docs/drills.md)"
-        )
-    cron = settings.drills.of(kind).cron
-    longest = 2 * longest_gap(cron)
     try:
+        died = without_record(cluster, kind, found.started if found else None)
         since = found.ended if found else _made(cluster, kind)
     except ClusterUnreachableError as error:
-        return f"whether drill {kind} is overdue is not known: {error}"
+        unknown = f"whether drill {kind} has run since, or is overdue, is not known: {error}"
+        return _failed(kind, found, run) or unknown
+    if died:
+        return f"the last drill {kind} ended without a record: {_short(died)}; once that is mended: {run} (docs/drills.md)"
+    if failed := _failed(kind, found, run):
+        return failed
+    cron = settings.drills.of(kind).cron
+    longest = 2 * longest_gap(cron)
     if since is None or now - since <= longest:
         return None
     what = (
@@ -249,6 +313,15 @@ def _warning_of_people(
     return (
         f"drill {kind} is overdue: it was due on {due}, and no record of it was filed since; practise it, then: "
         f".venv/bin/python -m scripts.file_drill {kind} --help (docs/drills.md)"
+    )
+
+
+def _failed(kind: Kind, found: Record | None, run: str) -> str | None:
+    if found is None or found.passed is not False:
+        return None
+    return (
+        f"the last drill {kind} FAILED at {found.ended:%Y-%m-%dT%H:%M:%SZ}: "
+        f"{_short(' | '.join(found.reasons) or 'it gives no reason')}; once that is mended: {run} (docs/drills.md)"
     )
 
 

@@ -19,6 +19,7 @@ from components.database.lost import lived_until
 from components.database.specs import DatabaseSide
 from components.failover import handover, questions, timeline
 from components.failover.backups import PeerBackups
+from components.failover.drills import end_drills
 from components.failover.duties import given
 from components.failover.gate import Asks, Gate, GateClosedError
 from components.failover.questions import Primary
@@ -81,6 +82,9 @@ class Preflight:
             if not pulumi.runtime.is_dry_run():
                 raise GateClosedError(f"{error}; nothing was touched") from None
             pulumi.log.warn(f"{error}: whether this region can take over was not checked")
+        if self.duties.restores and self.settings.drilled and not pulumi.runtime.is_dry_run():
+            for line in end_drills(self.cluster):
+                pulumi.log.info(line)
         self.report.preflight = timeline.step("preflight", started.isoformat(), datetime.now(UTC).isoformat())
 
     def _ask_whether_to_take_over(self) -> None:

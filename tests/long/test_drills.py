@@ -71,13 +71,30 @@ class Drills:
         until(f"drill {kind} of the {role} to end", lambda: self.conditions(role, name), timeout=600, interval=1)
         (pod,) = items(self.lab, role, "pods", "-n", PROGRAM_NAMESPACE, "-l", f"job-name={name}")
         last = next(each for each in pod["status"]["containerStatuses"] if each["name"] == "upload")
-        before = f"{DRILLS_PREFIX}/{role}/{kind}/"
-        (key,) = (key for key in self.lab.objects(self.bucket(role), before) if pod["metadata"]["uid"] in key or name in key)
+        (key,) = (key for key in self.keys(role, kind) if pod["metadata"]["uid"][:8] in key)
         return Outcome(
             record=json.loads(self.lab.content(self.bucket(role), key)),
             succeeded="Complete" in self.conditions(role, name),
             message=last["state"]["terminated"].get("message", ""),
         )
+
+    def keys(self, role: Role, kind: str) -> list[str]:
+        """The keys of the records of a drill."""
+        return list(self.lab.objects(self.bucket(role), f"{DRILLS_PREFIX}/{role}/{kind}/"))
+
+    def await_restore(self) -> None:
+        of_drill = ("-n", VELERO_NAMESPACE, "-l", "k8s-dr/drill=namespace")
+        until("its Restore", lambda: items(self.lab, "secondary", "restores.velero.io", *of_drill), timeout=180, interval=0.3)
+
+    def await_cluster(self) -> None:
+        here = ("-n", DRILLS_NAMESPACE)
+        until("its Cluster", lambda: items(self.lab, "secondary", CLUSTERS, *here), timeout=120, interval=0.5)
+
+    def kill(self, name: str) -> None:
+        """Kill the Pod of a Job, so that nothing of it can clean up."""
+        at_once = ("--grace-period=0", "--force")
+        self.lab.kubectl("secondary", "delete", "job", name, "-n", PROGRAM_NAMESPACE, "--wait=false", "--cascade=orphan")
+        self.lab.kubectl("secondary", "delete", "pods", "-n", PROGRAM_NAMESPACE, "-l", f"job-name={name}", *at_once)
 
     def begin(self, role: Role, kind: str, changed: Mapping[str, str] | None = None) -> str:
         """Begin a drill as a person does, or with parts of its task `changed`."""
@@ -214,7 +231,7 @@ def test_a_backup_that_is_too_old_fails_the_drill(drills: Drills) -> None:
         for backup in here:
             drills.redate(backup, long_ago=False)
     assert (outcome.passed, outcome.succeeded) == (False, False)
-    assert "old" in outcome.why
+    assert "stale" in outcome.why
 
 
 def test_another_password_of_velero_than_the_primarys_fails_the_drill(drills: Drills) -> None:
@@ -331,15 +348,64 @@ def test_a_quota_that_leaves_no_room_fails_the_drill_with_the_quotas_name(drills
 
 
 def test_what_a_killed_drill_leaves_is_gone_after_the_next(drills: Drills) -> None:
-    lab = drills.lab
     name = drills.begin("secondary", "database")
-    until("its Cluster to be there", lambda: items(lab, "secondary", CLUSTERS, "-n", DRILLS_NAMESPACE), timeout=120, interval=0.5)
-    lab.kubectl("secondary", "delete", "job", name, "-n", PROGRAM_NAMESPACE, "--wait=false")
-    lab.kubectl("secondary", "delete", "pods", "-n", PROGRAM_NAMESPACE, "-l", f"job-name={name}", "--grace-period=0", "--force")
-    assert items(lab, "secondary", CLUSTERS, "-n", DRILLS_NAMESPACE)
+    drills.await_cluster()
+    drills.kill(name)
+    assert items(drills.lab, "secondary", CLUSTERS, "-n", DRILLS_NAMESPACE)
     outcome = drills.run("secondary", "database")
     assert (outcome.passed, outcome.succeeded) == (True, True), outcome
     assert any("earlier drill" in note for note in outcome.record["notes"])
+    drills.nothing_left("secondary")
+
+
+def test_what_a_killed_drill_of_a_namespace_leaves_is_gone_after_the_next(drills: Drills) -> None:
+    name = drills.begin("secondary", "namespace")
+    drills.await_restore()
+    drills.kill(name)
+    outcome = drills.run("secondary", "namespace")
+    assert (outcome.passed, outcome.succeeded) == (True, True), outcome
+    assert any("earlier drill" in note for note in outcome.record["notes"])
+    drills.nothing_left("secondary")
+
+
+def test_a_drill_whose_job_is_deleted_cleans_up_and_leaves_a_record(drills: Drills) -> None:
+    lab = drills.lab
+    name = drills.begin("secondary", "namespace")
+    drills.await_restore()
+    before = set(drills.keys("secondary", "namespace"))
+    lab.kubectl("secondary", "delete", "job", name, "-n", PROGRAM_NAMESPACE, "--wait=false")
+    (key,) = until("its record", lambda: set(drills.keys("secondary", "namespace")) - before, timeout=400, interval=1)
+    record = json.loads(lab.content(drills.bucket("secondary"), key))
+    assert record["passed"] is False
+    assert "told to end" in record["reasons"][-1]
+    drills.nothing_left("secondary")
+
+
+def test_a_judge_that_comes_to_no_verdict_leaves_a_failed_record(drills: Drills) -> None:
+    broken = {'"drill_integrity"': '"no_such_step"', '"value": "3600"': '"value": "15"'}
+    outcome = drills.run("secondary", "integrity", broken)
+    assert (outcome.passed, outcome.succeeded) == (False, False)
+    assert "has come to no verdict within 15 s" in outcome.why
+    assert outcome.why in outcome.message
+
+
+def test_of_two_that_run_side_by_side_the_later_does_nothing(drills: Drills) -> None:
+    first = drills.begin("secondary", "namespace")
+    drills.await_restore()
+    outcome = drills.run("secondary", "namespace")
+    assert "another run of this drill is at work" in outcome.why
+    until("the first to end", lambda: drills.conditions("secondary", first), timeout=600, interval=1)
+    assert drills.conditions("secondary", first) == {"Complete"}
+    drills.nothing_left("secondary")
+
+
+def test_what_a_killed_drill_leaves_is_swept_by_day(drills: Drills) -> None:
+    name = drills.begin("secondary", "database")
+    drills.await_cluster()
+    drills.kill(name)
+    sweep = ("create", "job", "--from=cronjob/drill-database-sweep", "sweep-1", "-n", PROGRAM_NAMESPACE)
+    drills.lab.kubectl("secondary", *sweep)
+    until("the sweep to end", lambda: "Complete" in drills.conditions("secondary", "sweep-1"), timeout=400, interval=1)
     drills.nothing_left("secondary")
 
 

@@ -25,6 +25,7 @@ STEPS = (
     "drill_database",
     "drill_integrity",
     "drill_namespace",
+    "drill_sweep",
     "endpoint",
     "guard",
     "rights",

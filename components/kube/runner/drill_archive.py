@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from heapq import nlargest
 from pathlib import Path
 
 from .base_backup import LABEL, missing_files, times_of, unlike
@@ -23,7 +24,8 @@ LABELS = 3
 COMING = timedelta(minutes=15)
 """What was archived within this time may still come: S3 copies in no order."""
 
-_LABEL_BYTES = 1024**2
+LABEL_BYTES = 1024**2
+"""The most of a label that is read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +52,10 @@ class Archived:
     def mark(self) -> str:
         return f"{self.marks}/{self.server}.json"
 
-    def labels(self, fetched: Fetched) -> list[str]:
-        """The keys of the labels of the last base backups, the newest first."""
-        keys = (each.key for each in fetched.objects(self.bucket, self.bases))
-        labels = sorted(key for key in keys if key.endswith(f"/{LABEL}"))
-        return labels[::-1][:LABELS]
+    def labels(self, fetched: Fetched) -> list[Object]:
+        """The labels of the last base backups, the newest first."""
+        found = (each for each in fetched.objects(self.bucket, self.bases) if each.key.endswith(f"/{LABEL}"))
+        return nlargest(LABELS, found, key=lambda each: each.key)
 
 
 def judge_archive(drill: Drill, fetched: Fetched, archived: Archived, now: datetime) -> None:
@@ -106,10 +107,13 @@ def _newest(
 ) -> tuple[str, Mapping[str, str]] | None:
     """The newest base backup that is done, which a recovery takes, and its label. One that is still taken is passed over."""
     told: list[str] = []
-    for key in archived.labels(fetched):
-        base = key.removeprefix(archived.bases).partition("/")[0]
+    for each in archived.labels(fetched):
+        base = each.key.removeprefix(archived.bases).partition("/")[0]
+        if each.size > LABEL_BYTES:
+            told.append(f"{base} has a {LABEL} of {each.size} bytes, as none is that Barman writes")
+            continue
         try:
-            text = _text(fetched.file(archived.bucket, key), _LABEL_BYTES)
+            text = _text(fetched.file(archived.bucket, each.key), LABEL_BYTES)
         except (StepFailedError, ValueError, OSError) as error:
             told.append(f"{base}: {error}")
             continue

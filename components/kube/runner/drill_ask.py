@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from .api import Api, ApiError
-from .drill_choice import Choice, asked
+from .drill_choice import INVENTORY_BYTES, Choice, asked
 from .drill_fetch import Plan
 from .drill_record import ASKED, DIRECTORY
+from .mark import MARK_BYTES
 
 FIRST = "plan-1"
 
@@ -45,15 +46,15 @@ def first_plan(choice: Choice, backups: list[dict[str, Any]]) -> Plan:
     if choice.side is not None:
         place = choice.place
         for backup in backups:
-            plan.add("list", place.bucket, place.directory(backup["metadata"]["name"]))
+            plan.listing(place.bucket, place.directory(backup["metadata"]["name"]))
         if choice.schedules:
-            plan.add("dirs", place.bucket, place.repositories)
+            plan.directories(place.bucket, place.repositories)
     for each in choice.archives:
-        plan.add("list", each.bucket, each.bases)
-        plan.add("list", each.bucket, each.wals)
-        plan.add("get", each.bucket, each.mark)
+        plan.listing(each.bucket, each.bases)
+        plan.listing(each.bucket, each.wals)
+        plan.get(each.bucket, each.mark, MARK_BYTES)
     if choice.side == "peer" and task["velero"]["secret"]:
-        plan.add("get", task["archive"]["bucket"], task["inventory"])
+        plan.get(task["archive"]["bucket"], task["inventory"], INVENTORY_BYTES)
     if snapshots := choice.snapshots:
-        plan.add("list", snapshots.bucket, f"{snapshots.prefix}/")
+        plan.listing(snapshots.bucket, f"{snapshots.prefix}/")
     return plan

@@ -24,6 +24,9 @@ BACKUPS = "/apis/velero.io/v1/namespaces/velero/backups"
 REPOSITORIES = "/apis/velero.io/v1/namespaces/velero/backuprepositories"
 VERSION = "/version"
 
+INVENTORY_BYTES = 4 * 1024**2
+"""The most of an inventory that is read."""
+
 Side = Literal["own", "peer"]
 
 

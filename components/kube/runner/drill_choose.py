@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from .drill_archive import LABEL_BYTES
 from .drill_choice import Choice
 from .drill_etcd import FILE
 from .drill_fetch import Fetched, Object, Plan
@@ -18,6 +19,9 @@ from .drill_record import ASKED, DIRECTORY
 from .failure import StepFailedError
 
 SECOND = "plan-2"
+
+_REPOSITORIES = 1000
+"""Repositories of volumes that are listed: each takes some seconds."""
 
 
 def run(task: Mapping[str, Any]) -> str:
@@ -41,19 +45,20 @@ def second_plan(choice: Choice, backups: list[dict[str, Any]], fetched: Fetched)
     for bucket, stored in _whole(choice, backups, fetched):
         if stored.size <= left:
             left -= stored.size
-            plan.add("get", bucket, stored.key)
+            plan.get(bucket, stored.key, stored.size)
             if choice.snapshots and bucket == choice.snapshots.bucket:
                 plan.link(bucket, stored.key, FILE)
     for archived in choice.archives:
         with suppress(StepFailedError):
-            for key in archived.labels(fetched):
-                plan.add("get", archived.bucket, key)
+            for label in archived.labels(fetched):
+                if label.size <= LABEL_BYTES:
+                    plan.get(archived.bucket, label.key, label.size)
     if choice.schedules:
         with suppress(StepFailedError):
-            for directory in fetched.directories(choice.place.bucket, choice.place.repositories):
+            for directory in fetched.directories(choice.place.bucket, choice.place.repositories)[:_REPOSITORIES]:
                 namespace = directory.removeprefix(choice.place.repositories).rstrip("/")
                 for prefix in choice.place.repository(namespace):
-                    plan.add("list", choice.place.bucket, prefix)
+                    plan.listing(choice.place.bucket, prefix)
     return plan
 
 
@@ -61,7 +66,7 @@ def _whole(choice: Choice, backups: list[dict[str, Any]], fetched: Fetched) -> I
     """What is read to its last byte, with its bucket."""
     for backup in backups if choice.side is not None else ():
         with suppress(StepFailedError):
-            for each in fetched.objects(choice.place.bucket, choice.place.directory(backup["metadata"]["name"])):
+            for each in choice.place.files(fetched, backup["metadata"]["name"]):
                 yield choice.place.bucket, each
     if snapshots := choice.snapshots:
         with suppress(StepFailedError):

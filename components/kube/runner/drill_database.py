@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from .api import Api, ApiError, Object
+from .drill_alone import refuse_beside_another
 from .drill_archive import Archived, judge_archive
 from .drill_checks import Told, answers, statements
 from .drill_choice import Choice
@@ -83,6 +84,7 @@ class DatabaseDrill:
         return f"{self.space.path('jobs', 'batch')}/{self._name}-{CHECKS}"
 
     def run(self) -> None:
+        refuse_beside_another(self.api, self.drill.kind)
         if left := self._remaining():
             self.drill.note(f"an earlier drill has left {len(left)} objects, which were deleted first")
             if not self._clean():
@@ -96,11 +98,14 @@ class DatabaseDrill:
             self.drill.skip("this region stands by, and the other one is not known to be deployed (k8s-dr:peerReady)")
             return
         for settings, archived in zip(self.task["databases"], choice.archives, strict=True):
+            empty = False
             try:
                 self._database(settings, archived, fetched)
             except (StepFailedError, ApiError) as failure:
                 self.drill.fail(f"database {archived.database}: {failure}")
-            if not self._clean():
+            finally:
+                empty = self._clean()
+            if not empty:
                 return  # the next one would be refused, for its name is taken
 
     def _database(self, settings: Mapping[str, Any], archived: Archived, fetched: Fetched) -> None:
@@ -251,6 +256,12 @@ class DatabaseDrill:
             path = self.space.path(plural)
             found += [f"{path}/{each['metadata']['name']}" for each in self.api.list(path, selector, names_only=True)]
         return list(dict.fromkeys(found))
+
+    def sweep(self) -> int:
+        """Delete what a killed run has left. Returns how many objects there were; what stays is a reason."""
+        if left := self._remaining():
+            self._clean()
+        return len(left)
 
     def _clean(self) -> bool:
         """Delete all of it. Returns whether nothing is left; what stays is a reason."""

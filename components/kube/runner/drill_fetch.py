@@ -2,8 +2,8 @@
 
 The AWS CLI has the identity and no judgement; the runner's steps judge and have no identity. A plan has a line for each thing,
 with tabs between: `list`, the objects below a prefix; `dirs`, the directories there; `get`, an object; `link`, a second name for
-an object that was got. What came is a file
-whose name is made from the line, and what went wrong a file of the same name and `.error`.
+an object that was got. A line ends with the most bytes that may come, for whoever may write to the bucket decides how many are
+there. What came is a file whose name is made from the line, and what went wrong a file of the same name and `.error`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,13 @@ from .failure import StepFailedError
 
 What = Literal["list", "dirs", "get"]
 
+LISTING_BYTES = 128 * 1024**2
+"""The most of a listing that is read: about a million objects."""
 
-@dataclass(frozen=True, kw_only=True)
+_DIRECTORIES_BYTES = 1024**2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Object:
     """An object as a listing names it."""
 
@@ -37,13 +42,22 @@ class Plan:
 
     lines: list[str] = field(default_factory=list)
 
-    def add(self, what: What, bucket: str, name: str) -> None:
+    def listing(self, bucket: str, prefix: str) -> None:
+        self._add("list", bucket, prefix, LISTING_BYTES)
+
+    def directories(self, bucket: str, prefix: str) -> None:
+        self._add("dirs", bucket, prefix, _DIRECTORIES_BYTES)
+
+    def get(self, bucket: str, key: str, most: int) -> None:
+        self._add("get", bucket, key, most)
+
+    def _add(self, what: What, bucket: str, name: str, most: int) -> None:
         if not any(each in name for each in "\t\r\n"):
-            self.lines.append("\t".join((what, bucket, name, _file(what, bucket, name))))
+            self.lines.append("\t".join((what, bucket, name, _file(what, bucket, name), str(most))))
 
     def link(self, bucket: str, key: str, name: str) -> None:
         """Give what was got a second name, which something knows beforehand."""
-        self.lines.append("\t".join(("link", name, key, _file("get", bucket, key))))
+        self.lines.append("\t".join(("link", name, key, _file("get", bucket, key), "0")))
 
     def write(self, path: Path) -> None:
         path.write_text("".join(f"{line}\n" for line in dict.fromkeys(self.lines)))

@@ -18,7 +18,7 @@ from typing import Any
 
 from .api import Api, ApiError
 from .drill_archive import judge_archive
-from .drill_choice import Choice
+from .drill_choice import INVENTORY_BYTES, Choice
 from .drill_etcd import container_said, judge_snapshot
 from .drill_fetch import Fetched
 from .drill_record import ASKED, DIRECTORY, Drill, moment, now_in_utc, run_drill
@@ -30,7 +30,6 @@ OPENS = "opens"
 """The container of etcd's own tool."""
 
 _OPENS_SECONDS = 300
-_INVENTORY_BYTES = 4 * 1024**2
 _ANOTHER_PASSWORD = (
     "the password of the repositories of volumes is another one than the other region's, so that no volume of its backups can be "  # noqa: S105
     "read here: docs/runbook.md, backupEncryptionPassword"
@@ -99,11 +98,11 @@ def _judge_password(api: Api, drill: Drill, task: Mapping[str, Any], fetched: Fe
         drill.note(f"whether both regions have the same password is not known: s3://{bucket}/{key} has not come")
         return
     path = fetched.file(bucket, key)
-    if path.stat().st_size > _INVENTORY_BYTES:
+    if path.stat().st_size > INVENTORY_BYTES:
         raise StepFailedError(f"s3://{bucket}/{key} is larger than any inventory")
     try:
         fingerprint = json.loads(path.read_text())["password"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise StepFailedError(f"s3://{bucket}/{key} is no inventory of this version") from None
     secret = api.find(task["velero"]["secret"])
     if secret is None:

@@ -22,6 +22,7 @@ from typing import Any
 
 from .api import Api, ApiError, Object
 from .ask import Answer, Question, put
+from .drill_alone import refuse_beside_another
 from .drill_downloads import VELERO, Downloads, read_url
 from .drill_record import LABEL, Drill, moment, now_in_utc, run_drill
 from .drill_space import Space
@@ -75,6 +76,7 @@ class NamespaceDrill:
         self.files = Downloads(api=self.api, wait=self.space.wait, labels=self.drill.labels, read=self.read)
 
     def run(self) -> None:
+        refuse_beside_another(self.api, self.drill.kind)
         if left := [*self._restores(), *self._remaining()]:
             self.drill.note(f"an earlier drill has left {len(left)} objects, which were deleted first")
             self._clean()
@@ -275,8 +277,22 @@ class NamespaceDrill:
 
     # Nothing is left
 
-    def _restores(self) -> list[str]:
+    def sweep(self) -> int:
+        """Delete what a killed run has left, but for a Restore that has ended. Returns how many objects there were; what stays is
+        a reason."""
+
+        def left() -> list[str]:
+            return [*self._restores(ended=False), *self._remaining()]
+
+        number = len(left())
+        if number:
+            self._delete(left)
+        return number
+
+    def _restores(self, *, ended: bool = True) -> list[str]:
         found = self.api.list(f"{VELERO}/restores", f"{LABEL}={self.drill.kind}")
+        if not ended:
+            found = [each for each in found if (each.get("status") or {}).get("phase") not in ENDED]
         return [f"{VELERO}/restores/{each['metadata']['name']}" for each in found]
 
     def _remaining(self) -> list[str]:
@@ -293,9 +309,13 @@ class NamespaceDrill:
         ]
 
     def _clean(self, *, keep: str | None = None) -> None:
-        """Delete all of it but the Restore at `keep`. What stays is a reason: it costs money and holds production's data."""
+        """Delete all of it but the Restore at `keep`."""
+        self._delete(lambda: [*(path for path in self._restores() if path != keep), *self._remaining()])
+
+    def _delete(self, remaining: Callable[[], list[str]]) -> None:
+        """What stays is a reason: it costs money and holds production's data."""
         try:
-            left = self.space.delete_all(lambda: [*(path for path in self._restores() if path != keep), *self._remaining()])
+            left = self.space.delete_all(remaining)
         except ApiError as error:
             self.drill.fail(f"what the drill has made is not deleted: {error}; the next drill tries again")
             return

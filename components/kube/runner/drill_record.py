@@ -1,6 +1,6 @@
 """What a drill leaves for a machine and an auditor to read: its record, which the Pod's last container uploads.
 
-A drill's step runs after the containers that fetch and before the one that uploads. It always ends with 0 and leaves three
+A drill's step runs after the containers that fetch, and beside the one that uploads. It always ends with 0 and leaves three
 files: `record.json`; `key`, where in the bucket it belongs; and `verdict`, whose first line is `passed`, `skipped` or `failed`
 and whose second says why. So the status of the Job, its termination message and the record never disagree.
 
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from .api import ApiError
+from .drill_end import ToldToEndError, ends_when_told, shows_that_it_lives
 from .failure import StepFailedError
 
 SCHEMA = 1
@@ -112,20 +113,30 @@ def run_drill(
     """Do `work`, and leave the record whatever happens in it. Returns what the step says; it raises nothing but OSError, where
     the record itself cannot be written."""
     drill = Drill(kind=task["kind"], run=run_of(environment), started=now())
-    try:
-        work(drill)
-    except (StepFailedError, ApiError) as failure:
-        drill.fail(str(failure))
-    except Exception as error:  # noqa: BLE001 - a drill that broke is a drill that failed, and its record must say so
-        drill.fail(f"the drill itself failed: {type(error).__name__}: {error}")
-    record = record_of(drill, task, environment, now())
+    with shows_that_it_lives(directory):
+        try:
+            with ends_when_told():
+                work(drill)
+        except (StepFailedError, ApiError) as failure:
+            drill.fail(str(failure))
+        except ToldToEndError:
+            drill.fail(
+                "the drill was told to end before it was done: its Job is over its deadline or was deleted, or its node drained"
+            )
+        except Exception as error:  # noqa: BLE001 - a drill that broke is a drill that failed, and its record must say so
+            drill.fail(f"the drill itself failed: {type(error).__name__}: {error}")
+        return _leave(drill, task, directory, environment, now())
+
+
+def _leave(drill: Drill, task: Mapping[str, Any], directory: Path, environment: Mapping[str, str], ended: datetime) -> str:
+    record = record_of(drill, task, environment, ended)
     stamp = drill.started.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     word, told = verdict(record)
     (directory / RECORD).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
     (directory / KEY).write_text(f"{task['prefix']}/{drill.kind}/{stamp}-{drill.run}.json")
     unfinished = directory / f"{VERDICT}.part"
     unfinished.write_text(f"{word}\n{told}\n")
-    unfinished.rename(directory / VERDICT)  # the container that uploads may wait for it
+    unfinished.rename(directory / VERDICT)  # the container that uploads waits for it
     return f"{word}: {told}"
 
 
@@ -156,6 +167,13 @@ def record_of(drill: Drill, task: Mapping[str, Any], environment: Mapping[str, s
     }
 
 
+def without_verdict(kind: str, task: Mapping[str, Any]) -> str:
+    """The record of a drill whose step has left none, for the container that uploads. It fills in what is between @."""
+    nowhen = datetime.fromtimestamp(0, UTC)
+    drill = Drill(kind=kind, run="@RUN@", started=nowhen, reasons=["@REASON@"])
+    return json.dumps({**record_of(drill, task, {}, nowhen), "started": "@STARTED@", "ended": "@ENDED@", "by": "@BY@"})
+
+
 def verdict(record: Mapping[str, Any]) -> tuple[str, str]:
     """One word, and one line of why, short enough for a termination message."""
     if record["reasons"]:
@@ -176,8 +194,9 @@ def run_of(environment: Mapping[str, str]) -> str:
 
 def by(environment: Mapping[str, str]) -> str:
     """Who ran it. The CronJob controller names its Jobs by the minute for which they were due (getJobName in Kubernetes'
-    cronjob_controllerv2.go); a person chooses another name in kubectl create job --from=cronjob/NAME."""
+    cronjob_controllerv2.go), which has eight digits until 2160; a person chooses another name in kubectl create job
+    --from=cronjob/NAME, as with the second, which has ten."""
     job, cron_job = environment.get("JOB_NAME", ""), environment.get("CRONJOB", "")
-    if cron_job and re.fullmatch(re.escape(cron_job) + r"-\d{8,}", job):
+    if cron_job and re.fullmatch(re.escape(cron_job) + r"-\d{8}", job):
         return f"CronJob/{cron_job}"
     return f"Job/{job or 'unknown'}, made by a person"

@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from .api import Api, ApiError, Object
+from .drill_end import undisturbed
+from .drill_record import RUN_LABEL
+from .failure import StepFailedError
 from .trouble import waiting, when
 
 CLEANING_SECONDS = 300.0
@@ -35,12 +38,18 @@ class Space:
         return f"{f'/apis/{group}' if group else '/api'}/{version}/namespaces/{self.namespace}/{plural}"
 
     def make(self, path: str, body: Object) -> None:
-        """Create an object whose name nothing else has. One that is there is this very call's, whose answer was lost."""
+        """Create an object that carries the label of its run. One of its name that is there is this very call's, whose answer was
+        lost, or it is another run's."""
         try:
             self.api.create(path, body)
         except ApiError as error:
             if error.status != 409:
                 raise
+            name = body["metadata"]["name"]
+            labels = ((self.api.find(f"{path}/{name}") or {}).get("metadata") or {}).get("labels") or {}
+            if labels.get(RUN_LABEL) != body["metadata"]["labels"][RUN_LABEL]:
+                whose = labels.get(RUN_LABEL) or "nobody knows which"
+                raise StepFailedError(f"{_short(f'{path}/{name}')} is there already, of another run ({whose})") from None
 
     def wait(self, ended: Callable[[], bool], seconds: float) -> bool:
         """Whether it ended within so many seconds."""
@@ -76,7 +85,8 @@ class Space:
             left[:] = [*map(_short, paths), *(f"volume {each['metadata']['name']}" for each in self._volumes())]
             return not left
 
-        self.wait(empty, seconds)
+        with undisturbed():
+            self.wait(empty, seconds)
         return left
 
     def _volumes(self) -> list[Object]:

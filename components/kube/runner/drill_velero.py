@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import gzip
 import json
-import tarfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from .api import Object
 from .drill_fetch import Fetched
 from .drill_fetch import Object as Stored
 from .drill_record import Drill, moment
+from .drill_tar import files
 from .failure import StepFailedError
 
 OF_SCHEDULE = "velero.io/schedule-name"
@@ -33,8 +34,14 @@ _CLOCKS = timedelta(minutes=1)
 """How far the clocks of the nodes and of S3 may differ."""
 
 _PIECE = 1 << 20
-_LIST = 256 * 1024**2
-"""Bytes of the largest list that is read into memory: of some hundred thousand objects it has some tens of MB."""
+_JSON = 64 * 1024**2
+"""Bytes of the largest JSON that is read into memory, and of all names in an archive: those of half a million objects."""
+
+_UNPACKED = 16 * 1024**3
+"""Bytes to which a file of a backup may unpack: some megabytes of zeros are a thousand times as many."""
+
+_MOST_FILES = 64
+"""Files of one backup. Velero writes about a dozen."""
 
 _BLOBS = ("kopia.repository", "kopia.blobcfg")
 """What kopia needs to open a repository (kopia, repo/format)."""
@@ -49,6 +56,16 @@ class Place:
 
     def directory(self, backup: str) -> str:
         return f"{self.prefix}/backups/{backup}/"
+
+    def files(self, fetched: Fetched, backup: str) -> list[Stored]:
+        """What is below a backup's prefix. Raises StepFailedError for more than Velero writes: each is fetched on its own."""
+        found = list(islice(fetched.objects(self.bucket, self.directory(backup)), _MOST_FILES + 1))
+        if len(found) > _MOST_FILES:
+            raise StepFailedError(
+                f"backup {backup} has more than {_MOST_FILES} objects below s3://{self.bucket}/{self.directory(backup)}, and "
+                "Velero writes about a dozen: see who wrote them"
+            )
+        return found
 
     @property
     def repositories(self) -> str:
@@ -91,7 +108,7 @@ def judge_backup(drill: Drill, fetched: Fetched, place: Place, backup: Object) -
     their snapshots began."""
     name = str(backup["metadata"]["name"])
     directory = place.directory(name)
-    found = {each.key.removeprefix(directory): each for each in fetched.objects(place.bucket, directory)}
+    found = {each.key.removeprefix(directory): each for each in place.files(fetched, name)}
     if missing := [file for file in ("velero-backup.json", *(each.format(name) for each in _FILES)) if file not in found]:
         what = "is not in the bucket" if not found else f"lacks {', '.join(missing)}"
         drill.fail(f"backup {name} {what}, below s3://{place.bucket}/{directory}: deleted, or not copied yet")
@@ -109,7 +126,7 @@ def judge_backup(drill: Drill, fetched: Fetched, place: Place, backup: Object) -
         drill.count("backups")
     try:
         return _moved(whole.get(f"{name}-volumeinfo.json.gz"))
-    except (StepFailedError, ValueError, AttributeError, TypeError) as error:
+    except (StepFailedError, ValueError, AttributeError, TypeError, KeyError) as error:
         drill.fail(f"backup {name}: {name}-volumeinfo.json.gz is not what Velero writes: {error}")
         return {}
 
@@ -124,14 +141,21 @@ def intact(fetched: Fetched, bucket: str, stored: Stored) -> Path:
         raise StepFailedError(f"{name} is empty")
     try:
         if name.endswith(".gz"):
-            with gzip.open(path) as unpacked:
-                while unpacked.read(_PIECE):
-                    pass
+            _unpacks(path)
         elif name.endswith(".json"):
-            json.loads(path.read_text())
+            _read(path)
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise StepFailedError(f"{name} is corrupt: {error or type(error).__name__}") from None
     return path
+
+
+def _unpacks(path: Path) -> None:
+    size = 0
+    with gzip.open(path) as unpacked:
+        while piece := unpacked.read(_PIECE):
+            size += len(piece)
+            if size > _UNPACKED:
+                raise ValueError(f"it unpacks to more than {_UNPACKED // 1024**3} GiB")
 
 
 def _against_its_list(name: str, backup: Object, whole: Mapping[str, Path]) -> str | None:
@@ -141,16 +165,16 @@ def _against_its_list(name: str, backup: Object, whole: Mapping[str, Path]) -> s
         return None
     try:
         held = Counter(_held(archive))
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+    except (ValueError, OSError, EOFError, zlib.error) as error:
         return f"backup {name}: {name}.tar.gz is corrupt: {error}"
     try:
-        said = Counter(str(each) for names in _json(listed).values() for each in names or ())
+        said = Counter(str(each) for names in _read(listed, packed=True).values() for each in names or ())
     except (ValueError, AttributeError, TypeError) as error:
         return f"backup {name}: {name}-resource-list.json.gz is not what Velero writes: {error}"
     if lacking := sorted((said - held).elements()):
         more = f" and {len(lacking) - _SHOWN} more" if len(lacking) > _SHOWN else ""
         return f"backup {name} lists objects that its archive does not hold: {', '.join(lacking[:_SHOWN])}{more}"
-    saved = int((_status(backup).get("progress") or {}).get("itemsBackedUp") or 0)
+    saved = int((_status(backup).get("progress") or {}).get("itemsBackedUp") or 0)  # the API server knows it as a number
     if saved > held.total():
         return f"backup {name} has saved {saved} objects, and its archive holds {held.total()}"
     return None
@@ -159,20 +183,23 @@ def _against_its_list(name: str, backup: Object, whole: Mapping[str, Path]) -> s
 def _held(archive: Path) -> Iterator[str]:
     """The objects of an archive, `namespace/name` or a name: `resources/KIND/namespaces/NAMESPACE/NAME.json`, and
     `resources/KIND/cluster/NAME.json`. Velero adds each a second time by its API version, which is passed over."""
-    with tarfile.open(archive, "r|gz") as members:
-        for member in members:
-            match member.name.removeprefix("./").split("/"):
-                case ["resources", _, "namespaces", namespace, file] if file.endswith(".json"):
-                    yield f"{namespace}/{file.removesuffix('.json')}"
-                case ["resources", _, "cluster", file] if file.endswith(".json"):
-                    yield file.removesuffix(".json")
+    names = 0
+    for name in files(archive):
+        names += len(name)
+        if names > _JSON:
+            raise ValueError(f"the names in it are more than {_JSON // 1024**2} MiB")
+        match name.removeprefix("./").split("/"):
+            case ["resources", _, "namespaces", namespace, file] if file.endswith(".json"):
+                yield f"{namespace}/{file.removesuffix('.json')}"
+            case ["resources", _, "cluster", file] if file.endswith(".json"):
+                yield file.removesuffix(".json")
 
 
 def _moved(path: Path | None) -> dict[str, datetime]:
     if path is None:
         return {}
     found: dict[str, datetime] = {}
-    for each in _json(path):
+    for each in _read(path, packed=True):
         moved = each.get("snapshotDataMoved") or each.get("backupMethod") == "PodVolumeBackup"
         if moved and not each.get("skipped") and each.get("result") != "failed" and each.get("startTimestamp"):
             began, namespace = moment(each["startTimestamp"]), str(each["pvcNamespace"])
@@ -180,12 +207,16 @@ def _moved(path: Path | None) -> dict[str, datetime]:
     return found
 
 
-def _json(path: Path) -> Any:
-    with gzip.open(path) as unpacked:
-        text = unpacked.read(_LIST + 1)
-    if len(text) > _LIST:
-        raise ValueError("it is larger than any such list")
-    return json.loads(text)
+def _read(path: Path, *, packed: bool = False) -> Any:
+    """The JSON in a file of a backup. Raises ValueError for what is none, or larger or deeper than what Velero writes."""
+    with gzip.open(path) if packed else path.open("rb") as content:
+        text = content.read(_JSON + 1)
+    if len(text) > _JSON:
+        raise ValueError(f"it is larger than {_JSON // 1024**2} MiB, as no such file is")
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested deeper than anything that Velero writes") from None
 
 
 def judge_repository(drill: Drill, fetched: Fetched, place: Place, namespace: str, began: datetime, backup: str) -> None:
@@ -194,16 +225,19 @@ def judge_repository(drill: Drill, fetched: Fetched, place: Place, namespace: st
     Each snapshot adds at least an index and a pack of metadata; kopia's maintenance merges them into newer ones. So without one
     that is as new as the snapshot, the repository is a copy that was not copied to its end.
     """
-    listed = [each for prefix in place.repository(namespace) for each in fetched.objects(place.bucket, prefix)]
-    names = {each.key.rpartition("/")[2]: each for each in listed}
-    where = f"the repository of volumes of namespace {namespace}"
-    if missing := [blob for blob in _BLOBS if blob not in names or not names[blob].size]:
+    since, where = began - _CLOCKS, f"the repository of volumes of namespace {namespace}"
+    there, new = set(), set()
+    for each in (each for prefix in place.repository(namespace) for each in fetched.objects(place.bucket, prefix)):
+        name = each.key.rpartition("/")[2]
+        if each.size and name in _BLOBS:
+            there.add(name)
+        if each.size and each.modified >= since:
+            new.add(name[:1])
+    if missing := [blob for blob in _BLOBS if blob not in there]:
         drill.fail(
             f"{where} cannot be opened: {' and '.join(missing)} not in s3://{place.bucket}/{place.repositories}{namespace}/"
         )
         return
-    since = began - _CLOCKS
-    new = {name[0] for name, each in names.items() if each.modified >= since and each.size}
     lacks = [what for what, there in (("index", new & {"x", "n"}), ("metadata", "q" in new)) if not there]
     if lacks:
         drill.fail(

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from components.kube.runner.drill_end import GRACE_SECONDS
+from components.kube.runner.drill_space import CLEANING_SECONDS
+from settings.drills import KINDS
 from settings.roles import ROLES, Role
 from tests.examples import STATIC
 from tests.unit.components.conftest import Program
@@ -24,7 +27,7 @@ def pod(recorder: Recorder, name: str = "drills-integrity-job") -> dict[str, Any
 
 
 def containers(spec: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {each["name"]: each for each in (*spec["initContainers"], *spec["containers"])}
+    return {each["name"]: each for each in (*(spec["initContainers"] or ()), *spec["containers"])}
 
 
 def environment(container: dict[str, Any]) -> dict[str, str]:
@@ -70,18 +73,29 @@ def test_identity_and_token_are_never_in_one_container() -> None:
         assert key is (name in ("fetch-lists", "fetch-objects", "upload"))
 
 
-def test_the_last_container_alone_ends_the_pod_where_there_is_no_etcd(program: Program) -> None:
-    spec = pod(program("primary", "primary"))
-    assert [each["name"] for each in spec["containers"]] == ["upload"]
-    assert [each["name"] for each in spec["initContainers"]] == [
-        "drill-ask",
-        "fetch-lists",
-        "drill-choose",
-        "fetch-objects",
-        "drill-integrity",
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_judges_runs_beside_what_leaves_the_record(kind: str, program: Program) -> None:
+    recorder = program("primary", "primary")
+    spec = pod(recorder, f"drills-{kind}-job")
+    assert [each["name"] for each in spec["containers"]] == [f"drill-{kind}", "upload"]
+    before = {"integrity": ("fetch-lists", "fetch-objects"), "database": ("fetch-lists", "fetch-labels")}.get(kind, ())
+    assert [each["name"] for each in spec["initContainers"] or ()] == [
+        name for fetch, step in zip(before, ("drill-ask", "drill-choose"), strict=False) for name in (step, fetch)
     ]
-    job = program("primary", "primary")["drills-integrity-job"].spec["jobTemplate"]["spec"]
-    assert (job["backoffLimit"], job["activeDeadlineSeconds"]) == (0, 3600)
+    job = recorder[f"drills-{kind}-job"].spec["jobTemplate"]["spec"]
+    assert job["backoffLimit"] == 0
+    # Its last word comes with the Job's deadline at the latest, and then within the grace.
+    assert environment(containers(spec)["upload"])["WAIT"] == str(job["activeDeadlineSeconds"])
+    cleaning = 0 if kind == "integrity" else CLEANING_SECONDS
+    assert spec["terminationGracePeriodSeconds"] == GRACE_SECONDS + cleaning
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_autoscaler_moves_a_drill(kind: str, program: Program) -> None:
+    template = program("primary", "primary")[f"drills-{kind}-job"].spec["jobTemplate"]["spec"]["template"]
+    annotations = template["metadata"]["annotations"]
+    assert annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false"
+    assert annotations["karpenter.sh/do-not-disrupt"] == "true"
 
 
 def test_etcds_tool_runs_beside_the_judge_which_waits_for_it() -> None:

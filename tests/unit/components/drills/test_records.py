@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.unit.fakes import FakeCluster, FakeRecords
 from tests.unit.recorder import run_program
 
 KEY = "drills/primary/integrity/20260302T053000Z-0a1b2c3d.json"
+JOBS, PODS = "/apis/batch/v1/namespaces/k8s-dr/jobs", "/api/v1/namespaces/k8s-dr/pods"
 CRONJOB = "/apis/batch/v1/namespaces/k8s-dr/cronjobs/drill-integrity"
 RECORD: dict[str, Any] = {
     "schema": 1,
@@ -125,7 +127,7 @@ def test_a_drill_that_failed_is_said_in_every_up_with_its_reason(said: list[str]
     (line,) = drills_in(said)
     assert "the last drill integrity FAILED at" in line
     assert "backup a is stale | b [2J is corrupt" in line
-    assert "kubectl create job --from=cronjob/drill-integrity" in line
+    assert "kubectl create job --from=cronjob/drill-integrity drill-integrity-$(date +%s) -n k8s-dr" in line
     assert outputs["drills"].isprintable()
     assert "(backup a is stale)" in outputs["drills"]
 
@@ -232,3 +234,101 @@ def test_the_primary_asks_for_nothing_of_people_whose_records_are_in_the_other_r
     records = FakeRecords(found={"integrity": a_record()})
     run_program("primary", {"peerReady": True, **only()}, records=records, cluster=long_ago())
     assert records.asked == ["integrity"]
+
+
+# What died without a record
+
+
+def a_job(name: str, age: timedelta, how: str = "Failed", **condition: str) -> dict[str, Any]:
+    ended = datetime.now(UTC) - age
+    said = {"type": how, "status": "True", "lastTransitionTime": ended.isoformat(), **condition}
+    began = (ended - timedelta(minutes=5)).isoformat()
+    return {"metadata": {"name": name}, "status": {"startTime": began, "conditions": [said]}}
+
+
+def a_pod(reason: str, message: str) -> dict[str, Any]:
+    ended = {"exitCode": 137, "reason": "OOMKilled"}
+    upload = {"exitCode": 1, "reason": "Error", "message": message}
+    statuses = [{"name": name, "state": {"terminated": each}} for name, each in (("drill-integrity", ended), ("upload", upload))]
+    return {"status": {"reason": reason, "containerStatuses": statuses}}
+
+
+def with_jobs(*jobs: dict[str, Any], pods: tuple[dict[str, Any], ...] = ()) -> FakeCluster:
+    cluster = FakeCluster()
+    cluster.paths[JOBS], cluster.paths[PODS] = {"items": list(jobs)}, {"items": list(pods)}
+    return cluster
+
+
+@pytest.mark.parametrize("record", [None, a_record(timedelta(days=5)), a_record(timedelta(days=5), passed=False)])
+def test_a_drill_that_died_without_a_record_is_said_with_its_reasons(said: list[str], record: Record | None) -> None:
+    died = a_job("drill-integrity-2", timedelta(hours=2), reason="DeadlineExceeded", message="Job was active too long")
+    cluster = with_jobs(a_job("drill-integrity-1", timedelta(days=3), "Complete"), died, pods=(a_pod("Evicted", "AccessDenied"),))
+    run_program("primary", only(), cluster=cluster, records=FakeRecords(found={"integrity": record} if record else {}))
+    (line,) = drills_in(said)
+    assert "the last drill integrity ended without a record: Job drill-integrity-2 failed at" in line
+    assert "DeadlineExceeded: Job was active too long; Evicted; drill-integrity: OOMKilled; AccessDenied" in line
+    assert any(f"{JOBS}?labelSelector=k8s-dr/drill=integrity" in each for each in cluster.asked)
+    assert any("labelSelector=job-name=drill-integrity-2" in each for each in cluster.asked)
+
+
+def test_a_job_whose_record_is_there_or_that_passed_since_is_no_death(said: list[str]) -> None:
+    own = with_jobs(a_job("drill-integrity-1", timedelta(minutes=59)))
+    run_program("primary", only(), cluster=own, records=FakeRecords(found={"integrity": a_record(passed=False)}))
+    assert ["FAILED at" in line for line in drills_in(said)] == [True]
+    said.clear()
+    later = with_jobs(a_job("drill-integrity-1", timedelta(days=2)), a_job("drill-integrity-2", timedelta(hours=1), "Complete"))
+    run_program("primary", only(), cluster=later, records=FakeRecords(found={"integrity": a_record()}))
+    assert drills_in(said) == []
+
+
+def test_a_drill_that_runs_is_no_death(said: list[str]) -> None:
+    runs = {"metadata": {"name": "drill-integrity-1"}, "status": {"startTime": datetime.now(UTC).isoformat()}}
+    run_program("primary", only(), cluster=with_jobs(runs), records=FakeRecords(found={"integrity": a_record()}))
+    assert drills_in(said) == []
+
+
+# What somebody else has written there
+
+
+def test_a_record_of_the_future_hides_none_that_comes_after_and_is_said(said: list[str]) -> None:
+    forged = KEY.replace("20260302", "29990101")
+    found = live(FakeS3({KEY: json.dumps(RECORD).encode(), forged: b"not read"})).last("integrity")
+    assert found is not None
+    assert (found.key, found.ignored) == (KEY, [forged])
+    record = replace(a_record(), ignored=[forged])
+    run_program("primary", only(), records=FakeRecords(found={"integrity": record}))
+    assert drills_in(said) == [
+        f"{forged} is among the records of drill integrity, and no drill of that time has begun; ignored: see who wrote it"
+    ]
+
+
+@pytest.mark.parametrize("name", ["29990101T000000Z-0a1b2c3d.json", "zzz", "20261399T000000Z-0a1b2c3d.json", "a\n"])
+def test_a_key_that_names_no_drill_that_has_begun_is_no_record(name: str) -> None:
+    with pytest.raises(RecordsUnreadableError, match="no record of a drill that has begun"):
+        live(FakeS3({f"drills/primary/integrity/{name}": json.dumps(RECORD).encode()})).last("integrity")
+
+
+def test_a_record_that_says_that_it_ended_in_the_future_is_none() -> None:
+    with pytest.raises(RecordsUnreadableError, match="which is to come"):
+        live(FakeS3({KEY: json.dumps({**RECORD, "ended": "2999-03-02T05:31:00Z"}).encode()})).last("integrity")
+
+
+@pytest.mark.parametrize("seconds", ["NaN", "1e400", "-1", "1e10", "Infinity", "1" * 400])
+def test_a_time_that_no_recovery_takes_is_no_record(seconds: str) -> None:
+    content = json.dumps({**RECORD, "rto": {"measured": "X"}}).replace('"X"', seconds)
+    with pytest.raises(RecordsUnreadableError, match="is no record of a drill"):
+        record_of(KEY, content.encode())
+
+
+def test_whatever_a_record_holds_the_up_goes_on(said: list[str]) -> None:
+    class Broken(FakeRecords):
+        def last(self, kind: str) -> Record | None:
+            raise ZeroDivisionError(kind)
+
+    assert (
+        run_program("primary", only(), records=Broken()).outputs["drills"] == "integrity: not known: ZeroDivisionError: integrity"
+    )
+    said.clear()
+    record = replace(a_record(), rpo=float("nan"))
+    outputs = run_program("primary", only(), records=FakeRecords(found={"integrity": record})).outputs
+    assert outputs["drills"].startswith("integrity: not known: ValueError")

@@ -30,7 +30,7 @@ def region(stack: Role = "secondary", **changes: Any) -> Recorder:
 
 def task(recorder: Recorder, kind: str) -> dict[str, Any]:
     spec = recorder[f"drills-{kind}-job"].spec["jobTemplate"]["spec"]["template"]["spec"]
-    [container] = (each for each in spec["initContainers"] if each["name"] == f"drill-{kind}")
+    [container] = (each for each in spec["containers"] if each["name"] == f"drill-{kind}")
     [told] = (each["value"] for each in container["env"] if each["name"] == "TASK")
     return dict(json.loads(told))
 
@@ -350,3 +350,16 @@ def test_a_namespace_that_no_failover_restores_is_not_drilled() -> None:
         {"name": "rest", "cron": "0 2 * * *", "keep": "720h"},
     ]
     assert "drills-scratch" not in {seen.name for seen in region(backups=backups).custom()}
+
+
+@pytest.mark.parametrize("kind", ["namespace", "database"])
+def test_what_sweeps_has_the_drills_account_and_task_and_its_jobs_are_none_of_the_drills(kind: str) -> None:
+    recorder = region()
+    found, drill = recorder[f"drills-{kind}-sweep"], recorder[f"drills-{kind}-job"]
+    template = found.spec["jobTemplate"]["spec"]["template"]
+    assert template["spec"]["serviceAccountName"] == f"drill-{kind}"
+    [container] = template["spec"]["containers"]
+    [told] = (each["value"] for each in container["env"] if each["name"] == "TASK")
+    assert json.loads(told) == task(recorder, kind)
+    assert LABEL not in found.spec["jobTemplate"]["metadata"]["labels"]
+    assert template["metadata"]["labels"][LABEL] == drill.spec["jobTemplate"]["metadata"]["labels"][LABEL] == kind

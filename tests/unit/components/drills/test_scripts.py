@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from components.drills.pods import FETCH, UPLOAD
+from components.drills.records import record_of
+from components.kube.runner.drill_end import ALIVE
 from components.kube.runner.drill_fetch import Fetched, Plan
-from components.kube.runner.drill_record import Drill, run_drill
+from components.kube.runner.drill_record import Drill, run_drill, without_verdict
 from components.kube.runner.failure import StepFailedError
 
 # Answers from ./bucket, as the AWS CLI prints text. A key that begins with `secret` may not be read.
@@ -35,6 +41,7 @@ elif words[1] == "get-object":
     if not (root / option("--key")).exists():
         sys.exit("An error occurred (NoSuchKey)")
     shutil.copy(root / option("--key"), words[-1])
+    pathlib.Path("came-" + pathlib.Path(option("--key")).name).touch()
 else:
     files = {{str(file.relative_to(root)): file for file in root.rglob("*") if file.is_file()}}
     found = sorted(key for key in files if key.startswith(option("--prefix")))
@@ -75,19 +82,38 @@ class Pod:
         path.write_text(content)
 
     def run(self, script: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        fixed = {"PATH": f"{self.root / 'bin'}:{os.environ['PATH']}", "WORK": str(self.root), "BUCKET": "b", "WAIT": "0"}
         return subprocess.run(
             ["/bin/bash", "-c", script],
-            env={**fixed, "LAST_MESSAGE": str(self.root / "last-message"), **environment},
+            env=self.environment(**environment),
             capture_output=True,
             text=True,
             check=False,
             timeout=60,
         )
 
-    def fetch(self, plan: Plan) -> Fetched:
+    def environment(self, **changes: str) -> dict[str, str]:
+        fixed = {"PATH": f"{self.root / 'bin'}:{os.environ['PATH']}", "WORK": str(self.root), "BUCKET": "b", "WAIT": "0"}
+        told = {
+            "PLACE": "drills/primary/integrity",
+            "SILENCE": "90",
+            "TEMPLATE": without_verdict("integrity", TASK),
+            "ROOM": "9999",
+        }
+        return {**fixed, **told, **RUN, "LAST_MESSAGE": str(self.root / "last-message"), **changes}
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The only one that is in the bucket."""
+        (path,) = (self.root / "bucket" / "b" / "drills" / "primary" / "integrity").iterdir()
+        found: dict[str, Any] = json.loads(path.read_text())
+        stamp = found["started"].replace("-", "").replace(":", "")
+        assert path.name == f"{stamp}-{found['run']}.json"
+        assert record_of(str(path), path.read_bytes()).passed is found["passed"]
+        return found
+
+    def fetch(self, plan: Plan, room: int = 100_000) -> Fetched:
         plan.write(self.root / "plan")
-        ran = self.run(FETCH, PLAN="plan")
+        ran = self.run(FETCH, PLAN="plan", ROOM=str(room))
         assert (ran.returncode, ran.stderr) == (0, "")
         return Fetched(directory=self.root)
 
@@ -118,10 +144,10 @@ def test_what_a_plan_names_is_fetched_and_read_again(pod: Pod) -> None:
     pod.put("velero/primary/backups/a/a.tar.gz", "content of it")
     pod.put("velero/primary/kopia/shop/q1")
     plan = Plan()
-    plan.add("list", "b", "velero/primary/backups/")
-    plan.add("list", "b", "velero/none/")
-    plan.add("dirs", "b", "velero/primary/kopia/")
-    plan.add("get", "b", "velero/primary/backups/a/a.tar.gz")
+    plan.listing("b", "velero/primary/backups/")
+    plan.listing("b", "velero/none/")
+    plan.directories("b", "velero/primary/kopia/")
+    plan.get("b", "velero/primary/backups/a/a.tar.gz", 100)
     plan.link("b", "velero/primary/backups/a/a.tar.gz", "etcd.db")
     found = pod.fetch(plan)
     assert [(each.key, each.size) for each in found.objects("b", "velero/primary/backups/")] == [
@@ -136,10 +162,10 @@ def test_what_a_plan_names_is_fetched_and_read_again(pod: Pod) -> None:
 def test_what_did_not_come_says_why_and_keeps_nothing_else_from_coming(pod: Pod) -> None:
     pod.put("there")
     plan = Plan()
-    plan.add("get", "b", "secret/key")
-    plan.add("list", "b", "secret/")
-    plan.add("get", "b", "none")
-    plan.add("get", "b", "there")
+    plan.get("b", "secret/key", 100)
+    plan.listing("b", "secret/")
+    plan.get("b", "none", 100)
+    plan.get("b", "there", 100)
     found = pod.fetch(plan)
     with pytest.raises(StepFailedError, match=r"s3://b/secret/key cannot be read: .*AccessDenied"):
         found.file("b", "secret/key")
@@ -150,6 +176,34 @@ def test_what_did_not_come_says_why_and_keeps_nothing_else_from_coming(pod: Pod)
     with pytest.raises(StepFailedError, match="it was not fetched"):
         found.file("b", "not in the plan")
     assert found.file("b", "there").read_text() == "x"
+
+
+def test_what_is_larger_than_it_was_listed_is_not_fetched_and_takes_no_room(pod: Pod) -> None:
+    pod.put("grown", "x" * 5_000_000)
+    pod.put("as listed", "x" * 2048)
+    plan = Plan()
+    plan.get("b", "grown", 2048)
+    plan.get("b", "as listed", 2048)
+    found = pod.fetch(plan, room=3000)
+    with pytest.raises(StepFailedError, match="it has more than the 2048 bytes that are read of it"):
+        found.file("b", "grown")
+    assert found.file("b", "as listed").stat().st_size == 2048
+    assert [path.name for path in pod.root.glob("came-*")] == ["came-as listed"], "the other one has not filled the disk"
+    assert not (pod.root / "part").exists()
+
+
+def test_all_that_is_fetched_together_has_no_more_than_the_room(pod: Pod) -> None:
+    plan = Plan()
+    for number in range(3):
+        pod.put(f"a/{number}", "x" * 2000)
+        plan.get("b", f"a/{number}", 2000)
+    for number in range(100):
+        pod.put(f"many/{number}")
+    plan.listing("b", "many/")
+    found = pod.fetch(plan, room=5000)
+    assert [found.has("b", f"a/{number}") for number in range(3)] == [True, True, False]
+    with pytest.raises(StepFailedError, match="it has more than the 1000 bytes that are read of it"):
+        list(found.objects("b", "many/"))
 
 
 @pytest.mark.parametrize(
@@ -189,9 +243,81 @@ def test_a_record_that_cannot_be_written_fails_a_drill_that_passed(pod: Pod) -> 
     assert "AccessDenied" in pod.last_message
 
 
-def test_without_a_verdict_the_pod_fails(pod: Pod) -> None:
+def test_without_a_verdict_the_pod_fails_and_leaves_a_record_of_that(pod: Pod) -> None:
     assert pod.upload().returncode == 1
-    assert pod.last_message == "the drill has come to no verdict within 0 s, and left no record"
+    why = "the step that judges has come to no verdict within 0 s"
+    assert pod.last_message.startswith(f"{why}; the record: s3://b/drills/primary/integrity/")
+    pod.drill()
+    whole = json.loads((pod.root / "record.json").read_text())
+    assert pod.record.keys() == whole.keys()
+    assert {**pod.record, "started": 0, "ended": 0} == {
+        **whole,
+        "passed": False,
+        "reasons": [why],
+        "counts": {},
+        "started": 0,
+        "ended": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("job", "by"),
+    [
+        ("drill-integrity-29543130", "CronJob/drill-integrity"),
+        ("drill-integrity-1780000000", "Job/drill-integrity-1780000000, made by a person"),
+        ("by-hand", "Job/by-hand, made by a person"),
+    ],
+)
+def test_a_job_that_a_person_named_by_the_time_is_that_persons(pod: Pod, job: str, by: str) -> None:
+    run_drill(TASK, lambda _: None, directory=pod.root, environment={**RUN, "JOB_NAME": job}, now=lambda: STARTED)
+    assert json.loads((pod.root / "record.json").read_text())["by"] == by
+    (pod.root / "verdict").unlink()
+    pod.run(UPLOAD, JOB_NAME=job)
+    assert pod.record["by"] == by
+
+
+@pytest.mark.parametrize("job", ["drill-integrity-1780000000", "by-hand"])
+def test_a_judge_that_was_killed_is_seen_by_its_silence(pod: Pod, job: str) -> None:
+    (pod.root / "alive").touch()
+    os.utime(pod.root / "alive", (0, 0))
+    assert pod.run(UPLOAD, WAIT="3600", JOB_NAME=job).returncode == 1
+    assert "the step that judges was killed" in pod.last_message
+    assert (pod.record["passed"], pod.record["by"]) == (False, f"Job/{job}, made by a person")
+
+
+def test_a_pod_that_is_told_to_end_waits_for_the_judge_that_cleans_up(pod: Pod) -> None:
+    (pod.root / "alive").touch()
+    ran = subprocess.Popen(["/bin/bash", "-c", UPLOAD], env=pod.environment(WAIT="3600"), stdout=subprocess.PIPE)
+    time.sleep(1)
+    ran.send_signal(signal.SIGTERM)
+    time.sleep(1.5)
+    assert ran.poll() is None
+    pod.drill("it was told to end")
+    ran.communicate(timeout=30)
+    assert (ran.returncode, pod.record["reasons"]) == (1, ["it was told to end"])
+
+
+def test_a_pod_that_is_told_to_end_before_the_judge_began_leaves_a_record(pod: Pod) -> None:
+    ran = subprocess.Popen(["/bin/bash", "-c", UPLOAD], env=pod.environment(WAIT="3600"), stdout=subprocess.PIPE)
+    time.sleep(1)
+    ran.send_signal(signal.SIGTERM)
+    ran.communicate(timeout=30)
+    assert ran.returncode == 1
+    assert pod.record["reasons"] == ["the Pod was told to end before the step that judges began"]
+
+
+def test_a_judge_shows_that_it_lives_as_long_as_it_works(pod: Pod) -> None:
+    seen: list[bool] = []
+    run_drill(TASK, lambda _: seen.append(_there(pod.root / ALIVE)), directory=pod.root, environment=RUN, now=lambda: STARTED)
+    assert seen == [True]
+    assert not [each for each in threading.enumerate() if each.name.endswith("(beat)")]
+
+
+def _there(path: Path) -> bool:
+    end = time.monotonic() + 10
+    while not path.exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    return path.exists()
 
 
 def test_a_drill_that_breaks_leaves_a_record_of_that(pod: Pod) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -135,7 +137,7 @@ class World(DrillCluster):
 
     def _file(self, what: Any, name: str, content: str) -> None:
         plan = Plan()
-        plan.add(what, BUCKET, name)
+        plan.listing(BUCKET, name) if what == "list" else plan.get(BUCKET, name, len(content))
         (self.directory / plan.lines[0].split("\t")[3]).write_text(content)
 
     def drilled(self, *databases: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -355,6 +357,33 @@ def test_a_quota_that_refuses_the_pod_is_the_reason(world: World) -> None:
 def test_a_cluster_that_is_refused_is_a_reason(world: World) -> None:
     world.refused[CLUSTER.rpartition("/")[0]] = ApiError(403, 'admission webhook "vcluster.cnpg.io" denied the request')
     assert "denied the request" in only(world.drilled())
+
+
+def test_a_drill_that_is_told_to_end_cleans_up_first(world: World) -> None:
+    world.status = {"phase": "Setting up primary"}
+
+    def ended() -> None:
+        if CLUSTER in world.objects:
+            world.controllers.remove(ended)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    world.controllers.append(ended)
+    found = world.drilled(database(), database("orders"))
+    assert found["reasons"][-1].startswith("the drill was told to end before it was done")
+    assert [body["metadata"]["name"] for _, body in world.created] == [NAME]
+    assert world.left == []
+
+
+def test_another_run_that_is_at_work_is_left_alone(world: World) -> None:
+    metadata = {"uid": "another", "creationTimestamp": "2026-03-02T11:00:00Z"}
+    world.add(
+        "/api/v1/namespaces/k8s-dr/pods/by-hand",
+        {"metadata": metadata, "status": {"phase": "Running"}},
+        **{"k8s-dr/drill": "database"},
+    )
+    world.add(CLUSTER, {"status": world.status})
+    assert "another run of this drill is at work, Pod by-hand" in world.drilled()["reasons"][0]
+    assert (world.deleted, world.created) == ([], [])
 
 
 def test_what_a_killed_drill_left_is_gone_before_the_next_and_told(world: World) -> None:

@@ -16,13 +16,16 @@ from typing import Any
 
 import pytest
 
+from components.kube.runner import drill_velero
 from components.kube.runner.api import ApiError
 from components.kube.runner.drill_ask import FIRST, ask
 from components.kube.runner.drill_choice import BACKUPS, REPOSITORIES, SERVING
 from components.kube.runner.drill_choose import SECOND, choose
 from components.kube.runner.drill_etcd import container_said
+from components.kube.runner.drill_fetch import LISTING_BYTES
 from components.kube.runner.drill_integrity import judge
 from components.kube.runner.drill_record import Drill
+from components.kube.runner.drill_tar import files
 from components.kube.runner.failure import StepFailedError
 from components.kube.runner.password import fingerprint
 from tests.unit.components.kube.runner.fake_api import FakeApi
@@ -171,7 +174,7 @@ class Region:
     def fetch(self, plan: str) -> None:
         """As drill-fetch.sh does it."""
         for line in (self.directory / plan).read_text().splitlines():
-            what, bucket, name, file = line.split("\t")
+            what, bucket, name, file, most = line.split("\t")
             path = self.directory / file
             if bucket in self.unreadable:
                 path.with_name(f"{file}.error").write_text("An error occurred (AccessDenied)\n")
@@ -184,7 +187,9 @@ class Region:
             elif what == "dirs":
                 path.write_text("\n".join(dict.fromkeys(name + key.removeprefix(name).split("/")[0] + "/" for key in below)))
             elif what == "get" and (bucket, name) in self.objects:
-                path.write_bytes(self.objects[bucket, name][0])
+                content = self.objects[bucket, name][0]
+                assert len(content) <= int(most)
+                path.write_bytes(content)
             elif what == "get":
                 path.with_name(f"{file}.error").write_text("An error occurred (NoSuchKey)\n")
             else:
@@ -279,6 +284,36 @@ def marked_and_not_here(region: Region) -> None:
     region.mark(NOW, **{"00000001000000000000000A": (NOW - timedelta(hours=1)).isoformat()})
 
 
+def bomb(size: int) -> bytes:
+    """So many zeros, by gzip."""
+    out = io.BytesIO()
+    with gzip.GzipFile(fileobj=out, mode="wb", compresslevel=9) as packing:
+        for _ in range(size >> 20):
+            packing.write(bytes(1 << 20))
+    return out.getvalue()
+
+
+def endless_name() -> bytes:
+    """An archive whose first header has a path of a megabyte, as tarfile would read it into memory."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz", format=tarfile.PAX_FORMAT) as members:
+        members.addfile(tarfile.TarInfo("x" * 1_000_000))
+    return out.getvalue()
+
+
+def a_million_keys(region: Region) -> None:
+    for number in range(1000):
+        region.put("velero", f"velero/primary/backups/{NAME}/{number}", b"x")
+
+
+def huge_labels(region: Region) -> None:
+    for number in range(3):
+        region.put("database", f"cnpg/{SERVER}/base/2026030{number + 3}T030000/backup.info", bytes(2 << 20))
+
+
+LATER = "2026-03-02T02:05:00Z"
+NESTED = b"[" * 200_000
+
 FORMS: dict[str, tuple[Callable[[Region], None], str]] = {
     "expired": (expired, f"backup {NAME} has expired at 2026-03-02T05:00:00Z, and there is no newer one"),
     "stale": (stale, f"backup {NAME} is stale: it began 2026-02-28T02:00:00Z"),
@@ -323,9 +358,45 @@ FORMS: dict[str, tuple[Callable[[Region], None], str]] = {
     "corrupt snapshot": (lambda region: region.change("/etcd-snapshot", flipped), "prod-r77.db is corrupt: its SHA-256 is"),
     "no snapshot": (lambda region: region.drop("/etcd-snapshot"), "there is no snapshot of etcd in s3://etcd/etcd/secondary/"),
     "snapshot that does not open": (lambda region: setattr(region, "opened", "invalid database"), "etcdutl does not open"),
+    "a gzip bomb": (
+        lambda region: region.change("-logs.gz", lambda _: bomb(3 << 20)),
+        "-logs.gz is corrupt: it unpacks to more than 0 GiB",
+    ),
+    "JSON that is nested": (
+        lambda region: region.change("velero-backup.json", lambda _: NESTED),
+        "velero-backup.json is corrupt: it is nested deeper",
+    ),
+    "a list that is nested": (
+        lambda region: region.change("resource-list", lambda _: gzip.compress(NESTED)),
+        "-resource-list.json.gz is not what Velero writes: it is nested deeper",
+    ),
+    "JSON that is large": (
+        lambda region: region.change("velero-backup.json", lambda _: b'"' + b"x" * (2 << 20) + b'"'),
+        "velero-backup.json is corrupt: it is larger than 1 MiB",
+    ),
+    "a name of any size": (
+        lambda region: region.change(".tar.gz", lambda _: endless_name()),
+        f"{NAME}.tar.gz is corrupt: a header in it has",
+    ),
+    "volumes without a namespace": (
+        lambda region: region.change("volumeinfo", lambda _: packed([{"snapshotDataMoved": True, "startTimestamp": LATER}])),
+        "-volumeinfo.json.gz is not what Velero writes",
+    ),
+    "keys without end": (a_million_keys, f"backup {NAME} has more than 64 objects below"),
+    "labels of any size": (huge_labels, "20260305T030000 has a backup.info of 2097152 bytes"),
+    "an inventory that is nested": (
+        lambda region: region.change("inventory-primary", lambda _: NESTED),
+        "is no inventory of this version",
+    ),
     "no room": (lambda region: region.task.update(room=1), "cannot be read: it was not fetched, as where it has no room"),
     "no access": (lambda region: region.unreadable.add("database"), "An error occurred (AccessDenied)"),
 }
+
+
+@pytest.fixture(autouse=True)
+def limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drill_velero, "_UNPACKED", 2 << 20)
+    monkeypatch.setattr(drill_velero, "_JSON", 1 << 20)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -340,6 +411,29 @@ def test_it_fails_with_the_reason(region: Region, form: str) -> None:
 def test_one_fault_hides_nothing_that_is_whole(region: Region, form: str) -> None:
     FORMS[form][0](region)
     assert len(region.drill().reasons) == 1
+
+
+def test_nothing_is_planned_that_is_larger_than_it_may_be(region: Region) -> None:
+    huge_labels(region)
+    a_million_keys(region)
+    region.drill()
+    lines = [line.split("\t") for line in (region.directory / SECOND).read_text().splitlines()]
+    assert not [line for line in lines if line[2].endswith("backup.info") or f"backups/{NAME}/" in line[2]]
+    assert [line[4] for line in lines if line[0] == "list"] == [str(LISTING_BYTES)] * 4
+
+
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
+def test_the_names_in_an_archive_are_read_in_every_form(tmp_path: Path, form: int) -> None:
+    names = ["a.json", "resources/" + "/".join(["x" * 60] * 3) + ".json", "ü/b.json", "c.json"]
+    with tarfile.open(tmp_path / "a", "w:gz", format=form) as members:
+        members.addfile(directory := tarfile.TarInfo("a directory"))
+        directory.type = tarfile.DIRTYPE
+        members.addfile(directory)
+        for name in names:
+            info = tarfile.TarInfo(name)
+            info.size = 700
+            members.addfile(info, io.BytesIO(bytes(700)))
+    assert list(files(tmp_path / "a")) == ["a directory", *names]
 
 
 def test_an_old_snapshot_of_etcd_is_stale(region: Region) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import signal
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,12 +15,15 @@ import pytest
 
 from components.kube.runner.api import ApiError
 from components.kube.runner.ask import Answer
+from components.kube.runner.drill_alone import refuse_beside_another
 from components.kube.runner.drill_namespace import NamespaceDrill
+from components.kube.runner.failure import StepFailedError
 from components.kube.runner.restored import ResultsUnavailableError
 from tests.unit.components.kube.runner.drill_world import BASE_TASK, NOW, RUN, SERVING, VOLUMES, DrillCluster, record, volume
 from tests.unit.components.kube.runner.steps import Clock
 
 SCRATCH = "k8s-dr-drills-scratch"
+RUNS = "/api/v1/namespaces/k8s-dr/pods"
 VELERO = "/apis/velero.io/v1/namespaces/velero"
 DOWNLOADS = "/apis/velero.io/v2alpha1/namespaces/velero/datadownloads"
 CLAIMS = f"/api/v1/namespaces/{SCRATCH}/persistentvolumeclaims"
@@ -289,6 +295,86 @@ def test_what_a_killed_drill_left_goes_in_a_region_that_serves_since_then_too(wo
     world.add(f"{CLAIMS}/data", None, **{"velero.io/restore-name": "drill-production-dead"})
     world.drilled(tmp_path)
     assert world.left == []
+
+
+def test_another_run_that_is_at_work_is_left_alone(world: World, tmp_path: Path) -> None:
+    world.add(f"{RUNS}/by-hand", a_run("by-hand"), **{"k8s-dr/drill": "namespace"})
+    world.add(f"{VELERO}/restores/drill-production-of-it", None, **{"k8s-dr/drill": "namespace"})
+    assert "another run of this drill is at work, Pod by-hand" in only(world.drilled(tmp_path))
+    assert (world.deleted, world.created) == ([], [])
+
+
+def test_a_run_that_has_ended_and_another_drills_are_no_others(world: World, tmp_path: Path) -> None:
+    world.add(f"{RUNS}/done", a_run("done", phase="Failed"), **{"k8s-dr/drill": "namespace"})
+    world.add(f"{RUNS}/databases", a_run("databases"), **{"k8s-dr/drill": "database"})
+    assert world.drilled(tmp_path)["passed"] is True
+
+
+@pytest.mark.parametrize(("own", "alone"), [("2026-03-02T11:00:00Z", True), ("2026-03-02T11:00:02Z", False)])
+def test_of_two_that_begin_together_the_first_goes_on(own: str, alone: bool) -> None:
+    cluster = DrillCluster()
+    for name, made in (("mine", own), ("other", "2026-03-02T11:00:01Z")):
+        cluster.add(f"{RUNS}/{name}", a_run(name, phase="Pending", made=made), **{"k8s-dr/drill": "namespace"})
+    with nullcontext() if alone else pytest.raises(StepFailedError, match="Pod other"):
+        refuse_beside_another(cluster, "namespace", {"POD_UID": "uid-of-mine"})  # type: ignore[arg-type]
+
+
+def test_what_another_run_made_under_this_name_is_not_taken_for_its_own(world: World, tmp_path: Path) -> None:
+    def another_makes_it() -> None:
+        if any(path.endswith("/downloadrequests") for path, _ in world.created):
+            there = world.objects.get(f"{VELERO}/restores/{RESTORE}")
+            if there is None and f"{VELERO}/restores/{RESTORE}" not in world.deleted:
+                labels = {"k8s-dr/drill": "other", "k8s-dr/drill-run": "of-another"}
+                world.add(f"{VELERO}/restores/{RESTORE}", {"status": {"phase": "Completed"}}, **labels)
+
+    world.controllers.append(another_makes_it)
+    assert only(world.drilled(tmp_path)) == f"restores/{RESTORE} is there already, of another run (of-another)"
+    assert f"{VELERO}/restores/{RESTORE}" not in world.deleted
+
+
+def test_its_own_object_whose_answer_was_lost_is_its_own(world: World, tmp_path: Path) -> None:
+    create = world.create
+
+    def lost(path: str, body: dict[str, Any]) -> dict[str, Any]:
+        made = create(path, body)
+        if path.endswith("/restores"):
+            raise ApiError(409, "already exists")
+        return made
+
+    world.create = lost  # type: ignore[method-assign]
+    assert world.drilled(tmp_path)["passed"] is True
+
+
+# Told to end
+
+
+def test_a_drill_that_is_told_to_end_cleans_up_first(world: World, tmp_path: Path) -> None:
+    world.status = {"phase": "InProgress"}
+
+    def ended() -> None:
+        if f"{VELERO}/restores/{RESTORE}" in world.objects:
+            world.controllers.remove(ended)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    world.controllers.append(ended)
+    assert only(world.drilled(tmp_path)).startswith("the drill was told to end before it was done")
+    assert world.left == []
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_what_has_begun_to_clean_up_goes_on(world: World, tmp_path: Path) -> None:
+    def ended() -> None:
+        if f"{VELERO}/restores/{RESTORE}" in world.deleted and ended in world.controllers:
+            world.controllers.remove(ended)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    world.controllers.append(ended)
+    assert only(world.drilled(tmp_path)).startswith("the drill was told to end before it was done")
+    assert world.left == []
+
+
+def a_run(name: str, *, phase: str = "Running", made: str = "2026-03-02T11:00:00Z") -> dict[str, Any]:
+    return {"metadata": {"uid": f"uid-of-{name}", "creationTimestamp": made}, "status": {"phase": phase}}
 
 
 def test_a_volume_that_its_class_keeps_goes_with_its_claim_and_nobody_elses_does(world: World, tmp_path: Path) -> None:
