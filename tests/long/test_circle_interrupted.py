@@ -1,6 +1,7 @@
 """The engine is killed between any two steps of the way round, and the same command goes on: no row is lost, whichever it was.
 
-`make test` kills an `up` of a failover alone. Here the regions hand over to each other again and again, and each time another step is the last one.
+`make test` kills an `up` of a failover alone. Here the regions hand over to each other again and again, and each time another
+step is the last one.
 """
 
 from __future__ import annotations

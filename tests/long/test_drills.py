@@ -37,6 +37,10 @@ CLUSTERS = "clusters.postgresql.cnpg.io"
 OF_PRIMARY = "velero.io/storage-location=peer"
 LONG_AGO = "2026-01-01T00:00:00Z"
 ROWS = "SELECT count(*) > 0 FROM ledger"
+TABLE = (
+    f"set role {databases.OWNER}; create table ledger (sequence bigint primary key, recorded_at timestamptz default now()); "
+    "insert into ledger (sequence) select generate_series(1, 100)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +169,10 @@ def drills() -> Iterator[Drills]:
             lab.kubectl(role, "create", "job", f"--from=cronjob/{etcd.NAME}", "etcd-now", "-n", etcd.ETCD_NAMESPACE)
         for role in ROLES:
             lab.kubectl(role, "wait", "job/etcd-now", "-n", etcd.ETCD_NAMESPACE, "--for=condition=Complete", "--timeout=180s")
-        until("the application to have written", lambda: lab.query(ROWS, "primary") == "t", timeout=180)
+        lab.query(TABLE, "primary")
+        lab.query("select pg_switch_wal()", "primary")
+        # The standby reads what has come into its own region's bucket, as a drill does.
+        until("the rows to have come", lambda: lab.query(ROWS, "secondary") == "t", timeout=180, interval=2)
         lab.make_backups()
         lab.wait_backed_up()
         yield Drills(lab=lab)
