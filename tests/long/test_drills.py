@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
@@ -19,6 +20,7 @@ import pytest
 import yaml
 
 from components.etcd import backup as etcd
+from components.kube.runner.drill_archive import COMING
 from components.velero.specs import REPOSITORY_PASSWORD, VELERO_NAMESPACE
 from lab import databases, project
 from lab.application import manifests
@@ -63,9 +65,12 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Drills:
-    """The drills of a running lab."""
+    """The drills of a running lab. `segment` is one of WAL that a recovery needs, with others before and after it; all had come
+    when it was `archived_at`."""
 
     lab: Lab
+    segment: str
+    archived_at: datetime
 
     def bucket(self, role: Role, purpose: str = "velero") -> str:
         return project.names(role).bucket(purpose)  # type: ignore[arg-type]
@@ -122,11 +127,15 @@ class Drills:
         """The key of the last object in the secondary's bucket, by name."""
         return max(key for key in self.lab.objects(self.bucket("secondary", purpose), prefix) if key.endswith(ends))
 
-    def segment_after_the_base_backup(self) -> str:
-        """The key of a segment that a recovery needs: the last but one that is here, after a new one has come."""
-        self.lab.query("select pg_switch_wal()", "primary")
-        segments = sorted(key for key in self.lab.objects(self.bucket("secondary", "database"), WALS) if SEGMENT.search(key))
-        return segments[-2]
+    @contextmanager
+    def without_a_segment(self) -> Iterator[str]:
+        """One segment of WAL is not in the secondary's bucket, and what followed it has been there for so long that it will not
+        come any more. Its name."""
+        until("what was archived to be old", lambda: datetime.now(UTC) - self.archived_at > COMING, timeout=1000, interval=5)
+        objects = self.lab.objects(self.bucket("secondary", "database"), WALS)
+        (key,) = (key for key in objects if f"/{self.segment}" in key and SEGMENT.search(key))
+        with self.lab.object_missing(self.bucket("secondary", "database"), key):
+            yield self.segment
 
     @contextmanager
     def configured(self, drills: Mapping[str, Any]) -> Iterator[None]:
@@ -170,12 +179,13 @@ def drills() -> Iterator[Drills]:
         for role in ROLES:
             lab.kubectl(role, "wait", "job/etcd-now", "-n", etcd.ETCD_NAMESPACE, "--for=condition=Complete", "--timeout=180s")
         lab.query(TABLE, "primary")
-        lab.query("select pg_switch_wal()", "primary")
+        switch = "insert into ledger (sequence) select max(sequence) + 1 from ledger returning pg_walfile_name(pg_switch_wal())"
+        _, segment, _ = (lab.query(switch, "primary").split()[-1] for _ in range(3))
         # The standby reads what has come into its own region's bucket, as a drill does.
         until("the rows to have come", lambda: lab.query(ROWS, "secondary") == "t", timeout=180, interval=2)
         lab.make_backups()
         lab.wait_backed_up()
-        yield Drills(lab=lab)
+        yield Drills(lab=lab, segment=segment, archived_at=datetime.now(UTC))
 
 
 # Whole and new
@@ -207,14 +217,6 @@ def test_a_backup_of_which_an_object_has_not_come_fails_the_drill(drills: Drills
         outcome = drills.run("secondary", "integrity")
     assert (outcome.passed, outcome.succeeded) == (False, False)
     assert key.rpartition("/")[2] in outcome.why
-
-
-def test_a_missing_segment_of_the_wal_fails_the_drill_by_its_name(drills: Drills) -> None:
-    key = drills.segment_after_the_base_backup()
-    with drills.lab.object_missing(drills.bucket("secondary", "database"), key):
-        outcome = drills.run("secondary", "integrity")
-    assert (outcome.passed, outcome.succeeded) == (False, False)
-    assert key.rpartition("/")[2].partition(".")[0] in outcome.why
 
 
 def test_a_snapshot_of_etcd_that_does_not_open_fails_the_drill(drills: Drills) -> None:
@@ -323,15 +325,6 @@ def test_the_recovered_database_is_asked_what_a_person_configured(drills: Drills
     drills.nothing_left("secondary")
 
 
-def test_a_database_of_which_wal_is_missing_fails_the_drill(drills: Drills) -> None:
-    key = drills.segment_after_the_base_backup()
-    with drills.lab.object_missing(drills.bucket("secondary", "database"), key):
-        outcome = drills.run("secondary", "database")
-    assert (outcome.passed, outcome.succeeded) == (False, False)
-    assert key.rpartition("/")[2].partition(".")[0] in outcome.why
-    drills.nothing_left("secondary")
-
-
 def test_a_database_without_a_base_backup_fails_the_drill(drills: Drills) -> None:
     (key,) = (
         key for key in drills.lab.objects(drills.bucket("secondary", "database"), f"{ARCHIVE}/base/") if "backup.info" in key
@@ -428,3 +421,15 @@ def test_an_up_names_the_last_drill_of_each_kind_and_warns_of_one_that_failed(dr
     told = drills.lab.pulumi.up("secondary").output
     assert "FAILED" not in told
     assert "integrity: passed" in str(drills.lab.pulumi.outputs("secondary")["drills"])
+
+
+# What is missing for good
+
+
+@pytest.mark.parametrize("kind", ["integrity", "database"])
+def test_a_missing_segment_of_the_wal_fails_the_drill_by_its_name(drills: Drills, kind: str) -> None:
+    with drills.without_a_segment() as segment:
+        outcome = drills.run("secondary", kind)
+    assert (outcome.passed, outcome.succeeded) == (False, False), outcome
+    assert segment in outcome.why
+    drills.nothing_left("secondary")
