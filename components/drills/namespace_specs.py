@@ -114,7 +114,7 @@ def task(args: DrillsArgs, found: Source) -> dict[str, Any]:
             {"kind": each.kind, "plural": each.plural, "group": each.group, "version": each.version}
             for each in kinds(settings, found.backup)
         ],
-        "fence": fence(args) if replicas(settings, found.backup) else None,
+        "fence": fence(args) if replicas(settings, found.backup) or found.backup.pods == "all" else None,
         "probe": probe and {"ready": list(probe.ready), "service": probe.service, "port": probe.port, "path": probe.path},
         "seconds": seconds_of(drill.timeout),
     }

@@ -109,11 +109,26 @@ def test_the_restore_that_the_drill_makes_is_let_through(server: ApiServer, told
         {"includeClusterResources": True},
         {"includedResources": ["*"]},
         {"resourceModifier": {"kind": "ConfigMap", "name": "restore-modifiers"}},
+        {"resourceModifier": {"kind": "Secret", "name": "drill-modifiers"}},
+        {"resourceModifier": None},
+        {"existingResourcePolicy": "update"},
+        {"existingResourcePolicy": None},
+        {"labelSelector": None},
+        {"labelSelector": {"matchLabels": {"app": "web"}}},
+        {"orLabelSelectors": [{"matchLabels": {"app": "web"}}]},
+        {"scheduleName": "hourly-critical-us-east-1"},
+        {"restoreStatus": {"includedResources": ["*"]}},
+        {"excludedNamespaces": ["shop"]},
+        {"excludedResources": ["secrets"]},
+        {"restorePVs": True},
+        {"preserveNodePorts": True},
+        {"resourcePolicy": {"kind": "ConfigMap", "name": "filters"}},
         {"hooks": {"resources": [{"name": "runs", "postHooks": []}]}},
     ],
 )
 def test_any_other_restore_is_refused(server: ApiServer, told: Object, change: Object) -> None:
-    assert refused(account(server, "namespace"), RESTORES, restore(**{**copy.deepcopy(told["restore"]), **change}))
+    spec = {**copy.deepcopy(told["restore"]), **change}
+    assert refused(account(server, "namespace"), RESTORES, restore(**{key: each for key, each in spec.items() if each is not None}))
 
 
 def test_a_persons_restore_is_not_the_drills_to_delete(server: ApiServer) -> None:
