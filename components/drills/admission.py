@@ -13,6 +13,7 @@ from typing import Any
 from components.drills.namespace_specs import MODIFIERS, Source, restore
 from components.drills.pods import DrillsArgs, name_of
 from components.kube.runner.drill_record import LABEL
+from components.kube.runner.drill_space import PROVISIONED_BY
 from components.kube.runner.rights import Right
 from settings.names import DRILLS_NAMESPACE, PROGRAM_NAMESPACE, SCRATCH_NAMESPACE
 
@@ -53,7 +54,9 @@ def policy(args: DrillsArgs, found: Source | None) -> dict[str, Any]:
             },
             {
                 "expression": _only_where(
-                    "downloadrequests", "CREATE", "object.spec.target.kind in ['BackupResourceList', 'RestoreResults']"
+                    "downloadrequests",
+                    "CREATE",
+                    "object.spec.target.kind in ['BackupResourceList', 'BackupVolumeInfos', 'RestoreResults']",
                 ),
                 "message": "a drill reads no contents of a backup",
             },
@@ -61,7 +64,9 @@ def policy(args: DrillsArgs, found: Source | None) -> dict[str, Any]:
                 "expression": _only_where(
                     "persistentvolumes",
                     "UPDATE",
-                    f"oldObject.spec.?claimRef.?namespace.orValue('') in {json.dumps([DRILLS_NAMESPACE, SCRATCH_NAMESPACE])}",
+                    f"oldObject.spec.?claimRef.?namespace.orValue('') in {json.dumps([DRILLS_NAMESPACE, SCRATCH_NAMESPACE])} && "
+                    # One that somebody made by hand is nobody's to give up.
+                    f"oldObject.metadata.?annotations[?{json.dumps(PROVISIONED_BY)}].orValue('') != ''",
                 ),
                 "message": "a drill changes no volume but its own",
             },
@@ -85,7 +90,6 @@ _ABSENT = (
     "resourcePolicy",
 )
 """Fields by which a Restore would bring more, or otherwise, than the drill's, which has none of them."""
-
 
 
 def _labelled(which: str) -> str:

@@ -50,7 +50,7 @@ PODS = RestoredKind(kind="Pod", plural="pods")
 """Where Velero keeps the files of volumes through Pods (`pods: all`), the Pods come too."""
 
 _WAIT, _KEPT = "restore-wait", "restoreWait"
-"""The container that Velero puts first into a Pod whose volumes it fills (pkg/restorehelper/util.go), and where the rules keep it."""
+"""The container that Velero puts first into a Pod whose volumes it fills (pkg/restorehelper/util.go); where the rules keep it."""
 
 _SCALED = ("deployments.apps", "statefulsets.apps")
 _KEEP_ANNOTATIONS = ("secrets", "persistentvolumeclaims", "pods")
