@@ -190,14 +190,26 @@ def pipeline_trust(pipeline: Pipeline, scope: Scope) -> Document:
     return trust({"Federated": provider_arn(scope.names)}, ["sts:AssumeRoleWithWebIdentity"], {"StringEquals": claims})
 
 
-def reads_name(names: Names) -> str:
-    """Name of the policy by which a deployment may read what a drift check reads."""
-    return f"{role_name('deploy', names)}-reads"
+Attached = Literal["reads", "pods"]
+
+
+def attached_name(what: Attached, names: Names) -> str:
+    """Name of a policy that a deployment has beside that of its role."""
+    return f"{role_name('deploy', names)}-{what}"
+
+
+def attached(what: Attached, scope: Scope) -> Document:
+    """What a deployment may do beside what its role's own policy allows: what a drift check reads, and who the pods are to AWS.
+    IAM takes 10,240 characters within a role, and all together can be more."""
+    match what:
+        case "reads":
+            return permissions("drift", scope)
+        case "pods":
+            return document(*_change_identities(scope))
 
 
 def permissions(pipeline: Pipeline, scope: Scope) -> Document:
-    """What the role's own policy allows. A second policy allows a deployment what a drift check may do: IAM takes 10,240
-    characters within a role, and both together can be more."""
+    """What the role's own policy allows. A deployment has two more that are attached."""
     match pipeline:
         case "preview":
             return document(*_read_state(scope))
@@ -258,11 +270,12 @@ def _read(scope: Scope) -> list[Statement]:
     pipelines = [role_name(pipeline, scope.names) for pipeline in PIPELINES]
     nodes = [scope.node_role] if scope.node_role else []
     roles = [*_principals(scope), scope.names.replication_role, *pipelines, *nodes]
+    own = [attached_name(what, scope.names) for what in get_args(Attached)]
     statements = [
         allow("ReadBuckets", _READ_BUCKET, *scope.bucket_arns()),
         allow("ReadFlagsTags", ["s3:GetObjectTagging"], objects_arn(scope.names.flag_bucket, FLAG_KEY)),
         allow("ReadRoles", _READ_ROLE, *_iam(scope, "role", *roles)),
-        allow("ReadPolicies", _READ_POLICY, *_iam(scope, "policy", *_principals(scope), reads_name(scope.names))),
+        allow("ReadPolicies", _READ_POLICY, *_iam(scope, "policy", *_principals(scope), *own)),
         allow("ReadProvider", ["iam:GetOpenIDConnectProvider"], provider_arn(scope.names)),
         allow("ReadKey", _READ_KEY, any_key, condition=of_backups),
         allow("ListAliases", ["kms:ListAliases"], "*"),
@@ -277,14 +290,38 @@ def _read(scope: Scope) -> list[Statement]:
     return statements
 
 
+def _change_identities(scope: Scope) -> list[Statement]:
+    """Changing who the pods and S3's replication are to AWS: roles, policies, and what is attached to what."""
+    own_roles = _iam(scope, "role", *_principals(scope), scope.names.replication_role)
+    policies = _iam(scope, "policy", *_principals(scope))
+    kinds = ("Role", "User") if scope.static_users else ("Role",)
+    return [
+        allow("ChangeRoles", _CHANGE_ROLE, *own_roles),
+        allow(
+            "PassRoles",
+            ["iam:PassRole"],
+            *own_roles,
+            *scope.existing_roles,
+            condition={"StringEquals": {"iam:PassedToService": ["s3.amazonaws.com", "pods.eks.amazonaws.com"]}},
+        ),
+        # EKS reads a role that it is to give to pods. Those that this program makes, a deployment may read already.
+        *([allow("ReadExistingRoles", ["iam:GetRole"], *scope.existing_roles)] if scope.existing_roles else []),
+        allow("ChangeReplication", ["iam:DeleteRolePolicy", "iam:PutRolePolicy"], own_roles[-1]),
+        allow("ChangePolicies", _CHANGE_POLICY, *policies),
+        allow(
+            "AttachPolicies",
+            [f"iam:{verb}{kind}Policy" for verb in ("Attach", "Detach") for kind in kinds],
+            *_attachment_targets(scope),
+            condition={"ArnEquals": {"iam:PolicyARN": policies}},
+        ),
+    ]
+
+
 def _change(scope: Scope) -> list[Statement]:
     """Changing what `pulumi up` changes. It may delete no bucket, key or identity provider, and make no key: the first deployment
     of a stack, from a laptop, has made it."""
     names = scope.names
     any_key, of_backups = keys_arn(scope.names, scope.names.region), by_alias(scope.names)
-    own_roles = _iam(scope, "role", *_principals(scope), names.replication_role)
-    policies = _iam(scope, "policy", *_principals(scope))
-    kinds = ("Role", "User") if scope.static_users else ("Role",)
     archives = [names.bucket("database"), *([names.peer_bucket("database")] if names.role == "secondary" else [])]
     velero, backups = names.bucket("velero"), f"{names.velero_prefix(names.role)}/backups/*"
     statements = [
@@ -309,24 +346,6 @@ def _change(scope: Scope) -> list[Statement]:
             ["kms:Decrypt", "kms:GenerateDataKey"],
             *(keys_arn(names, region) for region in (names.region, names.peer_region)),
             condition={**through_s3(names.region, names.peer_region), **of_backups},
-        ),
-        allow("ChangeRoles", _CHANGE_ROLE, *own_roles),
-        allow(
-            "PassRoles",
-            ["iam:PassRole"],
-            *own_roles,
-            *scope.existing_roles,
-            condition={"StringEquals": {"iam:PassedToService": ["s3.amazonaws.com", "pods.eks.amazonaws.com"]}},
-        ),
-        # EKS reads a role that it is to give to pods. Those that this program makes, a deployment may read already.
-        *([allow("ReadExistingRoles", ["iam:GetRole"], *scope.existing_roles)] if scope.existing_roles else []),
-        allow("ChangeReplication", ["iam:DeleteRolePolicy", "iam:PutRolePolicy"], own_roles[-1]),
-        allow("ChangePolicies", _CHANGE_POLICY, *policies),
-        allow(
-            "AttachPolicies",
-            [f"iam:{verb}{kind}Policy" for verb in ("Attach", "Detach") for kind in kinds],
-            *_attachment_targets(scope),
-            condition={"ArnEquals": {"iam:PolicyARN": policies}},
         ),
         allow("ChangeKey", _CHANGE_KEY, any_key, condition=of_backups),
         allow(

@@ -97,7 +97,7 @@ def asked(api: Api, task: Mapping[str, Any], now: datetime) -> dict[str, Any]:
 def _short(found: Sequence[dict[str, Any]], schedule: str, coming: Sequence[str]) -> list[dict[str, Any]]:
     """Of the Backups of one schedule what is judged: the newest Completed one, and the one before those that are coming; where
     there is none all, for their phases."""
-    backups = [
+    backups: list[dict[str, Any]] = [
         {"metadata": {key: each["metadata"].get(key) for key in ("name", "labels")}, "status": each.get("status")}
         for each in found
     ]

@@ -293,12 +293,16 @@ def test_its_archive_is_that_of_this_regions_bucket_and_is_only_read(stack: Role
     assert "data" not in spec["configuration"]
 
 
-def test_with_a_static_key_it_reads_the_drills_own() -> None:
-    recorder = region(**STATIC)
+def test_with_a_static_key_it_has_one_that_only_reads_archives() -> None:
+    own = {"accessKeyId": "AKIAOFTHECLUSTER", "secretAccessKey": "of-the-cluster"}
+    recorder = region(**{**STATIC, "staticCredentials": {**STATIC["staticCredentials"], "drillDatabase": own}})
     credentials = recorder["drills-archive"].spec["configuration"]["s3Credentials"]
-    assert {each["name"] for each in credentials.values()} == {"drills-credentials"}
-    secret = revealed(recorder[f"drills-credentials-{DRILLS}"].inputs["stringData"])
+    assert {each["name"] for each in credentials.values()} == {"drill-database-credentials"}
+    secret = revealed(recorder["drills-cluster-credentials"].inputs["stringData"])
     assert {each["key"] for each in credentials.values()} <= secret.keys()
+    assert secret["accessKeyId"] == own["accessKeyId"]
+    there = [seen.name for seen in recorder.of("Secret") if seen.metadata["namespace"] == DRILLS]
+    assert there == ["drills-cluster-credentials"], "no key that writes a record or reads other backups is beside it"
 
 
 def test_it_reaches_no_other_postgresql() -> None:
