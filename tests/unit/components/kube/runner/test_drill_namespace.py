@@ -396,6 +396,7 @@ def test_a_volume_that_was_not_made_for_the_drill_is_kept_and_told(world: World,
 
 
 def test_a_volume_that_a_killed_drill_left_goes_with_the_claim_that_it_was_made_for(world: World, tmp_path: Path) -> None:
+    world.add(SERVING)  # no restore of this run's hides what is left
     before = NOW - timedelta(days=30)
     claim = {"metadata": {"creationTimestamp": before.isoformat().replace("+00:00", "Z")}}
     world.add(f"{CLAIMS}/data", claim)
