@@ -189,7 +189,7 @@ def rights(args: DrillsArgs) -> dict[str, list[Right]]:
 
     found = source(args.settings)
     brought = kinds(args.settings, found.backup) if found else []
-    listed = dict.fromkeys([*((each.plural, each.group) for each in brought), ("pods", "")])
+    listed = dict.fromkeys([*((each.plural, each.group) for each in brought), ("pods", ""), ("persistentvolumeclaims", "")])
     own = [right for plural, group in listed for right in inside("list delete", plural, group)]
     ready = [right for plural in ("deployments", "statefulsets") for right in inside("get", plural, "apps")]
     pods = inside("get create", "pods")

@@ -347,6 +347,12 @@ def rules_of(recorder: Recorder, name: str) -> list[tuple[str, ...]]:
     ]
 
 
+def test_it_looks_for_what_is_left_also_of_kinds_that_a_person_leaves_out() -> None:
+    recorder = region(drills={"namespace": {"excludeResources": ["persistentvolumeclaims"]}})
+    granted = rules_of(recorder, "drills-namespace-role-k8s-dr-drills-scratch")
+    assert {("list", "persistentvolumeclaims"), ("delete", "persistentvolumeclaims"), ("list", "pods")} <= set(granted)
+
+
 def test_no_account_may_do_anything_to_everything() -> None:
     for seen in region().custom():
         if seen.kind in ("Role", "ClusterRole") and seen.name.startswith("drills-"):
