@@ -250,7 +250,12 @@ class Region(pulumi.ComponentResource):
         if settings.drilled:
             needed: list[pulumi.Resource] = [job_runner, velero, *operators.ready]
             drilled = drill_pods.DrillsArgs(
-                names=names, settings=settings, runner=job_runner.runner, access=access["drills"], after=needed
+                names=names,
+                settings=settings,
+                runner=job_runner.runner,
+                access=access["drills"],
+                cluster_access=access.get("drill-database", Access()),
+                after=needed,
             )
             Drills("drills", drilled, opts=child(depends_on=needed))
         if settings.monitoring.enabled:
@@ -303,6 +308,7 @@ class Region(pulumi.ComponentResource):
                     "freshness": [freshness.SERVICE_ACCOUNT],
                     "guard": [guard_specs.SERVICE_ACCOUNT],
                     "drills": drill_pods.accounts(),
+                    "drill-database": drill_pods.cluster_accounts(),
                 },
                 reads_peer_archive=any(database.source == "primary-bucket" for database in settings.databases),
                 static_credentials=settings.static_credentials,

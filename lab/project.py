@@ -99,6 +99,7 @@ class ProjectFiles:
             "freshness": databases,
             "guard": self.guard,
             "drills": self.drills.get("enabled") is not False,
+            "drill-database": databases and self.drills.get("enabled") is not False,
         }
         return tuple(part for part, wanted in used.items() if wanted)
 

@@ -11,7 +11,7 @@ from lab.cloud.access_keys import ADMINISTRATOR, AccessKey
 from lab.console import step
 from lab.pulumi import Pulumi
 from lab.regions.namespaces import inside
-from settings.parts import Part
+from settings.parts import Part, key_of
 from settings.roles import Role
 
 ROLES: tuple[Role, ...] = ("primary", "secondary")
@@ -56,8 +56,8 @@ def give_key(pulumi: Pulumi, role: Role, part: Part, create_user: Callable[[str]
 
 
 def _give_key(pulumi: Pulumi, role: Role, part: Part, key: AccessKey) -> None:
-    give_secret(pulumi, role, f"staticCredentials.{part}.accessKeyId", key.identifier)
-    give_secret(pulumi, role, f"staticCredentials.{part}.secretAccessKey", key.secret)
+    give_secret(pulumi, role, f"staticCredentials.{key_of(part)}.accessKeyId", key.identifier)
+    give_secret(pulumi, role, f"staticCredentials.{key_of(part)}.secretAccessKey", key.secret)
 
 
 def give_password(pulumi: Pulumi, role: str, database: str) -> None:

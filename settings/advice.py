@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from settings import advice_on_values, handover_rules, limits, unread
 from settings.data_rules import age_of_the_newest, volumes_that_are_too_old
-from settings.durations import longest_gap, parse_duration
+from settings.durations import format_duration, longest_gap, parse_duration
 from settings.explain import SECRETS, told
 from settings.files import Files
 from settings.hosts import region_in
 from settings.images import version_in
 from settings.mistake import Mistake
 from settings.model import Settings
-from settings.parts import PARTS
+from settings.parts import PARTS, key_of
 from settings.roles import ROLES, peer_of
 from settings.rule import Mistakes, Rule
 from settings.sizes import bytes_in
@@ -28,6 +29,9 @@ def both_regions_are_known(settings: Settings) -> Mistakes:
         if region not in limits.regions():
             yield Mistake("{} is no region that botocore knows; see: aws account list-regions", region, at=(role,))
 
+
+_RECOVERED_IN_A_SECOND = bytes_in("100Mi")
+"""Bytes of a base backup that an instance reads from S3, decompresses and writes in a second: a gp3 volume takes 125 MiB."""
 
 MOST_BACKUPS = 2500
 """Of one schedule at a time: more than hourly ones for a quarter of a year."""
@@ -103,7 +107,9 @@ def every_role_is_of_a_part_that_runs(settings: Settings) -> Mistakes:
         arn = settings.cluster.role_arn(part)
         if arn and part not in settings.parts:
             yield Mistake(
-                f"{{}} is used by nobody, because this stack does not run {part}; take it out", arn, at=(f"{part}RoleArn",)
+                f"{{}} is used by nobody, because this stack does not run {part}; take it out",
+                arn,
+                at=(f"{key_of(part)}RoleArn",),
             )
 
 
@@ -139,6 +145,19 @@ def the_wal_has_room(settings: Settings) -> Mistakes:
         if not written and bytes_in(volume) <= bytes_in("1Gi"):
             text = "{} is no more than the WAL that PostgreSQL keeps, 1GB; write more, or a smaller parameters.max_wal_size"
             yield Mistake(text, volume, at=(place, key))
+
+
+def a_drill_has_the_time_to_recover_a_database(settings: Settings) -> Mistakes:
+    """And it is as dear as an instance and its volumes for that time: a person decides whether each month is worth it."""
+    drill = settings.drills.database
+    for database in settings.drilled_databases if "database" in settings.drilled else ():
+        needed = timedelta(seconds=bytes_in(database.storage) / _RECOVERED_IN_A_SECOND)
+        if needed > parse_duration(drill.timeout):
+            text = (
+                "{} is less than the recovery of {} may take with {} of storage, {} at 100 MiB/s; write more, or name smaller "
+                "ones in drills.database.databases, or enabled: false"
+            )
+            yield Mistake(text, drill.timeout, database.name, database.storage, format_duration(needed))
 
 
 def velero_keeps_no_more_backups_than_it_can_list(settings: Settings) -> Mistakes:
@@ -216,6 +235,7 @@ ADVICE: tuple[Rule, ...] = (
     Rule(key="images", mistakes=images_are_not_kept_in_the_other_region),
     Rule(key="workloads", mistakes=giving_up_scales_nothing_up),
     Rule(key="databases", mistakes=the_wal_has_room),
+    Rule(key="drills.database.timeout", mistakes=a_drill_has_the_time_to_recover_a_database),
     Rule(key="backups", mistakes=velero_keeps_no_more_backups_than_it_can_list),
     Rule(key="endpoint", mistakes=an_endpoint_is_reached_by_users),
     Rule(key="images", mistakes=the_plugin_and_its_sidecar_are_of_one_version),

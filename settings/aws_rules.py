@@ -9,7 +9,7 @@ from settings.aws import account_of, region_of
 from settings.hosts import region_in
 from settings.mistake import Mistake
 from settings.model import Settings
-from settings.parts import PARTS
+from settings.parts import PARTS, key_of
 from settings.roles import Role, peer_of
 from settings.rule import Mistakes, Rule
 from settings.volumes import OF_A_REGION, OF_A_ZONE
@@ -25,7 +25,7 @@ def pod_identity_takes_roles_of_its_own_account(settings: Settings) -> Mistakes:
                 "{} is of another account than topology.accountId, {}, and pod identity takes none such; write "
                 "identity: irsa, or a role of {}"
             )
-            yield Mistake(text, arn, own, own, at=(f"{part}RoleArn",))
+            yield Mistake(text, arn, own, own, at=(f"{key_of(part)}RoleArn",))
 
 
 def an_issuer_of_eks_is_in_the_region_of_the_stack(settings: Settings) -> Mistakes:
@@ -69,8 +69,8 @@ def static_keys_last(settings: Settings) -> Mistakes:
             yield Mistake(
                 f"{what}; make one of an IAM user, which begins with AKIA, and run, and the same for "
                 "secretAccessKey: pulumi config set "
-                f"--secret --path staticCredentials.{part}.accessKeyId -s {settings.role}",
-                at=(part, "accessKeyId"),
+                f"--secret --path staticCredentials.{key_of(part)}.accessKeyId -s {settings.role}",
+                at=(key_of(part), "accessKeyId"),
             )
 
 
@@ -92,8 +92,8 @@ def static_keys_are_stored_as_they_are(settings: Settings) -> Mistakes:
             if re.search(r"\s", value.get_secret_value()):
                 yield Mistake(
                     "has a space or a line break, as a file or a pasted text does; run, and type it: pulumi config set "
-                    f"--secret --path staticCredentials.{part}.{name} -s {settings.role}",
-                    at=(part, name),
+                    f"--secret --path staticCredentials.{key_of(part)}.{name} -s {settings.role}",
+                    at=(key_of(part), name),
                 )
 
 

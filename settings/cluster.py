@@ -134,6 +134,12 @@ class Cluster(Model):
         default=None, description="ARN of your own role for drills, in place of the one that this program creates"
     )
 
+    drill_database_role_arn: RoleArn | None = Field(
+        default=None,
+        description="ARN of your own role for the throw-away Cluster of the drill of databases, in place of the one that this "
+        "program creates",
+    )
+
     @model_validator(mode="after")
     def _eks_takes_the_name(self) -> Cluster:
         """EKS compares the name in trust policies and associations with its own, which is not what a kubeconfig calls it."""
@@ -154,5 +160,6 @@ class Cluster(Model):
             "freshness": self.freshness_role_arn,
             "guard": self.guard_role_arn,
             "drills": self.drills_role_arn,
+            "drill-database": self.drill_database_role_arn,
         }
         return given[part]

@@ -44,6 +44,12 @@ class StaticCredentials(Model):
         default=None, description="access key of the IAM user that reads all backups and writes the records of drills"
     )
 
+    drill_database: AccessKey | None = Field(
+        default=None,
+        description="access key of the IAM user that reads the databases' archives, for the throw-away Cluster of the drill of "
+        "databases",
+    )
+
     def of(self, part: Part) -> AccessKey | None:
         keys: dict[Part, AccessKey | None] = {
             "velero": self.velero,
@@ -52,5 +58,6 @@ class StaticCredentials(Model):
             "freshness": self.freshness,
             "guard": self.guard,
             "drills": self.drills,
+            "drill-database": self.drill_database,
         }
         return keys[part]

@@ -266,6 +266,7 @@ class Settings(Model):
             "freshness": bool(self.databases),
             "guard": self.guard.enabled,
             "drills": bool(self.drilled),
+            "drill-database": "database" in self.drilled,
         }
         return [part for part in PARTS if runs[part]]
 

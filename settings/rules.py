@@ -13,7 +13,7 @@ from settings.durations import parse_duration
 from settings.fields import LABEL_LENGTH
 from settings.mistake import Mistake
 from settings.model import Settings
-from settings.parts import PARTS
+from settings.parts import PARTS, key_of
 from settings.presets import PRESETS
 from settings.roles import ROLES
 from settings.rule import Mistakes, Rule
@@ -182,7 +182,7 @@ def only_pod_identity_and_irsa_take_a_role_for_each_part(settings: Settings) -> 
     if settings.identity_mode in ("instance-profile", "static") and any(settings.cluster.role_arn(part) for part in PARTS):
         yield Mistake(
             "{} takes no role, but cluster has one of veleroRoleArn, databaseRoleArn, etcdRoleArn, freshnessRoleArn, "
-            "guardRoleArn, drillsRoleArn; take that out",
+            "guardRoleArn, drillsRoleArn, drillDatabaseRoleArn; take that out",
             settings.identity_mode,
         )
 
@@ -205,8 +205,8 @@ def no_part_has_a_key_that_does_not_run(settings: Settings) -> Mistakes:
     for part in PARTS:
         if settings.static_credentials.of(part) and part not in settings.parts:
             yield Mistake(
-                f"has a key for {part}, which this stack does not run; run: pulumi config rm --path staticCredentials.{part} "
-                f"-s {settings.role}"
+                f"has a key for {part}, which this stack does not run; run: pulumi config rm --path "
+                f"staticCredentials.{key_of(part)} -s {settings.role}"
             )
 
 
@@ -217,7 +217,7 @@ def every_part_that_runs_has_its_key(settings: Settings) -> Mistakes:
         if not settings.static_credentials.of(part):
             yield Mistake(
                 f"has no key for {part} while identity is static; run, and the same for secretAccessKey: pulumi config set "
-                f"--secret --path staticCredentials.{part}.accessKeyId -s {settings.role}"
+                f"--secret --path staticCredentials.{key_of(part)}.accessKeyId -s {settings.role}"
             )
 
 

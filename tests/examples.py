@@ -15,7 +15,14 @@ PASSWORD = "correct horse battery staple"
 KEYS = {"accessKeyId": "AKIAIOSFODNN7EXAMPLE", "secretAccessKey": "wJalrXUtnFEMI/K7MDENG"}
 STATIC: dict[str, Any] = {
     "identity": "static",
-    "staticCredentials": {"velero": KEYS, "database": KEYS, "freshness": KEYS, "guard": KEYS, "drills": KEYS},
+    "staticCredentials": {
+        "velero": KEYS,
+        "database": KEYS,
+        "freshness": KEYS,
+        "guard": KEYS,
+        "drills": KEYS,
+        "drillDatabase": KEYS,
+    },
 }
 """As `changes`: an access key for each part that the committed stacks run."""
 REMOVED = object()

@@ -32,7 +32,8 @@ PURPOSES: dict[Part, Purpose] = {
     "freshness": "database",
     "drills": "velero",
 }
-"""Whose bucket is a part's own. The guard has none: it reads the traffic flag, wherever that is."""
+"""Whose bucket is a part's own. The guard has none: it reads the traffic flag, wherever that is. Nor has the throw-away Cluster
+of a drill: it reads what databases have written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,17 +86,19 @@ def own(part: Part, role: Role) -> str:
             return "dr/"
         case "drills":
             return f"{DRILLS_PREFIX}/{role}/integrity/"
+        case "drill-database":
+            return own("database", role)
 
 
 def home(part: Part, names: Names) -> tuple[str, str]:
     """The bucket that the part works with, after the region that it is in."""
     if part == "guard":
         return names.topology.regions.secondary, names.flag_bucket
-    return names.region, names.bucket(PURPOSES[part])
+    return names.region, names.bucket("database" if part == "drill-database" else PURPOSES[part])
 
 
 def lists(part: Part) -> bool:
-    return part not in ("etcd", "freshness", "guard", "drills")
+    return part not in ("etcd", "freshness", "guard", "drills", "drill-database")
 
 
 def allowed(part: Part, names: Names) -> Iterator[tuple[Call, str]]:
@@ -114,6 +117,12 @@ def allowed(part: Part, names: Names) -> Iterator[tuple[Call, str]]:
         for role in ROLES:
             yield s3("list_objects_v2", Prefix=f"velero/{role}/backups/"), "done"
             yield s3("get_object", Key=f"velero/{role}/backups/none"), "NoSuchKey"
+        return
+    if part == "drill-database":
+        yield s3("head_bucket"), "done"
+        for each in (prefix, peer):
+            yield s3("list_objects_v2", Prefix=each), "done"
+            yield s3("get_object", Key=f"{each}none"), "NoSuchKey"
         return
     yield s3("put_object", Key=f"{prefix}a", Body="a"), "done"
     if part == "freshness":
@@ -192,8 +201,9 @@ def _of_others(part: Part, names: Names) -> Iterator[Call]:
     for other, purpose in PURPOSES.items():
         if other != part:
             # Two parts that share a bucket may list it, and read nothing of each other's.
-            # Drills read what all others write, and change none of it.
-            every = _writes if part == "drills" else _reads_and_writes if names.bucket(purpose) == bucket else _everything
+            # Drills read what all others write, and change none of it; their throw-away Cluster reads what databases write.
+            only_reads = part == "drills" or (part, other) == ("drill-database", "database")
+            every = _writes if only_reads else _reads_and_writes if names.bucket(purpose) == bucket else _everything
             yield from every(names.region, names.bucket(purpose), own(other, names.role))
         yield from _everything(names.peer_region, names.peer_bucket(purpose), own(other, peer_of(names.role)))
     flag = names.flag_bucket

@@ -12,7 +12,7 @@ from typing import Any
 from components.database.specs import LOST, PLUGIN, DatabaseSide, memory, object_store, volumes
 from components.drills import integrity_specs
 from components.drills.pods import (
-    CREDENTIALS,
+    CLUSTER_CREDENTIALS,
     DrillsArgs,
     base_task,
     cron_job,
@@ -75,9 +75,9 @@ def archive(args: DrillsArgs) -> dict[str, Any]:
         settings=any_database,
         database_role="replica",
         endpoint=args.settings.aws.endpoint,
-        static_credentials=args.access.key is not None,
+        static_credentials=args.cluster_access.key is not None,
     )
-    return object_store(side, peer_of(args.names.role), secret=CREDENTIALS)
+    return object_store(side, peer_of(args.names.role), secret=CLUSTER_CREDENTIALS)
 
 
 def cluster(database: DatabaseSettings) -> dict[str, Any]:

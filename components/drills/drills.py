@@ -15,7 +15,8 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.drills import database_specs, integrity_specs, namespace_specs, restores, sweep_specs
-from components.drills.pods import CREDENTIALS, DrillsArgs, metadata, name_of
+from components.drills.pods import CLUSTER_CREDENTIALS, CREDENTIALS, DrillsArgs, metadata, name_of
+from components.iam.access import Access
 from components.kube.job_runner import named_rules
 from components.kube.pods import LABELS
 from components.kube.runner.rights import Right
@@ -62,7 +63,8 @@ class Drills(pulumi.ComponentResource):
         super().__init__("dr:drills:Drills", name, None, opts)
         self._stem, self._args = name, args
         kinds = args.settings.drilled
-        needed = [*args.after, *args.access.ready, *self._credentials(PROGRAM_NAMESPACE, args.after)]
+        needed = [*args.after, *args.access.ready, *args.cluster_access.ready]
+        needed += self._credentials("credentials", args.access, {"name": CREDENTIALS, "namespace": PROGRAM_NAMESPACE}, args.after)
         both = restores.of_both(name, args, kinds, self._child)
         own: dict[Kind, list[pulumi.Resource]] = {
             "integrity": [],
@@ -88,15 +90,19 @@ class Drills(pulumi.ComponentResource):
             opts=self._child(depends_on=[namespace]),
         )
         cluster = restores.of_database(name, self._args, self._child, namespace)
-        return [namespace, closed_off, *cluster, *self._credentials(DRILLS_NAMESPACE, [namespace])]
+        own = {"name": CLUSTER_CREDENTIALS, "namespace": DRILLS_NAMESPACE}
+        key = self._credentials("cluster-credentials", self._args.cluster_access, own, [namespace])
+        return [namespace, closed_off, *cluster, *key]
 
-    def _credentials(self, namespace: str, after: Sequence[pulumi.Resource]) -> list[pulumi.Resource]:
-        """The access key, where pods can have no role."""
-        if (key := self._args.access.key) is None:
+    def _credentials(
+        self, name: str, access: Access, own: Mapping[str, str], after: Sequence[pulumi.Resource]
+    ) -> list[pulumi.Resource]:
+        """An access key, where pods can have no role."""
+        if (key := access.key) is None:
             return []
         secret = k8s.core.v1.Secret(
-            f"{self._stem}-credentials-{namespace}",
-            metadata={"name": CREDENTIALS, "namespace": namespace, "labels": LABELS},
+            f"{self._stem}-{name}",
+            metadata={**own, "labels": LABELS},
             # An ObjectStore finds its region here too, as that of a database does.
             string_data={
                 **{field: pulumi.Output.secret(value) for field, value in key.secret_data().items()},

@@ -114,7 +114,7 @@ def task(args: DrillsArgs, found: Source) -> dict[str, Any]:
             {"kind": each.kind, "plural": each.plural, "group": each.group, "version": each.version}
             for each in kinds(settings, found.backup)
         ],
-        "fence": fence(args) if replicas(settings, found.backup) else None,
+        "fence": fence(args) if replicas(settings, found.backup) or found.backup.pods == "all" else None,
         "probe": probe and {"ready": list(probe.ready), "service": probe.service, "port": probe.port, "path": probe.path},
         "seconds": seconds_of(drill.timeout),
     }
@@ -189,7 +189,7 @@ def rights(args: DrillsArgs) -> dict[str, list[Right]]:
 
     found = source(args.settings)
     brought = kinds(args.settings, found.backup) if found else []
-    listed = dict.fromkeys([*((each.plural, each.group) for each in brought), ("pods", "")])
+    listed = dict.fromkeys([*((each.plural, each.group) for each in brought), ("pods", ""), ("persistentvolumeclaims", "")])
     own = [right for plural, group in listed for right in inside("list delete", plural, group)]
     ready = [right for plural in ("deployments", "statefulsets") for right in inside("get", plural, "apps")]
     pods = inside("get create", "pods")

@@ -15,7 +15,7 @@ from components.iam.permissions import ServiceAccount
 from components.kube.pods import CONTAINER_SECURITY, LABELS, Runner, pod_metadata, pod_security, runner_code_name, runner_pod
 from components.kube.runner.drill_end import GRACE_SECONDS, SILENCE_SECONDS
 from components.kube.runner.drill_record import LABEL, without_verdict
-from settings.drills import Kind
+from settings.drills import KINDS, Kind
 from settings.durations import parse_duration
 from settings.images import Images
 from settings.model import Settings
@@ -25,7 +25,10 @@ FETCH = (Path(__file__).parent / "drill-fetch.sh").read_text()
 UPLOAD = (Path(__file__).parent / "drill-upload.sh").read_text()
 
 CREDENTIALS = "drills-credentials"
-"""Secret of the access key, in the program's namespace and in that of what drills make."""
+"""Secret of the drills' access key."""
+
+CLUSTER_CREDENTIALS = "drill-database-credentials"
+"""Secret of the throw-away Cluster's access key, in the namespace of what drills make."""
 
 WORK = {"name": "work", "mountPath": "/work"}
 """The directory that all containers of a drill share."""
@@ -42,12 +45,13 @@ _LATE = 3600
 @dataclass(frozen=True, kw_only=True)
 class DrillsArgs:
     """`after` must exist before the drills: the namespaces of the program and of Velero. Without a static key in `access`, the
-    AWS CLI uses the service account's role or, without one, the node's."""
+    AWS CLI uses the service account's role or, without one, the node's. `cluster_access` is the throw-away Cluster's."""
 
     names: Names
     settings: Settings
     runner: Runner
     access: Access = field(default_factory=Access)
+    cluster_access: Access = field(default_factory=Access)
     after: Sequence[pulumi.Resource] = ()
 
 
@@ -57,10 +61,13 @@ def name_of(kind: Kind) -> str:
 
 
 def accounts() -> list[ServiceAccount]:
-    """Every account that acts as the part `drills` at AWS. The last is the throw-away Cluster's, which reads archives."""
-    kinds: tuple[Kind, ...] = ("integrity", "namespace", "database")
-    own = [ServiceAccount(namespace=PROGRAM_NAMESPACE, name=name_of(kind)) for kind in kinds]
-    return [*own, ServiceAccount(namespace=DRILLS_NAMESPACE, name=name_of("database"))]
+    """Every account that acts as the part `drills` at AWS."""
+    return [ServiceAccount(namespace=PROGRAM_NAMESPACE, name=name_of(kind)) for kind in KINDS]
+
+
+def cluster_accounts() -> list[ServiceAccount]:
+    """The throw-away Cluster's, which acts as the part `drill-database`: it reads archives, and nothing else."""
+    return [ServiceAccount(namespace=DRILLS_NAMESPACE, name=name_of("database"))]
 
 
 def metadata(kind: Kind) -> dict[str, Any]:

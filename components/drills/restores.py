@@ -91,7 +91,7 @@ def of_database(name: str, args: DrillsArgs, child: Child, namespace: pulumi.Res
     def own(called: str) -> dict[str, Any]:
         return {"name": called, "namespace": DRILLS_NAMESPACE, "labels": LABELS}
 
-    role_arn, inside = args.access.role_arn, child(depends_on=[namespace])
+    role_arn, inside = args.cluster_access.role_arn, child(depends_on=[namespace])
     annotations = {"annotations": {"eks.amazonaws.com/role-arn": role_arn}} if role_arn else {}
     return [
         k8s.core.v1.ServiceAccount(

@@ -12,6 +12,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from settings.names import EXCLUDED_FROM_BACKUP
+
 PRIORITY_CLASS = "k8s-dr-drills"
 """The class of what a drill runs: it gives way to everything else."""
 
@@ -46,6 +48,9 @@ KINDS = (
 
 PODS = RestoredKind(kind="Pod", plural="pods")
 """Where Velero keeps the files of volumes through Pods (`pods: all`), the Pods come too."""
+
+_WAIT, _KEPT = "restore-wait", "restoreWait"
+"""The container that Velero puts first into a Pod whose volumes it fills (pkg/restorehelper/util.go); where the rules keep it."""
 
 _SCALED = ("deployments.apps", "statefulsets.apps")
 _KEEP_ANNOTATIONS = ("secrets", "persistentvolumeclaims", "pods")
@@ -94,13 +99,15 @@ def _merge(kind: str, patch: dict[str, Any], **conditions: Any) -> dict[str, Any
 def scratch_rules(replicas: int, image: str) -> list[dict[str, Any]]:
     """The rules, in the order in which Velero applies them. `replicas` is 0 or 1; `image` runs in Pods that come for their
     volumes alone."""
-    return [*_everywhere(), *_workloads(replicas), *_services(), _pod(image)]
+    return [*_everywhere(), *_workloads(replicas), *_services(), *_pod(image), *_in_no_backup()]
 
 
 def _everywhere() -> list[dict[str, Any]]:
-    """No annotation tells a controller to do something (DNS names, load balancers, roles at AWS), and no label whose it is."""
+    """No annotation tells a controller to do something (DNS names, load balancers, roles at AWS), no label whose it is, and no
+    finalizer has one work at its end: it would do so for production, or keep what the drill deletes."""
     labels: dict[str, None] = dict.fromkeys(_OF_DEPLOYERS)
     return [
+        *(_merge(each.name, {"metadata": {"finalizers": None}}) for each in (*KINDS, PODS)),
         *(_merge(each.name, {"metadata": {"labels": labels}}) for each in KINDS),
         *(_merge(each.name, {"metadata": {"annotations": None}}) for each in KINDS if each.name not in _KEEP_ANNOTATIONS),
         _merge("secrets", {"metadata": {"annotations": dict.fromkeys(_MIRRORED)}}),
@@ -145,9 +152,19 @@ def _services() -> list[dict[str, Any]]:
     ]
 
 
-def _pod(image: str) -> dict[str, Any]:
-    """A Pod that comes for its volumes: Velero's own first container fills them, and then it rests. It has no label, so that no
-    controller takes it for its own, and no Service for its."""
+def _in_no_backup() -> list[dict[str, Any]]:
+    """If a killed drill has left them and the region serves then, no backup takes them for its own."""
+    return [_merge(each.name, {"metadata": {"labels": EXCLUDED_FROM_BACKUP}}) for each in (*KINDS, PODS)]
+
+
+def _pod(image: str) -> list[dict[str, Any]]:
+    """A Pod that comes for its volumes: Velero's own first container waits until they are filled, and then it rests. No other
+    container of production's runs, neither before it nor beside it. It has no label, so that no controller takes it for its own,
+    and no Service for its.
+
+    A merge patch replaces a list as a whole, so Velero's container is put aside first. It is the first of all where there is one:
+    Velero takes away what has its name in the backup (pod_volume_restore_action.go).
+    """
     rest = {
         "name": "rest",
         "image": image,
@@ -156,6 +173,8 @@ def _pod(image: str) -> dict[str, Any]:
     }
     spec = {
         "containers": [rest],
+        "initContainers": [],
+        "ephemeralContainers": None,
         "automountServiceAccountToken": False,
         "serviceAccount": None,
         "serviceAccountName": "default",
@@ -163,4 +182,12 @@ def _pod(image: str) -> dict[str, Any]:
         "priority": None,
         "preemptionPolicy": None,
     }
-    return _merge(PODS.name, {"metadata": {"labels": None}, "spec": spec})
+    first, aside = "/spec/initContainers/0", f"/spec/{_KEPT}"
+    return [_moved(first, aside), _merge(PODS.name, {"metadata": {"labels": None}, "spec": spec}), _moved(aside, first)]
+
+
+def _moved(source: str, target: str) -> dict[str, Any]:
+    """The rule that moves Velero's container. Each rule judges the Pod as it was before the first one."""
+    there = [{"path": "/spec/initContainers/0/name", "value": _WAIT}]
+    conditions = {"groupResource": PODS.name, "matches": there}
+    return {"conditions": conditions, "patches": [{"operation": "move", "from": source, "path": target}]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import get_args
 
 import pulumi
 import pulumi_aws as aws
@@ -11,14 +12,15 @@ import pulumi_aws as aws
 from components.iam.delivery_policies import (
     AUDIENCE,
     ISSUER,
+    Attached,
     Pipeline,
     Scope,
-    attached_to_a_deployment,
+    attached,
+    attached_name,
     permissions,
     pipeline_trust,
     pipelines_of,
     provider_arn,
-    reads_name,
     role_name,
 )
 from components.iam.statements import text
@@ -95,10 +97,11 @@ class Delivery(pulumi.ComponentResource):
                 policy=text(permissions(pipeline, scope)),
                 opts=child(),
             )
-        reading = aws.iam.Policy(
-            f"{name}-deploy-reads", name=reads_name(args.names), policy=text(attached_to_a_deployment(scope)), opts=child()
-        )
-        aws.iam.RolePolicyAttachment(f"{name}-deploy-reads", role=roles["deploy"].name, policy_arn=reading.arn, opts=child())
+        for what in get_args(Attached):
+            beside = aws.iam.Policy(
+                f"{name}-deploy-{what}", name=attached_name(what, args.names), policy=text(attached(what, scope)), opts=child()
+            )
+            aws.iam.RolePolicyAttachment(f"{name}-deploy-{what}", role=roles["deploy"].name, policy_arn=beside.arn, opts=child())
         if scope.cluster and args.delivery.cluster_access:
             self._make_administrator(name, scope.cluster, roles["deploy"])
         self.register_outputs({"provider": provider_arn(args.names)})

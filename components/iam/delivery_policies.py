@@ -207,14 +207,26 @@ def pipeline_trust(pipeline: Pipeline, scope: Scope) -> Document:
     return trust({"Federated": provider_arn(scope.names)}, ["sts:AssumeRoleWithWebIdentity"], {"StringEquals": claims})
 
 
-def reads_name(names: Names) -> str:
-    """Name of the policy by which a deployment may read what a drift check reads."""
-    return f"{role_name('deploy', names)}-reads"
+Attached = Literal["reads", "pods"]
+
+
+def attached_name(what: Attached, names: Names) -> str:
+    """Name of a policy that a deployment has beside that of its role."""
+    return f"{role_name('deploy', names)}-{what}"
+
+
+def attached(what: Attached, scope: Scope) -> Document:
+    """What a deployment may do beside what its role's own policy allows: what a drift check reads, and who the pods are to AWS.
+    IAM takes 10,240 characters within a role, and all together can be more."""
+    match what:
+        case "reads":
+            return permissions("drift", scope)
+        case "pods":
+            return document(*_change_identities(scope))
 
 
 def permissions(pipeline: Pipeline, scope: Scope) -> Document:
-    """What the role's own policy allows. A second policy allows a deployment what a drift check may do: IAM takes 10,240
-    characters within a role, and both together can be more."""
+    """What the role's own policy allows. A deployment has two more that are attached."""
     match pipeline:
         case "preview":
             return document(*_read_state(scope))
@@ -224,13 +236,6 @@ def permissions(pipeline: Pipeline, scope: Scope) -> Document:
             return document(*_read_state(scope), *_ask(scope))
         case "deploy":
             return document(*_write_state(scope), *_change(scope))
-
-
-def attached_to_a_deployment(scope: Scope) -> Document:
-    """What the second policy of a deployment allows: what a drift check may do, and what finds no room in the role's own."""
-    alarms = alarm_arn(scope.names, scope.names.alarm("*"))
-    changes = [allow("ChangeAlarms", _CHANGE_ALARMS, alarms)] if scope.alarms else []
-    return document(*_read_state(scope), *_read(scope), *changes)
 
 
 def _read_state(scope: Scope) -> list[Statement]:
@@ -284,12 +289,13 @@ def _read(scope: Scope) -> list[Statement]:
     pipelines = [role_name(pipeline, scope.names) for pipeline in pipelines_of(scope.names.role)]
     nodes = [scope.node_role] if scope.node_role else []
     roles = [*_principals(scope), scope.names.replication_role, *pipelines, *nodes]
+    own = [attached_name(what, scope.names) for what in get_args(Attached)]
     statements = [
         allow("ReadBuckets", _READ_BUCKET, *scope.bucket_arns()),
         allow("ReadFlagsTags", ["s3:GetObjectTagging"], objects_arn(scope.names.flag_bucket, FLAG_KEY)),
         allow("ReadRunbook", ["s3:GetObject", "s3:GetObjectTagging"], objects_arn(scope.names.bucket("velero"), RUNBOOK_KEY)),
         allow("ReadRoles", _READ_ROLE, *_iam(scope, "role", *roles)),
-        allow("ReadPolicies", _READ_POLICY, *_iam(scope, "policy", *_principals(scope), reads_name(scope.names))),
+        allow("ReadPolicies", _READ_POLICY, *_iam(scope, "policy", *_principals(scope), *own)),
         allow("ReadProvider", ["iam:GetOpenIDConnectProvider"], provider_arn(scope.names)),
         allow("ReadKey", _READ_KEY, any_key, condition=of_backups),
         allow("ListAliases", ["kms:ListAliases"], "*"),
@@ -332,6 +338,33 @@ def _read_labels(scope: Scope) -> list[Statement]:
     ]
 
 
+def _change_identities(scope: Scope) -> list[Statement]:
+    """Changing who the pods and S3's replication are to AWS: roles, policies, and what is attached to what."""
+    own_roles = _iam(scope, "role", *_principals(scope), scope.names.replication_role)
+    policies = _iam(scope, "policy", *_principals(scope))
+    kinds = ("Role", "User") if scope.static_users else ("Role",)
+    return [
+        allow("ChangeRoles", _CHANGE_ROLE, *own_roles),
+        allow(
+            "PassRoles",
+            ["iam:PassRole"],
+            *own_roles,
+            *scope.existing_roles,
+            condition={"StringEquals": {"iam:PassedToService": ["s3.amazonaws.com", "pods.eks.amazonaws.com"]}},
+        ),
+        # EKS reads a role that it is to give to pods. Those that this program makes, a deployment may read already.
+        *([allow("ReadExistingRoles", ["iam:GetRole"], *scope.existing_roles)] if scope.existing_roles else []),
+        allow("ChangeReplication", ["iam:DeleteRolePolicy", "iam:PutRolePolicy"], own_roles[-1]),
+        allow("ChangePolicies", _CHANGE_POLICY, *policies),
+        allow(
+            "AttachPolicies",
+            [f"iam:{verb}{kind}Policy" for verb in ("Attach", "Detach") for kind in kinds],
+            *_attachment_targets(scope),
+            condition={"ArnEquals": {"iam:PolicyARN": policies}},
+        ),
+    ]
+
+
 def _ask(scope: Scope) -> list[Statement]:
     """Asking whether the region could take over now: of its own buckets, and of Route 53's checkers."""
     names = scope.names
@@ -357,9 +390,6 @@ def _change(scope: Scope) -> list[Statement]:
     of a stack, from a laptop, has made it."""
     names = scope.names
     any_key, of_backups = keys_arn(scope.names, scope.names.region), by_alias(scope.names)
-    own_roles = _iam(scope, "role", *_principals(scope), names.replication_role)
-    policies = _iam(scope, "policy", *_principals(scope))
-    kinds = ("Role", "User") if scope.static_users else ("Role",)
     statements = [
         allow("ChangeBuckets", _CHANGE_BUCKET, *scope.bucket_arns()),
         *_read_labels(scope),
@@ -369,24 +399,6 @@ def _change(scope: Scope) -> list[Statement]:
             ["kms:Decrypt", "kms:GenerateDataKey"],
             *(keys_arn(names, region) for region in (names.region, names.peer_region)),
             condition={**through_s3(names.region, names.peer_region), **of_backups},
-        ),
-        allow("ChangeRoles", _CHANGE_ROLE, *own_roles),
-        allow(
-            "PassRoles",
-            ["iam:PassRole"],
-            *own_roles,
-            *scope.existing_roles,
-            condition={"StringEquals": {"iam:PassedToService": ["s3.amazonaws.com", "pods.eks.amazonaws.com"]}},
-        ),
-        # EKS reads a role that it is to give to pods. Those that this program makes, a deployment may read already.
-        *([allow("ReadExistingRoles", ["iam:GetRole"], *scope.existing_roles)] if scope.existing_roles else []),
-        allow("ChangeReplication", ["iam:DeleteRolePolicy", "iam:PutRolePolicy"], own_roles[-1]),
-        allow("ChangePolicies", _CHANGE_POLICY, *policies),
-        allow(
-            "AttachPolicies",
-            [f"iam:{verb}{kind}Policy" for verb in ("Attach", "Detach") for kind in kinds],
-            *_attachment_targets(scope),
-            condition={"ArnEquals": {"iam:PolicyARN": policies}},
         ),
         allow("ChangeKey", _CHANGE_KEY, any_key, condition=of_backups),
         allow(
@@ -412,4 +424,6 @@ def _change(scope: Scope) -> list[Statement]:
     statements.append(allow("WriteFlag", ["s3:PutObject", "s3:PutObjectTagging"], *flag, inventory, runbook))
     if scope.cluster:
         statements.append(allow("ChangeCluster", _CHANGE_CLUSTER, *_eks(scope)))
+    if scope.alarms:
+        statements.append(allow("ChangeAlarms", _CHANGE_ALARMS, alarm_arn(names, names.alarm("*"))))
     return statements

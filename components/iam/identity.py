@@ -18,6 +18,7 @@ from components.iam.access import BY_ANNOTATION, BY_ASSOCIATION, Access
 from components.iam.permissions import (
     ServiceAccount,
     database_policy,
+    drill_database_policy,
     drills_policy,
     etcd_policy,
     freshness_policy,
@@ -143,6 +144,8 @@ class Identity(pulumi.ComponentResource):
                 return guard_policy(names)
             case "drills":
                 return drills_policy(names)
+            case "drill-database":
+                return drill_database_policy(names)
 
     def _trust(self, part: Part) -> Document:
         args, accounts = self._args, self._args.accounts[part]

@@ -124,6 +124,20 @@ def drills_policy(names: Names) -> Document:
     )
 
 
+def drill_database_policy(names: Names) -> Document:
+    """The throw-away Cluster of the drill of databases. It reads the archives in this region's bucket, and writes nothing.
+
+    PostgreSQL runs there on files that whoever writes the archive has written, so it has nothing that other drills have.
+    """
+    bucket = names.bucket("database")
+    return document(
+        # No condition on the prefix: Barman begins with HeadBucket, which names no prefix.
+        allow("List", ["s3:ListBucket"], bucket_arn(bucket)),
+        allow("Read", ["s3:GetObject"], objects_arn(bucket, f"{ARCHIVE_PREFIX}/*")),
+        use_key("Key", ["kms:Decrypt"], names, names.region),
+    )
+
+
 def pod_identity_trust(names: Names, cluster: str, accounts: Sequence[ServiceAccount]) -> Document:
     """Trusts pods of `accounts` in the EKS cluster called `cluster`. EKS sets the session tags that the policy asks for; without
     them every association in the account could assume the role. The cluster's ARN holds account and region."""

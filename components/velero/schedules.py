@@ -13,7 +13,7 @@ import pulumi_kubernetes as k8s
 from components.velero.selection import selector
 from components.velero.specs import OWN, VELERO_NAMESPACE
 from settings.backup import Backup
-from settings.names import EXCLUDED_FROM_BACKUP, Names
+from settings.names import DRILLS_NAMESPACE, EXCLUDED_FROM_BACKUP, SCRATCH_NAMESPACE, Names
 from settings.roles import Duties
 from settings.volumes import VolumeRule
 
@@ -42,12 +42,13 @@ def volume_policy(rules: Sequence[VolumeRule]) -> str:
 
 
 def backup_template(backup: Backup) -> dict[str, Any]:
-    """Spec of every Backup that the schedule makes. Velero copies volumes to S3: a snapshot cannot leave its region."""
-    choice: dict[str, Any] = {"includedNamespaces": backup.include} if backup.include else {}
-    if backup.exclude:
-        choice = {"excludedNamespaces": backup.exclude}
+    """Spec of every Backup that the schedule makes. Velero copies volumes to S3: a snapshot cannot leave its region.
+
+    What drills make is in none that does not name it: a killed drill leaves a copy of production there until the next one.
+    """
+    left_out = list(dict.fromkeys([*backup.exclude, DRILLS_NAMESPACE, SCRATCH_NAMESPACE]))
     return {
-        **choice,
+        **({"includedNamespaces": backup.include} if backup.include else {"excludedNamespaces": left_out}),
         "excludedResources": backup.not_backed_up,
         "labelSelector": selector(backup),
         "resourcePolicy": {"kind": "configmap", "name": VOLUME_POLICY},

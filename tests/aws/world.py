@@ -24,7 +24,7 @@ from lab.pulumi import Pulumi
 from lab.waiting import until
 from settings.model import Aws
 from settings.names import Names
-from settings.parts import PARTS, Part
+from settings.parts import PARTS, Part, key_of
 from settings.roles import ROLES, Role
 from settings.topology import Regions, Topology
 from tests.aws.leftovers import PREFIX, Leftovers
@@ -125,8 +125,8 @@ class World:
             stacks.give_password(self.pulumi, role, "app-database")
             for part in PARTS:
                 key = self.keys[role, part] = self._user(self.names(role).principal(part))
-                stacks.give_secret(self.pulumi, role, f"staticCredentials.{part}.accessKeyId", key.identifier)
-                stacks.give_secret(self.pulumi, role, f"staticCredentials.{part}.secretAccessKey", key.secret)
+                stacks.give_secret(self.pulumi, role, f"staticCredentials.{key_of(part)}.accessKeyId", key.identifier)
+                stacks.give_secret(self.pulumi, role, f"staticCredentials.{key_of(part)}.secretAccessKey", key.secret)
         stacks.deploy(self.pulumi)
 
     def _user(self, name: str) -> AccessKey:

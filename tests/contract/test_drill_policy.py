@@ -44,12 +44,13 @@ def server(tmp_path_factory: pytest.TempPathFactory, crds: list[Object]) -> Iter
                     assert answer.status in (200, 201), answer
                     assert not answer.warnings
         for name, namespace in (("own", "k8s-dr-drills"), ("of-production", "production")):
-            server.ensure(volume(name, namespace))
+            server.ensure(volume(name, namespace, **{"pv.kubernetes.io/provisioned-by": "ebs.csi.aws.com"}))
+        server.ensure(volume("by-hand", "k8s-dr-drills-scratch"))
         until("rights and policy to be in force", lambda: in_force(account(server, "namespace")), timeout=30)
         yield server
 
 
-def volume(name: str, namespace: str) -> Object:
+def volume(name: str, namespace: str, **annotations: str) -> Object:
     spec = {
         "capacity": {"storage": "1Gi"},
         "accessModes": ["ReadWriteOnce"],
@@ -57,7 +58,7 @@ def volume(name: str, namespace: str) -> Object:
         "csi": {"driver": "ebs.csi.aws.com", "volumeHandle": f"vol-{name}"},
         "claimRef": {"namespace": namespace, "name": "data"},
     }
-    return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec}
+    return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name, "annotations": annotations}, "spec": spec}
 
 
 def account(server: ApiServer, kind: str) -> Api:
@@ -109,11 +110,27 @@ def test_the_restore_that_the_drill_makes_is_let_through(server: ApiServer, told
         {"includeClusterResources": True},
         {"includedResources": ["*"]},
         {"resourceModifier": {"kind": "ConfigMap", "name": "restore-modifiers"}},
+        {"resourceModifier": {"kind": "Secret", "name": "drill-modifiers"}},
+        {"resourceModifier": None},
+        {"existingResourcePolicy": "update"},
+        {"existingResourcePolicy": None},
+        {"labelSelector": None},
+        {"labelSelector": {"matchLabels": {"app": "web"}}},
+        {"orLabelSelectors": [{"matchLabels": {"app": "web"}}]},
+        {"scheduleName": "hourly-critical-us-east-1"},
+        {"restoreStatus": {"includedResources": ["*"]}},
+        {"excludedNamespaces": ["shop"]},
+        {"excludedResources": ["secrets"]},
+        {"restorePVs": True},
+        {"preserveNodePorts": True},
+        {"resourcePolicy": {"kind": "ConfigMap", "name": "filters"}},
         {"hooks": {"resources": [{"name": "runs", "postHooks": []}]}},
     ],
 )
 def test_any_other_restore_is_refused(server: ApiServer, told: Object, change: Object) -> None:
-    assert refused(account(server, "namespace"), RESTORES, restore(**{**copy.deepcopy(told["restore"]), **change}))
+    spec = {**copy.deepcopy(told["restore"]), **change}
+    given = {key: each for key, each in spec.items() if each is not None}
+    assert refused(account(server, "namespace"), RESTORES, restore(**given))
 
 
 def test_a_persons_restore_is_not_the_drills_to_delete(server: ApiServer) -> None:
@@ -124,7 +141,10 @@ def test_a_persons_restore_is_not_the_drills_to_delete(server: ApiServer) -> Non
         account(server, "namespace").delete(f"{RESTORES}/{own['metadata']['name']}")
 
 
-@pytest.mark.parametrize(("kind", "passes"), [("BackupResourceList", True), ("RestoreResults", True), ("BackupContents", False)])
+@pytest.mark.parametrize(
+    ("kind", "passes"),
+    [("BackupResourceList", True), ("BackupVolumeInfos", True), ("RestoreResults", True), ("BackupContents", False)],
+)
 def test_of_a_backup_the_drill_reads_lists_and_no_contents(server: ApiServer, kind: str, passes: bool) -> None:
     metadata = {"generateName": "drill-", "namespace": "velero"}
     target = {"target": {"kind": kind, "name": "b"}}
@@ -136,8 +156,9 @@ def test_of_a_backup_the_drill_reads_lists_and_no_contents(server: ApiServer, ki
 def test_a_drill_gives_up_its_own_volumes_and_no_others(server: ApiServer, kind: str) -> None:
     api, patch = account(server, kind), {"spec": {"persistentVolumeReclaimPolicy": "Delete"}}
     api.patch(f"{VOLUMES}/own", patch)
-    with pytest.raises(ApiError, match="changes no volume but its own"):
-        api.patch(f"{VOLUMES}/of-production", patch)
+    for name in ("of-production", "by-hand"):
+        with pytest.raises(ApiError, match="changes no volume but its own"):
+            api.patch(f"{VOLUMES}/{name}", patch)
 
 
 def test_the_policy_concerns_nobody_else(server: ApiServer) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lab.waiting import until
+from settings.names import DRILLS_NAMESPACE, PROGRAM_NAMESPACE, SCRATCH_NAMESPACE
 from tests.api_server import ApiServer, running
 from tests.contract import cnpg
 from tests.contract.conftest import kubernetes_object, shared, tool
@@ -23,7 +24,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, crds: list[dict[str, Any]])
     release, plugin = shared("cnpg", "cloudnative-pg.yaml"), shared("cnpg", "plugin-barman-cloud.yaml")
     with running(etcd, kube_apiserver, tmp_path_factory.mktemp("api-server")) as server:
         server.define([*crds, *cnpg.definitions(release), *cnpg.definitions(plugin), *cnpg.PROMETHEUS_OPERATOR])
-        for name in ("velero", "k8s-dr", "databases"):
+        for name in ("velero", PROGRAM_NAMESPACE, DRILLS_NAMESPACE, SCRATCH_NAMESPACE, "databases"):
             server.ensure({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         yield server
 

@@ -20,7 +20,7 @@ from lab.cloud.access_keys import AccessKey
 from lab.paths import CHECKOUT
 from lab.regions import namespaces
 from lab.world import Lab
-from settings.names import PROGRAM_NAMESPACE
+from settings.names import DRILLS_NAMESPACE, PROGRAM_NAMESPACE
 from settings.parts import Part
 from settings.roles import Role
 from tests.permissions import Call, dump
@@ -42,6 +42,8 @@ def key_of(lab: Lab, role: Role, part: Part) -> AccessKey:
             keys = _secret(lab, role, PROGRAM_NAMESPACE, guard_specs.CREDENTIALS)
         case "drills":
             keys = _secret(lab, role, PROGRAM_NAMESPACE, drill_pods.CREDENTIALS)
+        case "drill-database":
+            keys = _secret(lab, role, DRILLS_NAMESPACE, drill_pods.CLUSTER_CREDENTIALS)
         case "etcd":
             keys = _secret(lab, role, etcd.ETCD_NAMESPACE, etcd.CREDENTIALS)
     return AccessKey(identifier=keys["accessKeyId"], secret=keys["secretAccessKey"])

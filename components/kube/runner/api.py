@@ -120,7 +120,8 @@ class Api:
                     found, following = [], ""
                     continue
                 raise
-            found += page["items"]
+            # A list of metadata alone has null for no items (k8s.io/apiserver, PartialObjectMetadataList).
+            found += page["items"] or []
             following = page["metadata"].get("continue", "")
             if not following:
                 return found

@@ -6,14 +6,15 @@ It ends with 0 whatever happens: the last step says what went wrong.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from .api import Api, ApiError
 from .drill_choice import INVENTORY_BYTES, Choice, asked
 from .drill_fetch import Plan
-from .drill_record import ASKED, DIRECTORY
+from .drill_record import ASKED, DIRECTORY, now_in_utc
 from .mark import MARK_BYTES
 
 FIRST = "plan-1"
@@ -27,10 +28,10 @@ def run(task: Mapping[str, Any]) -> str:
 _SECONDS = 120
 
 
-def ask(api: Api, task: Mapping[str, Any], directory: Path) -> str:
+def ask(api: Api, task: Mapping[str, Any], directory: Path, *, now: Callable[[], datetime] = now_in_utc) -> str:
     """As `run`, of this API server, in this directory."""
     try:
-        found = asked(api, task)
+        found = asked(api, task, now())
     except ApiError as error:
         (directory / ASKED).write_text(json.dumps({"error": f"the cluster cannot be asked: {error}"}))
         (directory / FIRST).write_text("")

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from .api import Api
 from .drill_archive import Archived
 from .drill_etcd import Snapshots
-from .drill_velero import OF_SCHEDULE, Place, newest_completed
+from .drill_velero import OF_SCHEDULE, Place, newest_completed, still_coming
 
 SERVING = "/api/v1/namespaces/k8s-dr/configmaps/serving"
 BACKUPS = "/apis/velero.io/v1/namespaces/velero/backups"
@@ -76,24 +76,36 @@ def side_of(task: Mapping[str, Any], *, serves: bool) -> Side | None:
     return "own" if serves else "peer" if task["peer_ready"] else None
 
 
-def asked(api: Api, task: Mapping[str, Any]) -> dict[str, Any]:
-    """What the cluster says, as plain data. Raises ApiError."""
+def asked(api: Api, task: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """What the cluster says, as plain data: `coming` are backups that are passed over, for the steps that follow must agree on
+    which. Raises ApiError."""
     serves = api.find(SERVING) is not None
     choice = Choice(task=task, side=side_of(task, serves=serves))
-    backups = [each for name, _ in choice.schedules for each in _short(api.list(BACKUPS, f"{OF_SCHEDULE}={name}"), name)]
+    backups: list[dict[str, Any]] = []
+    coming: list[str] = []
+    for name, _ in choice.schedules:
+        found = api.list(BACKUPS, f"{OF_SCHEDULE}={name}")
+        passed = still_coming(found, name, now) if choice.side == "peer" else []
+        coming += passed
+        backups += _short(found, name, passed)
     return {
         "side": choice.side,
         "backups": backups,
+        "coming": coming,
         "repositories": api.list(REPOSITORIES) if choice.side == "own" and choice.schedules else [],
         "kubernetes": str((api.find(VERSION) or {}).get("gitVersion", "")),
     }
 
 
-def _short(found: Sequence[dict[str, Any]], schedule: str) -> list[dict[str, Any]]:
-    """Of the Backups of one schedule what is judged: the newest Completed one, or where there is none all, for their phases."""
-    backups = [
+def _short(found: Sequence[dict[str, Any]], schedule: str, coming: Sequence[str]) -> list[dict[str, Any]]:
+    """Of the Backups of one schedule what is judged: the newest Completed one, and the one before those that are coming; where
+    there is none all, for their phases."""
+    backups: list[dict[str, Any]] = [
         {"metadata": {key: each["metadata"].get(key) for key in ("name", "labels")}, "status": each.get("status")}
         for each in found
     ]
     newest = newest_completed(backups, schedule)
-    return [newest] if newest else backups
+    if newest is None:
+        return backups
+    older = newest_completed([each for each in backups if each["metadata"]["name"] not in coming], schedule)
+    return [newest, older] if older and older is not newest else [newest]

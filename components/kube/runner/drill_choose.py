@@ -34,7 +34,8 @@ def choose(task: Mapping[str, Any], directory: Path) -> str:
     found = json.loads((directory / ASKED).read_text())
     plan = Plan()
     if "error" not in found:
-        plan = second_plan(Choice(task=task, side=found["side"]), found["backups"], Fetched(directory=directory))
+        backups = [each for each in found["backups"] if each["metadata"]["name"] not in found["coming"]]
+        plan = second_plan(Choice(task=task, side=found["side"]), backups, Fetched(directory=directory))
     plan.write(directory / SECOND)
     return f"fetches {len(plan.lines)}"
 

@@ -69,7 +69,7 @@ class DatabaseDrill:
     space: Space = field(init=False)
 
     def __post_init__(self) -> None:
-        self.space = Space(api=self.api, namespace=self.task["space"], clock=self.clock, sleep=self.sleep)
+        self.space = Space(api=self.api, namespace=self.task["space"], clock=self.clock, sleep=self.sleep, now=self.now)
 
     @property
     def _name(self) -> str:
@@ -116,6 +116,7 @@ class DatabaseDrill:
             return  # without a base backup there is nothing to recover from, and the drill has failed with that
         back = self.task["back"]
         point = now - timedelta(seconds=back) if back is not None else now
+        self.space.ask_for_room(_classes(settings["cluster"]))
         began = self.clock()
         end = began + self.task["seconds"]
         self._create(settings, archived, text(point) if back is not None else None)
@@ -274,3 +275,9 @@ class DatabaseDrill:
                 f"what the drill has made is still in {self.task['space']}: {', '.join(left[:5])}; the next drill tries again"
             )
         return not left
+
+
+def _classes(cluster: Mapping[str, Any]) -> list[str]:
+    """The StorageClasses of a Cluster's volumes; none where one of them has the default class, whichever that is."""
+    found = [cluster[key].get("storageClass") for key in ("storage", "walStorage") if cluster.get(key)]
+    return found if all(found) else []

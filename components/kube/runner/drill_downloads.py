@@ -45,6 +45,10 @@ class Downloads:
         """Velero's own list of what a Backup holds."""
         return unpacked(self._file("BackupResourceList", backup))
 
+    def volumes(self, backup: str) -> Any:
+        """Velero's own list of a Backup's volumes, and of how it has saved each."""
+        return unpacked(self._file("BackupVolumeInfos", backup))
+
     def results(self, restore: str) -> Results:
         """What Velero said of a Restore, object by object."""
         return parsed(self._file("RestoreResults", restore))

@@ -73,7 +73,7 @@ def judge(
 
 def _judge_velero(api: Api, drill: Drill, choice: Choice, fetched: Fetched, found: Mapping[str, Any], began: datetime) -> None:
     for schedule, within in choice.schedules:
-        backup = judge_schedule(drill, found["backups"], schedule, within, began)
+        backup = judge_schedule(drill, found["backups"], schedule, within, began, found["coming"])
         if backup is None:
             continue
         if not choice.archives:

@@ -14,7 +14,7 @@ what is counted; `fence`, a Pod that asks whether the scratch namespace is cut o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -26,7 +26,7 @@ from .drill_alone import refuse_beside_another
 from .drill_downloads import VELERO, Downloads, read_url
 from .drill_record import LABEL, Drill, moment, now_in_utc, run_drill
 from .drill_space import Space
-from .drill_velero import OF_SCHEDULE, judge_schedule
+from .drill_velero import BY_FILES, OF_SCHEDULE, judge_schedule, moved_volumes, namespace_of, still_coming
 from .failure import StepFailedError
 from .restored import (
     DONE,
@@ -44,6 +44,9 @@ _OF_RESTORE = "velero.io/restore-name"
 
 _ALWAYS_THERE = {("", "ConfigMap"): {"kube-root-ca.crt"}, ("", "ServiceAccount"): {"default"}}
 """What Kubernetes makes in every namespace: nothing tells whether a restore has brought it."""
+
+Transfer = tuple[str, str]
+"""What gets its data: a claim, or a Pod and its volume."""
 
 _FENCE_SECONDS, _PATIENCE = 120.0, 5.0
 _SHOWN = 5
@@ -72,7 +75,7 @@ class NamespaceDrill:
     """The path of a Restore that failed: it stays until the next drill, for a person who wants to see why."""
 
     def __post_init__(self) -> None:
-        self.space = Space(api=self.api, namespace=self.task["scratch"], clock=self.clock, sleep=self.sleep)
+        self.space = Space(api=self.api, namespace=self.task["scratch"], clock=self.clock, sleep=self.sleep, now=self.now)
         self.files = Downloads(api=self.api, wait=self.space.wait, labels=self.drill.labels, read=self.read)
 
     def run(self) -> None:
@@ -91,7 +94,8 @@ class NamespaceDrill:
 
     def _restored(self, backup: Object) -> None:
         name = backup["metadata"]["name"]
-        expected = self._expected(name)
+        expected, moved = self._expected(name), self._moved(name)
+        self.space.ask_for_room()
         if self.task["fence"] and not self._is_fenced():
             return
         began = self.clock()
@@ -105,7 +109,7 @@ class NamespaceDrill:
         if not self._brought(restore, end):
             return
         self._count(expected)
-        self._volumes(restore)
+        self._volumes(restore, moved)
         if self._probed(end):
             self._took(round(self.clock() - began))
 
@@ -117,11 +121,13 @@ class NamespaceDrill:
     # Which Backup
 
     def _newest(self) -> Object:
-        """The newest Completed Backup of the peer's. Raises StepFailedError if Velero has none to restore."""
+        """The newest Completed Backup of the peer's that S3 has had the time to copy. Raises StepFailedError if there is none to
+        restore."""
         schedule, location, now = self.task["schedule"], self.task["location"], self.now()
         found = self.api.list(f"{VELERO}/backups", f"{OF_SCHEDULE}={schedule}")
         here = [each for each in found if (each.get("spec") or {}).get("storageLocation") == location]
-        newest = judge_schedule(self.drill, here, schedule, timedelta(seconds=self.task["within"]), now)
+        coming = still_coming(here, schedule, now)
+        newest = judge_schedule(self.drill, here, schedule, timedelta(seconds=self.task["within"]), now, coming)
         if newest is None:
             raise StepFailedError("nothing was restored: see whether the other region takes backups, and S3 carries them over")
         self.drill.rpo_seconds = round((now - moment(newest["status"]["startTimestamp"])).total_seconds())
@@ -151,6 +157,21 @@ class NamespaceDrill:
                 "other region, and what its backups leave out"
             )
         return found
+
+    def _moved(self, backup: str) -> list[Transfer]:
+        """Which volumes of the namespace the Backup has the data of, as far as a Restore brings them."""
+        plurals = {each["plural"] for each in self.task["kinds"]}
+        try:
+            listed = [each for each in moved_volumes(self.files.volumes(backup)) if namespace_of(each) == self.task["namespace"]]
+            by_files = [each["pvbInfo"] for each in listed if each.get("backupMethod") == BY_FILES]
+            claims = [str(each["pvcName"]) for each in listed if each.get("backupMethod") != BY_FILES]
+            through_pods = [(str(each["podName"]), str(each["volumeName"])) for each in by_files]
+        except (ResultsUnavailableError, AttributeError, TypeError, KeyError) as error:
+            raise StepFailedError(f"which volumes Backup {backup} has the data of could not be read: {error}") from None
+        return [
+            *((each, "") for each in claims if "persistentvolumeclaims" in plurals),
+            *(each for each in through_pods if "pods" in plurals),
+        ]
 
     # The Restore
 
@@ -204,12 +225,17 @@ class NamespaceDrill:
                     f"{', '.join(missing[:_SHOWN])}{more}"
                 )
 
-    def _volumes(self, restore: str) -> None:
-        """Each claim that data were brought for must have its volume here."""
+    def _volumes(self, restore: str, moved: Sequence[Transfer]) -> None:
+        """Each volume that the Backup has the data of must have got them, and each claim that they came for its volume."""
         downloads, by_files = self._transfers(restore)
         for each in failed_volumes(downloads, by_files):
             self.drill.fail(each)
-        self.drill.count("volumes", len(downloads) + len(by_files))
+        came = [(target_of(each)[1], "") for each in downloads]
+        came += [(str(each["spec"]["pod"]["name"]), str(each["spec"]["volume"])) for each in by_files]
+        for name, volume in sorted(set(moved) - set(came)):
+            what = f"volume {volume} of Pod {name}" if volume else f"claim {name}"
+            self.drill.fail(f"the Backup has the data of {what}, and Velero brought none: the restore left it empty")
+        self.drill.count("volumes", len(came))
         claims = {each["metadata"]["name"]: each for each in self.api.list(self.space.path("persistentvolumeclaims"))}
         for namespace, name in map(target_of, downloads):
             phase = (claims.get(name, {}).get("status") or {}).get("phase", "missing")
@@ -238,8 +264,8 @@ class NamespaceDrill:
         elif phase[0] == "Failed":
             self.drill.fail(
                 f"a Pod in {self.task['scratch']} reaches the API server, which its NetworkPolicy forbids, so nothing was "
-                "restored: replicas there would work for production. See that the cluster's network enforces policies, or write "
-                "drills.namespace.replicas: 0"
+                "restored: a Pod there could work for production. See that the cluster's network enforces policies, or write "
+                "drills.namespace.replicas: 0 (with pods: all in backups, drills.namespace.enabled: false)"
             )
         self.api.delete(path)
         return phase[0] == "Succeeded"

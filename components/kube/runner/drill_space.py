@@ -7,12 +7,13 @@ of a class that keeps them: a copy of production's data must not stay on a disk 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from .api import Api, ApiError, Object
 from .drill_end import undisturbed
-from .drill_record import RUN_LABEL
+from .drill_record import RUN_LABEL, moment, now_in_utc
 from .failure import StepFailedError
 from .trouble import waiting, when
 
@@ -22,6 +23,14 @@ CLEANING_SECONDS = 300.0
 _PAUSE_SECONDS = 2.0
 _VOLUMES = "/api/v1/persistentvolumes"
 _LENGTH, _SHOWN = 300, 3
+_CLOCKS = timedelta(minutes=1)
+"""How far the clocks of the nodes may differ."""
+
+PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
+"""The annotation of a volume that was made for its claim, with the name of what has made it."""
+
+_SPARE_DISKS = "local-volume-provisioner"
+"""How the static provisioner of local disks is called. What it offers waits for any claim, and it empties it afterwards."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +41,12 @@ class Space:
     namespace: str
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
+    now: Callable[[], datetime] = now_in_utc
+    began: datetime = field(init=False)
+    """When this run began."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "began", self.now() - _CLOCKS)
 
     def path(self, plural: str, group: str = "", version: str = "v1") -> str:
         """The list of a kind in this namespace."""
@@ -60,10 +75,32 @@ class Space:
             self.sleep(_PAUSE_SECONDS)
         return True
 
+    def ask_for_room(self, classes: Collection[str] = ()) -> None:
+        """Raises StepFailedError if a volume waits for any claim, of these StorageClasses where they are known. One that somebody
+        has made for the night of a failover would be bound to a claim of the drill, and never again to the one that it is for."""
+        found = sorted(
+            each["metadata"]["name"]
+            for each in self.api.list(_VOLUMES)
+            if not each["spec"].get("claimRef")
+            and (not classes or each["spec"].get("storageClassName") in classes)
+            and (each.get("status") or {}).get("phase") in (None, "Pending", "Available")
+            and not _provisioner(each).startswith(_SPARE_DISKS)
+        )
+        if found:
+            more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+            raise StepFailedError(
+                f"nothing was made: volume {', '.join(found[:_SHOWN])}{more} waits for any claim, and one of the drill's could "
+                "take it for good; set claimRef (namespace and name) there, to the claim that it is for: docs/volumes.md"
+            )
+
     def release_volumes(self) -> None:
-        """Have the volumes of this namespace's claims, and of no others, deleted with the claims. A volume says whose it is."""
+        """Have the volumes that were made for this namespace's claims, and no others, deleted with the claims."""
+        claims = {
+            each["metadata"]["name"]: str(each["metadata"].get("creationTimestamp") or "")
+            for each in self.api.list(self.path("persistentvolumeclaims"), names_only=True)
+        }
         for volume in self._volumes():
-            if volume["spec"].get("persistentVolumeReclaimPolicy") != "Delete":
+            if volume["spec"].get("persistentVolumeReclaimPolicy") != "Delete" and self._is_own(volume, claims):
                 version = {"resourceVersion": volume["metadata"]["resourceVersion"]}
                 patch = {"metadata": version, "spec": {"persistentVolumeReclaimPolicy": "Delete"}}
                 try:
@@ -88,6 +125,14 @@ class Space:
         with undisturbed():
             self.wait(empty, seconds)
         return left
+
+    def _is_own(self, volume: Object, claims: Mapping[str, str]) -> bool:
+        """Whether it was made for a claim of a drill: after this run began or, for what another run has left, after its claim.
+        One that was there before is somebody's."""
+        if not _provisioner(volume) or not (made := volume["metadata"].get("creationTimestamp")):
+            return False
+        claim = claims.get(str(volume["spec"]["claimRef"].get("name")))
+        return moment(made) >= self.began or bool(claim and moment(made) >= moment(claim))
 
     def _volumes(self) -> list[Object]:
         found = self.api.list(_VOLUMES)
@@ -123,6 +168,10 @@ class Space:
         newest = max(events, key=when)
         about, said = newest["involvedObject"], " ".join(str(newest.get("message", "")).split())
         return f"{about.get('kind')} {about.get('name')}: {newest.get('reason', '')}: {said}"
+
+
+def _provisioner(volume: Object) -> str:
+    return str((volume["metadata"].get("annotations") or {}).get(PROVISIONED_BY) or "")
 
 
 def _short(path: str) -> str:

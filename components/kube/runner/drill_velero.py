@@ -11,7 +11,7 @@ import gzip
 import json
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .api import Object
+from .drill_archive import COMING
 from .drill_fetch import Fetched
 from .drill_fetch import Object as Stored
 from .drill_record import Drill, moment
@@ -26,6 +27,9 @@ from .drill_tar import files
 from .failure import StepFailedError
 
 OF_SCHEDULE = "velero.io/schedule-name"
+BY_FILES = "PodVolumeBackup"
+"""How Velero names what it reads through the Pod that mounts it."""
+
 _FILES = ("{}.tar.gz", "{}-logs.gz", "{}-resource-list.json.gz", "{}-volumeinfo.json.gz", "{}-results.gz")
 """What Velero writes beside velero-backup.json for every backup (object_store_layout.go)."""
 
@@ -83,24 +87,44 @@ def newest_completed(backups: list[Object], schedule: str) -> Object | None:
     return max(done, key=lambda each: str(_began(each)), default=None)
 
 
-def judge_schedule(drill: Drill, backups: list[Object], schedule: str, within: timedelta, now: datetime) -> Object | None:
-    """The backup that a failover would restore, if it is new enough and has not expired. `within` is how old it may be beside the
-    time that it took."""
+def still_coming(backups: list[Object], schedule: str, now: datetime) -> list[str]:
+    """By name, the Completed ones of a schedule that S3 may still be copying. None if there is no older one to take instead: of
+    Velero's objects nothing says which come last."""
+    done = [each for each in backups if _of(each, schedule) and _status(each).get("phase") == "Completed"]
+    coming = [each for each in done if (ended := _time(each, "completionTimestamp")) is None or now - ended <= COMING]
+    older = [each for each in done if each not in coming and (_time(each, "expiration") or now + COMING) > now]
+    return [str(each["metadata"]["name"]) for each in coming] if older else []
+
+
+def judge_schedule(
+    drill: Drill, backups: list[Object], schedule: str, within: timedelta, now: datetime, coming: Collection[str] = ()
+) -> Object | None:
+    """The backup that is judged, if the newest is new enough and this one has not expired. One of those that are `coming` may be
+    the newest; the one before it is judged. `within` is how old the newest may be beside the time that it took."""
     found = newest_completed(backups, schedule)
     if found is None:
         phases = sorted({str(_status(each).get("phase", "New")) for each in backups if _of(each, schedule)})
         seen = f"only {', '.join(phases)}" if phases else "none at all"
         drill.fail(f"schedule {schedule} has no Completed backup here: {seen}")
         return None
+    if stale := _stale(found, within, now):
+        drill.fail(f"backup {stale}, and a newer one of {schedule} should be here")
+    if coming and (older := newest_completed([each for each in backups if each["metadata"]["name"] not in coming], schedule)):
+        drill.note(f"backup {found['metadata']['name']} may still be copied, so the one before it is taken")
+        found = older
     name, began = str(found["metadata"]["name"]), _began(found)
     assert began is not None
     drill.use("velero-backup", name, began)
-    ended, expires = _time(found, "completionTimestamp"), _time(found, "expiration")
-    if expires and expires <= now:
+    if (expires := _time(found, "expiration")) and expires <= now:
         drill.fail(f"backup {name} has expired at {expires:%Y-%m-%dT%H:%M:%SZ}, and there is no newer one of schedule {schedule}")
-    elif now - began > within + ((ended - began) if ended else timedelta(0)):
-        drill.fail(f"backup {name} is stale: it began {began:%Y-%m-%dT%H:%M:%SZ}, and a newer one of {schedule} should be here")
     return found
+
+
+def _stale(backup: Object, within: timedelta, now: datetime) -> str | None:
+    began, ended, expires = (_time(backup, key) for key in ("startTimestamp", "completionTimestamp", "expiration"))
+    if began is None or (expires and expires <= now) or now - began <= within + ((ended - began) if ended else timedelta(0)):
+        return None
+    return f"{backup['metadata']['name']} is stale: it began {began:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def judge_backup(drill: Drill, fetched: Fetched, place: Place, backup: Object) -> Mapping[str, datetime]:
@@ -199,10 +223,9 @@ def _moved(path: Path | None) -> dict[str, datetime]:
     if path is None:
         return {}
     found: dict[str, datetime] = {}
-    for each in _read(path, packed=True):
-        moved = each.get("snapshotDataMoved") or each.get("backupMethod") == "PodVolumeBackup"
-        if moved and not each.get("skipped") and each.get("result") != "failed" and each.get("startTimestamp"):
-            began, namespace = moment(each["startTimestamp"]), str(each["pvcNamespace"])
+    for each in moved_volumes(_read(path, packed=True)):
+        if each.get("startTimestamp"):
+            began, namespace = moment(each["startTimestamp"]), namespace_of(each)
             found[namespace] = max(began, found.get(namespace, began))
     return found
 
@@ -217,6 +240,23 @@ def _read(path: Path, *, packed: bool = False) -> Any:
         return json.loads(text)
     except RecursionError:
         raise ValueError("it is nested deeper than anything that Velero writes") from None
+
+
+def moved_volumes(listed: Iterable[Mapping[str, Any]] | None) -> list[Mapping[str, Any]]:
+    """Of Velero's list of a backup's volumes those whose data are in a repository (internal/volume, BackupVolumeInfo). For no
+    volumes it may be null."""
+    return [
+        each
+        for each in listed or ()
+        if (each.get("snapshotDataMoved") or each.get("backupMethod") == BY_FILES)
+        and not each.get("skipped")
+        and each.get("result") != "failed"
+    ]
+
+
+def namespace_of(volume: Mapping[str, Any]) -> str:
+    """Whose namespace's repository it is in. What no claim stands for, as an emptyDir, is a Pod's alone."""
+    return str(volume.get("pvcNamespace") or volume["pvbInfo"]["podNamespace"])
 
 
 def judge_repository(drill: Drill, fetched: Fetched, place: Place, namespace: str, began: datetime, backup: str) -> None:

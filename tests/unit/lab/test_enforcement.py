@@ -10,7 +10,15 @@ from urllib.request import urlopen
 
 import pytest
 
-from components.iam.permissions import database_policy, drills_policy, etcd_policy, freshness_policy, guard_policy, velero_policy
+from components.iam.permissions import (
+    database_policy,
+    drill_database_policy,
+    drills_policy,
+    etcd_policy,
+    freshness_policy,
+    guard_policy,
+    velero_policy,
+)
 from components.kube.runner.flag import Flag
 from lab import project
 from lab.cloud.access_keys import ADMINISTRATOR, AccessKey
@@ -38,6 +46,8 @@ def policy_of(part: Part, names: Names) -> dict[str, Any]:
             return guard_policy(names)
         case "drills":
             return drills_policy(names)
+        case "drill-database":
+            return drill_database_policy(names)
 
 
 class Account:

@@ -12,6 +12,7 @@ import pytest
 from lab import project, stacks
 from lab.cloud.access_keys import AccessKey
 from lab.pulumi import Pulumi
+from settings.parts import key_of
 
 
 @dataclass
@@ -84,5 +85,5 @@ def test_both_stacks_are_there_before_their_secrets_and_one_thread_makes_the_use
         assert given[0] == ("secret", role, "backupEncryptionPassword")
         assert [args[4] for args in given[1:]] == [
             'databasePasswords["app-database"]',
-            *(f"staticCredentials.{part}.{key}" for part in files.parts for key in ("accessKeyId", "secretAccessKey")),
+            *(f"staticCredentials.{key_of(part)}.{key}" for part in files.parts for key in ("accessKeyId", "secretAccessKey")),
         ]

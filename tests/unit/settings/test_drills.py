@@ -83,6 +83,8 @@ def test_a_stack_drills_what_there_is() -> None:
 
 def test_one_key_switches_all_off_or_one() -> None:
     off = settings(drills={"enabled": False})
-    assert (off.drilled, "drills" in off.parts) == ([], False)
+    assert (off.drilled, {"drills", "drill-database"} & {*off.parts}) == ([], set())
+    without = settings(drills={"database": {"enabled": False}}).parts
+    assert ("drills" in without, "drill-database" in without) == (True, False)
     assert settings(drills={"namespace": {"enabled": False}}).drilled == ["integrity", "database"]
     assert settings(drills={key: {"enabled": False} for key in ("integrity", "namespace", "database")}).parts.count("drills") == 0

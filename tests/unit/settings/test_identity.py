@@ -13,7 +13,7 @@ from tests.unit.settings.test_mistakes import complaint, part
 
 KEY = {"accessKeyId": "AKIAEXAMPLE", "secretAccessKey": "wJalrXUtnFEMI"}
 OFF = {"guard": {"enabled": False}, "drills": {"enabled": False}}
-EACH = {"velero": KEY, "database": KEY, "freshness": KEY, "guard": KEY, "drills": KEY}
+EACH = {"velero": KEY, "database": KEY, "freshness": KEY, "guard": KEY, "drills": KEY, "drillDatabase": KEY}
 STATIC: dict[str, Any] = {"identity": "static", "staticCredentials": EACH}
 ISSUER = "oidc.eks.us-west-2.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE"
 FIX = "pulumi config set --secret --path 'staticCredentials.{}' -s secondary"
@@ -53,7 +53,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     (
         {**cluster(nodeRole="nodes", veleroRoleArn="arn:aws:iam::123456789012:role/own"), "identity": "instance-profile"},
         "identity: instance-profile takes no role, but cluster has one of veleroRoleArn, databaseRoleArn, etcdRoleArn, "
-        "freshnessRoleArn, guardRoleArn, drillsRoleArn; take that out",
+        "freshnessRoleArn, guardRoleArn, drillsRoleArn, drillDatabaseRoleArn; take that out",
     ),
     (
         cluster(oidcIssuer=f"https://{ISSUER}"),
@@ -63,12 +63,18 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     (cluster(nodeRole="role/nodes"), "cluster.nodeRole: role/nodes is not the name of a role; write one as in nodes-use1"),
     # Static keys: too few, too many, not what they should be.
     (
-        {"identity": "static", "staticCredentials": {"database": KEY, "freshness": KEY, "guard": KEY, "drills": KEY}},
+        {
+            "identity": "static",
+            "staticCredentials": {"database": KEY, "freshness": KEY, "guard": KEY, "drills": KEY, "drillDatabase": KEY},
+        },
         "staticCredentials: has no key for velero while identity is static; run, and the same for secretAccessKey: pulumi config "
         "set --secret --path staticCredentials.velero.accessKeyId -s secondary",
     ),
     (
-        {"identity": "static", "staticCredentials": {"velero": KEY, "freshness": KEY, "guard": KEY, "drills": KEY}},
+        {
+            "identity": "static",
+            "staticCredentials": {"velero": KEY, "freshness": KEY, "guard": KEY, "drills": KEY, "drillDatabase": KEY},
+        },
         "staticCredentials: has no key for database while identity is static; run, and the same for secretAccessKey: pulumi "
         "config set --secret --path staticCredentials.database.accessKeyId -s secondary",
     ),

@@ -181,7 +181,10 @@ CASES: list[tuple[Check, dict[str, Any], str]] = [
     ),
     (
         rules.every_part_that_runs_has_its_key,
-        {"identity": "static", "staticCredentials": {"velero": KEYS, "freshness": KEYS, "guard": KEYS, "drills": KEYS}},
+        {
+            "identity": "static",
+            "staticCredentials": {"velero": KEYS, "freshness": KEYS, "guard": KEYS, "drills": KEYS, "drillDatabase": KEYS},
+        },
         "staticCredentials: has no key for database while identity is static",
     ),
     (
@@ -496,6 +499,7 @@ def test_one_rule_tells_every_place_that_breaks_it() -> None:
         "staticCredentials: has no key for freshness while identity is static",
         "staticCredentials: has no key for guard while identity is static",
         "staticCredentials: has no key for drills while identity is static",
+        "staticCredentials: has no key for drill-database while identity is static",
         "databasePasswords: has no password for the owner of app-database",
         "databasePasswords: has no password for the owner of other",
     ]

@@ -45,6 +45,7 @@ def test_no_message_ever_shows_a_secret(password: str, key_id: str, key: str, mi
             "freshness": given_key,
             "guard": given_key,
             "drills": given_key,
+            "drillDatabase": given_key,
         },
     }
     texts = {**example("secondary", {**secrets, **mistake})}

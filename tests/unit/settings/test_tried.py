@@ -85,6 +85,12 @@ WARNED: list[tuple[str, dict[str, Any], str]] = [
         "backups[0].keep: 720h keeps 8640 backups at a time, and Velero is slow above 2500; write less, or a rarer cron",
     ),
     (
+        "a database that its drill has no time for",
+        database(storage="2Ti"),
+        "drills.database.timeout: 2h is less than the recovery of app-database may take with 2Ti of storage, 5h49m32s at "
+        "100 MiB/s; write more, or name smaller ones in drills.database.databases, or enabled: false",
+    ),
+    (
         "an internal load balancer",
         {"endpoint": "internal-lb-1.us-west-2.elb.amazonaws.com"},
         "endpoint: internal-lb-1.us-west-2.elb.amazonaws.com is internal, so only users who are connected to its VPC reach it; "

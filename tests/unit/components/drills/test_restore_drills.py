@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from components.drills.scratch_rules import KINDS, PRIORITY_CLASS
+from components.drills.scratch_rules import KINDS, PODS, PRIORITY_CLASS, RestoredKind
 from components.kube.runner.drill_record import LABEL
 from settings.kinds import DATABASE_KINDS
 from settings.roles import ROLES, Role
@@ -15,6 +15,8 @@ from tests.examples import STATIC
 from tests.unit.recorder import Recorder, revealed, run_program
 
 SCRATCH, DRILLS = "k8s-dr-drills-scratch", "k8s-dr-drills"
+NOT_BACKED_UP = {"velero.io/exclude-from-backup": "true"}
+EVERYTHING_WITH_PODS = {"name": "daily-full", "cron": "0 2 * * *", "keep": "720h", "pods": "all"}
 DATABASES = {
     "databases": [
         {"name": "app-database", "namespace": "databases", "parameters": {"max_connections": "300"}},
@@ -36,7 +38,7 @@ def task(recorder: Recorder, kind: str) -> dict[str, Any]:
 
 
 def changed(recorder: Recorder, kind: str, body: dict[str, Any]) -> dict[str, Any]:
-    """What Velero would make of an object of the backup, by the merge patches alone."""
+    """What Velero would make of an object of the backup, by the merge patches, and the JSON patches that move."""
     found = json.loads(recorder["drills-rules"].inputs["data"]["rules.yaml"])["resourceModifierRules"]
     original = json.loads(json.dumps(body))
     for rule in found:
@@ -45,7 +47,30 @@ def changed(recorder: Recorder, kind: str, body: dict[str, Any]) -> dict[str, An
             continue
         for patch in rule.get("mergePatches", []):
             _merge(body, json.loads(patch["patchData"]))
+        for patch in rule.get("patches", []):
+            if patch["operation"] == "move":
+                _move(body, patch["from"], patch["path"])
     return body
+
+
+def _move(body: Any, source: str, target: str) -> None:
+    """As RFC 6902 has it, for paths that are there."""
+
+    def parent(path: str) -> tuple[Any, Any]:
+        *parts, last = path.strip("/").split("/")
+        found = body
+        for part in parts:
+            found = found[int(part)] if isinstance(found, list) else found[part]
+        return found, int(last) if isinstance(found, list) else last
+
+    holder, place = parent(source)
+    value = holder.pop(place)
+    holder, place = parent(target)
+    if isinstance(holder, list):
+        assert place <= len(holder)
+        holder.insert(place, value)
+    else:
+        holder[place] = value
 
 
 def _holds(body: Any, match: dict[str, str]) -> bool:
@@ -153,7 +178,15 @@ def test_no_account_has_a_role_at_aws_and_no_deployer_takes_an_object_for_its_ow
     labels = {"app": "web", "argocd.argoproj.io/instance": "shop"}
     metadata = {"annotations": {"eks.amazonaws.com/role-arn": "arn:a"}, "labels": labels}
     account = changed(region(), "serviceaccounts", {"metadata": metadata})
-    assert account["metadata"] == {"labels": {"app": "web"}}
+    assert account["metadata"] == {"labels": {"app": "web", **NOT_BACKED_UP}}
+
+
+@pytest.mark.parametrize("kind", [*KINDS, PODS], ids=lambda kind: kind.name)
+def test_no_finalizer_of_production_comes_along_and_no_backup_takes_what_came(kind: RestoredKind) -> None:
+    metadata = {"name": "web", "labels": {"app": "web"}, "finalizers": ["orders.example.com/refund", "foregroundDeletion"]}
+    found = changed(region(backups=[EVERYTHING_WITH_PODS]), kind.name, {"metadata": metadata, "spec": {}})
+    assert "finalizers" not in found["metadata"]
+    assert found["metadata"]["labels"]["velero.io/exclude-from-backup"] == "true"
 
 
 def test_a_secret_keeps_what_it_is_and_is_not_mirrored() -> None:
@@ -168,15 +201,29 @@ def test_a_persons_own_rules_come_before_those_that_keep_the_drill_harmless() ->
 
 
 def test_where_volumes_come_through_pods_these_rest_and_belong_to_nobody() -> None:
-    backups = [{"name": "daily-full", "cron": "0 2 * * *", "keep": "720h", "pods": "all"}]
-    recorder = region(backups=backups)
-    body = {"metadata": {"labels": {"app": "queue"}}, "spec": {"containers": [{"name": "queue"}], "priority": 9}}
-    found = changed(recorder, "pods", body)
-    assert "labels" not in found["metadata"]
-    assert [each["name"] for each in found["spec"]["containers"]] == ["rest"]
-    assert "priority" not in found["spec"]
+    recorder = region(backups=[EVERYTHING_WITH_PODS])
+    spec = {
+        "initContainers": [{"name": "migrate"}, {"name": "mesh", "restartPolicy": "Always"}],
+        "containers": [{"name": "queue"}],
+        "ephemeralContainers": [{"name": "debug"}],
+        "priority": 9,
+    }
+    body = {"metadata": {"labels": {"app": "queue"}}, "spec": spec}
+    # Velero puts its own container before those of the Pod (pod_volume_restore_action.go), if it fills a volume of it.
+    filled: dict[str, Any] = json.loads(json.dumps(body))
+    filled["spec"]["initContainers"].insert(0, {"name": "restore-wait", "image": "velero"})
+    for given, first in ((body, []), (filled, [{"name": "restore-wait", "image": "velero"}])):
+        found = changed(recorder, "pods", given)
+        assert found["metadata"]["labels"] == NOT_BACKED_UP
+        assert found["spec"]["initContainers"] == first
+        assert [each["name"] for each in found["spec"]["containers"]] == ["rest"]
+        assert not {"priority", "ephemeralContainers", "restoreWait"} & found["spec"].keys()
     assert "pods" in task(recorder, "namespace")["restore"]["includedResources"]
     assert changed(recorder, "statefulsets.apps", {"spec": {"replicas": 3}})["spec"]["replicas"] == 0
+
+
+def test_where_pods_come_for_their_volumes_it_is_asked_too_whether_they_are_cut_off() -> None:
+    assert task(region(backups=[EVERYTHING_WITH_PODS]), "namespace")["fence"] is not None
 
 
 def test_pods_of_the_scratch_namespace_reach_each_other_and_names_alone() -> None:
@@ -246,12 +293,16 @@ def test_its_archive_is_that_of_this_regions_bucket_and_is_only_read(stack: Role
     assert "data" not in spec["configuration"]
 
 
-def test_with_a_static_key_it_reads_the_drills_own() -> None:
-    recorder = region(**STATIC)
+def test_with_a_static_key_it_has_one_that_only_reads_archives() -> None:
+    own = {"accessKeyId": "AKIAOFTHECLUSTER", "secretAccessKey": "of-the-cluster"}
+    recorder = region(**{**STATIC, "staticCredentials": {**STATIC["staticCredentials"], "drillDatabase": own}})
     credentials = recorder["drills-archive"].spec["configuration"]["s3Credentials"]
-    assert {each["name"] for each in credentials.values()} == {"drills-credentials"}
-    secret = revealed(recorder[f"drills-credentials-{DRILLS}"].inputs["stringData"])
+    assert {each["name"] for each in credentials.values()} == {"drill-database-credentials"}
+    secret = revealed(recorder["drills-cluster-credentials"].inputs["stringData"])
     assert {each["key"] for each in credentials.values()} <= secret.keys()
+    assert secret["accessKeyId"] == own["accessKeyId"]
+    there = [seen.name for seen in recorder.of("Secret") if seen.metadata["namespace"] == DRILLS]
+    assert there == ["drills-cluster-credentials"], "no key that writes a record or reads other backups is beside it"
 
 
 def test_it_reaches_no_other_postgresql() -> None:
@@ -296,6 +347,12 @@ def rules_of(recorder: Recorder, name: str) -> list[tuple[str, ...]]:
     ]
 
 
+def test_it_looks_for_what_is_left_also_of_kinds_that_a_person_leaves_out() -> None:
+    recorder = region(drills={"namespace": {"excludeResources": ["persistentvolumeclaims"]}})
+    granted = rules_of(recorder, "drills-namespace-role-k8s-dr-drills-scratch")
+    assert {("list", "persistentvolumeclaims"), ("delete", "persistentvolumeclaims"), ("list", "pods")} <= set(granted)
+
+
 def test_no_account_may_do_anything_to_everything() -> None:
     for seen in region().custom():
         if seen.kind in ("Role", "ClusterRole") and seen.name.startswith("drills-"):
@@ -329,6 +386,10 @@ def test_the_policy_lets_through_the_restore_that_the_drill_makes_and_no_other()
     told = task(recorder, "namespace")["restore"]
     for wanted in (told["namespaceMapping"], told["includedNamespaces"], told["includedResources"]):
         assert json.dumps(wanted) in restore
+    for field in ("scheduleName", "orLabelSelectors", "restoreStatus", "resourcePolicy"):
+        assert f"!has(object.spec.{field})" in restore
+    assert "object.spec.?resourceModifier.?kind.orValue('') == \"ConfigMap\"" in restore
+    assert "object.spec.?existingResourcePolicy.orValue('') == \"none\"" in restore
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
-from components.iam.delivery_policies import PIPELINES, Pipeline, Scope, attached_to_a_deployment, permissions, pipelines_of
+from components.iam.delivery_policies import PIPELINES, Attached, Pipeline, Scope, attached, permissions, pipelines_of
 from lab.cloud.policies import Question, answer
 from settings.delivery import DeliverySettings
 from settings.names import Names
@@ -60,7 +60,7 @@ def trusted(recorder: Recorder, pipeline: Pipeline) -> dict[str, Any]:
 def permitted(recorder: Recorder, pipeline: Pipeline) -> list[dict[str, Any]]:
     """Every statement that the role has, of its own policy and of those that are attached to it."""
     found = [seen for seen in recorder.of("RolePolicy") if seen.name == f"delivery-{pipeline}"]
-    found += [seen for seen in recorder.of("Policy") if seen.name == f"delivery-{pipeline}-reads"]
+    found += [seen for seen in recorder.of("Policy") if seen.name.startswith(f"delivery-{pipeline}-")]
     return [statement for policy in found for statement in json.loads(policy.inputs["policy"])["Statement"]]
 
 
@@ -200,6 +200,12 @@ LONGEST: dict[str, dict[str, Any]] = {
 """What `DeliveryArgs.scope` says in each mode of identity alone: a stack has one mode."""
 
 
+def test_what_a_role_may_beside_its_own_policy_is_attached_to_the_role_that_deploys(delivered: Recorder, role: Role) -> None:
+    attachments = [seen for seen in delivered.of("RolePolicyAttachment") if seen.name.startswith("delivery-")]
+    assert {seen.name for seen in attachments} == {"delivery-deploy-reads", "delivery-deploy-pods"}
+    assert {seen.inputs["role"] for seen in attachments} == {f"acme-deploy-{REGIONS[role]}"}
+
+
 @pytest.mark.parametrize("mode", LONGEST)
 def test_the_longest_policies_are_not_too_long_for_iam(role: Role, pipeline: Pipeline, mode: str) -> None:
     """IAM counts 10,240 characters of a role's own policies, and 6,144 of one that is attached, without white space."""
@@ -219,9 +225,13 @@ def test_the_longest_policies_are_not_too_long_for_iam(role: Role, pipeline: Pip
         alarms=True,
         **LONGEST[mode],
     )
-    text = json.dumps(permissions(pipeline, scope), separators=(",", ":"))
-    assert len(text) < (6_144 if pipeline == "drift" else 10_240)
-    assert len(json.dumps(attached_to_a_deployment(scope), separators=(",", ":"))) < 6_144
+    assert length(permissions(pipeline, scope)) < (6_144 if pipeline == "drift" else 10_240)
+    for what in get_args(Attached):
+        assert length(attached(what, scope)) < 6_144
+
+
+def length(document: dict[str, Any]) -> int:
+    return len(json.dumps(document, separators=(",", ":")))
 
 
 def test_the_primary_makes_the_provider_and_the_secondary_uses_it() -> None:

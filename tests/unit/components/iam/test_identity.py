@@ -16,7 +16,8 @@ from tests.unit.recorder import Recorder, run_program
 REGION = {"primary": "us-east-1", "secondary": "us-west-2"}
 ISSUER = "oidc.example.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE"
 OWN = "arn:aws:iam::123456789012:role/teams/own"
-PARTS = ("velero", "database", "etcd", "freshness", "guard", "drills")
+PARTS = ("velero", "database", "etcd", "freshness", "guard", "drills", "drill-database")
+ON_EKS = tuple(part for part in PARTS if part != "etcd")
 
 
 def cluster(**changes: Any) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def made(recorder: Recorder) -> set[tuple[str, str]]:
 def test_on_eks_each_part_has_a_role_and_each_service_account_an_association(stack: Role, program: Program) -> None:
     recorder = program(stack, "primary")
     assert made(recorder) == {
-        *((kind, f"identity-{part}-{what}") for part in ("velero", "database", "freshness", "guard", "drills") for kind, what in (
+        *((kind, f"identity-{part}-{what}") for part in ON_EKS for kind, what in (
             ("Policy", "policy"), ("Role", "role"), ("RolePolicyAttachment", "attachment"))),
         ("PodIdentityAssociation", "identity-velero-velero-velero"),
         ("PodIdentityAssociation", "identity-database-databases-app-database"),
@@ -57,7 +58,7 @@ def test_on_eks_each_part_has_a_role_and_each_service_account_an_association(sta
         ("PodIdentityAssociation", "identity-drills-k8s-dr-drill-integrity"),
         ("PodIdentityAssociation", "identity-drills-k8s-dr-drill-namespace"),
         ("PodIdentityAssociation", "identity-drills-k8s-dr-drill-database"),
-        ("PodIdentityAssociation", "identity-drills-k8s-dr-drills-drill-database"),
+        ("PodIdentityAssociation", "identity-drill-database-k8s-dr-drills-drill-database"),
     }  # fmt: skip
     association = recorder["identity-database-databases-app-database"]
     assert association.inputs == {
@@ -103,7 +104,7 @@ def test_on_the_teams_own_control_plane_the_nodes_have_the_permissions_of_etcd_t
 def test_static_keys_belong_to_users_that_are_called_as_the_policies(stack: Role) -> None:
     recorder = run(stack, STATIC)
     assert {kind for kind, _ in made(recorder)} == {"Policy", "UserPolicyAttachment"}
-    for part in ("velero", "database", "freshness", "guard", "drills"):
+    for part in ON_EKS:
         name = f"acme-{part}-{REGION[stack]}"
         assert recorder[f"identity-{part}-policy"].inputs["name"] == name
         assert recorder[f"identity-{part}-attachment"].inputs["user"] == name
@@ -123,7 +124,9 @@ def test_static_keys_are_warned_about_in_one_line_that_shows_none(told: list[str
     assert told == []
     run_program("primary", STATIC)
     (line,) = told
-    assert line.startswith("k8s-dr:identity: static: the access keys of velero, database, freshness, guard, drills never expire")
+    assert line.startswith(
+        "k8s-dr:identity: static: the access keys of velero, database, freshness, guard, drills, drill-database"
+    )
     assert "docs/identity.md" in line
     assert "\n" not in line
     assert not [key for key in KEYS.values() if key in line]

@@ -18,6 +18,7 @@ from syrupy.extensions.json import JSONSnapshotExtension
 from components.iam.permissions import (
     ServiceAccount,
     database_policy,
+    drill_database_policy,
     drills_policy,
     etcd_policy,
     freshness_policy,
@@ -44,6 +45,7 @@ PURPOSE_OF: dict[str, Purpose] = {
     "database-that-reads-the-peer": "database",
     "etcd": "etcd",
     "freshness": "database",
+    "drill-database": "database",
 }
 """Whose bucket is a part's own."""
 
@@ -58,6 +60,7 @@ def policies(names: Names) -> dict[str, dict[str, Any]]:
         "freshness": freshness_policy(names),
         "guard": guard_policy(names),
         "drills": drills_policy(names),
+        "drill-database": drill_database_policy(names),
     }
 
 
@@ -151,6 +154,21 @@ def test_the_drills_read_every_backup_of_their_region_and_write_records_that_nob
     ]
     assert [each["Condition"] for each in writes if "s3:PutObject" in each["Action"]] == [{"Null": {"s3:if-none-match": "false"}}]
     assert not [each for each in writes if set(each["Action"]) & {"s3:DeleteObject", "s3:AbortMultipartUpload"}]
+
+
+@given(any_names())
+def test_the_throw_away_cluster_reads_archives_of_its_region_and_nothing_else(names: Names) -> None:
+    """PostgreSQL starts there on files that whoever writes the other region's archive has written."""
+    own = [statement for part, statement in statements(names) if part == "drill-database"]
+    assert {action for statement in own for action in statement["Action"]} == {"s3:ListBucket", "s3:GetObject", "kms:Decrypt"}
+    bucket, others = names.bucket("database"), [names.bucket("velero"), names.bucket("etcd"), names.peer_bucket("database")]
+    for role in ROLES:
+        assert reached(names, "drill-database", "s3:GetObject", f"arn:aws:s3:::{bucket}/cnpg/a-{role}-g1/base/b/data.tar")
+    assert not reached(names, "drill-database", "s3:GetObject", f"arn:aws:s3:::{bucket}/freshness/inventory-primary.json")
+    for other, key in itertools.product(
+        others, ("velero/primary/a", "etcd/primary/a", "cnpg/a-primary-g1/a", "drills/primary/a")
+    ):
+        assert not reached(names, "drill-database", "s3:GetObject", f"arn:aws:s3:::{other}/{key}")
 
 
 @given(any_names(), st.sampled_from(sorted(READS | WRITES)))

@@ -9,6 +9,7 @@ from tests.unit.components.conftest import Program
 from tests.unit.recorder import Recorder, run_program
 
 REGION = {"primary": "us-east-1", "secondary": "us-west-2"}
+OF_DRILLS = ["k8s-dr-drills", "k8s-dr-drills-scratch"]
 NAMES = ("daily-full", "hourly-critical")
 
 
@@ -33,7 +34,7 @@ def test_resuming_never_backs_up_at_once_and_wins_the_field_that_velero_takes_ba
 def test_the_guides_schedules_are_what_velero_is_given(standby: Recorder) -> None:
     daily, hourly = (standby[f"schedules-{name}"].spec for name in NAMES)
     assert (daily["schedule"], daily["template"]["ttl"]) == ("0 2 * * *", "720h")
-    assert daily["template"]["excludedNamespaces"] == ["kube-system", "velero"]
+    assert daily["template"]["excludedNamespaces"] == ["kube-system", "velero", *OF_DRILLS]
     assert "includedNamespaces" not in daily["template"]
     assert (hourly["schedule"], hourly["template"]["ttl"]) == ("0 * * * *", "168h")
     assert hourly["template"]["includedNamespaces"] == ["production", "databases"]
@@ -97,9 +98,11 @@ def test_a_volume_of_a_database_is_skipped_should_it_ever_be_chosen(recorder: Re
     assert policy.metadata["namespace"] == "velero"
 
 
-def test_a_schedule_of_everything_names_no_namespace() -> None:
+def test_a_schedule_of_everything_leaves_out_what_a_killed_drill_may_have_left_and_nothing_else() -> None:
     region = run_program("secondary", {"backups": [{"name": "all", "cron": "0 3 * * *", "keep": "24h"}]})
-    assert not {"includedNamespaces", "excludedNamespaces"} & region["schedules-all"].spec["template"].keys()
+    template = region["schedules-all"].spec["template"]
+    assert template["excludedNamespaces"] == OF_DRILLS
+    assert "includedNamespaces" not in template
 
 
 def test_schedules_resume_last_after_the_flag_has_moved(takeover: Recorder) -> None:

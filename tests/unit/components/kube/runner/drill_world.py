@@ -108,8 +108,15 @@ def _selected(body: dict[str, Any], selector: str) -> bool:
     return True
 
 
-def volume(name: str, namespace: str, policy: str = "Retain") -> dict[str, Any]:
-    return {"metadata": {"name": name}, "spec": {"claimRef": {"namespace": namespace}, "persistentVolumeReclaimPolicy": policy}}
+def volume(name: str, namespace: str, policy: str = "Retain", *, made: datetime = NOW, claim: str = "data") -> dict[str, Any]:
+    """A volume that the CSI driver has made for a claim."""
+    metadata = {
+        "name": name,
+        "annotations": {"pv.kubernetes.io/provisioned-by": "ebs.csi.aws.com"},
+        "creationTimestamp": made.isoformat().replace("+00:00", "Z"),
+    }
+    claimed = {"namespace": namespace, "name": claim}
+    return {"metadata": metadata, "spec": {"claimRef": claimed, "persistentVolumeReclaimPolicy": policy}}
 
 
 def record(directory: Path, task: dict[str, Any], work: Callable[[Drill], None]) -> dict[str, Any]:

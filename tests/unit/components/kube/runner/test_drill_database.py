@@ -180,6 +180,23 @@ def only(found: dict[str, Any]) -> str:
     return str(reason)
 
 
+@pytest.mark.parametrize(
+    ("classes", "stands"),
+    [({}, True), ({"storage": {"storageClass": "files"}}, True), ({"storage": {"storageClass": "gp3"}}, False)],
+)
+def test_nothing_is_recovered_while_a_volume_waits_for_any_claim_of_its_class(
+    world: World, classes: dict[str, Any], stands: bool
+) -> None:
+    spec = {"persistentVolumeReclaimPolicy": "Retain", "storageClassName": "files"}
+    world.add(f"{VOLUMES}/of-the-shop", {"spec": spec, "status": {"phase": "Available"}})
+    told = database("app-database", COUNT, AGE)
+    told["cluster"] |= classes
+    found = world.drilled(told)
+    assert found["passed"] is not stands
+    assert bool([path for path, _ in world.created if path.endswith("/clusters")]) is not stands
+    assert not stands or "volume of-the-shop waits for any claim" in only(found)
+
+
 def pod(phase: str, *, role: str | None = "full-recovery", **more: Any) -> dict[str, Any]:
     labels = {"cnpg.io/jobRole": role} if role else {}
     return {"metadata": {"name": more.pop("name", "recovery-1"), "labels": labels}, "status": {"phase": phase, **more}}

@@ -197,7 +197,7 @@ class Region:
 
     def drill(self) -> Drill:
         """What the drill has found."""
-        ask(self.api, self.task, self.directory)  # type: ignore[arg-type]
+        ask(self.api, self.task, self.directory, now=lambda: NOW)  # type: ignore[arg-type]
         self.fetch(FIRST)
         choose(self.task, self.directory)
         self.fetch(SECOND)
@@ -209,6 +209,27 @@ class Region:
 @pytest.fixture
 def region(tmp_path: Path) -> Region:
     return Region(tmp_path)
+
+
+def test_a_copy_that_is_still_coming_is_passed_over_and_told(region: Region) -> None:
+    """S3 has brought a part of what Velero wrote ten minutes ago."""
+    older, young = region.api.objects[f"{BACKUPS}/{NAME}"], "daily-full-use1-20260302051000"
+    ended = {"startTimestamp": "2026-03-02T05:10:00Z", "completionTimestamp": "2026-03-02T05:20:00Z"}
+    metadata = {**older["metadata"], "name": young}
+    region.api.objects[f"{BACKUPS}/{young}"] = {"metadata": metadata, "status": {**older["status"], **ended}}
+    region.put("velero", f"velero/primary/backups/{young}/velero-backup.json", b"{}")
+    found = region.drill()
+    assert (found.reasons, found.notes) == ([], [f"backup {young} may still be copied, so the one before it is taken"])
+    assert found.counts["backups"] == 1
+    region.api.objects[f"{BACKUPS}/{young}"]["status"]["completionTimestamp"] = "2026-03-02T05:14:00Z"
+    [reason] = region.drill().reasons
+    assert f"backup {young} lacks" in reason
+
+
+def test_the_files_of_a_volume_without_a_claim_are_in_the_repository_of_its_pods_namespace(region: Region) -> None:
+    listed = [{"backupMethod": "PodVolumeBackup", "pvbInfo": {"podNamespace": "shop"}, "startTimestamp": "2026-03-02T02:05:00Z"}]
+    region.change("volumeinfo.json.gz", lambda _: packed(listed))
+    assert region.drill().counts["repositories of volumes"] == 1
 
 
 def test_a_standby_whose_copies_are_whole_and_new_passes(region: Region) -> None:

@@ -40,6 +40,11 @@ HOLDS = {
     "v1/Namespace": ["production"],
     "keda.sh/v1alpha1/ScaledObject": ["production/web"],
 }
+MOVED = [
+    {"pvcNamespace": "production", "pvcName": "data", "backupMethod": "CSISnapshot", "snapshotDataMoved": True},
+    {"pvcNamespace": "production", "pvcName": "cache", "snapshotDataMoved": False, "skipped": True},
+    {"pvcNamespace": "other", "pvcName": "data-of-another", "backupMethod": "CSISnapshot", "snapshotDataMoved": True},
+]
 KINDS = [
     {"kind": "Deployment", "plural": "deployments", "group": "apps", "version": "v1"},
     {"kind": "ConfigMap", "plural": "configmaps", "group": "", "version": "v1"},
@@ -74,10 +79,12 @@ class World(DrillCluster):
         super().__init__()
         self.clock = Clock()
         self.holds: Any = HOLDS
+        self.moved: Any = MOVED
+        self.by_files: list[dict[str, Any]] = []
         self.status: dict[str, Any] = {"phase": "Completed"}
         self.errors: dict[str, Any] = {}
         self.brings = {"web": True, "secret": True, "bound": True}
-        self.download = {"phase": "Completed"}
+        self.download: dict[str, Any] | None = {"phase": "Completed"}
         self.fenced, self.answer = True, Answer(status=200, said="HTTP 200 OK")
         self.unreadable: set[str] = set()
         self.backup(BACKUP, age=timedelta(hours=1))
@@ -112,7 +119,10 @@ class World(DrillCluster):
         self.add(f"{CLAIMS}/data", {"status": {"phase": "Bound" if self.brings["bound"] else "Pending"}}, **label)
         self.add(f"{VOLUMES}/pv-1", volume("pv-1", SCRATCH))
         target = {"targetVolume": {"namespace": SCRATCH, "pvc": "data"}}
-        self.add(f"{DOWNLOADS}/d-1", {"spec": target, "status": self.download}, **label)
+        if self.download:
+            self.add(f"{DOWNLOADS}/d-1", {"spec": target, "status": self.download}, **label)
+        for place, spec in enumerate(self.by_files):
+            self.add(f"{VELERO}/podvolumerestores/p-{place}", {"spec": spec, "status": {"phase": "Completed"}}, **label)
 
     def delete(self, path: str) -> None:
         super().delete(path)
@@ -124,7 +134,8 @@ class World(DrillCluster):
         kind = url.rpartition("/")[2]
         if kind in self.unreadable:
             raise ResultsUnavailableError("the bucket answered 403")
-        return gzip.compress(json.dumps(self.holds if kind == "BackupResourceList" else self.errors).encode())
+        said = {"BackupResourceList": self.holds, "BackupVolumeInfos": self.moved, "RestoreResults": self.errors}
+        return gzip.compress(json.dumps(said[kind]).encode())
 
     def drilled(self, directory: Path, **changes: Any) -> dict[str, Any]:
         told = task(**changes)
@@ -178,6 +189,32 @@ def test_the_restore_is_of_the_newest_completed_backup_of_the_peers_location(wor
     [restore] = [body for path, body in world.created if path == f"{VELERO}/restores"]
     assert restore["spec"] == {**task()["restore"], "backupName": BACKUP}
     assert restore["metadata"]["labels"] == {"k8s-dr/drill": "namespace", "k8s-dr/drill-run": RUN}
+
+
+def test_a_backup_that_may_still_be_copied_is_passed_over_and_told(world: World, tmp_path: Path) -> None:
+    world.backup("young", age=timedelta(minutes=10))
+    found = world.drilled(tmp_path)
+    assert [each["name"] for each in found["used"]] == [BACKUP]
+    assert found["notes"] == ["backup young may still be copied, so the one before it is taken"]
+
+
+def test_the_only_backup_is_taken_though_it_may_still_be_copied(world: World, tmp_path: Path) -> None:
+    world.backup(BACKUP, age=timedelta(minutes=10))
+    found = world.drilled(tmp_path)
+    assert (found["passed"], [each["name"] for each in found["used"]]) == (True, [BACKUP])
+
+
+def test_the_one_before_is_not_stale_while_a_newer_one_is_coming(world: World, tmp_path: Path) -> None:
+    world.backup(BACKUP, age=timedelta(hours=3))
+    world.backup("young", age=timedelta(minutes=10))
+    assert world.drilled(tmp_path)["passed"] is True
+
+
+def test_an_expired_one_is_not_taken_for_one_that_is_coming(world: World, tmp_path: Path) -> None:
+    world.backup(BACKUP, age=timedelta(hours=1), expiration="2026-03-02T11:59:00Z")
+    world.backup("young", age=timedelta(minutes=10))
+    found = world.drilled(tmp_path)
+    assert (found["passed"], [each["name"] for each in found["used"]]) == (True, ["young"])
 
 
 def test_a_region_that_serves_restores_nothing(world: World, tmp_path: Path) -> None:
@@ -259,6 +296,34 @@ def test_a_wrong_password_fails_with_what_it_means(world: World, tmp_path: Path)
 def test_a_claim_whose_data_came_and_that_has_no_volume_fails(world: World, tmp_path: Path) -> None:
     world.brings["bound"] = False
     assert only(world.drilled(tmp_path)) == f"claim {SCRATCH}/data should have its data, and is Pending"
+
+
+def test_a_claim_that_the_backup_has_the_data_of_and_that_velero_left_empty_fails(world: World, tmp_path: Path) -> None:
+    world.download = None
+    assert only(world.drilled(tmp_path)) == (
+        "the Backup has the data of claim data, and Velero brought none: the restore left it empty"
+    )
+
+
+def test_a_volume_that_comes_through_its_pod_must_have_its_data_too(world: World, tmp_path: Path) -> None:
+    info = {"podNamespace": "production", "podName": "queue-0", "volumeName": "files"}
+    scratch = {"pvcNamespace": "", "backupMethod": "PodVolumeBackup", "pvbInfo": {**info, "volumeName": "an-empty-dir"}}
+    files = {"pvcNamespace": "production", "pvcName": "files", "backupMethod": "PodVolumeBackup", "pvbInfo": info}
+    world.moved = [*MOVED, files, scratch]
+    world.by_files = [{"pod": {"namespace": SCRATCH, "name": "queue-0"}, "volume": "an-empty-dir"}]
+    kinds = [*KINDS, {"kind": "Pod", "plural": "pods", "group": "", "version": "v1"}]
+    assert "has the data of volume files of Pod queue-0" in only(world.drilled(tmp_path, kinds=kinds))
+
+
+@pytest.mark.parametrize("listed", [None, [None], [{"snapshotDataMoved": True}], "text"])
+def test_a_list_of_volumes_that_is_not_veleros_fails(world: World, tmp_path: Path, listed: Any) -> None:
+    world.moved = listed
+    assert "which volumes Backup" in only(world.drilled(tmp_path))
+
+
+def test_claims_that_are_left_out_get_no_data(world: World, tmp_path: Path) -> None:
+    world.download = None
+    assert world.drilled(tmp_path, kinds=KINDS[:3])["passed"] is True
 
 
 def test_a_restore_that_finds_no_room_fails_with_the_reason_and_is_gone_for_it_would_go_on(world: World, tmp_path: Path) -> None:
@@ -379,9 +444,51 @@ def a_run(name: str, *, phase: str = "Running", made: str = "2026-03-02T11:00:00
 
 def test_a_volume_that_its_class_keeps_goes_with_its_claim_and_nobody_elses_does(world: World, tmp_path: Path) -> None:
     world.add(f"{VOLUMES}/pv-of-production", volume("pv-of-production", "production"))
-    world.drilled(tmp_path)
+    assert world.drilled(tmp_path)["passed"] is True
     assert {path for path, _ in world.patched} == {f"{VOLUMES}/pv-1"}
     assert world.objects[f"{VOLUMES}/pv-of-production"]["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+
+
+def _by_hand(name: str, namespace: str | None = None, **spec: Any) -> dict[str, Any]:
+    """A volume that somebody has made, as for a file system that another tool replicates."""
+    claimed = {"claimRef": {"namespace": namespace, "name": "data"}} if namespace else {}
+    metadata = {"name": name, "creationTimestamp": "2026-03-02T12:00:00Z"}
+    return {"metadata": metadata, "spec": {"persistentVolumeReclaimPolicy": "Retain", **claimed, **spec}}
+
+
+def test_nothing_is_restored_while_a_volume_waits_for_any_claim(world: World, tmp_path: Path) -> None:
+    world.add(f"{VOLUMES}/files-of-the-shop", {**_by_hand("files-of-the-shop"), "status": {"phase": "Available"}})
+    reason = only(world.drilled(tmp_path))
+    assert "volume files-of-the-shop waits for any claim" in reason
+    assert "set claimRef" in reason
+    assert not [path for path, _ in world.created if path.endswith("/restores")]
+
+
+def test_a_volume_that_waits_for_its_own_claim_and_a_spare_disk_stand_in_no_ones_way(world: World, tmp_path: Path) -> None:
+    world.add(f"{VOLUMES}/files", {**_by_hand("files", "production"), "status": {"phase": "Available"}})
+    disk = {**_by_hand("disk"), "status": {"phase": "Available"}}
+    disk["metadata"]["annotations"] = {"pv.kubernetes.io/provisioned-by": "local-volume-provisioner-node-1-0123"}
+    world.add(f"{VOLUMES}/disk", disk)
+    assert world.drilled(tmp_path)["passed"] is True
+
+
+@pytest.mark.parametrize(
+    "found", [_by_hand("files", SCRATCH), volume("files", SCRATCH, made=NOW - timedelta(days=30))], ids=["by-hand", "older"]
+)
+def test_a_volume_that_was_not_made_for_the_drill_is_kept_and_told(world: World, tmp_path: Path, found: dict[str, Any]) -> None:
+    world.add(f"{VOLUMES}/files", found)
+    assert "volume files" in only(world.drilled(tmp_path))
+    assert f"{VOLUMES}/files" not in {path for path, _ in world.patched}
+
+
+def test_a_volume_that_a_killed_drill_left_goes_with_the_claim_that_it_was_made_for(world: World, tmp_path: Path) -> None:
+    world.add(SERVING)  # no restore of this run's hides what is left
+    before = NOW - timedelta(days=30)
+    claim = {"metadata": {"creationTimestamp": before.isoformat().replace("+00:00", "Z")}}
+    world.add(f"{CLAIMS}/data", claim)
+    world.add(f"{VOLUMES}/pv-1", volume("pv-1", SCRATCH, made=before + timedelta(minutes=1)))
+    world.drilled(tmp_path)
+    assert world.left == []
 
 
 def test_what_cannot_be_deleted_is_a_reason(world: World, tmp_path: Path) -> None:
