@@ -24,6 +24,14 @@ class Configured:
     hold: bool = False
     rejoin: tuple[str, ...] = ()
 
+    @property
+    def has_token(self) -> bool:
+        """Whether a token is in the file, by which a takeover counts as planned."""
+        try:
+            return isinstance(parse(self.handover or NOTHING), Token)
+        except HandoverInvalidError:
+            return False
+
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
@@ -137,17 +145,25 @@ Decide = Callable[[Mapping[Role, Told], Collection[StepName]], Next]
 """The next step, from what the stacks say and the names of the steps that this run has done."""
 
 
+_HELD = (
+    "hold and a handover token stand in Pulumi.secondary.yaml, so no user is moved until drctl release; to move them at once, "
+    "first: pulumi config rm hold -s secondary"
+)
+
+
 def failover(stacks: Mapping[Role, Told], done: Collection[StepName] = ()) -> Next:
     """Region B takes over. Only its own stack is asked."""
     secondary = stacks["secondary"]
     if secondary.active == "secondary" and secondary.since and secondary.configured.active == "secondary":
         return End(says=f"the secondary serves since {secondary.since}; when the primary comes back: drctl rejoin")
     if "fail over" in done:
-        return End(says="the up has ended, and users are held; to let them in: drctl release")
+        return End(says="the up has ended, and users are held: nobody is served; to let them in: drctl release", done=False)
+    holds = secondary.configured.hold and secondary.configured.has_token
     return Step(
         name="fail over",
         stack="secondary",
-        says="the secondary takes over; what the primary had acknowledged and the secondary does not have is lost",
+        says="the secondary takes over; what the primary had acknowledged and the secondary does not have is lost"
+        + (f"; {_HELD}" if holds else ""),
         sets={"active": "secondary"},
     )
 
@@ -185,7 +201,11 @@ def switchover(to: Role, stacks: Mapping[Role, Told], done: Collection[StepName]
         name="take over",
         stack=to,
         says=f"the {to} takes over by the token of the {giver}"
-        + (", and moves the users" if to == "secondary" and not hold else "; users stay where they are"),
+        + (
+            ", and moves the users"
+            if to == "secondary" and not (hold or takes.configured.hold)
+            else "; users stay where they are"
+        ),
         sets={**({"hold": "true"} if hold else {}), "handover": token.text, "active": to},
         reads=giver,
     )
@@ -224,6 +244,13 @@ def rejoin(role: Role, wanted: Mapping[str, str], stacks: Mapping[Role, Told]) -
     mine, other = stacks[role], stacks[server]
     if other.active != server or not other.since:
         return End(says=f"the {server} does not serve, so there is nobody whom the {role} could follow", done=False)
+    # A region that was away says still that it serves, as the last `up` there left it. The one that took over later is right.
+    if mine.active == role and mine.since and mine.since >= other.since:
+        return End(
+            says=f"the {role} serves since {mine.since}, and the {server} says that it has served since {other.since}; did you "
+            f"mean --region {server}?",
+            done=False,
+        )
     stopped = [name for name, side in mine.databases.items() if side == "fenced"]
     # The outputs of an older version name no archive: an `up` of this one does.
     if mine.active == role or not {*stopped} <= {*mine.archives}:
