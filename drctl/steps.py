@@ -118,18 +118,19 @@ class Step:
         """What a person would type, a line each."""
         lines = []
         if self.reads:
-            lines += [_backend(topology, self.reads), f"handover=$(pulumi stack output handover -s {self.reads})"]
-        lines.append(_backend(topology, self.stack))
+            lines += [*backend(topology, self.reads), f"handover=$(pulumi stack output handover -s {self.reads})"]
+        lines += backend(topology, self.stack)
         for key, value in self.sets.items():
             shown = '"$handover"' if key == "handover" and self.reads else value
             lines.append(f"pulumi config set {key} {shown} -s {self.stack}")
-        return [line for line in [*lines, f"pulumi up -s {self.stack}"] if line]
+        return [*lines, f"pulumi up -s {self.stack}"]
 
 
-def _backend(topology: Topology, stack: Role) -> str:
+def backend(topology: Topology, stack: Role) -> list[str]:
+    """The line that leads a shell to a stack's backend; none where it is not written down."""
     if topology.backends is None:
-        return ""
-    return f"export PULUMI_BACKEND_URL='{getattr(topology.backends, stack)}'"
+        return []
+    return [f"export PULUMI_BACKEND_URL='{getattr(topology.backends, stack)}'"]
 
 
 @dataclass(frozen=True, kw_only=True)

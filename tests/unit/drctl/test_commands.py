@@ -191,7 +191,13 @@ def test_warnings_of_an_up_are_shown(stacks: FakeStacks) -> None:
 
 
 def test_hold_writes_the_stack_file_and_nothing_else(stacks: FakeStacks) -> None:
-    assert drctl(stacks, "hold", "--yes").exit_code == 0
+    ran = drctl(stacks, "hold", "--yes")
+    assert ran.exit_code == 0
+    shown = [line.strip() for line in ran.stderr.splitlines()]
+    assert shown[:2] == [
+        "$ export PULUMI_BACKEND_URL='s3://acme-pulumi-us-west-2?region=us-west-2'",
+        "$ pulumi config set hold true -s secondary",
+    ]
     assert stacks.ran == ["config set hold true -s secondary"]
     assert drctl(stacks, "hold", "--yes").exit_code == 0
     assert len(stacks.ran) == 1
