@@ -12,9 +12,11 @@ import pytest
 from components.drills.records import Record
 from components.kube.runner.drill_record import SCHEMA
 from components.kube.runner.flag import Flag
+from drctl.__main__ import main
 from drctl.commands import drill as drilling
 from drctl.project import Project
 from drctl.regions import BucketUnreadableError, LiveBucket
+from tests.examples import ROOT
 from tests.unit.drctl.fake import FakeBucket, FakeRegions, FakeStacks, checkout, drctl, outputs
 from tests.unit.fakes import FakeCluster, FakeRecords
 
@@ -218,3 +220,24 @@ def test_a_time_that_is_none_is_refused(stacks: FakeStacks) -> None:
     ran = drctl(stacks, "report", "--since", "soon", "--no-copy", regions=FakeRegions())
     assert ran.exit_code == 2
     assert "--since: soon is not a duration" in ran.stderr
+
+
+def test_the_calendar_is_that_of_the_script(stacks: FakeStacks) -> None:
+    ran = drctl(stacks, "calendar", "--days", "31", "--people")
+    assert ran.exit_code == 0, ran.output
+    assert ran.stdout_bytes.startswith(b"BEGIN:VCALENDAR\r\n")
+    assert b"integrity" not in ran.stdout_bytes
+    assert b"integrity" in drctl(stacks, "calendar", "--days", "31").stdout_bytes
+    assert "$ python -m scripts.drill_calendar --days 31 --people --directory" in ran.stderr
+    wrong = drctl(stacks, "calendar", "--days", "0")
+    assert (wrong.exit_code, "--days: 0 is not from 1 to" in wrong.stderr) == (2, True)
+
+
+def test_the_page_names_each_command_and_what_it_takes() -> None:
+    """Each command has its row; what all take, and what is self-evident in a loop, stands below or in --help."""
+    rows = {
+        line.split("`")[1].split()[0]: line for line in (ROOT / "docs" / "drctl.md").read_text().splitlines() if "| `" in line
+    }
+    assert main.commands.keys() <= rows.keys()
+    for wanted in ("--region", "--no-wait"):
+        assert wanted in rows["drill"]
