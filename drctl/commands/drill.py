@@ -57,13 +57,13 @@ def drill(operator: Operator, name: Kind, region: Role, wait: bool) -> int:
     if not succeeded:
         return _finish(operator, FAILED, f"drill {name} has failed", _reason(cluster, job), job=job, passed=False)
     # A Job that had nothing to do ends as well as one that passed: only the record tells them apart.
-    found = _last(records, name)
-    if isinstance(found, str) or found is None or (isinstance(before, Record) and before.key == found.key):
-        why = found if isinstance(found, str) else "it has left no record"
+    after = _last(records, name)
+    if isinstance(after, str) or after is None or (isinstance(before, Record) and before.key == after.key):
+        why = after if isinstance(after, str) else "it has left no record"
         return _finish(operator, WARNED, f"the Job of drill {name} has ended, and how is not known", why, job=job, passed=None)
-    code, how = {True: (OK, "has passed"), False: (FAILED, "has failed"), None: (WARNED, "was skipped")}[found.passed]
-    why = "; ".join(found.reasons) or _reason(cluster, job)
-    return _finish(operator, code, f"drill {name} {how}", why, job=job, passed=found.passed)
+    code, how = {True: (OK, "has passed"), False: (FAILED, "has failed"), None: (WARNED, "was skipped")}[after.passed]
+    why = "; ".join(after.reasons) or _reason(cluster, job)
+    return _finish(operator, code, f"drill {name} {how}", why, job=job, passed=after.passed)
 
 
 def _finish(operator: Operator, code: int, said: str, why: str, **more: Any) -> int:
