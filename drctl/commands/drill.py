@@ -58,8 +58,9 @@ def drill(operator: Operator, name: Kind, region: Role, wait: bool) -> int:
         return _finish(operator, FAILED, f"drill {name} has failed", _reason(cluster, job), job=job, passed=False)
     # A Job that had nothing to do ends as well as one that passed: only the record tells them apart.
     after = _last(records, name)
-    if isinstance(after, str) or after is None or (isinstance(before, Record) and before.key == after.key):
-        why = after if isinstance(after, str) else "it has left no record"
+    unread = next((each for each in (before, after) if isinstance(each, str)), None)
+    if unread or not isinstance(after, Record) or (isinstance(before, Record) and before.key == after.key):
+        why = unread or "it has left no record"
         return _finish(operator, WARNED, f"the Job of drill {name} has ended, and how is not known", why, job=job, passed=None)
     code, how = {True: (OK, "has passed"), False: (FAILED, "has failed"), None: (WARNED, "was skipped")}[after.passed]
     why = "; ".join(after.reasons) or _reason(cluster, job)

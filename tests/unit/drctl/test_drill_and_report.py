@@ -114,6 +114,13 @@ def test_how_a_drill_went_is_what_its_record_says(
     assert said in told["says"]
 
 
+def test_a_record_is_not_taken_for_that_of_this_run_where_the_one_before_could_not_be_read(stacks: FakeStacks) -> None:
+    found = regions()
+    found.records["secondary"].found["integrity"] = "s3://… did not answer"
+    ran = drctl(stacks, "drill", "integrity", "--yes", regions=found)
+    assert (ran.exit_code, "how is not known: s3://… did not answer" in ran.stdout) == (4, True)
+
+
 def test_a_drill_that_is_off_is_told_and_one_that_nobody_agreed_to_is_not_run(stacks: FakeStacks) -> None:
     found = regions()
     ran = drctl(stacks, "drill", "namespace", "--yes", regions=found)
