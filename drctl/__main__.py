@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from drctl.commands.calendar import calendar
 from drctl.commands.check import check
 from drctl.commands.drift import drift
 from drctl.commands.drill import drill
@@ -19,7 +20,7 @@ def main() -> None:
     """Carries what two stacks must tell each other. Each command prints the pulumi commands that it stands for."""
 
 
-for command in (check, status, failover, rejoin, switchover, hold, release, drill, report, drift):
+for command in (check, status, failover, rejoin, switchover, hold, release, drill, calendar, report, drift):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ _CHANGES = {
 
 
 class NotConfirmedError(Exception):
-    """Whoever was asked did not agree. Nothing was touched."""
+    """Whoever was asked did not agree. Nothing was touched since the last step that was done."""
 
 
 @dataclass(kw_only=True)
@@ -61,7 +61,7 @@ class Screen:
         except click.Abort:
             agreed = False
         if not agreed:
-            raise NotConfirmedError("not confirmed, and nothing was touched")
+            raise NotConfirmedError("not confirmed")
 
     @contextmanager
     def progress(self, text: str) -> Iterator[Progress]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -95,10 +98,12 @@ class _Workspace(LocalWorkspace):
 
 
 class _Bounded(PulumiCommand):
-    """A CLI that is given up after so many seconds: an SDK that meets a dead region tries for minutes."""
+    """A CLI that is given up at a deadline, for all calls of one question together: an SDK that meets a dead region tries for
+    minutes."""
 
     def __init__(self, command: PulumiCommand, seconds: float) -> None:
         self.command, self.version, self._seconds = command.command, command.version, seconds
+        self._deadline = time.monotonic() + seconds
 
     def run(
         self,
@@ -108,18 +113,25 @@ class _Bounded(PulumiCommand):
         on_output: Any = None,  # noqa: ARG002 - the library's own signature
         on_error: Any = None,  # noqa: ARG002
     ) -> CommandResult:
-        ran = subprocess.run(
+        # A session of its own: what the CLI has started is ended with it, and else would keep the pipes open.
+        with subprocess.Popen(
             [self.command, "--non-interactive", *args],
             cwd=cwd,
             env={**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"},
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
-            timeout=self._seconds,
-        )
-        result = CommandResult(stdout=ran.stdout, stderr=ran.stderr, code=ran.returncode)
-        if ran.returncode:
+            start_new_session=True,
+        ) as process:
+            try:
+                said, errors = process.communicate(timeout=max(self._deadline - time.monotonic(), 0))
+            except BaseException:  # Ctrl-C too: it does not reach another session
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                raise
+        result = CommandResult(stdout=said, stderr=errors, code=process.returncode)
+        if process.returncode:
             raise create_command_error(result)
         return result
 
@@ -150,14 +162,17 @@ class Stacks:
     def _stack(self, role: Role, environment: Mapping[str, str] | None = None) -> Stack:
         return Stack.select(role, self._workspace(role, environment))
 
+    def _no_answer(self, role: Role) -> NoAnswerError:
+        return NoAnswerError(
+            f"the state of stack {role} did not answer within {self.read_seconds:g} s; docs/state.md says where it is"
+        )
+
     def outputs(self, role: Role) -> dict[str, Any]:
         """The stack's outputs. Raises StackFailedError; NoAnswerError after `read_seconds`."""
         try:
             found = self._workspace(role, bounded=True).stack_outputs(role)
         except subprocess.TimeoutExpired:
-            raise NoAnswerError(
-                f"the state of stack {role} did not answer within {self.read_seconds:g} s; docs/state.md says where it is"
-            ) from None
+            raise self._no_answer(role) from None
         except CommandError as error:
             raise _failed(role, error, Heard()) from None
         return {key: output.value for key, output in found.items()}
@@ -169,9 +184,11 @@ class Stacks:
         raise StackFailedError(f"stack {role} has no outputs: it was never brought up to its end; run: pulumi up -s {role}")
 
     def configure(self, role: Role, key: str, value: str) -> None:
-        """Write one key into the stack's file. Raises StackFailedError."""
+        """Write one key into the stack's file. Raises StackFailedError; NoAnswerError after `read_seconds`."""
         try:
-            self._workspace(role).set_config(role, f"{PROJECT}:{key}", ConfigValue(value=value))
+            self._workspace(role, bounded=True).set_config(role, f"{PROJECT}:{key}", ConfigValue(value=value))
+        except subprocess.TimeoutExpired:
+            raise self._no_answer(role) from None
         except CommandError as error:
             raise _failed(role, error, Heard()) from None
 

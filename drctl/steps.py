@@ -24,6 +24,14 @@ class Configured:
     hold: bool = False
     rejoin: tuple[str, ...] = ()
 
+    @property
+    def has_token(self) -> bool:
+        """Whether a token is in the file, by which a takeover counts as planned."""
+        try:
+            return isinstance(parse(self.handover or NOTHING), Token)
+        except HandoverInvalidError:
+            return False
+
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
@@ -110,18 +118,19 @@ class Step:
         """What a person would type, a line each."""
         lines = []
         if self.reads:
-            lines += [_backend(topology, self.reads), f"handover=$(pulumi stack output handover -s {self.reads})"]
-        lines.append(_backend(topology, self.stack))
+            lines += [*backend(topology, self.reads), f"handover=$(pulumi stack output handover -s {self.reads})"]
+        lines += backend(topology, self.stack)
         for key, value in self.sets.items():
             shown = '"$handover"' if key == "handover" and self.reads else value
             lines.append(f"pulumi config set {key} {shown} -s {self.stack}")
-        return [line for line in [*lines, f"pulumi up -s {self.stack}"] if line]
+        return [*lines, f"pulumi up -s {self.stack}"]
 
 
-def _backend(topology: Topology, stack: Role) -> str:
+def backend(topology: Topology, stack: Role) -> list[str]:
+    """The line that leads a shell to a stack's backend; none where it is not written down."""
     if topology.backends is None:
-        return ""
-    return f"export PULUMI_BACKEND_URL='{getattr(topology.backends, stack)}'"
+        return []
+    return [f"export PULUMI_BACKEND_URL='{getattr(topology.backends, stack)}'"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,17 +146,25 @@ Decide = Callable[[Mapping[Role, Told], Collection[StepName]], Next]
 """The next step, from what the stacks say and the names of the steps that this run has done."""
 
 
+_HELD = (
+    "hold and a handover token stand in Pulumi.secondary.yaml, so no user is moved until drctl release; to move them at once, "
+    "first: pulumi config rm hold -s secondary"
+)
+
+
 def failover(stacks: Mapping[Role, Told], done: Collection[StepName] = ()) -> Next:
     """Region B takes over. Only its own stack is asked."""
     secondary = stacks["secondary"]
     if secondary.active == "secondary" and secondary.since and secondary.configured.active == "secondary":
         return End(says=f"the secondary serves since {secondary.since}; when the primary comes back: drctl rejoin")
     if "fail over" in done:
-        return End(says="the up has ended, and users are held; to let them in: drctl release")
+        return End(says="the up has ended, and users are held: nobody is served; to let them in: drctl release", done=False)
+    holds = secondary.configured.hold and secondary.configured.has_token
     return Step(
         name="fail over",
         stack="secondary",
-        says="the secondary takes over; what the primary had acknowledged and the secondary does not have is lost",
+        says="the secondary takes over; what the primary had acknowledged and the secondary does not have is lost"
+        + (f"; {_HELD}" if holds else ""),
         sets={"active": "secondary"},
     )
 
@@ -185,7 +202,11 @@ def switchover(to: Role, stacks: Mapping[Role, Told], done: Collection[StepName]
         name="take over",
         stack=to,
         says=f"the {to} takes over by the token of the {giver}"
-        + (", and moves the users" if to == "secondary" and not hold else "; users stay where they are"),
+        + (
+            ", and moves the users"
+            if to == "secondary" and not (hold or takes.configured.hold)
+            else "; users stay where they are"
+        ),
         sets={**({"hold": "true"} if hold else {}), "handover": token.text, "active": to},
         reads=giver,
     )
@@ -224,6 +245,13 @@ def rejoin(role: Role, wanted: Mapping[str, str], stacks: Mapping[Role, Told]) -
     mine, other = stacks[role], stacks[server]
     if other.active != server or not other.since:
         return End(says=f"the {server} does not serve, so there is nobody whom the {role} could follow", done=False)
+    # A region that was away says still that it serves, as the last `up` there left it. The one that took over later is right.
+    if mine.active == role and mine.since and mine.since >= other.since:
+        return End(
+            says=f"the {role} serves since {mine.since}, and the {server} says that it has served since {other.since}; did you "
+            f"mean --region {server}?",
+            done=False,
+        )
     stopped = [name for name, side in mine.databases.items() if side == "fenced"]
     # The outputs of an older version name no archive: an `up` of this one does.
     if mine.active == role or not {*stopped} <= {*mine.archives}:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -45,13 +46,15 @@ def read(file: Path) -> Report | Takeover:
         raise NoTakeoverError(f"{file}: {'.'.join(map(str, first['loc']))}: {first['msg'].lower()}") from None
 
 
-def of_stack(stack: str) -> Takeover:
-    """The failover of a stack. Raises NoTakeoverError, with Pulumi's own words if it refused."""
+def of_stack(stack: str, backend: str | None = None) -> Takeover:
+    """The failover of a stack, in `backend` or in that of this shell. Raises NoTakeoverError, with Pulumi's own words if it
+    refused."""
+    environment = {**os.environ, **({"PULUMI_BACKEND_URL": backend} if backend else {})}
 
     def asked(*arguments: str) -> Any:
         command = ["pulumi", *arguments, "--json", "--stack", stack, "--non-interactive"]
         try:
-            ran = subprocess.run(command, capture_output=True, text=True, check=False)
+            ran = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         except FileNotFoundError:
             raise NoTakeoverError("pulumi: is not on PATH; or name the local report, .failover/<stack>.json") from None
         if ran.returncode:

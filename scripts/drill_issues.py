@@ -100,7 +100,7 @@ def body(each: Due, stacks: Mapping[Role, Settings], found: Mapping[Role, Mappin
 def _filing(each: Due) -> str:
     file = f'.venv/bin/python -m scripts.file_drill {each.kind} --by "WHO" --passed'
     if each.kind == "full":
-        return f"{file} --outputs secondary --outputs primary --rpo LOST --rto WAITED"
+        return f"{file} --report .failover/secondary.json --report .failover/primary.json --rpo LOST --rto WAITED"
     return f"{file} --began {each.day}T09:00:00Z"
 
 

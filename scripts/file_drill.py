@@ -1,12 +1,13 @@
 """Files what people practised as a record beside those of the other drills, once and for all: S3 refuses to write over one.
 
-After a full failover drill, from the outputs of both stacks, whose failovers were the way there and the way back:
+After a full failover drill, from the local reports of the machine that ran the way there and the way back:
 
-    .venv/bin/python -m scripts.file_drill full --by "A. Turner" --passed --outputs secondary --outputs primary --rpo 0s --rto 4m
+    .venv/bin/python -m scripts.file_drill full --by "A. Turner" --passed --report .failover/secondary.json \\
+        --report .failover/primary.json --rpo 0s --rto 4m
 
-from the local reports of the machine that ran them, or of what has no report:
+from the outputs of the stack that serves, for one that has given up tells of no takeover; or of what has no report:
 
-    .venv/bin/python -m scripts.file_drill full --by "A. Turner" --failed "no image in B" --report .failover/secondary.json
+    .venv/bin/python -m scripts.file_drill full --by "A. Turner" --failed "no image in B" --outputs secondary
     .venv/bin/python -m scripts.file_drill tabletop --by "A. Turner" --passed --began 2026-01-20T09:00:00Z --note "12 were there"
 
 It goes into the secondary's bucket. Passed or failed is what people say; an RPO or RTO beyond its target makes it failed all the
@@ -39,6 +40,9 @@ from settings.model import Settings
 from settings.names import DRILLS_PREFIX, Names
 from settings.people import PeoplesKind
 from settings.roles import ROLES
+
+Asked = Callable[[str, str | None], Takeover]
+"""The takeover of a stack, which is in this backend."""
 
 KINDS: tuple[PeoplesKind, ...] = get_args(PeoplesKind)
 
@@ -155,8 +159,9 @@ def _time(said: str | None) -> datetime | None:
         raise NotFiledError(f"--began: {said} is no time; write one as in 2026-06-15T09:00:00Z") from None
 
 
-def _ways(given: argparse.Namespace, asked: Callable[[str], Takeover]) -> list[Takeover]:
-    found = [asked(stack) for stack in given.outputs]
+def _ways(given: argparse.Namespace, settings: Settings, asked: Asked) -> list[Takeover]:
+    backends = settings.topology.backends
+    found = [asked(stack, getattr(backends, stack) if backends else None) for stack in given.outputs]
     for file_ in given.report:
         try:
             found.append(takeover(json.loads(file_.read_text()), source=str(file_)))
@@ -168,7 +173,7 @@ def _ways(given: argparse.Namespace, asked: Callable[[str], Takeover]) -> list[T
 def main(
     arguments: Sequence[str] | None = None,
     connecting: Connect = connect,
-    asked: Callable[[str], Takeover] = of_stack,
+    asked: Asked = of_stack,
     now: datetime | None = None,
 ) -> int:
     given = _parse(arguments)
@@ -177,7 +182,7 @@ def main(
         key, found = record(
             given.kind,
             settings,
-            _ways(given, asked),
+            _ways(given, settings, asked),
             by=given.by,
             failed=given.failed,
             notes=given.note,

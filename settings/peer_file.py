@@ -7,6 +7,7 @@ is simply not compared: the live cluster is asked as well.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,19 @@ def refuse_one_cluster_for_both(settings: Settings, directory: Path = Path()) ->
             raise ConfigurationError(f"{named('.'.join(path))}: {show(value)} is stack {peer}'s too, as {file} says; {why}")
 
 
-def context_of_the_peer(settings: Settings, directory: Path = Path()) -> str | None:
-    """The kubeconfig context of the peer's cluster, as its file in `directory` says; None if that is not here."""
-    context = _at(Files(stack=peer_of(settings.role), directory=directory).own(), ("cluster", "context"))
-    return context if isinstance(context, str) else None
+@dataclass(frozen=True, kw_only=True)
+class PeerCluster:
+    """The peer's cluster by its file. What is not there, or is no text, is None."""
+
+    context: str | None = None
+    name: str | None = None
+
+
+def cluster_of_the_peer(settings: Settings, directory: Path = Path()) -> PeerCluster:
+    """The kubeconfig context and the name of the peer's cluster, as its file in `directory` says."""
+    own = Files(stack=peer_of(settings.role), directory=directory).own()
+    context, name = (_at(own, ("cluster", key)) for key in ("context", "name"))
+    return PeerCluster(context=context if isinstance(context, str) else None, name=name if isinstance(name, str) else None)
 
 
 def refuse_dropped_parts(stack: str, directory: Path = Path()) -> None:

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from settings.model import Settings
+from settings.peer_file import PeerCluster
 from settings.roles import ROLES, Role, peer_of
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "runbook.md"
@@ -28,19 +29,20 @@ def page() -> str:
     return PAGE.read_text()
 
 
-def rendered(text: str, settings: Settings, peer_context: str | None) -> str:
-    """The page with this deployment's names. `peer_context` is the other cluster's, if its stack file is here.
+def rendered(text: str, settings: Settings, peer: PeerCluster) -> str:
+    """The page with this deployment's names. `peer` is the other cluster, as far as its stack file is here.
 
     Where there are several databases or names, the example's stand for each of them, and the head says so.
     """
-    return f"{_head(settings, peer_context)}\n{_replaced(text, _own_names(settings, peer_context))}"
+    return f"{_head(settings, peer.context)}\n{_replaced(text, _own_names(settings, peer))}"
 
 
-def _own_names(settings: Settings, peer_context: str | None) -> dict[str, str]:
+def _own_names(settings: Settings, peer: PeerCluster) -> dict[str, str]:
     """What is written for what the example says."""
     topology, role = settings.topology, settings.role
-    contexts = {role: settings.cluster.context, peer_of(role): peer_context or _CONTEXTS[peer_of(role)]}
-    own = {f"--name {_CONTEXTS[role]}": f"--name {settings.cluster.name}"}
+    contexts = {role: settings.cluster.context, peer_of(role): peer.context or _CONTEXTS[peer_of(role)]}
+    names = {role: settings.cluster.name, peer_of(role): peer.name or contexts[peer_of(role)]}
+    own = {f"--name {_CONTEXTS[each]}": f"--name {names[each]}" for each in ROLES}
     for each in ROLES:
         own[_CONTEXTS[each]], own[_REGIONS[each]] = contexts[each], topology.region(each)
         if topology.backends is not None:

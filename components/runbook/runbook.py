@@ -13,7 +13,7 @@ import pulumi_kubernetes as k8s
 from components.runbook.rendered import MOST, page, rendered
 from settings.model import Settings
 from settings.names import EXCLUDED_FROM_BACKUP, PROGRAM_NAMESPACE, RUNBOOK_KEY
-from settings.peer_file import context_of_the_peer
+from settings.peer_file import cluster_of_the_peer
 
 CONFIG_MAP, FILE = "runbook", "runbook.md"
 
@@ -36,7 +36,7 @@ class Runbook(pulumi.ComponentResource):
     def __init__(self, name: str, args: RunbookArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dr:runbook:Runbook", name, None, opts)
         child = partial(pulumi.ResourceOptions, parent=self)
-        text = rendered(page(), args.settings, context_of_the_peer(args.settings))
+        text = rendered(page(), args.settings, cluster_of_the_peer(args.settings))
         if len(text.encode()) > MOST:
             raise pulumi.RunError(f"docs/runbook.md: has more than {MOST} bytes, which no ConfigMap holds; shorten it")
         k8s.core.v1.ConfigMap(

@@ -15,6 +15,7 @@ from drctl.commands.options import reads
 from drctl.run import Operator
 from drctl.show import FAILED, OK, REFUSED, WARNED
 from drctl.stacks import Heard, StackFailedError
+from drctl.steps import backend
 from settings.explain import named
 from settings.load import TRIES_IN_PREVIEWS
 from settings.roles import Role
@@ -33,12 +34,7 @@ def check(operator: Operator) -> int:
     now = operator.stacks.told(STACK)
     if now.active == STACK and now.since:
         return operator.finish(OK, f"the secondary serves since {now.since}: there is nothing to take over", warnings=[])
-    operator.screen.commands(
-        [
-            f"{TRIES_IN_PREVIEWS}=true pulumi preview -s {STACK}",
-            f"pulumi preview -s {STACK} -c active={STACK} && pulumi config rm active -s {STACK}",
-        ]
-    )
+    operator.screen.commands([*backend(operator.project.settings(STACK).topology, STACK), *_commands()])
     by_day = _by_day(operator)
     warnings = [*by_day.warnings, *_not_deployed(by_day)]
     try:
@@ -54,6 +50,16 @@ def check(operator: Operator) -> int:
     if told:
         return operator.finish(WARNED, f"the secondary could take over now, with warnings: {len(told)}", warnings=told)
     return operator.finish(OK, "the secondary could take over now", warnings=[])
+
+
+def _commands() -> list[str]:
+    """What a person would type. The copy keeps the stack file as it is, whatever the gate says: `-c` would write into it."""
+    return [
+        f"{TRIES_IN_PREVIEWS}=true pulumi preview -s {STACK}",
+        f'copy="$(mktemp -d)/Pulumi.{STACK}.yaml"; cp Pulumi.{STACK}.yaml "$copy"',
+        f'pulumi config set active {STACK} -s {STACK} --config-file "$copy"',
+        f'pulumi preview -s {STACK} --config-file "$copy"; rm "$copy"',
+    ]
 
 
 def _by_day(operator: Operator) -> Heard:

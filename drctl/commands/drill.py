@@ -9,10 +9,11 @@ from typing import Any
 import click
 
 from components.drills.pods import name_of
+from components.drills.records import Record, Records, RecordsUnreadableError
 from components.kube.cluster_api import ClusterApi
 from drctl.commands.options import YES, reads
 from drctl.run import Operator
-from drctl.show import FAILED, OK
+from drctl.show import FAILED, OK, WARNED
 from settings.drills import KINDS, Kind
 from settings.names import PROGRAM_NAMESPACE, fitting
 from settings.roles import ROLES, Role
@@ -29,7 +30,10 @@ _INTERVAL = 5.0
 @YES
 @reads
 def drill(operator: Operator, name: Kind, region: Role, wait: bool) -> int:
-    """Run a drill now. It leaves a record in the region's bucket, as each of its CronJob does."""
+    """Run a drill now. It leaves a record in the region's bucket, as each of its CronJob does.
+
+    Ends with 4 where it had nothing to do, or its record cannot be read.
+    """
     settings = operator.project.settings(region)
     cluster, cronjob = operator.regions.cluster(settings), name_of(name)
     found = cluster.read(f"{_JOBS}/cronjobs/{cronjob}")
@@ -43,14 +47,36 @@ def drill(operator: Operator, name: Kind, region: Role, wait: bool) -> int:
         [f"kubectl --context {settings.cluster.context} create job {job} --from=cronjob/{cronjob} -n {PROGRAM_NAMESPACE}"]
     )
     operator.screen.confirm(f"Run drill {name} in the {region}?")
+    records = operator.regions.records(settings, operator.project.names(region))
+    before = _last(records, name) if wait else None
     cluster.create(f"{_JOBS}/jobs", job_of(found, job))
     if not wait:
         return operator.finish(OK, f"Job {job} is made", job=job)
     with operator.screen.progress(f"drill {name} in the {region}"):
-        passed = _ended(cluster, job)
-    why = _reason(cluster, job)
-    said = f"drill {name} has {'passed' if passed else 'failed'}{f': {why}' if why else ''}"
-    return operator.finish(OK if passed else FAILED, said, job=job, passed=passed)
+        succeeded = _ended(cluster, job)
+    if not succeeded:
+        return _finish(operator, FAILED, f"drill {name} has failed", _reason(cluster, job), job=job, passed=False)
+    # A Job that had nothing to do ends as well as one that passed: only the record tells them apart.
+    after = _last(records, name)
+    unread = next((each for each in (before, after) if isinstance(each, str)), None)
+    if unread or not isinstance(after, Record) or (isinstance(before, Record) and before.key == after.key):
+        why = unread or "it has left no record"
+        return _finish(operator, WARNED, f"the Job of drill {name} has ended, and how is not known", why, job=job, passed=None)
+    code, how = {True: (OK, "has passed"), False: (FAILED, "has failed"), None: (WARNED, "was skipped")}[after.passed]
+    why = "; ".join(after.reasons) or _reason(cluster, job)
+    return _finish(operator, code, f"drill {name} {how}", why, job=job, passed=after.passed)
+
+
+def _finish(operator: Operator, code: int, said: str, why: str, **more: Any) -> int:
+    return operator.finish(code, f"{said}: {why}" if why else said, **more)
+
+
+def _last(records: Records, name: Kind) -> Record | str | None:
+    """The last record of a drill; a text where it cannot be read."""
+    try:
+        return records.last(name)
+    except RecordsUnreadableError as error:
+        return str(error)
 
 
 def job_of(cronjob: dict[str, Any], name: str) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def _ends(command: Command) -> Callable[..., None]:
         except (NoProjectError, ConfigurationError, ClusterUnreachableError) as error:
             code = _ended(operator, FAILED, str(error))
         except NotConfirmedError as error:
-            code = _ended(operator, NOT_DONE, str(error))
+            code = _ended(operator, NOT_DONE, str(error) if operator.done else f"{error}, and nothing was touched")
         context.exit(code)
 
     return ends
@@ -71,7 +71,21 @@ def _operator(project: Project, screen: Screen) -> Operator:
 
 
 def _ended(operator: Operator, code: int, said: str) -> int:
+    said = "; ".join([said, *_done_before(operator)])
     if operator.screen.as_json:
         return operator.finish(code, said)
     operator.screen.say(said, "red")
     return code
+
+
+def _done_before(operator: Operator) -> list[str]:
+    """What stays as it is though the command has ended early: above all a region that has given up, so that nobody can write."""
+    if not operator.done:
+        return []
+    names = [f"{each['step']} (stack {each['stack']})" for each in operator.done]
+    if operator.done[-1]["step"] != "give up":
+        return [f"done before: {', '.join(names)}: type the same command again"]
+    return [
+        f"done before: {', '.join(names)}; nobody can write: type the same command again, or docs/runbook.md, "
+        "Take back what was given"
+    ]

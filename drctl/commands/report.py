@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 import click
 
+from components.drills.records import Record, RecordsUnreadableError, record_of
 from drctl.commands.options import YES, reads
 from drctl.regions import BucketUnreadableError, ask_all
 from drctl.run import Operator
 from drctl.show import FAILED, OK, WARNED
+from report.takeover import NoTakeoverError, takeover
 from settings.durations import parse_duration
 from settings.names import DRILLS_PREFIX
 from settings.roles import ROLES, Role
@@ -27,6 +30,26 @@ REPORTS = "reports"
 SECONDS = 60
 
 
+@dataclass(frozen=True, kw_only=True)
+class Drill:
+    """A drill's record, as it is and as it was read."""
+
+    told: Mapping[str, Any]
+    record: Record
+
+    @property
+    def ended(self) -> datetime:
+        return self.record.ended
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """A takeover, as it was told and when it ended."""
+
+    told: Mapping[str, Any]
+    ended: datetime
+
+
 @click.command()
 @click.option("--since", metavar="DURATION", help="Only what ended within this time, as in 720h; by default all.")
 @click.option("--copy/--no-copy", default=True, help="Whether a copy goes to the bucket of the region that serves.")
@@ -35,7 +58,7 @@ SECONDS = 60
 def report(operator: Operator, since: str | None, copy: bool) -> int:
     """Collect the reports of failovers and the records of drills, of both regions as far as they answer.
 
-    Ends with 4 if one of them does not answer.
+    Ends with 4 if one of them does not answer, or if something among them is none.
     """
     try:
         first = datetime.now(UTC) - parse_duration(since) if since else datetime.min.replace(tzinfo=UTC)
@@ -43,16 +66,18 @@ def report(operator: Operator, since: str | None, copy: bool) -> int:
         raise click.UsageError(f"--since: {since} {error}") from None
     answers = _asked(operator)
     silent = [f"{what}: {' '.join(str(answer).split())}" for what, answer in answers.items() if isinstance(answer, Exception)]
-    drills = [record for role in ROLES for record in _listed(answers[f"drills {role}"]) if _ended(record) >= first]
-    takeovers = [each for each in (*_local(operator), *_of_stacks(answers)) if _ended(each) >= first]
+    drills, takeovers, strange = _known(operator, answers)
+    silent += strange
+    drills = sorted((each for each in drills if each.ended >= first), key=lambda each: each.ended)
+    takeovers = _different([each for each in takeovers if each.ended >= first])
     collected = {
         "collected": datetime.now(UTC).isoformat(timespec="seconds"),
         "since": since,
-        "takeovers": _different(takeovers),
-        "drills": sorted(drills, key=lambda record: str(record.get("ended", ""))),
+        "takeovers": [each.told for each in takeovers],
+        "drills": [each.told for each in drills],
         "silent": silent,
     }
-    _show(operator, collected)
+    _show(operator, takeovers, drills, silent)
     where = _keep(operator, collected, answers) if copy else None
     if isinstance(where, BucketUnreadableError):
         return operator.finish(FAILED, str(where), report=collected)
@@ -65,56 +90,57 @@ def _asked(operator: Operator) -> dict[str, Any]:
     for role in ROLES:
         settings, names = operator.project.settings(role), operator.project.names(role)
         prefix, bucket = f"{DRILLS_PREFIX}/{role}/", operator.regions.bucket(settings, names)
-        questions[f"drills {role}"] = lambda bucket=bucket, prefix=prefix: [found for _, found in bucket.documents(prefix)]
+        questions[f"drills {role}"] = lambda bucket=bucket, prefix=prefix: [*bucket.documents(prefix)]
         questions[f"state {role}"] = partial(operator.stacks.outputs, role)
     settings, names = operator.project.settings("primary"), operator.project.names("primary")
     questions["flag"] = partial(operator.regions.flag, settings, names)
     return ask_all(questions, SECONDS)
 
 
-def _listed(answer: Any) -> list[dict[str, Any]]:
-    return [] if isinstance(answer, Exception) else list(answer)
+def _known(operator: Operator, answers: Mapping[str, Any]) -> tuple[list[Drill], list[Taken], list[str]]:
+    """Drills, takeovers, and a line for each that is none: whoever may write there could have written anything."""
+    drills, takeovers, strange = [], [], []
+    for role in ROLES:
+        listed = answers[f"drills {role}"]
+        for key, told in () if isinstance(listed, Exception) else listed:
+            try:
+                drills.append(Drill(told=told, record=record_of(key, json.dumps(told).encode())))
+            except (RecordsUnreadableError, RecursionError) as error:
+                strange.append(f"drills {role}: {error if isinstance(error, RecordsUnreadableError) else f'{key} is too deep'}")
+    for source, told in (*_local(operator), *_of_stacks(answers)):
+        try:
+            takeovers.append(Taken(told=told, ended=takeover(told, source=source).ended.astimezone(UTC)))
+        except NoTakeoverError as error:
+            strange.append(str(error))
+        except TypeError:
+            strange.append(f"{source}: steps: some of their times have a time zone, and some have none")
+    return drills, takeovers, strange
 
 
-def _ended(record: Mapping[str, Any]) -> datetime:
-    """When a drill or a takeover ended; long ago if it does not say."""
-    ends = [record.get("ended"), *(step.get("end") for step in record.get("steps") or () if isinstance(step, Mapping))]
-    try:
-        found = max(str(end) for end in ends if end)
-        moment = datetime.fromisoformat(found.replace("Z", "+00:00"))
-    except ValueError:
-        return datetime.min.replace(tzinfo=UTC)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _local(operator: Operator) -> list[dict[str, Any]]:
-    found = []
+def _local(operator: Operator) -> Iterator[tuple[str, dict[str, Any]]]:
     for file in sorted((operator.project.directory / LOCAL).glob("*.json")):
         try:
             content = json.loads(file.read_text())
         except (OSError, ValueError):
             continue
         if isinstance(content, dict):
-            found.append(content)
-    return found
+            yield f"{LOCAL}/{file.name}", content
 
 
-def _of_stacks(answers: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _of_stacks(answers: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """The last takeover of each stack, by its outputs: no laptop has to have been there."""
-    found = []
     for role in ROLES:
         outputs = answers[f"state {role}"]
         details = outputs.get("details") or {} if isinstance(outputs, Mapping) else {}
         steps = (details.get("failover") or {}).get("steps")
         if steps:
-            region = (details.get("serving") or {}).get("region")
-            found.append({"stack": role, "region": region, "steps": steps, "targets": details.get("targets")})
-    return found
+            told = {"stack": role, "active": outputs.get("active"), "steps": steps, "targets": details.get("targets")}
+            yield f"state {role}", {**told, "region": (details.get("serving") or {}).get("region")}
 
 
-def _different(takeovers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _different(takeovers: list[Taken]) -> list[Taken]:
     """Each takeover once: a local report and a stack may tell of the same one."""
-    return list({(each.get("region"), _ended(each)): each for each in reversed(takeovers)}.values())[::-1]
+    return list({(each.told["region"], each.ended): each for each in reversed(takeovers)}.values())[::-1]
 
 
 def _keep(operator: Operator, collected: Mapping[str, Any], answers: Mapping[str, Any]) -> str | BucketUnreadableError:
@@ -129,21 +155,22 @@ def _keep(operator: Operator, collected: Mapping[str, Any], answers: Mapping[str
         return error
 
 
-def _show(operator: Operator, collected: Mapping[str, Any]) -> None:
+def _show(operator: Operator, takeovers: Sequence[Taken], drills: Sequence[Drill], silent: Sequence[str]) -> None:
     rows = []
-    for each in collected["takeovers"]:
-        steps = each.get("steps") or ()
-        rows.append(("takeover", str(each.get("region")), f"{_ended(each):%Y-%m-%d %H:%M} UTC", f"{len(steps)} steps"))
-    for each in collected["drills"]:
-        measured = ", ".join(
-            f"{name.upper()} {timedelta(seconds=round(value))}"
-            for name in ("rpo", "rto")
-            if (value := (each.get(name) or {}).get("measured")) is not None
+    for taken in takeovers:
+        rows.append(
+            ("takeover", str(taken.told["region"]), f"{taken.ended:%Y-%m-%d %H:%M} UTC", f"{len(taken.told['steps'])} steps")
         )
-        why = "; ".join(map(str, each.get("reasons") or ()))
-        how = {True: "passed", None: "skipped"}.get(each.get("passed"), f"failed: {why}")
-        what = f"{how}{f', {measured}' if measured else ''}"
-        rows.append((f"drill {each.get('kind')}", str(each.get("region")), f"{_ended(each):%Y-%m-%d %H:%M} UTC", what))
-    rows += [("does not answer", "", "", line) for line in collected["silent"]]
+    for drill in drills:
+        measured = ", ".join(
+            f"{name} {timedelta(seconds=round(value))}"
+            for name, value in (("RPO", drill.record.rpo), ("RTO", drill.record.rto))
+            if value is not None
+        )
+        why = f": {'; '.join(drill.record.reasons)}" if drill.record.passed is False else ""
+        what = f"{drill.record.word}{why}{f', {measured}' if measured else ''}"
+        kind, region = drill.told.get("kind"), drill.told.get("region")
+        rows.append((f"drill {kind}", str(region), f"{drill.ended:%Y-%m-%d %H:%M} UTC", what))
+    rows += [("does not answer, or is none", "", "", line) for line in silent]
     if rows:
         operator.screen.table("", ("what", "region", "ended", ""), rows)

@@ -41,7 +41,8 @@ def hold(operator: Operator) -> int:
     """Hold users where they are in the switchover to the secondary that follows. It changes the stack file and nothing else."""
     if operator.project.configured("secondary").hold:
         return operator.finish(OK, "hold is set already; the next takeover by a token moves no users")
-    operator.screen.commands(["pulumi config set hold true -s secondary"])
+    topology = operator.project.settings("secondary").topology
+    operator.screen.commands([*steps.backend(topology, "secondary"), "pulumi config set hold true -s secondary"])
     operator.screen.confirm("Write this into Pulumi.secondary.yaml?")
     operator.stacks.configure("secondary", "hold", "true")
     return operator.finish(OK, "hold is set; the next takeover by a token moves no users until: drctl release")

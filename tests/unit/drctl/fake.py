@@ -24,12 +24,13 @@ from tests.examples import ROOT
 from tests.unit.fakes import FakeArchive, FakeCluster, FakeRecords
 
 SINCE = "2026-03-01T00:00:00Z"
+LATER = "2026-03-02T00:00:00Z"
 
 
-def outputs(role: Role, *, serves: bool, handover: str = "none", **details: Any) -> dict[str, Any]:
+def outputs(role: Role, *, serves: bool, handover: str = "none", since: str = SINCE, **details: Any) -> dict[str, Any]:
     """The outputs of a stack whose region serves or stands by."""
     own = {
-        "serving": {"region": role, "since": SINCE if serves else None, "names": ["app.example.com"]},
+        "serving": {"region": role, "since": since if serves else None, "names": ["app.example.com"]},
         "databases": {"app-database": "primary" if serves else "replica"},
         "archives": {"app-database": f"app-database-{role}-g1"},
         "peerArchives": {"app-database": f"app-database-{peer_of(role)}-g1"},

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,51 @@ def test_it_previews_the_flip_with_a_copy_of_the_stack_file_and_asks_by_day(stac
     assert stacks.project.file("secondary").read_text() == before
     assert not stacks.previews[1]["file"].exists(), "the copy is left behind"
     assert stacks.ran == []
+
+
+@pytest.mark.parametrize("written", ["", "  k8s-dr:active: primary\n"])
+def test_the_plain_commands_leave_the_stack_file_as_it_is_though_the_gate_refuses(
+    stacks: FakeStacks, tmp_path: Path, written: str
+) -> None:
+    """They are run, with a `pulumi` that writes as the real one does and whose preview fails."""
+    file = stacks.project.file("secondary")
+    file.write_text(file.read_text().replace("config:\n", f"config:\n{written}", 1))
+    before = file.read_text()
+    lines = [line.partition("$ ")[2] for line in drctl(stacks, "check").stderr.splitlines() if line.startswith("  $ ")]
+    assert lines[0] == "export PULUMI_BACKEND_URL='s3://acme-pulumi-us-west-2?region=us-west-2'"
+    bin_ = tmp_path / "bin"
+    bin_.mkdir()
+    (bin_ / "pulumi").write_text(PULUMI)
+    (bin_ / "pulumi").chmod(0o755)
+    ran = subprocess.run(
+        ["bash", "-c", "\n".join(lines)],
+        cwd=stacks.project.directory,
+        env={"PATH": f"{bin_}:{os.environ['PATH']}", "ASKED": str(tmp_path / "asked"), "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert file.read_text() == before, ran.stderr
+    asked = (tmp_path / "asked").read_text()
+    assert "k8s-dr:active: secondary" in asked, "the gate was not asked of a flip"
+    assert not [*tmp_path.glob("**/tmp.*/*")], "the copy is left behind"
+
+
+PULUMI = """#!/bin/bash
+file=Pulumi.secondary.yaml
+for given in "$@"; do
+    [ "$before" = --config-file ] && file=$given
+    [ "$before" = -c ] && set_to=${given#*=}
+    before=$given
+done
+[ "$1 $2" = "config set" ] && set_to=$4
+if [ -n "$set_to" ]; then
+    sed -i -e '/k8s-dr:active:/d' -e "s/^config:/config:\\n  k8s-dr:active: $set_to/" "$file"
+fi
+[ "$1 $2" = "config rm" ] && sed -i '/k8s-dr:active:/d' "$file"
+if [ "$1" = preview ]; then cat "$file" >> "$ASKED"; exit 255; fi
+exit 0
+"""
 
 
 def test_what_is_tried_by_day_is_a_warning(stacks: FakeStacks) -> None:

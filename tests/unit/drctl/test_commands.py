@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
+import click
 import pytest
 import yaml
 
@@ -13,7 +15,7 @@ from drctl.stacks import Heard, StackFailedError, StackLockedError
 from settings import ConfigurationError
 from settings.handover import Token
 from settings.roles import Role
-from tests.unit.drctl.fake import FakeStacks, checkout, drctl, outputs
+from tests.unit.drctl.fake import LATER, FakeStacks, checkout, drctl, outputs
 
 TOKEN = Token(given_by="primary", databases={}, backups={"hourly-critical": "last"})
 
@@ -32,7 +34,7 @@ def gives_up(stacks: FakeStacks) -> None:
 
 
 def takes_over(stacks: FakeStacks) -> None:
-    stacks.said["secondary"] = outputs("secondary", serves=True, handover=TOKEN.receipt)
+    stacks.said["secondary"] = outputs("secondary", serves=True, handover=TOKEN.receipt, since=LATER)
 
 
 def refuses(_: FakeStacks) -> None:
@@ -105,6 +107,59 @@ def test_nothing_is_touched_where_nobody_can_be_asked(stacks: FakeStacks, comman
     assert stacks.ran == []
 
 
+GIVEN_UP = (
+    "done before: give up (stack primary); nobody can write: type the same command again, or docs/runbook.md, "
+    "Take back what was given"
+)
+
+
+def test_a_refusal_after_a_region_has_given_up_says_that_nobody_can_write(stacks: FakeStacks) -> None:
+    stacks.ups = [gives_up, refuses]
+    ran = drctl(stacks, "switchover", "--to", "secondary", "--yes", "--json")
+    assert ran.exit_code == 3
+    assert json.loads(ran.stdout)["says"] == f"schedule daily-full has no Completed backup here; {GIVEN_UP}"
+
+
+@pytest.mark.parametrize("answers", [["n"], ["y", "n"], ["y"], []])
+def test_nothing_was_touched_only_where_nothing_was(
+    stacks: FakeStacks, answers: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last answer is no, or Ctrl-C where there is none."""
+    given = iter(answers)
+
+    def confirm(*_: object, **__: object) -> bool:
+        try:
+            return next(given) == "y"
+        except StopIteration:
+            raise click.Abort from None
+
+    monkeypatch.setattr("drctl.show.click.confirm", confirm)
+    monkeypatch.setattr("drctl.show.sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True)))
+    stacks.ups = [gives_up]
+    ran = drctl(stacks, "switchover", "--to", "secondary")
+    assert ran.exit_code == 5
+    if "y" in answers:
+        assert f"not confirmed; {GIVEN_UP}" in ran.stderr
+        assert "nothing was touched" not in ran.stderr
+    else:
+        assert "not confirmed, and nothing was touched" in ran.stderr
+        assert stacks.ran == []
+
+
+def test_a_step_that_was_done_is_named_where_the_next_one_fails(stacks: FakeStacks) -> None:
+    def stands_by(stacks: FakeStacks) -> None:
+        stacks.said["primary"] = outputs(
+            "primary", serves=False, databases={"app-database": "replica"}, archives={"app-database": "new"}
+        )
+
+    takes_over(stacks)
+    stacks.ups = [stands_by, fails]
+    ran = drctl(stacks, "rejoin", "--yes")
+    assert ran.exit_code == 1
+    assert "Restore ended PartiallyFailed; done before: stand by (stack primary): type the same command again" in ran.stderr
+    assert "nobody can write" not in ran.stderr
+
+
 def test_a_lock_is_taken_away_only_where_a_person_says_so(stacks: FakeStacks) -> None:
     stacks.ups = [is_locked]
     assert drctl(stacks, "failover", "--yes").exit_code == 1
@@ -136,7 +191,13 @@ def test_warnings_of_an_up_are_shown(stacks: FakeStacks) -> None:
 
 
 def test_hold_writes_the_stack_file_and_nothing_else(stacks: FakeStacks) -> None:
-    assert drctl(stacks, "hold", "--yes").exit_code == 0
+    ran = drctl(stacks, "hold", "--yes")
+    assert ran.exit_code == 0
+    shown = [line.strip() for line in ran.stderr.splitlines()]
+    assert shown[:2] == [
+        "$ export PULUMI_BACKEND_URL='s3://acme-pulumi-us-west-2?region=us-west-2'",
+        "$ pulumi config set hold true -s secondary",
+    ]
     assert stacks.ran == ["config set hold true -s secondary"]
     assert drctl(stacks, "hold", "--yes").exit_code == 0
     assert len(stacks.ran) == 1

@@ -9,12 +9,16 @@ from typing import Any
 
 import pytest
 
+from components.drills.records import Record
+from components.kube.runner.drill_record import SCHEMA
 from components.kube.runner.flag import Flag
+from drctl.__main__ import main
 from drctl.commands import drill as drilling
 from drctl.project import Project
 from drctl.regions import BucketUnreadableError, LiveBucket
+from tests.examples import ROOT
 from tests.unit.drctl.fake import FakeBucket, FakeRegions, FakeStacks, checkout, drctl, outputs
-from tests.unit.fakes import FakeCluster
+from tests.unit.fakes import FakeCluster, FakeRecords
 
 CRONJOB: dict[str, Any] = {
     "metadata": {"name": "drill-integrity", "namespace": "k8s-dr", "uid": "uid-1"},
@@ -27,11 +31,15 @@ JOBS = "/apis/batch/v1/namespaces/k8s-dr"
 
 
 class Jobs(FakeCluster):
-    """A cluster in which a Job ends at once."""
+    """A cluster in which a Job ends at once, and leaves a record."""
 
     ends: str = "Complete"
+    records: FakeRecords | None = None
+    leaves: Record | str | None = None
 
     def create(self, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
+        if self.records and self.leaves:
+            self.records.found["integrity"] = self.leaves
         return super().create(path, {**body, "status": {"conditions": [{"type": self.ends, "status": "True"}]}})
 
 
@@ -43,13 +51,23 @@ def stacks(tmp_path: Path) -> FakeStacks:
     )
 
 
-def regions(ends: str = "Complete", said: str = "") -> FakeRegions:
+def recorded(key: str, *, passed: bool | None = True, reasons: tuple[str, ...] = ()) -> Record:
+    now = datetime.now(UTC)
+    return Record(key=key, started=now, ended=now, passed=passed, reasons=reasons, rpo=None, rto=None)
+
+
+BEFORE, NEW = recorded("drills/secondary/integrity/1.json"), recorded("drills/secondary/integrity/2.json")
+
+
+def regions(ends: str = "Complete", said: str = "", leaves: Record | str | None = NEW) -> FakeRegions:
     cluster = Jobs(paths={f"{JOBS}/cronjobs/drill-integrity": CRONJOB})
     cluster.ends = ends
     state = {"terminated": {"message": said}}
     cluster.paths["/api/v1/namespaces/k8s-dr/pods"] = {"items": [{"status": {"containerStatuses": [{"state": state}]}}]}
     found = FakeRegions()
     found.clusters["secondary"] = cluster
+    found.records["secondary"].found["integrity"] = BEFORE
+    cluster.records, cluster.leaves = found.records["secondary"], leaves
     return found
 
 
@@ -71,6 +89,38 @@ def test_a_drill_that_fails_says_why(stacks: FakeStacks) -> None:
     assert "drill integrity has failed: the backup lacks 3 volumes" in ran.stdout
 
 
+SAID = "skipped: there is no database"
+"""What the drill's last container says: a record of what was skipped has no reasons."""
+
+SKIPPED = recorded("drills/secondary/integrity/2.json", passed=None)
+
+
+@pytest.mark.parametrize(
+    ("leaves", "code", "passed", "said"),
+    [
+        (NEW, 0, True, "drill integrity has passed"),
+        (SKIPPED, 4, None, "drill integrity was skipped: skipped: there is no database"),
+        (recorded("2.json", passed=False, reasons=("a volume is missing",)), 1, False, "has failed: a volume is missing"),
+        (None, 4, None, "how is not known: it has left no record"),
+        ("s3://… cannot be read", 4, None, "how is not known: s3://… cannot be read"),
+    ],
+)
+def test_how_a_drill_went_is_what_its_record_says(
+    stacks: FakeStacks, leaves: Record | str | None, code: int, passed: bool | None, said: str
+) -> None:
+    ran = drctl(stacks, "drill", "integrity", "--yes", "--json", regions=regions(said=SAID, leaves=leaves))
+    told = json.loads(ran.stdout)
+    assert (ran.exit_code, told["passed"]) == (code, passed)
+    assert said in told["says"]
+
+
+def test_a_record_is_not_taken_for_that_of_this_run_where_the_one_before_could_not_be_read(stacks: FakeStacks) -> None:
+    found = regions()
+    found.records["secondary"].found["integrity"] = "s3://… did not answer"
+    ran = drctl(stacks, "drill", "integrity", "--yes", regions=found)
+    assert (ran.exit_code, "how is not known: s3://… did not answer" in ran.stdout) == (4, True)
+
+
 def test_a_drill_that_is_off_is_told_and_one_that_nobody_agreed_to_is_not_run(stacks: FakeStacks) -> None:
     found = regions()
     ran = drctl(stacks, "drill", "namespace", "--yes", regions=found)
@@ -85,7 +135,10 @@ def test_a_job_keeps_a_name_that_kubernetes_takes() -> None:
 
 
 def record(ended: datetime, kind: str = "database", **changes: Any) -> dict[str, Any]:
-    return {"kind": kind, "region": "us-west-2", "ended": ended.isoformat(), "passed": True, "reasons": [], **changes}
+    times = {"started": ended.isoformat(), "ended": ended.isoformat()}
+    measured = {"rpo": {"measured": None}, "rto": {"measured": 42.0}}
+    own = {"schema": SCHEMA, "kind": kind, "region": "us-west-2", "passed": True, "reasons": []}
+    return {**own, **times, **measured, **changes}
 
 
 def test_reports_of_both_regions_are_collected_and_a_copy_goes_to_the_region_that_serves(stacks: FakeStacks) -> None:
@@ -114,6 +167,42 @@ def test_reports_of_both_regions_are_collected_and_a_copy_goes_to_the_region_tha
     assert [each["kind"] for each in json.loads(recent.stdout)["report"]["drills"]] == ["integrity"]
 
 
+@pytest.mark.parametrize(
+    "spoils",
+    [{"rpo": "none"}, {"rto": {"measured": "soon"}}, {"passed": []}, {"reasons": 7}, {"started": None}, {"schema": "other/v9"}],
+)
+def test_a_foreign_record_is_a_line_and_no_stack_trace(stacks: FakeStacks, spoils: dict[str, Any]) -> None:
+    found, now = FakeRegions(), datetime.now(UTC)
+    found.buckets["primary"].objects = {
+        "drills/primary/1.json": record(now, **spoils),
+        "drills/primary/2.json": record(now, rto={"measured": "42"}),
+    }
+    ran = drctl(stacks, "report", "--no-copy", "--json", regions=found)
+    assert ran.exit_code == 4, ran.output
+    told = json.loads(ran.stdout)["report"]
+    [line] = told["silent"]
+    assert line.startswith("drills primary: drills/primary/1.json is no record of a drill of this version")
+    assert len(told["drills"]) == 1
+    shown = drctl(stacks, "report", "--no-copy", regions=found)
+    assert (shown.exit_code, "RTO 0:00:42" in shown.stdout) == (4, True)
+
+
+@pytest.mark.parametrize("spoils", [{"steps": 7}, {"region": ["us-west-2"]}, {"steps": [{"end": "soon"}]}])
+def test_a_foreign_takeover_is_a_line_and_no_stack_trace(stacks: FakeStacks, spoils: dict[str, Any]) -> None:
+    moment = datetime.now(UTC).isoformat()
+    step = {"name": "restore production", "start": moment, "end": moment, "seconds": 1}
+    local = stacks.project.directory / ".failover"
+    local.mkdir()
+    spoilt = {"region": "us-west-2", "active": "secondary", "steps": [step], **spoils}
+    (local / "secondary.json").write_text(json.dumps(spoilt))
+    stacks.said["primary"] = outputs("primary", serves=True, failover={"steps": [{"end": 7}]})
+    ran = drctl(stacks, "report", "--no-copy", "--json")
+    assert ran.exit_code == 4, ran.output
+    told = json.loads(ran.stdout)["report"]
+    assert [line.partition(":")[0] for line in told["silent"]] == [".failover/secondary.json", "state primary"]
+    assert told["takeovers"] == []
+
+
 def test_a_region_that_does_not_answer_is_named_and_the_rest_is_collected(stacks: FakeStacks) -> None:
     found = FakeRegions()
     found.buckets["primary"].error = BucketUnreadableError("s3://… cannot be read")
@@ -138,3 +227,24 @@ def test_a_time_that_is_none_is_refused(stacks: FakeStacks) -> None:
     ran = drctl(stacks, "report", "--since", "soon", "--no-copy", regions=FakeRegions())
     assert ran.exit_code == 2
     assert "--since: soon is not a duration" in ran.stderr
+
+
+def test_the_calendar_is_that_of_the_script(stacks: FakeStacks) -> None:
+    ran = drctl(stacks, "calendar", "--days", "31", "--people")
+    assert ran.exit_code == 0, ran.output
+    assert ran.stdout_bytes.startswith(b"BEGIN:VCALENDAR\r\n")
+    assert b"integrity" not in ran.stdout_bytes
+    assert b"integrity" in drctl(stacks, "calendar", "--days", "31").stdout_bytes
+    assert "$ python -m scripts.drill_calendar --days 31 --people --directory" in ran.stderr
+    wrong = drctl(stacks, "calendar", "--days", "0")
+    assert (wrong.exit_code, "--days: 0 is not from 1 to" in wrong.stderr) == (2, True)
+
+
+def test_the_page_names_each_command_and_what_it_takes() -> None:
+    """Each command has its row; what all take, and what is self-evident in a loop, stands below or in --help."""
+    rows = {
+        line.split("`")[1].split()[0]: line for line in (ROOT / "docs" / "drctl.md").read_text().splitlines() if "| `" in line
+    }
+    assert main.commands.keys() <= rows.keys()
+    for wanted in ("--region", "--no-wait"):
+        assert wanted in rows["drill"]

@@ -63,6 +63,46 @@ def test_a_state_that_does_not_answer_in_its_time_is_given_up(stacks: Stacks) ->
     assert time.monotonic() - began < 20
 
 
+def runs(state: Path) -> bool:
+    """Whether a process is there, and no zombie that nobody has asked for yet."""
+    try:
+        return state.read_text().rpartition(") ")[2][0] not in "ZX"
+    except OSError:
+        return False
+
+
+def test_what_a_hanging_cli_has_started_is_ended_with_it(stacks: Stacks) -> None:
+    """It has the pipes too, so whoever only ends the CLI waits for it."""
+    child = stacks.project.directory.parent / "child"
+    does(stacks, f"sleep 30 &\necho $! > {child}\nwait\n")
+    stacks.read_seconds = 1
+    began = time.monotonic()
+    with pytest.raises(NoAnswerError):
+        stacks.outputs("primary")
+    assert time.monotonic() - began < 15
+    state = Path(f"/proc/{child.read_text().strip()}/stat")
+    while runs(state) and time.monotonic() - began < 20:
+        time.sleep(0.05)
+    assert not runs(state)
+
+
+def test_the_calls_of_one_question_have_one_deadline(stacks: Stacks) -> None:
+    does(stacks, "sleep 2; echo '{}'")
+    stacks.read_seconds = 3
+    with pytest.raises(NoAnswerError):
+        stacks.outputs("primary")
+    assert len(asked(stacks)) == 2
+
+
+def test_a_value_that_cannot_be_written_in_time_is_given_up(stacks: Stacks) -> None:
+    does(stacks, "exec sleep 30")
+    stacks.read_seconds = 1
+    began = time.monotonic()
+    with pytest.raises(NoAnswerError, match="the state of stack secondary did not answer within 1 s"):
+        stacks.configure("secondary", "active", "secondary")
+    assert time.monotonic() - began < 15
+
+
 def test_a_stack_that_was_never_brought_up_is_told_with_its_command(stacks: Stacks) -> None:
     does(stacks, "echo '{}'")
     with pytest.raises(StackFailedError, match="was never brought up to its end; run: pulumi up -s primary"):

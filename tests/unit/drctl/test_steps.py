@@ -14,6 +14,7 @@ from settings.roles import ROLES, Role, peer_of
 from tests.examples import example
 
 SINCE = "2026-03-01T00:00:00Z"
+BEFORE = "2025-11-01T00:00:00Z"
 ARCHIVES: dict[Role, dict[str, str]] = {role: {"app-database": f"app-database-{role}-g1"} for role in ROLES}
 
 
@@ -173,6 +174,34 @@ def test_a_failover_asks_one_stack_and_is_gone_on_with_until_the_region_serves()
     assert name(failover({"secondary": serves("secondary")})) == "end"
 
 
+def test_a_failover_that_holds_users_says_so_before_the_up_and_is_not_done_after_it() -> None:
+    file = Configured(active="secondary", handover=token("primary").text, hold=True)
+    held = stands_by("secondary", configured=file)
+    step = failover({"secondary": held})
+    assert isinstance(step, Step)
+    assert "hold and a handover token stand in Pulumi.secondary.yaml" in step.says
+    end = failover({"secondary": replace(held, active="secondary")}, ["fail over"])
+    assert isinstance(end, End)
+    assert (end.done, "drctl release" in end.says) == (False, True)
+    for nobody_held in (
+        replace(file, hold=False),
+        replace(file, handover=None),
+        replace(file, handover=token("primary").receipt),
+    ):
+        step = failover({"secondary": stands_by("secondary", configured=nobody_held)})
+        assert isinstance(step, Step)
+        assert "hold" not in step.says
+
+
+@pytest.mark.parametrize(("asked", "in_the_file"), [(True, False), (False, True), (False, False)])
+def test_a_takeover_that_holds_users_does_not_say_that_it_moves_them(asked: bool, in_the_file: bool) -> None:
+    takes = stands_by("secondary", configured=Configured(active="primary", hold=in_the_file))
+    step = switchover("secondary", {"primary": gave("primary"), "secondary": takes}, ["give up"], hold=asked)
+    assert isinstance(step, Step)
+    moves = not (asked or in_the_file)
+    assert ("moves the users" in step.says, "users stay where they are" in step.says) == (moves, not moves)
+
+
 def test_a_rejoin_goes_from_each_state_to_the_next() -> None:
     wanted = {"app-database": "app-database-primary-g2"}
     secondary = serves("secondary")
@@ -180,7 +209,7 @@ def test_a_rejoin_goes_from_each_state_to_the_next() -> None:
     asked = replace(fenced, configured=Configured(active="secondary", rejoin=("app-database-primary-g1",)))
     anew = stands_by("primary", archives=wanted)
     rows: list[tuple[Told, Told, str]] = [
-        (serves("primary"), secondary, "stand by"),
+        (serves("primary", since=BEFORE), secondary, "stand by"),
         (replace(fenced, archives={}), secondary, "stand by"),
         (fenced, secondary, "give up the old database"),
         (asked, secondary, "give up the old database"),
@@ -204,6 +233,20 @@ def test_a_generation_is_a_persons_to_raise() -> None:
 def test_nobody_rejoins_a_region_that_does_not_serve(role: Role) -> None:
     stacks = {role: serves(role), peer_of(role): stands_by(peer_of(role))}
     assert name(rejoin(role, {}, stacks)) == "stop"
+
+
+@pytest.mark.parametrize("last", ROLES)
+def test_the_region_that_took_over_last_is_never_told_to_stand_by(last: Role) -> None:
+    """The one that was away says still that it serves, whichever it is."""
+    away = peer_of(last)
+    stacks = {last: serves(last), away: serves(away, since=BEFORE)}
+    stopped = rejoin(last, ARCHIVES[last], stacks)
+    assert isinstance(stopped, End)
+    assert not stopped.done
+    assert f"did you mean --region {away}?" in stopped.says
+    step = rejoin(away, ARCHIVES[away], stacks)
+    assert isinstance(step, Step)
+    assert (step.name, step.stack) == ("stand by", away)
 
 
 def test_a_step_is_printed_as_the_commands_of_the_runbook() -> None:

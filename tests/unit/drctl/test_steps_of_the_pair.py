@@ -31,6 +31,8 @@ class Operator:
     def __init__(self, world: World, checkout: Checkout, kills: list[int | None]) -> None:
         self.world, self.checkout, self._kills = world, checkout, kills
         self._said: dict[Role, Told] = {}
+        self._began = 0
+        """How often a region has begun to serve: the model has no clock."""
         for role in ROLES:
             self._note(role)
 
@@ -51,13 +53,21 @@ class Operator:
         given_up = bool(server) and server == files.rejoin
         self._said[role] = Told(
             active=serving(files.active),
-            since="now" if site.serving else None,
+            since=self._since(role) if site.serving else None,
             handover=self.world.states[role].handover or NOTHING,
             databases={DATABASE: "fenced" if fenced else "replica" if not site.takes_writes else "promoted"},
             archives={DATABASE: server or ""},
             peer_archives={DATABASE: f"{DATABASE}-{peer_of(role)}-g{self.checkout.generations[peer_of(role)]}"},
             given_up=given_up,
         )
+
+    def _since(self, role: Role) -> str:
+        """Since when a region serves: as it has said before, if it served then."""
+        before = self._said.get(role)
+        if before and before.since:
+            return before.since
+        self._began += 1
+        return f"2026-03-01T00:{self._began:02}:00Z"
 
     def run(self, decide) -> End:
         """One run of a command. Raises KilledError."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,15 +15,17 @@ import botocore.exceptions
 import pytest
 from moto import mock_aws
 
+from components.failover.report import REPORTS
 from report import drills
 from report.takeover import Takeover, takeover
 from scripts import drill_page, file_drill
+from scripts.drill_issues import Due, _filing
 from scripts.file_drill import NotFiledError, record
 from settings import load
 from settings.explain import SECRETS
 from settings.model import Settings
-from tests.examples import example
-from tests.unit.report.test_takeover import LOCAL
+from tests.examples import ROOT, example
+from tests.unit.report.test_takeover import CONFIG, LOCAL, OUTPUTS
 from tests.unit.scripts.test_drill_calendar import project
 
 NOW = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
@@ -99,7 +103,7 @@ def test_what_has_no_report_needs_the_time_at_which_it_began() -> None:
 
 def run(folder: Path, s3: FakeS3, *arguments: str, kind: str = "full") -> int:
     asked = [kind, "--by", "A. Turner", "--directory", str(folder), *arguments]
-    return file_drill.main(asked, lambda _: s3, lambda stack: {"secondary": THERE, "primary": BACK}[stack], NOW)
+    return file_drill.main(asked, lambda _: s3, lambda stack, _: {"secondary": THERE, "primary": BACK}[stack], NOW)
 
 
 def test_a_drill_is_filed_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,6 +126,49 @@ def test_a_local_report_does_as_well(tmp_path: Path) -> None:
     assert run(folder, s3, "--failed", "two Pods found no image", "--report", str(report)) == 0
     ((_, content),) = s3.objects.items()
     assert json.loads(content)["reasons"] == ["two Pods found no image"]
+
+
+def test_the_command_of_the_issue_files_both_ways_from_the_reports_that_the_program_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the way back the secondary has given up, and its outputs have no steps: they are asked for nothing."""
+    s3, folder = FakeS3(), project(tmp_path, {"k8s-dr:peerReady": True})
+    (folder / REPORTS).mkdir()
+    back = [{"name": step.name, "start": f"{step.start}", "end": f"{step.end}", "seconds": 1} for step in BACK.steps]
+    (folder / REPORTS / "secondary.json").write_text(json.dumps(LOCAL))
+    (folder / REPORTS / "primary.json").write_text(
+        json.dumps({**LOCAL, "stack": "primary", "region": "us-east-1", "steps": back})
+    )
+    monkeypatch.chdir(folder)
+    _, _, typed = _filing(Due(kind="full", day=NOW.date())).partition("scripts.file_drill ")
+    typed = typed.replace("LOST", "0s").replace("WAITED", "4m")
+    reports, _, _ = typed.partition("--report")[2].partition(" --rpo")
+    assert f"--report{reports}" in (ROOT / "docs" / "drills.md").read_text()
+
+    def never(stack: str, _: str | None) -> Takeover:
+        raise AssertionError(stack)
+
+    assert file_drill.main(shlex.split(typed), lambda _: s3, never, NOW) == 0
+    ((_, content),) = s3.objects.items()
+    assert json.loads(content)["counts"]["takeovers"] == 2
+
+
+def test_outputs_are_read_in_the_backend_of_their_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def ran(command: list[str], *, env: dict[str, str], **_: Any) -> subprocess.CompletedProcess[str]:
+        asked.append((command[command.index("--stack") + 1], env["PULUMI_BACKEND_URL"]))
+        return subprocess.CompletedProcess(command, 0, json.dumps(OUTPUTS if "output" in command else CONFIG), "")
+
+    monkeypatch.setattr(subprocess, "run", ran)
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://of-this-shell")
+    folder = project(tmp_path, {"k8s-dr:peerReady": True})
+    given = ["full", "--by", "A", "--passed", "--directory", str(folder), "--outputs", "secondary", "--outputs", "primary"]
+    assert file_drill.main(given, lambda _: FakeS3(), now=NOW) == 0
+    assert {*asked} == {
+        ("secondary", "s3://acme-pulumi-us-west-2?region=us-west-2"),
+        ("primary", "s3://acme-pulumi-us-east-1?region=us-east-1"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -160,8 +207,8 @@ def test_s3_itself_keeps_the_first_record_and_the_page_finds_it_there(
         for region, more in where.items():
             boto3.client("s3", region_name=region).create_bucket(Bucket=f"acme-velero-{region}-123456789012", **more)
         asked = ["full", "--by", "A. Turner", "--directory", str(folder), "--outputs", "secondary"]
-        assert file_drill.main([*asked, "--passed"], asked=lambda _: THERE, now=NOW) == 0
-        assert file_drill.main([*asked, "--failed", "no"], asked=lambda _: THERE, now=NOW) == 1
+        assert file_drill.main([*asked, "--passed"], asked=lambda *_: THERE, now=NOW) == 0
+        assert file_drill.main([*asked, "--failed", "no"], asked=lambda *_: THERE, now=NOW) == 1
         assert "no record is written over" in capsys.readouterr().err
         assert drill_page.main(["--directory", str(folder), "--html", str(page)], now=NOW) == 0
     assert "A. Turner" in page.read_text()

@@ -11,6 +11,7 @@ import pytest
 from components.runbook.rendered import MOST, page, rendered
 from settings import load
 from settings.load import SECRETS
+from settings.peer_file import PeerCluster, cluster_of_the_peer
 from settings.roles import Role
 from tests.examples import PASSWORD, example
 from tests.unit.components.conftest import Program
@@ -34,7 +35,10 @@ OF_THE_EXAMPLE = re.compile(
 )
 
 
-def shown(changes: dict[str, Any], *, peer: str | None = "globex-a", role: Role = "secondary") -> str:
+PEER = PeerCluster(context="globex-a", name="globex-eks-a")
+
+
+def shown(changes: dict[str, Any], *, peer: PeerCluster = PEER, role: Role = "secondary") -> str:
     settings = load(role, example(role, changes), SECRETS)
     return rendered(page(), settings, peer)
 
@@ -52,6 +56,16 @@ def test_a_command_of_the_page_is_one_of_this_deployment() -> None:
     assert "pulumi config set rejoin ledger-primary-g1 -s primary" in text
 
 
+def test_each_stack_names_the_cluster_of_region_b_as_its_own_file_does() -> None:
+    """All that is to be typed is on one line, in which the names are found."""
+    commands = [line for line in page().splitlines() if "eks update-kubeconfig" in line]
+    assert all("--name prod-usw2 --alias prod-usw2`" in line for line in commands)
+    own = {**OWN, "cluster": {**OWN["cluster"], "context": "globex-a", "name": "globex-eks-a"}}
+    there = PeerCluster(context="globex-b", name="globex-eks-b")
+    for text in (shown(OWN), shown(own, peer=there, role="primary")):
+        assert text.count("--region eu-central-1 --name globex-eks-b --alias globex-b`") == len(commands) == 2
+
+
 def test_a_name_that_has_taken_the_place_of_one_is_not_taken_for_another() -> None:
     swapped = {**OWN["topology"], "organization": "acme-shop", "regions": {"primary": "us-west-2", "secondary": "us-east-1"}}
     text = shown({**OWN, "topology": swapped})
@@ -61,7 +75,9 @@ def test_a_name_that_has_taken_the_place_of_one_is_not_taken_for_another() -> No
 
 def test_what_stands_for_several_is_said() -> None:
     databases = [{"name": name, "namespace": "money"} for name in ("ledger", "stock")]
-    text = shown({**OWN, "databases": databases, "databasePasswords": dict.fromkeys(("ledger", "stock"), PASSWORD)}, peer=None)
+    text = shown(
+        {**OWN, "databases": databases, "databasePasswords": dict.fromkeys(("ledger", "stock"), PASSWORD)}, peer=PeerCluster()
+    )
     assert "`app-database` in `databases` stands for each of: `ledger` in `money`, `stock` in `money`." in text
     assert "the other's name is the example's" in text
 
@@ -85,6 +101,15 @@ def test_the_other_clusters_context_is_that_of_the_stack_file_beside(tmp_path: P
     text = run_program("secondary", directory=tmp_path)["runbook-config-map"].inputs["data"]["runbook.md"]
     assert "that of the primary `there`" in text
     assert "kubectl --context there " in text
+
+
+def test_the_other_clusters_name_is_read_beside_its_context(tmp_path: Path) -> None:
+    settings = load("primary", example("primary"), SECRETS)
+    assert cluster_of_the_peer(settings, tmp_path) == PeerCluster()
+    (tmp_path / "Pulumi.secondary.yaml").write_text("config: {k8s-dr:cluster: {context: there, name: eks-there}}")
+    assert cluster_of_the_peer(settings, tmp_path) == PeerCluster(context="there", name="eks-there")
+    (tmp_path / "Pulumi.secondary.yaml").write_text("config: {k8s-dr:cluster: {context: [7], name: 7}}")
+    assert cluster_of_the_peer(settings, tmp_path) == PeerCluster()
 
 
 def test_it_fits_into_a_config_map_with_room_to_spare() -> None:
