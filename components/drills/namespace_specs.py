@@ -174,7 +174,6 @@ def priority_class() -> dict[str, Any]:
     """The PriorityClass of both restore drills, but for its metadata. Below -10 an autoscaler would add no node for it."""
     return {
         "value": -1,
-        "global_default": False,
         "preemption_policy": "Never",
         "description": "what a drill runs: it gives way to everything else",
     }

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from components.kube.runner.restored import failure as why_failed
 from components.velero import modifiers, outcome
 from components.velero.choice import Choice, objection
 from components.velero.downloads import results_of
@@ -337,7 +338,7 @@ def test_one_object_that_is_refused_is_told_by_name_and_the_way_on_works(shop: V
     assert restore["status"]["phase"] == "PartiallyFailed"
     assert here(shop.api, WRITTEN) == names(WRITTEN) - {("Widget", "one")}, "the rest is there"
 
-    failure = outcome.failure(restore_name, restore["status"], partial(results_of, shop.cluster, restore_name)) or ""
+    failure = why_failed(restore_name, restore["status"], partial(results_of, shop.cluster, restore_name)) or ""
     assert f"Restore {restore_name} ended PartiallyFailed: 1 error: error restoring widgets.example.com/shop/one: " in failure
     assert REFUSAL in failure
     assert "\n" not in failure
