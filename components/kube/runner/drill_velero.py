@@ -242,12 +242,11 @@ def _read(path: Path, *, packed: bool = False) -> Any:
         raise ValueError("it is nested deeper than anything that Velero writes") from None
 
 
-def moved_volumes(listed: Iterable[Mapping[str, Any]] | None) -> list[Mapping[str, Any]]:
-    """Of Velero's list of a backup's volumes those whose data are in a repository (internal/volume, BackupVolumeInfo). For no
-    volumes it may be null."""
+def moved_volumes(listed: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Of Velero's list of a backup's volumes those whose data are in a repository (internal/volume, BackupVolumeInfo)."""
     return [
         each
-        for each in listed or ()
+        for each in listed
         if (each.get("snapshotDataMoved") or each.get("backupMethod") == BY_FILES)
         and not each.get("skipped")
         and each.get("result") != "failed"
