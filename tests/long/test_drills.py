@@ -315,7 +315,7 @@ def test_a_database_is_recovered_asked_and_deleted_in_both_regions(drills: Drill
 @pytest.mark.parametrize(
     ("check", "passes"),
     [
-        ({"sql": ROWS, "expect": "t"}, True),
+        ({"sql": ROWS, "expect": "true"}, True),
         ({"sql": "SELECT max(recorded_at) FROM ledger", "maxAge": "1h"}, True),
         ({"sql": "SELECT count(*) FROM ledger", "expect": "-1"}, False),
     ],
