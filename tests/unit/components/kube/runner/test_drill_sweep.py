@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from components.kube.runner.drill_sweep import sweep
 from components.kube.runner.failure import StepFailedError
 from tests.unit.components.kube.runner import test_drill_database as databases
 from tests.unit.components.kube.runner import test_drill_namespace as namespaces
-from tests.unit.components.kube.runner.drill_world import VOLUMES, DrillCluster, volume
+from tests.unit.components.kube.runner.drill_world import NOW, VOLUMES, DrillCluster, volume
 from tests.unit.components.kube.runner.test_drill_namespace import CLAIMS, RUNS, SCRATCH, SECRETS, VELERO, a_run
 
 KILLED = f"{VELERO}/restores/drill-production-killed"
@@ -26,7 +27,8 @@ def world() -> namespaces.World:
     made = namespaces.World()
     made.add(KILLED, {"status": {"phase": "InProgress"}}, **{"k8s-dr/drill": "namespace"})
     made.add(f"{SECRETS}/key", None, **{"velero.io/restore-name": "drill-production-killed"})
-    made.add(f"{CLAIMS}/data")
+    before = (NOW - timedelta(minutes=1)).isoformat().replace("+00:00", "Z")
+    made.add(f"{CLAIMS}/data", {"metadata": {"creationTimestamp": before}})
     made.add(f"{VOLUMES}/pv-1", volume("pv-1", SCRATCH))
     return made
 
