@@ -156,7 +156,10 @@ class Space:
         for claim in self.api.list(self.path("persistentvolumeclaims")):
             if (claim.get("status") or {}).get("phase") == "Pending":
                 name = claim["metadata"]["name"]
-                said = self._last_warning(lambda about, name=name: about.get("name") == name)  # type: ignore[misc]
+                # CloudNativePG calls a Pod as its claim.
+                said = self._last_warning(
+                    lambda about, name=name: (about.get("kind"), about.get("name")) == ("PersistentVolumeClaim", name)  # type: ignore[misc]
+                )
                 yield f"claim {name} has no volume: {said or 'no event says why'}"
         if said := self._last_warning(lambda about: about.get("kind") not in ("Pod", "PersistentVolumeClaim")):
             yield said
