@@ -21,6 +21,7 @@ from components.kube.runner.drill_end import ALIVE
 from components.kube.runner.drill_fetch import Fetched, Plan
 from components.kube.runner.drill_record import Drill, run_drill, without_verdict
 from components.kube.runner.failure import StepFailedError
+from lab.waiting import until
 
 # Answers from ./bucket, as the AWS CLI prints text. A key that begins with `secret` may not be read.
 AWS = f"""\
@@ -285,12 +286,22 @@ def test_a_judge_that_was_killed_is_seen_by_its_silence(pod: Pod, job: str) -> N
     assert (pod.record["passed"], pod.record["by"]) == (False, f"Job/{job}, made by a person")
 
 
+def nap_of(script: subprocess.Popen[bytes]) -> str:
+    """The process of the `sleep` in which the script waits for a verdict: it has its trap by then."""
+
+    def nap() -> str:
+        return subprocess.run(["pgrep", "-P", str(script.pid), "-x", "sleep"], capture_output=True, text=True, check=False).stdout
+
+    return until("the script to wait for a verdict", nap, timeout=30, interval=0.05)
+
+
 def test_a_pod_that_is_told_to_end_waits_for_the_judge_that_cleans_up(pod: Pod) -> None:
     (pod.root / "alive").touch()
     ran = subprocess.Popen(["/bin/bash", "-c", UPLOAD], env=pod.environment(WAIT="3600"), stdout=subprocess.PIPE)
-    time.sleep(1)
+    waits = nap_of(ran)
     ran.send_signal(signal.SIGTERM)
-    time.sleep(1.5)
+    # It has heard the signal once its nap of then is over, and takes another.
+    until("the script to wait on", lambda: nap_of(ran) != waits, timeout=30, interval=0.05)
     assert ran.poll() is None
     pod.drill("it was told to end")
     ran.communicate(timeout=30)
@@ -299,7 +310,7 @@ def test_a_pod_that_is_told_to_end_waits_for_the_judge_that_cleans_up(pod: Pod) 
 
 def test_a_pod_that_is_told_to_end_before_the_judge_began_leaves_a_record(pod: Pod) -> None:
     ran = subprocess.Popen(["/bin/bash", "-c", UPLOAD], env=pod.environment(WAIT="3600"), stdout=subprocess.PIPE)
-    time.sleep(1)
+    nap_of(ran)
     ran.send_signal(signal.SIGTERM)
     ran.communicate(timeout=30)
     assert ran.returncode == 1
