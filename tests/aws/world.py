@@ -144,6 +144,7 @@ class World:
             kubeconfig=directory / "no-kubeconfig",
             databases=(project.lab_database(),),
             etcd={"enabled": True},
+            drills={},
         )
         project.create(directory, files)
         (directory / "__main__.py").write_text(PROGRAM.read_text())

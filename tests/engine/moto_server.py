@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.s3.models import S3Backend
 from werkzeug.serving import make_server
 
 _CONTROL = "/_lab/"
@@ -96,6 +97,21 @@ class Server:
                     return
 
 
+def lock_buckets_in_use() -> None:
+    """Have moto take Object Lock for a bucket that holds objects, as S3 does since November 2023. moto wants an empty one."""
+    put = S3Backend.put_object_lock_configuration
+
+    def put_whatever_it_holds(backend: S3Backend, bucket_name: str, *args: Any, **options: Any) -> None:
+        bucket = backend.get_bucket(bucket_name)
+        held, bucket.keys = bucket.keys, type(bucket.keys)()
+        try:
+            put(backend, bucket_name, *args, **options)
+        finally:
+            bucket.keys = held
+
+    S3Backend.put_object_lock_configuration = put_whatever_it_holds  # type: ignore[method-assign]
+
+
 def _readable(sockets: list[socket.socket]) -> list[socket.socket]:
     """Wait for the sockets that have something to read. End the process when stdin ends."""
     ready = select.select([sys.stdin, *sockets], [], [])[0]
@@ -107,6 +123,7 @@ def _readable(sockets: list[socket.socket]) -> list[socket.socket]:
 def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no child is waited for
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt at the keyboard is for the tests; these then end stdin
+    lock_buckets_in_use()
     server = Server()
     print(server.port, flush=True)
     server.serve()

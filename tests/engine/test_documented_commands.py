@@ -70,7 +70,9 @@ class Reader:
 @pytest.fixture(scope="module")
 def undeployed(tmp_path_factory: pytest.TempPathFactory, pulumi_binary: Path) -> Iterator[Pair]:
     """What a person starts with: an account, two clusters with the operators, a zone, and a copy of this project."""
-    with undeployed_pair(tmp_path_factory.mktemp("documented"), pulumi_binary, databases=(project.lab_database(),)) as pair:
+    # The pages make a key for every part, so every part runs.
+    settings = {"databases": (project.lab_database(),), "drills": {}}
+    with undeployed_pair(tmp_path_factory.mktemp("documented"), pulumi_binary, **settings) as pair:
         path = os.pathsep.join([str(Path(sys.prefix) / "bin"), pair.pulumi.environment["PATH"]])
         environment = {**pair.pulumi.environment, "PATH": path, "AWS_ENDPOINT_URL": pair.endpoint}
         for chosen in ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE"):  # the pages set these
