@@ -461,15 +461,18 @@ class Lab:
         self.cloud.restore(named(region).aws_region)
 
     @contextmanager
-    def object_missing(self, bucket: str, key: str) -> Iterator[None]:
-        """Remove an object from a bucket and put it back at the end, as if it were lost or not replicated yet."""
-        self._s3(f"s3.copy_object(Bucket={bucket!r}, Key='set-aside', CopySource={{'Bucket': {bucket!r}, 'Key': {key!r}}})")
-        self._s3(f"s3.delete_object(Bucket={bucket!r}, Key={key!r})")
+    def object_missing(self, bucket: str, *keys: str) -> Iterator[None]:
+        """Remove objects from a bucket and put them back at the end, as if they were lost or not replicated yet."""
+        aside = {key: f"set-aside/{key}" for key in keys}
+        self._rename(bucket, aside)
         try:
             yield
         finally:
-            self._s3(f"s3.copy_object(Bucket={bucket!r}, Key={key!r}, CopySource={{'Bucket': {bucket!r}, 'Key': 'set-aside'}})")
-            self._s3(f"s3.delete_object(Bucket={bucket!r}, Key='set-aside')")
+            self._rename(bucket, {there: key for key, there in aside.items()})
+
+    def _rename(self, bucket: str, names: Mapping[str, str]) -> None:
+        copy = f"s3.copy_object(Bucket={bucket!r}, Key=new, CopySource={{'Bucket': {bucket!r}, 'Key': old}})"
+        self._s3(f"[({copy}, s3.delete_object(Bucket={bucket!r}, Key=old)) for old, new in {[*names.items()]!r}]")
 
     @contextmanager
     def object_replaced(self, bucket: str, key: str, content: str) -> Iterator[None]:

@@ -55,9 +55,14 @@ class Cgroups(ABC):
         for hierarchy in self._hierarchies:
             (hierarchy / group / _DAEMONS / "cgroup.procs").write_text("0")
 
-    def pids(self, group: str) -> set[int]:
-        """All processes of the group and its subgroups."""
-        return {int(pid) for directory in self._directories(group) for pid in _read(directory / "cgroup.procs").split()}
+    def pids(self, group: str, container: str = "") -> set[int]:
+        """All processes of the group and its subgroups; with the id of a container, those of the subgroup of that name."""
+        return {
+            int(pid)
+            for directory in self._directories(group)
+            if container in str(directory)
+            for pid in _read(directory / "cgroup.procs").split()
+        }
 
     def exists(self, group: str) -> bool:
         return any((hierarchy / group).is_dir() for hierarchy in self._hierarchies)

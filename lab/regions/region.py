@@ -168,6 +168,19 @@ class Region:
         self._daemon.stop()
         self._end_strays()
 
+    def kill_container(self, container: str) -> None:
+        """Kill all processes of a container at once, as the kernel does where memory is short: no signal tells them beforehand.
+
+        `container` is its id, as the status of its Pod has it. Raises RegionError if none of its processes is there.
+        """
+        identifier = container.rpartition("://")[2]
+        pids = cgroups.current().pids(self.spec.namespace, identifier) if identifier else set()
+        if not pids:
+            raise RegionError(f"{self.spec.name} runs no process of container {container or 'without an id'}")
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
     def wipe(self, *, keep_images: bool = True) -> None:
         """Kill the region and empty its disk. With `keep_images`, the imported images stay, because importing takes long."""
         self.kill()

@@ -308,6 +308,13 @@ class TestCgroups:
         groups.remove("drlab-primary", timeout=1)
         assert not groups.exists("drlab-primary")
 
+    def test_the_processes_of_one_container_are_told_from_those_beside_it(self, tmp_path):
+        pod = tmp_path / "drlab-primary" / "kubepods" / "pod1"
+        for container, pid in (("a1b2", "12"), ("c3d4", "13")):
+            (pod / container).mkdir(parents=True)
+            (pod / container / "cgroup.procs").write_text(f"{pid}\n")
+        assert cgroups.CgroupsV2(tmp_path).pids("drlab-primary", "c3d4") == {13}
+
     def test_a_group_that_does_not_get_empty_is_an_error_with_its_processes(self, tmp_path):
         (tmp_path / "drlab-primary").mkdir()
         (tmp_path / "drlab-primary" / "cgroup.procs").write_text("12\n")
