@@ -5,8 +5,8 @@ What a drill says is read where an auditor reads it, in the record, and the stat
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -99,11 +99,10 @@ class Drills:
         _, self.segment, _ = (lab.query(switch, "primary").split()[-1] for _ in range(3))
         directory = disk(lab, "primary", manifests.ARCHIVE_CLAIM)
         for number in range(1, _DOCUMENTS + 1):
-            file = directory / f"{number:08}.json"
             written = {"sequence": number, "client_time": LONG_AGO, "recorded_at": LONG_AGO, "written_in": "primary"}
-            # So much of each that no two backups could do with the same data.
-            file.write_text(json.dumps({**written, "written_by": hashlib.sha256(str(number).encode()).hexdigest() * 500}))
-        self.files = {path: what for path, (what, *_) in contents(directory).items() if path.endswith(".json")}
+            (directory / f"{number:08}.json").write_text(json.dumps({**written, "written_by": "drills"}))
+        (directory / "photograph").write_bytes(os.urandom(1 << 20))
+        self.files = {path: what for path, (what, *_) in contents(directory).items() if what != "directory"}
         # The standby reads what has come into its own region's bucket, as a drill does.
         until("the rows to have come", lambda: lab.query(_ROWS, "secondary") == "t", timeout=180, interval=2)
         lab.make_backups()
@@ -258,15 +257,18 @@ class Drills:
         began = {key: key.split("/")[3].rpartition("-")[2] for key in keys}
         return max([key for key in keys if began[key] <= settled] or keys, key=lambda key: (began[key], key))
 
+    def key_of_the_segment(self) -> str:
+        objects = self.lab.objects(self.bucket("secondary", "database"), WALS)
+        (key,) = (key for key in objects if f"/{self.segment}" in key and _SEGMENT.search(key))
+        return key
+
     @contextmanager
-    def without_a_segment(self) -> Iterator[str]:
-        """One segment of WAL is not in the secondary's bucket, and what followed it has been there for so long that it will not
-        come any more. Its name."""
+    def without_a_segment(self) -> Iterator[None]:
+        """The segment of WAL is not in the secondary's bucket, and what followed it has been there for so long that it will not
+        come any more."""
         until("what was archived to be old", lambda: datetime.now(UTC) - self.archived_at > COMING, timeout=1000, interval=5)
-        bucket = self.bucket("secondary", "database")
-        (key,) = (key for key in self.lab.objects(bucket, WALS) if f"/{self.segment}" in key and _SEGMENT.search(key))
-        with self.lab.object_missing(bucket, key):
-            yield self.segment
+        with self.lab.object_missing(self.bucket("secondary", "database"), self.key_of_the_segment()):
+            yield
 
     @contextmanager
     def backups_say(self, **status: str) -> Iterator[None]:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 
+from components.drills.database_specs import CLUSTER
 from lab.waiting import until
 from settings.names import DRILLS_NAMESPACE, PROGRAM_NAMESPACE
 from tests.lab.volumes import items
-from tests.long.drills import BACKUPS, CLUSTERS, RESTORES, Drills
+from tests.long.drills import BACKUPS, RESTORES, Drills
 
 _IMPATIENT = {'\\"patience\\": 600': '\\"patience\\": 20'}
 _OF_NAMESPACE = ("-n", "velero", "-l", "k8s-dr/drill=namespace")
@@ -44,19 +45,14 @@ def test_a_drill_of_a_database_of_which_all_is_killed_is_told_by_the_next_up_and
     assert drills.conditions("secondary", name) == {"Failed"}
     run = drills.pod(name)["metadata"]["uid"][:8]
     assert not [key for key in drills.keys("secondary", "database") if run in key], "nobody was left to write a record"
-    assert f"Cluster/{_cluster(drills)}" in drills.left("secondary")
+    assert f"Cluster/{CLUSTER}" in drills.left("secondary")
     told = " ".join(drills.lab.pulumi.up("secondary").output.split())
     assert "the last drill database ended without a record" in told
-    assert f"Cluster/{_cluster(drills)}" in drills.left("secondary"), "an up deletes nothing of a drill"
+    assert f"Cluster/{CLUSTER}" in drills.left("secondary"), "an up deletes nothing of a drill"
     outcome = drills.run("secondary", "database")
     outcome.require_passed()
     assert any("earlier drill" in note for note in outcome.record["notes"])
     drills.require_nothing_left("secondary")
-
-
-def _cluster(drills: Drills) -> str:
-    found = items(drills.lab, "secondary", CLUSTERS, "-n", DRILLS_NAMESPACE)
-    return str(found[0]["metadata"]["name"]) if found else ""
 
 
 def test_what_a_killed_drill_leaves_is_swept_by_day(drills: Drills) -> None:

@@ -205,8 +205,13 @@ class NamespaceDrill:
 
     def _late_volumes(self, restore: str) -> list[str]:
         downloads, by_files = self._transfers(restore)
-        late = [each for each in (*downloads, *by_files) if phase_of(each) != DONE]
-        return [f"{len(late)} of {len(downloads) + len(by_files)} volumes have not got their data"] if late else []
+        late = [phase_of(each) for each in (*downloads, *by_files) if phase_of(each) != DONE]
+        if not late:
+            return []
+        # The drill may not look at Velero's Pods, which need a node as any other does.
+        waits = " (Velero's Pod for it has not begun, as where no node has room)" if "Accepted" in late else ""
+        phases = ", ".join(sorted({*late}))
+        return [f"{len(late)} of {len(downloads) + len(by_files)} volumes have not got their data: {phases}{waits}"]
 
     def _count(self, expected: Mapping[tuple[str, str], set[str]]) -> None:
         """Compare by names what is here with what the Backup has."""

@@ -338,7 +338,7 @@ def test_a_restore_that_finds_no_room_fails_with_the_reason_and_is_gone_for_it_w
     world.add(f"/api/v1/namespaces/{SCRATCH}/events/e-1", event)
     reason = only(world.drilled(tmp_path))
     assert "has not ended within 1800 s: it is WaitingForPluginOperations" in reason
-    assert "1 of 1 volumes have not got their data" in reason
+    assert "1 of 1 volumes have not got their data: Accepted (Velero's Pod for it has not begun, as where no node" in reason
     assert "claim data has no volume: PersistentVolumeClaim data: ProvisioningFailed: exceeded quota: volumes" in reason
     assert world.left == []
 
