@@ -7,6 +7,9 @@ import io
 import json
 import os
 import platform
+import signal
+import subprocess
+import sys
 import tarfile
 import tomllib
 from ipaddress import IPv4Address, IPv4Network
@@ -401,6 +404,28 @@ class TestARegion:
         assert not region.alive
         with pytest.raises(RegionError, match="primary does not run"):
             region.run(["true"])
+
+    def test_a_container_is_killed_by_its_id_and_no_signal_tells_it_beforehand(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(cgroups, "current", lambda: cgroups.CgroupsV2(tmp_path))
+        region, pod = Region(LabPaths(root=tmp_path), PRIMARY, {}), tmp_path / "drlab-primary" / "kubepods" / "pod1"
+        deaf = [sys.executable, "-c", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"]
+        with subprocess.Popen(deaf) as killed, subprocess.Popen(["sleep", "60"]) as beside:
+            for container, child in (("a1b2", killed), ("c3d4", beside)):
+                (pod / container).mkdir(parents=True)
+                (pod / container / "cgroup.procs").write_text(f"{child.pid}\n")
+            try:
+                region.kill_container("containerd://a1b2")
+                assert killed.wait(timeout=10) == -signal.SIGKILL
+                assert beside.poll() is None
+            finally:
+                killed.kill()
+                beside.kill()
+
+    @pytest.mark.parametrize("container", ["containerd://gone", "containerd://", ""])
+    def test_a_container_without_a_process_is_an_error(self, tmp_path, monkeypatch, container):
+        monkeypatch.setattr(cgroups, "current", lambda: cgroups.CgroupsV2(tmp_path))
+        with pytest.raises(RegionError, match="runs no process of container"):
+            Region(LabPaths(root=tmp_path), PRIMARY, {}).kill_container(container)
 
     def test_waiting_for_one_that_died_shows_the_end_of_its_log(self, tmp_path):
         region = Region(LabPaths(root=tmp_path), PRIMARY, {})
