@@ -24,12 +24,14 @@ from components.drills.drills import Drills
 from components.drills.records import LiveRecords, Records
 from components.etcd import backup as etcd
 from components.etcd.backup import EtcdBackup, EtcdBackupArgs
-from components.failover import guard_specs
+from components.failover import guard_specs, questions
+from components.failover.ahead import Ahead
 from components.failover.duties import duties_now, refuse_second_writer
 from components.failover.failover import Failover, FailoverArgs
 from components.failover.gate import begins_to_serve
 from components.failover.guard import Guard
 from components.failover.handover import refuse_false_receipt
+from components.failover.questions import Primary
 from components.failover.stopped import overrule, stopped_by_guard, was_overruled
 from components.iam.access import Access
 from components.iam.delivery import Delivery, DeliveryArgs
@@ -38,7 +40,7 @@ from components.iam.permissions import ServiceAccount
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError, LiveCluster
 from components.kube.job_runner import JobRunner
 from components.kube.runner.flag import Flag
-from components.kube.this_cluster import find_this_cluster
+from components.kube.this_cluster import ThisCluster, find_this_cluster
 from components.monitoring.alarms import Alarms, AlarmsArgs
 from components.monitoring.monitoring import Monitoring, MonitoringArgs
 from components.operators.operators import Operators, OperatorsArgs, planned
@@ -114,6 +116,7 @@ class Region(pulumi.ComponentResource):
             refuse_to_give_up_alone(settings, self._live, flag)
             refuse_second_writer(settings, cluster, self._duties, self._live)
             refuse_false_receipt(settings, cluster)
+        primary = self._ask_primary_ahead(this_cluster)
         installations = planned(settings.operators, settings.images)
         compare = pulumi.ResourceHook(f"{name}-cluster", this_cluster.compare, pulumi.ResourceHookOptions(on_dry_run=True))
         before = pulumi.ResourceHookBinding(before_create=[compare], before_update=[compare])
@@ -210,6 +213,7 @@ class Region(pulumi.ComponentResource):
                 databases=databases,
                 traffic=traffic_args,
                 flag_bucket=traffic.flag_bucket,
+                primary=primary,
                 stopped=self._stopped,
                 overrule=partial(overrule, cluster, overruled) if overruled else None,
                 pause_schedules=lambda after: Schedules("schedules", schedules, opts=child(depends_on=after)),
@@ -290,6 +294,15 @@ class Region(pulumi.ComponentResource):
             Schedules("schedules", schedules, opts=child(depends_on=[self._failover]))
         # The policy pack reads these: in which regions data may be, and whether the peer must hold a copy of them.
         self.register_outputs({"region": names.region, "peerRegion": names.peer_region, "peerReady": settings.peer_ready})
+
+    def _ask_primary_ahead(self, this_cluster: ThisCluster) -> Ahead[Primary] | None:
+        """Begin to ask the primary, in the `up` of a failover: its silence has to last longer than the program registers."""
+        settings, cluster, duties = self._settings, self._cluster, self._duties
+        if pulumi.runtime.is_dry_run() or not settings.databases or settings.token or not duties.restores:
+            return None
+        if not begins_to_serve(cluster, duties):
+            return None
+        return Ahead(partial(questions.ask_primary, cluster, settings), own=this_cluster.surely_own)
 
     def _access(self, cluster: ClusterApi, opts: pulumi.ResourceOptions) -> dict[Part, Access]:
         """How each part in use reaches AWS. In a region that takes over, nothing waits for IAM: its control plane may be down."""

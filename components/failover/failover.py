@@ -19,7 +19,9 @@ import pulumi_kubernetes as k8s
 from components.database.archive import Archive
 from components.database.database import Database, Databases, DatabasesArgs
 from components.failover import questions, timeline
+from components.failover.ahead import Ahead
 from components.failover.preflight import Preflight
+from components.failover.questions import Primary
 from components.failover.report import LocalReport
 from components.failover.workloads import Workloads, WorkloadsArgs
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
@@ -62,6 +64,9 @@ class FailoverArgs:
 
     traffic: TrafficArgs
     flag_bucket: aws.s3.Bucket | None
+    primary: Ahead[Primary] | None = None
+    """What the primary answers, where it was asked ahead."""
+
     stopped: str | None = None
     """Which stop of the guard this region wakes from, if it serves now."""
 
@@ -106,6 +111,7 @@ class Failover(pulumi.ComponentResource):
             files=args.files,
             sides=args.databases.sides,
             report=self._report,
+            primary_ahead=args.primary,
         )
         hook = pulumi.ResourceHook("failover-gate", self._ask_gate, pulumi.ResourceHookOptions(on_dry_run=True))
         opts = pulumi.ResourceOptions.merge(
@@ -119,6 +125,7 @@ class Failover(pulumi.ComponentResource):
         memory = self._memory()
         self.serves_already = memory.serves
         if args.duties.takes_over and not memory.serves:
+            self._preflight.begin(args.this_cluster.surely_own)
             self._tell_if_unasked()
         restores = Restores(
             f"{name}-restores",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -18,6 +18,7 @@ from components.database.archive import Archive
 from components.database.lost import lived_until
 from components.database.specs import DatabaseSide
 from components.failover import handover, questions, timeline
+from components.failover.ahead import Ahead
 from components.failover.backups import PeerBackups
 from components.failover.drills import end_drills
 from components.failover.duties import given
@@ -53,16 +54,34 @@ class Preflight:
 
     sides: Sequence[DatabaseSide]
     report: LocalReport
+    primary_ahead: Ahead[Primary] | None = None
+    """What the primary answers, where it was asked ahead."""
+
     asked: bool = False
     """Whether the engine has asked the gate. It does when `active` changes, and not in an `up` that goes on with a failover."""
 
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _primary: Primary | None = None
+    _ahead: Ahead[tuple[PeerBackups, list[Objection], list[Objection]]] | None = None
+    """What stands against a takeover, where it was asked ahead: what may change, and what no waiting changes."""
+
     _no_claims_used: bool = False
+
+    def begin(self, own: Callable[[], bool]) -> None:
+        """Ask ahead what the gate of a takeover asks. `own` says whether this is the stack's own cluster."""
+
+        def ask() -> tuple[PeerBackups, list[Objection], list[Objection]]:
+            backups = self._backups()
+            return backups, list(self._objections(backups, self.sides)), list(backups.lacking())
+
+        if not self.settings.token:
+            self._ahead = Ahead(ask, own=own)
 
     def ask(self) -> None:
         """Raises GateClosedError if the gate stays closed. A preview that cannot reach the cluster only warns."""
-        self.asked, self._primary, started = True, None, datetime.now(UTC)
+        self.asked, self._primary = True, None
+        began = [ahead.began for ahead in (self.primary_ahead, self._ahead) if ahead]
+        started = min(began, default=datetime.now(UTC))
         try:
             if self.names.role == "secondary" and self.settings.active is None:
                 serves_here = self.cluster.read_record(SERVING_RECORD) is not None
@@ -91,8 +110,15 @@ class Preflight:
         gate, settings = Gate(force=self.settings.force), self.settings
         until = time.monotonic() + self._patience
         gate.wait_until_open(self._against_the_primary, seconds=self._patience)
-        backups, left = self._backups(), max(until - time.monotonic(), 0)
-        gate.wait_until_open(lambda: self._objections(backups, self.sides), backups.lacking, seconds=left)
+        answered, left = self._ahead.take() if self._ahead else None, max(until - time.monotonic(), 0)
+        backups, first, lacking = answered or (self._backups(), None, None)
+
+        def again() -> Iterable[Objection]:
+            nonlocal first
+            known, first = first, None
+            return self._objections(backups, self.sides) if known is None else known
+
+        gate.wait_until_open(again, backups.lacking if lacking is None else lambda: lacking, seconds=left)
         if self.names.role == "primary":
             self._note_way(SUCCEEDED)
         backups.tell()
@@ -206,6 +232,8 @@ class Preflight:
             return Primary(answers=False, objection=None)
         with self._lock:
             known = self._primary
+            if known is None and self.primary_ahead:
+                known = self.primary_ahead.take()
             if known is None or (known.objection and known.objection.passing):
                 known = questions.ask_primary(self.cluster, self.settings)
             self._primary = known

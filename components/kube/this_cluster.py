@@ -97,6 +97,16 @@ class ThisCluster:
                 raise pulumi.RunError(str(error)) from None
             raise
 
+    def surely_own(self) -> bool:
+        """Whether this is known for the stack's own cluster before the engine's hook has compared it: by the same sign, that the
+        region's own backups are written from here. Nothing that is not known is said to be."""
+        try:
+            written = self._written_from_here()
+            self._refuse_anothers(written)
+        except (ClusterUnreachableError, OtherClusterError):
+            return False
+        return any(name == _OWN for name, _ in written)
+
     def _written_from_here(self) -> list[tuple[str, Mapping[str, Any]]]:
         """The name of each location that Velero writes to, and its place."""
         locations = self.cluster.list_velero("backupstoragelocations") or []

@@ -1,0 +1,40 @@
+"""Questions of the gate that are asked ahead: while the program registers what it has, which takes as long as the answers do.
+
+That the primary is silent takes longest to find out, for silence has to last. Nothing is decided here: the gate asks when the
+engine tells it to, and finds the answers there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Generic, TypeVar
+
+Answer = TypeVar("Answer")
+
+
+class Ahead(Generic[Answer]):
+    """One question, asked in a thread of its own where `own` says that the cluster is the stack's.
+
+    The engine compares the cluster only once the program has registered something, and a Pod that asks is an object in it.
+    """
+
+    began: datetime
+    """When it was asked."""
+
+    def __init__(self, ask: Callable[[], Answer], *, own: Callable[[], bool]) -> None:
+        self.began = datetime.now(UTC)
+        threads = ThreadPoolExecutor(1, thread_name_prefix="asked-ahead")
+        self._left: Future[Answer | None] | None = threads.submit(lambda: ask() if own() else None)
+        threads.shutdown(wait=False)
+
+    def take(self) -> Answer | None:
+        """The answer, waited for, and only once: whoever asks again wants to know what has changed. None where nobody asked, or
+        where it went wrong, for which the one who asks then has the words."""
+        left, self._left = self._left, None
+        if left is not None:
+            with suppress(Exception):
+                return left.result()
+        return None

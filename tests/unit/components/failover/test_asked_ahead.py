@@ -1,0 +1,100 @@
+"""What the gate asks is asked while the program registers: it takes as long, and on the night users wait for both."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from components.failover.ahead import Ahead
+from components.kube.cluster_api import ClusterUnreachableError
+from components.kube.runner.ask import Answer, Question
+from tests.unit.components.conftest import Clock
+from tests.unit.components.failover.test_gate import READY, cluster, location, seen
+from tests.unit.components.failover.test_gate_of_databases import ANSWERS, PROBE
+from tests.unit.fakes import FakeCluster
+from tests.unit.recorder import Recorder, run_program
+
+OURS = {"bucket": "acme-velero-us-west-2-123456789012", "prefix": "velero/secondary"}
+PEERS = {"bucket": "acme-velero-us-east-1-123456789012", "prefix": "velero/primary"}
+
+
+@pytest.fixture(autouse=True)
+def _clock(clock: Clock) -> None:
+    """Nothing waits in earnest."""
+
+
+def standby(place: dict[str, str] | None = None, *, backups: Sequence[dict[str, Any]] = READY) -> FakeCluster:
+    """A cluster that is ready to take over, and whose Velero writes to `place`, by default this region's own."""
+    own = {**location("own", phase="Available"), "spec": {"objectStorage": place or OURS}}
+    return cluster(*backups, places=[own, location(**seen())])
+
+
+class Watched(FakeCluster):
+    """Notes of each question whether it was asked ahead."""
+
+    ahead: list[bool]
+
+    def ask(self, name: str, questions: Sequence[Question]) -> list[Answer]:
+        self.ahead.append(threading.current_thread().name.startswith("asked-ahead"))
+        return super().ask(name, questions)
+
+
+def watched(place: dict[str, str]) -> Watched:
+    ready = standby(place)
+    asked = Watched(velero=ready.velero, databases=ready.databases)
+    asked.ahead = []
+    return asked
+
+
+def take_over(asked: FakeCluster, **changes: Any) -> Recorder:
+    return run_program("secondary", {"active": "secondary", **changes}, cluster=asked)
+
+
+def test_a_takeover_asks_the_primary_once_and_the_gate_finds_the_answer() -> None:
+    asked = watched(OURS)
+    run_program("secondary", {"active": "secondary"}, cluster=asked, run_hooks={"failover-gate"})
+    assert asked.ahead == [True]
+
+
+def test_a_preview_asks_the_primary_nothing_ahead_either() -> None:
+    asked = watched(OURS)
+    run_program("secondary", {"active": "secondary"}, cluster=asked, preview=True, run_hooks={"failover-gate"})
+    assert asked.ahead == []
+
+
+@pytest.mark.parametrize("place", [PEERS, {"bucket": "another-pair", "prefix": "velero/secondary"}])
+def test_nothing_is_asked_ahead_in_a_cluster_that_may_be_another(place: dict[str, str]) -> None:
+    asked = watched(place)
+    run_program("secondary", {"active": "secondary"}, cluster=asked, run_hooks={"failover-gate"})
+    assert asked.ahead == [False], "the gate asks itself, once the engine has compared the cluster"
+
+
+def test_what_the_primary_answers_closes_the_gate_as_if_it_was_asked_then() -> None:
+    asked = standby()
+    asked.reached = {PROBE: 200}
+    region = take_over(asked)
+    assert region.call_hook("failover-gate") == ANSWERS
+
+
+def test_what_was_missing_is_asked_again_before_the_gate_gives_up(clock: Clock) -> None:
+    asked = standby(backups=())
+    region = take_over(asked)
+    asked.velero["backups"] = list(READY)
+    assert region.call_hook("failover-gate") == ""
+    assert clock.naps == [5.0], "the first answers were those of before"
+
+
+def test_a_question_that_went_wrong_is_asked_again_by_whoever_has_words_for_it() -> None:
+    def fails() -> str:
+        raise ClusterUnreachableError("cluster prod-usw2 does not answer")
+
+    assert Ahead(fails, own=lambda: True).take() is None
+    assert Ahead(lambda: "here", own=fails).take() is None  # type: ignore[arg-type]
+
+
+def test_an_answer_is_taken_once() -> None:
+    ahead = Ahead(lambda: "here", own=lambda: True)
+    assert (ahead.take(), ahead.take()) == ("here", None)
