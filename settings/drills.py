@@ -232,13 +232,14 @@ class DrillsSettings(Model):
         """And a record is there until two more should be: a warning compares with the last one."""
         for key, drill in (("integrity", self.integrity), ("namespace", self.namespace), ("database", self.database)):
             gap = longest_gap(drill.cron)
-            if gap.days * _GAPS_UNTIL_OVERDUE > self.keep_days:
+            least = gap.days * _GAPS_UNTIL_OVERDUE
+            if least > self.keep_days:
                 text = (
                     "{} days are shorter than twice the {} that "
                     + key
                     + ".cron {} may leave between two drills; write {} or more"
                 )
-                raise Mistake(text, str(self.keep_days), format_duration(gap), drill.cron, str(gap.days * _GAPS_UNTIL_OVERDUE), at=("keepDays",))
+                raise Mistake(text, str(self.keep_days), format_duration(gap), drill.cron, str(least), at=("keepDays",))
             if parse_duration(drill.timeout) > gap:
                 text = "{} is longer than the {} between two drills; write a shorter timeout, or a cron that comes less often"
                 raise Mistake(text, drill.timeout, format_duration(gap), at=(key, "timeout"))
