@@ -111,7 +111,8 @@ class Region(pulumi.ComponentResource):
             self._duties = duties_now(settings, cluster, archive, self._live)
             settings = self._settings = settings_as_they_run(settings, self._live, self._duties)
             stopped = cache(partial(stopped_by_guard, cluster, self._duties))
-            self._flag = flag = cache(args.flag or partial(read_flag, names, settings.aws))
+            read = args.flag or partial(read_flag, names, settings.aws)
+            self._flag = flag = cache(read)
             overruled = refuse_stale_primary(settings, self._live, flag, stopped)
             refuse_to_give_up_alone(settings, self._live, flag)
             refuse_second_writer(settings, cluster, self._duties, self._live)
@@ -276,6 +277,7 @@ class Region(pulumi.ComponentResource):
                 cluster=cluster,
                 archive=archive,
                 files=files,
+                flag=read,
                 sides=databases.sides,
                 failover=self._failover,
                 runner_ready=job_runner.ready,

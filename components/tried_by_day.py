@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -25,8 +25,10 @@ from components.failover import by_day
 from components.failover.backups import standby_of
 from components.failover.failover import Failover
 from components.kube.cluster_api import ClusterApi
+from components.kube.runner.flag import Flag
 from components.storage.copies import not_copied
 from components.traffic.checkers import Watched, unseen
+from components.traffic.flag_object import FlagUnreadableError, may_be_on_their_way
 from components.velero import age, lacking, snapshot_classes
 from components.velero.files import BackupFiles
 from components.velero.unsaved import Own, keep_inventory, not_saved
@@ -47,6 +49,9 @@ class TriedByDayArgs:
     archive: Archive
     files: Callable[[Role], BackupFiles]
     """Reads what Velero wrote beside the backups of a region, in this region's bucket."""
+
+    flag: Callable[[], Flag | None]
+    """Reads the traffic flag, each time anew: this very `up` may write it."""
 
     sides: Sequence[DatabaseSide]
     failover: Failover
@@ -102,7 +107,8 @@ class TriedByDay:
         if self._failover_can_be_tried():
             failover = self._args.failover
             there = pulumi.Output.all(self._args.runner_ready, failover.since, *failover.databases.values())
-            self._try(lambda _: by_day.warnings(self._args.cluster, settings, duties, self._args.sides), there)
+            ask_by_day = partial(by_day.warnings, self._args.cluster, settings, duties, self._args.sides, self._users_arrive)
+            self._try(lambda _: ask_by_day(), there)
         if settings.serving_role == "primary" and self._args.checks:
             self._try(
                 self._args.unseen or partial(unseen, settings.aws),
@@ -154,6 +160,14 @@ class TriedByDay:
         if self._args.duties.takes_over:
             return self._args.failover.serves_already
         return self._args.duties.serves or self._args.settings.peer_ready
+
+    def _users_arrive(self) -> bool:
+        """Whether users may still be on their way to the primary. Where the flag cannot be read nobody knows, and it is asked."""
+        try:
+            flag = self._args.flag()
+        except FlagUnreadableError:
+            return False
+        return may_be_on_their_way(flag, self._args.settings.dns.ttl, datetime.now(UTC))
 
     def _warn(self, ask: Callable[[], Sequence[str]]) -> None:
         """Say what a failover would lose."""

@@ -19,6 +19,9 @@ from rich.table import Table
 OK, FAILED, USAGE, REFUSED, WARNED, NOT_DONE = range(6)
 """Exit codes. 2 is click's own, for a command line that it does not understand."""
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it: 128 and the number of the signal."""
+
 _CHANGES = {
     OpType.CREATE: "created",
     OpType.UPDATE: "updated",

@@ -60,15 +60,14 @@ def due(settings: Settings, today: date, chosen: str) -> list[Due]:
 
 
 def without_issue(wanted: list[Due], today: date) -> list[Due]:
-    """Those that have no issue, open or closed. Of an issue that a stranger has opened no marker counts."""
+    """Those that have no issue, open or closed. Of an issue that somebody else has opened no marker counts."""
     if not wanted:
         return []
     since = today - LATE - timedelta(days=1)
     found = github.listed(
         f"repos/{os.environ['GITHUB_REPOSITORY']}/issues?state=all&since={since}T00:00:00Z&sort=created&per_page=100"
     )
-    ours = [each["body"] or "" for each in found if (each.get("user") or {}).get("type") == "Bot"]
-    return [each for each in wanted if not any(body.startswith(each.marker) for body in ours)]
+    return [each for each in wanted if not any(github.is_ours(issue, each.marker) for issue in found)]
 
 
 def figures(outputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -191,7 +190,7 @@ def main(action: str, argument: str = "") -> None:
     for each in wanted:
         title = f"{NAMES[each.kind]} of {stacks['secondary'].topology.organization}, {each.day}"
         opened = {"title": title, "body": body(each, stacks, found)}
-        github.gh(f"repos/{os.environ['GITHUB_REPOSITORY']}/issues", "--method", "POST", body=opened)
+        github.post(f"repos/{os.environ['GITHUB_REPOSITORY']}/issues", opened)
         print(f"Opened: {title}")
 
 

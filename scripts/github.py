@@ -8,7 +8,8 @@
     python3 scripts/github.py close TITLE           closes that issue, if there is one
     python3 scripts/github.py commit PATH MESSAGE   commits PATH to the branch GITHUB_REF_NAME, or opens a pull request
 
-The script needs the variables that GitHub sets and GH_TOKEN; `comment` needs PULL_REQUEST too.
+The script needs the variables that GitHub sets and GH_TOKEN; `comment` needs PULL_REQUEST too. GH_AUTHOR is who writes by that
+token, and by default whom GitHub's own token of a workflow writes as.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,9 @@ LIMIT = 65_536
 
 TAIL = 4_000
 """Characters at the end of a text that are always shown: the engine's summary comes last."""
+
+WORKFLOWS = "github-actions[bot]"
+"""Who writes by the token that GitHub gives a workflow."""
 
 _LEFT_OUT = "\n… {} characters are left out here; the log of the run has them …\n"
 
@@ -93,22 +98,43 @@ def ending(title: str, outputs: dict[str, Any], *, succeeded: bool) -> str:
     )
 
 
+def is_ours(entry: Mapping[str, Any], marker: str) -> bool:
+    """Whether the workflows wrote an issue or a comment with this marker. Anybody may copy a marker, and nobody the author."""
+    return _author(entry) == _ours() and (entry.get("body") or "").startswith(marker)
+
+
+def post(path: str, body: dict[str, Any]) -> None:
+    """Write an issue or a comment that `is_ours` knows again. Raises RefusedError if it would not: the next run wrote another."""
+    if (wrote := _author(gh(path, "--method", "POST", body=body))) != _ours():
+        raise RefusedError(
+            f"GH_AUTHOR: this token writes as {wrote}, and not as {_ours()}; set GH_AUTHOR to {wrote} in the workflow"
+        )
+
+
+def _author(entry: Mapping[str, Any]) -> str | None:
+    return (entry.get("user") or {}).get("login")
+
+
+def _ours() -> str:
+    return os.environ.get("GH_AUTHOR") or WORKFLOWS
+
+
 def comment(title: str, text: str) -> None:
     """Keep one comment for each title: a pull request with thirty pushes does not get thirty."""
     repository, number = f"repos/{os.environ['GITHUB_REPOSITORY']}", os.environ["PULL_REQUEST"]
     body = {"body": report(title, text)}
-    ours = [each for each in listed(f"{repository}/issues/{number}/comments") if each["body"].startswith(marker(title))]
+    ours = [each for each in listed(f"{repository}/issues/{number}/comments") if is_ours(each, marker(title))]
     if ours:
         gh(f"{repository}/issues/comments/{ours[0]['id']}", "--method", "PATCH", body=body)
     else:
-        gh(f"{repository}/issues/{number}/comments", "--method", "POST", body=body)
+        post(f"{repository}/issues/{number}/comments", body)
 
 
 def _open_issues(title: str) -> list[str]:
     """API addresses of the open issues that this script has opened for `title`."""
     issues = f"repos/{os.environ['GITHUB_REPOSITORY']}/issues"
     found = listed(f"{issues}?state=open&per_page=100")
-    return [f"{issues}/{each['number']}" for each in found if (each["body"] or "").startswith(marker(title))]
+    return [f"{issues}/{each['number']}" for each in found if is_ours(each, marker(title))]
 
 
 def issue(title: str, text: str) -> None:
@@ -117,7 +143,7 @@ def issue(title: str, text: str) -> None:
     if already := _open_issues(title):
         gh(already[0], "--method", "PATCH", body=body)
     else:
-        gh(f"repos/{os.environ['GITHUB_REPOSITORY']}/issues", "--method", "POST", body=body)
+        post(f"repos/{os.environ['GITHUB_REPOSITORY']}/issues", body)
 
 
 def close(title: str) -> None:

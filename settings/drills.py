@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import timedelta
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
@@ -31,6 +32,9 @@ from settings.names import NEVER_RESTORED
 from settings.people import People
 
 LATEST = "latest"
+
+_GAPS_UNTIL_OVERDUE = 2
+"""After how many of the longest times between two of its dates a drill is overdue."""
 
 Kind = Literal["integrity", "namespace", "database"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -228,13 +232,14 @@ class DrillsSettings(Model):
         """And a record is there until two more should be: a warning compares with the last one."""
         for key, drill in (("integrity", self.integrity), ("namespace", self.namespace), ("database", self.database)):
             gap = longest_gap(drill.cron)
-            if gap.days * 2 > self.keep_days:
+            least = gap.days * _GAPS_UNTIL_OVERDUE
+            if least > self.keep_days:
                 text = (
                     "{} days are shorter than twice the {} that "
                     + key
                     + ".cron {} may leave between two drills; write {} or more"
                 )
-                raise Mistake(text, str(self.keep_days), format_duration(gap), drill.cron, str(gap.days * 2), at=("keepDays",))
+                raise Mistake(text, str(self.keep_days), format_duration(gap), drill.cron, str(least), at=("keepDays",))
             if parse_duration(drill.timeout) > gap:
                 text = "{} is longer than the {} between two drills; write a shorter timeout, or a cron that comes less often"
                 raise Mistake(text, drill.timeout, format_duration(gap), at=(key, "timeout"))
@@ -247,3 +252,7 @@ class DrillsSettings(Model):
             "database": self.database,
         }
         return drills[kind]
+
+    def overdue_after(self, kind: Kind) -> timedelta:
+        """How long ago the last drill of a kind may be: two of its dates may have gone by, for one may fall out."""
+        return _GAPS_UNTIL_OVERDUE * longest_gap(self.of(kind).cron)

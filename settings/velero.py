@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import Field, field_validator, model_validator
 
 from settings.durations import parse_duration
-from settings.fields import AbsolutePath, ClassName, Model, Switch, at_least, matching
+from settings.fields import AbsolutePath, ClassName, Model, Switch, Whole, at_least, matching
 from settings.mistake import Mistake
 from settings.modifiers import ModifierRule
 from settings.volumes import DataMovers, ServerResources, SnapshotClass, Toleration, VolumeRule
@@ -39,6 +39,14 @@ class VeleroSettings(Model):
         default="/var/lib/kubelet", description="the kubelet's directory on the nodes, where Velero's node agent reads volumes"
     )
     resources: ServerResources = Field(default_factory=ServerResources, description="requests and limits of Velero's server")
+    client_qps: Whole = Field(
+        default=500,
+        ge=10,
+        le=10_000,
+        description="how many requests a second Velero's server may send to the API server, and as many at once; it sends two for "
+        "each object that it restores, one after the other, so this bounds a restore (see scale.md)",
+        examples=[100, 500, 1000],
+    )
     tolerations: list[Toleration] = Field(
         default=[],
         description="taints on which Velero's server and its node agent run all the same; the data movers run on none but "

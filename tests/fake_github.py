@@ -92,18 +92,20 @@ def answer(state: dict[str, Any], method: str, path: str, body: dict[str, Any]) 
     parts, query = url.path.split("/"), {key: values[0] for key, values in parse_qs(url.query).items()}
     if len(body.get("body", "")) > LIMIT:
         refuse(422, "Validation Failed: body is too long (maximum is 65536 characters)")
+    written = {"user": {"login": state.get("writes as", "github-actions[bot]"), "type": "Bot"}, **body}
     match method, parts:
         case "GET", ["issues", number, "comments"]:
             return [each for each in state["comments"] if each["pull_request"] == number]
         case "POST", ["issues", number, "comments"]:
-            state["comments"].append({"id": len(state["comments"]) + 1, "pull_request": number, **body})
+            state["comments"].append({"id": len(state["comments"]) + 1, "pull_request": number, **written})
+            return state["comments"][-1]
         case "PATCH", ["issues", "comments", identifier]:
             state["comments"][int(identifier) - 1] |= body
         case "GET", ["issues"]:
             return [each for each in state["issues"] if query["state"] in ("all", each["state"])]
         case "POST", ["issues"]:
-            bot = {"login": "github-actions[bot]", "type": "Bot"}
-            state["issues"].append({"number": len(state["issues"]) + 1, "state": "open", "user": bot, **body})
+            state["issues"].append({"number": len(state["issues"]) + 1, "state": "open", **written})
+            return state["issues"][-1]
         case "PATCH", ["issues", number]:
             state["issues"][int(number) - 1] |= body
         case "GET", ["contents", file]:

@@ -278,8 +278,7 @@ def _warning(settings: Settings, cluster: ClusterApi, kind: Kind, found: Record 
     if failed := _failed(kind, found, run):
         return failed
     cron = settings.drills.of(kind).cron
-    longest = 2 * longest_gap(cron)
-    if since is None or now - since <= longest:
+    if since is None or now - since <= settings.drills.overdue_after(kind):
         return None
     what = (
         f"the last one ended {spoken(now - since)} ago"

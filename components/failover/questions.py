@@ -6,7 +6,7 @@ out, egress policies and proxies look exactly like a dead primary: silence means
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -98,8 +98,9 @@ def _unknown(why: str, *, passing: bool = False) -> Primary:
     return Primary(answers=False, objection=Objection(reason=reason, judgement=True, passing=passing))
 
 
-def primary_by_day(cluster: ClusterApi, settings: Settings) -> Iterator[str]:
-    """What is wrong with the question to the primary, in a region that stands by. That the primary answers is the good case."""
+def primary_by_day(cluster: ClusterApi, settings: Settings, arriving: Callable[[], bool]) -> Iterator[str]:
+    """What is wrong with the question to the primary, in a region that stands by. That the primary answers is the good case. One
+    to which users are `arriving`, after a planned switchover, does not answer under their name before they are there."""
     control = control_question(settings)
     try:
         primary, other = cluster.ask("primary-answers", [primary_question(settings), control])
@@ -112,7 +113,7 @@ def primary_by_day(cluster: ClusterApi, settings: Settings) -> Iterator[str]:
             "out, and a failover would stop; let Pods of namespace k8s-dr out, or write a URL that they reach by the same way to "
             "k8s-dr:failover.control"
         )
-    if not primary.of_a_living_server:
+    if not primary.of_a_living_server and not arriving():
         means = "this region would take it for dead" if other.status is not None else "the question does not work"
         yield f"the primary said {primary.said} at {settings.probe}: {means}; see k8s-dr:failover.probe"
 

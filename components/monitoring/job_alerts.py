@@ -6,14 +6,15 @@ counts is how long ago a CronJob last succeeded, and whether a Job has failed si
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 from components.database import freshness
+from components.drills.pods import name_of
 from components.etcd import backup as etcd
 from components.failover import guard_specs
 from components.monitoring.alert import KNOWN, Alert, failed_last, succeeded_long_ago
+from settings.drills import Kind
 from settings.durations import longest_gap, parse_duration, spoken
 from settings.model import Settings
 from settings.names import PROGRAM_NAMESPACE
@@ -22,21 +23,11 @@ _LATE = timedelta(minutes=4)
 """A look of the guard, or a mark, may fail or come late a few times; then something is wrong."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Drill:
-    """A drill's CronJob in the program's namespace, and how long ago its last success may be."""
-
-    cron_job: str
-    oldest: timedelta
-    tries: str
-
-
-DRILLS = (
-    Drill(cron_job="drill-integrity", oldest=timedelta(days=9), tries="whether the backups that are here are whole and new"),
-    Drill(cron_job="drill-namespace", oldest=timedelta(days=35), tries="the restore of a namespace"),
-    Drill(cron_job="drill-database", oldest=timedelta(days=35), tries="the recovery of each database from its archive"),
-)
-"""The names of what tries a recovery by the calendar, in one place. Where there is none of the name, its alerts never fire."""
+_TRIES: Mapping[Kind, str] = {
+    "integrity": "whether the backups that are here are whole and new",
+    "namespace": "the restore of a namespace",
+    "database": "the recovery of each database from its archive",
+}
 
 
 def alerts(settings: Settings) -> Iterator[Alert]:
@@ -63,27 +54,32 @@ def alerts(settings: Settings) -> Iterator[Alert]:
         )
     if settings.backs_up_etcd:
         yield _etcd(settings)
-    for drill in DRILLS:
-        labels = {"drill": drill.cron_job}
-        yield Alert(
-            name="DrillFailed",
-            expression=failed_last(PROGRAM_NAMESPACE, drill.cron_job),
-            lasting="0m",
-            severity="critical",
-            summary=f"{drill.cron_job} has failed: it tries {drill.tries}",
-            meaning="What the drill tried would not have worked in a recovery. Its record, and the termination message of its "
-            "Pod, say why.",
-            labels=labels,
-        )
-        yield Alert(
-            name="DrillStale",
-            expression=succeeded_long_ago(PROGRAM_NAMESPACE, drill.cron_job, drill.oldest.total_seconds()),
-            lasting="1h",
-            severity="warning",
-            summary=f"{drill.cron_job} has not passed for {drill.oldest.days} days: it tries {drill.tries}",
-            meaning="Nobody has seen for so long that a recovery works.",
-            labels=labels,
-        )
+    for kind in settings.drilled:
+        yield from _drill(settings, kind)
+
+
+def _drill(settings: Settings, kind: Kind) -> Iterator[Alert]:
+    name, longest = name_of(kind), settings.drills.overdue_after(kind)
+    labels = {"drill": name}
+    yield Alert(
+        name="DrillFailed",
+        expression=failed_last(PROGRAM_NAMESPACE, name),
+        lasting="0m",
+        severity="critical",
+        summary=f"{name} has failed: it tries {_TRIES[kind]}",
+        meaning="What the drill tried would not have worked in a recovery. Its record, and the termination message of its Pod, "
+        "say why.",
+        labels=labels,
+    )
+    yield Alert(
+        name="DrillStale",
+        expression=succeeded_long_ago(PROGRAM_NAMESPACE, name, longest.total_seconds()),
+        lasting="1h",
+        severity="warning",
+        summary=f"{name} has not passed for {spoken(longest)}: it tries {_TRIES[kind]}",
+        meaning="Nobody has seen for so long that a recovery works.",
+        labels=labels,
+    )
 
 
 def _guard(settings: Settings) -> Alert:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from functools import partial
 
 import boto3
@@ -13,10 +14,13 @@ import pulumi_aws as aws
 
 from components.iam.errors import explain
 from components.kube.runner.flag import LONGEST, Flag, FlagInvalidError, moves_users, parse
-from components.traffic.records import TrafficArgs, record
+from components.traffic.records import HEALTH_CHECK, TrafficArgs, record
 from settings.aws import Aws
 from settings.names import FLAG_KEY, Names
 from settings.roles import ROLES, Duties, Role
+
+_LAGGARDS = timedelta(minutes=1)
+"""For clocks that differ, resolvers that keep a record for longer than they may, and a page that is asked for as they change."""
 
 
 class FlagUnreadableError(Exception):
@@ -92,6 +96,16 @@ def read_flag(names: Names, settings: Aws) -> Flag | None:
         return replace(parse(body), written=found["LastModified"])
     except FlagInvalidError as error:
         raise FlagUnreadableError(_invalid(names, body, error)) from None
+
+
+def may_be_on_their_way(flag: Flag | None, ttl: int, now: datetime) -> bool:
+    """Whether users may not have reached the primary yet, though it serves: the flag still sends them to the secondary, or was
+    written so lately that health checks and resolvers may not have followed it."""
+    if flag is None:
+        return False
+    if flag.active == "secondary":
+        return True
+    return flag.written is not None and now - flag.written < HEALTH_CHECK + timedelta(seconds=ttl) + _LAGGARDS
 
 
 def _address(names: Names) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pulumi
@@ -25,6 +26,10 @@ from components.traffic.checkers import Watched
 from settings import limits
 from settings.dns import Alias, Dns
 from settings.names import FLAG_KEY, Names, fitting
+
+_INTERVAL, _THRESHOLD = 10, 3
+HEALTH_CHECK = timedelta(seconds=_INTERVAL * _THRESHOLD)
+"""How long a health check takes to follow what it asks."""
 
 # The addresses from which Route 53's health checkers ask: service ROUTE53_HEALTHCHECKS of AWS's ip-ranges.json, IPv4, without
 # China. They are pinned, because a look-up could bring a bucket policy (control plane in us-east-1) into a failover's plan.
@@ -127,8 +132,8 @@ class Traffic(pulumi.ComponentResource):
             resource_path=f"/{FLAG_KEY}",
             search_string=flag.SEARCHED,
             enable_sni=True,
-            request_interval=10,
-            failure_threshold=3,
+            request_interval=_INTERVAL,
+            failure_threshold=_THRESHOLD,
             **options,
         )
         self.checks["flag"] = check.id
@@ -143,8 +148,8 @@ class Traffic(pulumi.ComponentResource):
             fqdn=endpoint.name if isinstance(endpoint, Alias) else endpoint,
             port=check.asked_port,
             resource_path=check.path,
-            request_interval=10,
-            failure_threshold=3,
+            request_interval=_INTERVAL,
+            failure_threshold=_THRESHOLD,
             **({"enable_sni": True} if check.protocol == "https" else {}),
         )
         self.checks["endpoint"] = answers.id

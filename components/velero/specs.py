@@ -103,6 +103,8 @@ def deployment(names: Names, images: Images, settings: VeleroSettings, *, static
             "--default-snapshot-move-data=true",
             "--uploader-type=kopia",
             f"--default-item-operation-timeout={settings.move_timeout}",
+            f"--client-qps={settings.client_qps}",
+            f"--client-burst={settings.client_qps}",
         ],
         "env": [
             {"name": "VELERO_SCRATCH_DIR", "value": "/scratch"},

@@ -53,12 +53,11 @@ def check(operator: Operator) -> int:
 
 
 def _commands() -> list[str]:
-    """What a person would type. The copy keeps the stack file as it is, whatever the gate says: `-c` would write into it."""
+    """What a person would type. The copy keeps the stack file as it is, whatever the gate says: `-c` writes into the file."""
     return [
         f"{TRIES_IN_PREVIEWS}=true pulumi preview -s {STACK}",
-        f'copy="$(mktemp -d)/Pulumi.{STACK}.yaml"; cp Pulumi.{STACK}.yaml "$copy"',
-        f'pulumi config set active {STACK} -s {STACK} --config-file "$copy"',
-        f'pulumi preview -s {STACK} --config-file "$copy"; rm "$copy"',
+        f'copy="$(mktemp -d)/tonight.yaml"; cp Pulumi.{STACK}.yaml "$copy"',
+        f'pulumi preview -s {STACK} --config-file "$copy" -c active={STACK}; rm "$copy"',
     ]
 
 

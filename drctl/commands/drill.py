@@ -49,6 +49,7 @@ def drill(operator: Operator, name: Kind, region: Role, wait: bool) -> int:
     operator.screen.confirm(f"Run drill {name} in the {region}?")
     records = operator.regions.records(settings, operator.project.names(region))
     before = _last(records, name) if wait else None
+    operator.begun = f"Job {job} goes on where it was made, and leaves its record"
     cluster.create(f"{_JOBS}/jobs", job_of(found, job))
     if not wait:
         return operator.finish(OK, f"Job {job} is made", job=job)

@@ -12,7 +12,7 @@ import click
 from components.kube.cluster_api import ClusterUnreachableError
 from drctl.project import NoProjectError, Project
 from drctl.run import Operator
-from drctl.show import FAILED, NOT_DONE, REFUSED, NotConfirmedError, Screen
+from drctl.show import FAILED, INTERRUPTED, NOT_DONE, REFUSED, NotConfirmedError, Screen
 from drctl.stacks import StackFailedError, Stacks
 from settings import ConfigurationError
 
@@ -61,6 +61,8 @@ def _ends(command: Command) -> Callable[..., None]:
             code = _ended(operator, FAILED, str(error))
         except NotConfirmedError as error:
             code = _ended(operator, NOT_DONE, str(error) if operator.done else f"{error}, and nothing was touched")
+        except KeyboardInterrupt:
+            code = _ended(operator, INTERRUPTED, _interrupted(operator))
         context.exit(code)
 
     return ends
@@ -80,12 +82,18 @@ def _ended(operator: Operator, code: int, said: str) -> int:
 
 def _done_before(operator: Operator) -> list[str]:
     """What stays as it is though the command has ended early: above all a region that has given up, so that nobody can write."""
+    again = "type the same command again"
+    if operator.interrupted > 1:
+        again += " with --unlock, once no pulumi runs any more"
     if not operator.done:
-        return []
+        return [again] if operator.interrupted else []
     names = [f"{each['step']} (stack {each['stack']})" for each in operator.done]
     if operator.done[-1]["step"] != "give up":
-        return [f"done before: {', '.join(names)}: type the same command again"]
-    return [
-        f"done before: {', '.join(names)}; nobody can write: type the same command again, or docs/runbook.md, "
-        "Take back what was given"
-    ]
+        return [f"done before: {', '.join(names)}: {again}"]
+    return [f"done before: {', '.join(names)}; nobody can write: {again}, or docs/runbook.md, Take back what was given"]
+
+
+def _interrupted(operator: Operator) -> str:
+    if operator.begun:
+        return f"interrupted: {operator.begun}"
+    return "interrupted" if operator.done else "interrupted, and nothing was touched"

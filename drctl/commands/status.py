@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -58,11 +59,12 @@ def status(operator: Operator, watch: bool, interval: int, seconds: int) -> int:
 
     Ends with 4 if something is stale or does not answer. Whether the gate would open: drctl check.
     """
-    while True:
-        code = _look(operator, seconds)
-        if not watch:
-            return code
-        time.sleep(interval)
+    code = _look(operator, seconds)
+    with suppress(KeyboardInterrupt):
+        while watch:
+            time.sleep(interval)
+            code = _look(operator, seconds)
+    return code
 
 
 def _look(operator: Operator, seconds: int) -> int:

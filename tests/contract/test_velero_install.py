@@ -57,8 +57,10 @@ DELIBERATE: dict[str, tuple[Any, Any, str]] = {
             "--default-snapshot-move-data=true",
             "--uploader-type=kopia",
             "--default-item-operation-timeout=4h",
+            "--client-qps=500",
+            "--client-burst=500",
         ],
-        "the default location is called own, not default; how long volumes may take is a setting",
+        "the default location is called own, not default; how long volumes may take, and how fast objects may come, are settings",
     ),
     f"{SERVER}.containers[velero].resources.limits.memory": (
         "512Mi",

@@ -104,7 +104,10 @@ def test_the_first_deployment_and_the_failover_go_as_their_pages_say(undeployed:
     assert reader.does(versions).split()
     assert undeployed.flag() == "primary"
     ask, flag, proof = page("runbook.md")
+    file = undeployed.pulumi.directory / "Pulumi.secondary.yaml"
+    before = file.read_text()
     assert "dr:failover:Failover" in reader.does(ask)
+    assert file.read_text() == before, "whoever decides against it has nothing to take back"
     reader.does(flag)
     assert undeployed.flag() == "secondary"
     assert "us-east-1" in reader.does(proof), "nobody has failed over by the program, and its outputs say so"

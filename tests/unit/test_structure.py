@@ -24,7 +24,8 @@ STANDS_ON: dict[str, set[str]] = {
     "drills": {"database", "iam", "kube", "storage", "velero"},  # what is late by day is late in a drill
     "traffic": {"iam", "kube", "storage"},  # the flag's bucket is hardened as the backup buckets are
     "failover": {"database", "iam", "velero", "traffic", "kube"},
-    "monitoring": {"database", "etcd", "failover", "kube", "operators", "storage", "velero"},  # the names of what it watches
+    # The names of what it watches.
+    "monitoring": {"database", "drills", "etcd", "failover", "kube", "operators", "storage", "velero"},
 }
 """Each folder of components/ and the others that it may import. What stands beside the folders wires them and may import all."""
 

@@ -42,7 +42,16 @@ def test_the_failover_is_the_two_commands_of_the_first_page() -> None:
     assert "Run workflow" in section("Fail over"), "the button"
 
 
+def test_no_page_has_a_preview_write_what_it_only_asks_about_into_the_stack_file() -> None:
+    """`-c` is stored, by a preview too: whoever decides against the failover would commit it, or deploy it by the next `up`."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    previews = [found for page in pages for found in re.findall(r"pulumi preview [^\n`]*", page.read_text())]
+    asked = [line for line in previews if re.search(r" (-c|--config) ", line)]
+    assert len(asked) >= 3
+    assert not [line for line in asked if '--config-file "$copy"' not in line]
+
+
 def test_what_is_asked_before_and_proven_after_it_is_run_by_a_test() -> None:
     run = [block.commands for block in blocks(PAGE) if block.excuse is None]
-    assert "pulumi preview -s secondary -c active=secondary" in run[0]
+    assert 'pulumi preview -s secondary --config-file "$copy" -c active=secondary' in run[0]
     assert "pulumi stack output serving -s secondary" in run[-1]

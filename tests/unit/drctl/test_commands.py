@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -144,6 +146,67 @@ def test_nothing_was_touched_only_where_nothing_was(
     else:
         assert "not confirmed, and nothing was touched" in ran.stderr
         assert stacks.ran == []
+
+
+def interrupts(then: Callable[[FakeStacks], None], times: int = 1) -> Callable[[FakeStacks], None]:
+    """An `up` during which somebody types Ctrl-C, and how it goes on."""
+
+    def up(stacks: FakeStacks) -> None:
+        for _ in range(times):
+            signal.raise_signal(signal.SIGINT)
+        then(stacks)
+
+    return up
+
+
+def is_cancelled(_: FakeStacks) -> None:
+    raise StackFailedError("update canceled")
+
+
+def test_ctrl_c_waits_for_pulumi_and_says_what_was_begun_what_was_done_and_how_to_go_on(stacks: FakeStacks) -> None:
+    stacks.ups = [gives_up, interrupts(is_cancelled)]
+    ran = drctl(stacks, "switchover", "--to", "secondary", "--yes", "--json")
+    assert ran.exit_code == 130
+    told = json.loads(ran.stdout)
+    assert told["exit"] == 130
+    assert told["says"] == f"interrupted: take over (stack secondary) was begun, and what it has done stays; {GIVEN_UP}"
+    assert "Ctrl-C: pulumi ends what it has begun" in ran.stderr
+    assert "Aborted" not in ran.output
+
+
+def test_after_ctrl_c_in_the_first_step_the_way_on_is_the_same_command(stacks: FakeStacks) -> None:
+    stacks.ups = [interrupts(is_cancelled)]
+    ran = drctl(stacks, "failover", "--yes")
+    assert ran.exit_code == 130
+    assert ran.stderr.endswith("was begun, and what it has done stays; type the same command again\n")
+
+
+def test_a_second_ctrl_c_waits_for_nothing_and_tells_of_the_lock(stacks: FakeStacks) -> None:
+    stacks.ups = [interrupts(takes_over, times=2)]
+    ran = drctl(stacks, "failover", "--yes")
+    assert ran.exit_code == 130
+    assert "type the same command again with --unlock, once no pulumi runs any more" in ran.stderr
+
+
+def test_ctrl_c_that_comes_too_late_for_its_step_begins_no_other(stacks: FakeStacks) -> None:
+    stacks.ups = [interrupts(gives_up), takes_over]
+    ran = drctl(stacks, "switchover", "--to", "secondary", "--yes")
+    assert ran.exit_code == 130
+    assert f"interrupted; {GIVEN_UP}" in ran.stderr
+    assert stacks.ran[-1] == "up -s primary"
+    stacks.ups = [interrupts(takes_over)]
+    stacks.said["primary"] = outputs("primary", serves=False, handover=TOKEN.text)
+    assert drctl(stacks, "failover", "--yes").exit_code == 0, "there was nothing more to do"
+
+
+def test_ctrl_c_before_anything_was_begun_says_so(stacks: FakeStacks, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stacks, "outputs", read)
+    for command in (["failover", "--yes"], ["check"]):
+        ran = drctl(stacks, *command)
+        assert (ran.exit_code, ran.stderr) == (130, "interrupted, and nothing was touched\n")
 
 
 def test_a_step_that_was_done_is_named_where_the_next_one_fails(stacks: FakeStacks) -> None:

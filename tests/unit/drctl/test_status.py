@@ -104,6 +104,23 @@ def test_the_table_names_both_regions(stacks: FakeStacks, regions: FakeRegions) 
     assert "us-west-2" in ran.stdout
 
 
+def test_ctrl_c_is_the_way_out_of_watching(stacks: FakeStacks, regions: FakeRegions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The code is that of the last look."""
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("drctl.commands.status.time.sleep", sleep)
+    looked = drctl(stacks, "status", regions=regions)
+    watched = drctl(stacks, "status", "--watch", "--interval", "7", regions=regions)
+    assert slept == [7, 7]
+    assert watched.exit_code == looked.exit_code != 130
+    assert watched.stdout.count("us-west-2") == 2 * looked.stdout.count("us-west-2")
+
+
 def test_a_cluster_that_does_not_agree_with_its_stack_is_told(stacks: FakeStacks, regions: FakeRegions) -> None:
     regions.clusters["primary"].records.clear()
     code, found = told(stacks, regions)

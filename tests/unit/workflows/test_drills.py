@@ -157,9 +157,10 @@ def test_by_the_calendar_an_issue_is_due_on_its_date_and_a_week_on_for_a_run_tha
         drill_issues.due(settings, TODAY, "all")
 
 
-def test_a_strangers_issue_with_our_marker_does_not_stand_in_for_ours(hub: FakeGitHub) -> None:
+@pytest.mark.parametrize("author", ["mallory", "dependabot[bot]"])
+def test_a_strangers_issue_with_our_marker_does_not_stand_in_for_ours(hub: FakeGitHub, author: str) -> None:
     state, wanted = hub.state, Due(kind="full", day=TODAY)
-    state["issues"] = [{"number": 1, "state": "open", "user": {"type": "User"}, "body": wanted.marker}]
+    state["issues"] = [{"number": 1, "state": "open", "user": {"login": author, "type": "Bot"}, "body": wanted.marker}]
     hub.save(state)
     assert drill_issues.without_issue([wanted], TODAY) == [wanted]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,38 @@ def test_a_comment_of_a_person_that_quotes_ours_is_left_alone(hub: FakeGitHub) -
     hub.save(state)
     github.comment("Preview of primary", "two")
     assert "two" not in hub.state["comments"][0]["body"]
+
+
+@pytest.mark.parametrize("login", ["mallory", "dependabot[bot]", None])
+def test_a_marker_that_somebody_else_copied_counts_for_nothing(hub: FakeGitHub, login: str | None) -> None:
+    """Its author could write what he likes into it afterwards, or have the workflow close what it never opened."""
+    github.comment("Preview of primary", "one")
+    github.issue("Drift of secondary", "one")
+    stranger = {"user": {"login": login} if login else None}
+    state = hub.state
+    state["comments"] = [state["comments"][0] | stranger]
+    state["issues"] = [state["issues"][0] | stranger]
+    hub.save(state)
+    github.close("Drift of secondary")
+    github.comment("Preview of primary", "two")
+    github.issue("Drift of secondary", "two")
+    for kind in ("comments", "issues"):
+        theirs, ours = hub.state[kind]
+        assert "one" in theirs["body"]
+        assert "two" in ours["body"]
+    assert hub.state["issues"][0]["state"] == "open"
+
+
+def test_whoever_gives_the_workflow_another_token_is_told_to_name_its_author(
+    hub: FakeGitHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.save({**hub.state, "writes as": "acme-dr[bot]"})
+    with pytest.raises(github.RefusedError, match=re.escape("set GH_AUTHOR to acme-dr[bot]")):
+        github.issue("Drift of secondary", "one")
+    monkeypatch.setenv("GH_AUTHOR", "acme-dr[bot]")
+    github.issue("Drift of secondary", "two")
+    (only,) = hub.state["issues"]
+    assert "two" in only["body"]
 
 
 def test_what_is_too_long_for_github_is_cut_and_says_so_with_its_end_kept(hub: FakeGitHub) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from components.failover import by_day
 from components.kube.cluster_api import ClusterUnreachableError
+from components.kube.runner.flag import Flag
+from components.traffic.flag_object import FlagUnreadableError
 from settings import load
 from settings.load import SECRETS
 from settings.roles import Role, duties
@@ -16,6 +19,7 @@ from tests.unit.components.database.sides import side
 from tests.unit.fakes import FakeCluster
 from tests.unit.recorder import run_program
 
+LONG_AGO = datetime.now(UTC) - timedelta(minutes=5)
 PROBE = "https://app.example.com/"
 LB = {
     role: f"https://lb-{role}.{region}.elb.amazonaws.com/"
@@ -25,10 +29,12 @@ CHECK = "http://web.production.svc:80/healthz"
 CHECKED = {"workloads": [{"namespace": "production", "replicas": 3, "check": {"service": "web", "path": "/healthz"}}]}
 
 
-def warnings(stack: Role, cluster: FakeCluster, active: Role | None = None, **changes: Any) -> list[str]:
+def warnings(
+    stack: Role, cluster: FakeCluster, active: Role | None = None, *, arriving: bool = False, **changes: Any
+) -> list[str]:
     settings = load(stack, example(stack, {**changes, **({"active": active} if active else {})}), SECRETS)
     sides = [side(stack, active or "primary")] if settings.databases else []
-    return by_day.warnings(cluster, settings, duties(stack, active), sides)
+    return by_day.warnings(cluster, settings, duties(stack, active), sides, lambda: arriving)
 
 
 def alive(**changes: Any) -> FakeCluster:
@@ -52,6 +58,40 @@ def test_a_primary_that_does_not_answer_by_day_is_told() -> None:
     )
     [told] = warnings("secondary", FakeCluster(reached={PROBE: 502}))
     assert told.startswith(f"the primary said HTTP 502 at {PROBE}: ")
+
+
+def test_a_primary_to_which_users_are_on_their_way_need_not_answer_under_their_name_yet() -> None:
+    assert warnings("secondary", FakeCluster(), arriving=True) == []
+    [told] = warnings("secondary", FakeCluster(unreached={LB["secondary"]}), arriving=True)
+    assert told.startswith(f"the control {LB['secondary']} "), "what is wrong with the question itself is told all the same"
+
+
+@pytest.mark.parametrize(
+    ("flag", "arriving"),
+    [
+        (Flag(active="secondary", handover="primary", written=LONG_AGO), True),
+        (Flag(active="primary", written=datetime.now(UTC)), True),
+        (Flag(active="primary", written=LONG_AGO), False),
+        (Flag(active="primary"), False),
+        (None, False),
+        (FlagUnreadableError("it cannot be read"), False),
+    ],
+    ids=["sent to the secondary", "moved just now", "moved long ago", "moved nobody knows when", "no flag", "unreadable"],
+)
+def test_users_are_on_their_way_until_all_that_they_go_by_has_followed_the_flag(
+    flag: Flag | FlagUnreadableError | None, arriving: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last `up` of a planned switchover to the primary moves them, and asks in the same minute."""
+    told: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", lambda line, *_: told.append(line))
+
+    def read() -> Flag | None:
+        if isinstance(flag, FlagUnreadableError):
+            raise flag
+        return flag
+
+    run_program("secondary", {"peerReady": True, "active": "primary"}, cluster=FakeCluster(), flag=read)
+    assert ["primary said" in line for line in told].count(True) == (0 if arriving else 1)
 
 
 def test_a_silent_control_is_loud_whether_the_primary_answers_or_not() -> None:

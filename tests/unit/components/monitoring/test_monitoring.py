@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from components.monitoring.job_alerts import DRILLS
 from components.monitoring.metrics import METRICS
 from settings.roles import Role
 from tests.examples import PASSWORD, ROOT
@@ -168,5 +167,22 @@ def test_prometheus_finds_all_of_it_by_the_labels_that_it_selects_by() -> None:
         assert seen.metadata["labels"]["velero.io/exclude-from-backup"] == "true"
 
 
-def test_the_drills_have_names_that_the_alerts_know() -> None:
-    assert {drill.cron_job for drill in DRILLS} == {"drill-integrity", "drill-namespace", "drill-database"}
+def of_drills(recorder: Recorder) -> dict[str, str]:
+    """Each drill and when its alert says that it is overdue."""
+    return {rule["labels"]["drill"]: rule["expr"] for rule in rules(recorder) if rule["alert"] == "DrillStale"}
+
+
+def test_a_drill_is_stale_by_its_own_cron_line() -> None:
+    daily = run_program("secondary", ALL | {"drills": {"integrity": {"cron": "0 6 * * *"}}})
+    found = of_drills(daily)
+    day = 24 * 60 * 60
+    for name, days in {"drill-integrity": 2, "drill-namespace": 2 * 31, "drill-database": 2 * 31}.items():
+        assert f"> {days * day} or" in found[name]
+
+
+def test_the_alerts_know_each_drill_that_runs_and_no_other() -> None:
+    """A drill that is off has no CronJob; one of its name that is left over is nobody's."""
+    for changes in ({}, {"database": {"enabled": False}}, {"enabled": False}):
+        recorder = run_program("secondary", ALL | {"drills": changes})
+        made = {seen.metadata["name"] for seen in recorder.of("CronJob")}
+        assert of_drills(recorder).keys() == made & {"drill-integrity", "drill-namespace", "drill-database"}

@@ -271,6 +271,13 @@ def test_volumes_may_take_as_long_to_move_as_is_written() -> None:
     assert "--default-item-operation-timeout=12h" in server["args"]
 
 
+def test_how_fast_a_restore_may_ask_the_api_server_is_a_setting_and_more_than_velero_s_own_default(recorder: Recorder) -> None:
+    (server,) = pod(recorder["velero-server"])["containers"]
+    assert {"--client-qps=500", "--client-burst=500"} <= {*server["args"]}
+    (server,) = pod(run_program("secondary", {"velero": {"clientQps": 1000}})["velero-server"])["containers"]
+    assert {"--client-qps=1000", "--client-burst=1000"} <= {*server["args"]}
+
+
 def test_the_snapshot_class_has_velero_s_label_where_the_program_makes_it(recorder: Recorder) -> None:
     assert "velero-snapshot-class" not in recorder.names(), "a cluster without the CRDs of snapshots would refuse it"
     made = run_program("secondary", {"velero": {"snapshotClass": {"managed": True}}})["velero-snapshot-class"]
