@@ -94,6 +94,11 @@ class Workload(Model):
         description="what happens to the namespace's CronJobs and running Jobs while this region stands by: they are suspended, "
         "or left as they are",
     )
+    before_databases: Switch = Field(
+        default=False,
+        description="true where these workloads bear to start before their database takes writes: a failover scales them, and "
+        "resumes the namespace's CronJobs, as soon as restores have ended; users come after the databases all the same",
+    )
     check: Check | None = Field(default=None, description="a request that must succeed before a failover moves the traffic")
 
     @field_validator("namespace")
@@ -133,6 +138,7 @@ def refuse_overlaps(workloads: Sequence[Workload]) -> None:
     named: dict[tuple[str, str], int] = {}
     rest: dict[str, int] = {}
     cron_jobs: dict[str, tuple[int, CronJobs]] = {}
+    early: dict[str, tuple[int, bool]] = {}
     for place, workload in enumerate(workloads):
         namespace = workload.namespace
         for name in workload.names:
@@ -145,6 +151,14 @@ def refuse_overlaps(workloads: Sequence[Workload]) -> None:
                 f"workloads[{rest[namespace]}] has the namespace {{}} and no names, too; keep one, or give one of them names",
                 namespace,
                 at=(place, "namespace"),
+            )
+        other, before = early.setdefault(namespace, (place, workload.before_databases))
+        if before != workload.before_databases:
+            raise Mistake(
+                f"differs from workloads[{other}].beforeDatabases, and one Job scales all of namespace {{}}; write true in each "
+                "of its entries, or in none",
+                namespace,
+                at=(place, "beforeDatabases"),
             )
         if "cron_jobs" in workload.model_fields_set:
             other, said = cron_jobs.setdefault(namespace, (place, workload.cron_jobs))

@@ -187,6 +187,7 @@ class Failover(pulumi.ComponentResource):
                 endpoint_required=not (memory.serves or self._args.settings.force),
                 # Workloads that start to write wait for their database. Workloads that stop must not wait for anything.
                 after=[*restores.completed, *(self._writable if self._args.duties.serves else [])],
+                restored=restores.completed,
                 stopped=self._args.stopped,
                 held=self._args.duties.held,
             ),

@@ -34,7 +34,8 @@ list. It names the step, so a change of who serves makes a new Job also where th
 
 @dataclass(frozen=True, kw_only=True)
 class WorkloadsArgs:
-    """`after` are outputs of restores and databases. Scaling waits for all of them, and fails if one of them fails.
+    """`after` are outputs of restores and databases. Scaling waits for all of them, and fails if one of them fails; workloads
+    that start before the databases (`beforeDatabases`) wait for `restored`, those of restores, alone.
     `endpoint` are the questions to this region's own endpoint; `endpoint_required` says whether it needs their answers.
     `stopped` is which stop of the guard the workloads of a region that serves now wake from. `held` says that users do not come
     yet: when they do, the checks are asked anew."""
@@ -46,6 +47,7 @@ class WorkloadsArgs:
     endpoint: Sequence[Question] = ()
     endpoint_required: bool = True
     after: Sequence[pulumi.Input[str]] = ()
+    restored: Sequence[pulumi.Input[str]] = ()
     stopped: str | None = None
     held: bool = False
 
@@ -158,7 +160,7 @@ class Workloads(pulumi.ComponentResource):
                 ignore_changes=list(_NO_REASON_TO_SCALE),
                 replacement_trigger=args.trigger,
             ),
-            after=args.after,
+            after=args.restored if all(entry.before_databases for entry in entries) else args.after,
         )
 
     def _verify(self, key: str, workload: Workload, scaled: k8s.batch.v1.Job) -> k8s.batch.v1.Job:

@@ -246,6 +246,11 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "workloads[1].cronJobs: suspend contradicts workloads[0], which says leave for namespace production; write it in one of "
         "them",
     ),
+    (
+        entries({"beforeDatabases": True}, {"names": ["deployment/web"]}),
+        "workloads[1].beforeDatabases: differs from workloads[0].beforeDatabases, and one Job scales all of namespace "
+        "production; write true in each of its entries, or in none",
+    ),
     (part("workloads", cronJobs="stop"), "workloads[0].cronJobs: stop is not one of 'suspend', 'leave'; write one of them"),
     (part("workloads", required="no"), "workloads[0].required: no is neither true nor false; write one of them, without quotes"),
     (

@@ -272,6 +272,14 @@ def test_scaling_waits_for_every_restore_and_every_promotion(takeover: Recorder)
     assert set(takeover[SCALE].metadata["annotations"]["k8s-dr/after"].split()) == {*after, "app-database"}
 
 
+def test_workloads_that_bear_it_are_scaled_before_the_databases_take_writes_and_checked_after() -> None:
+    region = takes_over(beforeDatabases=True, check={"service": "web"})
+    early, checked = (region[name].inputs["metadata"]["annotations"]["k8s-dr/after"] for name in (SCALE, VERIFY))
+    assert "app-database" not in early
+    assert early in checked
+    assert "app-database" in checked
+
+
 def test_a_job_that_failed_is_made_anew_by_the_next_up(takeover: Recorder) -> None:
     for name in (SCALE, READY):
         assert takeover[name].metadata["annotations"]["pulumi.com/replaceUnready"] == "true"
