@@ -45,7 +45,7 @@ AWAY = ("switchover", "--to", "secondary", *AGAIN)
 RELEASE = ("release", *AGAIN)
 DRILL = ("drill", "integrity", "--yes")
 REPORT = ("report", "--yes")
-DEAD_ANSWER = 60
+DEAD_ANSWER = 90
 """Seconds after which `status` has ended though a region is dead: each part has 30, and the rest is the start of Python."""
 
 
