@@ -68,8 +68,10 @@ class Screen:
 
     @contextmanager
     def progress(self, text: str) -> Iterator[Progress]:
-        """What an `up` or a preview does meanwhile, and how long it took."""
+        """What is done meanwhile, and how long it took. A log shows no spinner, so it has a line when it begins."""
         began = time.monotonic()
+        if not self.err.is_terminal:
+            self.say(f"  {text} …")
         with self.err.status(escape(text)) as status:
             yield Progress(screen=self, say=lambda line: status.update(escape(f"{text}: {line}")))
         self.say(f"  {text} took {time.monotonic() - began:.0f} s")
@@ -83,6 +85,14 @@ class Screen:
         for row in rows:
             table.add_row(*(escape(cell) for cell in row))
         self.out.print(table)
+
+    def lines(self, title: str, lines: Sequence[str]) -> None:
+        """Sentences below a title. No box breaks them, so a command in one can be copied."""
+        if self.as_json or not lines:
+            return
+        self.out.print(escape(title), style="bold")
+        for line in lines:
+            self.out.print(f"  - {escape(line)}")
 
     def result(self, text: str, data: Mapping[str, Any]) -> None:
         """The end of a command: its one line, or all of it as JSON."""

@@ -19,6 +19,7 @@ from pulumi.automation import (
     CommandResult,
     ConcurrentUpdateError,
     ConfigValue,
+    InvalidVersionError,
     LocalWorkspace,
     PulumiCommand,
     Stack,
@@ -38,6 +39,8 @@ GATE = "dr:failover:Failover"
 
 READ_SECONDS = 45
 """How long a stack's state may take to be read. A region that is dead answers after this with nothing."""
+
+_BEFORE_IT = "sign in first, and export the passphrase where the state has no key (docs/drctl.md)"
 
 _NO_CHANGE = ("same", "read", "discard")
 
@@ -149,15 +152,23 @@ class Stacks:
             return PulumiCommand()
         except FileNotFoundError:
             raise StackFailedError("pulumi: is not on PATH; docs/first-deployment.md says how to install it") from None
+        except (InvalidVersionError, subprocess.CalledProcessError, OSError) as error:
+            said = " ".join(str(error).split())
+            raise StackFailedError(f"pulumi: the one on PATH cannot be used: {said}; see docs/first-deployment.md") from None
 
     def _workspace(self, role: Role, environment: Mapping[str, str] | None = None, *, bounded: bool = False) -> LocalWorkspace:
-        backends = self.project.settings(role).topology.backends
-        backend = {"PULUMI_BACKEND_URL": getattr(backends, role)} if backends else {}
+        backend = self._backend(role)
+        own = {"PULUMI_BACKEND_URL": backend} if backend else {}
         return _Workspace(
             work_dir=str(self.project.directory),
-            env_vars={**backend, "PULUMI_SKIP_UPDATE_CHECK": "true", **(environment or {})},
+            env_vars={**own, "PULUMI_SKIP_UPDATE_CHECK": "true", **(environment or {})},
             pulumi_command=_Bounded(self._pulumi, self.read_seconds) if bounded else self._pulumi,
         )
+
+    def _backend(self, role: Role) -> str | None:
+        """The stack's backend, where it is written down."""
+        backends = self.project.settings(role).topology.backends
+        return getattr(backends, role) if backends else None
 
     def _stack(self, role: Role, environment: Mapping[str, str] | None = None) -> Stack:
         return Stack.select(role, self._workspace(role, environment))
@@ -173,8 +184,13 @@ class Stacks:
             found = self._workspace(role, bounded=True).stack_outputs(role)
         except subprocess.TimeoutExpired:
             raise self._no_answer(role) from None
-        except CommandError as error:
+        except StackNotFoundError as error:
             raise _failed(role, error, Heard()) from None
+        except CommandError as error:
+            where = self._backend(role) or os.environ.get("PULUMI_BACKEND_URL") or "the backend that pulumi is signed in to"
+            raise StackFailedError(
+                f"the state of stack {role} cannot be read from {where}: {_last_words(error)}; {_BEFORE_IT}"
+            ) from None
         return {key: output.value for key, output in found.items()}
 
     def told(self, role: Role) -> Told:
@@ -205,9 +221,12 @@ class Stacks:
         )
 
     def unlock(self, role: Role) -> None:
-        """`pulumi cancel`: takes away the lock that a killed `up` has left. Raises StackFailedError."""
+        """`pulumi cancel`: takes away the lock that a killed `up` has left. Raises StackFailedError; NoAnswerError after
+        `read_seconds`."""
         try:
-            self._stack(role).cancel()
+            Stack.select(role, self._workspace(role, bounded=True)).cancel()
+        except subprocess.TimeoutExpired:
+            raise self._no_answer(role) from None
         except CommandError as error:
             raise _failed(role, error, Heard()) from None
 
@@ -235,7 +254,7 @@ def _failed(role: Role, error: CommandError, heard: Heard) -> StackFailedError:
     """What a person reads: what the engine said by its events, else the last words of the CLI."""
     if isinstance(error, ConcurrentUpdateError):
         return StackLockedError(
-            f"stack {role} is locked: an up of it runs, or one that was killed has left its lock; if none runs: "
+            f"stack {role} is locked{_who(error)}: an up of it runs, or one that was killed has left its lock; if none runs: "
             f"pulumi cancel -s {role} --yes, or the same command with --unlock"
         )
     if isinstance(error, StackNotFoundError):
@@ -245,6 +264,12 @@ def _failed(role: Role, error: CommandError, heard: Heard) -> StackFailedError:
         )
     said = "\n".join(heard.errors) or _last_words(error)
     return StackFailedError(said, refused=heard.refused, warnings=heard.warnings)
+
+
+def _who(error: CommandError) -> str:
+    """Who has locked the stack and since when, as the CLI quotes the lock. A person decides by it whether that one still runs."""
+    locks = [line.rpartition(": created ")[2].strip() for line in str(error).splitlines() if ": created by " in line]
+    return f" {'; '.join(locks)}" if locks else ""
 
 
 def _last_words(error: CommandError) -> str:

@@ -195,7 +195,11 @@ def switchover(to: Role, stacks: Mapping[Role, Told], done: Collection[StepName]
     carried = takes.configured.active == to and takes.configured.handover == token.text
     told_to_give = gives.configured.active == to and gives.configured.handover == PLANNED
     if carried and takes.active == to and not takes.since and takes.configured.hold:
-        return End(says="the secondary has taken over all but the traffic, and users are held; to let them in: drctl release")
+        return End(
+            says="the secondary has taken over all but the traffic, and users are held, so nobody can write; to let them in: "
+            "drctl release",
+            done=False,
+        )
     if "give up" not in done and not (carried and told_to_give):
         return _give_up(giver, to)
     return Step(

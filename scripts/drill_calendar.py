@@ -10,8 +10,10 @@ calendar has already, and adds nothing twice.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from itertools import takewhile
 from pathlib import Path
@@ -87,6 +89,7 @@ def main(arguments: Sequence[str] | None = None, now: datetime | None = None) ->
     )
     parser.add_argument("--days", type=int, default=366, help="how far it goes from today on; a year by default")
     parser.add_argument("--people", action="store_true", help="only what people practise, and not what CronJobs try")
+    parser.add_argument("--json", action="store_true", help="the events as a JSON list, for programs")
     parser.add_argument("--directory", type=Path, default=Path(), help="where Pulumi.yaml is")
     given = parser.parse_args(arguments)
     if not 1 <= given.days <= _MOST_DAYS:
@@ -99,6 +102,9 @@ def main(arguments: Sequence[str] | None = None, now: datetime | None = None) ->
         return 1
     time = now or datetime.now(UTC)
     found = events(stacks, time.date(), given.days, people_only=given.people)
+    if given.json:
+        print(json.dumps([{**asdict(event), "lasts": event.lasts.total_seconds()} for event in found], indent=1, default=str))
+        return 0
     # As bytes: the lines end as the standard has it on every machine.
     name = f"Drills of {stacks['secondary'].topology.organization}"
     sys.stdout.buffer.write(calendar(name, found, stamp=time).encode())

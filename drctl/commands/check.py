@@ -23,7 +23,7 @@ from settings.roles import Role
 STACK: Role = "secondary"
 
 
-@click.command()
+@click.command(short_help="Could the secondary take over now?")
 @reads
 def check(operator: Operator) -> int:
     """Could the secondary take over now? Ends with 0 if it could, with 4 if it could with warnings, with 3 if the gate refuses.
@@ -96,6 +96,5 @@ def _once(lines: list[str]) -> list[str]:
 
 
 def _show(operator: Operator, warnings: list[str], refusal: str = "") -> None:
-    rows = [("failure", line) for line in refusal.splitlines()] + [("warning", line) for line in warnings]
-    if rows:
-        operator.screen.table("", ("", "what, and what to do"), rows)
+    operator.screen.lines("failure", refusal.splitlines())
+    operator.screen.lines("warning", warnings)

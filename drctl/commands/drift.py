@@ -28,12 +28,13 @@ Facts = Mapping[str, str]
 """What is compared: a text by name."""
 
 
-@click.command()
+@click.command(short_help="What differs between the two regions, and should not.")
 @reads
 def drift(operator: Operator) -> int:
     """Settings, versions, schedules, kinds and classes of both regions, compared. Ends with 4 where they differ."""
     questions = {role: partial(_facts, operator, role) for role in ROLES}
-    answers = ask_all({str(role): ask for role, ask in questions.items()}, SECONDS)
+    with operator.screen.progress("both clusters"):
+        answers = ask_all({str(role): ask for role, ask in questions.items()}, SECONDS)
     silent = [f"{role}: {' '.join(str(answer).split())}" for role, answer in answers.items() if isinstance(answer, Exception)]
     if silent:
         return operator.finish(FAILED, f"nothing was compared: {'; '.join(silent)}", differences=[])

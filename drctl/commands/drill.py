@@ -23,7 +23,7 @@ _PODS = f"/api/v1/namespaces/{PROGRAM_NAMESPACE}/pods"
 _INTERVAL = 5.0
 
 
-@click.command()
+@click.command(short_help="Run a drill now.")
 @click.argument("name", type=click.Choice(KINDS))
 @click.option("--region", type=click.Choice(ROLES), default="secondary", show_default=True, help="Where it runs.")
 @click.option("--wait/--no-wait", default=True, help="Wait until it has ended; its exit code is then that of the drill.")

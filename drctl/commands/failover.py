@@ -9,7 +9,7 @@ from drctl.commands.options import changes
 from drctl.run import Operator
 
 
-@click.command()
+@click.command(short_help="The primary is dead: the secondary takes over.")
 @changes
 def failover(operator: Operator) -> int:
     """The secondary takes over, because the primary is dead. Only the secondary's stack is asked."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import tempfile
+import traceback
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
+import click.exceptions
 
 from components.kube.cluster_api import ClusterUnreachableError
+from drctl.alone import NotAloneError, alone
 from drctl.project import NoProjectError, Project
 from drctl.run import Operator
 from drctl.show import FAILED, INTERRUPTED, NOT_DONE, REFUSED, NotConfirmedError, Screen
@@ -38,8 +42,14 @@ def reads(command: Command) -> Callable[..., None]:
 
 
 def changes(command: Command) -> Callable[..., None]:
-    """A command that runs `up`."""
-    return DIRECTORY(AS_JSON(YES(UNLOCK(_ends(command)))))
+    """A command that runs `up` or writes a stack file. One at a time does in a checkout."""
+
+    @wraps(command)
+    def changes_alone(operator: Operator, **given: Any) -> int:
+        with alone(operator.project.directory):
+            return command(operator, **given)
+
+    return DIRECTORY(AS_JSON(YES(UNLOCK(_ends(changes_alone)))))
 
 
 def _ends(command: Command) -> Callable[..., None]:
@@ -57,12 +67,16 @@ def _ends(command: Command) -> Callable[..., None]:
             code = command(operator, **given)
         except StackFailedError as error:
             code = _ended(operator, REFUSED if error.refused else FAILED, str(error))
-        except (NoProjectError, ConfigurationError, ClusterUnreachableError) as error:
+        except (NoProjectError, NotAloneError, ConfigurationError, ClusterUnreachableError) as error:
             code = _ended(operator, FAILED, str(error))
         except NotConfirmedError as error:
             code = _ended(operator, NOT_DONE, str(error) if operator.done else f"{error}, and nothing was touched")
         except KeyboardInterrupt:
             code = _ended(operator, INTERRUPTED, _interrupted(operator))
+        except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whoever is on call gets a line and what to do, and no stack trace
+            code = _ended(operator, FAILED, _unforeseen(error))
         context.exit(code)
 
     return ends
@@ -78,6 +92,16 @@ def _ended(operator: Operator, code: int, said: str) -> int:
         return operator.finish(code, said)
     operator.screen.say(said, "red")
     return code
+
+
+def _unforeseen(error: Exception) -> str:
+    """A mistake of drctl itself, in one line. Its trace is kept for whoever mends it."""
+    with tempfile.NamedTemporaryFile("w", prefix="drctl-", suffix=".txt", delete=False) as file:
+        file.write("".join(traceback.format_exception(error)))
+    return (
+        f"drctl itself has failed ({type(error).__name__}: {' '.join(str(error).split())}); type the commands of "
+        f"docs/runbook.md in its place; the trace for whoever mends drctl is in {file.name}"
+    )
 
 
 def _done_before(operator: Operator) -> list[str]:

@@ -13,7 +13,7 @@ from drctl.steps import Next, StepName, Told
 from settings.roles import ROLES, Role
 
 
-@click.command()
+@click.command(short_help="A region that was replaced follows the other one again.")
 @click.option(
     "--region", type=click.Choice(ROLES), default="primary", help="The region that was replaced; by default the primary."
 )

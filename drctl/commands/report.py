@@ -50,7 +50,7 @@ class Taken:
     ended: datetime
 
 
-@click.command()
+@click.command(short_help="What takeovers and drills have measured.")
 @click.option("--since", metavar="DURATION", help="Only what ended within this time, as in 720h; by default all.")
 @click.option("--copy/--no-copy", default=True, help="Whether a copy goes to the bucket of the region that serves.")
 @YES
@@ -94,7 +94,8 @@ def _asked(operator: Operator) -> dict[str, Any]:
         questions[f"state {role}"] = partial(operator.stacks.outputs, role)
     settings, names = operator.project.settings("primary"), operator.project.names("primary")
     questions["flag"] = partial(operator.regions.flag, settings, names)
-    return ask_all(questions, SECONDS)
+    with operator.screen.progress("what both regions have left"):
+        return ask_all(questions, SECONDS)
 
 
 def _known(operator: Operator, answers: Mapping[str, Any]) -> tuple[list[Drill], list[Taken], list[str]]:
@@ -171,6 +172,6 @@ def _show(operator: Operator, takeovers: Sequence[Taken], drills: Sequence[Drill
         what = f"{drill.record.word}{why}{f', {measured}' if measured else ''}"
         kind, region = drill.told.get("kind"), drill.told.get("region")
         rows.append((f"drill {kind}", str(region), f"{drill.ended:%Y-%m-%d %H:%M} UTC", what))
-    rows += [("does not answer, or is none", "", "", line) for line in silent]
     if rows:
         operator.screen.table("", ("what", "region", "ended", ""), rows)
+    operator.screen.lines("does not answer, or is none", silent)

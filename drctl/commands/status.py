@@ -47,7 +47,7 @@ class Seen:
     """What did not answer."""
 
 
-@click.command()
+@click.command(short_help="Both regions side by side: who serves, and what is stale.")
 @click.option("--watch", is_flag=True, help="Ask again and again, until Ctrl-C.")
 @click.option("--interval", type=click.IntRange(min=1), default=10, show_default=True, help="Seconds between two looks.")
 @click.option(
@@ -59,11 +59,13 @@ def status(operator: Operator, watch: bool, interval: int, seconds: int) -> int:
 
     Ends with 4 if something is stale or does not answer. Whether the gate would open: drctl check.
     """
-    code = _look(operator, seconds)
-    with suppress(KeyboardInterrupt):
-        while watch:
-            time.sleep(interval)
+    if not watch:
+        return _look(operator, seconds)
+    code = OK
+    with suppress(KeyboardInterrupt):  # its only way to end
+        while True:
             code = _look(operator, seconds)
+            time.sleep(interval)
     return code
 
 
@@ -82,7 +84,8 @@ def _look(operator: Operator, seconds: int) -> int:
             archive = operator.regions.archive(settings, names)
             questions["late"] = partial(_late, settings, operator, cluster, archive)
             questions["mark"] = partial(_newest_mark, settings, archive)
-    answers = ask_all(questions, seconds)
+    with operator.screen.progress("both regions"):
+        answers = ask_all(questions, seconds)
     seen = {role: _seen(operator, role, configured[role], answers) for role in ROLES}
     flag = _flag_in_words(answers["flag"])
     _show(operator, seen, flag)
@@ -181,7 +184,8 @@ def _show(operator: Operator, seen: Mapping[Role, Seen], flag: str) -> None:
         ("last drills", *(one.last_drills for one in each)),
         ("guard", *(one.guard for one in each)),
         ("the other region's mark", *(one.newest_mark or "–" for one in each)),
-        ("stale", *("\n".join(one.stale) or "–" for one in each)),
-        ("does not answer", *("\n".join(one.silent) or "–" for one in each)),
     ]
-    operator.screen.table(f"traffic flag: {flag}", ("", *seen), rows)
+    operator.screen.table(f"traffic flag: {flag}; asked at {datetime.now(UTC):%H:%M:%S} UTC", ("", *seen), rows)
+    for role, one in seen.items():
+        operator.screen.lines(f"the {role} does not answer", one.silent)
+        operator.screen.lines(f"stale in the {role}", one.stale)

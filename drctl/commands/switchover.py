@@ -14,7 +14,7 @@ from drctl.steps import Next, StepName, Told
 from settings.roles import ROLES, Role
 
 
-@click.command()
+@click.command(short_help="Both are well: users go to the other region, and no row is lost.")
 @click.option("--to", type=click.Choice(ROLES), required=True, help="The region that is to serve.")
 @click.option("--hold", is_flag=True, help="All but the traffic, for a last look; to the secondary alone. Then: drctl release")
 @changes
@@ -35,7 +35,7 @@ def switchover(operator: Operator, to: Role, hold: bool) -> int:
     return operator.finish(code, end.says)
 
 
-@click.command()
+@click.command(short_help="The next takeover by a token moves no users.")
 @changes
 def hold(operator: Operator) -> int:
     """Hold users where they are in the switchover to the secondary that follows. It changes the stack file and nothing else."""
@@ -48,7 +48,7 @@ def hold(operator: Operator) -> int:
     return operator.finish(OK, "hold is set; the next takeover by a token moves no users until: drctl release")
 
 
-@click.command()
+@click.command(short_help="Let in the users who are held.")
 @changes
 def release(operator: Operator) -> int:
     """Let users into a secondary that has taken over all but the traffic. Its checks and its endpoint are asked once more."""

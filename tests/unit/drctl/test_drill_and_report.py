@@ -240,6 +240,22 @@ def test_the_calendar_is_that_of_the_script(stacks: FakeStacks) -> None:
     assert (wrong.exit_code, "--days: 0 is not from 1 to" in wrong.stderr) == (2, True)
 
 
+def test_the_calendar_is_a_list_of_events_for_programs(stacks: FakeStacks) -> None:
+    ran = drctl(stacks, "calendar", "--days", "31", "--json")
+    found = json.loads(ran.stdout)
+    assert (ran.exit_code, found["says"]) == (0, f"{len(found['events'])} events")
+    event = next(each for each in found["events"] if each["uid"].startswith("integrity-primary-"))
+    assert event["summary"].startswith("Drill integrity in us-east-1")
+    assert datetime.fromisoformat(event["begin"]).tzinfo is not None
+    assert event["lasts"] > 0
+
+
+def test_a_calendar_of_no_checkout_is_one_line(tmp_path: Path) -> None:
+    ran = drctl(FakeStacks(project=Project(directory=tmp_path)), "calendar", "--json")
+    assert ran.exit_code == 1
+    assert "run this in the checkout" in json.loads(ran.stdout)["says"]
+
+
 def test_the_page_names_each_command_and_what_it_takes() -> None:
     """Each command has its row; what all take, and what is self-evident in a loop, stands below or in --help."""
     rows = {

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from pulumi.automation.events import EngineEvent
 
 from drctl.project import Project
@@ -113,6 +114,11 @@ def test_a_stack_that_was_never_brought_up_is_told_with_its_command(stacks: Stac
     ("said", "kind", "told"),
     [
         ("error: the stack is currently locked by 1 lock(s).", StackLockedError, "pulumi cancel -s secondary --yes"),
+        (
+            "error: the stack is currently locked by 1 lock(s).\n  f:///x: created by ann@laptop (pid 7) at 2026-03-01",
+            StackLockedError,
+            r"is locked by ann@laptop \(pid 7\) at 2026-03-01: an up of it runs, or one that was killed",
+        ),
         ("error: no stack named 'secondary' found", StackFailedError, "there is no stack secondary in its backend"),
         ("error: incorrect passphrase", StackFailedError, "^incorrect passphrase$"),
     ],
@@ -139,6 +145,44 @@ def test_without_pulumi_on_the_path_there_is_one_line(stacks: Stacks, monkeypatc
     monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
     with pytest.raises(StackFailedError, match="pulumi: is not on PATH"):
         stacks.outputs("primary")
+
+
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [("v2.1.0", "cannot be used: Minimum version requirement failed"), ("exit 3", "cannot be used: .*exit status 3")],
+)
+def test_a_pulumi_that_cannot_be_used_is_one_line(stacks: Stacks, version: str, told: str) -> None:
+    script = stacks.project.directory.parent / "bin" / "pulumi"
+    script.write_text(f"#!/bin/sh\n{version if version.startswith('exit') else f'echo {version}'}\n")
+    with pytest.raises(StackFailedError, match=told):
+        stacks.outputs("primary")
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_a_state_that_cannot_be_read_is_told_with_its_place_and_what_to_do_first(
+    stacks: Stacks, written: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where nobody has signed in."""
+    monkeypatch.delenv("PULUMI_BACKEND_URL", raising=False)
+    if not written:
+        file = stacks.project.directory / "Pulumi.yaml"
+        content = yaml.safe_load(file.read_text())
+        del content["config"]["topology"]["value"]["backends"]
+        file.write_text(yaml.safe_dump(content))
+    does(stacks, 'echo "error: PULUMI_ACCESS_TOKEN must be set for login" >&2; exit 255')
+    where = "s3://acme-pulumi-us-east-1\\?region=us-east-1" if written else "the backend that pulumi is signed in to"
+    told = f"the state of stack primary cannot be read from {where}: PULUMI_ACCESS_TOKEN must be set for login; sign in first"
+    with pytest.raises(StackFailedError, match=told):
+        stacks.outputs("primary")
+
+
+def test_a_lock_whose_state_does_not_answer_is_given_up_in_time(stacks: Stacks) -> None:
+    does(stacks, "exec sleep 30")
+    stacks.read_seconds = 1
+    began = time.monotonic()
+    with pytest.raises(NoAnswerError, match="the state of stack secondary did not answer within 1 s"):
+        stacks.unlock("secondary")
+    assert time.monotonic() - began < 15
 
 
 def diagnosed(severity: str, message: str, urn: str = "") -> EngineEvent:

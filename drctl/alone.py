@@ -1,0 +1,37 @@
+"""One drctl at a time changes something in a checkout: a second one would write the stack files beside the first."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
+"""What a file system says that keeps no locks. The lock of each stack's state is still there."""
+
+
+class NotAloneError(Exception):
+    """Another drctl is at work here."""
+
+
+@contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Hold the checkout. The kernel lets it go with the process, however that ends. Raises NotAloneError."""
+    held = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise NotAloneError(
+                f"another drctl that changes something runs in {directory}; nothing was touched by this one: wait for that one, "
+                "or end it with Ctrl-C"
+            ) from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+        yield
+    finally:
+        os.close(held)
