@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,7 +23,7 @@ from lab.pulumi import CommandFailedError
 from lab.tools.go import ToolError
 from lab.waiting import TimedOutError
 from lab.world import LabError
-from tests.bench import preview
+from tests.bench import preview, ready, restores
 from tests.bench.record import BenchRecordError, Record
 from tests.bench.rows import PAGE, RECORD
 
@@ -33,11 +34,14 @@ class Part:
 
     words: str
     sizes: Iterable[str]
-    measure: Callable[[list[str], int, Record], None]
+    measure: Callable[[str, int, Record], None]
+    """Measures one size so many times."""
 
 
 PARTS: Mapping[str, Part] = {
     preview.PART: Part(words="previews and an up without a change; no lab", sizes=preview.SIZES, measure=preview.measure),
+    ready.PART: Part(words="a failover, by the guide's commands and by the program", sizes=ready.SIZES, measure=ready.measure),
+    restores.PART: Part(words="Velero's restores, and what its options change", sizes=restores.SIZES, measure=restores.measure),
 }
 
 
@@ -67,18 +71,37 @@ def main(given: Sequence[str]) -> int:
             record.write_page()
             return 0
         record.rows()  # a record that cannot be read is told now, and not after an hour
-        for name in chosen.parts:
-            part = PARTS[name]
-            if sizes := [size for size in part.sizes if size in (chosen.sizes or part.sizes)]:
-                part.measure(sizes, chosen.repetitions, record)
-    except (BenchRecordError, CommandFailedError, EngineError, LabError, TimedOutError, ToolError) as error:
+        failed = [
+            f"{name}, {size}"
+            for name in chosen.parts
+            for size in PARTS[name].sizes
+            if size in (chosen.sizes or PARTS[name].sizes) and not measured(PARTS[name], size, chosen.repetitions, record)
+        ]
+    except BenchRecordError as error:
         warn(str(error))
         return 1
     except KeyboardInterrupt:
         warn("interrupted; what was finished is recorded")
         return 130
     say(f"recorded in {RECORD}; {PAGE} has the tables")
-    return 0
+    if failed:
+        warn(f"failed, with what was finished before recorded: {'; '.join(failed)}")
+    return 1 if failed else 0
+
+
+def measured(part: Part, size: str, repetitions: int, record: Record) -> bool:
+    """Measure one size, and return whether that went well. One that fails keeps no other from its hours."""
+    try:
+        part.measure(size, repetitions, record)
+    except BenchRecordError:
+        raise
+    except (CommandFailedError, EngineError, LabError, TimedOutError, ToolError) as error:
+        warn(f"{size}: {error}")
+    except Exception:  # noqa: BLE001 - the next size may still be measured
+        warn(f"{size}: {traceback.format_exc()}")
+    else:
+        return True
+    return False
 
 
 if __name__ == "__main__":

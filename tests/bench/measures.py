@@ -11,13 +11,22 @@ from tests.bench.rows import Row
 
 Measure = Mapping[str, Any]
 
+PHASES = ("engine", "imports", "settings", "registration", "gate", "waits", "end")
+"""What a failover's seconds beyond its critical path are made of (tests/bench/flip.py)."""
+
+IN_A_SECOND = "objects in a second"
+
 
 def of(rows: Iterable[Row]) -> dict[str, Measure]:
     """Every measure that something was measured for."""
     by_part: dict[str, list[Row]] = {}
     for row in rows:
         by_part.setdefault(row.part, []).append(row)
-    found = {**of_previews(by_part.get("preview", []))}
+    found = {
+        **of_previews(by_part.get("preview", [])),
+        **of_failovers(by_part.get("ready", [])),
+        **of_restores(by_part.get("velero", [])),
+    }
     return {name: measure for name, measure in found.items() if measure}
 
 
@@ -29,15 +38,36 @@ def of_previews(rows: Sequence[Row]) -> dict[str, Measure]:
         "preview_of_flip_ratio_to_empty": _each(rows, "preview of the flip", "empty preview"),
         "up_ratio_to_empty": _each(rows, "up", "empty up"),
         "preview_per_resource_growth_1_to_100": {name: asdict(value) for name, value in growth.items() if value},
-        "memory_mib": {
-            row.size: {
-                name: asdict(found)
-                for name in ("preview: program MiB", "preview: engine MiB", "up: program MiB", "up: engine MiB")
-                if (found := row.spread(name))
-            }
-            for row in rows
-        },
+        "memory_mib": _spreads(rows, "preview: program MiB", "preview: engine MiB", "up: program MiB", "up: engine MiB"),
     }
+
+
+def of_failovers(rows: Sequence[Row]) -> dict[str, Measure]:
+    phases = ("overhead", *(f"overhead: {phase}" for phase in PHASES))
+    return {
+        "ready_ratio_to_guide": _each(rows, "program ready", "guide ready"),
+        "ready_ratio_to_floor": _each(rows, "program ready", "program floor"),
+        "ready_seconds": _spreads(rows, "guide ready", "program ready", "program floor", "program preview"),
+        "overhead_seconds": _spreads(rows, *(f"program {phase}" for phase in phases)),
+        "switch_seconds": _spreads(rows, "program switch", "program switch floor", "guide switch", "guide switch floor"),
+        "guide_head_start_seconds": {row.size: asdict(found) for row in rows if (found := head_start(row))},
+    }
+
+
+def head_start(row: Row) -> Spread | None:
+    """How much sooner the guide sends users, before anything is ready for them."""
+    pairs = zip(row.values("program flag"), row.values("guide flag"), strict=False)
+    return spread([program - guide for program, guide in pairs])
+
+
+def of_restores(rows: Sequence[Row]) -> dict[str, Measure]:
+    return {"velero_objects_per_second": {row.size: asdict(found) for row in rows if (found := row.spread(IN_A_SECOND))}}
+
+
+def _spreads(rows: Sequence[Row], *names: str) -> dict[str, Any]:
+    """For each size the spreads of these figures, by their names."""
+    found = {row.size: {name: asdict(one) for name in names if (one := row.spread(name))} for row in rows}
+    return {size: figures for size, figures in found.items() if figures}
 
 
 def _each(rows: Sequence[Row], name: str, other: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from report.picture import SCHEMES, colours
 from tests.bench.figures import Spread, short
+from tests.bench.measures import IN_A_SECOND
 from tests.bench.rows import Row
 
 TEMPLATES = Environment(
@@ -46,7 +47,7 @@ def pictures(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def charts(rows: Sequence[Row]) -> Mapping[str, Chart]:
-    found = {"preview": _previews(rows)}
+    found = {"preview": _previews(rows), "ready": _ready(rows), "velero": _restores(rows)}
     return {name: chart for name, chart in found.items() if chart.bars}
 
 
@@ -60,6 +61,28 @@ def _previews(rows: Sequence[Row]) -> Chart:
         if (ratio := row.ratio(name, other))
     ]
     return Chart(title="By the empty program's, which has the same imports and no resource", unit="×", bars=bars, line=1.0)
+
+
+def _ready(rows: Sequence[Row]) -> Chart:
+    kinds = {
+        "the guide": ("guide ready", "command"),
+        "the program": ("program ready", "served"),
+        "the world alone": ("program floor", "step"),
+    }
+    bars = [
+        Bar(name=f"{row.size}: {words}", spread=found, kind=kind)
+        for row in rows
+        if row.part == "ready"
+        for words, (name, kind) in kinds.items()
+        if (found := row.spread(name))
+    ]
+    return Chart(title="From the first command to a region that is ready", unit="s", bars=bars)
+
+
+def _restores(rows: Sequence[Row]) -> Chart:
+    found = [(row.size, row.spread(IN_A_SECOND)) for row in rows if row.part == "velero"]
+    bars = [Bar(name=size, spread=seen, kind="step" if " objects, " in size else "served") for size, seen in found if seen]
+    return Chart(title="Objects that Velero restores in a second", unit="/s", bars=bars)
 
 
 def draw(chart: Chart, scheme: str) -> str:

@@ -67,17 +67,16 @@ SIZES = {
 }
 
 
-def measure(sizes: list[str], repetitions: int, record: Record) -> None:
-    """Measure each size, and add its row after each repetition."""
+def measure(name: str, repetitions: int, record: Record) -> None:
+    """Measure a size, and add its row after each repetition."""
     pulumi = toolbox.ensure(["pulumi"]).path("pulumi")
-    for name in sizes:
-        say(f"\nPreviews with {name}")
-        root = Path(tempfile.mkdtemp(prefix="k8s-dr-bench-"))
-        try:
-            with undeployed_pair(root, pulumi, forked=False, databases=(DATABASE,)) as pair:
-                _measure(name, SIZES[name], pair, repetitions, record)
-        finally:
-            shutil.rmtree(root, ignore_errors=True)
+    say(f"\nPreviews with {name}")
+    root = Path(tempfile.mkdtemp(prefix="k8s-dr-bench-"))
+    try:
+        with undeployed_pair(root, pulumi, forked=False, databases=(DATABASE,)) as pair:
+            _measure(name, SIZES[name], pair, repetitions, record)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
 
 
 def _measure(name: str, size: Size, pair: Pair, repetitions: int, record: Record) -> None:

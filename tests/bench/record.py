@@ -8,6 +8,7 @@ repetitions stays until the new one has all of its own.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -43,16 +44,17 @@ class Record:
         earlier = rows.get((row.part, row.size))
         if earlier is None or row.whole or not earlier.whole:
             rows[row.part, row.size] = row
-        kept = list(rows.values())
-        written = {"measures": measures.of(kept), "rows": [asdict(each) for each in kept]}
-        text = json.dumps(written, indent=1, ensure_ascii=False) + "\n"
-        for name in (RECORD, COPY):
-            write(self.root / name, text)
-        self.write_page()
+        self._write(list(rows.values()))
 
     def write_page(self) -> None:
         """Make the pictures and the section of docs/performance.md anew, from the record."""
-        rows = self.rows()
+        self._write(self.rows())
+
+    def _write(self, rows: Sequence[Row]) -> None:
+        written = {"measures": measures.of(rows), "rows": [asdict(each) for each in rows]}
+        text = json.dumps(written, indent=1, ensure_ascii=False) + "\n"
+        for name in (RECORD, COPY):
+            write(self.root / name, text)
         for name, picture in plot.pictures(rows).items():
             write(self.root / PICTURES / name, picture)
         performance = self.root / PAGE
