@@ -12,6 +12,7 @@ interrupt keeps what was finished. It asserts nothing of the seconds. The machin
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -66,6 +67,7 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
 
 def main(given: Sequence[str]) -> int:
     chosen, record = arguments(given), Record()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends this gets the lab taken down, as with Ctrl-C
     try:
         if chosen.page:
             record.write_page()
