@@ -12,7 +12,7 @@ ARGS ?=
 # what they set up.
 PARALLEL := -n 3 --dist loadfile
 
-.PHONY: help setup style tools check test test-aws test-long test-lab demo rehearsal lab down requirements charts policy
+.PHONY: help setup style tools check test test-aws test-long test-lab bench demo rehearsal lab down requirements charts policy
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -34,6 +34,9 @@ style:
 
 test-long: setup ## what is too long for every change, before a release: upgrades, tiers, streaming, the way round, by hand, drills, real API servers; ARGS=part or file
 	@$(PY) -m tests.run --long $(ARGS)
+
+bench: setup ## what the program costs, measured: docs/performance.md; ARGS=part (preview, no lab), --size, -n
+	@$(PY) -m tests.bench $(ARGS)
 
 test-lab: setup ## the lab's tests alone; K=expression chooses among them
 	@$(PY) -m pytest tests/lab -v $(if $(K),-k "$(K)")

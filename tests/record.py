@@ -150,14 +150,14 @@ def by_file(tests: Sequence[Timed]) -> dict[str, list[Timed]]:
     return grouped
 
 
-def commit(root: Path = ROOT) -> str:
-    """The commit that is checked out, with `-dirty` where other files than the record differ from it."""
+def commit(root: Path = ROOT, *, besides: Sequence[str] = (RECORD, PAGE)) -> str:
+    """The commit that is checked out, with `-dirty` where other files than `besides`, those of the record, differ from it."""
 
     def git(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
 
     name = git("rev-parse", "--short=10", "HEAD").stdout.strip() or "unknown"
-    others = [f":(exclude){file}" for file in (RECORD, PAGE)]
+    others = [f":(exclude){file}" for file in besides]
     return name if git("diff", "--quiet", "HEAD", "--", ".", *others).returncode == 0 else f"{name}-dirty"
 
 

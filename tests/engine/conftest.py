@@ -200,10 +200,11 @@ def _parts() -> dict[str, engine.Part | None]:
     return engine.choose(_pulumi(), os.environ)
 
 
-def chosen_engine(root: Path, pulumi_binary: Path) -> engine.Engine:
-    """The engine of every test here. Its files are below `root`."""
+def chosen_engine(root: Path, pulumi_binary: Path, *, forked: bool = True) -> engine.Engine:
+    """The engine of every test here. Its files are below `root`. If its stand-ins are not `forked`, each does its own imports."""
     chosen = engine.prepare(root / "engine", pulumi_binary)
-    _prefork().start_stand_ins(root / "engine")
+    if forked:
+        _prefork().start_stand_ins(root / "engine")
     return chosen
 
 
@@ -251,15 +252,18 @@ def policy_environment() -> None:
     subprocess.run(["make", "--silent", "policy/.venv/.ready"], cwd=ROOT, check=True)
 
 
-def virtual_environment() -> str:
+def virtual_environment(*, forked: bool = True) -> str:
     """For the projects of tests. A real language host wants a real environment."""
-    return sys.prefix if _parts()["language_host"] else str(_prefork().virtual_environment)
+    return sys.prefix if _parts()["language_host"] or not forked else str(_prefork().virtual_environment)
 
 
 @contextmanager
-def undeployed_pair(root: Path, pulumi_binary: Path, **settings: Any) -> Iterator[Pair]:
-    """A pair without stacks: moto with a zone, two clusters with the operators, and the CLI. `settings` go to ProjectFiles."""
-    chosen, processes = chosen_engine(root, pulumi_binary), root / "processes"
+def undeployed_pair(root: Path, pulumi_binary: Path, *, forked: bool = True, **settings: Any) -> Iterator[Pair]:
+    """A pair without stacks: moto with a zone, two clusters with the operators, and the CLI. `settings` go to ProjectFiles.
+
+    `forked` starts stand-ins and programs as forks, which have their imports already. Whoever measures wants them as they are.
+    """
+    chosen, processes = chosen_engine(root, pulumi_binary, forked=forked), root / "processes"
     processes.mkdir()
     moto = Moto(processes / "moto.log")
     pair = {role: clusters.make(chosen, processes / role) for role in stacks.ROLES}
@@ -278,7 +282,11 @@ def undeployed_pair(root: Path, pulumi_binary: Path, **settings: Any) -> Iterato
             call_log=root / "calls.jsonl",
             root=root,
             files=project.ProjectFiles(
-                endpoint=moto.endpoint, zone_id=zone, kubeconfig=kubeconfig, virtual_environment=virtual_environment(), **settings
+                endpoint=moto.endpoint,
+                zone_id=zone,
+                kubeconfig=kubeconfig,
+                virtual_environment=virtual_environment(forked=forked),
+                **settings,
             ),
         )
     finally:
