@@ -77,23 +77,43 @@ class Fault:
 
 
 _GATE, _FLIP, _CLUSTER = (f"tests/engine/test_{name}.py::test_" for name in ("gate", "flip", "this_cluster"))
-_RESTORES, _DATABASES, _GLASS = (f"tests/engine/test_{name}.py::test_" for name in ("restores", "databases", "break_glass"))
+_DATABASES, _GLASS = (f"tests/engine/test_{name}.py::test_" for name in ("databases", "break_glass"))
 _RECOVERED = "tests/engine/test_recovered_database.py::"
 _ENGINE, _LONG = "tests/engine/test_faults.py::test_", "tests/long/test_faults.py::test_"
 _FAILOVER, _DATA = "tests/lab/test_failover.py::test_", "tests/lab/test_data.py::TestByArchive::test_"
-_INTERRUPTED = "tests/long/test_circle_interrupted.py::test_"
+_LIFE = "tests/long/test_faults.py::TestARegionThatDiesAtARandomMoment::test_"
+_INTERRUPTED, _PAIR = "tests/long/test_circle_interrupted.py::test_", "tests/long/test_pair.py::test_"
 
 GOES_ON, REFUSED, THROUGH = "the same command goes on", "refused in words, and nothing is touched", "the failover goes through"
 
 FAULTS: Sequence[Fault] = (
     Fault(
+        words="region killed at random moments",
+        must="no acknowledged row is lost that is older than the RPO, and none is written twice",
+        tests=(
+            f"{_LIFE}loses_no_more_than_its_mode_allows",
+            f"{_DATA}the_secondary_writes_and_every_row_is_accounted_for",
+            "tests/lab/test_volumes.py::test_what_was_acknowledged_before_the_backup_is_there_and_nothing_older_is_lost_than_it",
+        ),
+    ),
+    Fault(
         words="the engine is killed in a flip",
         must=GOES_ON,
         tests=(
             f"{_ENGINE}a_flip_whose_engine_is_killed_goes_on_by_the_same_command",
+            f"{_LONG}a_failover_whose_engine_is_killed_goes_on_between_two_real_regions",
             f"{_FAILOVER}an_up_that_is_killed_in_the_middle_is_run_again",
             f"{_FLIP}an_up_that_was_killed_before_it_could_note_the_record_goes_on",
             f"{_RECOVERED}TestAnUpThatIsKilledWhileTheDatabaseIsRecovered::test_goes_on_at_the_next_up_with_the_very_cluster_that_is_there",
+        ),
+    ),
+    Fault(
+        words="the engine is killed in a switchover",
+        must=f"{GOES_ON}, and no row is lost",
+        tests=(
+            f"{_LIFE}comes_home_though_the_engine_is_killed_in_the_switchover",
+            f"{_INTERRUPTED}an_up_that_is_killed_is_run_again_and_nothing_is_lost",
+            f"{_INTERRUPTED}a_rejoin_that_was_killed_three_times_keeps_the_old_volume_once_and_follows",
         ),
     ),
     Fault(
@@ -106,11 +126,33 @@ FAULTS: Sequence[Fault] = (
         ),
     ),
     Fault(
+        words="newest base backup half replicated",
+        must="told by day; a standby is promoted without it, and a database that needs it is not begun",
+        tests=(
+            f"{_LONG}a_failover_does_not_need_a_base_backup_that_came_in_part",
+            f"{_DATA}a_base_backup_that_was_copied_in_part_is_told_by_day",
+            f"{_RECOVERED}TestBeforeAFailover::test_without_a_base_backup_here_nothing_is_begun_and_no_force_makes_one",
+        ),
+    ),
+    Fault(
+        words="the dead region's S3 swallows packets",
+        must=THROUGH,
+        tests=(f"{_FAILOVER}the_failover_does_not_notice_that_the_primarys_s3_is_silent",),
+    ),
+    Fault(
         words="Route 53, IAM and bucket configuration refuse during the flip",
         must=THROUGH,
         tests=(
             f"{_ENGINE}a_flip_needs_no_control_plane_that_may_refuse_on_that_night",
             f"{_FLIP}a_flip_asks_only_the_live_region_and_looks_nothing_up",
+        ),
+    ),
+    Fault(
+        words="primary heals in the middle",
+        must="the failover ends, the primary is stopped, and what only it has taken is kept apart",
+        tests=(
+            f"{_LONG}a_primary_that_heals_in_the_middle_of_the_failover_is_stopped_and_what_it_took_is_kept_apart",
+            f"{_DATA}a_primary_that_heals_stops_by_itself_and_no_pulumi_ran",
         ),
     ),
     Fault(
@@ -120,6 +162,7 @@ FAULTS: Sequence[Fault] = (
             f"{_ENGINE}both_stacks_told_to_be_active_at_once_leave_the_primary_serving_while_it_answers",
             f"{_ENGINE}both_stacks_told_to_be_active_at_once_leave_one_region_once_the_primary_is_silent",
             f"{_GATE}a_primary_does_not_serve_while_the_flag_says_secondary",
+            f"{_DATA}nothing_is_promoted_while_the_primary_answers",
         ),
     ),
     Fault(
@@ -128,6 +171,7 @@ FAULTS: Sequence[Fault] = (
         tests=(
             f"{_ENGINE}the_second_of_two_people_who_fail_over_at_once_is_told_who_does",
             f"{_GLASS}a_lock_left_by_a_killed_job_is_named_and_cancel_frees_it",
+            f"{_PAIR}two_regions_never_write_at_once_and_there_is_always_a_way_forward_in_long_histories",
         ),
     ),
     Fault(
@@ -141,13 +185,32 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         words="clocks an hour apart",
-        must=REFUSED,
-        tests=(f"{_ENGINE}a_clock_that_is_an_hour_off_is_told_as_such_and_the_same_command_goes_through_once_it_is_right",),
+        must=f"{REFUSED}, unless forced",
+        tests=(
+            f"{_ENGINE}a_clock_that_is_an_hour_off_is_told_as_such_and_the_same_command_goes_through_once_it_is_right",
+            f"{_ENGINE}a_mark_of_a_primary_whose_clock_is_ahead_proves_nothing_and_is_told_by_day",
+        ),
+    ),
+    Fault(
+        words="the standby's disk nearly full",
+        must=f"{THROUGH}, or {GOES_ON} once there is room",
+        tests=(f"{_LONG}a_standby_whose_disk_is_nearly_full_is_promoted_or_refused_and_goes_on_once_there_is_room",),
     ),
     Fault(
         words="the flag unreadable",
-        must="a failover goes through; the primary refuses to serve while it cannot know who does",
-        tests=(f"{_ENGINE}a_flag_that_cannot_be_read_keeps_the_primary_from_nothing_but_a_blind_up",),
+        must="a failover goes through; the primary does not serve blindly",
+        tests=(
+            f"{_ENGINE}a_flag_that_cannot_be_read_keeps_the_primary_from_nothing_but_a_blind_up",
+            f"{_ENGINE}a_failover_over_a_flag_that_is_half_there_goes_through",
+        ),
+    ),
+    Fault(
+        words="operator restarts during the promotion",
+        must=THROUGH,
+        tests=(
+            f"{_LONG}an_operator_that_restarts_during_the_promotion_promotes_all_the_same",
+            f"{_DATABASES}a_promotion_that_the_operators_webhook_refuses_is_found_by_day_and_touches_nothing_on_the_night",
+        ),
     ),
     Fault(
         words="slow API server",
@@ -159,7 +222,7 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         words="disk full on the operator's machine",
-        must=f"no step is left half done that the next `up` cannot see: {GOES_ON} once there is room",
+        must=f"{GOES_ON} once there is room",
         tests=(
             f"{_ENGINE}a_disk_that_is_full_before_the_flip_touches_nothing_and_keeps_the_stack_file",
             f"{_ENGINE}a_disk_that_fills_in_the_middle_of_a_flip_leaves_one_that_goes_on_once_there_is_room",
