@@ -111,6 +111,7 @@ FAULTS: Sequence[Fault] = (
         words="the engine is killed in a switchover",
         must=f"{GOES_ON}, and no row is lost",
         tests=(
+            f"{_ENGINE}a_switchover_whose_engine_is_killed_goes_on_by_the_same_command",
             f"{_LIFE}comes_home_though_the_engine_is_killed_in_the_switchover",
             f"{_INTERRUPTED}an_up_that_is_killed_is_run_again_and_nothing_is_lost",
             f"{_INTERRUPTED}a_rejoin_that_was_killed_three_times_keeps_the_old_volume_once_and_follows",

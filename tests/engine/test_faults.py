@@ -16,7 +16,8 @@ from lab.pulumi import Pulumi, Ran, touched
 from lab.standins.recorded_cluster.store import CLOCK
 from lab.waiting import until
 from settings.names import FLAG_KEY
-from tests.engine import clusters
+from settings.roles import Role
+from tests.engine import clusters, switchover
 from tests.engine.conftest import DATABASE, SCHEDULES, Deployment, Pair, configured, refused_flip, told_plainly
 from tests.engine.refusals import CONTROL_PLANES, Refusal
 from tests.engine.slow_road import SlowRoad
@@ -43,14 +44,14 @@ def last_call(pair: Pair) -> str:
     return f"{asked[-1]['method']} {asked[-1]['urn'].rpartition('::')[2]}" if asked else "nothing asked of a provider"
 
 
-def again(pair: Pair, pulumi: Pulumi | None = None) -> int:
-    """Type the same command until it has gone through, and return how often that took. A lock that a dead `up` has left is
-    taken away first, as it says itself, and as drctl does."""
+def again(pair: Pair, pulumi: Pulumi | None = None, role: Role = "secondary") -> int:
+    """Type the same command once more, which must go through, and return how often that took. A lock that a dead `up` has left
+    is taken away first, as it says itself, and as drctl does."""
     pulumi = pulumi or pair.pulumi
-    ran = pulumi.up("secondary", check=False)
+    ran = pulumi.up(role, check=False)
     if "the stack is currently locked" in ran.output:
-        pulumi.run("cancel", "-s", "secondary", "--yes")
-        ran = pulumi.up("secondary", check=False)
+        pulumi.run("cancel", "-s", role, "--yes")
+        ran = pulumi.up(role, check=False)
     assert ran.exit_code == 0, ran.output
     return 1
 
@@ -77,17 +78,70 @@ def test_a_flip_whose_engine_is_killed_goes_on_by_the_same_command(
     pair: Pair, steps: int, moment: Moment, record_property: Told
 ) -> None:
     pair.pulumi.configure("secondary", "active", "secondary")
-    begun, wanted = lines(pair), moment.of_steps(steps)
-    killed = pair.pulumi.start("up", "-s", "secondary", "--yes", "--skip-preview")
-    try:
-        until("that moment", lambda: killed.poll() is not None or lines(pair) - begun >= wanted, timeout=300, interval=0.002)
-    finally:
-        kill_tree(killed)
+    wanted = moment.of_steps(steps)
+    kill_after(pair, "secondary", wanted)
     when = f"after {wanted} of {steps} calls between the engine's processes, the last: {last_call(pair)}"
     flag = pair.flag()
     typed = again(pair)
     serves_once(pair)
     record_property(*seen(when=when, happened=f"the flag said {flag} then; the same `up` went on and ended", again=typed))
+
+
+def kill_after(pair: Pair, role: Role, wanted: int) -> None:
+    """Begin an `up`, and kill its engine with all that it has started once it has made so many calls between its processes."""
+    begun = lines(pair)
+    killed = pair.pulumi.start("up", "-s", role, "--yes", "--skip-preview")
+    try:
+        until("that moment", lambda: killed.poll() is not None or lines(pair) - begun >= wanted, timeout=300, interval=0.002)
+    finally:
+        kill_tree(killed)
+
+
+LEGS: tuple[tuple[Role, Callable[[Pair], None]], ...] = (
+    ("primary", switchover.tell_to_give_up),
+    ("secondary", switchover.tell_to_take_over),
+)
+"""Whose `up` each leg of a switchover to the secondary is, and what its stack is told before."""
+
+
+@pytest.fixture(scope="module")
+def steps_of_a_switchover(deployment: Deployment) -> list[int]:
+    """How many calls each of its `up`s makes."""
+    pair, found = deployment.stand_by(), []
+    with switchover.operators(pair):
+        for role, tell in LEGS:
+            tell(pair)
+            before = lines(pair)
+            pair.pulumi.up(role)
+            found.append(lines(pair) - before)
+    return found
+
+
+@pytest.mark.parametrize("moment", moments("switchover"), ids=str)
+def test_a_switchover_whose_engine_is_killed_goes_on_by_the_same_command(
+    pair: Pair, steps_of_a_switchover: list[int], moment: Moment, record_property: Told
+) -> None:
+    whole, left, when, typed = sum(steps_of_a_switchover), moment.of_steps(sum(steps_of_a_switchover)), "", 0
+    with switchover.operators(pair):
+        for (role, tell), steps in zip(LEGS, steps_of_a_switchover, strict=True):
+            tell(pair)
+            if 0 < left <= steps:
+                kill_after(pair, role, left)
+                when = f"after {left} of {steps} calls of the `up` of the {role}, {whole} in all; the last: {last_call(pair)}"
+                typed = again(pair, role=role)
+            else:
+                pair.pulumi.up(role)
+            left -= steps
+        for role, _ in LEGS:
+            pair.pulumi.up(role, "--expect-no-changes")
+    assert when
+    assert pair.flag() == "secondary"
+    for role, _ in LEGS:
+        assert cluster(pair, role)["spec"]["replica"]["primary"] == "app-database-secondary", (
+            "one side is written to, and one follows"
+        )
+    happened = "the same `up` went on; the secondary serves, and the primary's database follows it"
+    record_property(*seen(when=when, happened=happened, again=typed))
 
 
 def test_a_flip_without_any_backup_of_the_peer_is_refused_and_goes_through_once_one_is_here(

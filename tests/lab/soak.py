@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from components.kube.records import GUARD_RECORD
+from components.kube.runner.guard_record import moment
 from lab import circle, databases, kept_volume
 from lab.circle import Up, User
 from lab.console import say
@@ -188,6 +190,8 @@ class Cycle:
         lab, user, ups = self.lab, self.user, ups or {}
         old = circle.old_server(self.soak.generation)
         with user.leg("the old primary follows again", "secondary") as record:
+            lab.heal("primary")
+            self.wait_for_guard()
             circle.come_back(lab, record)
             circle.rejoin(lab, record, generation=self.soak.generation + 1)
         self.soak.generation += 1
@@ -205,6 +209,17 @@ class Cycle:
         seconds = user.legs[-1].seconds_without_writes
         assert seconds is not None
         return seconds
+
+    def wait_for_guard(self) -> None:
+        """Wait until the guard has stopped the old primary by the flag of this failover. Its record keeps earlier ones."""
+        assert self.died is not None
+        died = self.died
+
+        def stopped() -> bool:
+            record = circle.data_of(self.lab, "primary", GUARD_RECORD)
+            return "stopped" in record and moment(record["stopped"]) >= died.replace(microsecond=0)
+
+        until("the guard to have stopped the primary", stopped, timeout=240, interval=1)
 
     def _see_kept(self, server: str) -> None:
         """Every lost row is on a volume that was set aside, where a person finds it."""

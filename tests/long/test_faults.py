@@ -128,7 +128,7 @@ def test_a_primary_that_heals_in_the_middle_of_the_failover_is_stopped_and_what_
     up = Meanwhile(happens=lambda lab: lab.heal("primary"))
     seconds = cycle.fail_over(up=up)
     assert up.happened
-    circle.wait_for_guard(cycle.lab)
+    cycle.wait_for_guard()
     twice = cycle.written_twice()
     cycle.come_home()
     happened = (
