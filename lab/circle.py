@@ -279,12 +279,12 @@ class User:
 
 
 @contextmanager
-def user(lab: Lab, *, cache: bool = False) -> Iterator[User]:
-    """Start the client, which ends with the block, or earlier. The secondary serves."""
+def user(lab: Lab, *, cache: bool = False, first_row: int = FIRST_ROW) -> Iterator[User]:
+    """Start the client, which ends with the block, or earlier. The rows that the secondary has by then must stay."""
     kept = frozenset(sequences(lab, "secondary"))
     documents = frozenset(lab.documents("secondary")) if lab.files else frozenset()
     log = lab.paths.logs / "circle.jsonl"
-    stop = users.start(lab, log, name="circle", cache=cache, first_row=FIRST_ROW)
+    stop = users.start(lab, log, name="circle", cache=cache, first_row=first_row)
     found = User(lab=lab, log=log, stop=stop, kept=kept, kept_documents=documents)
     try:
         yield found

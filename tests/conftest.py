@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from lab.regions import preflight
-from tests import times
+from tests import reliability, times
 
 ORDER = ("unit", "contract", "engine", "lab", "long")
 """Folders of tests, from seconds to minutes: what is cheap to find is found first."""
@@ -26,6 +26,7 @@ settings.load_profile("default")
 
 def pytest_configure(config: pytest.Config) -> None:
     times.register(config)
+    reliability.register(config)
     # The AWS SDK imports all of its modules, deprecated ones too, whatever a program uses.
     config.addinivalue_line("filterwarnings", "ignore::DeprecationWarning:pulumi_aws.*")
 

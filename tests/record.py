@@ -20,6 +20,8 @@ from tests.times import Timed
 
 ROOT = Path(__file__).parent.parent
 RECORD, PAGE = "docs/test-long.json", "docs/test-long.md"
+WRITTEN = (RECORD, PAGE, "docs/reliability.json", "docs/reliability.md")
+"""What a run itself writes."""
 
 Files = Mapping[str, Sequence[str]]
 """The files of the tests in each part, by the part's name."""
@@ -150,7 +152,7 @@ def by_file(tests: Sequence[Timed]) -> dict[str, list[Timed]]:
     return grouped
 
 
-def commit(root: Path = ROOT, *, besides: Sequence[str] = (RECORD, PAGE)) -> str:
+def commit(root: Path = ROOT, *, besides: Sequence[str] = WRITTEN) -> str:
     """The commit that is checked out, with `-dirty` where other files than `besides`, those of the record, differ from it."""
 
     def git(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -189,7 +191,7 @@ def page(files: Files, rows: Mapping[tuple[str, str], Row]) -> str:
                 lines.append(_cells(f"`{name}`", row.result, *_counts([row]), *last))
             else:
                 lines.append(_cells(f"`{name}`", "never run", "", "", "", "", "", "", ""))
-    lines += ["", *(f"Machine {number}: {_described(each)}." for number, each in enumerate(machines, 1))] if machines else []
+    lines += ["", *(f"Machine {number}: {described(each)}." for number, each in enumerate(machines, 1))] if machines else []
     failures = [failure for row in rows.values() for failure in row.failures]
     lines += ["", *(f"- failed: `{failure}`" for failure in failures)] if failures else []
     return "\n".join(lines) + "\n"
@@ -205,5 +207,5 @@ def _cells(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _described(machine: Machine) -> str:
+def described(machine: Machine) -> str:
     return f"{machine.cpu}, {machine.cores} cores, {machine.memory_gib:g} GiB, {machine.system}, cgroup {machine.cgroup}"

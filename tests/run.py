@@ -20,12 +20,13 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, NoReturn
 
 from lab.tools import groups, toolbox
 from report.machine import machine_facts
-from tests import record, times
+from tests import faults, record, reliability, times
 from tests.engine import clusters
 from tests.record import Record, Recorder, minutes
 from tests.times import Timed
@@ -64,13 +65,18 @@ class Part:
 
     @property
     def files(self) -> list[str]:
-        """The files in the folders of `tests`."""
-        folders = [ROOT / word for word in self.tests if not word.startswith("-")]
-        return sorted(str(path.relative_to(ROOT)) for folder in folders for path in folder.glob("test_*.py"))
+        """The files in the folders of `tests`, and those of its single tests."""
+        words = [word for word in self.tests if not word.startswith("-")]
+        single = {word.partition("::")[0] for word in words if "::" in word}
+        folders = [ROOT / word for word in words if "::" not in word]
+        return sorted({*single, *(str(path.relative_to(ROOT)) for folder in folders for path in folder.glob("test_*.py"))})
 
     def of(self, files: Sequence[str]) -> Part:
-        """The same part with these files alone."""
-        return replace(self, tests=(*files, *(word for word in self.tests if word.startswith("-"))))
+        """The same part with these files alone; of a file whose single tests it has, with those."""
+        single = [word for word in self.tests if "::" in word]
+        whole = [file for file in files if file not in {word.partition("::")[0] for word in single}]
+        named = [word for word in single if word.partition("::")[0] in files]
+        return replace(self, tests=(*whole, *named, *(word for word in self.tests if word.startswith("-"))))
 
 
 UNIT = Part(name="unit", tests=("tests/unit",), workers=2, nice=True)
@@ -91,11 +97,19 @@ FROM_NOTHING: Sequence[Stage] = (((UNIT,),), ((TOOLS,),), ((ENGINE,), (LAB,)))
 """Where tools are still to be built: whoever waits for them a quarter of an hour knows before that the unit tests pass."""
 
 LONG_TOOLS = Part(name="more tools", module=("lab.tools", *groups.LONG))
-LONG = Part(name="upgrades and tiers in the lab", tests=("tests/long", "-v"))
+RECORDED = {
+    reliability.VARIABLE: "1",
+    faults.SEED_VARIABLE: os.environ.get(faults.SEED_VARIABLE) or f"{datetime.now(UTC):%Y%m%d}",
+    faults.MOMENTS_VARIABLE: os.environ.get(faults.MOMENTS_VARIABLE) or "10",
+}
+"""Ten moments of each fault that has random ones, others each day; docs/reliability.md has what became of them."""
+LONG = Part(name="upgrades and tiers in the lab", tests=("tests/long", "-v"), environment=RECORDED)
+SHORT_FAULTS = [test for test in reliability.named_tests() if not test.startswith("tests/long/")]
+FAULTS = Part(name="faults of make test", tests=(*SHORT_FAULTS, "-v"), environment=RECORDED)
 REAL_CLUSTERS = Part(
     name="engine on real API servers", tests=("tests/engine", "-v"), workers=2, nice=True, environment={clusters.VARIABLE: "real"}
 )
-LONG_STAGES: Sequence[Stage] = (((TOOLS,),), ((LONG_TOOLS,),), ((LONG,), (REAL_CLUSTERS,)))
+LONG_STAGES: Sequence[Stage] = (((TOOLS,),), ((LONG_TOOLS,),), ((LONG, FAULTS), (REAL_CLUSTERS,)))
 
 
 @dataclass(kw_only=True)

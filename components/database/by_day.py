@@ -6,7 +6,16 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from components.database.archive import Archive, ArchiveUnreadableError
-from components.database.lost import MARK_SLACK, QUIET, beyond_a_gap, last_answer, missing, old_base, too_far_behind
+from components.database.lost import (
+    MARK_SLACK,
+    QUIET,
+    beyond_a_gap,
+    last_answer,
+    missing,
+    old_base,
+    still_to_come,
+    too_far_behind,
+)
 from components.database.objections import fenced, not_ready, old_plugin
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from settings.database import DatabaseSettings
@@ -47,7 +56,10 @@ def _late(archive: Archive, settings: DatabaseSettings, rpo: timedelta) -> Itera
     if mark is None:
         yield f"database {settings.name}: the primary's mark has not come; {_SEE_REPLICATION}"
         return
-    age = datetime.now(UTC) - mark.written
+    now = datetime.now(UTC)
+    age = now - mark.written
+    if ahead := still_to_come(settings, mark, now):
+        yield f"{ahead}; set the clocks of the primary's nodes"
     if age > limit + MARK_SLACK:
         yield f"database {settings.name}: the primary's last mark is {spoken(age)} old; {_SEE_REPLICATION}"
     if lost := missing(archive, settings, mark, limit):

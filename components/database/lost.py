@@ -90,6 +90,8 @@ def stale(archive: Archive, settings: DatabaseSettings, rpo: timedelta, lived: d
         return f"database {name}: the primary's mark of what it has archived has not come: nobody knows what is missing"
     if lost := missing(archive, settings, mark, rpo):
         return f"database {name}: {lost}, and the RPO is {spoken(rpo)}"
+    if ahead := still_to_come(settings, mark, now):
+        return ahead
     behind = then - mark.written
     if behind <= rpo + MARK_SLACK:
         return None
@@ -97,6 +99,17 @@ def stale(archive: Archive, settings: DatabaseSettings, rpo: timedelta, lived: d
     return (
         f"database {name}: the primary's last mark, of what it had archived, was {spoken(behind)} old {when}: S3 replication had "
         f"stopped or was behind, and the RPO is {spoken(rpo)}"
+    )
+
+
+def still_to_come(settings: DatabaseSettings, mark: Mark, now: datetime) -> str | None:
+    """Why nobody knows how old the primary's mark is: the primary's clock was ahead of this machine's when it wrote it."""
+    if mark.written <= now + MARK_SLACK:
+        return None
+    return (
+        f"database {settings.name}: the primary's last mark, of what it had archived, is of {mark.written:%Y-%m-%dT%H:%M:%SZ}, "
+        f"which is still to come: the primary's clock is {spoken(mark.written - now)} ahead or more, and how far S3 replication "
+        "was behind is not known"
     )
 
 

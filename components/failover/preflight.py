@@ -25,6 +25,7 @@ from components.failover.duties import given
 from components.failover.gate import Asks, Gate, GateClosedError
 from components.failover.questions import Primary
 from components.failover.report import LocalReport
+from components.kube import clock
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.kube.objection import Objection
 from components.kube.records import SERVING_RECORD
@@ -87,6 +88,8 @@ class Preflight:
                 serves_here = self.cluster.read_record(SERVING_RECORD) is not None
                 if reason := refusal(self.names.role, self.settings.active, serves_here=serves_here):
                     raise GateClosedError(f"k8s-dr:active: {reason}")
+            if self.duties.takes_over or self.duties.hands_over:
+                Gate(force=self.settings.force).refuse(clock.objections(self.cluster, self.names.role))
             if self.settings.token:
                 self._ask_about_the_token(self.settings.token)
             elif self.duties.serves and not self.duties.restores and self.settings.force:

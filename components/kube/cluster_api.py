@@ -9,6 +9,8 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any, Protocol
 
@@ -57,6 +59,9 @@ class ClusterApi(Protocol):
 
     def uid(self) -> str:
         """UID of the namespace `kube-system`, by which one cluster is told from another."""
+
+    def clock(self) -> datetime | None:
+        """The API server's clock, in whole seconds; None where it does not say."""
 
     def read(self, path: str) -> dict[str, Any] | None:
         """What the API server answers at a path, as in `/apis/apps/v1`; None where it knows nothing there."""
@@ -160,6 +165,20 @@ class LiveCluster:
                 f"cluster {self._cluster.name} has no namespace kube-system, which says which cluster it is"
             )
         return str(found.metadata.uid)
+
+    def clock(self) -> datetime | None:
+        ask = partial(self._api_client().call_api, "/version", "GET", auth_settings=["BearerToken"], _preload_content=False)
+        try:
+            answer = self._ask(ask)
+        except ClusterRefusedError:
+            return None
+        if answer is None:
+            return None
+        answer.drain_conn()  # the next question comes by this connection
+        try:
+            return parsedate_to_datetime(answer.headers["Date"])
+        except (KeyError, TypeError, ValueError):
+            return None
 
     def read(self, path: str) -> dict[str, Any] | None:
         answer = self._ask(
@@ -274,7 +293,7 @@ class LiveCluster:
             return proxied_answer(error.status, f"{_text_of(error)} (HTTP {error.status})")
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise ClusterUnreachableError(f"cluster {self._cluster.name} does not answer: {error}") from None
-        answer.release_conn()
+        answer.close()  # unread: the next question must not come by this connection
         return proxied_answer(answer.status, "")
 
     def _ask_pod(self, name: str, questions: Sequence[Question]) -> list[Answer]:

@@ -6,6 +6,7 @@ cluster copies its store (`clusters`).
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -13,11 +14,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TypeAlias
 
 import urllib3
 
+from tests.engine.refusals import Refusal
 from tests.examples import ROOT
 
 PutBack: TypeAlias = Callable[[], None]
@@ -85,6 +88,14 @@ class Moto:
 
         return put_back
 
+    def refuse(self, *refusals: Refusal) -> None:
+        """Refuse what these cover, and nothing else any more. A return to a checkpoint forgets them."""
+        self._tell("refuse", json.dumps([asdict(each) for each in refusals]))
+
+    def refused(self) -> list[str]:
+        """Method and path of each request that was refused since."""
+        return list(json.loads(self._tell("refused")))
+
     def stop(self) -> None:
         """End the server and every process that holds a checkpoint."""
         os.killpg(self._process.pid, signal.SIGKILL)
@@ -93,7 +104,7 @@ class Moto:
             assert stream is not None
             stream.close()
 
-    def _tell(self, what: str) -> str:
-        answer = urllib3.request("POST", f"{self.endpoint}/_lab/{what}", timeout=20, retries=False)
+    def _tell(self, what: str, body: str = "") -> str:
+        answer = urllib3.request("POST", f"{self.endpoint}/_lab/{what}", body=body, timeout=20, retries=False)
         assert answer.status == 200, answer.data
         return answer.data.decode()

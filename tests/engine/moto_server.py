@@ -5,16 +5,19 @@ checkpoint is a fork: the process that served keeps its state and waits (the hol
 checkpoint is another child of the holder. All of them serve on the same socket, so the address never changes. One process
 serves at a time, one request after the other.
 
-Two requests are not for AWS:
+Four requests are not for AWS:
 
     POST /_lab/checkpoint   answers with the port of a holder of the present state
     POST /_lab/end          the process that serves ends, and requests wait until a holder is told to go on
+    POST /_lab/refuse       refuses from now on what the refusals in the body cover, a list in JSON, and nothing else
+    POST /_lab/refused      answers with the method and path of each request that was refused, a list in JSON
 
 A connection to a holder's port makes it go on from its state. The holder closes the connection once requests are served.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
@@ -26,6 +29,8 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.s3.models import S3Backend
 from werkzeug.serving import make_server
+
+from tests.engine.refusals import Refusal
 
 _CONTROL = "/_lab/"
 _PATIENCE = 20
@@ -49,6 +54,8 @@ class Server:
         """Connections whose callers have not sent anything yet, with their addresses."""
         self._holder: socket.socket | None = None
         self._ends = False
+        self._refusals: list[Refusal] = []
+        self._refused: list[str] = []
         self.port = self._wsgi.server_port
 
     def serve(self) -> None:
@@ -65,15 +72,33 @@ class Server:
     def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         if not path.startswith(_CONTROL):
-            return self._aws(environ, start_response)  # type: ignore[no-any-return]
+            refusal = next((each for each in self._refusals if each.covers(environ)), None)
+            return self._refuse(refusal, environ, start_response) if refusal else self._aws(environ, start_response)  # type: ignore[no-any-return]
         told = ""
         if path == f"{_CONTROL}checkpoint":
             self._holder = socket.create_server(("127.0.0.1", 0))
             told = str(self._holder.getsockname()[1])
+        elif path == f"{_CONTROL}refuse":
+            body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+            self._refusals, self._refused = [Refusal(**each) for each in json.loads(body)], []
+        elif path == f"{_CONTROL}refused":
+            told = json.dumps(self._refused)
         else:
             self._ends = True
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [told.encode()]
+
+    def _refuse(self, refusal: Refusal, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        self._refused.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
+        environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        error = f"<Code>{refusal.code}</Code><Message>the lab refuses this</Message>"
+        body = (
+            f"<Error>{error}</Error>"
+            if refusal.service.startswith("s3")
+            else f"<ErrorResponse><Error>{error}</Error></ErrorResponse>"
+        )
+        start_response(f"{refusal.status} Refused", [("Content-Type", "text/xml"), ("Content-Length", str(len(body)))])
+        return [body.encode()]
 
     def _do_as_told(self) -> None:
         """Do what the last request told the server. Its caller has the answer by now."""

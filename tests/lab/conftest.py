@@ -47,13 +47,15 @@ def deployed(lab: Lab) -> Iterator[Lab]:
         lab.down()
 
 
-def bring_up(lab: Lab) -> None:
-    """Set up the lab from nothing, with both stacks and the application. What is up already goes down, kept or not."""
+def bring_up(lab: Lab, *, before_deploying: Callable[[Lab], None] = lambda _: None) -> None:
+    """Set up the lab from nothing, with both stacks and the application. What is up already goes down, kept or not.
+    `before_deploying` finds two regions that have nothing yet."""
     lab.set_up()
     lab.down()
     lab.forget()
     try:
         lab.up(fresh=True)
+        before_deploying(lab)
         lab.deploy()
     except BaseException:
         lab.down()

@@ -138,9 +138,9 @@ def other_context(lab: Lab) -> Iterator[None]:
 
 
 @contextmanager
-def half_copied_base_backup(lab: Lab) -> Iterator[str]:
+def half_copied_base_backup(lab: Lab, server: str = SERVER) -> Iterator[str]:
     """Of the newest base backup that has come to the secondary its label is here, and its data are not."""
-    root = f"cnpg/{SERVER}"
+    root = f"cnpg/{server}"
     files = Attack(lab=lab, purpose="database", part="database", prefix=root).contents("secondary")
     newest = max(key for key in files if key.startswith(f"{root}/base/") and key.endswith("/backup.info"))
     directory = newest.removesuffix("backup.info")

@@ -52,6 +52,9 @@ class FakeCluster:
     paths: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What the API server answers, by path."""
 
+    ahead: timedelta | None = timedelta(0)
+    """How far its clock is ahead of this machine's; None where it does not say."""
+
     error: Exception | None = None
     asked: list[str] = field(default_factory=list)
 
@@ -65,6 +68,12 @@ class FakeCluster:
         if self.error:
             raise self.error
         return self.identity
+
+    def clock(self) -> datetime | None:
+        """Not among `asked`: every gate asks this, before anything else."""
+        if self.error:
+            raise self.error
+        return None if self.ahead is None else datetime.now(UTC) + self.ahead
 
     def read(self, path: str) -> dict[str, Any] | None:
         self._ask(f"path {path}")

@@ -144,10 +144,13 @@ def test_parts_and_files_of_the_long_run_are_chosen_by_name() -> None:
     assert (long.name, long.tests) == (run.LONG.name, ("tests/long/test_pair.py", "-v"))
     for words in (run.REAL_CLUSTERS.name.split(), [run.REAL_CLUSTERS.name]):
         assert names(run.chosen(words)) == ["tools", run.REAL_CLUSTERS.name], "what only the other part needs is not built"
-    [[_], [part]] = run.chosen(["tests/engine/test_gate.py", str(ROOT / "tests/engine/test_flip.py")])[0:2]
-    assert part[0].tests == ("tests/engine/test_flip.py", "tests/engine/test_gate.py", "-v")
+    [[_], [part]] = run.chosen(["tests/engine/test_secrets.py", str(ROOT / "tests/engine/test_policy.py")])[0:2]
+    assert part[0].tests == ("tests/engine/test_policy.py", "tests/engine/test_secrets.py", "-v")
     assert part[0].environment == run.REAL_CLUSTERS.environment
-    assert names(run.chosen([*run.REAL_CLUSTERS.name.split(), "tests/long/test_tiers.py"])) == names(run.LONG_STAGES)
+    both = run.chosen([*run.REAL_CLUSTERS.name.split(), "tests/long/test_tiers.py"])
+    assert names(both) == [name for name in names(run.LONG_STAGES) if name != run.FAULTS.name]
+    [_, [[faults], [_]]] = run.chosen(["tests/engine/test_break_glass.py"])
+    assert [word.partition("::")[0] for word in faults.tests] == ["tests/engine/test_break_glass.py", "-v"], "its single tests"
 
 
 @pytest.mark.parametrize("word", ["tests/long/test_gone.py", "tests/long/rates.py", "tools", "engine"])

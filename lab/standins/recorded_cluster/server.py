@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import yaml
 
 from lab.standins.recorded_cluster.controllers import Outcomes, judge, read_again, reconcile
 from lab.standins.recorded_cluster.kinds import OPERATORS, VELERO, Kind
-from lab.standins.recorded_cluster.store import Object, Refused, Store
+from lab.standins.recorded_cluster.store import CLOCK, Object, Refused, Store
 
 _VERBS = ["create", "delete", "get", "list", "patch", "update"]
 
@@ -102,6 +103,10 @@ class RecordedCluster:
 class _Handler(BaseHTTPRequestHandler):
     cluster: RecordedCluster
     protocol_version = "HTTP/1.1"
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """For the header Date: the cluster's clock."""
+        return formatdate(CLOCK.now().timestamp() if timestamp is None else timestamp, usegmt=True)
 
     def log_message(self, *args: Any) -> None:
         """Log nothing: the objects are the record."""

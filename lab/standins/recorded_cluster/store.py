@@ -9,7 +9,7 @@ import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,21 @@ class Refused(Exception):  # noqa: N818 - a normal answer of the API server
         self.status, self.reason = status, reason
 
 
+@dataclass(kw_only=True)
+class Clock:
+    """The clock of all recorded clusters of this process, and how far it is ahead of the machine's."""
+
+    ahead: timedelta = timedelta(0)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+CLOCK = Clock()
+
+
 def now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return CLOCK.now().strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def merge(old: Any, new: Any, *, delete_null: bool) -> Any:

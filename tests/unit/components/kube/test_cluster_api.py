@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -439,3 +440,39 @@ def test_an_object_of_any_kind_is_changed_made_and_deleted_by_its_path(api: tupl
 def test_what_is_gone_already_is_neither_changed_nor_an_error_to_delete(live: LiveCluster) -> None:
     assert live.patch("/api/v1/persistentvolumes/gone", {}) is None
     live.delete("/api/v1/persistentvolumes/gone", "a-uid")
+
+
+def test_the_clock_is_the_api_servers_and_the_next_question_comes_by_the_same_connection(
+    tmp_path: Path, api: tuple[type[Api], str]
+) -> None:
+    handler, url = api
+    handler.protocol_version = "HTTP/1.1"
+    handler.answers["GET", "/version"] = (200, {"major": "1"})
+    handler.answers["GET", "/api/v1/namespaces/k8s-dr/configmaps/serving"] = (200, {"data": {"region": "us-west-2"}})
+    live = cluster(write_kubeconfig(tmp_path / "kubeconfig", url))
+    for _ in range(2):
+        said = live.clock()
+        assert said is not None
+        assert abs(said - datetime.now(UTC)) < timedelta(seconds=30)
+        assert live.read_record("serving") == {"region": "us-west-2"}
+
+
+def test_a_server_that_tells_no_time_or_refuses_to_is_no_error(tmp_path: Path, api: tuple[type[Api], str]) -> None:
+    handler, url = api
+    live = cluster(write_kubeconfig(tmp_path / "kubeconfig", url))
+    assert live.clock() is None, "404"
+    handler.answers["GET", "/version"] = (403, {"message": "forbidden"})
+    assert live.clock() is None
+    handler.answers["GET", "/version"] = (200, {})
+    handler.date_time_string = lambda *_: "no time"  # type: ignore[method-assign,assignment]
+    assert live.clock() is None
+
+
+def test_a_service_that_answers_with_a_page_does_not_spoil_the_next_question(tmp_path: Path, api: tuple[type[Api], str]) -> None:
+    handler, url = api
+    handler.protocol_version = "HTTP/1.1"
+    handler.answers["GET", PROXIED] = (200, "a page" * 100_000)
+    handler.answers["GET", "/api/v1/namespaces/k8s-dr/configmaps/serving"] = (200, {"data": {}})
+    live = cluster(write_kubeconfig(tmp_path / "kubeconfig", url))
+    assert live.proxied(PROXIED).status == 200
+    assert live.read_record("serving") == {}
