@@ -32,7 +32,7 @@ style:
 	@$(PY) -m mypy --no-error-summary
 	@.venv/bin/zizmor --offline --quiet .github
 
-test-long: setup ## what is too long for every change, before a release: upgrades, tiers, streaming, the way round, by hand, drills, real API servers; ARGS=part or file
+test-long: setup ## what is too long for every change, before a release: upgrades, tiers, streaming, the way round, by hand and by drctl, drills, real API servers; ARGS=part or file
 	@$(PY) -m tests.run --long $(ARGS)
 
 bench: setup ## what the program costs, measured: docs/performance.md; ARGS=part (preview, no lab), --size, -n

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -137,6 +138,18 @@ def test_a_drctl_that_was_killed_leaves_the_checkout_to_the_next(tmp_path: Path)
         other.wait()
         with alone(tmp_path):
             pass
+
+
+def test_a_file_system_that_keeps_no_locks_keeps_nobody_from_a_failover(
+    stacks: FakeStacks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("drctl.alone.fcntl.flock", refuse)
+    stacks.ups = [lambda stacks: stacks.said.update(secondary=outputs("secondary", serves=True))]
+    assert drctl(stacks, "failover", "--yes").exit_code == 0
+    assert stacks.ran[-1] == "up -s secondary"
 
 
 PULUMI = """#!{python}
