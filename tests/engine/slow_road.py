@@ -35,20 +35,27 @@ class SlowRoad:
         with suppress(OSError):
             while True:
                 caller, _ = self._listener.accept()
-                server = socket.create_connection(self._server)
+                server, asked = socket.create_connection(self._server), threading.Event()
                 self._open += [caller, server]
-                threading.Thread(target=self._forward, args=(caller, server, 0.0), daemon=True).start()
-                threading.Thread(target=self._forward, args=(server, caller, self._seconds), daemon=True).start()
+                for work, args in ((self._ask, (caller, server, asked)), (self._answer, (server, caller, asked))):
+                    threading.Thread(target=work, args=args, daemon=True).start()
 
     @staticmethod
-    def _forward(source: socket.socket, target: socket.socket, seconds: float) -> None:
-        """Forward until either side ends. Several parts of one answer come late once: they wait beside each other."""
+    def _ask(caller: socket.socket, server: socket.socket, asked: threading.Event) -> None:
         with suppress(OSError):
-            late = 0.0
-            while data := source.recv(1 << 16):
-                if seconds and time.monotonic() - late > seconds / 2:
-                    time.sleep(seconds)
-                late = time.monotonic()
-                target.sendall(data)
+            while data := caller.recv(1 << 16):
+                asked.set()
+                server.sendall(data)
         with suppress(OSError):
-            target.shutdown(socket.SHUT_WR)
+            server.shutdown(socket.SHUT_WR)
+
+    def _answer(self, server: socket.socket, caller: socket.socket, asked: threading.Event) -> None:
+        """Forward what the server sends, of each answer the first part late. The others follow it."""
+        with suppress(OSError):
+            while data := server.recv(1 << 16):
+                if asked.is_set():
+                    asked.clear()
+                    time.sleep(self._seconds)
+                caller.sendall(data)
+        with suppress(OSError):
+            caller.shutdown(socket.SHUT_WR)

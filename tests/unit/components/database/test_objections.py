@@ -204,6 +204,19 @@ def test_an_idle_primary_is_not_behind_whatever_the_age_of_its_last_segment() ->
     assert against(answered(MINUTE), FakeArchive(marked=idle)) == []
 
 
+@pytest.mark.parametrize("changes", [{}, {"standby": False}])
+def test_a_mark_that_is_still_to_come_proves_nothing_whenever_the_primary_last_answered(changes: dict[str, Any]) -> None:
+    """The clock of the primary's nodes is ahead, so its marks would stay new for an hour after replication had stopped."""
+    for cluster in (standby(), answered(MINUTE)):
+        (told,) = against(cluster, marked(-60 * MINUTE), **changes)
+        assert "which is still to come: the primary's clock is" in told
+        assert told.endswith(FORCE)
+        assert against(cluster, marked(-60 * MINUTE), force=True, **changes) == []
+    assert against(answered(MINUTE), marked(-(MARK_SLACK - MINUTE)), **changes) == [], "clocks agree to some minutes"
+    (told,) = by_day(answered(MINUTE), marked(-60 * MINUTE))
+    assert told.endswith("set the clocks of the primary's nodes")
+
+
 @pytest.mark.parametrize(
     "cluster",
     [standby(), answered(2 * timedelta(days=1), asked=timedelta(days=2))],
