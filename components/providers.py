@@ -42,7 +42,7 @@ def aws_provider(settings: Settings, names: Names, opts: pulumi.ResourceOptions)
         allowed_account_ids=[settings.topology.account_id],
         default_tags={"tags": names.tags},
         opts=opts,
-        **_custom_endpoint(settings.aws, alarms=settings.monitoring.alarms is not None),
+        **_custom_endpoint(settings.aws, alarms=settings.monitoring.has_alarms),
     )
 
 

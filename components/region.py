@@ -42,6 +42,8 @@ from components.kube.job_runner import JobRunner
 from components.kube.runner.flag import Flag
 from components.kube.this_cluster import ThisCluster, find_this_cluster
 from components.monitoring.alarms import Alarms, AlarmsArgs
+from components.monitoring.health_alarms import HealthAlarms, HealthAlarmsArgs
+from components.monitoring.heartbeats import Heartbeats, HeartbeatsArgs
 from components.monitoring.monitoring import Monitoring, MonitoringArgs
 from components.operators.operators import Operators, OperatorsArgs, planned
 from components.outputs import outputs
@@ -268,6 +270,15 @@ class Region(pulumi.ComponentResource):
             Monitoring("monitoring", MonitoringArgs(names=names, settings=args.settings), opts=child(depends_on=[job_runner]))
         if settings.monitoring.alarms and settings.peer_ready:
             Alarms("alarms", AlarmsArgs(names=names, topic=settings.monitoring.alarms.of(settings.role)), opts=child())
+        if topic := settings.monitoring.health_check_alarms:
+            checks = HealthAlarmsArgs(
+                names=names, topic=topic, record=traffic.record_check, endpoint=traffic.checks.get("endpoint")
+            )
+            HealthAlarms("health-alarms", checks, opts=child())
+        if any(settings.receivers.heartbeats.of_jobs()):
+            beats = HeartbeatsArgs(names=names, settings=args.settings, runner=job_runner.runner)
+            # The namespaces of databases and of Velero must be there, in which it may look.
+            Heartbeats("heartbeats", beats, opts=child(depends_on=[job_runner, velero, self._failover]))
         tried = TriedByDay(
             self,
             TriedByDayArgs(

@@ -53,6 +53,8 @@ class Project:
             )
         databases = [str(each.get("name")) for each in values.get("databases") or () if isinstance(each, dict)]
         values |= {"backupEncryptionPassword": _NOT_READ, "databasePasswords": dict.fromkeys(databases, _NOT_READ)}
+        # URLs that only a deployment calls: no placeholder would be one.
+        values.pop("receivers", None)
         if "staticCredentials" in values:
             values["staticCredentials"] = _without_secrets(values["staticCredentials"])
         raw = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}

@@ -26,9 +26,13 @@ from settings.spelling import all_of, closest, of_another_tool
 
 PROJECT = "k8s-dr"
 
-SECRETS = ("backupEncryptionPassword", "staticCredentials", "databasePasswords")
+SECRETS = ("backupEncryptionPassword", "staticCredentials", "databasePasswords", "receivers")
 
-_PATH_OF_ONE = {"databasePasswords": 'databasePasswords["NAME"]', "staticCredentials": "staticCredentials.PART.accessKeyId"}
+_PATH_OF_ONE = {
+    "databasePasswords": 'databasePasswords["NAME"]',
+    "staticCredentials": "staticCredentials.PART.accessKeyId",
+    "receivers": "receivers.heartbeats.JOB",
+}
 """Keys that are an object of several secrets, and the path of one of these."""
 
 

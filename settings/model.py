@@ -29,6 +29,7 @@ from settings.monitoring import MonitoringSettings
 from settings.parts import PARTS, Part
 from settings.people import MOVES, PeoplesKind
 from settings.presets import DEFAULT, with_the_managed_class, with_tier_values
+from settings.receivers import Receivers
 from settings.roles import Handover, Role, serving
 from settings.storage import StorageSettings
 from settings.tiers import Objectives, Targets, Tier, objectives
@@ -149,6 +150,11 @@ class Settings(Model):
     database_passwords: dict[str, SecretStr] = Field(
         default={},
         description="password of each database's owner, by the database's name; must be the same in both regions",
+    )
+    receivers: Receivers = Field(
+        default_factory=Receivers,
+        description="URLs that this region calls: heartbeats of its jobs, Alertmanager's webhook, a status page; each region has "
+        "its own (docs/monitoring.md)",
     )
 
     @field_validator("backups")

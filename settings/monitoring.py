@@ -35,6 +35,15 @@ TopicArn = Annotated[
         "arn:aws:sns:us-west-2:123456789012:on-call",
     ),
 ]
+_TopicOfUsEast1 = Annotated[
+    str,
+    matching(
+        re.compile(r"arn:aws:sns:us-east-1:[0-9]{12}:[A-Za-z0-9_-]{1,256}"),
+        "the ARN of an SNS topic in us-east-1",
+        "arn:aws:sns:us-east-1:123456789012:on-call",
+        "arn:aws:sns:us-east-1:123456789012:traffic",
+    ),
+]
 
 
 class AlarmTopics(Model):
@@ -74,6 +83,11 @@ class MonitoringSettings(Model):
         description="SNS topics: CloudWatch then has alarms in both regions on what S3 does not copy, or copies late; needs "
         "storage.replicationMetrics or replicationTimeControl, and no Prometheus",
     )
+    health_check_alarms: _TopicOfUsEast1 | None = Field(
+        default=None,
+        description="an SNS topic in us-east-1, where alone Route 53 publishes its metrics: CloudWatch there then has alarms on "
+        "the health checks of this program's records; needs no Prometheus",
+    )
     runbooks: _Runbooks = Field(
         default="docs", description="where the pages of docs/ can be read; each alert has a link that begins so"
     )
@@ -87,3 +101,8 @@ class MonitoringSettings(Model):
         description="for databases with replication: archive: alert in the region that follows where no commit was replayed for "
         "so long. Only for databases that always commit that often: a quiet one looks like one that is behind. By default never",
     )
+
+    @property
+    def has_alarms(self) -> bool:
+        """Whether this program may make alarms of CloudWatch."""
+        return self.alarms is not None or self.health_check_alarms is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from settings.drills import KINDS
 from settings.mistake import Mistake
 from settings.model import Settings
 from settings.roles import ROLES
@@ -29,7 +30,52 @@ def alarms_have_metrics(settings: Settings) -> Mistakes:
         )
 
 
+def health_checks_are_there_to_watch(settings: Settings) -> Mistakes:
+    if settings.monitoring.health_check_alarms and settings.dns.mode == "record":
+        yield Mistake("asks for alarms on health checks, and dns.mode record has none; take it out, or choose another mode")
+
+
+def each_heartbeat_is_of_a_job_that_runs(settings: Settings) -> Mistakes:
+    """A receiver would take a job that does not run for a dead one. The message repeats no key that a person chose: it may be the
+    secret itself."""
+    heartbeats = settings.receivers.heartbeats
+    runs = {
+        "etcd": settings.backs_up_etcd,
+        "guard": settings.guard.enabled,
+        "marks": bool(settings.databases),
+        **{f"drills.{kind}": kind in settings.drilled for kind in KINDS},
+    }
+    for job, _ in heartbeats.of_jobs():
+        if not runs.get(job, True):
+            yield Mistake(
+                f"has a heartbeat of {job}, which this stack does not run; run: pulumi config rm --path "
+                f"receivers.heartbeats.{job} -s {settings.role}"
+            )
+    known = {"schedules": [each.name for each in settings.backups], "databases": [each.name for each in settings.databases]}
+    for kind, listed in known.items():
+        if getattr(heartbeats, kind).keys() - {*listed}:
+            key = "backups" if kind == "schedules" else kind
+            yield Mistake(
+                f"has a heartbeat below {kind} of a name that is not in {key} (see: pulumi config -s {settings.role}); take it "
+                f"out: pulumi config rm --path 'receivers.heartbeats.{kind}[\"NAME\"]' -s {settings.role}"
+            )
+
+
+def alertmanager_has_alerts_to_tell(settings: Settings) -> Mistakes:
+    receivers, monitoring = settings.receivers, settings.monitoring
+    told = {"alerts": receivers.alerts, "heartbeats.watchdog": receivers.heartbeats.watchdog}
+    for key in (key for key, url in told.items() if url is not None):
+        if not (monitoring.enabled and monitoring.alerts):
+            yield Mistake(
+                f"has {key}, which Alertmanager would call, and this program makes no alerts; write monitoring: "
+                f"{{{{enabled: true}}}}, or run: pulumi config rm --path receivers.{key} -s {settings.role}"
+            )
+
+
 RULES = (
+    Rule(key="monitoring.healthCheckAlarms", mistakes=health_checks_are_there_to_watch),
+    Rule(key="receivers", mistakes=each_heartbeat_is_of_a_job_that_runs),
+    Rule(key="receivers", mistakes=alertmanager_has_alerts_to_tell),
     Rule(key="monitoring.alarms", mistakes=alarms_have_metrics),
     Rule(key="monitoring.alarms", mistakes=alarms_tell_topics_of_their_own_region),
 )

@@ -54,7 +54,8 @@ def a_cache_has_a_class(settings: Settings) -> Mistakes:
 def monitoring_is_set_where_it_is_wanted(settings: Settings) -> Mistakes:
     if not settings.monitoring.enabled:
         for key in _written(settings.monitoring):
-            if key not in ("enabled", "labels", "alarms"):  # databases' PodMonitors have the labels all the same
+            # Databases' PodMonitors have the labels all the same.
+            if key not in ("enabled", "labels", "alarms", "healthCheckAlarms"):
                 yield Mistake(
                     "is read by nobody, because monitoring.enabled is false; write enabled: true, or take it out", at=(key,)
                 )

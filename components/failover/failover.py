@@ -23,6 +23,7 @@ from components.failover.ahead import Ahead
 from components.failover.preflight import Preflight
 from components.failover.questions import Primary
 from components.failover.report import LocalReport
+from components.failover.status_page import MUST_NOT_FAIL, StatusPage
 from components.failover.workloads import Workloads, WorkloadsArgs
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.kube.pods import Runner
@@ -38,9 +39,6 @@ from settings.handover import NOTHING, Token
 from settings.model import Settings
 from settings.names import EXCLUDED_FROM_BACKUP, PROGRAM_NAMESPACE, Names
 from settings.roles import Duties
-
-_MUST_NOT_FAIL = pulumi.ResourceHookOptions(ignore_errors=True)
-"""For a hook that only tells: whatever happens in it, the failover goes on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +100,7 @@ class Failover(pulumi.ComponentResource):
     def __init__(self, name: str, args: FailoverArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         self._args = args
         self._report = LocalReport(args.names, args.settings)
+        self._status_page = StatusPage(args.settings, args.names, args.duties)
         self._preflight = Preflight(
             settings=args.settings,
             names=args.names,
@@ -195,7 +194,12 @@ class Failover(pulumi.ComponentResource):
         )
 
     def _flag(self, name: str, after: Sequence[pulumi.Resource] = ()) -> TrafficFlag:
-        args = TrafficFlagArgs(traffic=self._args.traffic, bucket=self._args.flag_bucket, duties=self._args.duties)
+        args = TrafficFlagArgs(
+            traffic=self._args.traffic,
+            bucket=self._args.flag_bucket,
+            duties=self._args.duties,
+            after_update=self._status_page.after_the_flag(f"{name}-flag"),
+        )
         return TrafficFlag(f"{name}-flag", args, opts=pulumi.ResourceOptions(parent=self, depends_on=list(after)))
 
     def _hand_over(self, name: str, databases: Databases, workloads: Workloads, memory: Memory) -> pulumi.Output[str]:
@@ -248,7 +252,8 @@ class Failover(pulumi.ComponentResource):
             finished = await steps.future()
             self._report.write(timeline.summary(finished or [], since)["steps"])
 
-        hooks = pulumi.ResourceHookBinding(after_create=[pulumi.ResourceHook(f"{name}-report", write_report, _MUST_NOT_FAIL)])
+        report = pulumi.ResourceHook(f"{name}-report", write_report, MUST_NOT_FAIL)
+        hooks = pulumi.ResourceHookBinding(after_create=[report, *self._status_page.after_the_record(name)])
         # An `up` that was killed at this moment has left it behind. To import what the stack has already changes nothing.
         left_behind = self.serves_already and not pulumi.runtime.is_dry_run()
         serving = k8s.core.v1.ConfigMap(

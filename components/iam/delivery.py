@@ -52,8 +52,14 @@ class DeliveryArgs:
             node_role=cluster.node_role if settings.identity_mode == "instance-profile" else None,
             existing_roles=existing if settings.identity_mode == "pod-identity" else [],
             static_users=settings.identity_mode == "static",
-            alarms=settings.monitoring.alarms is not None,
+            alarm_regions=self._alarm_regions(),
         )
+
+    def _alarm_regions(self) -> list[str]:
+        """Where CloudWatch has alarms. Those on health checks are in us-east-1, where Route 53 publishes its metrics."""
+        monitoring = self.settings.monitoring
+        own = [self.names.region] if monitoring.alarms else []
+        return sorted({*own, *(["us-east-1"] if monitoring.health_check_alarms else [])})
 
 
 class Delivery(pulumi.ComponentResource):

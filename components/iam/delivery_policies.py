@@ -161,8 +161,12 @@ class Scope:
     static_users: bool = False
     """Whether the policies of the pods are attached to users (identity: static)."""
 
-    alarms: bool = False
-    """Whether CloudWatch has alarms of this program's."""
+    alarm_regions: Sequence[str] = ()
+    """Where CloudWatch has alarms of this program's."""
+
+    def alarm_arns(self) -> list[str]:
+        """Every alarm of this program's."""
+        return [alarm_arn(self.names, self.names.alarm("*"), region) for region in self.alarm_regions]
 
     def bucket_arns(self) -> list[str]:
         """Every bucket that this stack makes."""
@@ -302,9 +306,8 @@ def _read(scope: Scope) -> list[Statement]:
         allow("ReadRecords", ["route53:GetHostedZone", "route53:ListResourceRecordSets", "route53:ListTagsForResource"], zone),
         allow("ReadHealthChecks", ["route53:GetHealthCheck", "route53:ListTagsForResource"], HEALTH_CHECKS_ARN),
     ]
-    if scope.alarms:
-        alarms = alarm_arn(scope.names, scope.names.alarm("*"))
-        statements.append(allow("ReadAlarms", ["cloudwatch:DescribeAlarms", "cloudwatch:ListTagsForResource"], alarms))
+    if alarms := scope.alarm_arns():
+        statements.append(allow("ReadAlarms", ["cloudwatch:DescribeAlarms", "cloudwatch:ListTagsForResource"], *alarms))
     if scope.static_users:
         users = _iam(scope, "user", *_principals(scope))
         statements.append(allow("ReadUsers", ["iam:GetUser", "iam:ListAttachedUserPolicies"], *users))
@@ -424,6 +427,6 @@ def _change(scope: Scope) -> list[Statement]:
     statements.append(allow("WriteFlag", ["s3:PutObject", "s3:PutObjectTagging"], *flag, inventory, runbook))
     if scope.cluster:
         statements.append(allow("ChangeCluster", _CHANGE_CLUSTER, *_eks(scope)))
-    if scope.alarms:
-        statements.append(allow("ChangeAlarms", _CHANGE_ALARMS, alarm_arn(names, names.alarm("*"))))
+    if alarms := scope.alarm_arns():
+        statements.append(allow("ChangeAlarms", _CHANGE_ALARMS, *alarms))
     return statements

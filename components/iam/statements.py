@@ -62,9 +62,9 @@ def eks_arn(names: Names, kind: str, name: str) -> str:
     return f"arn:aws:eks:{names.region}:{names.topology.account_id}:{kind}/{name}"
 
 
-def alarm_arn(names: Names, alarm: str) -> str:
-    """An alarm of CloudWatch in the region of `names`."""
-    return f"arn:aws:cloudwatch:{names.region}:{names.topology.account_id}:alarm:{alarm}"
+def alarm_arn(names: Names, alarm: str, region: str) -> str:
+    """An alarm of CloudWatch."""
+    return f"arn:aws:cloudwatch:{region}:{names.topology.account_id}:alarm:{alarm}"
 
 
 def zone_arn(zone_id: str) -> str:

@@ -60,7 +60,18 @@ _RESOURCES = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "5
 """An interpreter takes 20 MiB; the rest is for the lists of a cluster with thousands of workloads."""
 
 _CALLS_THE_API = frozenset(
-    {"drill_ask", "drill_database", "drill_integrity", "drill_namespace", "drill_sweep", "guard", "rights", "scale", "stand_by"}
+    {
+        "drill_ask",
+        "drill_database",
+        "drill_integrity",
+        "drill_namespace",
+        "drill_sweep",
+        "guard",
+        "heartbeat",
+        "rights",
+        "scale",
+        "stand_by",
+    }
 )
 """Steps that get a token of the account. The others ask servers that must never see one, unless by way of the API server."""
 

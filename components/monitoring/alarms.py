@@ -13,7 +13,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.storage.backup_buckets import PURPOSES
-from components.storage.replication import RULE, THRESHOLD_MINUTES
+from components.storage.replication import DRILLS_RULE, RULE, THRESHOLD_MINUTES
 from settings.names import Names
 from settings.topology import Purpose
 
@@ -29,43 +29,51 @@ class AlarmsArgs:
 
 
 class Alarms(pulumi.ComponentResource):
-    """Two alarms for each backup bucket of a region. For whoever must know that a failover would find less than it should.
+    """Two alarms for each rule by which a region's buckets are copied. For whoever must know that a failover would find less than
+    it should.
 
     Nothing depends on `active`: both regions copy to each other all the time, and a region that writes nothing is not late.
     """
 
     def __init__(self, name: str, args: AlarmsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dr:monitoring:Alarms", name, None, opts)
-        self._stem, self._args, names = name, args, args.names
+        self._stem, self._args = name, args
         for purpose in PURPOSES:
-            own, peer = names.bucket(purpose), names.peer_bucket(purpose)
-            self._alarm(
-                purpose,
-                "failed",
-                f"S3 could not copy an object of {own} to {peer}: a failover would not find it. Each pulumi up names those.",
-                metric_name="OperationsFailedReplication",
-                dimensions={"SourceBucket": own, "DestinationBucket": peer, "RuleId": RULE},
-                statistic="Sum",
-                threshold=0,
-                evaluation_periods=1,
-            )
-            self._alarm(
-                purpose,
-                "late",
-                f"What is written to {peer} comes to {own} over {THRESHOLD_MINUTES} minutes late: a failover would lose it.",
-                metric_name="ReplicationLatency",
-                dimensions={"SourceBucket": peer, "DestinationBucket": own, "RuleId": RULE},
-                statistic="Maximum",
-                threshold=THRESHOLD_MINUTES * 60,
-                evaluation_periods=2,
-            )
+            self._watch(purpose, purpose, RULE)
+        self._watch("drills", "velero", DRILLS_RULE)
         self.register_outputs({})
 
-    def _alarm(self, purpose: Purpose, what: str, says: str, **measured: Any) -> None:
+    def _watch(self, copied: str, purpose: Purpose, rule: str) -> None:
+        own, peer = self._args.names.bucket(purpose), self._args.names.peer_bucket(purpose)
+        drills = rule == DRILLS_RULE
+        failed = "it is the record of a drill" if drills else "a failover would not find it. Each pulumi up names those"
+        lost = "records of drills, which no failover needs" if drills else "a failover would lose it"
+        self._alarm(
+            copied,
+            "failed",
+            f"S3 could not copy an object of {own} to {peer}: {failed}.",
+            metric_name="OperationsFailedReplication",
+            dimensions={"SourceBucket": own, "DestinationBucket": peer, "RuleId": rule},
+            statistic="Sum",
+            threshold=0,
+            evaluation_periods=1,
+        )
+        self._alarm(
+            copied,
+            "late",
+            f"What is written to {peer} comes to {own} over {THRESHOLD_MINUTES} minutes late: {lost}.",
+            metric_name="ReplicationLatency",
+            dimensions={"SourceBucket": peer, "DestinationBucket": own, "RuleId": rule},
+            statistic="Maximum",
+            threshold=THRESHOLD_MINUTES * 60,
+            evaluation_periods=2,
+        )
+
+    def _alarm(self, copied: str, what: str, says: str, **measured: Any) -> None:
         topics = [self._args.topic]
         aws.cloudwatch.MetricAlarm(
-            f"{self._stem}-{purpose}-{what}",
-            name=self._args.names.alarm(f"{purpose}-replication-{what}"),
+            f"{self._stem}-{copied}-{what}",
+            name=self._args.names.alarm(f"{copied}-replication-{what}"),
             alarm_description=says,
             namespace="AWS/S3",
             period=_PERIOD,

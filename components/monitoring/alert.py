@@ -16,7 +16,10 @@ from settings.names import PROGRAM_NAMESPACE
 OURS = {"runbook": PROGRAM_NAMESPACE}
 """A label of each alert, by which Alertmanager routes them all."""
 
-Severity = Literal["critical", "warning"]
+_OF_THE_NAMESPACE = {"namespace": PROGRAM_NAMESPACE}
+"""By this one an AlertmanagerConfig of the program's namespace may route them (`alertmanager.py`)."""
+
+Severity = Literal["critical", "warning", "none"]
 
 SERVES = f'count(kube_configmap_created{{namespace="{PROGRAM_NAMESPACE}",configmap="{SERVING_RECORD}"}})'
 """Has a value in the region that serves by its own record, and none in the other."""
@@ -30,7 +33,7 @@ class Alert:
     """One alert. `summary` says what is wrong, `meaning` what that means for a recovery. `lasting` is for how long it must hold.
 
     `critical` wakes somebody: users are without service, data are being lost, or a failover now would not do. `warning` waits for
-    the morning.
+    the morning. `none` is of the one that always fires.
     """
 
     name: str
@@ -47,7 +50,7 @@ class Alert:
             "alert": self.name,
             "expr": self.expression,
             "for": self.lasting,
-            "labels": {"severity": self.severity, **OURS, **labels, **self.labels},
+            "labels": {"severity": self.severity, **OURS, **_OF_THE_NAMESPACE, **labels, **self.labels},
             "annotations": {
                 "summary": self.summary,
                 "description": self.meaning,

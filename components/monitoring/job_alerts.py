@@ -30,6 +30,20 @@ _TRIES: Mapping[Kind, str] = {
 }
 
 
+MARKS_OLDEST = timedelta(minutes=10)
+"""How long ago the last marks of what databases have archived may have been made: they come every two minutes."""
+
+
+def guard_oldest(settings: Settings) -> timedelta:
+    """How long ago the guard may have found everything in order."""
+    return longest_gap(settings.guard.schedule) + _LATE
+
+
+def etcd_oldest(settings: Settings) -> timedelta:
+    """How long ago etcd's newest snapshot may have been uploaded."""
+    return longest_gap(settings.etcd.cron) + parse_duration(settings.etcd.timeout) + timedelta(minutes=15)
+
+
 def alerts(settings: Settings) -> Iterator[Alert]:
     yield Alert(
         name="RecoveryMetricsMissing",
@@ -45,7 +59,7 @@ def alerts(settings: Settings) -> Iterator[Alert]:
     if settings.databases:
         yield Alert(
             name="FreshnessMarksStale",
-            expression=succeeded_long_ago(PROGRAM_NAMESPACE, freshness.NAME, timedelta(minutes=10).total_seconds()),
+            expression=succeeded_long_ago(PROGRAM_NAMESPACE, freshness.NAME, MARKS_OLDEST.total_seconds()),
             lasting="5m",
             severity="warning",
             summary="For ten minutes nothing has marked what this region's databases have archived",
@@ -83,7 +97,7 @@ def _drill(settings: Settings, kind: Kind) -> Iterator[Alert]:
 
 
 def _guard(settings: Settings) -> Alert:
-    limit = longest_gap(settings.guard.schedule) + _LATE
+    limit = guard_oldest(settings)
     return Alert(
         name="GuardFailing",
         expression=succeeded_long_ago(PROGRAM_NAMESPACE, guard_specs.NAME, limit.total_seconds()),
@@ -97,7 +111,7 @@ def _guard(settings: Settings) -> Alert:
 
 
 def _etcd(settings: Settings) -> Alert:
-    limit = longest_gap(settings.etcd.cron) + parse_duration(settings.etcd.timeout) + timedelta(minutes=15)
+    limit = etcd_oldest(settings)
     return Alert(
         name="EtcdBackupStale",
         expression=succeeded_long_ago(etcd.ETCD_NAMESPACE, etcd.NAME, limit.total_seconds()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.kube.pods import LABELS
-from components.monitoring import both_regions, dashboards, database_alerts, job_alerts, velero_alerts
+from components.monitoring import alertmanager, both_regions, dashboards, database_alerts, job_alerts, velero_alerts
 from components.monitoring.alert import Alert
 from components.operators.operators import CNPG_NAMESPACE
 from components.velero.specs import VELERO_NAMESPACE
@@ -35,6 +35,7 @@ def rules(names: Names, settings: Settings) -> dict[str, Any]:
         "velero": velero_alerts.alerts(names, settings),
         "databases": database_alerts.alerts(settings),
         "jobs": job_alerts.alerts(settings),
+        "alertmanager": alertmanager.alerts(settings),
     }
     return _spec(groups, settings, {"region": names.region})
 
@@ -83,6 +84,7 @@ class Monitoring(pulumi.ComponentResource):
             self._object("rules", "PrometheusRule", RULES, rules(args.names, args.settings))
             if label := self._settings.region_label:
                 self._object("both-regions", "PrometheusRule", BOTH_REGIONS, rules_of_both(args.settings, label))
+            self._receivers(args.settings)
         if self._settings.scrape:
             for monitored, spec in pod_monitors(args.settings).items():
                 self._object(monitored, "PodMonitor", monitored, spec)
@@ -96,12 +98,26 @@ class Monitoring(pulumi.ComponentResource):
                 )
         self.register_outputs({})
 
-    def _object(self, stem: str, kind: str, name: str, spec: dict[str, Any]) -> None:
+    def _receivers(self, settings: Settings) -> None:
+        """Whom Alertmanager tells, where somebody has said so."""
+        if urls := alertmanager.urls(settings):
+            secret = k8s.core.v1.Secret(
+                f"{self._stem}-receivers",
+                metadata={"name": alertmanager.SECRET, "namespace": PROGRAM_NAMESPACE, "labels": LABELS},
+                string_data={key: pulumi.Output.secret(url) for key, url in urls.items()},
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            config = alertmanager.config(settings)
+            self._object("routes", "AlertmanagerConfig", alertmanager.CONFIG, config, api=alertmanager.API, after=[secret])
+
+    def _object(
+        self, stem: str, kind: str, name: str, spec: dict[str, Any], *, api: str = _API, after: Sequence[pulumi.Resource] = ()
+    ) -> None:
         k8s.apiextensions.CustomResource(
             f"{self._stem}-{stem}",
-            api_version=_API,
+            api_version=api,
             kind=kind,
             metadata={"name": name, "namespace": PROGRAM_NAMESPACE, "labels": {**self._settings.labels, **LABELS}},
             spec=spec,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(after)),
         )

@@ -22,8 +22,8 @@ _READ_VERSIONS = [
     "s3:GetObjectRetention",
     "s3:GetObjectLegalHold",
 ]
-RULE = "to-peer"
-"""The id of each bucket's one rule."""
+RULE, DRILLS_RULE = "to-peer", "drills-to-peer"
+"""The id of each bucket's rule, and of the one beside it in Velero's bucket that copies the records of drills."""
 
 THRESHOLD_MINUTES = 15
 """The only threshold that S3 knows."""
@@ -75,7 +75,7 @@ def _rules(args: ReplicationArgs, purpose: Purpose) -> list[dict[str, Any]]:
         return [_rule(args, purpose, RULE, 1, "")]
     return [
         _rule(args, purpose, RULE, 1, f"{names.velero_prefix(names.role)}/"),
-        _rule(args, purpose, "drills-to-peer", 2, f"{DRILLS_PREFIX}/{names.role}/"),
+        _rule(args, purpose, DRILLS_RULE, 2, f"{DRILLS_PREFIX}/{names.role}/"),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -32,6 +33,8 @@ class TrafficFlagArgs:
     traffic: TrafficArgs
     bucket: aws.s3.Bucket | None
     duties: Duties
+    after_update: Sequence[pulumi.ResourceHook] = ()
+    """Called once a flag that was there already says something else."""
 
 
 class TrafficFlag(pulumi.ComponentResource):
@@ -45,14 +48,15 @@ class TrafficFlag(pulumi.ComponentResource):
     def __init__(self, name: str, args: TrafficFlagArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dr:traffic:TrafficFlag", name, None, opts)
         child = partial(pulumi.ResourceOptions, parent=self)
-        flag = [self._object(name, args.bucket, args.duties)] if args.duties.flag and args.bucket is not None else []
+        flag = [self._object(name, args.bucket, args)] if args.duties.flag and args.bucket is not None else []
         for host in args.traffic.dns.names if args.traffic.dns.mode == "record" and args.duties.flag == "secondary" else ():
             # The old primary is told to stop before users are sent away from it.
             opts = child(depends_on=flag)
             record(f"{name}-{host}", host, args.traffic, opts=opts, weighted_routing_policies=[{"weight": 255}])
         self.register_outputs({})
 
-    def _object(self, name: str, bucket: aws.s3.Bucket, duties: Duties) -> aws.s3.BucketObjectv2:
+    def _object(self, name: str, bucket: aws.s3.Bucket, args: TrafficFlagArgs) -> aws.s3.BucketObjectv2:
+        duties = args.duties
         assert duties.flag is not None
         flag = Flag(active=duties.flag, handover="primary" if duties.hands_over else None)
         return aws.s3.BucketObjectv2(
@@ -64,7 +68,10 @@ class TrafficFlag(pulumi.ComponentResource):
             cache_control="no-store",
             # No tags, so that a failover needs the right to put this object and no other right.
             override_provider={"default_tags": {"tags": {}}},
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                hooks=pulumi.ResourceHookBinding(after_update=list(args.after_update)) if args.after_update else None,
+            ),
         )
 
 

@@ -76,25 +76,28 @@ class Traffic(pulumi.ComponentResource):
     flag_bucket: aws.s3.Bucket | None
     """The bucket of the traffic flag; None in the primary."""
 
+    record_check: pulumi.Output[str] | None
+    """Id of the health check of this region's records; None where they have none."""
+
     checks: dict[Watched, pulumi.Output[str]]
     """Ids of this stack's health checks by what they watch, the calculated ones apart."""
 
     def __init__(self, name: str, args: TrafficArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dr:traffic:Traffic", name, None, opts)
         self._stem, self._args = name, args
-        self.ready, self.flag_bucket, self.checks = [], None, {}
+        self.ready, self.flag_bucket, self.record_check, self.checks = [], None, None, {}
         role, mode = args.names.role, args.dns.mode
         if role == "secondary":
             # In mode `record` the guard alone reads the flag, and the primary's `up`.
             self.flag_bucket = self._flag_bucket(public=mode != "record")
         if mode == "both-regions":
             check = self._primary_check() if role == "primary" else self._secondary_check()
-            self._records(health_check_id=check.id, weighted_routing_policies=[{"weight": 1}])
+            self._checked_records(check, weighted_routing_policies=[{"weight": 1}])
         elif mode == "standby-takes-over" and role == "primary":
             # Healthy, and so served, unless the standby's flag says that it took over. A flag that is missing, forbidden or in a
             # dead region does not say so.
             check = self._flag_check("standby-took-over", invert_healthcheck=True)
-            self._records(health_check_id=check.id, failover_routing_policies=[{"type": "PRIMARY"}])
+            self._checked_records(check, failover_routing_policies=[{"type": "PRIMARY"}])
         elif mode == "standby-takes-over":
             self._records(failover_routing_policies=[{"type": "SECONDARY"}])
         elif role == "primary":
@@ -104,6 +107,10 @@ class Traffic(pulumi.ComponentResource):
 
     def _child(self, **options: Any) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self, **options)
+
+    def _checked_records(self, check: aws.route53.HealthCheck, **routing: Any) -> None:
+        self.record_check = check.id
+        self._records(health_check_id=check.id, **routing)
 
     def _records(self, **routing: Any) -> None:
         for host in self._args.dns.names:

@@ -28,6 +28,7 @@ STEPS = (
     "drill_sweep",
     "endpoint",
     "guard",
+    "heartbeat",
     "rights",
     "scale",
     "stand_by",

@@ -45,8 +45,8 @@ REPLACED = (
 SHORT = "the secret is shorter than 12 characters, and whoever reads the bucket can try it; choose a longer one"
 KNOWN = (
     "active, aws, backupEncryptionPassword, backups, cluster, databasePasswords, databases, delivery, dns, drills, "
-    "endpoint, etcd, failover, force, guard, handover, hold, identity, images, monitoring, operators, peerReady, rejoin, "
-    "staticCredentials, storage, storageClass, targets, tier, topology, velero, workloads"
+    "endpoint, etcd, failover, force, guard, handover, hold, identity, images, monitoring, operators, peerReady, "
+    "receivers, rejoin, staticCredentials, storage, storageClass, targets, tier, topology, velero, workloads"
 )
 FITS = "with the region's it is the value of a Kubernetes label, which has 63 characters at most"
 LONG = "xx-a-region-with-a-very-long-name-indeed-1"
@@ -316,11 +316,13 @@ def test_a_mistake_is_one_line_with_key_value_and_fix(changes: dict[str, Any], m
 
 def test_secrets_in_clear_text_are_refused_each_with_its_command() -> None:
     keys = {"velero": {"accessKeyId": "AKIAEXAMPLE", "secretAccessKey": "wJalrXUtnFEMI"}}
-    told = complaint("primary", example("primary", {"staticCredentials": keys}), ())
+    urls = {"alerts": "https://hooks.example.com/abc"}
+    told = complaint("primary", example("primary", {"staticCredentials": keys, "receivers": urls}), ())
     stored_by = {
         "backupEncryptionPassword": "backupEncryptionPassword",
         "staticCredentials": "--path 'staticCredentials.PART.accessKeyId'",
         "databasePasswords": "--path 'databasePasswords[\"NAME\"]'",
+        "receivers": "--path 'receivers.heartbeats.JOB'",
     }
     assert told.splitlines() == [
         f"k8s-dr:{key}: is stored in clear text; run: pulumi config set --secret {stored_by[key]} -s primary" for key in SECRETS

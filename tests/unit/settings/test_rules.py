@@ -20,6 +20,7 @@ from tests.unit.settings.test_mistakes import LONG, complaint, part, regions, to
 
 ROLE = "arn:aws:iam::123456789012:role/own"
 PROBE = {"probe": "https://lb-primary.us-east-1.elb.amazonaws.com/"}
+URL = "https://hooks.example.com/hush"
 CONNECTION = {"streaming": STREAMING["streaming"]}
 
 WEEKLY = [{"name": "weekly", "cron": "0 2 * * 0", "keep": "720h"}]
@@ -357,6 +358,39 @@ CASES: list[tuple[Check, dict[str, Any], str]] = [
         handover_rules.only_old_archives_are_given_up,
         {"rejoin": "app-database-secondary-g1"},
         "rejoin: app-database-secondary-g1 is the archive that database app-database writes or would write; raise its generation",
+    ),
+    (
+        monitoring_rules.health_checks_are_there_to_watch,
+        {**part("dns", mode="record"), "monitoring": {"healthCheckAlarms": topics("us-east-1", "us-west-2")["primary"]}},
+        "monitoring.healthCheckAlarms: asks for alarms on health checks, and dns.mode record has none",
+    ),
+    (
+        monitoring_rules.each_heartbeat_is_of_a_job_that_runs,
+        {"receivers": {"heartbeats": {"etcd": URL}}},
+        "receivers: has a heartbeat of etcd, which this stack does not run; run: pulumi config rm --path "
+        "receivers.heartbeats.etcd -s secondary",
+    ),
+    (
+        monitoring_rules.each_heartbeat_is_of_a_job_that_runs,
+        {"receivers": {"heartbeats": {"schedules": {"hourly-critical": URL, "hourly": URL}}}},
+        "receivers: has a heartbeat below schedules of a name that is not in backups (see: pulumi config -s secondary); take it "
+        "out: pulumi config rm --path 'receivers.heartbeats.schedules[\"NAME\"]' -s secondary",
+    ),
+    (
+        monitoring_rules.each_heartbeat_is_of_a_job_that_runs,
+        {"receivers": {"heartbeats": {"databases": {"orders": URL}}}},
+        "receivers: has a heartbeat below databases of a name that is not in databases",
+    ),
+    (
+        monitoring_rules.alertmanager_has_alerts_to_tell,
+        {"receivers": {"alerts": URL}},
+        "receivers: has alerts, which Alertmanager would call, and this program makes no alerts; write monitoring: {enabled: "
+        "true}, or run: pulumi config rm --path receivers.alerts -s secondary",
+    ),
+    (
+        monitoring_rules.alertmanager_has_alerts_to_tell,
+        {"receivers": {"heartbeats": {"watchdog": URL}}, "monitoring": {"enabled": True, "alerts": False}},
+        "receivers: has heartbeats.watchdog, which Alertmanager would call",
     ),
 ]
 IDS = [f"{check.__name__}-{place}" for place, (check, _, _) in enumerate(CASES)]

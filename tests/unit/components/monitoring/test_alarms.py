@@ -24,10 +24,12 @@ def test_none_is_made_where_nobody_asked_for_it_or_nothing_is_copied_yet() -> No
 
 
 @pytest.mark.parametrize("stack", ROLES)
-def test_each_bucket_has_one_for_what_fails_to_leave_and_one_for_what_comes_late(stack: Role) -> None:
+def test_each_rule_has_one_for_what_fails_to_leave_and_one_for_what_comes_late(stack: Role) -> None:
     made = alarms(run_program(stack, ALARMS))
     assert set(made) == {
-        f"acme-dr-{purpose}-replication-{what}" for purpose in ("velero", "etcd", "database") for what in ("failed", "late")
+        f"acme-dr-{copied}-replication-{what}"
+        for copied in ("velero", "etcd", "database", "drills")
+        for what in ("failed", "late")
     }
     own, peer = (f"acme-database-{region}-123456789012" for region in (REGIONS[stack], *set(REGIONS.values()) - {REGIONS[stack]}))
     failed, late = made["acme-dr-database-replication-failed"].inputs, made["acme-dr-database-replication-late"].inputs
@@ -42,11 +44,13 @@ def test_each_bucket_has_one_for_what_fails_to_leave_and_one_for_what_comes_late
 
 
 @pytest.mark.parametrize("stack", ROLES)
-def test_the_rule_that_they_watch_is_the_one_that_copies(stack: Role) -> None:
+def test_the_rules_that_they_watch_are_those_that_copy(stack: Role) -> None:
     recorder = run_program(stack, ALARMS)
-    rules = {rule["id"] for seen in recorder.of("BucketReplicationConfig") for rule in seen.inputs["rules"]}
-    rules.remove("drills-to-peer")  # records of drills: no failover needs them
-    assert {seen.inputs["dimensions"]["RuleId"] for seen in alarms(recorder).values()} == rules
+    rules = [rule["id"] for seen in recorder.of("BucketReplicationConfig") for rule in seen.inputs["rules"]]
+    dimensions = [seen.inputs["dimensions"] for name, seen in alarms(recorder).items() if name.endswith("-failed")]
+    assert sorted(each["RuleId"] for each in dimensions) == sorted(rules)
+    drills = alarms(recorder)["acme-dr-drills-replication-failed"].inputs["dimensions"]
+    assert drills["SourceBucket"] == f"acme-velero-{REGIONS[stack]}-123456789012"
 
 
 @pytest.mark.parametrize("stack", ROLES)

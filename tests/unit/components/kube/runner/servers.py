@@ -22,13 +22,16 @@ class Server:
         self.port, self.statuses = port, statuses
         self.hosts: list[str | None] = []
         self.paths: list[str] = []
+        self.bodies: list[bytes] = []
+        """What was posted."""
+
         self.names: list[str | None] = []
         """Names that clients asked for over TLS (SNI)."""
 
 
 @contextmanager
 def http_server(*statuses: int, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
-    """A server that answers each GET with a status."""
+    """A server that answers each GET and POST with a status."""
     seen = Server(0, list(statuses or (200,)))
 
     class Handler(BaseHTTPRequestHandler):
@@ -40,6 +43,10 @@ def http_server(*statuses: int, tls: ssl.SSLContext | None = None) -> Iterator[S
             self.send_header("Location", "/elsewhere")
             self.send_header("Content-Length", "0")
             self.end_headers()
+
+        def do_POST(self) -> None:
+            seen.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.do_GET()
 
         def log_message(self, *_: object) -> None:
             """Quiet."""
