@@ -19,11 +19,12 @@ STANDS_ON: dict[str, set[str]] = {
     "runbook": set(),
     "storage": {"iam"},
     "etcd": {"iam"},
+    "telemetry": {"kube"},  # times of a drill's record
     "velero": {"iam", "kube", "storage"},  # objects of the peer are read with a limit
     "database": {"iam", "kube", "storage"},
     "drills": {"database", "iam", "kube", "storage", "velero"},  # what is late by day is late in a drill
     "traffic": {"iam", "kube", "storage"},  # the flag's bucket is hardened as the backup buckets are
-    "failover": {"database", "iam", "velero", "traffic", "kube"},
+    "failover": {"database", "iam", "velero", "traffic", "kube", "telemetry"},
     "monitoring": {"database", "etcd", "failover", "kube", "operators", "storage", "velero"},  # the names of what it watches
 }
 """Each folder of components/ and the others that it may import. What stands beside the folders wires them and may import all."""
