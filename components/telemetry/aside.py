@@ -12,9 +12,6 @@ from pydantic import TypeAdapter
 from components.telemetry import sending
 from components.telemetry.trace import Trace
 
-LIFETIME = 20.0
-"""Seconds after which the process ends, whatever the collector does."""
-
 _PROGRAM = Path(__file__).parents[2]
 _TRACES = TypeAdapter(list[Trace])
 _STARTED: list[subprocess.Popen[bytes]] = []
@@ -53,5 +50,5 @@ def lines(child: subprocess.Popen[bytes], patience: float) -> list[str]:
 
 
 def main() -> None:
-    for line in sending.send(_TRACES.validate_json(sys.stdin.buffer.read()), patience=LIFETIME):
+    for line in sending.send(_TRACES.validate_json(sys.stdin.buffer.read()), patience=sending.UNHURRIED):
         print(line)

@@ -18,7 +18,7 @@ FAILOVER, SWITCHOVER, GIVING_UP = "failover", "switchover", "give up"
 
 @dataclass(frozen=True, kw_only=True)
 class Region:
-    """The region that a recovery is of, what its tier promises in seconds, and what it has that is recovered."""
+    """The region that a recovery is of, what its tier promises in seconds if that is known, and its databases."""
 
     organization: str
     stack: str
@@ -26,22 +26,25 @@ class Region:
     active: str
     """The stack that serves afterwards."""
 
-    tier: str
-    rpo_seconds: float
-    rto_seconds: float
+    tier: str | None = None
+    rpo_seconds: float | None = None
+    rto_seconds: float | None = None
     databases: Sequence[str] = ()
     version: str | None = None
     """The commit of the program; None where it is no checkout."""
 
     @property
     def attributes(self) -> dict[str, Value]:
+        promised = {
+            "dr.tier": self.tier,
+            "dr.rto.target_seconds": self.rto_seconds,
+            "dr.rpo.target_seconds": self.rpo_seconds,
+        }
         return {
             "cloud.region": self.region,
             "dr.stack": self.stack,
             "dr.active": self.active,
-            "dr.tier": self.tier,
-            "dr.rto.target_seconds": self.rto_seconds,
-            "dr.rpo.target_seconds": self.rpo_seconds,
+            **{key: value for key, value in promised.items() if value is not None},
             **({"dr.databases": [*self.databases]} if self.databases else {}),
         }
 
@@ -100,13 +103,13 @@ def takeover(
     """The trace of a region that has taken over, and serves `since` then. `receipt` is of the token by which it did, in a planned
     switchover: the trace is then the same as that of the region which has given up."""
     seen = seen or Observed()
-    spans = _spans(steps)
-    start, end = _extent(spans, moment(since), *([seen.began] if seen.began else []))
+    parts = spans(steps)
+    start, end = _extent(parts, moment(since), *([seen.began] if seen.began else []))
     kind = SWITCHOVER if receipt else FAILOVER
     rto = seen.rto_seconds if seen.rto_seconds is not None else (end - start).total_seconds()
     # By the token its databases have replayed all that the other region's had.
     rpo = 0.0 if seen.rpo_seconds is None and receipt and region.databases else seen.rpo_seconds
-    restored = [span.name.removeprefix("restore ") for span in spans if span.name.startswith("restore ")]
+    restored = [span.name.removeprefix("restore ") for span in parts if span.name.startswith("restore ")]
     attributes = {
         **region.attributes,
         "dr.kind": kind,
@@ -117,7 +120,7 @@ def takeover(
     return Trace(
         identity=_of_switchover(region, receipt) if receipt else (FAILOVER, region.organization, region.stack, since),
         root=Span(name=kind, start=start, end=end, attributes=attributes),
-        steps=spans,
+        steps=parts,
         resource=region.resource,
         measured=_measured(rto, rpo, seen.rows_lost),
         labels=_labels(kind, region.stack, region.region, region.tier),
@@ -127,14 +130,14 @@ def takeover(
 def giving_up(region: Region, steps: Sequence[Mapping[str, Any]], *, ended: str, receipt: str, backups: Sequence[str]) -> Trace:
     """The part of a planned switchover that the region did which gave up, and had its token at `ended`. It has recovered nothing,
     so nothing is measured."""
-    spans = _spans(steps)
-    start, end = _extent(spans, moment(ended))
+    parts = spans(steps)
+    start, end = _extent(parts, moment(ended))
     attributes = {**region.attributes, "dr.kind": SWITCHOVER, **({"dr.backups": [*backups]} if backups else {})}
     return Trace(
         identity=_of_switchover(region, receipt),
         part=GIVING_UP,
         root=Span(name=GIVING_UP, start=start, end=end, attributes=attributes),
-        steps=spans,
+        steps=parts,
         resource=region.resource,
     )
 
@@ -171,12 +174,13 @@ def drill(organization: str, found: Drill) -> Trace | None:
     )
 
 
-def _spans(steps: Sequence[Mapping[str, Any]]) -> tuple[Span, ...]:
+def spans(steps: Sequence[Mapping[str, Any]]) -> tuple[Span, ...]:
+    """Steps with a name, a start and an end as spans."""
     return tuple(Span(name=str(each["name"]), start=_moment(each["start"]), end=_moment(each["end"])) for each in steps)
 
 
-def _extent(spans: Sequence[Span], *moments: datetime) -> tuple[datetime, datetime]:
-    return min([*moments, *(span.start for span in spans)]), max([*moments, *(span.end for span in spans)])
+def _extent(parts: Sequence[Span], *moments: datetime) -> tuple[datetime, datetime]:
+    return min([*moments, *(part.start for part in parts)]), max([*moments, *(part.end for part in parts)])
 
 
 def _moment(said: str | datetime) -> datetime:

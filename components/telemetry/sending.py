@@ -20,6 +20,9 @@ SIGNALS: tuple[Signal, ...] = ("traces", "metrics")
 PATIENCE = 5.0
 """Seconds for which anybody waits, whatever the collector does and whatever OTEL_EXPORTER_OTLP_TIMEOUT says."""
 
+UNHURRIED = 20.0
+"""The same for whoever keeps nobody waiting: a process of its own, or a command of the morning after."""
+
 _TO_SAY_SO = 1.0
 """Seconds of them that are no request's, so that one which fails can still say so."""
 
