@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -216,13 +216,18 @@ def test_a_region_that_does_not_answer_is_named_and_the_rest_is_collected(stacks
     assert len(told["drills"]) == 1
 
 
-@pytest.mark.parametrize("ask", ["documents", "keep"])
+@pytest.mark.parametrize("ask", ["documents", "last", "keep"])
 def test_an_aws_profile_that_is_not_there_is_a_line_and_no_stack_trace(stacks: FakeStacks, ask: str) -> None:
     settings = stacks.project.settings("primary")
     settings = settings.model_copy(update={"aws": settings.aws.model_copy(update={"profile": "nobody"})})
     bucket = LiveBucket("acme-velero", "us-east-1", settings)
+    asked: dict[str, Callable[[], object]] = {
+        "documents": lambda: [*bucket.documents("drills/")],
+        "last": lambda: bucket.last("traces/"),
+        "keep": lambda: bucket.keep("reports/1.json", {}),
+    }
     with pytest.raises(BucketUnreadableError, match="nobody"):
-        list(bucket.documents("drills/")) if ask == "documents" else bucket.keep("reports/1.json", {})
+        asked[ask]()
 
 
 def test_a_time_that_is_none_is_refused(stacks: FakeStacks) -> None:
