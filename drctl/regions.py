@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -34,6 +35,9 @@ class Bucket(Protocol):
     def documents(self, prefix: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """The JSON objects below `prefix`, by key. Raises BucketUnreadableError."""
 
+    def last(self, prefix: str) -> dict[str, Any] | None:
+        """The JSON object with the last key below `prefix`; None if there is none. Raises BucketUnreadableError."""
+
     def keep(self, key: str, document: Mapping[str, Any]) -> str:
         """Write a new object and return its URL. Raises BucketUnreadableError."""
 
@@ -51,12 +55,27 @@ class LiveBucket:
         return session.client("s3", endpoint_url=self._settings.aws.endpoint, config=timeouts)
 
     def documents(self, prefix: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        with self._reads(prefix):
+            for key in self._keys(prefix):
+                if found := self._document(key):
+                    yield key, found
+
+    def last(self, prefix: str) -> dict[str, Any] | None:
+        with self._reads(prefix):
+            key = max(self._keys(prefix), default=None)
+            return self._document(key) if key else None
+
+    def _keys(self, prefix: str) -> Iterator[str]:
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._name, Prefix=prefix)
+        yield from (str(entry["Key"]) for page in pages for entry in page.get("Contents", ()))
+
+    def _document(self, key: str) -> dict[str, Any] | None:
+        return _object(self._s3.get_object(Bucket=self._name, Key=key)["Body"].read(LONGEST))
+
+    @contextmanager
+    def _reads(self, prefix: str) -> Iterator[None]:
         try:
-            for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._name, Prefix=prefix):
-                for entry in page.get("Contents", ()):
-                    body = self._s3.get_object(Bucket=self._name, Key=entry["Key"])["Body"].read(LONGEST)
-                    if found := _object(body):
-                        yield entry["Key"], found
+            yield
         except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
             why = explain(error, f"s3:ListBucket and s3:GetObject on s3://{self._name}/{prefix}")
             raise BucketUnreadableError(f"s3://{self._name}/{prefix} cannot be read: {why}") from None

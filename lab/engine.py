@@ -85,12 +85,13 @@ class Engine:
     ) -> dict[str, str]:
         """The whole environment of a `pulumi` command.
 
-        It is `base` (default: this process's environment) without the variables that point to another backend, AWS account or
-        cluster. `backend` is a URL (`file:///…`). A stand-in writes one JSON line for each call that it answers to
-        `provider_log`.
+        It is `base` (default: this process's environment) without the variables that point to another backend, AWS account,
+        cluster or collector of traces. `backend` is a URL (`file:///…`). A stand-in writes one JSON line for each call that it
+        answers to `provider_log`.
         """
         outside = os.environ if base is None else base
-        kept = {key: value for key, value in outside.items() if not key.startswith(("PULUMI_", "AWS_")) and key != "KUBECONFIG"}
+        foreign, others = ("PULUMI_", "AWS_", "OTEL_"), ("KUBECONFIG", "TRACEPARENT")
+        kept = {key: value for key, value in outside.items() if not key.startswith(foreign) and key not in others}
         answer = {
             **kept,
             "PATH": os.pathsep.join([str(self.pulumi.parent), kept.get("PATH", os.defpath)]),

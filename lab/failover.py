@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from lab import traces
 from lab.cloud.access_log import Request
 from lab.console import say
 from lab.paths import LabPaths
@@ -101,6 +102,7 @@ def publish(paths: LabPaths, report: Report) -> int:
     page.write(report, paths.report_html)
     say("\n" + terminal.render(report))
     say(f"\nReport: {paths.report_json} and {paths.report_html}")
+    traces.tell(report)
     problems = verdict(report)
     for problem in problems:
         say(f"✗ {problem}")

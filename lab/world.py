@@ -93,6 +93,10 @@ class Lab:
     drills: Mapping[str, Any] | None = None
     """`drills` of the settings, and with them the backups of etcd; None for a lab without drills. They need a database."""
 
+    collector: str | None = None
+    """The URL of a collector of OpenTelemetry, for the `pulumi` of this lab; None for none. It is asked from the namespace of the
+    operators."""
+
     inhabited: bool = False
     """Whether the primary region has more than the application: see `lab.inhabitants`."""
 
@@ -154,7 +158,9 @@ class Lab:
 
     @property
     def pulumi(self) -> Pulumi:
-        return stacks.cli(self.engine, self.paths.root, provider_log=self.provider_log, namespace=namespaces.OPS)
+        found = stacks.cli(self.engine, self.paths.root, provider_log=self.provider_log, namespace=namespaces.OPS)
+        told = {"OTEL_EXPORTER_OTLP_ENDPOINT": self.collector} if self.collector else {}
+        return replace(found, environment={**found.environment, **told})
 
     def region(self, name: str) -> Region:
         return Region(self.paths, named(name), OnDemand(lambda: self._region_tools), disks=self.files or self.disks)

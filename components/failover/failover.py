@@ -24,6 +24,7 @@ from components.failover.preflight import Preflight
 from components.failover.questions import Primary
 from components.failover.report import LocalReport
 from components.failover.status_page import MUST_NOT_FAIL, StatusPage
+from components.failover.telling import Telling, giving_up_steps
 from components.failover.workloads import Workloads, WorkloadsArgs
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.kube.pods import Runner
@@ -35,7 +36,7 @@ from components.velero.files import BackupFiles
 from components.velero.final_backups import FinalBackups, FinalBackupsArgs
 from components.velero.memory import Memory, recall
 from components.velero.restores import Restores, RestoresArgs
-from settings.handover import NOTHING, Token
+from settings.handover import NOTHING, Token, parse
 from settings.model import Settings
 from settings.names import EXCLUDED_FROM_BACKUP, PROGRAM_NAMESPACE, Names
 from settings.roles import Duties
@@ -101,6 +102,7 @@ class Failover(pulumi.ComponentResource):
         self._args = args
         self._report = LocalReport(args.names, args.settings)
         self._status_page = StatusPage(args.settings, args.names, args.duties)
+        self._telling = Telling(args.names, args.settings, self._report)
         self._preflight = Preflight(
             settings=args.settings,
             names=args.names,
@@ -231,11 +233,23 @@ class Failover(pulumi.ComponentResource):
         token = pulumi.Output.all(databases=demoted, backups=final.by_backup).apply(
             lambda said: Token(given_by=args.names.role, databases=said["databases"], backups=said["backups"]).text
         )
+        statuses = pulumi.Output.all(
+            scaled={namespace: job.status for namespace, job in workloads.scaled.items()}, backups=final.statuses
+        )
+
+        async def tell(hook: pulumi.ResourceHookArgs) -> None:
+            made, known = hook.new_outputs or {}, await statuses.future() or {}
+            given = parse(made["data"]["token"])
+            if isinstance(given, Token):
+                steps = giving_up_steps(known["scaled"], known["backups"])
+                await self._telling.of_giving_up(steps, given, made["metadata"]["creationTimestamp"])
+
+        told = pulumi.ResourceHookBinding(after_create=[pulumi.ResourceHook(f"{name}-tell", tell, MUST_NOT_FAIL)])
         k8s.core.v1.ConfigMap(
             f"{name}-handover",
             metadata={"name": HANDOVER_RECORD, "namespace": PROGRAM_NAMESPACE, "labels": EXCLUDED_FROM_BACKUP},
             data={"token": token},
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, hooks=told),
         )
         return token
 
@@ -249,8 +263,9 @@ class Failover(pulumi.ComponentResource):
         async def write_report(hook: pulumi.ResourceHookArgs) -> None:
             # The ConfigMap is made after every step, so all steps are known by now. An `apply` would write in every `up`.
             since = (hook.new_outputs or {})["metadata"]["creationTimestamp"]
-            finished = await steps.future()
-            self._report.write(timeline.summary(finished or [], since)["steps"])
+            finished = timeline.summary(await steps.future() or [], since)["steps"]
+            self._report.write(finished)
+            await self._telling.of_takeover(finished, since)
 
         report = pulumi.ResourceHook(f"{name}-report", write_report, MUST_NOT_FAIL)
         hooks = pulumi.ResourceHookBinding(after_create=[report, *self._status_page.after_the_record(name)])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,13 @@ class LocalReport:
         self.preflight: dict[str, Any] | None = None
         """The gate's step; None in an `up` that goes on with a failover that an earlier `up` began."""
 
+    def with_preflight(self, steps: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """These steps after the gate's own, if this `up` has asked it."""
+        return [*([self.preflight] if self.preflight else []), *steps]
+
     def write(self, steps: Sequence[dict[str, Any]]) -> None:
         """Replace the report of the last failover. If the disk cannot be written, warn: that must not fail a failover."""
-        all_steps = [*([self.preflight] if self.preflight else []), *steps]
-        report = {**self._about, "commit": _commit(), "steps": all_steps}
+        report = {**self._about, "commit": commit(), "steps": self.with_preflight(steps)}
         try:
             self._file.parent.mkdir(exist_ok=True)
             written = self._file.with_suffix(".part")  # a full disk must not take the last report with it
@@ -52,7 +56,8 @@ class LocalReport:
             pulumi.log.warn(f"the local report was not written: {error}; the stack output details has the steps")
 
 
-def _commit() -> str | None:
+@cache
+def commit() -> str | None:
     """The commit of the program that runs, with all digits; None where it is no checkout, or git is missing or slow."""
     try:
         ran = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)

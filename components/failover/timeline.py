@@ -36,6 +36,10 @@ def restore_step(backup: str, status: Mapping[str, Any]) -> dict[str, Any] | Non
     return step(f"restore {backup}", status.get("startTimestamp"), status.get("completionTimestamp"))
 
 
+def backup_step(backup: str, status: Mapping[str, Any]) -> dict[str, Any] | None:
+    return step(f"back up {backup}", status.get("startTimestamp"), status.get("completionTimestamp"))
+
+
 def job_step(name: str, status: Mapping[str, Any], *, since: str | None = None) -> dict[str, Any] | None:
     """The step of a Job, from its `status`. It began with the Job, or at `since`.
 
@@ -45,14 +49,14 @@ def job_step(name: str, status: Mapping[str, Any], *, since: str | None = None) 
     return step(name, start, status.get("completion_time") or status.get("completionTime"))
 
 
-def summary(steps: Sequence[dict[str, Any]], since: str | None) -> dict[str, Any]:
+def summary(steps: Sequence[dict[str, Any]], since: str | None, last: str = "traffic") -> dict[str, Any]:
     """The steps in the order in which they began, and the seconds from the first start to the last end.
 
-    `since` is when the region began to serve. One more step, `traffic`, leads from the last end to that moment.
+    `since` is when the region began to serve, or had its token. One more step, `last`, leads from the last end to that moment.
     """
     finished = sorted(steps, key=lambda entry: str(entry["start"]))
-    if finished and since and (traffic := step("traffic", max(str(entry["end"]) for entry in finished), since)):
-        finished.append(traffic)
+    if finished and since and (ending := step(last, max(str(entry["end"]) for entry in finished), since)):
+        finished.append(ending)
     if not finished:
         return {"steps": [], "seconds": None}
     last_end = max(_time(str(entry["end"])) for entry in finished)

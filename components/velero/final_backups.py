@@ -84,9 +84,12 @@ class FinalBackups(pulumi.ComponentResource):
     by_backup: dict[str, pulumi.Output[str]]
     """By entry of `backups`, the name of its last Backup. Fails with Velero's reason if that did not complete."""
 
+    statuses: dict[str, pulumi.Output[Any]]
+    """By entry of `backups`, the status of its last Backup, which has when it began and ended."""
+
     def __init__(self, name: str, args: FinalBackupsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dr:velero:FinalBackups", name, None, opts)
-        self.by_backup = {}
+        self.by_backup, self.statuses = {}, {}
         for each in chosen(args.backups, args.named):
             labels, spec = last_backup(args.names, each.backup)
             judged = pulumi.ResourceHook(f"backup-{each.backup.name}-judge", _judge(args, each.backup))
@@ -113,6 +116,7 @@ class FinalBackups(pulumi.ComponentResource):
                 ),
             )
             self.by_backup[each.backup.name] = pulumi.Output.all(made.metadata, made.status).apply(_completed)
+            self.statuses[each.backup.name] = made.status
         self.register_outputs({})
 
 

@@ -12,8 +12,10 @@ from typing import Any
 import click
 
 from components.drills.records import Record, RecordsUnreadableError, record_of
+from components.telemetry import sending
+from drctl import traces
 from drctl.commands.options import YES, reads
-from drctl.regions import BucketUnreadableError, ask_all
+from drctl.regions import Bucket, BucketUnreadableError, ask_all
 from drctl.run import Operator
 from drctl.show import FAILED, OK, WARNED
 from report.takeover import NoTakeoverError, takeover
@@ -58,6 +60,9 @@ class Taken:
 def report(operator: Operator, since: str | None, copy: bool) -> int:
     """Collect the reports of failovers and the records of drills, of both regions as far as they answer.
 
+    Where a collector of OpenTelemetry is named (OTEL_EXPORTER_OTLP_ENDPOINT), it gets the drills that it has not got yet; with
+    --no-copy it gets none, for nothing would remember it.
+
     Ends with 4 if one of them does not answer, or if something among them is none.
     """
     try:
@@ -68,6 +73,8 @@ def report(operator: Operator, since: str | None, copy: bool) -> int:
     silent = [f"{what}: {' '.join(str(answer).split())}" for what, answer in answers.items() if isinstance(answer, Exception)]
     drills, takeovers, strange = _known(operator, answers)
     silent += strange
+    found = _unsent(operator, drills, answers) if copy and sending.wanted() else None
+    silent += found.problems if found else ()
     drills = sorted((each for each in drills if each.ended >= first), key=lambda each: each.ended)
     takeovers = _different([each for each in takeovers if each.ended >= first])
     collected = {
@@ -78,9 +85,14 @@ def report(operator: Operator, since: str | None, copy: bool) -> int:
         "silent": silent,
     }
     _show(operator, takeovers, drills, silent)
-    where = _keep(operator, collected, answers) if copy else None
+    where = _keep(operator, collected, answers, found) if copy else None
     if isinstance(where, BucketUnreadableError):
         return operator.finish(FAILED, str(where), report=collected)
+    if found and found.traces:
+        lines = traces.send(found, _live(operator, answers)[1], f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.json")
+        sent = f"{len(found.traces)} drills were sent as traces"
+        operator.screen.say(f"  {'; '.join(lines) or sent}", "yellow" if lines else "")
+        silent += lines
     said = f"a copy is in {where}" if where else ""
     return operator.finish(WARNED if silent else OK, said, report=collected, copy=where)
 
@@ -92,6 +104,8 @@ def _asked(operator: Operator) -> dict[str, Any]:
         prefix, bucket = f"{DRILLS_PREFIX}/{role}/", operator.regions.bucket(settings, names)
         questions[f"drills {role}"] = lambda bucket=bucket, prefix=prefix: [*bucket.documents(prefix)]
         questions[f"state {role}"] = partial(operator.stacks.outputs, role)
+        if sending.wanted():
+            questions[f"sent {role}"] = lambda bucket=bucket: bucket.last(traces.PREFIX)
     settings, names = operator.project.settings("primary"), operator.project.names("primary")
     questions["flag"] = partial(operator.regions.flag, settings, names)
     with operator.screen.progress("what both regions have left"):
@@ -144,14 +158,32 @@ def _different(takeovers: list[Taken]) -> list[Taken]:
     return list({(each.told["region"], each.ended): each for each in reversed(takeovers)}.values())[::-1]
 
 
-def _keep(operator: Operator, collected: Mapping[str, Any], answers: Mapping[str, Any]) -> str | BucketUnreadableError:
+def _unsent(operator: Operator, drills: Sequence[Drill], answers: Mapping[str, Any]) -> traces.Unsent:
+    return traces.unsent(
+        operator.project.settings("secondary").topology.organization,
+        {drill.record.key: drill.told for drill in drills},
+        {role: not isinstance(answers[f"drills {role}"], Exception) for role in ROLES},
+        {role: answers[f"sent {role}"] for role in ROLES},
+    )
+
+
+def _live(operator: Operator, answers: Mapping[str, Any]) -> tuple[str, Bucket]:
+    """The bucket of the region that serves, with its name."""
     flag = answers["flag"]
     role: Role = flag.active if flag is not None and not isinstance(flag, Exception) else "primary"
     settings, names = operator.project.settings(role), operator.project.names(role)
-    operator.screen.confirm(f"Write a copy into s3://{names.bucket('velero')}/{REPORTS}/?")
+    return names.bucket("velero"), operator.regions.bucket(settings, names)
+
+
+def _keep(
+    operator: Operator, collected: Mapping[str, Any], answers: Mapping[str, Any], found: traces.Unsent | None
+) -> str | BucketUnreadableError:
+    name, bucket = _live(operator, answers)
+    sends = f", and send {len(found.traces)} drills to the collector" if found and found.traces else ""
+    operator.screen.confirm(f"Write a copy into s3://{name}/{REPORTS}/{sends}?")
     try:
         key = f"{REPORTS}/{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.json"
-        return operator.regions.bucket(settings, names).keep(key, collected)
+        return bucket.keep(key, collected)
     except BucketUnreadableError as error:
         return error
 

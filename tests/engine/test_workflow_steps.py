@@ -71,6 +71,9 @@ class Runner:
             "vars.PULUMI_BACKEND_URL_secondary": backend,
             "secrets.PULUMI_CONFIG_PASSPHRASE": stacks.PASSPHRASE,
             "vars.POLICY_CONFIG": "policy/static-identity.json",
+            "vars.OTEL_EXPORTER_OTLP_ENDPOINT": "",
+            "vars.OTEL_EXPORTER_OTLP_PROTOCOL": "",
+            "secrets.OTEL_EXPORTER_OTLP_HEADERS": "",
             **{f"needs.plan.outputs.{stack}": "none" for stack in stacks.ROLES},
             "github.token": "token",
         }

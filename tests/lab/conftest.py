@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
@@ -15,6 +17,10 @@ from lab import project
 from lab.application import manifests
 from lab.cloud.access_log import Request
 from lab.cloud.cloud import CloudError
+from lab.collector import Kept
+from lab.paths import CHECKOUT
+from lab.processes import Daemon
+from lab.regions.namespaces import OPS, inside
 from lab.regions.spec import RegionSpec
 from lab.waiting import until
 from lab.world import Lab
@@ -146,6 +152,24 @@ def asked_by_pods(lab: Lab, spec: RegionSpec, since: datetime) -> list[Request]:
         for request in lab.cloud.access_log()
         if any(ip_address(request.source) in network for network in networks) and datetime.fromisoformat(request.time) >= since
     ]
+
+
+@contextmanager
+def collecting(lab: Lab) -> Iterator[Callable[[], Kept]]:
+    """A collector of OpenTelemetry beside the lab's engine, which is told of it. Ask for what it has got so far."""
+    file, port = lab.paths.logs / "otlp.jsonl", 4318
+    file.unlink(missing_ok=True)
+    daemon = Daemon(lab.paths, "collector")
+    daemon.start([*inside(OPS), sys.executable, "-m", "lab.collector", f"127.0.0.1:{port}", str(file)], cwd=CHECKOUT)
+    try:
+        # It makes its file once it listens.
+        until("the collector to listen", lambda: file.exists() or daemon.pid is None, timeout=60)
+        assert daemon.pid is not None, daemon.log.read_text(errors="replace")
+        lab.collector = f"http://127.0.0.1:{port}"
+        yield partial(Kept.of, file)
+    finally:
+        lab.collector = None
+        daemon.stop()
 
 
 def bring_back_the_primary(lab: Lab) -> None:

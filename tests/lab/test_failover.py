@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from lab import demo
 from lab.application import manifests
+from lab.failover import steps_of
 from lab.pulumi import touched
 from lab.regions import wan
 from lab.regions.spec import SECONDARY
@@ -15,7 +16,7 @@ from lab.waiting import until
 from lab.world import Lab
 from report import model
 from tests.engine.test_flip import TOUCHED_BY_A_FLIP
-from tests.lab.conftest import answer, asked_by_pods
+from tests.lab.conftest import answer, asked_by_pods, collecting
 
 
 def test_the_secondary_takes_over_from_a_dead_primary(lab: Lab) -> None:
@@ -62,6 +63,31 @@ def test_the_witness_of_the_dead_region_does_count(lab: Lab) -> None:
     wan.reset_wan_packets()
     lab.kubectl("primary", "get", "nodes")
     assert wan.wan_packets()["drlab-ops"]["primary"] > 0, "a counter that cannot count proves nothing"
+
+
+def test_a_failover_is_seen_as_a_trace(lab: Lab) -> None:
+    lab.kill("primary")
+    lab.pulumi.configure("secondary", "active", "secondary")
+    with collecting(lab) as kept:
+        lab.pulumi.up("secondary")
+        # The `up` has waited for it, but not for long.
+        until("the trace and what was measured to come", lambda: kept().spans and kept().measured, timeout=60)
+        lab.pulumi.up("secondary", "--expect-no-changes")
+    details, (root, *parts) = lab.pulumi.details("secondary"), kept().spans
+    assert (root.name, root.parent) == ("failover", "")
+    assert {(part.trace, part.parent) for part in parts} == {(root.trace, root.id)}
+    gate, *steps = sorted(parts, key=lambda part: part.start)
+    assert gate.name == "preflight", "no object in the cluster remembers it"
+    told = sorted(steps_of(details), key=lambda step: step.start)
+    assert {(span.name, span.start, span.end) for span in steps} == {(step.name, step.start, step.end) for step in told}
+    assert len(steps) == len(told), "the second up has told nothing"
+    assert (root.start, root.end) == (gate.start, datetime.fromisoformat(details["serving"]["since"]))
+    took = (root.end - root.start).total_seconds()
+    assert root.attributes["dr.rto.measured_seconds"] == took
+    assert root.attributes["dr.rto.target_seconds"] == details["targets"]["rtoSeconds"]
+    assert (root.attributes["cloud.region"], root.attributes["dr.active"]) == ("us-west-2", "secondary")
+    [measured] = kept().measured
+    assert (measured.name, measured.count, measured.sum, measured.traces) == ("dr.recovery.time", 1, took, (root.trace,))
 
 
 def test_an_up_that_is_killed_in_the_middle_is_run_again(lab: Lab) -> None:

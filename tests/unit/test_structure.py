@@ -19,11 +19,12 @@ STANDS_ON: dict[str, set[str]] = {
     "runbook": set(),
     "storage": {"iam"},
     "etcd": {"iam"},
+    "telemetry": {"kube"},  # times of a drill's record
     "velero": {"iam", "kube", "storage"},  # objects of the peer are read with a limit
     "database": {"iam", "kube", "storage"},
     "drills": {"database", "iam", "kube", "storage", "velero"},  # what is late by day is late in a drill
     "traffic": {"iam", "kube", "storage"},  # the flag's bucket is hardened as the backup buckets are
-    "failover": {"database", "iam", "velero", "traffic", "kube"},
+    "failover": {"database", "iam", "velero", "traffic", "kube", "telemetry"},
     # The names of what it watches.
     "monitoring": {"database", "drills", "etcd", "failover", "kube", "operators", "storage", "velero"},
 }

@@ -92,6 +92,10 @@ class FakeBucket:
             raise self.error
         yield from ((key, found) for key, found in self.objects.items() if key.startswith(prefix))
 
+    def last(self, prefix: str) -> dict[str, Any] | None:
+        found = dict(self.documents(prefix))
+        return found[max(found)] if found else None
+
     def keep(self, key: str, document: Mapping[str, Any]) -> str:
         if self.error:
             raise self.error

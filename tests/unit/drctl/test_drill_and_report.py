@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from drctl.__main__ import main
 from drctl.commands import drill as drilling
 from drctl.project import Project
 from drctl.regions import BucketUnreadableError, LiveBucket
+from lab.collector import Kept, listening
 from tests.examples import ROOT
 from tests.unit.drctl.fake import FakeBucket, FakeRegions, FakeStacks, checkout, drctl, outputs
 from tests.unit.fakes import FakeCluster, FakeRecords
@@ -214,13 +216,18 @@ def test_a_region_that_does_not_answer_is_named_and_the_rest_is_collected(stacks
     assert len(told["drills"]) == 1
 
 
-@pytest.mark.parametrize("ask", ["documents", "keep"])
+@pytest.mark.parametrize("ask", ["documents", "last", "keep"])
 def test_an_aws_profile_that_is_not_there_is_a_line_and_no_stack_trace(stacks: FakeStacks, ask: str) -> None:
     settings = stacks.project.settings("primary")
     settings = settings.model_copy(update={"aws": settings.aws.model_copy(update={"profile": "nobody"})})
     bucket = LiveBucket("acme-velero", "us-east-1", settings)
+    asked: dict[str, Callable[[], object]] = {
+        "documents": lambda: [*bucket.documents("drills/")],
+        "last": lambda: bucket.last("traces/"),
+        "keep": lambda: bucket.keep("reports/1.json", {}),
+    }
     with pytest.raises(BucketUnreadableError, match="nobody"):
-        list(bucket.documents("drills/")) if ask == "documents" else bucket.keep("reports/1.json", {})
+        asked[ask]()
 
 
 def test_a_time_that_is_none_is_refused(stacks: FakeStacks) -> None:
@@ -264,3 +271,96 @@ def test_the_page_names_each_command_and_what_it_takes() -> None:
     assert main.commands.keys() <= rows.keys()
     for wanted in ("--region", "--no-wait"):
         assert wanted in rows["drill"]
+
+
+# Drills as traces
+
+
+@pytest.fixture
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
+    with listening() as (url, kept):
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+        yield kept
+
+
+def whole(ended: datetime, kind: str, run: str, **changes: Any) -> dict[str, Any]:
+    """A record as a drill leaves it."""
+    measured = {"rpo": {"target": 300, "measured": 61.0}, "rto": {"target": 1800, "measured": 42.0}}
+    return record(ended, kind, role="secondary", run=run, by="CronJob", **{**measured, **changes})
+
+
+def drilled(*runs: str) -> FakeRegions:
+    now = datetime.now(UTC)
+    found = FakeRegions(flag=lambda: Flag(active="secondary"))
+    for run in runs:
+        found.buckets["secondary"].objects[f"drills/secondary/database/{run}.json"] = whole(now, "database", run)
+    return found
+
+
+def memories(found: FakeRegions) -> list[list[str]]:
+    objects = found.buckets["secondary"].objects
+    return [objects[key]["sent"] for key in sorted(objects) if key.startswith("traces/")]
+
+
+def test_each_drill_is_sent_once_whichever_machine_collects_them(stacks: FakeStacks, collector: Kept) -> None:
+    found = drilled("1", "2")
+    ran = drctl(stacks, "report", "--yes", "--json", regions=found)
+    assert (ran.exit_code, len(collector.spans)) == (0, 2), ran.output
+    assert {span.name for span in collector.spans} == {"drill database"}
+    assert {each.name: each.sum for each in collector.measured} == {"dr.recovery.time": 42.0, "dr.data.loss": 61.0}
+    assert "2 drills were sent as traces" in ran.stderr
+    key = "drills/secondary/database/3.json"
+    found.buckets["secondary"].objects[key] = whole(datetime.now(UTC), "database", "3", passed=False, reasons=["no room"])
+    assert drctl(stacks, "report", "--yes", regions=found).exit_code == 0
+    assert [span.failed for span in collector.spans] == [None, None, "no room"]
+    assert memories(found)[-1] == [f"drills/secondary/database/{run}.json" for run in "123"]
+    drctl(stacks, "report", "--yes", regions=found)
+    assert (len(collector.spans), len(memories(found))) == (3, 2), "there was nothing new"
+
+
+def test_what_was_sent_is_known_from_either_bucket_and_forgotten_once_the_record_has_expired(
+    stacks: FakeStacks, collector: Kept
+) -> None:
+    found = drilled("1", "2")
+    sent = ["drills/primary/etcd/7.json", "drills/secondary/database/0.json", "drills/secondary/database/1.json"]
+    found.buckets["primary"].objects["traces/1.json"] = {"sent": sent}
+    found.buckets["secondary"].objects["traces/1.json"] = {"sent": "spoilt"}
+    drctl(stacks, "report", "--yes", regions=found)
+    assert [span.attributes["dr.drill.run"] for span in collector.spans] == ["2"]
+    assert memories(found)[-1] == [f"drills/secondary/database/{run}.json" for run in "12"]
+
+
+def test_a_dead_region_is_no_reason_to_send_twice_nor_to_forget(stacks: FakeStacks, collector: Kept) -> None:
+    found = drilled("1")
+    found.buckets["primary"].error = BucketUnreadableError("s3://… cannot be read")
+    found.buckets["secondary"].objects["traces/1.json"] = {"sent": ["drills/primary/etcd/7.json"]}
+    assert drctl(stacks, "report", "--yes", regions=found).exit_code == 4
+    assert len(collector.spans) == 1
+    assert memories(found)[-1] == ["drills/primary/etcd/7.json", "drills/secondary/database/1.json"]
+
+
+def test_a_collector_that_refuses_gets_them_the_next_time(stacks: FakeStacks, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = drilled("1")
+    with listening(answer=lambda handler: handler.send_error(401)) as (url, _):
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+        ran = drctl(stacks, "report", "--yes", "--json", regions=found)
+    assert ran.exit_code == 4
+    assert "drills were not sent: traces: the collector answered 401" in json.loads(ran.stdout)["report"]["silent"]
+    assert memories(found) == []
+
+
+def test_nothing_is_sent_without_a_copy_nor_of_what_is_no_whole_record(stacks: FakeStacks, collector: Kept) -> None:
+    found = drilled("1")
+    found.buckets["secondary"].objects["drills/secondary/database/2.json"] = record(datetime.now(UTC))
+    assert drctl(stacks, "report", "--no-copy", regions=found).exit_code == 0
+    assert collector.requests == []
+    ran = drctl(stacks, "report", "--yes", "--json", regions=found)
+    assert (ran.exit_code, len(collector.spans)) == (4, 1)
+    [line] = json.loads(ran.stdout)["report"]["silent"]
+    assert line.startswith("not sent: drills/secondary/database/2.json is no record of a drill: role: ")
+
+
+def test_without_a_collector_nobody_is_asked_what_was_sent(stacks: FakeStacks) -> None:
+    found = drilled("1")
+    assert drctl(stacks, "report", "--yes", regions=found).exit_code == 0
+    assert memories(found) == []

@@ -123,8 +123,10 @@ def test_a_cli_that_does_not_run_is_one_clear_error(tmp_path, environ):
 def test_the_environment_leads_nowhere_else(tmp_path, chosen):
     engine = chosen()
     base = {"PATH": "/usr/bin", "AWS_PROFILE": "work", "PULUMI_ACCESS_TOKEN": "t", "KUBECONFIG": "mine", "LANG": "C"}
+    base |= {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://theirs", "TRACEPARENT": "00-1-2-01"}
     environment = engine.environment(backend="file:///s", passphrase="p", provider_log=tmp_path / "log", base=base)
     assert not {"AWS_PROFILE", "PULUMI_ACCESS_TOKEN", "KUBECONFIG"} & environment.keys()
+    assert not {"OTEL_EXPORTER_OTLP_ENDPOINT", "TRACEPARENT"} & environment.keys()
     assert environment["LANG"] == "C"
     assert environment["PATH"].split(os.pathsep) == [str(engine.pulumi.parent), "/usr/bin"]
     assert environment["PULUMI_HOME"] == str(engine.home)

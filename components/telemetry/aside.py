@@ -1,0 +1,54 @@
+"""Sends traces from a process of its own, which goes on when this one ends: then nobody waits for a collector at all."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from components.telemetry import sending
+from components.telemetry.trace import Trace
+
+_PROGRAM = Path(__file__).parents[2]
+_TRACES = TypeAdapter(list[Trace])
+_STARTED: list[subprocess.Popen[bytes]] = []
+"""Kept, so that Python does not complain of a child that still runs."""
+
+
+def start(traces: Sequence[Trace]) -> subprocess.Popen[bytes]:
+    """Begin to send these. Its output, once it has ended, is a line for each signal that was not taken."""
+    command = [sys.executable, "-c", "from components.telemetry import aside; aside.main()"]
+    # It must not hold what this process writes to: whoever reads that waits for its end. A session of its own has no terminal
+    # whose Ctrl-C would reach it.
+    child = subprocess.Popen(
+        command,
+        cwd=_PROGRAM,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    _STARTED.append(child)
+    assert child.stdin is not None
+    child.stdin.write(_TRACES.dump_json(list(traces)))
+    child.stdin.close()
+    return child
+
+
+def lines(child: subprocess.Popen[bytes], patience: float) -> list[str]:
+    """What was not taken, as far as it is known within `patience` seconds."""
+    try:
+        child.wait(patience)
+    except subprocess.TimeoutExpired:
+        return [f"the collector did not answer within {patience:g} s"]
+    assert child.stdout is not None
+    said = child.stdout.read().decode(errors="replace").splitlines()
+    return said if said or child.returncode == 0 else [f"the process that sends it ended with {child.returncode}"]
+
+
+def main() -> None:
+    for line in sending.send(_TRACES.validate_json(sys.stdin.buffer.read()), patience=sending.UNHURRIED):
+        print(line)
