@@ -14,13 +14,14 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.database import freshness
+from components.drills.pods import name_of
 from components.etcd import backup as etcd
 from components.failover import guard_specs
 from components.kube.job_runner import named_rules
 from components.kube.pods import LABELS, Runner, pod_metadata, runner_pod
 from components.kube.runner.heartbeat import URLS
 from components.kube.runner.rights import Right
-from components.monitoring.job_alerts import DRILLS, MARKS_OLDEST, etcd_oldest, guard_oldest
+from components.monitoring.job_alerts import MARKS_OLDEST, etcd_oldest, guard_oldest
 from components.monitoring.velero_alerts import due
 from components.velero.specs import VELERO_NAMESPACE
 from settings.model import Settings
@@ -72,9 +73,9 @@ def _cron_jobs(settings: Settings) -> Iterator[dict[str, Any]]:
     yield _cron_job("etcd", etcd.ETCD_NAMESPACE, etcd.NAME, etcd_oldest(settings))
     yield _cron_job("guard", PROGRAM_NAMESPACE, guard_specs.NAME, guard_oldest(settings))
     yield _cron_job("marks", PROGRAM_NAMESPACE, freshness.NAME, MARKS_OLDEST)
-    for drill in DRILLS:
-        job = f"drills.{drill.cron_job.removeprefix('drill-')}"
-        yield _cron_job(job, PROGRAM_NAMESPACE, drill.cron_job, drill.oldest, failures=True)
+    for kind in settings.drilled:
+        oldest = settings.drills.overdue_after(kind)
+        yield _cron_job(f"drills.{kind}", PROGRAM_NAMESPACE, name_of(kind), oldest, failures=True)
 
 
 def _cron_job(job: str, namespace: str, name: str, oldest: timedelta, *, failures: bool = False) -> dict[str, Any]:
