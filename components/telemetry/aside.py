@@ -13,6 +13,9 @@ from components.telemetry import sending
 from components.telemetry.trace import Trace
 
 _PROGRAM = Path(__file__).parents[2]
+_CODE = f"import sys; sys.path.insert(0, {str(_PROGRAM)!r}); from components.telemetry import aside; aside.main()"
+"""The program may be loaded from a directory that is not the current one."""
+
 _TRACES = TypeAdapter(list[Trace])
 _STARTED: list[subprocess.Popen[bytes]] = []
 """Kept, so that Python does not complain of a child that still runs."""
@@ -20,12 +23,11 @@ _STARTED: list[subprocess.Popen[bytes]] = []
 
 def start(traces: Sequence[Trace]) -> subprocess.Popen[bytes]:
     """Begin to send these. Its output, once it has ended, is a line for each signal that was not taken."""
-    command = [sys.executable, "-c", "from components.telemetry import aside; aside.main()"]
+    command = [sys.executable, "-c", _CODE]
     # It must not hold what this process writes to: whoever reads that waits for its end. A session of its own has no terminal
     # whose Ctrl-C would reach it.
     child = subprocess.Popen(
         command,
-        cwd=_PROGRAM,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -68,6 +68,8 @@ def _send(signal: Signal, traces: Sequence[Trace], said: dict[Signal, str], pati
         from components.telemetry import sdk
 
         said[signal] = sdk.export(signal, traces, max(patience - _TO_SAY_SO, patience / 2))
+    except ImportError as error:
+        said[signal] = f"{error}; install what the program needs: pulumi install"
     except Exception as error:  # noqa: BLE001 - whatever a library raises, nothing depends on it
         # Its words may have the endpoint in them, and that a token.
         said[signal] = type(error).__name__

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +14,7 @@ import pytest
 from lab import traces
 from lab.collector import Kept, listening
 from lab.traces import traces_of
+from lab.waiting import until
 from report import model
 from report.legs import Leg, Legs
 from tests.examples import ROOT
@@ -74,6 +78,25 @@ def test_a_collector_that_takes_nothing_is_a_line(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
         traces.tell(SAMPLE)
     assert "The report's traces were not sent: traces: the collector answered 401" in capsys.readouterr().out
+
+
+def test_the_collectors_process_keeps_what_it_gets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    file = tmp_path / "otlp.jsonl"
+    process = subprocess.Popen([sys.executable, "-m", "lab.collector", f"127.0.0.1:{port}", str(file)], cwd=ROOT)
+    try:
+        until("the collector to listen", lambda: file.exists() or process.poll() is not None, timeout=60)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
+        traces.tell(SAMPLE)
+    finally:
+        process.kill()
+        process.wait()
+    kept = Kept.of(file)
+    assert kept.spans[0].name == "failover"
+    assert {each.name for each in kept.measured} == {"dr.recovery.time", "dr.data.loss", "dr.rows.lost"}
 
 
 def test_what_the_collectors_process_wrote_is_read_though_its_last_line_is_not_whole(tmp_path: Path) -> None:

@@ -179,6 +179,14 @@ def test_a_protocol_that_is_not_known_is_named(collector: Kept, monkeypatch: pyt
     assert collector.requests == []
 
 
+def test_a_package_that_is_missing_is_named(collector: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
+    [line] = sending.send([FAILOVER])
+    assert line.startswith("traces: import of opentelemetry.exporter.otlp.proto.http.trace_exporter halted")
+    assert line.endswith("pulumi install")
+    assert collector.measured, "the other signal came"
+
+
 # Bad collectors
 
 
