@@ -307,7 +307,9 @@ def _read(scope: Scope) -> list[Statement]:
         allow("ReadHealthChecks", ["route53:GetHealthCheck", "route53:ListTagsForResource"], HEALTH_CHECKS_ARN),
     ]
     if alarms := scope.alarm_arns():
-        statements.append(allow("ReadAlarms", ["cloudwatch:DescribeAlarms", "cloudwatch:ListTagsForResource"], *alarms))
+        # One name for both regions keeps the policy within IAM's limit.
+        read = alarms[0] if len(alarms) == 1 else alarm_arn(scope.names, scope.names.alarm("*"), "*")
+        statements.append(allow("ReadAlarms", ["cloudwatch:DescribeAlarms", "cloudwatch:ListTagsForResource"], read))
     if scope.static_users:
         users = _iam(scope, "user", *_principals(scope))
         statements.append(allow("ReadUsers", ["iam:GetUser", "iam:ListAttachedUserPolicies"], *users))

@@ -10,8 +10,8 @@ from .model import Config, Policy, Resource, Stack, Violation, texts
 
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 _ARN = re.compile(r"\barn:aws[a-z-]*:([a-z0-9-]+):([a-z]{2}(?:-[a-z]+)+-\d):")
-_GLOBAL = {"acm", "cloudfront", "route53", "wafv2"}
-"""Services whose control plane is in us-east-1 for everybody."""
+_GLOBAL = {"acm", "cloudfront", "cloudwatch", "route53", "wafv2"}
+"""Services whose control plane is in us-east-1 for everybody; and CloudWatch, which has the metrics of Route 53 there alone."""
 
 _CHECKED = ("aws:", "kubernetes:", "pulumi:providers:aws")
 
@@ -22,8 +22,14 @@ def check(stack: Stack, config: Config) -> Iterator[Violation]:
     }
     for resource in stack.resources:
         if resource.type.startswith(_CHECKED):
-            for path, region in sorted(_foreign_regions(resource, allowed)):
+            for path, region in sorted(_foreign_regions(resource, allowed | _where_it_must_be(resource))):
                 yield Violation(resource=resource, message=_message(resource, path, region, allowed))
+
+
+def _where_it_must_be(resource: Resource) -> set[str]:
+    """An alarm on a health check, and the topic that it tells, can be in us-east-1 alone. It holds no data."""
+    on_a_check = resource.type == "aws:cloudwatch/metricAlarm:MetricAlarm" and resource.props.get("namespace") == "AWS/Route53"
+    return {"us-east-1"} if on_a_check else set()
 
 
 def _message(resource: Resource, path: str, region: str, allowed: set[str]) -> str:

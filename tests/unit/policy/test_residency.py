@@ -52,6 +52,18 @@ def test_what_is_everybodys_in_us_east_1_is_good_in_every_stack():
     assert judged(key, regions=["eu-west-1"])
 
 
+def test_an_alarm_on_a_health_check_may_be_where_route_53_publishes_its_metrics_and_no_other_alarm():
+    topic = "arn:aws:sns:us-east-1:123456789012:on-call"
+    alarm, other = (
+        resource("aws:cloudwatch/metricAlarm:MetricAlarm", namespace=namespace, region="us-east-1", alarmActions=[topic])
+        for namespace in ("AWS/Route53", "AWS/S3")
+    )
+    assert judged(alarm, regions=["eu-west-1"]) == []
+    assert judged(other, regions=["eu-west-1"])
+    role = resource("aws:iam/x:X", policy="arn:aws:cloudwatch:us-east-1:123456789012:alarm:acme-dr-*")
+    assert judged(role, regions=["eu-west-1"]) == []
+
+
 def test_a_stack_that_declares_no_region_is_told_where_to_say_it():
     undeclared = stack(resource("pulumi:providers:aws", region="us-east-1"), region={})
     ((_, message),) = of_stack(residency.POLICY, undeclared)

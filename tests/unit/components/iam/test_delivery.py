@@ -192,6 +192,17 @@ def test_only_where_there_are_alarms_may_a_pipeline_change_those_of_this_program
     assert not [action for action in actions(permitted(having, "preview")) if action.startswith("cloudwatch:")]
 
 
+def test_alarms_on_health_checks_are_changed_where_route_53_has_its_metrics(role: Role) -> None:
+    topic = {"monitoring": {"healthCheckAlarms": "arn:aws:sns:us-east-1:123456789012:on-call"}}
+    statements = permitted(run_program(role, {**delivery(role), **topic}), "deploy")
+    for region, expected in (("us-east-1", True), ("us-west-2", False)):
+        asked = Question(
+            action="cloudwatch:PutMetricAlarm",
+            resource=f"arn:aws:cloudwatch:{region}:123456789012:alarm:acme-dr-primary-no-users",
+        )
+        assert (answer(asked, [{"Statement": statements}]) == "allowed") is expected
+
+
 LONGEST: dict[str, dict[str, Any]] = {
     "pod-identity": {"existing_roles": [f"arn:aws:iam::123456789012:role/{'r' * 64}"] * 3},
     "instance-profile": {"node_role": "n" * 64},
@@ -222,7 +233,7 @@ def test_the_longest_policies_are_not_too_long_for_iam(role: Role, pipeline: Pip
         zone_id="Z" * 21,
         hosts=[f"{'h' * 40}-{number}.example.com" for number in range(30)],
         cluster="c" * 100,
-        alarms=True,
+        alarm_regions=("ap-southeast-1", "us-east-1"),
         **LONGEST[mode],
     )
     assert length(permissions(pipeline, scope)) < (6_144 if pipeline == "drift" else 10_240)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -33,8 +35,12 @@ def test_a_receiver_that_does_not_take_it_is_asked_once_and_goes_nowhere_else(st
 
 
 def test_one_that_hangs_is_waited_for_as_long_as_was_said_and_holds_no_other_up() -> None:
-    def one_byte_after_the_other(connection: object) -> None:
-        connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")  # type: ignore[attr-defined]
+    def one_byte_after_the_other(connection: socket.socket) -> None:
+        with suppress(OSError):  # whoever asked is gone
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+            for _ in range(40):
+                connection.sendall(b"x")
+                time.sleep(0.1)
 
     with http_server(200) as server, raw_server(lambda _: None) as silent, raw_server(one_byte_after_the_other) as slow:
         urls = {name: f"http://127.0.0.1:{port}/hush" for name, port in (("a", silent), ("b", server.port), ("c", slow))}
