@@ -10,7 +10,15 @@ from settings.mistake import Mistake
 from settings.model import Settings
 from settings.rule import Mistakes, Rule
 
-_OF_VELEROS_INSTALLATION = ("kubelet_root", "resources", "client_qps", "tolerations", "data_movers", "prepare_timeout", "move_timeout")
+_OF_VELEROS_INSTALLATION = (
+    "kubelet_root",
+    "resources",
+    "client_qps",
+    "tolerations",
+    "data_movers",
+    "prepare_timeout",
+    "move_timeout",
+)
 
 
 def _written(model: BaseModel, *fields: str) -> Iterator[str]:

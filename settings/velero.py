@@ -43,8 +43,8 @@ class VeleroSettings(Model):
         default=500,
         ge=10,
         le=10_000,
-        description="how many requests a second Velero's server may send to the API server, and as many at once; it sends two for "
-        "each object that it restores, one after the other, so this bounds a restore (see scale.md)",
+        description="how many requests a second Velero's server may send to the API server, and as many at once; it sends two "
+        "for each object that it restores, one after the other, so this bounds a restore (see scale.md)",
         examples=[100, 500, 1000],
     )
     tolerations: list[Toleration] = Field(
