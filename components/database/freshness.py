@@ -27,6 +27,9 @@ SCRIPT = (Path(__file__).parent / "freshness.sh").read_text()
 AT_ONCE = 4
 """Servers that the script marks side by side."""
 
+DEADLINE = 110
+"""Seconds of one round, so that it ends before the next begins."""
+
 _SCRIPT_NAME = "freshness-script"
 _USER = 65532
 _LABELS = {"app.kubernetes.io/part-of": PROGRAM_NAMESPACE, "app.kubernetes.io/name": NAME, **EXCLUDED_FROM_BACKUP}
@@ -67,7 +70,7 @@ def cron_job(args: FreshnessArgs) -> dict[str, Any]:
             "metadata": {"labels": _LABELS},
             "spec": {
                 "backoffLimit": 0,
-                "activeDeadlineSeconds": 110,
+                "activeDeadlineSeconds": DEADLINE,
                 "template": {"metadata": pod_metadata(_LABELS), "spec": _pod(args)},
             },
         },
