@@ -149,7 +149,7 @@ def judge_backup(drill: Drill, fetched: Fetched, place: Place, backup: Object) -
     elif not missing and len(whole) == len(found):
         drill.count("backups")
     try:
-        return _moved(whole.get(f"{name}-volumeinfo.json.gz"))
+        return _moved(whole.get(f"{name}-volumeinfo.json.gz"), _began(backup))
     except (StepFailedError, ValueError, AttributeError, TypeError, KeyError) as error:
         drill.fail(f"backup {name}: {name}-volumeinfo.json.gz is not what Velero writes: {error}")
         return {}
@@ -219,13 +219,14 @@ def _held(archive: Path) -> Iterator[str]:
                 yield file.removesuffix(".json")
 
 
-def _moved(path: Path | None) -> dict[str, datetime]:
-    if path is None:
-        return {}
+def _moved(path: Path | None, backup_began: datetime | None) -> dict[str, datetime]:
+    """As `judge_backup` returns it. Velero writes the list before a data mover has begun, and then without its time: that
+    snapshot began no earlier than its backup."""
     found: dict[str, datetime] = {}
-    for each in moved_volumes(_read(path, packed=True)):
-        if each.get("startTimestamp"):
-            began, namespace = moment(each["startTimestamp"]), namespace_of(each)
+    for each in moved_volumes(_read(path, packed=True)) if path else ():
+        began = moment(each["startTimestamp"]) if each.get("startTimestamp") else backup_began
+        if began is not None:
+            namespace = namespace_of(each)
             found[namespace] = max(began, found.get(namespace, began))
     return found
 

@@ -232,6 +232,14 @@ def test_the_files_of_a_volume_without_a_claim_are_in_the_repository_of_its_pods
     assert region.drill().counts["repositories of volumes"] == 1
 
 
+def test_a_repository_is_judged_where_velero_wrote_its_list_before_the_data_mover_had_begun(region: Region) -> None:
+    region.change("volumeinfo.json.gz", lambda _: packed([{"pvcNamespace": "shop", "snapshotDataMoved": True}]))
+    assert region.drill().counts["repositories of volumes"] == 1
+    old_repository(region)
+    [reason] = region.drill().reasons
+    assert "the repository of volumes of namespace shop is half replicated" in reason
+
+
 def test_a_standby_whose_copies_are_whole_and_new_passes(region: Region) -> None:
     found = region.drill()
     assert (found.reasons, found.notes, found.skipped) == ([], [], None)
