@@ -46,14 +46,12 @@ def test_a_database_is_recovered_asked_and_deleted_in_both_regions(drills: Drill
         assert drills.archived(role) == before[role], "the throw-away Cluster has archived nothing"
 
 
-def test_a_corrupt_backup_fails_the_drills_by_its_name(drills: Drills) -> None:
+def test_a_corrupt_backup_fails_the_drill_by_its_name(drills: Drills) -> None:
     key = drills.judged(f"{BACKUPS}hourly-critical", ".tar.gz")
     with drills.lab.object_replaced(drills.bucket("secondary"), key, "no archive"):
-        integrity, namespace = drills.together(("secondary", "integrity"), ("secondary", "namespace"))
+        integrity = drills.run("secondary", "integrity")
     integrity.require_failed(key.rpartition("/")[2].removesuffix(".tar.gz"), "corrupt")
     assert integrity.record["reasons"][0][:60] in integrity.message
-    namespace.require_failed("Restore drill-")
-    drills.require_nothing_left("secondary")
 
 
 def test_a_backup_of_which_an_object_has_not_come_fails_the_drill(drills: Drills) -> None:
