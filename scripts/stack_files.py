@@ -29,8 +29,8 @@ def settings_of(role: Role, directory: Path = Path()) -> Settings:
     databases = [each["name"] for each in values.get("databases") or () if isinstance(each, Mapping) and "name" in each]
     values.setdefault("backupEncryptionPassword", NOT_READ)
     values.setdefault("databasePasswords", dict.fromkeys(databases, NOT_READ))
-    # What carries a switchover, or clears up after one, is of the hour in which it is done, and of no calendar.
-    # And the URLs that a region calls are secrets, for which no text stands in.
+    # What carries a switchover, or clears up after one, is of the hour in which it is done, and of no calendar. The URLs that a
+    # region calls are secrets for which no text can stand in.
     for key in ("handover", "hold", "rejoin", "receivers"):
         values.pop(key, None)
     raw = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}

@@ -25,7 +25,7 @@ PROBE: dict[str, Any] = {
 """The CRD admits this Cluster, and only the operator refuses it."""
 
 
-def _kind_of_the_prometheus_operator(kind: str) -> dict[str, Any]:
+def _kind_of_the_prometheus_operator(kind: str, version: str = "v1") -> dict[str, Any]:
     """A CRD with only the name of a kind. It admits an object of any shape."""
     plural = f"{kind.lower()}s"
     schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
@@ -37,12 +37,16 @@ def _kind_of_the_prometheus_operator(kind: str) -> dict[str, Any]:
             "group": "monitoring.coreos.com",
             "scope": "Namespaced",
             "names": {"kind": kind, "plural": plural},
-            "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
+            "versions": [{"name": version, "served": True, "storage": True, "schema": schema}],
         },
     }
 
 
-PROMETHEUS_OPERATOR = tuple(map(_kind_of_the_prometheus_operator, ("PodMonitor", "PrometheusRule")))
+PROMETHEUS_OPERATOR = (
+    _kind_of_the_prometheus_operator("PodMonitor"),
+    _kind_of_the_prometheus_operator("PrometheusRule"),
+    _kind_of_the_prometheus_operator("AlertmanagerConfig", "v1alpha1"),
+)
 
 
 def documents(manifest: Path) -> list[dict[str, Any]]:

@@ -17,10 +17,22 @@ from settings.roles import Role
 from tests.examples import STATIC
 from tests.unit.recorder import COMBINATIONS, Recorder, Seen, deployed, revealed, run_program
 
+URL = "https://hooks.example.com/abc"
 EVERYTHING: dict[str, Any] = {
     "peerReady": True,
     **STATIC,
     "monitoring": {"enabled": True, "labels": {"release": "prometheus"}, "regionLabel": "region"},
+    "receivers": {
+        "heartbeats": {
+            "guard": URL,
+            "marks": URL,
+            "watchdog": URL,
+            "drills": {"integrity": URL},
+            "schedules": {"daily-full": URL},
+            "databases": {"app-database": URL},
+        },
+        "alerts": URL,
+    },
     "aws": {"endpoint": "http://172.30.0.1:5555"},
     "backups": [
         {"name": "hourly-critical", "cron": "0 * * * *", "keep": "168h", "include": ["production", "databases"]},

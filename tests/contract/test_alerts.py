@@ -103,7 +103,13 @@ def test_each_alert_has_a_case_in_which_it_fires() -> None:
 
 def test_an_alert_tells_whom_to_wake_and_what_to_read(tmp_path: Path) -> None:
     fires = {
-        "exp_labels": {"severity": "critical", "runbook": "k8s-dr", "region": B, "backup_location_name": "peer"},
+        "exp_labels": {
+            "severity": "critical",
+            "runbook": "k8s-dr",
+            "namespace": "k8s-dr",
+            "region": B,
+            "backup_location_name": "peer",
+        },
         "exp_annotations": {
             "summary": "Velero cannot read its backup location peer",
             "description": "Where it is `peer`, the gate refuses a failover to this region. Where it is `own`, this region "

@@ -22,6 +22,7 @@ _REGION = "the-stacks-own-region"
 """Stands for the region of whichever stack has the configuration."""
 _DATABASE: dict[str, Any] = {"name": "app-database", "namespace": "databases"}
 _ALIAS = {"name": "lb.example.com", "zoneId": "Z35SXDOTRQ7X7K"}
+_HOOK = "https://hooks.example.com/abc"
 _CHECK = {"service": "web", "port": 8080, "path": "/ready"}
 
 
@@ -75,6 +76,12 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
                 "primary": "arn:aws:sns:us-east-1:123456789012:on-call",
                 "secondary": "arn:aws:sns:us-west-2:123456789012:on-call",
             },
+            "healthCheckAlarms": "arn:aws:sns:us-east-1:123456789012:on-call",
+        },
+        "receivers": {
+            "heartbeats": {"guard": _HOOK, "watchdog": _HOOK, "schedules": {"hourly-critical": _HOOK}},
+            "alerts": _HOOK,
+            "statusPage": _HOOK,
         },
         "workloads": [
             {"namespace": "shop", "names": ["deployment/web", "statefulset/cart"], "replicas": 3, "check": _CHECK},

@@ -122,6 +122,7 @@ def test_no_kind_is_without_a_type_but_those_of_the_operators(resources: list[Se
         "barmancloud.cnpg.io/v1:ObjectStore",
         "monitoring.coreos.com/v1:PodMonitor",
         "monitoring.coreos.com/v1:PrometheusRule",
+        "monitoring.coreos.com/v1alpha1:AlertmanagerConfig",
         "postgresql.cnpg.io/v1:Cluster",
         "postgresql.cnpg.io/v1:ScheduledBackup",
         "velero.io/v1:Backup",

@@ -284,6 +284,7 @@ def test_settings_are_read_without_the_keys_of_their_secrets(tmp_path: Path, rol
     content["encryptionsalt"] = "v1:abc"
     content["config"]["k8s-dr:backupEncryptionPassword"] = {"secure": "v1:abc"}
     content["config"]["k8s-dr:databasePasswords"] = {"app-database": {"secure": "v1:abc"}}
+    content["config"]["k8s-dr:receivers"] = {"heartbeats": {"guard": {"secure": "v1:abc"}}}
     project.file(role).write_text(yaml.safe_dump(content))
     assert project.settings(role).topology.region(role) == project.names(role).region
     content["config"]["k8s-dr:dns"] = {"secure": "v1:abc"}

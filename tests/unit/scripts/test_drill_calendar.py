@@ -146,6 +146,7 @@ def test_no_secret_is_read_from_the_files(tmp_path: Path) -> None:
     secrets = {
         "k8s-dr:backupEncryptionPassword": {"secure": "v1:abc:def"},
         "k8s-dr:databasePasswords": {"app-database": {"secure": "v1:abc:def"}},
+        "k8s-dr:receivers": {"heartbeats": {"guard": {"secure": "v1:abc:def"}}},
         "k8s-dr:handover": "planned",
     }
     found = settings_of("secondary", project(tmp_path, secrets))
