@@ -162,7 +162,10 @@ class TriedByDay:
         return self._args.duties.serves or self._args.settings.peer_ready
 
     def _users_arrive(self) -> bool:
-        """Whether users may still be on their way to the primary. Where the flag cannot be read nobody knows, and it is asked."""
+        """Whether users may still be on their way to the primary, in a planned switchover. Where the flag cannot be read nobody
+        knows, and a primary that is silent is told."""
+        if self._args.settings.handover_now is None:
+            return False
         try:
             flag = self._args.flag()
         except FlagUnreadableError:

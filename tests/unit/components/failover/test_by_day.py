@@ -90,8 +90,19 @@ def test_users_are_on_their_way_until_all_that_they_go_by_has_followed_the_flag(
             raise flag
         return flag
 
-    run_program("secondary", {"peerReady": True, "active": "primary"}, cluster=FakeCluster(), flag=read)
+    moved = {"peerReady": True, "active": "primary", "handover": "receipt.0123456789abcdef"}
+    run_program("secondary", moved, cluster=FakeCluster(), flag=read)
     assert ["primary said" in line for line in told].count(True) == (0 if arriving else 1)
+
+
+def test_a_silent_primary_is_told_where_no_switchover_has_moved_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also in the minutes after the flag was first written."""
+    told: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", lambda line, *_: told.append(line))
+    run_program(
+        "secondary", {"peerReady": True}, cluster=FakeCluster(), flag=lambda: Flag(active="primary", written=datetime.now(UTC))
+    )
+    assert [line for line in told if "primary said" in line]
 
 
 def test_a_silent_control_is_loud_whether_the_primary_answers_or_not() -> None:
