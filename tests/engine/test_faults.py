@@ -331,10 +331,7 @@ def test_a_disk_that_is_full_before_the_flip_touches_nothing_and_the_same_comman
         assert pair.flag() == "primary"
         typed = again(pair, disk.pulumi)
         serves_once(pair, disk.pulumi)
-    happened = (
-        f"the `up` failed, with the disk's own words, and touched nothing; the stack file was {told} by `config set`; with room both "
-        "went through"
-    )
+    happened = f"the `up` failed and touched nothing; the stack file was {told} by `config set`; with room both went through"
     record_property(*seen(when="before `config set`, and before the `up`", happened=happened, again=typed))
 
 
