@@ -225,7 +225,7 @@ FAULTS: Sequence[Fault] = (
         words="disk full on the operator's machine",
         must=f"{GOES_ON} once there is room",
         tests=(
-            f"{_ENGINE}a_disk_that_is_full_before_the_flip_touches_nothing_and_keeps_the_stack_file",
+            f"{_ENGINE}a_disk_that_is_full_before_the_flip_touches_nothing_and_the_same_commands_go_through_with_room",
             f"{_ENGINE}a_disk_that_fills_in_the_middle_of_a_flip_leaves_one_that_goes_on_once_there_is_room",
         ),
     ),
