@@ -273,7 +273,8 @@ def test_scaling_waits_for_every_restore_and_every_promotion(takeover: Recorder)
 
 
 def test_workloads_that_bear_it_are_scaled_before_the_databases_take_writes_and_checked_after() -> None:
-    region = takes_over(beforeDatabases=True, check={"service": "web"})
+    workloads = [{"namespace": "production", "replicas": 3, "beforeDatabases": True, "check": {"service": "web"}}]
+    region = run_program("secondary", {"active": "secondary", "peerReady": True, "workloads": workloads})
     early, checked = (region[name].inputs["metadata"]["annotations"]["k8s-dr/after"] for name in (SCALE, VERIFY))
     assert "app-database" not in early
     assert early in checked

@@ -162,7 +162,8 @@ def test_an_up_that_takes_over_says_nothing_of_static_keys(records: dict[str, di
 
 
 def test_with_roles_only_the_gate_and_the_restores_ask_the_cluster_whether_it_serves() -> None:
-    for changes, times in ((IRSA, 2), (STATIC, 3)):  # the gate and the restores; a static key is one more question
+    # Whether the primary is asked ahead, the gate, and the restores; a static key is one more question.
+    for changes, times in ((IRSA, 3), (STATIC, 4)):
         asked = FakeCluster()
         run_program("secondary", {**changes, "active": "secondary"}, cluster=asked)
         assert asked.asked.count("record serving") == times
