@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from components.failover.ahead import Ahead
+from components.failover import ahead
+from components.failover.ahead import FRESH, Ahead
 from components.kube.cluster_api import ClusterUnreachableError
 from components.kube.runner.ask import Answer, Question
 from tests.unit.components.conftest import Clock
@@ -35,17 +36,17 @@ def standby(place: dict[str, str] | None = None, *, backups: Sequence[dict[str, 
 class Watched(FakeCluster):
     """Notes of each question whether it was asked ahead."""
 
-    ahead: list[bool]
+    early: list[bool]
 
     def ask(self, name: str, questions: Sequence[Question]) -> list[Answer]:
-        self.ahead.append(threading.current_thread().name.startswith("asked-ahead"))
+        self.early.append(threading.current_thread().name.startswith("asked-ahead"))
         return super().ask(name, questions)
 
 
 def watched(place: dict[str, str]) -> Watched:
     ready = standby(place)
     asked = Watched(velero=ready.velero, databases=ready.databases)
-    asked.ahead = []
+    asked.early = []
     return asked
 
 
@@ -56,20 +57,20 @@ def take_over(asked: FakeCluster, **changes: Any) -> Recorder:
 def test_a_takeover_asks_the_primary_once_and_the_gate_finds_the_answer() -> None:
     asked = watched(OURS)
     run_program("secondary", {"active": "secondary"}, cluster=asked, run_hooks={"failover-gate"})
-    assert asked.ahead == [True]
+    assert asked.early == [True]
 
 
 def test_a_preview_asks_the_primary_nothing_ahead_either() -> None:
     asked = watched(OURS)
     run_program("secondary", {"active": "secondary"}, cluster=asked, preview=True, run_hooks={"failover-gate"})
-    assert asked.ahead == []
+    assert asked.early == []
 
 
 @pytest.mark.parametrize("place", [PEERS, {"bucket": "another-pair", "prefix": "velero/secondary"}])
 def test_nothing_is_asked_ahead_in_a_cluster_that_may_be_another(place: dict[str, str]) -> None:
     asked = watched(place)
     run_program("secondary", {"active": "secondary"}, cluster=asked, run_hooks={"failover-gate"})
-    assert asked.ahead == [False], "the gate asks itself, once the engine has compared the cluster"
+    assert asked.early == [False], "the gate asks itself, once the engine has compared the cluster"
 
 
 def test_what_the_primary_answers_closes_the_gate_as_if_it_was_asked_then() -> None:
@@ -96,5 +97,23 @@ def test_a_question_that_went_wrong_is_asked_again_by_whoever_has_words_for_it()
 
 
 def test_an_answer_is_taken_once() -> None:
-    ahead = Ahead(lambda: "here", own=lambda: True)
-    assert (ahead.take(), ahead.take()) == ("here", None)
+    here = Ahead(lambda: "here", own=lambda: True)
+    assert (here.take(), here.take()) == ("here", None)
+
+
+def test_an_answer_that_has_waited_for_long_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program of many resources registers for minutes, in which a primary may come back."""
+    moves = Clock()
+    monkeypatch.setattr(ahead, "time", moves)
+    asked = [Ahead(lambda: "silent", own=lambda: True) for _ in range(2)]
+    moves.sleep(FRESH)
+    assert asked[0].take() == "silent"
+    moves.sleep(1)
+    assert asked[1].take() is None
+
+
+def test_a_gate_that_has_waited_for_long_asks_the_primary_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead, "FRESH", -1.0)
+    asked = watched(OURS)
+    run_program("secondary", {"active": "secondary"}, cluster=asked, run_hooks={"failover-gate"})
+    assert asked.early == [True, False]
