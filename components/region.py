@@ -274,7 +274,8 @@ class Region(pulumi.ComponentResource):
             checks = HealthAlarmsArgs(
                 names=names, topic=topic, record=traffic.record_check, endpoint=traffic.checks.get("endpoint")
             )
-            HealthAlarms("health-alarms", checks, opts=child())
+            # Whatever of them is still to be made or changed asks us-east-1: not before users are where they shall be.
+            HealthAlarms("health-alarms", checks, opts=child(depends_on=[self._failover]))
         if any(settings.receivers.heartbeats.of_jobs()):
             beats = HeartbeatsArgs(names=names, settings=args.settings, runner=job_runner.runner)
             # The namespaces of databases and of Velero must be there, in which it may look.

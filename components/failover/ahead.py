@@ -6,6 +6,7 @@ engine tells it to, and finds the answers there.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -13,6 +14,10 @@ from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 Answer = TypeVar("Answer")
+
+FRESH = 60.0
+"""Seconds for which an answer may wait for whoever takes it. A program of many resources registers for minutes, and a gate that
+waits for something else asks later still: by then a primary may have come back."""
 
 
 class Ahead(Generic[Answer]):
@@ -25,16 +30,17 @@ class Ahead(Generic[Answer]):
     """When it was asked."""
 
     def __init__(self, ask: Callable[[], Answer], *, own: Callable[[], bool]) -> None:
-        self.began = datetime.now(UTC)
+        self.began, self._began = datetime.now(UTC), time.monotonic()
         threads = ThreadPoolExecutor(1, thread_name_prefix="asked-ahead")
         self._left: Future[Answer | None] | None = threads.submit(lambda: ask() if own() else None)
         threads.shutdown(wait=False)
 
     def take(self) -> Answer | None:
-        """The answer, waited for, and only once: whoever asks again wants to know what has changed. None where nobody asked, or
-        where it went wrong, for which the one who asks then has the words."""
+        """The answer, waited for, and only once: whoever asks again wants to know what has changed. None where nobody asked,
+        where that is long ago, or where it went wrong, for which the one who asks then has the words."""
         left, self._left = self._left, None
         if left is not None:
             with suppress(Exception):
-                return left.result()
+                answer = left.result()
+                return answer if time.monotonic() - self._began <= FRESH else None
         return None

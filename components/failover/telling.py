@@ -68,7 +68,10 @@ async def _tell(trace: Callable[[], Trace], *, patience: float) -> None:
 
 
 def _begin(trace: Callable[[], Trace], patience: float) -> list[str]:
-    sender = aside.start([trace()])
+    try:
+        sender = aside.start([trace()])
+    except OSError as error:  # a full disk, or no process more
+        return [f"the process that sends it did not start: {error.strerror}"]
     return aside.lines(sender, patience) if patience else []
 
 

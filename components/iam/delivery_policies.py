@@ -165,8 +165,13 @@ class Scope:
     """Where CloudWatch has alarms of this program's."""
 
     def alarm_arns(self) -> list[str]:
-        """Every alarm of this program's."""
-        return [alarm_arn(self.names, self.names.alarm("*"), region) for region in self.alarm_regions]
+        """Every alarm of this stack's. Elsewhere than in its own region are those that have its role in their names alone:
+        us-east-1 may be the other stack's region."""
+        names = self.names
+        return [
+            alarm_arn(names, names.alarm("*" if region == names.region else f"{names.role}-*"), region)
+            for region in self.alarm_regions
+        ]
 
     def bucket_arns(self) -> list[str]:
         """Every bucket that this stack makes."""

@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any, Protocol
@@ -176,7 +176,9 @@ class LiveCluster:
             return None
         answer.drain_conn()  # the next question comes by this connection
         try:
-            return parsedate_to_datetime(answer.headers["Date"])
+            # A date without a zone is of UTC, as all of HTTP are.
+            said = parsedate_to_datetime(answer.headers["Date"])
+            return said if said.tzinfo else said.replace(tzinfo=UTC)
         except (KeyError, TypeError, ValueError):
             return None
 

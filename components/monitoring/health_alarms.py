@@ -3,9 +3,9 @@
 Route 53 publishes their metrics in us-east-1 alone (Amazon Route 53 Developer Guide, "Monitoring health checks using
 CloudWatch"), so that the alarms are there too, and tell a topic there. No failover may wait for that region. These alarms are
 below no component of a failover, and no input of theirs ever changes with `active`: the engine compares them with the state and
-asks CloudWatch nothing. They have the region's own provider, for a second one would be configured in each `up`, and ask STS in
-us-east-1. What asks CloudWatch is the first `up`, one that changes the topic, and a refresh; a failover by `--target` does not
-even compare them.
+asks CloudWatch nothing. What an earlier `up` has left to be made of them comes once users were moved. They have the region's own
+provider, for a second one would be configured in each `up`, and ask STS in us-east-1. What asks CloudWatch is the first `up`, one
+that changes the topic, and a refresh; a failover by `--target` does not even compare them.
 """
 
 from __future__ import annotations

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +18,9 @@ _PROGRAM = Path(__file__).parents[2]
 _CODE = f"import sys; sys.path.insert(0, {str(_PROGRAM)!r}); from components.telemetry import aside; aside.main()"
 """The program may be loaded from a directory that is not the current one."""
 
+_NOT_ITS_OWN = ("AWS_", "PULUMI_")
+"""How variables begin that it does not get: in PULUMI_CONFIG Pulumi gives its program every secret of the stack in plain text."""
+
 _TRACES = TypeAdapter(list[Trace])
 _STARTED: list[subprocess.Popen[bytes]] = []
 """Kept, so that Python does not complain of a child that still runs."""
@@ -26,17 +31,19 @@ def start(traces: Sequence[Trace]) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-c", _CODE]
     # It must not hold what this process writes to: whoever reads that waits for its end. A session of its own has no terminal
     # whose Ctrl-C would reach it.
-    child = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    with tempfile.TemporaryFile() as told:
+        # A pipe takes 64 KiB and then waits for a reader, which may hang before it reads.
+        told.write(_TRACES.dump_json(list(traces)))
+        told.seek(0)
+        child = subprocess.Popen(
+            command,
+            stdin=told,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={name: value for name, value in os.environ.items() if not name.startswith(_NOT_ITS_OWN)},
+            start_new_session=True,
+        )
     _STARTED.append(child)
-    assert child.stdin is not None
-    child.stdin.write(_TRACES.dump_json(list(traces)))
-    child.stdin.close()
     return child
 
 

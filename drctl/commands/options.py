@@ -96,12 +96,16 @@ def _ended(operator: Operator, code: int, said: str) -> int:
 
 def _unforeseen(error: Exception) -> str:
     """A mistake of drctl itself, in one line. Its trace is kept for whoever mends it."""
-    with tempfile.NamedTemporaryFile("w", prefix="drctl-", suffix=".txt", delete=False) as file:
-        file.write("".join(traceback.format_exception(error)))
-    return (
+    said = (
         f"drctl itself has failed ({type(error).__name__}: {' '.join(str(error).split())}); type the commands of "
-        f"docs/runbook.md in its place; the trace for whoever mends drctl is in {file.name}"
+        "docs/runbook.md in its place"
     )
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="drctl-", suffix=".txt", delete=False) as file:
+            file.write("".join(traceback.format_exception(error)))
+    except OSError as unwritten:  # a full disk may be what has failed
+        return f"{said}; its trace could not be kept: {unwritten.strerror}"
+    return f"{said}; the trace for whoever mends drctl is in {file.name}"
 
 
 def _done_before(operator: Operator) -> list[str]:

@@ -115,6 +115,15 @@ def test_what_nobody_foresaw_is_a_line_and_its_trace_is_kept(
     assert "Traceback" in kept.read_text()
 
 
+def test_it_is_a_line_on_a_full_disk_too(stacks: FakeStacks, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    stacks.ups = [lambda _: {}["no such key"]]  # type: ignore[misc]
+    ran = drctl(stacks, "failover", "--yes", "--json")
+    says = json.loads(ran.stdout)["says"]
+    assert (ran.exit_code, says.partition("; ")[0]) == (1, "drctl itself has failed (KeyError: 'no such key')")
+    assert says.endswith("its trace could not be kept: No such file or directory")
+
+
 def test_a_second_drctl_in_the_same_checkout_touches_nothing(stacks: FakeStacks) -> None:
     with alone(stacks.project.directory):
         ran = drctl(stacks, "switchover", "--to", "secondary", "--yes", "--json")

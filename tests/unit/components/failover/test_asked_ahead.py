@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from components.failover.ahead import Ahead
+from components.failover import ahead
+from components.failover.ahead import FRESH, Ahead
 from components.kube.cluster_api import ClusterUnreachableError
 from components.kube.runner.ask import Answer, Question
 from tests.unit.components.conftest import Clock
@@ -96,5 +97,23 @@ def test_a_question_that_went_wrong_is_asked_again_by_whoever_has_words_for_it()
 
 
 def test_an_answer_is_taken_once() -> None:
-    ahead = Ahead(lambda: "here", own=lambda: True)
-    assert (ahead.take(), ahead.take()) == ("here", None)
+    here = Ahead(lambda: "here", own=lambda: True)
+    assert (here.take(), here.take()) == ("here", None)
+
+
+def test_an_answer_that_has_waited_for_long_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program of many resources registers for minutes, in which a primary may come back."""
+    moves = Clock()
+    monkeypatch.setattr(ahead, "time", moves)
+    asked = [Ahead(lambda: "silent", own=lambda: True) for _ in range(2)]
+    moves.sleep(FRESH)
+    assert asked[0].take() == "silent"
+    moves.sleep(1)
+    assert asked[1].take() is None
+
+
+def test_a_gate_that_has_waited_for_long_asks_the_primary_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead, "FRESH", -1.0)
+    asked = watched(OURS)
+    run_program("secondary", {"active": "secondary"}, cluster=asked, run_hooks={"failover-gate"})
+    assert asked.early == [True, False]

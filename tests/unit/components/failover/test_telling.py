@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import time
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -90,6 +92,18 @@ def test_without_a_collector_no_process_is_started(monkeypatch: pytest.MonkeyPat
         monkeypatch.delenv(f"OTEL_EXPORTER_OTLP{name}_ENDPOINT", raising=False)
     monkeypatch.setattr(telling.aside, "start", lambda _: pytest.fail("nobody takes it"))
     asyncio.run(teller().of_takeover(STEPS, SINCE))
+
+
+@pytest.mark.parametrize("changes", [{}, {"handover": TOKEN.text}])
+def test_a_disk_that_is_full_is_a_line(changes: dict[str, str], monkeypatch: pytest.MonkeyPatch, warned: list[str]) -> None:
+    def full(_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(telling.aside, "start", full)
+    asyncio.run(teller(**changes).of_takeover(STEPS, SINCE))
+    [line] = warned
+    assert "was not sent: the process that sends it did not start: No space left on device; nothing else depends" in line
 
 
 def test_a_collector_that_hangs_keeps_a_failover_some_seconds_after_its_end_and_a_switchover_not_at_all(

@@ -195,10 +195,14 @@ def test_only_where_there_are_alarms_may_a_pipeline_change_those_of_this_program
 def test_alarms_on_health_checks_are_changed_where_route_53_has_its_metrics(role: Role) -> None:
     topic = {"monitoring": {"healthCheckAlarms": "arn:aws:sns:us-east-1:123456789012:on-call"}}
     statements = permitted(run_program(role, {**delivery(role), **topic}), "deploy")
-    for region, expected in (("us-east-1", True), ("us-west-2", False)):
+    for region, alarm, expected in (
+        ("us-east-1", f"{role}-no-users", True),
+        ("us-west-2", f"{role}-no-users", False),
+        # The primary's own region: what the secondary's pipeline may not switch off.
+        ("us-east-1", "etcd-replication-late", role == "primary"),
+    ):
         asked = Question(
-            action="cloudwatch:PutMetricAlarm",
-            resource=f"arn:aws:cloudwatch:{region}:123456789012:alarm:acme-dr-primary-no-users",
+            action="cloudwatch:PutMetricAlarm", resource=f"arn:aws:cloudwatch:{region}:123456789012:alarm:acme-dr-{alarm}"
         )
         assert (answer(asked, [{"Statement": statements}]) == "allowed") is expected
 

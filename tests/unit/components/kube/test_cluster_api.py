@@ -468,6 +468,16 @@ def test_a_server_that_tells_no_time_or_refuses_to_is_no_error(tmp_path: Path, a
     assert live.clock() is None
 
 
+@pytest.mark.parametrize("zone", ["", " -0000", " GMT", " +0000"])
+def test_a_time_without_a_zone_is_of_utc(zone: str, tmp_path: Path, api: tuple[type[Api], str]) -> None:
+    """Compared with this machine's as it is, it would be an error, and the gate would not open for it."""
+    handler, url = api
+    handler.answers["GET", "/version"] = (200, {})
+    handler.date_time_string = lambda *_: f"Sun, 01 Mar 2026 12:00:00{zone}"  # type: ignore[method-assign,assignment]
+    said = cluster(write_kubeconfig(tmp_path / "kubeconfig", url)).clock()
+    assert said == datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
 def test_a_service_that_answers_with_a_page_does_not_spoil_the_next_question(tmp_path: Path, api: tuple[type[Api], str]) -> None:
     handler, url = api
     handler.protocol_version = "HTTP/1.1"

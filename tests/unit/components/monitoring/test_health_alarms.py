@@ -71,6 +71,14 @@ def test_a_failover_touches_none_and_needs_no_provider_of_another_region(stack: 
             assert seen.depends_on <= {each.name for each in region.of("HealthCheck")}
 
 
+@pytest.mark.parametrize("stack", ROLES)
+def test_one_that_is_still_to_be_made_keeps_no_user_from_the_other_region(stack: Role) -> None:
+    """The engine ends an `up` at the first resource that fails, and us-east-1 may be what has failed."""
+    region = run_program(stack, {**BOTH, **deployed(stack)})
+    [alarms_of] = region.of("HealthAlarms")
+    assert "failover-serving" in alarms_of.depends_on, "its alarms are registered once it is, and so once users may come"
+
+
 def test_they_are_asked_of_the_endpoint_that_is_not_aws() -> None:
     services = run_program("primary", {**ASKED, "aws": {"endpoint": "http://172.30.0.1:5555"}})["aws"].inputs["endpoints"]
     assert "cloudwatch" in str(services)

@@ -342,6 +342,29 @@ def test_what_it_could_not_send_is_said_as_far_as_one_waits(monkeypatch: pytest.
         child.wait()
 
 
+def test_one_that_never_reads_keeps_nobody_however_long_the_trace_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = [{**STEPS[0], "name": f"restore of-namespace-{number}"} for number in range(2_000)]
+    monkeypatch.setattr(aside, "_CODE", "import time; time.sleep(60)")
+    began = time.monotonic()
+    child = aside.start([takeover(SECONDARY, many, since=SINCE)])
+    assert aside.lines(child, 0.1) == ["the collector did not answer within 0.1 s"]
+    assert time.monotonic() - began < 10
+    child.kill()
+    child.wait()
+
+
+def test_it_gets_no_secret_of_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its words are lines, so here it says what it has."""
+    monkeypatch.setenv("PULUMI_CONFIG", '{"k8s-dr:backupEncryptionPassword": "hush"}')
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "hush")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "api-key=its-own")
+    monkeypatch.setattr(aside, "_CODE", "import os; print(*os.environ.values(), sep='\\n')")
+    said = aside.lines(aside.start([FAILOVER]), 30)
+    assert "api-key=its-own" in said
+    assert "hush" not in "".join(said)
+
+
 def test_every_part_of_a_trace_comes_through(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is lost between the two processes, whatever a trace has."""
     found = drill("acme", DRILL)

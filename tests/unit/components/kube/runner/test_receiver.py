@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -70,6 +71,15 @@ def test_one_that_is_away_is_said_in_words_without_its_url(tmp_path: Path) -> No
     assert foreign.paths == [], "whoever has no good certificate hears no URL"
     assert set(wrong) == {"refuses", "nowhere", "foreign", "spoilt", "blank"}
     assert "hush" not in str(wrong.values())
+
+
+def test_the_authorities_are_read_once_for_all_of_a_hundred_urls(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    load = ssl.SSLContext.load_default_certs
+    monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda *given: (read.append(1), load(*given))[1])
+    wrong = tell({str(number): f"https://127.0.0.1:{free_port()}/hush" for number in range(100)}, seconds=30)
+    assert set(wrong.values()) == {"Connection refused"}
+    assert len(read) == 1
 
 
 def test_nobody_is_asked_where_there_is_no_url() -> None:
