@@ -388,7 +388,9 @@ def _ask(scope: Scope) -> list[Statement]:
             *(keys_arn(names, region) for region in (names.region, names.peer_region)),
             condition={**through_s3(names.region, names.peer_region), **by_alias(names)},
         ),
-        allow("ReadHealthChecks", ["route53:GetHealthCheckStatus"], HEALTH_CHECKS_ARN),
+        # The check by which users follow the flag is found by the records of their names.
+        allow("ReadRecords", ["route53:ListResourceRecordSets"], zone_arn(scope.zone_id)),
+        allow("ReadHealthChecks", ["route53:GetHealthCheck", "route53:GetHealthCheckStatus"], HEALTH_CHECKS_ARN),
     ]
     if scope.cluster:
         statements.append(allow("FindCluster", ["eks:DescribeCluster"], eks_arn(names, "cluster", scope.cluster)))

@@ -25,15 +25,20 @@ _CODE = re.compile(r"HTTP Status Code:? (\d{3})", re.IGNORECASE)
 _SEE = "docs/traffic.md#can-route-53-read-the-flag"
 
 
+def client(settings: Aws) -> Any:
+    """Route 53, which is not waited for long. Raises BotoCoreError for a profile that is not there."""
+    timeouts = botocore.config.Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 2})
+    session = boto3.session.Session(profile_name=settings.profile, region_name="us-east-1")
+    return session.client("route53", endpoint_url=settings.endpoint, config=timeouts)
+
+
 def unseen(settings: Aws, checks: Mapping[str, str]) -> list[str]:
     """What Route 53's checkers cannot read, one line for each of `checks` (their ids), and one if Route 53 could not be asked."""
-    timeouts = botocore.config.Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 2})
     told: list[str] = []
     try:
-        session = boto3.session.Session(profile_name=settings.profile, region_name="us-east-1")
-        client = session.client("route53", endpoint_url=settings.endpoint, config=timeouts)
+        route53 = client(settings)
         for watched, check in checks.items():
-            answer = client.get_health_check_status(HealthCheckId=check)
+            answer = route53.get_health_check_status(HealthCheckId=check)
             if line := judged(watched, check, answer["HealthCheckObservations"]):
                 told.append(line)
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:

@@ -26,6 +26,7 @@ from components.traffic.checkers import Watched
 from settings import limits
 from settings.dns import Alias, Dns
 from settings.names import FLAG_KEY, Names, fitting
+from settings.roles import Role
 
 _INTERVAL, _THRESHOLD = 10, 3
 HEALTH_CHECK = timedelta(seconds=_INTERVAL * _THRESHOLD)
@@ -200,6 +201,11 @@ class Traffic(pulumi.ComponentResource):
         return bucket
 
 
+def set_identifier(role: Role, host: str) -> str:
+    """By which Route 53 tells a region's record of `host` from the other region's."""
+    return fitting(f"dr-{role}-{host}", room=limits.most("route53.ResourceRecordSetIdentifier"))
+
+
 def record(name: str, host: str, args: TrafficArgs, *, opts: pulumi.ResourceOptions, **routing: Any) -> aws.route53.Record:
     """This region's record of `host`. Its set identifier names the region's role and the host."""
     if isinstance(args.endpoint, Alias):
@@ -215,7 +221,7 @@ def record(name: str, host: str, args: TrafficArgs, *, opts: pulumi.ResourceOpti
         name,
         zone_id=args.dns.zone_id,
         name=host,
-        set_identifier=fitting(f"dr-{args.names.role}-{host}", room=limits.most("route53.ResourceRecordSetIdentifier")),
+        set_identifier=set_identifier(args.names.role, host),
         opts=opts,
         **target,
         **routing,

@@ -6,12 +6,14 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import click
 import yaml
 
 from drctl.commands.options import reads
+from drctl.regions import ask_all
 from drctl.run import Operator
 from drctl.show import FAILED, OK, REFUSED, WARNED
 from drctl.stacks import Heard, StackFailedError
@@ -21,6 +23,8 @@ from settings.load import TRIES_IN_PREVIEWS
 from settings.roles import Role
 
 STACK: Role = "secondary"
+SECONDS = 30
+"""For Route 53. The previews have the program's own."""
 
 
 @click.command(short_help="Could the secondary take over now?")
@@ -28,15 +32,15 @@ STACK: Role = "secondary"
 def check(operator: Operator) -> int:
     """Could the secondary take over now? Ends with 0 if it could, with 4 if it could with warnings, with 3 if the gate refuses.
 
-    It previews the failover with a copy of the stack file, and asks by day what the night will ask. The other region's state and
-    cluster are left alone.
+    It previews the failover with a copy of the stack file, and asks by day what the night will ask, and whether users would
+    follow the traffic flag. The other region's state and cluster are left alone.
     """
     now = operator.stacks.told(STACK)
     if now.active == STACK and now.since:
         return operator.finish(OK, f"the secondary serves since {now.since}: there is nothing to take over", warnings=[])
     operator.screen.commands([*backend(operator.project.settings(STACK).topology, STACK), *_commands()])
     by_day = _by_day(operator)
-    warnings = [*by_day.warnings, *_not_deployed(by_day)]
+    warnings = [*by_day.warnings, *_not_deployed(by_day), *_flag_unseen(operator)]
     try:
         with flipped(operator.project.file(STACK)) as file, operator.screen.progress("what the gate says") as progress:
             warnings += operator.stacks.preview(STACK, progress, config_file=file).warnings
@@ -75,6 +79,14 @@ def _not_deployed(heard: Heard) -> list[str]:
         f"stack {STACK} is not deployed as its files say ({counted}), and what depends on that was not asked; run: "
         f"pulumi up -s {STACK}"
     ]
+
+
+def _flag_unseen(operator: Operator) -> list[str]:
+    """Whether users would follow the flag. By day the primary's own `up` asks it as a rule, and that stack is not asked here."""
+    ask = partial(operator.regions.flag_unseen, operator.project.settings(STACK))
+    with operator.screen.progress("what Route 53's checkers see"):
+        answer = ask_all({"checkers": ask}, SECONDS)["checkers"]
+    return [f"what Route 53's checkers see is not known: {answer}"] if isinstance(answer, Exception) else [*answer]
 
 
 @contextmanager

@@ -84,6 +84,7 @@ def _look(operator: Operator, seconds: int) -> int:
             archive = operator.regions.archive(settings, names)
             questions["late"] = partial(_late, settings, operator, cluster, archive)
             questions["mark"] = partial(_newest_mark, settings, archive)
+            questions["checkers"] = partial(operator.regions.flag_unseen, settings)
     with operator.screen.progress("both regions"):
         answers = ask_all(questions, seconds)
     seen = {role: _seen(operator, role, configured[role], answers) for role in ROLES}
@@ -124,8 +125,10 @@ def _seen(operator: Operator, role: Role, settings: Settings, answers: Mapping[s
     if not isinstance(drill, Exception):
         seen.last_drills = drill or "none"
     if role == "secondary" and seen.serves.startswith("no"):
-        late, mark = answers["late"], answers["mark"]
-        seen.stale += [f"not known: {_line(late)}"] if isinstance(late, Exception) else late
+        mark = answers["mark"]
+        for what in ("late", "checkers"):
+            told_of = answers[what]
+            seen.stale += [f"not known: {_line(told_of)}"] if isinstance(told_of, Exception) else told_of
         seen.newest_mark = _line(mark) if isinstance(mark, Exception) else mark
     return seen
 

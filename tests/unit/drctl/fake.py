@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -112,6 +112,7 @@ class FakeRegions:
     buckets: dict[Role, FakeBucket] = field(default_factory=lambda: {role: FakeBucket() for role in ROLES})
     records: dict[Role, FakeRecords] = field(default_factory=lambda: {role: FakeRecords() for role in ROLES})
     flag: Callable[[], Flag | None] = lambda: Flag(active="primary")
+    flag_unseen: Callable[[], Sequence[str]] = list
 
     @property
     def regions(self) -> Regions:
@@ -121,6 +122,7 @@ class FakeRegions:
             bucket=lambda settings, names: self.buckets[names.role],
             records=lambda settings, names: self.records[names.role],
             flag=lambda settings, names: self.flag(),
+            flag_unseen=lambda settings: self.flag_unseen(),
         )
 
 

@@ -12,7 +12,7 @@ import pytest
 from drctl.project import Project
 from drctl.stacks import Heard, StackFailedError
 from tests.unit.components.failover.test_gate import BOTH, aged, cluster
-from tests.unit.drctl.fake import FakeStacks, checkout, drctl, outputs
+from tests.unit.drctl.fake import FakeRegions, FakeStacks, checkout, drctl, outputs
 from tests.unit.fakes import FakeFiles
 from tests.unit.recorder import run_program
 
@@ -85,6 +85,27 @@ def test_what_is_tried_by_day_is_a_warning(stacks: FakeStacks) -> None:
     ran = drctl(stacks, "check", "--json")
     assert ran.exit_code == 4
     assert json.loads(ran.stdout)["warnings"] == ["the primary's last mark is 20 min old"]
+
+
+def test_a_flag_that_users_would_not_follow_is_a_warning_also_where_the_gate_refuses(stacks: FakeStacks) -> None:
+    def refuse(_: FakeStacks) -> None:
+        raise StackFailedError("schedule daily-full has no Completed backup here", refused=True)
+
+    regions = FakeRegions(flag_unseen=lambda: ["Route 53's checkers cannot read the traffic flag"])
+    for ups, code in (([], 4), ([lambda _: None, refuse], 3)):
+        stacks.ups = [*ups]
+        ran = drctl(stacks, "check", "--json", regions=regions)
+        assert ran.exit_code == code
+        assert json.loads(ran.stdout)["warnings"] == ["Route 53's checkers cannot read the traffic flag"]
+
+
+def test_route_53_that_cannot_be_asked_is_a_warning_and_no_stack_trace(stacks: FakeStacks) -> None:
+    def fail() -> list[str]:
+        raise RuntimeError("no answer")
+
+    ran = drctl(stacks, "check", "--json", regions=FakeRegions(flag_unseen=fail))
+    assert ran.exit_code == 4
+    assert json.loads(ran.stdout)["warnings"] == ["what Route 53's checkers see is not known: no answer"]
 
 
 def test_what_is_not_deployed_is_a_warning(stacks: FakeStacks) -> None:

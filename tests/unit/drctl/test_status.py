@@ -73,6 +73,20 @@ def test_what_is_late_is_said_in_the_words_of_an_up_by_day(stacks: FakeStacks, r
     assert any("the primary's last mark is" in line for line in found["regions"]["secondary"]["stale"])
 
 
+def test_a_flag_that_users_would_not_follow_is_said_before_the_night(stacks: FakeStacks, regions: FakeRegions) -> None:
+    said = "Route 53's checkers cannot read the traffic flag: a failover would end well and move no user"
+    regions.flag_unseen = lambda: [said]
+    code, found = told(stacks, regions)
+    assert (code, found["regions"]["secondary"]["stale"], found["regions"]["primary"]["stale"]) == (4, [said], [])
+
+
+def test_once_the_secondary_serves_nothing_is_said_of_a_failover_to_it(stacks: FakeStacks, regions: FakeRegions) -> None:
+    stacks.said = {"primary": outputs("primary", serves=False), "secondary": outputs("secondary", serves=True)}
+    regions.flag_unseen = lambda: ["cannot read"]
+    _, found = told(stacks, regions)
+    assert "cannot read" not in found["regions"]["secondary"]["stale"]
+
+
 @pytest.mark.parametrize("dead", ROLES)
 def test_a_region_that_is_dead_is_a_line_and_the_other_is_shown(stacks: FakeStacks, regions: FakeRegions, dead: Role) -> None:
     del stacks.said[dead]
