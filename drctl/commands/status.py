@@ -40,6 +40,9 @@ class Seen:
     last_drills: str = "not known"
     guard: str = "not known"
     newest_mark: str = ""
+    takeover: str = ""
+    """Whether a takeover by this region would meet anything that is seen here; only the gate knows all."""
+
     stale: list[str] = field(default_factory=list)
     """What a failover to this region would lose or lack now."""
 
@@ -130,7 +133,15 @@ def _seen(operator: Operator, role: Role, settings: Settings, answers: Mapping[s
             told_of = answers[what]
             seen.stale += [f"not known: {_line(told_of)}"] if isinstance(told_of, Exception) else told_of
         seen.newest_mark = _line(mark) if isinstance(mark, Exception) else mark
+        seen.takeover = _takeover(seen)
     return seen
+
+
+def _takeover(seen: Seen) -> str:
+    against = len(seen.stale) + len(seen.silent)
+    if not against:
+        return "nothing here stands against it"
+    return f"{against} {'thing stands' if against == 1 else 'things stand'} against it, below"
 
 
 def _records(cluster: ClusterApi) -> dict[str, dict[str, str] | None]:
@@ -187,6 +198,7 @@ def _show(operator: Operator, seen: Mapping[Role, Seen], flag: str) -> None:
         ("last drills", *(one.last_drills for one in each)),
         ("guard", *(one.guard for one in each)),
         ("the other region's mark", *(one.newest_mark or "–" for one in each)),
+        ("a takeover now", *(one.takeover or "–" for one in each)),
     ]
     operator.screen.table(f"traffic flag: {flag}; asked at {datetime.now(UTC):%H:%M:%S} UTC", ("", *seen), rows)
     for role, one in seen.items():

@@ -63,6 +63,7 @@ def test_a_pair_that_is_well_says_who_serves_and_what_was_promised(stacks: FakeS
     assert secondary["promised"] == "RPO 5m, RTO 15m"
     assert secondary["newest_mark"].startswith("app-database: 60 s")
     assert found["flag"] == "primary"
+    assert (primary["takeover"], secondary["takeover"]) == ("", "nothing here stands against it")
     assert (code, secondary["stale"], secondary["silent"]) == (0, [], []), found
 
 
@@ -78,6 +79,7 @@ def test_a_flag_that_users_would_not_follow_is_said_before_the_night(stacks: Fak
     regions.flag_unseen = lambda: [said]
     code, found = told(stacks, regions)
     assert (code, found["regions"]["secondary"]["stale"], found["regions"]["primary"]["stale"]) == (4, [said], [])
+    assert found["regions"]["secondary"]["takeover"] == "1 thing stands against it, below"
 
 
 def test_once_the_secondary_serves_nothing_is_said_of_a_failover_to_it(stacks: FakeStacks, regions: FakeRegions) -> None:
