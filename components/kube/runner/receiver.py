@@ -25,7 +25,10 @@ def tell(urls: Mapping[str, str], document: Mapping[str, Any] | None = None, *, 
     """GET each URL or, with a document, POST it as JSON. Returns what went wrong, by the URL's name: nothing of those that took
     it."""
     answers: queue.SimpleQueue[tuple[str, str | None]] = queue.SimpleQueue()
-    opener = _opener()
+    try:
+        opener = _opener()
+    except Exception as error:  # noqa: BLE001 - no authorities, or a key log that cannot be written: said as all else is
+        return dict.fromkeys(urls, _in_words(error))
     for name, url in urls.items():
         # In a thread, because neither the look-up of a name nor a server that sends one byte after the other knows a time limit.
         threading.Thread(target=_ask, args=(opener, name, url, document, seconds, answers), daemon=True).start()
