@@ -53,8 +53,8 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """What makes all requests. To read the authorities takes a Pod of half a core 50 ms: once for each of a hundred URLs, it would
-    take all the time there is, and each of them would look silent."""
+    """What makes all requests. To read the authorities takes a Pod of half a core 50 ms: once for each of a hundred URLs, it
+    would take all the time there is, and each of them would look silent."""
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return urllib.request.build_opener(_NoRedirect, urllib.request.HTTPSHandler(context=context))
