@@ -23,7 +23,7 @@ def alone(directory: Path) -> Iterator[None]:
         except BlockingIOError:
             raise NotAloneError(
                 f"another drctl that changes something runs in {directory}; nothing was touched by this one: wait for that one, "
-                "or end it with Ctrl-C"
+                "end it with Ctrl-C, or type the pulumi commands of docs/runbook.md"
             ) from None
         except OSError:
             pass  # a file system that keeps no such locks must keep nobody from a failover: each state has a lock of its own

@@ -28,9 +28,17 @@ def _interrupt(*_: Any) -> NoReturn:
 def _children() -> list[int]:
     """What drctl has started, of any thread. Elsewhere than on Linux pgrep lists it."""
     if files := [*Path(_LISTED).glob("*/children")]:
-        return [int(child) for file in files for child in file.read_text().split()]
+        return [int(child) for file in files for child in _read(file).split()]
     try:
         found = subprocess.run(["pgrep", "-P", str(os.getpid())], capture_output=True, text=True, check=False, timeout=5)
     except (OSError, subprocess.TimeoutExpired):
         return []
     return [int(child) for child in found.stdout.split()]
+
+
+def _read(file: Path) -> str:
+    """What it has; nothing of a thread that has ended since it was listed."""
+    try:
+        return file.read_text()
+    except OSError:
+        return ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from typing import Any
 
 from components.telemetry import recoveries, sending
@@ -23,6 +24,8 @@ PREFIX = "traces/"
 """Below it the keys of records that were sent. Velero's own objects are below velero/, so it never meets them."""
 
 _SENT = "sent"
+_FIRST, _LAST = datetime(1970, 1, 2, tzinfo=UTC), datetime(2262, 1, 1, tzinfo=UTC)
+"""OTLP counts nanoseconds since 1970 in 64 bits. One record beyond that would keep all others of a request from being sent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +61,10 @@ def unsent(
             found = drills.entry(key, json.dumps(records[key]).encode())
         except NoRecordError as error:
             problems.append(f"not sent: {error}")
+            continue
+        if not _FIRST < found.started <= found.ended < _LAST:
+            times = f"{found.started.isoformat()} to {found.ended.isoformat()}"
+            problems.append(f"not sent: {key} says that its drill took from {times}")
             continue
         values = {field.name: getattr(found, field.name) for field in fields(recoveries.Drill)}
         if trace := recoveries.drill(organization, recoveries.Drill(**values)):

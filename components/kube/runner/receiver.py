@@ -25,7 +25,10 @@ def tell(urls: Mapping[str, str], document: Mapping[str, Any] | None = None, *, 
     """GET each URL or, with a document, POST it as JSON. Returns what went wrong, by the URL's name: nothing of those that took
     it."""
     answers: queue.SimpleQueue[tuple[str, str | None]] = queue.SimpleQueue()
-    opener = _opener()
+    try:
+        opener = _opener()
+    except Exception as error:  # noqa: BLE001 - no authorities, or a key log that cannot be written: said as all else is
+        return dict.fromkeys(urls, _in_words(error))
     for name, url in urls.items():
         # In a thread, because neither the look-up of a name nor a server that sends one byte after the other knows a time limit.
         threading.Thread(target=_ask, args=(opener, name, url, document, seconds, answers), daemon=True).start()
@@ -50,8 +53,8 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """What makes all requests. To read the authorities takes a Pod of half a core 50 ms: once for each of a hundred URLs, it would
-    take all the time there is, and each of them would look silent."""
+    """What makes all requests. To read the authorities takes a Pod of half a core 50 ms: once for each of a hundred URLs, it
+    would take all the time there is, and each of them would look silent."""
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return urllib.request.build_opener(_NoRedirect, urllib.request.HTTPSHandler(context=context))

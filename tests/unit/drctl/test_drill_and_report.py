@@ -360,6 +360,28 @@ def test_nothing_is_sent_without_a_copy_nor_of_what_is_no_whole_record(stacks: F
     assert line.startswith("not sent: drills/secondary/database/2.json is no record of a drill: role: ")
 
 
+@pytest.mark.parametrize(
+    "spoils",
+    [
+        {"started": "0001-01-01T00:00:00Z"},
+        {"ended": "9999-12-31T00:00:00Z"},
+        {"started": "9999-12-30T00:00:00Z", "ended": "9999-12-31T00:00:00Z"},
+        {"started": "2026-03-01T12:00:00Z", "ended": "2026-03-01T11:00:00Z"},
+    ],
+)
+def test_a_record_of_an_impossible_time_keeps_no_other_from_being_sent(
+    stacks: FakeStacks, collector: Kept, spoils: dict[str, str]
+) -> None:
+    """Whoever may write into one region's bucket could have written it."""
+    found = drilled("1")
+    key = "drills/secondary/database/2.json"
+    found.buckets["secondary"].objects[key] = {**whole(datetime.now(UTC), "database", "2"), **spoils}
+    ran = drctl(stacks, "report", "--yes", "--json", regions=found)
+    assert [span.attributes["dr.drill.run"] for span in collector.spans] == ["1"]
+    assert memories(found) == [["drills/secondary/database/1.json"]]
+    assert [line for line in json.loads(ran.stdout)["report"]["silent"] if line.startswith(f"not sent: {key} says that")]
+
+
 def test_without_a_collector_nobody_is_asked_what_was_sent(stacks: FakeStacks) -> None:
     found = drilled("1")
     assert drctl(stacks, "report", "--yes", regions=found).exit_code == 0

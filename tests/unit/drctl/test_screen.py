@@ -221,3 +221,14 @@ def test_children_are_found_in_each_way(monkeypatch: pytest.MonkeyPatch) -> None
             assert child.pid in signals._children()
         finally:
             child.kill()
+
+
+def test_a_thread_that_has_ended_since_it_was_listed_hides_no_child_of_another(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A directory cannot be read either."""
+    (tmp_path / "1" / "children").mkdir(parents=True)
+    (tmp_path / "2").mkdir()
+    (tmp_path / "2" / "children").write_text("41 42 ")
+    monkeypatch.setattr(signals, "_LISTED", str(tmp_path))
+    assert signals._children() == [41, 42]

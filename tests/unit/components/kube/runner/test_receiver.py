@@ -82,5 +82,10 @@ def test_the_authorities_are_read_once_for_all_of_a_hundred_urls(monkeypatch: py
     assert len(read) == 1
 
 
+def test_a_machine_that_can_make_no_tls_says_so_and_raises_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "gone" / "keys"))
+    assert tell({"etcd": "https://127.0.0.1:1/hush"}) == {"etcd": "No such file or directory"}
+
+
 def test_nobody_is_asked_where_there_is_no_url() -> None:
     assert tell({}) == {}
