@@ -34,6 +34,10 @@ SLOW = 0.4
 """Seconds by which each answer of the slow API server is late. One of its kind usually answers within some milliseconds."""
 
 
+LOCKED = ("the stack is currently locked", "unexpected end of JSON input")
+"""What the CLI says where a dead `up` has left its lock, and where a full disk has left an empty one in a local state."""
+
+
 def lines(pair: Pair) -> int:
     return len(pair.call_log.read_text().splitlines()) if pair.call_log.exists() else 0
 
@@ -49,7 +53,7 @@ def again(pair: Pair, pulumi: Pulumi | None = None, role: Role = "secondary") ->
     is taken away first, as it says itself, and as drctl does."""
     pulumi = pulumi or pair.pulumi
     ran = pulumi.up(role, check=False)
-    if "the stack is currently locked" in ran.output:
+    if any(words in ran.output for words in LOCKED):
         pulumi.run("cancel", "-s", role, "--yes")
         ran = pulumi.up(role, check=False)
     assert ran.exit_code == 0, ran.output
@@ -327,6 +331,8 @@ def test_a_disk_that_is_full_before_the_flip_touches_nothing_and_the_same_comman
         assert failed.exit_code
         assert "no space left on device" in failed.output, failed.output
         disk.make_room()
+        empty = [file for file in (disk.place / "state").rglob("*") if file.is_file() and not file.stat().st_size]
+        assert all("locks" in file.parts for file in empty), empty
         assert touched(before, disk.pulumi.resources("secondary")) == []
         assert pair.flag() == "primary"
         typed = again(pair, disk.pulumi)
