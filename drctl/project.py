@@ -93,7 +93,7 @@ def _encrypted(value: Any) -> bool:
     return isinstance(value, list) and any(_encrypted(each) for each in value)
 
 
-def _without_secrets(value: Any) -> Any:
+def _without_secrets(value: Any, name: str = "") -> Any:
     if isinstance(value, dict) and set(value) != {"secure"}:
-        return {key: _without_secrets(each) for key, each in value.items()}
-    return _NOT_READ
+        return {key: _without_secrets(each, key) for key, each in value.items()}
+    return f"AKIA-{_NOT_READ}" if name == "accessKeyId" else _NOT_READ  # the id of an access key begins so

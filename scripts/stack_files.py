@@ -16,7 +16,12 @@ from settings.files import Files
 from settings.model import Settings
 from settings.roles import Role
 
-NOT_READ = "a secret, which is not read here"
+NOT_READ = "a-secret-that-is-not-read-here"
+"""Without a space, which no access key has."""
+
+_NO_KEY = f"AKIA-{NOT_READ}"
+"""In the place of an access key's id, which begins so."""
+
 _IS_A_SECRET = {"secure"}
 """The one key of what Pulumi writes in a secret's place."""
 
@@ -37,7 +42,9 @@ def settings_of(role: Role, directory: Path = Path()) -> Settings:
     return load(role, raw, SECRETS, directory)
 
 
-def _without_secrets(value: Any) -> Any:
+def _without_secrets(value: Any, key: str = "") -> Any:
     if isinstance(value, Mapping):
-        return NOT_READ if set(value) == _IS_A_SECRET else {key: _without_secrets(inner) for key, inner in value.items()}
+        if set(value) != _IS_A_SECRET:
+            return {name: _without_secrets(inner, name) for name, inner in value.items()}
+        return _NO_KEY if key == "accessKeyId" else NOT_READ
     return [_without_secrets(inner) for inner in value] if isinstance(value, list) else value

@@ -17,6 +17,7 @@ from drctl.stacks import Heard, StackFailedError, StackLockedError
 from settings import ConfigurationError
 from settings.handover import Token
 from settings.roles import Role
+from tests.examples import STATIC
 from tests.unit.drctl.fake import LATER, FakeStacks, checkout, drctl, outputs
 
 TOKEN = Token(given_by="primary", databases={}, backups={"hourly-critical": "last"})
@@ -287,6 +288,11 @@ def test_settings_are_read_without_the_keys_of_their_secrets(tmp_path: Path, rol
     content["config"]["k8s-dr:receivers"] = {"heartbeats": {"guard": {"secure": "v1:abc"}}}
     project.file(role).write_text(yaml.safe_dump(content))
     assert project.settings(role).topology.region(role) == project.names(role).region
+    key = {name: {"secure": "v1:abc"} for name in ("accessKeyId", "secretAccessKey")}
+    keys = dict.fromkeys(STATIC["staticCredentials"], key)
+    content["config"] |= {"k8s-dr:identity": "static", "k8s-dr:staticCredentials": keys}
+    project.file(role).write_text(yaml.safe_dump(content))
+    assert project.settings(role).identity_mode == "static"
     content["config"]["k8s-dr:dns"] = {"secure": "v1:abc"}
     project.file(role).write_text(yaml.safe_dump(content))
     with pytest.raises(ConfigurationError, match="k8s-dr:dns: is stored as a secret"):

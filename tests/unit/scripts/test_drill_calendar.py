@@ -20,7 +20,7 @@ from settings.explain import SECRETS
 from settings.load import ConfigurationError
 from settings.model import Settings
 from settings.roles import ROLES, Role
-from tests.examples import ROOT, example
+from tests.examples import ROOT, STATIC, example
 
 NOW = datetime(2026, 1, 1, 10, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -152,6 +152,13 @@ def test_no_secret_is_read_from_the_files(tmp_path: Path) -> None:
     found = settings_of("secondary", project(tmp_path, secrets))
     assert found.backup_encryption_password.get_secret_value() == NOT_READ
     assert found.handover is None
+
+
+def test_access_keys_that_are_not_read_are_no_mistake(tmp_path: Path) -> None:
+    key = {name: {"secure": "v1:abc:def"} for name in ("accessKeyId", "secretAccessKey")}
+    keys = dict.fromkeys(STATIC["staticCredentials"], key)
+    written = {"k8s-dr:identity": "static", "k8s-dr:staticCredentials": keys}
+    assert settings_of("secondary", project(tmp_path, written)).identity_mode == "static"
 
 
 def test_a_folder_without_the_files_is_an_error_that_names_a_key(tmp_path: Path) -> None:
