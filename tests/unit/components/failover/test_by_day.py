@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -66,32 +67,30 @@ def test_a_primary_to_which_users_are_on_their_way_need_not_answer_under_their_n
     assert told.startswith(f"the control {LB['secondary']} "), "what is wrong with the question itself is told all the same"
 
 
+def unreadable() -> Flag | None:
+    raise FlagUnreadableError("it cannot be read")
+
+
 @pytest.mark.parametrize(
     ("flag", "arriving"),
     [
-        (Flag(active="secondary", handover="primary", written=LONG_AGO), True),
-        (Flag(active="primary", written=datetime.now(UTC)), True),
-        (Flag(active="primary", written=LONG_AGO), False),
-        (Flag(active="primary"), False),
-        (None, False),
-        (FlagUnreadableError("it cannot be read"), False),
+        (lambda: Flag(active="secondary", handover="primary", written=LONG_AGO), True),
+        (lambda: Flag(active="primary", written=datetime.now(UTC)), True),
+        (lambda: Flag(active="primary", written=LONG_AGO), False),
+        (lambda: Flag(active="primary"), False),
+        (lambda: None, False),
+        (unreadable, False),
     ],
     ids=["sent to the secondary", "moved just now", "moved long ago", "moved nobody knows when", "no flag", "unreadable"],
 )
 def test_users_are_on_their_way_until_all_that_they_go_by_has_followed_the_flag(
-    flag: Flag | FlagUnreadableError | None, arriving: bool, monkeypatch: pytest.MonkeyPatch
+    flag: Callable[[], Flag | None], arriving: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last `up` of a planned switchover to the primary moves them, and asks in the same minute."""
     told: list[str] = []
     monkeypatch.setattr("pulumi.log.warn", lambda line, *_: told.append(line))
-
-    def read() -> Flag | None:
-        if isinstance(flag, FlagUnreadableError):
-            raise flag
-        return flag
-
     moved = {"peerReady": True, "active": "primary", "handover": "receipt.0123456789abcdef"}
-    run_program("secondary", moved, cluster=FakeCluster(), flag=read)
+    run_program("secondary", moved, cluster=FakeCluster(), flag=flag)
     assert ["primary said" in line for line in told].count(True) == (0 if arriving else 1)
 
 
