@@ -105,7 +105,8 @@ def failovers(rows: Sequence[Row]) -> list[str]:
         ),
         "",
         "The world alone is the longer of two ways: the restore and then the Pods, or the promotion until the archive takes a "
-        "write, by the objects of the program's lab. What the program takes beyond it, by phase. Gate and registration pass "
+        "write, by the objects of the program's lab. What the program takes beyond it, by phase. The "
+        "[gate](architecture.md#the-gate) and registration pass "
         "before the first act in the world, `waits` between it and the flag, `end` after the flag:",
         "",
         *table(("", "in all", *PHASES), phases),
