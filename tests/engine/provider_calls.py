@@ -11,6 +11,7 @@ VARIABLE = "PULUMI_DEBUG_GRPC"
 """Environment variable of the CLI: the file to which it appends every call between its processes."""
 
 _PROVIDER = "/pulumirpc.ResourceProvider/"
+_BEGINS = '{"method":"/pulumirpc.'
 
 
 def read(log: Path) -> list[dict[str, Any]]:
@@ -20,8 +21,10 @@ def read(log: Path) -> list[dict[str, Any]]:
 
 
 def _calls(log: Path) -> Iterator[dict[str, Any]]:
-    for line in log.read_text().splitlines():
-        entry = json.loads(line)
+    *whole, _ = log.read_text().split("\n")  # the last one is being written, or its writer was killed
+    for line in whole:
+        # Behind what a killed engine has begun to write, the next one goes on in the same line.
+        entry = json.loads(line[max(line.rfind(_BEGINS), 0) :])
         if not entry["method"].startswith(_PROVIDER) or entry.get("progress") != "request_started":
             continue
         asked = entry.get("request") or {}
