@@ -12,13 +12,10 @@ import yaml
 from drctl.steps import Configured
 from settings import Settings, load
 from settings.explain import SECRETS, named
-from settings.files import Files
+from settings.files import NOT_READ, Files, without_secrets
 from settings.load import ConfigurationError
 from settings.names import Names
 from settings.roles import ROLES, Role
-
-_NOT_READ = "not-read-by-this-command"
-"""In place of each secret: what is encrypted in a file stays so. An access key has no spaces."""
 
 
 class NoProjectError(Exception):
@@ -52,11 +49,11 @@ class Project:
                 f"run: pulumi config set --plaintext {hidden[0]} … -s {role}"
             )
         databases = [str(each.get("name")) for each in values.get("databases") or () if isinstance(each, dict)]
-        values |= {"backupEncryptionPassword": _NOT_READ, "databasePasswords": dict.fromkeys(databases, _NOT_READ)}
+        values |= {"backupEncryptionPassword": NOT_READ, "databasePasswords": dict.fromkeys(databases, NOT_READ)}
         # URLs that only a deployment calls: no placeholder would be one.
         values.pop("receivers", None)
         if "staticCredentials" in values:
-            values["staticCredentials"] = _without_secrets(values["staticCredentials"])
+            values["staticCredentials"] = without_secrets(values["staticCredentials"])
         raw = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
         return load(role, raw, SECRETS, self.directory)
 
@@ -91,9 +88,3 @@ def _encrypted(value: Any) -> bool:
     if isinstance(value, dict):
         return set(value) == {"secure"} or any(_encrypted(each) for each in value.values())
     return isinstance(value, list) and any(_encrypted(each) for each in value)
-
-
-def _without_secrets(value: Any, name: str = "") -> Any:
-    if isinstance(value, dict) and set(value) != {"secure"}:
-        return {key: _without_secrets(each, key) for key, each in value.items()}
-    return f"AKIA-{_NOT_READ}" if name == "accessKeyId" else _NOT_READ  # the id of an access key begins so

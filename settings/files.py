@@ -18,6 +18,19 @@ from settings.explain import PROJECT, named
 REGION_KEYS = ("cluster", "identity", "endpoint", "peerReady", "force", "images", "delivery", "aws")
 """Keys that differ from region to region. The regions share all others but the secrets."""
 
+NOT_READ = "a-secret-that-is-not-read-here"
+"""In the place of each secret, for whoever reads the files without Pulumi. Without a space, which no access key has."""
+
+
+def without_secrets(value: Any, key: str = "") -> Any:
+    """A value of a stack's own file with texts in the place of what Pulumi has encrypted. `key` is where the value is: the id of
+    an access key begins with AKIA."""
+    if isinstance(value, Mapping):
+        if set(value) != {"secure"}:
+            return {name: without_secrets(inner, name) for name, inner in value.items()}
+        return f"AKIA-{NOT_READ}" if key == "accessKeyId" else NOT_READ
+    return [without_secrets(inner) for inner in value] if isinstance(value, list) else value
+
 
 @dataclass(frozen=True, kw_only=True)
 class Files:

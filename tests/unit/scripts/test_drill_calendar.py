@@ -14,9 +14,10 @@ import yaml
 
 from scripts import drill_calendar
 from scripts.ics import Event, calendar, escaped, folded
-from scripts.stack_files import NOT_READ, settings_of
+from scripts.stack_files import settings_of
 from settings import load
 from settings.explain import SECRETS
+from settings.files import NOT_READ
 from settings.load import ConfigurationError
 from settings.model import Settings
 from settings.roles import ROLES, Role
