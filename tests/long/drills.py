@@ -5,6 +5,7 @@ What a drill says is read where an auditor reads it, in the record, and the stat
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -18,7 +19,7 @@ from typing import Any
 import yaml
 
 from components.kube.runner.drill_archive import COMING
-from components.velero.specs import VELERO_NAMESPACE
+from components.velero.specs import REPOSITORY_PASSWORD, VELERO_NAMESPACE
 from lab import databases, project
 from lab.application import manifests
 from lab.regions.spec import named
@@ -108,6 +109,21 @@ class Drills:
         lab.make_backups()
         lab.wait_backed_up()
         self.archived_at = datetime.now(UTC)
+
+    @contextmanager
+    def another_password(self) -> Iterator[None]:
+        """The secondary's Velero has another password for the repositories of volumes than the primary's."""
+        secret = ("secret", REPOSITORY_PASSWORD, "-n", VELERO_NAMESPACE)
+        ((key, right),) = json.loads(self.lab.kubectl("secondary", "get", *secret, "-o", "json"))["data"].items()
+
+        def write(value: str) -> None:
+            self.lab.kubectl("secondary", "patch", *secret, "--type=merge", "-p", json.dumps({"data": {key: value}}))
+
+        write(base64.b64encode(b"another").decode())
+        try:
+            yield
+        finally:
+            write(right)
 
     def bucket(self, role: Role, purpose: Purpose = "velero") -> str:
         return project.names(role).bucket(purpose)

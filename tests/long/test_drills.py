@@ -6,10 +6,6 @@ that end before their time or find no room, what is probed and asked, and WAL th
 
 from __future__ import annotations
 
-import base64
-import json
-
-from components.velero.specs import REPOSITORY_PASSWORD, VELERO_NAMESPACE
 from lab.application import manifests
 from settings.roles import ROLES
 from tests.long.drills import ARCHIVE, BACKUPS, LONG_AGO, REPOSITORY, Drills
@@ -102,18 +98,8 @@ def test_a_repository_of_volumes_that_cannot_be_opened_fails_the_drill(drills: D
 
 
 def test_another_password_of_velero_than_the_primarys_fails_the_drill(drills: Drills) -> None:
-    lab = drills.lab
-    secret = ("secret", REPOSITORY_PASSWORD, "-n", VELERO_NAMESPACE)
-    (data,) = json.loads(lab.kubectl("secondary", "get", *secret, "-o", "json"))["data"].items()
-
-    def write(value: str) -> None:
-        lab.kubectl("secondary", "patch", *secret, "--type=merge", "-p", json.dumps({"data": {data[0]: value}}))
-
-    write(base64.b64encode(b"another").decode())
-    try:
+    with drills.another_password():
         outcome = drills.run("secondary", "integrity")
-    finally:
-        write(data[1])
     outcome.require_failed("password")
 
 

@@ -5,15 +5,13 @@ One configuration does for all tests but the last of the database, so that few o
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from components.velero.specs import REPOSITORY_PASSWORD, VELERO_NAMESPACE
+from components.velero.specs import VELERO_NAMESPACE
 from lab import databases
 from lab.application import manifests
 from lab.waiting import until
@@ -97,18 +95,8 @@ def test_a_volume_of_which_a_part_has_not_come_fails_the_drill_by_its_claim(told
 
 
 def test_another_password_than_the_primarys_fails_the_drill_by_the_volume(told: Drills) -> None:
-    lab = told.lab
-    secret = ("secret", REPOSITORY_PASSWORD, "-n", VELERO_NAMESPACE)
-    (data,) = json.loads(lab.kubectl("secondary", "get", *secret, "-o", "json"))["data"].items()
-
-    def write(value: str) -> None:
-        lab.kubectl("secondary", "patch", *secret, "--type=merge", "-p", json.dumps({"data": {data[0]: value}}))
-
-    write(base64.b64encode(b"another").decode())
-    try:
+    with told.another_password():
         outcome = told.run("secondary", "namespace")
-    finally:
-        write(data[1])
     outcome.require_failed("has not got its data", "another backupEncryptionPassword")
     told.require_nothing_left("secondary")
 
