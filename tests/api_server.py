@@ -21,6 +21,7 @@ from urllib3.connectionpool import HTTPSConnectionPool
 
 from lab.waiting import until
 from tests.isolation import Place
+from tests.ports import free_port
 from tests.reaper import watched
 
 TOKEN = "of-this-test-alone"
@@ -266,9 +267,3 @@ def alive(process: subprocess.Popen[bytes], log: Path) -> bool:
         words = " ".join(log.read_text().splitlines()[-3:])
         pytest.fail(f"{log.stem} ended with {process.returncode}: {words}")
     return True
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 
 from lab.waiting import until
-from tests.api_server import ApiServer, alive, free_port, process
+from tests.api_server import ApiServer, alive, process
+from tests.ports import free_port
 
 WEBHOOKS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
 CNPG_NAMESPACE = "cnpg-system"

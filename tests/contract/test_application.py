@@ -21,6 +21,7 @@ from lab.application import manifests
 from lab.tools import toolbox
 from lab.tools.groups import GROUPS
 from lab.waiting import until
+from tests.ports import free_port
 from tests.unit.lab.test_ledger import BEFORE, DIED
 
 SHOP = toolbox.directory(GROUPS["application"]) / "shop"
@@ -30,11 +31,6 @@ PATIENCE = 2.9
 
 needs_shop = pytest.mark.skipif(not SHOP.exists(), reason="the application is not built: python -m lab.tools application")
 needs_postgres = pytest.mark.skipif(POSTGRES is None, reason="no PostgreSQL server is installed here")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 class Postgres:

@@ -18,7 +18,8 @@ from components.kube.cluster_api import LiveCluster
 from components.velero.specs import PEER, VELERO_NAMESPACE
 from lab.waiting import until
 from settings.cluster import Cluster
-from tests.api_server import ApiServer, alive, free_port, process
+from tests.api_server import ApiServer, alive, process
+from tests.ports import free_port
 
 BUCKET = "velero"
 _ENDED = ("Completed", "PartiallyFailed", "Failed", "FailedValidation")

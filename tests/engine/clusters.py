@@ -21,7 +21,8 @@ from lab.standins.recorded_cluster import RecordedCluster
 from lab.standins.recorded_cluster.controllers import Outcomes
 from lab.standins.recorded_cluster.kinds import OPERATORS, VELERO, Kind
 from lab.waiting import until
-from tests.api_server import ApiServer, alive, free_port, process, running
+from tests.api_server import ApiServer, alive, process, running
+from tests.ports import free_port
 from tests.engine.checkpoints import PutBack
 from tests.engine.controllers import Controllers, Object, Store, named, path_of, programs
 from tests.engine.etcd import Etcd

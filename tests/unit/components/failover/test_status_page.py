@@ -12,7 +12,8 @@ from components.failover import status_page
 from components.kube.runner.flag import Flag
 from tests.unit.components.failover.test_gate import READY, cluster
 from tests.unit.components.failover.test_handover import follower, token
-from tests.unit.components.kube.runner.servers import free_port, http_server, raw_server
+from tests.ports import refusing_port
+from tests.unit.components.kube.runner.servers import http_server, raw_server
 from tests.unit.fakes import FakeCluster
 from tests.unit.recorder import Recorder, run_program
 
@@ -79,14 +80,14 @@ def test_one_that_hangs_holds_a_failover_up_for_seconds_and_fails_nothing(
 
 
 def test_one_that_refuses_is_a_warning_without_its_url(caplog: pytest.LogCaptureFixture) -> None:
-    region = takeover(free_port())
+    region = takeover(refusing_port())
     assert region["failover-serving"]
     assert "the status page was not told that us-west-2 serves: Connection refused; tell it by hand" in caplog.text
     assert "hush" not in caplog.text
 
 
 def test_the_url_is_in_no_input_and_no_output() -> None:
-    region = takeover(free_port())
+    region = takeover(refusing_port())
     assert "hush" not in json.dumps([seen.inputs for seen in region.seen])
     assert "hush" not in json.dumps(region.outputs, default=str)
 

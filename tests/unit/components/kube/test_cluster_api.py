@@ -19,6 +19,7 @@ from components.kube.cluster_api import ClusterUnreachableError, LiveCluster, No
 from components.kube.pods import Runner, runner_code_name, runner_pod
 from components.kube.runner.ask import MOST, Answer, Question
 from settings.cluster import Cluster
+from tests.ports import refusing_port
 
 IMAGE = "registry.example.com/python:3"
 
@@ -37,12 +38,6 @@ def write_kubeconfig(path: Path, server: str) -> Path:
     }
     path.write_text(yaml.safe_dump(config))
     return path
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def error_of(asked: LiveCluster) -> str:
@@ -80,7 +75,7 @@ def test_the_kubeconfig_that_kubectl_uses_is_the_default(tmp_path: Path, monkeyp
 
 
 def test_a_cluster_that_is_not_there_is_named(tmp_path: Path) -> None:
-    told = error_of(cluster(write_kubeconfig(tmp_path / "kubeconfig", f"http://127.0.0.1:{free_port()}")))
+    told = error_of(cluster(write_kubeconfig(tmp_path / "kubeconfig", f"http://127.0.0.1:{refusing_port()}")))
     assert told.startswith("cluster prod-usw2 does not answer: ")
 
 

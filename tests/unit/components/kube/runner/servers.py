@@ -99,10 +99,3 @@ def raw_server(behave: Callable[[Any], None]) -> Iterator[int]:
             for connection in connections:
                 connection.close()
     thread.join(timeout=5)
-
-
-def free_port() -> int:
-    """A port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

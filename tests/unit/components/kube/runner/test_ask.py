@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from components.kube.runner.ask import MOST, Answer, Question, put, put_all, run
-from tests.unit.components.kube.runner.servers import certificate_of_somebody_else, free_port, http_server, raw_server
+from tests.ports import refusing_port
+from tests.unit.components.kube.runner.servers import certificate_of_somebody_else, http_server, raw_server
 
 
 def asked(url: str, **question: Any) -> dict[str, Any]:
@@ -65,7 +66,7 @@ def test_over_tls_the_name_is_asked_for_too_and_no_certificate_is_judged(tmp_pat
 
 
 def test_a_port_on_which_nobody_listens_answers_nothing() -> None:
-    answer = asked(f"http://127.0.0.1:{free_port()}/")
+    answer = asked(f"http://127.0.0.1:{refusing_port()}/")
     assert answer == {"status": None, "said": "nothing: Connection refused", "answered": False}
 
 
@@ -131,7 +132,7 @@ def test_success_is_what_users_want(status: int, success: bool) -> None:
 
 
 def test_silence_is_neither_a_success_nor_an_answer() -> None:
-    answer = put(Question(url=f"http://127.0.0.1:{free_port()}/"))
+    answer = put(Question(url=f"http://127.0.0.1:{refusing_port()}/"))
     assert (answer.success, answer.of_a_living_server) == (False, False)
 
 

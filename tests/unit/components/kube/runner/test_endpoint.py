@@ -9,7 +9,8 @@ import pytest
 
 from components.kube.runner import endpoint
 from components.kube.runner.failure import StepFailedError
-from tests.unit.components.kube.runner.servers import certificate_of_somebody_else, free_port, http_server
+from tests.ports import refusing_port
+from tests.unit.components.kube.runner.servers import certificate_of_somebody_else, http_server
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +55,7 @@ def test_what_it_said_last_stops_the_failover_with_a_way_on() -> None:
 
 
 def test_without_being_required_it_is_told_and_stops_nothing() -> None:
-    said = asked(question(free_port()), seconds=0, required=False)
+    said = asked(question(refusing_port()), seconds=0, required=False)
     assert "said nothing: Connection refused" in said
     assert said.endswith("(not required: force is set, or users are here already)")
 

@@ -17,7 +17,8 @@ import pytest
 
 from components.kube.runner.api import Api
 from components.kube.runner.heartbeat import beat
-from tests.unit.components.kube.runner.servers import free_port, http_server, raw_server
+from tests.ports import refusing_port
+from tests.unit.components.kube.runner.servers import http_server, raw_server
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CRON_JOB = "/apis/batch/v1/namespaces/k8s-dr/cronjobs/drill-integrity"
@@ -153,7 +154,7 @@ def test_a_receiver_that_hangs_or_refuses_keeps_no_other_from_its_heartbeat_and_
     objects = {**drill(), **backups(("Completed", ago(minutes=5))), **cluster({"Ready": "True"})}
     began = time.monotonic()
     with http_server(200) as receiver, raw_server(lambda _: None) as silent:
-        ports = {"drills.integrity": silent, "schedules.hourly": receiver.port, "databases.app": free_port()}
+        ports = {"drills.integrity": silent, "schedules.hourly": receiver.port, "databases.app": refusing_port()}
         urls = {job: f"http://127.0.0.1:{port}/hush" for job, port in ports.items()}
         said = look(tmp_path, objects, urls, seconds=0.5, cronJobs=[DRILL], backups=[SCHEDULE], databases=[DATABASE])
     assert receiver.paths == ["/hush"]

@@ -15,7 +15,8 @@ from components.kube.pods import runner_modules
 from components.kube.runner import __main__ as runner
 from components.kube.runner import ask
 from components.kube.runner.failure import StepFailedError
-from tests.unit.components.kube.runner.servers import free_port, http_server
+from tests.ports import refusing_port
+from tests.unit.components.kube.runner.servers import http_server
 
 
 @pytest.fixture
@@ -124,7 +125,7 @@ def test_the_modules_run_as_the_package_that_the_configmap_holds(tmp_path: Path)
 
 
 def test_a_step_that_fails_there_ends_with_one(tmp_path: Path) -> None:
-    check = {"namespace": "production", "service": "web", "port": free_port(), "path": "/", "scheme": "http", "host": None}
+    check = {"namespace": "production", "service": "web", "port": refusing_port(), "path": "/", "scheme": "http", "host": None}
     ran = as_in_a_pod(tmp_path, "verify", {**check, "seconds": 0.1})
     assert ran.returncode == 1
     assert ran.stdout.splitlines()[-1].startswith("http://web.production.svc:")

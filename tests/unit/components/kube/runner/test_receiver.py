@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from components.kube.runner.receiver import tell
-from tests.unit.components.kube.runner.servers import certificate_of_somebody_else, free_port, http_server, raw_server
+from tests.ports import refusing_port
+from tests.unit.components.kube.runner.servers import certificate_of_somebody_else, http_server, raw_server
 
 
 def test_a_heartbeat_is_one_get_of_the_url_as_it_is() -> None:
@@ -58,7 +59,7 @@ def test_one_that_is_away_is_said_in_words_without_its_url(tmp_path: Path) -> No
     with http_server(200, tls=certificate_of_somebody_else(tmp_path)) as foreign:
         wrong = tell(
             {
-                "refuses": f"http://127.0.0.1:{free_port()}/hush",
+                "refuses": f"http://127.0.0.1:{refusing_port()}/hush",
                 "nowhere": "http://hush.invalid/hush",
                 "foreign": f"https://127.0.0.1:{foreign.port}/hush",
                 "spoilt": "http://127.0.0.1:0x1/hush",
@@ -77,7 +78,7 @@ def test_the_authorities_are_read_once_for_all_of_a_hundred_urls(monkeypatch: py
     read: list[int] = []
     load = ssl.SSLContext.load_default_certs
     monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda *given: (read.append(1), load(*given))[1])
-    wrong = tell({str(number): f"https://127.0.0.1:{free_port()}/hush" for number in range(100)}, seconds=30)
+    wrong = tell({str(number): f"https://127.0.0.1:{refusing_port()}/hush" for number in range(100)}, seconds=30)
     assert set(wrong.values()) == {"Connection refused"}
     assert len(read) == 1
 

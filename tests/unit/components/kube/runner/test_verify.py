@@ -10,7 +10,8 @@ import pytest
 
 from components.kube.runner import verify
 from components.kube.runner.failure import StepFailedError
-from tests.unit.components.kube.runner.servers import certificate_of_somebody_else, free_port, http_server
+from tests.ports import refusing_port
+from tests.unit.components.kube.runner.servers import certificate_of_somebody_else, http_server
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +76,7 @@ def test_what_a_workload_said_last_is_told() -> None:
 
 
 def test_where_nothing_answers_the_message_says_what_may_be_in_between() -> None:
-    told = refused(free_port())
+    told = refused(refusing_port())
     assert "said nothing: Connection refused" in told
     assert "kubectl get service,endpointslices -n production" in told
     assert "NetworkPolicy of production" in told
