@@ -2,16 +2,19 @@
 
     .venv/bin/python -m tests.reliability          # makes the table anew, from the record
 
-A run of pytest writes both as its tests end, if FAULT_RECORD is set: `make test-long` sets it. The first entry of a test replaces
+A run of pytest writes both as its tests end, if FAULT_RECORD is set: `make test-long` sets it, and
+`FAULT_RECORD=1 make test` records what that runs of them. The first entry of a test replaces
 those of its last run, so an interrupted run leaves what it has finished.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,10 +73,13 @@ class Reliability:
 
     def add(self, entry: Entry, *, first: bool) -> None:
         """Add an entry. The `first` of a test in a run takes the place of all that its last run left."""
-        kept = [each for each in self.entries() if each.test != entry.test and not (first and each.function == entry.function)]
-        entries = sorted([*kept, entry], key=lambda each: _place(each.function))
-        _whole(self.file, json.dumps([asdict(each) for each in entries], indent=1, ensure_ascii=False) + "\n")
-        self.write_page()
+        with alone(self.file.parent):
+            kept = [
+                each for each in self.entries() if each.test != entry.test and not (first and each.function == entry.function)
+            ]
+            entries = sorted([*kept, entry], key=lambda each: _place(each.function))
+            _whole(self.file, json.dumps([asdict(each) for each in entries], indent=1, ensure_ascii=False) + "\n")
+            self.write_page()
 
     def write_page(self) -> None:
         text = self.page.read_text()
@@ -84,6 +90,17 @@ class Reliability:
 def _entry(found: dict[str, Any]) -> Entry:
     seen = Seen(**found["seen"]) if found["seen"] else None
     return Entry(**{**found, "machine": Machine(**found["machine"]), "seen": seen})
+
+
+@contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """One process at a time writes there: the tests of the lab and those of the engine run side by side."""
+    opened = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
 
 
 def _whole(file: Path, text: str) -> None:

@@ -22,10 +22,10 @@ from lab.standins.recorded_cluster.controllers import Outcomes
 from lab.standins.recorded_cluster.kinds import OPERATORS, VELERO, Kind
 from lab.waiting import until
 from tests.api_server import ApiServer, alive, process, running
-from tests.ports import free_port
 from tests.engine.checkpoints import PutBack
 from tests.engine.controllers import Controllers, Object, Store, named, path_of, programs
 from tests.engine.etcd import Etcd
+from tests.ports import free_port
 
 VARIABLE = "LAB_ENGINE_CLUSTERS"
 """Environment variable: `real` or `recorded`. If it is not set, the clusters are real if the Kubernetes provider is."""

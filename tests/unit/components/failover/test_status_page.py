@@ -10,9 +10,9 @@ import pytest
 
 from components.failover import status_page
 from components.kube.runner.flag import Flag
+from tests.ports import refusing_port
 from tests.unit.components.failover.test_gate import READY, cluster
 from tests.unit.components.failover.test_handover import follower, token
-from tests.ports import refusing_port
 from tests.unit.components.kube.runner.servers import http_server, raw_server
 from tests.unit.fakes import FakeCluster
 from tests.unit.recorder import Recorder, run_program
