@@ -279,10 +279,11 @@ class User:
 
 
 @contextmanager
-def user(lab: Lab, *, cache: bool = False, first_row: int = FIRST_ROW) -> Iterator[User]:
-    """Start the client, which ends with the block, or earlier. The rows that the secondary has by then must stay."""
+def user(lab: Lab, *, cache: bool = False, first_row: int = FIRST_ROW, files_of: Role | None = "secondary") -> Iterator[User]:
+    """Start the client, which ends with the block, or earlier. The rows that the secondary has by then must stay, and the files
+    that region `files_of` has, which serves; None where no file is there yet."""
     kept = frozenset(sequences(lab, "secondary"))
-    documents = frozenset(lab.documents("secondary")) if lab.files else frozenset()
+    documents = frozenset(lab.documents(files_of)) if lab.files and files_of else frozenset()
     log = lab.paths.logs / "circle.jsonl"
     stop = users.start(lab, log, name="circle", cache=cache, first_row=first_row)
     found = User(lab=lab, log=log, stop=stop, kept=kept, kept_documents=documents)

@@ -30,6 +30,11 @@ def _holds(file: Path, write: Write) -> bool:
     return told == (write.sequence, rfc3339(write.sent), write.region)
 
 
+def lost(writes: Sequence[Write], present: Collection[int]) -> list[Write]:
+    """The documents that were acknowledged, by whichever region, and are not among those that are `present`."""
+    return [write for write in writes if write.ok and write.sequence not in present]
+
+
 def count(writes: Sequence[Write], present: Collection[int], died: datetime, *, survivor: str = "secondary") -> Files:
     """Compare what was acknowledged with the sequence numbers that are `present` on the survivor's volume.
 
@@ -39,7 +44,8 @@ def count(writes: Sequence[Write], present: Collection[int], died: datetime, *, 
     acknowledged = [write for write in writes if write.ok]
     there = [write for write in acknowledged if write.region != survivor]
     death = max([died, *(write.time for write in there)])
-    lost = [write for write in there if write.sequence not in present]
+    gone = lost(acknowledged, present)
+    theirs = [write for write in gone if write.region != survivor]
     kept = [write for write in there if write.sequence in present]
 
     def age(write: Write) -> float:
@@ -48,8 +54,8 @@ def count(writes: Sequence[Write], present: Collection[int], died: datetime, *, 
     newest = max(kept, key=lambda write: write.time, default=None)
     return Files(
         acknowledged_before_death=len(there),
-        lost=len(lost),
-        lost_by_survivor=sum(write.region == survivor and write.sequence not in present for write in acknowledged),
+        lost=len(theirs),
+        lost_by_survivor=len(gone) - len(theirs),
         newest_surviving=Entry(sequence=newest.sequence, time=newest.time, age_seconds=age(newest)) if newest else None,
-        rpo_seconds=max([0.0, *(age(write) for write in lost)]),
+        rpo_seconds=max([0.0, *(age(write) for write in theirs)]),
     )

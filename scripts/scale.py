@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from components.database.freshness import AT_ONCE, DEADLINE
+from components.database.freshness import DEADLINE
+from components.database.lost import MARK_SLACK
 from scripts.scale_plan import (
     DAY,
     DOCS,
@@ -23,12 +24,15 @@ from scripts.scale_plan import (
     Figures,
     Plan,
     Rate,
+    between_marks,
     job_seconds,
     load_figures,
     load_rate,
     object_seconds,
     puts_a_second,
     replicated_gbit,
+    round_seconds,
+    rpo,
     rto,
     small_files,
     state_bytes,
@@ -59,14 +63,22 @@ def rows(figures: Figures, rate: Rate) -> list[Row]:
     """What grows in one pair. Times are compared with the RTO of the default tier."""
     within = f"RTO, {_time(rto())}"
     qps = VeleroSettings().client_qps
-    marks = figures["mark_calls"] * figures["mark_call_seconds"] / AT_ONCE
+    late = rpo() + MARK_SLACK.total_seconds()
     return [
         Row(
             what="marks of all databases, one round",
-            value=lambda plan: plan.databases * marks,
+            value=lambda plan: round_seconds(plan, figures),
             limit=DEADLINE,
             shown=_time,
             allowed=f"the Job's deadline, {DEADLINE:g} s",
+            per="databases",
+        ),
+        Row(
+            what="from a database's mark to its next",
+            value=lambda plan: between_marks(plan, figures),
+            limit=late,
+            shown=_time,
+            allowed=f"what the gate bears, {_time(late)}",
             per="databases",
         ),
         Row(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import yaml
 
+from components.database.freshness import AT_ONCE, DEADLINE, EVERY, TURN
 from settings.database import DatabaseSettings
 from settings.durations import parse_duration
 from settings.presets import DEFAULT
@@ -148,11 +150,37 @@ def replicated_gbit(plan: Plan) -> float:
 def puts_a_second(plan: Plan) -> float:
     """Objects of databases: a WAL segment each archiveTimeout, and a mark every two minutes."""
     archive = parse_duration(DatabaseSettings.model_fields["archive_timeout"].default).total_seconds()
-    return plan.databases * (1 / archive + 1 / 120)
+    return plan.databases * (1 / archive + 1 / EVERY)
+
+
+def round_seconds(plan: Plan, figures: Figures) -> float:
+    """One round of marks, if nothing ended it."""
+    return plan.databases * figures["mark_calls"] * figures["mark_call_seconds"] / AT_ONCE
+
+
+def runs_until_marked(share: float) -> int:
+    """How many runs it takes until each database has a mark, whichever run is the first of them and where each has time for a
+    `share` of all. Where they begin is spread around the databases, and the largest gap must be no larger than that."""
+    begins: list[float] = []
+    while True:
+        begins = sorted([*begins, len(begins) * TURN / 1e6 % 1])
+        if max(after - before for before, after in pairwise([*begins, 1.0])) <= share:
+            return len(begins)
+
+
+def between_marks(plan: Plan, figures: Figures) -> float:
+    """The longest time from one mark of a database to its next: it may come first in one run, and last in another."""
+    whole = round_seconds(plan, figures)
+    took = min(whole, DEADLINE)
+    return runs_until_marked(took / whole if whole else 1.0) * EVERY + took
 
 
 def volumes(plan: Plan) -> float:
     return plan.volumes_tb * TB / (plan.volume * GB)
+
+
+def rpo() -> float:
+    return objectives(DEFAULT, Targets()).rpo_seconds
 
 
 def rto() -> float:

@@ -27,8 +27,14 @@ SCRIPT = (Path(__file__).parent / "freshness.sh").read_text()
 AT_ONCE = 4
 """Servers that the script marks side by side."""
 
+EVERY = 120
+"""Seconds from one round to the next."""
+
 DEADLINE = 110
 """Seconds of one round, so that it ends before the next begins."""
+
+TURN = 618034
+"""Millionths of all servers by which each round begins later than the one before, as in the script, which says why."""
 
 _SCRIPT_NAME = "freshness-script"
 _USER = 65532

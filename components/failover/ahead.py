@@ -6,9 +6,10 @@ engine tells it to, and finds the answers there.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
@@ -31,9 +32,18 @@ class Ahead(Generic[Answer]):
 
     def __init__(self, ask: Callable[[], Answer], *, own: Callable[[], bool]) -> None:
         self.began, self._began = datetime.now(UTC), time.monotonic()
-        threads = ThreadPoolExecutor(1, thread_name_prefix="asked-ahead")
-        self._left: Future[Answer | None] | None = threads.submit(lambda: ask() if own() else None)
-        threads.shutdown(wait=False)
+        left: Future[Answer | None] = Future()
+        self._left: Future[Answer | None] | None = left
+
+        def answer() -> None:
+            try:
+                left.set_result(ask() if own() else None)
+            except BaseException as error:  # noqa: BLE001 - it is whoever takes the answer who gets it
+                left.set_exception(error)
+
+        # An `up` that is refused meanwhile must not wait for this answer. At its end Python waits for every thread that is no
+        # daemon, and for those of a pool in any case.
+        threading.Thread(target=answer, name="asked-ahead", daemon=True).start()
 
     def take(self) -> Answer | None:
         """The answer, waited for, and only once: whoever asks again wants to know what has changed. None where nobody asked,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -28,6 +28,7 @@ from report.model import Report
 from settings.names import PROGRAM_NAMESPACE
 from settings.parts import Part
 from settings.roles import ROLES, Role
+from tests import faults
 from tests.documented import blocks
 from tests.engine.test_databases import TOUCHED_WITH_A_DATABASE
 from tests.lab import dangers, metrics
@@ -186,7 +187,9 @@ class TestByArchive:
         opened = dangers.previewed(pair)
         assert opened.exit_code == 0, opened.output
 
-    def test_the_secondary_writes_and_every_row_is_accounted_for(self, failed_over: tuple[Lab, Report]) -> None:
+    def test_the_secondary_writes_and_every_row_is_accounted_for(
+        self, failed_over: tuple[Lab, Report], record_property: Callable[..., None]
+    ) -> None:
         _, report = failed_over
         assert model.verdict(report) == []
         assert report.rows_acknowledged is not None
@@ -194,6 +197,9 @@ class TestByArchive:
         assert report.rows_lost is not None
         assert report.newest_surviving is not None, "the standby had followed"
         assert report.calls_to_dead_region == 0
+        lost, down = report.rows_lost, report.seconds_without_writes
+        happened = "the secondary took over; every acknowledged row is there or counted as lost"
+        record_property(*faults.seen(when="while a client wrote", happened=happened, rows_lost=lost, seconds_down=down))
 
     def test_the_age_of_the_other_regions_backups_is_a_metric_of_the_survivor(self, failed_over: tuple[Lab, Report]) -> None:
         complete = partial(metrics.complete, failed_over[0], "secondary", "velero", after_a_backup=True)

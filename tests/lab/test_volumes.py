@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +31,7 @@ from lab.waiting import until
 from lab.world import Lab
 from settings.backup import Backup
 from settings.volumes import VolumeRule
+from tests import faults
 from tests.lab.conftest import Keeper, handed_on
 from tests.lab.prompt import PromptLab
 from tests.lab.volumes import (
@@ -206,7 +207,9 @@ def test_a_volume_that_a_rule_reads_by_files_is_in_backups_without_a_snapshot(up
     assert len(uploads.parts_of_newer) == 1, "each backup sends what is new"
 
 
-def test_what_was_acknowledged_before_the_backup_is_there_and_nothing_older_is_lost_than_it(failed_over: Seen) -> None:
+def test_what_was_acknowledged_before_the_backup_is_there_and_nothing_older_is_lost_than_it(
+    failed_over: Seen, record_property: Callable[..., None]
+) -> None:
     told = {write.sequence: write.time for write in failed_over.documents if write.ok and write.region == "primary"}
     before = {sequence for sequence, time in told.items() if time < failed_over.backup_began}
     assert len(before) > 50
@@ -216,6 +219,9 @@ def test_what_was_acknowledged_before_the_backup_is_there_and_nothing_older_is_l
     assert min(told[sequence] for sequence in lost) >= failed_over.backup_began
     files = {int(path.stem) for path in disk(failed_over.lab, "secondary", CLAIM).glob("*.json")}
     assert files & set(told) == failed_over.survived, "no document came empty, cut off or mixed up"
+    since = (failed_over.killed - failed_over.backup_began).total_seconds()
+    when, happened = f"{since:.0f} s after a backup was begun, while a client wrote", "the secondary has every file of the backup"
+    record_property(*faults.seen(when=when, happened=happened, files_lost=len(lost)))
 
 
 def test_files_have_the_bytes_owners_and_modes_that_they_had_though_no_pod_mounts_their_claim(failed_over: Seen) -> None:

@@ -1,7 +1,7 @@
 """Faults that need two real regions, one cycle after the other in one lab (tests/lab/soak.py). All faults are in tests/faults.py.
 
 FAULT_SEED chooses the random moments, FAULT_MOMENTS how many there are, and FAULT_MINUTES after how long no further cycle begins.
-A cycle takes about seven minutes on a machine with two cores.
+A cycle takes about nine minutes on a machine with two cores, by an estimate.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def test_a_failover_does_not_need_a_base_backup_that_came_in_part(cycle: Cycle, 
     cycle.come_home()
     happened = "the standby that ran was promoted without it"
     when = "before the region died, to the end of the `up`"
-    record_property(*seen(when=when, happened=happened, rows_lost=len(cycle.lost), seconds_down=seconds, again=up.typed))
+    record_property(*seen(when=when, happened=happened, **cycle.losses, seconds_down=seconds, again=up.typed))
 
 
 def test_an_operator_that_restarts_during_the_promotion_promotes_all_the_same(cycle: Cycle, record_property: Told) -> None:
@@ -119,7 +119,7 @@ def test_an_operator_that_restarts_during_the_promotion_promotes_all_the_same(cy
         f"; the first `up` said: {up.again.said}" if up.again.typed else ""
     )
     when = "as soon as the Cluster was told to be promoted"
-    record_property(*seen(when=when, happened=happened, rows_lost=len(cycle.lost), seconds_down=seconds, again=up.again.typed))
+    record_property(*seen(when=when, happened=happened, **cycle.losses, seconds_down=seconds, again=up.again.typed))
 
 
 def test_a_primary_that_heals_in_the_middle_of_the_failover_is_stopped_and_what_it_took_is_kept_apart(
@@ -136,7 +136,7 @@ def test_a_primary_that_heals_in_the_middle_of_the_failover_is_stopped_and_what_
         "all that is lost is on its kept volume"
     )
     when = "the region was switched on as soon as the Cluster was told to be promoted"
-    record_property(*seen(when=when, happened=happened, rows_lost=len(cycle.lost), seconds_down=seconds, again=up.again.typed))
+    record_property(*seen(when=when, happened=happened, **cycle.losses, seconds_down=seconds, again=up.again.typed))
 
 
 def test_a_standby_whose_disk_is_nearly_full_is_promoted_or_refused_and_goes_on_once_there_is_room(
@@ -154,7 +154,7 @@ def test_a_standby_whose_disk_is_nearly_full_is_promoted_or_refused_and_goes_on_
     refused = f"the first `up` said: {up.said}; with room the same one went through" if up.typed else "it was promoted"
     when = f"{LEFT >> 20} MiB free, before the region died"
     happened = f"{refused}; at the end the Cluster said: {phase}"
-    record_property(*seen(when=when, happened=happened, rows_lost=len(cycle.lost), seconds_down=seconds, again=up.typed))
+    record_property(*seen(when=when, happened=happened, **cycle.losses, seconds_down=seconds, again=up.typed))
 
 
 class TestARegionThatDiesAtARandomMoment:
@@ -172,7 +172,7 @@ class TestARegionThatDiesAtARandomMoment:
         assert cycle.written_twice() == []
         happened = "the secondary took over" + (f"; the first `up` said: {up.said}" if up.typed else "")
         when = f"{wanted:.0f} s into a life of {LIFE:.0f} s: {lived}"
-        record_property(*seen(when=when, happened=happened, rows_lost=len(cycle.lost), seconds_down=seconds, again=up.typed))
+        record_property(*seen(when=when, happened=happened, **cycle.losses, seconds_down=seconds, again=up.typed))
 
     def test_comes_home_though_the_engine_is_killed_in_the_switchover(
         self, life: tuple[Cycle, Moment], record_property: Told
@@ -185,8 +185,10 @@ class TestARegionThatDiesAtARandomMoment:
         of = legs[home.of_steps(len(legs)) - 1]
         killed = Killed(moment=Moment(of=f"switchover, {of}", seed=home.seed, number=home.number), of=of)
         seconds = cycle.come_home({of: killed})
-        happened = "the same `up` went on; no acknowledged row is lost, and both databases have them all"
-        record_property(*seen(when=killed.when, happened=happened, rows_lost=0, seconds_down=seconds, again=killed.again.typed))
+        happened = "the same `up` went on; no acknowledged row or file is lost, and both databases have all rows"
+        record_property(
+            *seen(when=killed.when, happened=happened, rows_lost=0, files_lost=0, seconds_down=seconds, again=killed.again.typed)
+        )
 
 
 def live_until(lab: Lab, seconds: float) -> str:
@@ -228,4 +230,4 @@ def test_a_failover_whose_engine_is_killed_goes_on_between_two_real_regions(
     assert cycle.written_twice() == []
     cycle.come_home()
     happened = "the same `up` went on" + (f", after one that said: {up.again.said}" if up.again.said else "")
-    record_property(*seen(when=up.when, happened=happened, rows_lost=len(cycle.lost), seconds_down=seconds, again=up.again.typed))
+    record_property(*seen(when=up.when, happened=happened, **cycle.losses, seconds_down=seconds, again=up.again.typed))

@@ -69,11 +69,27 @@ def test_a_row_has_what_was_seen_and_one_that_never_ran_says_so() -> None:
     told = table([replace(ENTRY, seen=reliability.Seen(**what))], FAULTS[:1])
     assert "| (seed 1, moment 1) " not in told
     row = "(seed 1, moment 1) | after 7 of 9 calls | it went on | 0 |  | 12.5 | 1 | held, 2026-11-30, abc1234, machine 1 |"
-    assert row in told
+    assert row in told, "where nobody has counted files, nothing is said of them"
     assert told.count("| never run |") == len(FAULTS[0].tests) - 1
     failed = table([replace(ENTRY, held=False)], FAULTS[:1])
     assert "**what must come of it did not**" in failed
     assert "**FAILED**, 2026-11-30" in failed
+
+
+def test_rows_and_files_lost_are_told_apart_and_in_the_columns_of_their_names() -> None:
+    _, what = seen(when="then", happened="it went on", rows_lost=3, files_lost=140)
+    lines = table([replace(ENTRY, seen=reliability.Seen(**what))], FAULTS[:1]).splitlines()
+    head, row = ([cell.strip() for cell in line.split("|")] for line in lines if "files lost" in line or "it went on" in line)
+    assert (row[head.index("rows lost")], row[head.index("files lost")]) == ("3", "140")
+
+
+def test_every_injection_between_two_real_regions_says_how_many_rows_and_files_it_has_lost() -> None:
+    tree = ast.parse((ROOT / "tests/long/test_faults.py").read_text())
+    told = [call for call in ast.walk(tree) if isinstance(call, ast.Call) and ast.unparse(call.func) == "seen"]
+    assert told
+    for call in told:
+        names = {keyword.arg or ast.unparse(keyword.value) for keyword in call.keywords}
+        assert "cycle.losses" in names or names >= {"rows_lost", "files_lost"}, ast.unparse(call)
 
 
 def report(test: str, outcome: str = "passed", when: str = "call", told: Any = None) -> Any:

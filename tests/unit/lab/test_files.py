@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.files import count, whole
+from lab.files import count, lost, whole
 from lab.samples import rfc3339
+from tests.lab.soak import files_lost
 from tests.unit.lab.test_ledger import DIED, entry, refused, written
 
 BEFORE = [written(1, -30), written(2, -20), written(3, -10)]
@@ -40,6 +41,20 @@ def test_nothing_is_lost_where_all_is_there() -> None:
 
 def test_a_volume_that_came_back_empty_has_no_newest_file() -> None:
     assert count(BEFORE, set(), DIED).newest_surviving is None
+
+
+def test_what_nobody_acknowledged_is_not_lost() -> None:
+    assert [write.sequence for write in lost([*BEFORE, *AFTER], {2})] == [1, 3, 5]
+
+
+def test_a_cycle_of_faults_may_lose_what_was_acknowledged_since_the_backup_and_nothing_else() -> None:
+    told, began = [*BEFORE, *AFTER], BEFORE[1].time
+    assert files_lost(told, {1, 5}, backed_up=began) == {2, 3}
+    assert files_lost(told, {1, 2, 3, 5}, backed_up=began) == set()
+    with pytest.raises(AssertionError, match="the backup had"):
+        files_lost(told, {2, 3, 5}, backed_up=began)
+    with pytest.raises(AssertionError, match="the survivor acknowledged"):
+        files_lost(told, {1}, backed_up=began)
 
 
 def document(**changes: object) -> str:

@@ -12,15 +12,18 @@ from typing import Any
 import pytest
 import yaml
 
+from components.database.freshness import DEADLINE, EVERY, TURN
 from scripts.scale import PAGE, block, holds_up_to, replaced, rows
 from scripts.scale_plan import (
     INPUTS,
     Plan,
+    between_marks,
     job_seconds,
     load_figures,
     load_rate,
     object_seconds,
     replicated_gbit,
+    runs_until_marked,
     state_bytes,
     state_seconds,
     volume_seconds,
@@ -132,6 +135,26 @@ def test_a_restore_of_objects_goes_at_the_pace_of_the_client_or_of_the_api_serve
     one = replace(PLAN, namespaces=10, objects=100)
     assert object_seconds(one, FIGURES, 20) == pytest.approx(1000 * 2 / 20)
     assert object_seconds(one, FIGURES, 1e6) == pytest.approx(1000 * 2 * FIGURES["api_request_seconds"])
+
+
+@pytest.mark.parametrize(("databases", "reached"), [(110, 110), (150, 110), (250, 110), (500, 110), (500, 37), (7, 2)])
+def test_no_database_waits_for_its_mark_longer_than_so_many_runs(databases: int, reached: int) -> None:
+    """Over runs that begin as the script has them begin."""
+    most, last, longest = runs_until_marked(reached / databases), dict.fromkeys(range(databases), 0), 0
+    for run in range(1, 500):
+        first = run * TURN % 1_000_000 * databases // 1_000_000
+        for number in range(first, first + reached):
+            longest = max(longest, run - last[number % databases])
+            last[number % databases] = run
+    assert longest == most
+    assert most < 2 * databases / reached + 1, "no order could have it below databases / reached"
+
+
+def test_a_mark_is_older_where_a_round_has_no_time_for_all() -> None:
+    few, many = replace(PLAN, databases=10), replace(PLAN, databases=500)
+    assert between_marks(few, FIGURES) == EVERY + 10
+    assert between_marks(many, FIGURES) == runs_until_marked(DEADLINE / 500) * EVERY + DEADLINE
+    assert between_marks(replace(PLAN, databases=0), FIGURES) == EVERY
 
 
 def test_twice_the_nodes_bring_the_volumes_in_half_the_time_and_a_slow_network_bounds_them() -> None:

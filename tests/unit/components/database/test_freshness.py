@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from components.database.freshness import AT_ONCE, SCRIPT, Freshness, FreshnessArgs, cron_job
+from components.database.freshness import AT_ONCE, EVERY, SCRIPT, TURN, Freshness, FreshnessArgs, cron_job
 from components.iam.access import Access
 from components.kube.runner.mark import mark_of
 from lab.waiting import until
@@ -75,7 +76,7 @@ class Run:
     """The script, an archive, and what became of them."""
 
     def __init__(self, root: Path) -> None:
-        self.root, self.patience = root, 40
+        self.root, self.patience, self.at_once = root, 40, AT_ONCE
         (root / "bin").mkdir()
         for name, text in (("aws", AWS), ("curl", CURL)):
             (root / "bin" / name).write_text(text)
@@ -108,7 +109,7 @@ class Run:
 
     def _prepare(self, changes: dict[str, str]) -> tuple[list[str], dict[str, str]]:
         script = self.root / "freshness.sh"
-        text = SCRIPT.replace("PATIENCE=40", f"PATIENCE={self.patience}")
+        text = SCRIPT.replace("PATIENCE=40", f"PATIENCE={self.patience}").replace("AT_ONCE=4", f"AT_ONCE={self.at_once}")
         script.write_text(text.replace("/tmp/", f"{self.root}/").replace("/var/run/secrets/api", str(self.root)))
         (self.root / "token").write_text("token")
         return ["bash", str(script)], {**self.environment, **changes}
@@ -298,6 +299,33 @@ def test_no_more_than_four_servers_are_marked_at_once(run: Run) -> None:
     assert 1 < max(seen) <= 4
 
 
+# Tells of the time what ./seconds holds.
+DATE = f"""\
+#!/bin/bash
+[[ $* != +%s ]] || exec cat seconds
+exec {shutil.which("date")} "$@"
+"""
+
+
+def test_where_a_run_has_no_time_for_all_the_next_ones_begin_with_others_until_each_has_a_mark(run: Run) -> None:
+    servers, run.at_once = [f"server-{number}" for number in range(9)], 1
+    (run.root / "bin" / "aws").write_text('#!/bin/bash\n[[ $2 != put-object ]] || echo "$*" >>written\necho None\n')
+    (run.root / "bin" / "date").write_text(DATE)
+    (run.root / "bin" / "date").chmod(0o755)
+    in_time: list[set[str]] = []
+    for number in range(5):
+        # A Pod starts a few seconds after its minute.
+        (run.root / "seconds").write_text(str(1_772_366_400 + number * EVERY + 7 * number))
+        ran = run(SERVERS=" ".join(servers))
+        assert ran.returncode == 0, ran.stderr
+        written = re.findall(r"--key freshness/(server-\d)", (run.root / "written").read_text())
+        assert sorted(written) == servers, "with enough time it marks them all"
+        in_time.append(set(written[:3]))
+        (run.root / "written").unlink()
+    assert set().union(*in_time) == set(servers)
+    assert len(set(map(frozenset, in_time))) == 5, "no run only does what another did"
+
+
 def test_a_region_without_a_probe_asks_nobody(run: Run) -> None:
     assert run().returncode == 0
     assert not (run.root / "patched").exists()
@@ -387,7 +415,8 @@ def test_the_job_may_use_more_where_it_marks_several_databases_at_once(servers: 
 
 def test_a_run_ends_before_the_next_begins() -> None:
     spec = cron_job(arguments())
-    assert spec["schedule"] == "*/2 * * * *"
+    assert spec["schedule"] == f"*/{EVERY // 60} * * * *"
+    assert f"EVERY={EVERY} TURN={TURN}\n" in SCRIPT
     assert spec["jobTemplate"]["spec"]["activeDeadlineSeconds"] < 120
     assert spec["concurrencyPolicy"] == "Forbid"
     patience = re.search(r"PATIENCE=(\d+)", SCRIPT)

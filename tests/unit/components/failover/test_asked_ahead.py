@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,3 +120,40 @@ def test_a_gate_that_has_waited_for_long_asks_the_primary_itself(monkeypatch: py
     asked = watched(OURS)
     run_program("secondary", {"active": "secondary"}, cluster=asked, run_hooks={"failover-gate"})
     assert asked.early == [True, False]
+
+
+# Ends as a program does that was refused, while its question waits for what only the test could give it, on its standard input.
+REFUSED = """
+import os, sys, threading
+from components.failover.ahead import Ahead
+asked = threading.Event()
+def ask():
+    asked.set()
+    {then}
+Ahead(ask, own=lambda: True)
+asked.wait()
+sys.exit("the gate is closed")
+"""
+
+
+@pytest.mark.parametrize(
+    "then",
+    ["os.read(0, 1)", "threading.main_thread().join(); raise OSError('nobody wants to know')"],
+    ids=["the question hangs", "the question fails as the program ends"],
+)
+def test_a_program_that_was_refused_waits_for_no_answer_and_says_nothing_of_it(then: str) -> None:
+    program = subprocess.Popen(
+        [sys.executable, "-c", REFUSED.format(then=then)],
+        cwd=Path(__file__).parents[4],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        # The question's own patience has no end: whoever waits for it waits until this is over.
+        assert program.wait(timeout=60) == 1
+        assert program.stderr is not None
+        assert program.stderr.read() == "the gate is closed\n"
+    finally:
+        program.kill()
+        program.communicate()
