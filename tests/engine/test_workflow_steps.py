@@ -227,7 +227,8 @@ def test_a_reviewer_reads_what_a_failover_would_do_otherwise(runner: Runner) -> 
 def test_a_reviewer_reads_whether_the_secondary_could_take_over_as_far_as_no_cluster_is_asked(runner: Runner) -> None:
     lose_clusters(runner.pair)
     (runner.project / ".venv").symlink_to(sys.prefix)
-    (runner.project / "drctl").symlink_to(ROOT / "drctl")
+    for folder in ("drctl", "report"):
+        (runner.project / folder).symlink_to(ROOT / folder)
     file = runner.project / "Pulumi.yaml"
     file.write_text(file.read_text().replace("keep: 168h", "keep: 169h"))
     job = runner.run("preview", "check")
