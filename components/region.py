@@ -272,7 +272,11 @@ class Region(pulumi.ComponentResource):
             Alarms("alarms", AlarmsArgs(names=names, topic=settings.monitoring.alarms.of(settings.role)), opts=child())
         if topic := settings.monitoring.health_check_alarms:
             checks = HealthAlarmsArgs(
-                names=names, topic=topic, record=traffic.record_check, endpoint=traffic.checks.get("endpoint")
+                names=names,
+                topic=topic,
+                record=traffic.record_check,
+                endpoint=traffic.checks.get("endpoint"),
+                asks_for_the_flag=settings.role == "primary" and settings.peer_ready,
             )
             # Whatever of them is still to be made or changed asks us-east-1: not before users are where they shall be.
             HealthAlarms("health-alarms", checks, opts=child(depends_on=[self._failover]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -10,10 +9,9 @@ from typing import Any, cast
 import yaml
 
 from drctl.steps import Configured
-from settings import Settings, load
-from settings.explain import SECRETS, named
-from settings.files import NOT_READ, Files, without_secrets
-from settings.load import ConfigurationError
+from settings import Settings
+from settings.files import Files
+from settings.load import load_files
 from settings.names import Names
 from settings.roles import ROLES, Role
 
@@ -41,21 +39,7 @@ class Project:
 
     def settings(self, role: Role) -> Settings:
         """What stack `role` is configured to be. Its secrets are not. Raises ConfigurationError."""
-        values = self._values(role)
-        hidden = sorted(key for key, value in values.items() if key not in SECRETS and _encrypted(value))
-        if hidden:
-            raise ConfigurationError(
-                f"{named(hidden[0])}: is stored as a secret in Pulumi.{role}.yaml, and drctl decrypts nothing; it is none, so "
-                f"run: pulumi config set --plaintext {hidden[0]} … -s {role}"
-            )
-        databases = [str(each.get("name")) for each in values.get("databases") or () if isinstance(each, dict)]
-        values |= {"backupEncryptionPassword": NOT_READ, "databasePasswords": dict.fromkeys(databases, NOT_READ)}
-        # URLs that only a deployment calls: no placeholder would be one.
-        values.pop("receivers", None)
-        if "staticCredentials" in values:
-            values["staticCredentials"] = without_secrets(values["staticCredentials"])
-        raw = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
-        return load(role, raw, SECRETS, self.directory)
+        return load_files(role, self.directory)
 
     def names(self, role: Role) -> Names:
         return Names(topology=self.settings(role).topology, role=role)
@@ -81,10 +65,3 @@ class Project:
     def _values(self, role: Role) -> dict[str, Any]:
         files = Files(stack=role, directory=self.directory)
         return {**files.shared(), **files.own()}
-
-
-def _encrypted(value: Any) -> bool:
-    """Whether Pulumi has encrypted a value, or a part of it."""
-    if isinstance(value, dict):
-        return set(value) == {"secure"} or any(_encrypted(each) for each in value.values())
-    return isinstance(value, list) and any(_encrypted(each) for each in value)

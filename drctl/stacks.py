@@ -75,10 +75,17 @@ class Heard:
     changes: dict[str, int] = field(default_factory=dict)
     """How many resources it changes or would change, by what happens to them."""
 
+    changed: dict[str, list[str]] = field(default_factory=dict)
+    """Which ones, alike: kind and name of each."""
+
     def hear(self, event: EngineEvent) -> None:
         if event.summary_event:
-            counted = {str(getattr(what, "value", what)): number for what, number in event.summary_event.resource_changes.items()}
+            counted = {_operation(what): number for what, number in event.summary_event.resource_changes.items()}
             self.changes = {what: number for what, number in counted.items() if what not in _NO_CHANGE}
+        step = event.resource_pre_event.metadata if event.resource_pre_event else None
+        # A replacement has more steps, of which the summary counts the one that is logical.
+        if step and step.logical and (what := _operation(step.op)) not in _NO_CHANGE:
+            self.changed.setdefault(what, []).append(_kind_and_name(step.urn))
         said = event.diagnostic_event
         if said is None or said.severity not in ("warning", "error"):
             return
@@ -88,6 +95,16 @@ class Heard:
             told_before.append(text)
         if said.severity == "error" and said.urn:
             self.refused = self.refused or said.urn.split("::")[2].rpartition("$")[2] == GATE
+
+
+def _operation(what: object) -> str:
+    return str(getattr(what, "value", what))
+
+
+def _kind_and_name(urn: str) -> str:
+    """As in `CronJob drills-namespace-job`, of the URN of a resource."""
+    *_, kind, name = urn.split("::")
+    return f"{kind.rpartition(':')[2]} {name}"
 
 
 OnEvent = Callable[[EngineEvent], None]

@@ -19,17 +19,27 @@ REGION_KEYS = ("cluster", "identity", "endpoint", "peerReady", "force", "images"
 """Keys that differ from region to region. The regions share all others but the secrets."""
 
 NOT_READ = "a-secret-that-is-not-read-here"
-"""In the place of each secret, for whoever reads the files without Pulumi. Without a space, which no access key has."""
+"""In the place of a password, for whoever reads the files without Pulumi."""
+
+UNREAD = ("receivers", "staticCredentials")
+"""Secrets in whose place nothing can stand: where one was stored as a whole, not even its parts can be told."""
 
 
-def without_secrets(value: Any, key: str = "") -> Any:
-    """A value of a stack's own file with texts in the place of what Pulumi has encrypted. `key` is where the value is: the id of
-    an access key begins with AKIA."""
+def without_secrets(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of both files without what Pulumi encrypts: texts stand in the place of passwords, and UNREAD is left out."""
+    databases = [each["name"] for each in values.get("databases") or () if isinstance(each, Mapping) and "name" in each]
+    return {
+        **{key: value for key, value in values.items() if key not in UNREAD},
+        "backupEncryptionPassword": NOT_READ,
+        "databasePasswords": dict.fromkeys(databases, NOT_READ),
+    }
+
+
+def encrypted(value: Any) -> bool:
+    """Whether Pulumi has encrypted a value, or a part of it."""
     if isinstance(value, Mapping):
-        if set(value) != {"secure"}:
-            return {name: without_secrets(inner, name) for name, inner in value.items()}
-        return f"AKIA-{NOT_READ}" if key == "accessKeyId" else NOT_READ
-    return [without_secrets(inner) for inner in value] if isinstance(value, list) else value
+        return set(value) == {"secure"} or any(map(encrypted, value.values()))
+    return isinstance(value, list) and any(map(encrypted, value))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ import pulumi.runtime.config
 from pydantic import ValidationError
 
 from settings.explain import PROJECT, SECRETS, Explainer, meant, named, storing
-from settings.files import Files
+from settings.files import UNREAD, Files, encrypted, without_secrets
 from settings.model import Settings
 from settings.places import example, field_at
 from settings.roles import ROLES
@@ -65,12 +65,35 @@ def _of_a_misspelt_project(key: str) -> bool:
     return closest(found["project"], [PROJECT]) is not None or _top_level_key(found["name"]) in KEYS
 
 
-def load(stack: str, raw: Mapping[str, str], secrets: Collection[str] = (), directory: Path = Path()) -> Settings:
+def load_files(stack: str, directory: Path = Path(), *, without: Collection[str] = ()) -> Settings:
+    """One stack's settings as Pulumi.yaml and its own file in `directory` have them, but for its secrets and the keys `without`:
+    no Pulumi, no state and no passphrase is asked. Raise ConfigurationError if they cannot be used."""
+    files = Files(stack=stack, directory=directory)
+    values = {key: value for key, value in {**files.shared(), **files.own()}.items() if key not in without}
+    if hidden := sorted(key for key, value in values.items() if key not in SECRETS and encrypted(value)):
+        raise ConfigurationError(
+            f"{named(hidden[0])}: is stored as a secret in {files.own_name}, which is read without Pulumi here; it is none, so "
+            f"run: pulumi config set --plaintext {hidden[0]} … -s {stack}"
+        )
+    given = without_secrets(values).items()
+    raw = {key: value if isinstance(value, str) else json.dumps(value) for key, value in given}
+    return load(stack, raw, SECRETS, directory, unread=UNREAD)
+
+
+def load(
+    stack: str,
+    raw: Mapping[str, str],
+    secrets: Collection[str] = (),
+    directory: Path = Path(),
+    *,
+    unread: Collection[str] = (),
+) -> Settings:
     """Validate one stack's configuration, before anything is registered. Raise ConfigurationError if it cannot be used.
 
     `raw` maps keys, without the project's name, to their text as Pulumi stores it. `secrets` are the keys that are stored with
     --secret: nothing of their values is ever in a message. `Settings` checks every field, and then this function every rule. In
-    `directory` are Pulumi.yaml and the stack's own file, for messages that say where a key is written.
+    `directory` are Pulumi.yaml and the stack's own file, for messages that say where a key is written. No rule judges keys that
+    are `unread`: the stack may have them.
     """
     if stack not in ROLES:
         raise ConfigurationError(
@@ -103,7 +126,7 @@ def load(stack: str, raw: Mapping[str, str], secrets: Collection[str] = (), dire
         settings = Settings.model_validate({"role": stack, **values}, by_alias=True, by_name=False)
     except ValidationError as error:
         raise ConfigurationError("\n".join(explainer.lines(error))) from None
-    if broken := broken_rules(settings):
+    if broken := [(rule, mistake) for rule, mistake in broken_rules(settings) if rule.key not in unread]:
         raise ConfigurationError("\n".join(explainer.broken_rule(rule, mistake) for rule, mistake in broken))
     return settings
 

@@ -86,7 +86,8 @@ class MonitoringSettings(Model):
     health_check_alarms: _TopicOfUsEast1 | None = Field(
         default=None,
         description="an SNS topic in us-east-1, where alone Route 53 publishes its metrics: CloudWatch there then has alarms on "
-        "the health checks of this program's records; needs no Prometheus",
+        "the health checks of this program's records, and on whether Route 53's checkers can read the traffic flag; needs no "
+        "Prometheus",
     )
     runbooks: _Runbooks = Field(
         default="docs", description="where the pages of docs/ can be read; each alert has a link that begins so"

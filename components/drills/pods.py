@@ -193,7 +193,8 @@ def pod(
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": GRACE_SECONDS + int(cleaning),
         "securityContext": {**pod_security(_USER), "runAsGroup": _USER, "fsGroup": _USER},
-        "initContainers": list(before),
+        # An API server drops an empty list, and every later preview would show it as a difference.
+        **({"initContainers": list(before)} if before else {}),
         "containers": list(last),
         "volumes": [
             *spec["volumes"],

@@ -6,6 +6,9 @@ below no component of a failover, and no input of theirs ever changes with `acti
 asks CloudWatch nothing. What an earlier `up` has left to be made of them comes once users were moved. They have the region's own
 provider, for a second one would be configured in each `up`, and ask STS in us-east-1. What asks CloudWatch is the first `up`, one
 that changes the topic, and a refresh; a failover by `--target` does not even compare them.
+
+To the check of the records, a flag that its checkers cannot read looks like a normal day. So where there are alarms, there is one
+more check, which no record has: it asks for the flag alone, whatever that says.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from settings.names import Names
+from settings.names import FLAG_KEY, Names
 
 METRICS_REGION = "us-east-1"
 """Where Route 53 publishes its metrics, whatever region it checks."""
@@ -25,20 +28,30 @@ _PERIOD = 60
 _SOME = 75
 """Percent. Route 53 takes an endpoint for healthy while over 18 % of its checkers reach it."""
 
+_MOST_SUCCEED: dict[str, Any] = {
+    "metric_name": "HealthCheckPercentageHealthy",
+    "statistic": "Average",
+    "threshold": _SOME,
+    "evaluation_periods": 5,
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class HealthAlarmsArgs:
     """`topic` is the ARN of the SNS topic that is told. `record` is the id of the check of this region's records, `endpoint` that
-    of the one that asks its load balancer, where there are such."""
+    of the one that asks its load balancer, where there are such. `asks_for_the_flag` says whether this stack watches that the
+    flag can be read: one of both does, once there is a flag."""
 
     names: Names
     topic: str
     record: pulumi.Output[str] | None
     endpoint: pulumi.Output[str] | None
+    asks_for_the_flag: bool
 
 
 class HealthAlarms(pulumi.ComponentResource):
-    """An alarm that Route 53 sends users to this region no more, and one that a part of the world does not reach it.
+    """An alarm that Route 53 sends users to this region no more, one that a part of the world does not reach it, and one that
+    checkers cannot read the flag, so that a failover would move no user.
 
     For whoever must know it before users call. After a failover the first one of the old region lasts as long as the other region
     serves: that is what the flag says, and its end is the end of the way back.
@@ -64,12 +77,33 @@ class HealthAlarms(pulumi.ComponentResource):
                 f"Over a quarter of Route 53's checkers do not reach the endpoint of {names.region}. Users go there all the "
                 "same, until nearly none of them does.",
                 args.endpoint,
-                metric_name="HealthCheckPercentageHealthy",
-                statistic="Average",
-                threshold=_SOME,
-                evaluation_periods=5,
+                **_MOST_SUCCEED,
+            )
+        if args.asks_for_the_flag:
+            self._alarm(
+                "flag-unread",
+                "Over a quarter of Route 53's checkers cannot read the traffic flag. Once over 82 % cannot, a failover would end "
+                "well and move no user. See docs/traffic.md#can-route-53-read-the-flag, and ask with: drctl check.",
+                self._flag_check().id,
+                **_MOST_SUCCEED,
             )
         self.register_outputs({})
+
+    def _flag_check(self) -> aws.route53.HealthCheck:
+        """Whether the flag can be read, whatever it says. Nothing goes by it but the alarm, so it may be slow."""
+        names = self._args.names
+        return aws.route53.HealthCheck(
+            f"{self._stem}-flag-can-be-read",
+            type="HTTPS",
+            fqdn=names.flag_host,
+            port=443,
+            resource_path=f"/{FLAG_KEY}",
+            enable_sni=True,
+            request_interval=30,
+            failure_threshold=3,
+            tags={"Name": f"{names.topology.organization}-flag-can-be-read"},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
 
     def _alarm(self, what: str, says: str, check: pulumi.Output[str], **measured: Any) -> None:
         topics, names = [self._args.topic], self._args.names

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,9 @@ from settings.roles import Role
 STACK: Role = "secondary"
 SECONDS = 30
 """For Route 53. The previews have the program's own."""
+
+_NAMED = 8
+"""Resources that a line names."""
 
 
 @click.command(short_help="Could the secondary take over now?")
@@ -74,11 +77,19 @@ def _not_deployed(heard: Heard) -> list[str]:
     """What is merged and not deployed is not what runs on the night; and what depends on it could not be asked."""
     if not heard.changes:
         return []
-    counted = ", ".join(f"{number} to {what}" for what, number in sorted(heard.changes.items()))
+    counted = "; ".join(
+        f"{number} to {what}{_named(heard.changed.get(what, ()))}" for what, number in sorted(heard.changes.items())
+    )
     return [
-        f"stack {STACK} is not deployed as its files say ({counted}), and what depends on that was not asked; run: "
-        f"pulumi up -s {STACK}"
+        f"stack {STACK} is not deployed as its files say ({counted}), and what depends on that was not asked; see: "
+        f"pulumi preview --diff -s {STACK}; run: pulumi up -s {STACK}"
     ]
+
+
+def _named(resources: Sequence[str]) -> str:
+    """The first of them, for a stack that was never deployed has hundreds."""
+    shown, more = resources[:_NAMED], len(resources) - _NAMED
+    return f": {', '.join(shown)}{f' and {more} more' if more > 0 else ''}" if shown else ""
 
 
 def _flag_unseen(operator: Operator) -> list[str]:

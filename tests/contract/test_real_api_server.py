@@ -56,7 +56,7 @@ def lost(given: Any, kept: Any, path: str = "") -> Iterator[str]:
     elif isinstance(given, list) and isinstance(kept, list) and len(given) == len(kept):
         for number, value in enumerate(given):
             yield from lost(value, kept[number], f"{path}[{number}]")
-    elif given != kept and given not in ({}, []):
+    elif given != kept and given != {}:
         yield f"{path}: {given!r} became {kept!r}"
 
 

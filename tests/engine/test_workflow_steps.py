@@ -224,6 +224,23 @@ def test_a_reviewer_reads_what_a_failover_would_do_otherwise(runner: Runner) -> 
     assert "Schedule" not in told, "a failover resumes them as it does on the base branch"
 
 
+def test_a_reviewer_reads_whether_the_secondary_could_take_over_as_far_as_no_cluster_is_asked(runner: Runner) -> None:
+    lose_clusters(runner.pair)
+    (runner.project / ".venv").symlink_to(sys.prefix)
+    for folder in ("drctl", "report"):
+        (runner.project / folder).symlink_to(ROOT / folder)
+    file = runner.project / "Pulumi.yaml"
+    file.write_text(file.read_text().replace("keep: 168h", "keep: 169h"))
+    job = runner.run("preview", "check")
+    assert not job.failed, job.log
+    told = runner.comments()["Could the secondary take over?"]
+    assert "(1 to update: Schedule schedules-hourly-critical)" in told
+    assert "whether this region can take over was not checked" in told
+    (runner.project / "Pulumi.yaml").write_text("config: {}\n")
+    assert runner.run("preview", "check").failed
+    assert "topology" in runner.comments()["Could the secondary take over?"]
+
+
 @pytest.mark.usefixtures("policy_environment")
 def test_the_button_moves_users_and_no_deployment_undoes_it(runner: Runner) -> None:
     pair = runner.pair

@@ -132,6 +132,24 @@ def test_no_kind_is_without_a_type_but_those_of_the_operators(resources: list[Se
     }
 
 
+def test_no_object_has_a_list_without_entries(programs: dict[str, Recorder]) -> None:
+    """An API server drops it, so every later preview would show an update, and `drctl check` a stack that is not deployed."""
+    found: dict[str, str] = {}
+    for program, recorder in programs.items():
+        for seen in recorder.custom():
+            if seen.type.startswith("kubernetes:") and not is_custom(seen.type):
+                found |= {f"{seen.name}: {path}": program for path in _empty_lists(seen.inputs)}
+    assert not found, "\n".join(f"{where} [{program}]" for where, program in found.items())
+
+
+def _empty_lists(value: Any, path: str = "") -> Iterator[str]:
+    if value == []:
+        yield path
+    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in entries:
+        yield from _empty_lists(inner, f"{path}.{key}")
+
+
 Told = Callable[[str, str, Callable[[Any, str | int], None]], list[str]]
 
 

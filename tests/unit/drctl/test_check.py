@@ -109,10 +109,22 @@ def test_route_53_that_cannot_be_asked_is_a_warning_and_no_stack_trace(stacks: F
 
 
 def test_what_is_not_deployed_is_a_warning(stacks: FakeStacks) -> None:
-    stacks.heard = Heard(changes={"update": 2})
+    jobs = [f"CronJob drills-{name}" for name in ("namespace-job", "namespace-sweep")]
+    stacks.heard = Heard(changes={"update": 2, "create": 1}, changed={"update": jobs, "create": ["Bucket storage-etcd"]})
     ran = drctl(stacks, "check", "--json")
     assert ran.exit_code == 4
-    assert "stack secondary is not deployed as its files say (2 to update)" in json.loads(ran.stdout)["warnings"][0]
+    [line] = json.loads(ran.stdout)["warnings"]
+    assert line.startswith(
+        "stack secondary is not deployed as its files say (1 to create: Bucket storage-etcd; 2 to update: CronJob "
+        "drills-namespace-job, CronJob drills-namespace-sweep), and what depends on that was not asked; "
+    )
+
+
+def test_of_hundreds_of_resources_that_are_not_deployed_some_are_named(stacks: FakeStacks) -> None:
+    stacks.heard = Heard(changes={"create": 300}, changed={"create": [f"ConfigMap {number}" for number in range(300)]})
+    [line] = json.loads(drctl(stacks, "check", "--json").stdout)["warnings"]
+    assert "(300 to create: ConfigMap 0, ConfigMap 1," in line
+    assert "ConfigMap 7 and 292 more)" in line
 
 
 @pytest.mark.parametrize(("refused", "code"), [(True, 3), (False, 1)])

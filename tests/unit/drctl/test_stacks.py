@@ -210,3 +210,22 @@ def test_what_would_change_is_counted_and_what_stays_is_not() -> None:
     summary = {"resourceChanges": {"same": 90, "update": 2, "create": 1}}
     heard.hear(EngineEvent.from_json({"sequence": 1, "timestamp": 1, "summaryEvent": summary}))
     assert heard.changes == {"update": 2, "create": 1}
+
+
+def stepped(op: str, urn: str, *, logical: bool = True) -> EngineEvent:
+    """As the CLI writes it: what is false is left out."""
+    metadata = {"op": op, "urn": urn, "type": "", "provider": "", **({"logical": True} if logical else {})}
+    return EngineEvent.from_json({"sequence": 1, "timestamp": 1, "resourcePreEvent": {"metadata": metadata, "planning": True}})
+
+
+def test_what_would_change_is_named_as_often_as_it_is_counted() -> None:
+    heard = Heard()
+    for event in (
+        stepped("same", GATE),
+        stepped("update", GATE),
+        stepped("create-replacement", RESTORE, logical=False),
+        stepped("replace", RESTORE),
+        stepped("delete-replaced", RESTORE, logical=False),
+    ):
+        heard.hear(event)
+    assert heard.changed == {"update": ["Failover failover"], "replace": ["Restore restore"]}

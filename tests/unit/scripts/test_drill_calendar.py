@@ -155,9 +155,15 @@ def test_no_secret_is_read_from_the_files(tmp_path: Path) -> None:
     assert found.handover is None
 
 
-def test_access_keys_that_are_not_read_are_no_mistake(tmp_path: Path) -> None:
-    key = {name: {"secure": "v1:abc:def"} for name in ("accessKeyId", "secretAccessKey")}
-    keys = dict.fromkeys(STATIC["staticCredentials"], key)
+HIDDEN = {"secure": "v1:abc:def"}
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [HIDDEN, dict.fromkeys(STATIC["staticCredentials"], dict.fromkeys(("accessKeyId", "secretAccessKey"), HIDDEN))],
+    ids=["one secret", "a secret each"],
+)
+def test_access_keys_that_are_not_read_are_no_mistake(keys: dict[str, Any], tmp_path: Path) -> None:
     written = {"k8s-dr:identity": "static", "k8s-dr:staticCredentials": keys}
     assert settings_of("secondary", project(tmp_path, written)).identity_mode == "static"
 

@@ -66,6 +66,7 @@ RIGHTS = {
     ("rehearsal", "rehearsal"): {"contents": "read"},
     ("preview", "preview"): {"contents": "read", "id-token": "write", "pull-requests": "write"},
     ("preview", "failover"): {"contents": "read", "id-token": "write", "pull-requests": "write"},
+    ("preview", "check"): {"contents": "read", "id-token": "write", "pull-requests": "write"},
     ("deploy", "plan"): {"contents": "read", "id-token": "write"},
     ("deploy", "secondary"): {"contents": "read", "id-token": "write"},
     ("deploy", "primary"): {"contents": "read", "id-token": "write"},
@@ -92,7 +93,7 @@ def test_no_script_has_an_expression_in_it() -> None:
 
 def test_a_fork_gets_no_role() -> None:
     with_a_role = [job for job in workflow("preview")["jobs"].values() if "id-token" in job["permissions"]]
-    assert len(with_a_role) == 2
+    assert len(with_a_role) == 3
     for job in with_a_role:
         assert job["if"] == "vars.AWS_ROLES != '' && github.event.pull_request.head.repo.full_name == github.repository"
     triggers = workflow("preview")[True]  # YAML reads `on` as true
@@ -174,6 +175,17 @@ def test_the_nightly_check_is_of_the_secondary_by_a_role_that_reads_and_in_an_en
     assert f"{OK}) echo" in check
 
 
+def test_a_pull_request_is_checked_by_the_role_of_its_previews_and_a_refusal_is_red() -> None:
+    """It runs the code of the pull request, which must reach no cluster and read no label of a backup."""
+    job = workflow("preview")["jobs"]["check"]
+    (pulumi,) = [step["with"] for step in job["steps"] if step.get("uses") == "./.github/actions/pulumi"]
+    assert pulumi["role"] == "${{ vars.AWS_ROLES }}-preview-${{ vars.AWS_REGION_secondary }}"
+    assert "environment" not in job
+    assert not [step for step in job["steps"] if step.get("uses") == "./.github/actions/cluster"]
+    (check,) = [step["run"] for step in job["steps"] if step.get("name") == "check"]
+    assert f"{OK}|{WARNED}) ;;" in check
+
+
 def test_the_runbook_which_pulumi_reads_too_is_deployed_and_previewed() -> None:
     for name, event in (("deploy", "push"), ("preview", "pull_request")):
         assert triggered(workflow(name)[True][event]["paths"], "docs/runbook.md")
@@ -195,12 +207,14 @@ def triggered(patterns: Sequence[str], path: str) -> bool:
 @pytest.mark.parametrize(("name", "event"), [("deploy", "push"), ("preview", "pull_request")])
 def test_what_pulumi_reads_is_deployed_and_previewed_and_no_test_asks_for_a_release(name: str, event: str) -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
-    program = ("__main__.py", "Pulumi", "settings/", "components/", "charts/", "policy/", "requirements.txt", ".github/actions/")
+    pulumi = ("__main__.py", "Pulumi", "settings/", "components/", "charts/", "policy/", "requirements.txt", ".github/actions/")
+    # A pull request is checked by its own drctl, and nothing is deployed by it.
+    program = (*pulumi, "drctl/") if name == "preview" else pulumi
     patterns = workflow(name)[True][event]["paths"]
     for path in tracked:
         if path.startswith(program):
             assert triggered(patterns, path), path
-        if path != "docs/runbook.md" and path.startswith(NOT_READ):
+        elif path != "docs/runbook.md" and path.startswith(NOT_READ):
             assert not triggered(patterns, path), path
 
 

@@ -27,7 +27,7 @@ def pod(recorder: Recorder, name: str = "drills-integrity-job") -> dict[str, Any
 
 
 def containers(spec: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {each["name"]: each for each in (*(spec["initContainers"] or ()), *spec["containers"])}
+    return {each["name"]: each for each in (*spec.get("initContainers", ()), *spec["containers"])}
 
 
 def environment(container: dict[str, Any]) -> dict[str, str]:
@@ -79,7 +79,7 @@ def test_what_judges_runs_beside_what_leaves_the_record(kind: str, program: Prog
     spec = pod(recorder, f"drills-{kind}-job")
     assert [each["name"] for each in spec["containers"]] == [f"drill-{kind}", "upload"]
     before = {"integrity": ("fetch-lists", "fetch-objects"), "database": ("fetch-lists", "fetch-labels")}.get(kind, ())
-    assert [each["name"] for each in spec["initContainers"] or ()] == [
+    assert [each["name"] for each in spec.get("initContainers", ())] == [
         name for fetch, step in zip(before, ("drill-ask", "drill-choose"), strict=False) for name in (step, fetch)
     ]
     job = recorder[f"drills-{kind}-job"].spec["jobTemplate"]["spec"]

@@ -31,8 +31,7 @@ def test_there_is_none_where_nobody_asked_or_the_stack_makes_no_check() -> None:
 
 def test_the_check_of_the_primarys_records_is_watched_where_its_metric_is() -> None:
     region = run_program("primary", ASKED)
-    [(name, alarm)] = alarms(region).items()
-    assert name == "acme-dr-primary-no-users"
+    alarm = alarms(region)["acme-dr-primary-no-users"]
     [record] = [seen for seen in region.of("Record") if seen.name == "traffic-app.example.com"]
     assert alarm.inputs["dimensions"] == {"HealthCheckId": record.inputs["healthCheckId"]}
     assert (alarm.inputs["namespace"], alarm.inputs["metricName"]) == ("AWS/Route53", "HealthCheckStatus")
@@ -49,12 +48,38 @@ def test_the_check_of_the_primarys_records_is_watched_where_its_metric_is() -> N
 def test_where_both_regions_serve_each_is_watched_and_so_is_its_own_endpoint(stack: Role) -> None:
     region = run_program(stack, BOTH)
     made = alarms(region)
-    assert set(made) == {f"acme-dr-{stack}-no-users", f"acme-dr-{stack}-hardly-reached"}
+    of_the_flag = {"acme-dr-primary-flag-unread"} if stack == "primary" else set()
+    assert set(made) == {f"acme-dr-{stack}-no-users", f"acme-dr-{stack}-hardly-reached", *of_the_flag}
     [record] = region.of("Record")
     assert made[f"acme-dr-{stack}-no-users"].inputs["dimensions"]["HealthCheckId"] == record.inputs["healthCheckId"]
     reached = made[f"acme-dr-{stack}-hardly-reached"].inputs
     assert reached["metricName"] == "HealthCheckPercentageHealthy"
     assert reached["dimensions"]["HealthCheckId"] == f"traffic-{stack}-answers-id"
+
+
+@pytest.mark.parametrize("asked", [ASKED, BOTH], ids=["standby-takes-over", "both-regions"])
+def test_a_flag_that_checkers_cannot_read_is_told_by_a_check_that_does_not_care_what_it_says(asked: dict[str, Any]) -> None:
+    region = run_program("primary", asked)
+    alarm = alarms(region)["acme-dr-primary-flag-unread"].inputs
+    check = region["health-alarms-flag-can-be-read"]
+    assert alarm["dimensions"] == {"HealthCheckId": f"{check.name}-id"}
+    assert (alarm["metricName"], alarm["comparisonOperator"]) == ("HealthCheckPercentageHealthy", "LessThanThreshold")
+    assert alarm["threshold"] > 18, "below that a failover moves nobody, and it is too late to say so"
+    assert alarm["alarmActions"] == [TOPIC]
+    [of_the_records] = [seen for seen in region.of("HealthCheck") if seen.name == "traffic-standby-took-over"]
+    for where in ("fqdn", "port", "resourcePath", "enableSni"):
+        assert check.inputs[where] == of_the_records.inputs[where], "users follow another object"
+    assert check.inputs["type"] == "HTTPS"
+    assert not {"searchString", "invertHealthcheck"} & check.inputs.keys(), "it would go by what the flag says"
+    followed = [
+        *(record.inputs.get("healthCheckId") for record in region.of("Record")),
+        *(part for seen in region.of("HealthCheck") for part in seen.inputs.get("childHealthchecks", ())),
+    ]
+    assert f"{check.name}-id" not in followed
+
+
+def test_nobody_asks_for_a_flag_that_the_other_stack_has_not_made_yet() -> None:
+    assert set(alarms(run_program("primary", {**ASKED, "peerReady": False}))) == {"acme-dr-primary-no-users"}
 
 
 @pytest.mark.parametrize("stack", ROLES)
