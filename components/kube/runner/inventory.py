@@ -16,6 +16,10 @@ STOOD_BY = "k8s-dr/stood-by"
 """Annotation of a workload at zero that is about to be raised because its whole entry stood by. Once the first of them runs,
 nothing else tells the rest from what was switched off."""
 
+CLAIMS_GO = "k8s-dr/claims-go"
+"""Annotation of a StatefulSet whose claims go with its Pods when it is scaled down (`whenScaled: Delete`). A region that gives up
+keeps them, and notes that it did."""
+
 PAUSED = "k8s-dr/paused"
 """Annotation of a ScaledObject that a region that gave up has paused. Its value is what KEDA's own annotation said before."""
 
@@ -120,6 +124,11 @@ class Workload(Item):
     def stood_by(self) -> bool:
         """Whether a step has found that its whole entry stood by."""
         return STOOD_BY in self.annotations
+
+    @property
+    def claims_go(self) -> bool:
+        """Whether Kubernetes deletes the claims of the Pods by which a StatefulSet is scaled down, and with them their data."""
+        return (self.body["spec"].get("persistentVolumeClaimRetentionPolicy") or {}).get("whenScaled") == "Delete"
 
     @property
     def restored(self) -> bool:

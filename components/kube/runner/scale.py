@@ -14,6 +14,7 @@ from typing import Any
 from .api import Api, ApiError, Object
 from .failure import StepFailedError
 from .inventory import (
+    CLAIMS_GO,
     PAUSED,
     PAUSED_JOBS,
     PAUSED_REPLICAS,
@@ -123,11 +124,15 @@ def _raise(namespace: Namespace, workload: Workload, entry: Entry, report: Repor
             report.did(f"{seen.name} {seen.replicas} → {number}")
         elif not number:
             report.did(f"{seen.name} stays at 0: {f'{seen.decider} decides' if seen.decider else 'nothing notes that it ran'}")
-        changed = {"spec": {"replicas": number}} if number > seen.replicas else {}
+        changed: Object = {"replicas": number} if number > seen.replicas else {}
         # A note of what ran once must not outlive its use: it would start again what somebody switches off later. A note of 0
         # is a person's, who says that the workload stays down.
         forgotten = {**({RAN: None} if seen.ran else {}), **({STOOD_BY: None} if seen.stood_by else {})}
-        return {**changed, **({"metadata": {"annotations": forgotten}} if forgotten else {})} or None
+        if number and CLAIMS_GO in seen.annotations:
+            changed["persistentVolumeClaimRetentionPolicy"] = {"whenScaled": "Delete"}
+            forgotten[CLAIMS_GO] = None
+        asked = {"spec": changed, "metadata": {"annotations": forgotten} if forgotten else {}}
+        return {key: value for key, value in asked.items() if value} or None
 
     namespace.change(workload, decide)
     return number

@@ -11,7 +11,20 @@ from typing import Any
 
 from .api import Api, ApiError, Object
 from .failure import StepFailedError
-from .inventory import PAUSED, PAUSED_JOBS, PAUSED_REPLICAS, RAN, Decider, Entry, Item, Namespace, Workload, entries_of, set_back
+from .inventory import (
+    CLAIMS_GO,
+    PAUSED,
+    PAUSED_JOBS,
+    PAUSED_REPLICAS,
+    RAN,
+    Decider,
+    Entry,
+    Item,
+    Namespace,
+    Workload,
+    entries_of,
+    set_back,
+)
 from .report import Report
 from .trouble import why
 
@@ -75,6 +88,7 @@ def wanted(workload: Workload, entry: Entry) -> int:
 
 def _lower(namespace: Namespace, workload: Workload, entry: Entry, report: Report) -> bool:
     """Bring the workload to the number of a standby; returns whether it had more."""
+    _keep_claims(namespace, workload, entry)  # before the pause: KEDA lowers as soon as it sees that
     _pause(namespace, workload.decider, entry.replicas)
     lowered = False
 
@@ -94,6 +108,21 @@ def _lower(namespace: Namespace, workload: Workload, entry: Entry, report: Repor
 
     namespace.change(workload, decide)
     return lowered
+
+
+def _keep_claims(namespace: Namespace, workload: Workload, entry: Entry) -> None:
+    """Have the claims of a StatefulSet stay that go when it is scaled down: what is on them may be nowhere else, and the last
+    backup of a region that gives up is made afterwards."""
+
+    def decide(seen: Workload) -> Object | None:
+        if not (seen.claims_go and wanted(seen, entry) < seen.replicas):
+            return None
+        return {
+            "metadata": {"annotations": {CLAIMS_GO: "true"}},
+            "spec": {"persistentVolumeClaimRetentionPolicy": {"whenScaled": "Retain"}},
+        }
+
+    namespace.change(workload, decide)
 
 
 def _pause(namespace: Namespace, decider: Decider | None, replicas: int) -> None:

@@ -35,6 +35,53 @@ def test_number_and_note_are_one_request_so_that_neither_is_ever_there_without_t
     assert patch["metadata"]["annotations"] == {RAN: "12"}
 
 
+def _deletes_claims(api: FakeApi, name: str) -> None:
+    """What Kubernetes does on the way down to the claims of a StatefulSet with `whenScaled: Delete`."""
+    api.of(name)["spec"]["persistentVolumeClaimRetentionPolicy"] = {"whenDeleted": "Delete", "whenScaled": "Delete"}
+
+
+def _policy(api: FakeApi, name: str) -> dict[str, str]:
+    return dict(api.of(name)["spec"]["persistentVolumeClaimRetentionPolicy"])
+
+
+def test_claims_that_go_when_a_stateful_set_is_scaled_down_stay_for_the_last_backup_is_made_afterwards(api: FakeApi) -> None:
+    api.workload(QUEUE, 5)
+    _deletes_claims(api, QUEUE)
+    standing_by(api)
+    assert [patch["spec"] for _, patch in api.patches] == [
+        {"persistentVolumeClaimRetentionPolicy": {"whenScaled": "Retain"}},
+        {"replicas": 0},
+    ], "the claims first"
+    standing_up(api)
+    assert _policy(api, QUEUE) == {"whenDeleted": "Delete", "whenScaled": "Delete"}, "as before"
+    assert (api.replicas(QUEUE), api.annotations(QUEUE)) == (5, {})
+
+
+def test_claims_stay_before_keda_sees_that_it_shall_lower(api: FakeApi) -> None:
+    api.workload(QUEUE, 5)
+    _deletes_claims(api, QUEUE)
+    api.add("scaledobject", "queue", {"scaleTargetRef": {"kind": "StatefulSet", "name": "queue"}})
+    standing_by(api)
+    assert [where for where, _ in api.patches] == ["statefulsets/queue", "scaledobjects/queue", "statefulsets/queue"]
+    assert _policy(api, QUEUE)["whenScaled"] == "Retain"
+
+
+def test_a_stateful_set_that_is_not_lowered_keeps_its_own_word_on_claims(api: FakeApi) -> None:
+    api.workload(QUEUE, 1)
+    _deletes_claims(api, QUEUE)
+    standing_by(api, entry(replicas=1))
+    assert not api.patches
+
+
+def test_claims_that_were_kept_stay_while_the_stateful_set_stays_down(api: FakeApi) -> None:
+    api.workload(QUEUE, 5)
+    _deletes_claims(api, QUEUE)
+    standing_by(api)
+    api.of(QUEUE)["metadata"]["annotations"][RAN] = "0"
+    standing_up(api)
+    assert (api.replicas(QUEUE), _policy(api, QUEUE)["whenScaled"]) == (0, "Retain")
+
+
 def test_a_second_run_changes_nothing(api: FakeApi) -> None:
     api.workload(WEB, 12)
     api.add("cronjob", "invoices")
