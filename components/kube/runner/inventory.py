@@ -79,6 +79,13 @@ class Item:
     def noted(self) -> bool:
         return RAN in self.annotations
 
+    def set_by(self, field: str) -> str:
+        """Who set this field of `spec` last, by the API server's own record."""
+        entries = self.body["metadata"].get("managedFields") or []
+        setters = [entry for entry in entries if f"f:{field}" in entry.get("fieldsV1", {}).get("f:spec", {})]
+        newest = max(setters, key=lambda entry: entry.get("time", ""), default=None)
+        return newest["manager"] if newest else "somebody"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Decider:
@@ -150,14 +157,6 @@ class Workload(Item):
     def present(self) -> int:
         """How many replicas there are, whatever their state."""
         return int(self.body.get("status", {}).get("replicas", 0))
-
-    @property
-    def manager(self) -> str:
-        """Who set the number of replicas last, by the API server's own record."""
-        entries = self.body["metadata"].get("managedFields") or []
-        setters = [entry for entry in entries if "f:replicas" in entry.get("fieldsV1", {}).get("f:spec", {})]
-        newest = max(setters, key=lambda entry: entry.get("time", ""), default=None)
-        return newest["manager"] if newest else "somebody"
 
 
 AnyItem = TypeVar("AnyItem", bound=Item)
@@ -257,9 +256,10 @@ class Namespace:
 
 def set_back(workload: Workload, direction: Literal["raised", "lowered"], number: int) -> StepFailedError:
     """The error if somebody undoes what a step has done: the two would fight without end."""
+    by = workload.set_by("replicas")
     return StepFailedError(
-        f"{workload.name}: {workload.manager} set its replicas back to {workload.replicas} right after they were {direction} to "
-        f"{number}; take replicas out of what it deploys (docs/gitops.md), then run the same pulumi up"
+        f"{workload.name}: {by} set its replicas back to {workload.replicas} right after they were {direction} to {number}; take "
+        "replicas out of what it deploys (docs/gitops.md), then run the same pulumi up"
     )
 
 

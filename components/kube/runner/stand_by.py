@@ -52,11 +52,13 @@ def stand_down(
         report.raise_failures()
         while left := surplus(namespace, entries, lowered):
             _refuse_set_back(left)
+            _refuse_resumed(namespace, task)
             if clock() >= end:
                 raise StepFailedError(
                     f"in {namespace.name} still running: {' | '.join(_told(namespace, *each) for each in left)}"
                 )
             sleep(_POLL_SECONDS)
+        _refuse_resumed(namespace, task)
     except ApiError as error:
         raise StepFailedError(f"in {namespace.name}: {error}") from None
     return report.text()
@@ -186,3 +188,16 @@ def _refuse_set_back(left: Sequence[tuple[Workload, Entry]]) -> None:
     for workload, entry in left:
         if workload.replicas > entry.replicas and workload.decider is None:
             raise set_back(workload, "lowered", entry.replicas)
+
+
+def _refuse_resumed(namespace: Namespace, task: Mapping[str, Any]) -> None:
+    """Raise StepFailedError if somebody resumes again what this step has suspended: its runs would go on beside those of the
+    other region."""
+    if task["cronJobs"] != "suspend":
+        return
+    for item in [*namespace.cron_jobs(), *namespace.unfinished_jobs()]:
+        if item.noted and not item.suspended:
+            raise StepFailedError(
+                f"{item.name}: {item.set_by('suspend')} set suspend back to false right after it was suspended; take suspend out "
+                "of what it deploys (docs/gitops.md), or stop what admits Jobs to its queue, then run the same pulumi up"
+            )

@@ -192,6 +192,26 @@ def test_cron_jobs_and_unfinished_jobs_are_suspended_with_a_note(api: FakeApi) -
         assert api.annotations(name) == {RAN: "true"}
 
 
+@pytest.mark.parametrize(
+    ("name", "manager"), [("cronjob/invoices", "argocd-controller"), ("job/import", "kueue"), ("job/import", None)]
+)
+def test_who_resumes_what_was_suspended_is_named_for_its_runs_would_go_on_in_both_regions(
+    name: str, manager: str | None, api: FakeApi
+) -> None:
+    api.add(name.split("/")[0], name.split("/")[1], {"suspend": False})
+
+    def resume() -> None:
+        if api.of(name)["spec"]["suspend"]:
+            api.of(name)["spec"]["suspend"] = False
+            fields: dict[str, object] = {"f:spec": {"f:suspend": {}}}
+            api.of(name)["metadata"]["managedFields"] = [{"manager": manager, "fieldsV1": fields}] if manager else []
+
+    api.controllers.append(resume)
+    with pytest.raises(StepFailedError, match=rf"{name}: {manager or 'somebody'} set suspend back to false"):
+        standing_by(api)
+    assert standing_by(api, entry(replicas=0), cron_jobs="leave") == "production: nothing to do"
+
+
 def test_a_scaled_job_is_paused_by_kedas_own_annotation_and_goes_on_later(api: FakeApi) -> None:
     api.workload(WEB, 3)
     api.add("scaledjob", "thumbnails")
