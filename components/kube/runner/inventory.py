@@ -71,6 +71,14 @@ class Item:
         return next((owner for owner in owners if owner.get("controller")), None)
 
     @property
+    def keeper(self) -> str | None:
+        """What this object goes with, as in `Kafka events`, though it does not say that it is its controller. That may be an
+        operator which says so of nothing (Strimzi, OLM) and sets back what others change, or somebody who only wants it deleted
+        with something else."""
+        owners = self.body["metadata"].get("ownerReferences") or []
+        return f"{owners[0]['kind']} {owners[0]['name']}" if owners else None
+
+    @property
     def suspended(self) -> bool:
         """Whether a CronJob or a Job is suspended."""
         return bool(self.body["spec"].get("suspend"))

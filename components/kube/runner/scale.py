@@ -191,6 +191,9 @@ def _wait(
                 "or give it an entry of its own in k8s-dr:workloads with required: false, and the rest goes on without it"
             )
         pause()
+    for workload, _ in found:
+        if workload.keeper and workload.decider is None and workload.replicas < expected[workload.name]:
+            report.did(f"{workload.name} went back to {workload.replicas}: {workload.keeper} decides")
     for workload, entry in missing:
         report.did(f"{workload.name} is not required and {_share(workload, entry)}")
     report.did(f"{len(found) - len(missing)} available")
@@ -222,10 +225,12 @@ def _refuse_lost(found: Sequence[tuple[Workload, Entry]], expected: Mapping[str,
 
 
 def _refuse_set_back(found: Sequence[tuple[Workload, Entry]], expected: Mapping[str, int]) -> None:
-    """Raise StepFailedError if somebody lowers again what this step has raised."""
+    """Raise StepFailedError if somebody lowers again what this step has raised. What goes with another object is left to that
+    one's operator as long as anything runs."""
     for workload, entry in found:
         least = min(entry.replicas, expected[workload.name])
-        if entry.required and workload.decider is None and workload.replicas < least:
+        decides = workload.decider or (workload.keeper and workload.replicas)
+        if entry.required and not decides and workload.replicas < least:
             raise set_back(workload, "raised", expected[workload.name])
 
 

@@ -51,6 +51,10 @@ def stand_down(
         lowered = lower(namespace, task, report)
         report.raise_failures()
         while left := surplus(namespace, entries, lowered):
+            if all(_kept(workload, entry) for workload, entry in left):
+                for workload, _ in left:
+                    report.did(f"{workload.name} went back to {workload.replicas}: {workload.keeper} decides")
+                break
             _refuse_set_back(left)
             _refuse_resumed(namespace, task)
             if clock() >= end:
@@ -186,8 +190,13 @@ def _told(namespace: Namespace, workload: Workload, entry: Entry) -> str:
 def _refuse_set_back(left: Sequence[tuple[Workload, Entry]]) -> None:
     """Raise StepFailedError if somebody raises again what this step has lowered."""
     for workload, entry in left:
-        if workload.replicas > entry.replicas and workload.decider is None:
+        if workload.replicas > entry.replicas and workload.decider is None and not workload.keeper:
             raise set_back(workload, "lowered", entry.replicas)
+
+
+def _kept(workload: Workload, entry: Entry) -> bool:
+    """Whether the operator of what the workload goes with has raised it again: it decides, as one that says so does."""
+    return workload.decider is None and workload.keeper is not None and workload.replicas > entry.replicas
 
 
 def _refuse_resumed(namespace: Namespace, task: Mapping[str, Any]) -> None:

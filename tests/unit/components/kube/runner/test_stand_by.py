@@ -182,6 +182,23 @@ def test_who_sets_back_what_was_lowered_is_named_at_once(api: FakeApi) -> None:
         standing_by(api)
 
 
+def test_an_operator_that_does_not_say_that_it_is_the_controller_decides_when_it_sets_back(api: FakeApi) -> None:
+    """As Strimzi and OLM do. Others use such a reference only to have the workload deleted with something else."""
+    kafka = {"ownerReferences": [{"kind": "Kafka", "name": "events", "controller": False}]}
+    api.workload("deployment/entity-operator", 1, **kafka)
+    api.workload("deployment/with-its-config", 2, ownerReferences=[{"kind": "ConfigMap", "name": "config"}])
+    api.workload(WEB, 3)
+
+    def operator() -> None:
+        api.of("deployment/entity-operator")["spec"]["replicas"] = 1
+
+    api.controllers.insert(0, operator)
+    assert "deployment/entity-operator went back to 1: Kafka events decides" in standing_by(api)
+    assert (api.replicas(WEB), api.replicas("deployment/with-its-config")) == (0, 0)
+    assert "deployment/entity-operator went back to 1: Kafka events decides" in standing_up(api)
+    assert (api.replicas(WEB), api.replicas("deployment/with-its-config")) == (3, 3)
+
+
 def test_cron_jobs_and_unfinished_jobs_are_suspended_with_a_note(api: FakeApi) -> None:
     api.add("cronjob", "invoices", {"schedule": "0 * * * *"})
     api.add("job", "import")
