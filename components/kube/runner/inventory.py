@@ -178,15 +178,17 @@ class Namespace:
 
     def workloads(self, entries: Sequence[Entry]) -> list[tuple[Workload, Entry]]:
         """Each workload that an entry means, with that entry: the one that names it, or else the one without names."""
-        deciders = self._deciders()
+        deciders, templates = self._deciders(), self._templates()
         found = []
         for kind, plural in _PLURALS.items():
             path = f"/apis/apps/v1/namespaces/{self.name}/{plural}"
             for body in self.api.list(path):
                 name = f"{kind}/{body['metadata']['name']}"
                 if entry := entry_of(name, entries):
-                    where = f"{path}/{body['metadata']['name']}"
-                    found.append((_workload(kind, where, body, deciders.get(name)), entry))
+                    where, at_zero = f"{path}/{body['metadata']['name']}", body["spec"].get("replicas") == 0
+                    # A template that runs Pods as well is on its way to a Rollout, and is scaled as any other workload.
+                    decider = templates.get(name) if at_zero and name in templates else deciders.get(name)
+                    found.append((_workload(kind, where, body, decider), entry))
         return found
 
     def cron_jobs(self) -> list[Item]:
@@ -236,6 +238,15 @@ class Namespace:
                 return
             item = replace(item, body=body)
         raise ApiError(409, f"{item.name} has changed {_TRIES} times while it was to be changed")
+
+    def _templates(self) -> dict[str, Decider]:
+        """By workload, the Argo Rollout that runs Pods by its template (`workloadRef`), in place of its own controller."""
+        rollouts = self.api.list(f"/apis/argoproj.io/v1alpha1/namespaces/{self.name}/rollouts")
+        return {
+            _target(reference): Decider(sort="operator", kind="Rollout", name=each["metadata"]["name"])
+            for each in rollouts
+            if (reference := each["spec"].get("workloadRef"))
+        }
 
     def _deciders(self) -> dict[str, Decider]:
         """By workload, the autoscaler that has it as its target. KEDA makes autoscalers of its own, so KEDA's word comes last."""
