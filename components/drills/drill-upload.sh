@@ -67,9 +67,15 @@ if [[ ! $word ]]; then
   key=$(<key)
 fi
 
-# Only where nothing is yet: whoever may write records may not write one anew. A retry that finds its own is done.
-said=$(aws s3api put-object --bucket "$BUCKET" --key "$key" --body "$body" --if-none-match '*' --checksum-algorithm SHA256 \
-  --content-type application/json --cli-connect-timeout 5 --cli-read-timeout 20 2>&1) || [[ $said == *PreconditionFailed* ]] ||
+# Only where nothing is yet: whoever may write records may not write one anew. A retry that finds its own is done, and one that S3
+# has not finished with yet is a conflict (409), which the AWS CLI does not try again.
+for pause in 1 3 9 0; do
+  said=$(aws s3api put-object --bucket "$BUCKET" --key "$key" --body "$body" --if-none-match '*' --checksum-algorithm SHA256 \
+    --content-type application/json --cli-connect-timeout 5 --cli-read-timeout 20 2>&1) && written=yes || written=
+  [[ ! $written && $said == *ConditionalRequestConflict* ]] || break
+  sleep $pause
+done
+[[ $written || $said == *PreconditionFailed* ]] ||
   end 1 "$word: $told; and its record could not be written to s3://$BUCKET/$key: $(tr -s '[:space:]' ' ' <<<"$said")"
 [[ $word != failed ]] || end 1 "$told; the record: s3://$BUCKET/$key"
 end 0 "$word: $told; the record: s3://$BUCKET/$key"

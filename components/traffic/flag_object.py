@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 import boto3
 import botocore.config
@@ -22,6 +24,10 @@ from settings.roles import ROLES, Duties, Role
 
 _LAGGARDS = timedelta(minutes=1)
 """For clocks that differ, resolvers that keep a record for longer than they may, and a page that is asked for as they change."""
+
+
+_PATIENCE, _PAUSE = 4.0, 0.5
+"""For how many seconds S3 is asked again that answers with 5xx, and how many lie between two questions."""
 
 
 class FlagUnreadableError(Exception):
@@ -85,16 +91,13 @@ def read_flag(names: Names, settings: Aws) -> Flag | None:
     try:
         session = boto3.session.Session(profile_name=settings.profile, region_name=region)
         client = session.client("s3", endpoint_url=settings.endpoint, config=timeouts)
-        found = client.get_object(Bucket=names.flag_bucket, Key=FLAG_KEY)
+        found = _fetch(client, names)
         body = found["Body"].read(LONGEST + 1)
     except (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError):
         return None
     except botocore.exceptions.ClientError as error:
         # A region that is half dead answers with 5xx.
-        if (
-            error.response["Error"]["Code"] in ("NoSuchBucket", "NoSuchKey")
-            or error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500
-        ):
+        if error.response["Error"]["Code"] in ("NoSuchBucket", "NoSuchKey") or _passes(error):
             return None
         raise FlagUnreadableError(_unreadable(names, error)) from None
     except botocore.exceptions.BotoCoreError as error:
@@ -103,6 +106,23 @@ def read_flag(names: Names, settings: Aws) -> Flag | None:
         return replace(parse(body), written=found["LastModified"])
     except FlagInvalidError as error:
         raise FlagUnreadableError(_invalid(names, body, error)) from None
+
+
+def _fetch(client: Any, names: Names) -> Any:
+    """The answer with the flag. S3 answers with 500 or 503 now and then, on every day, and asks to be asked again: one such
+    answer must not pass for a dead region, beside which a stale primary would serve. What does not answer is asked once."""
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return client.get_object(Bucket=names.flag_bucket, Key=FLAG_KEY)
+        except botocore.exceptions.ClientError as error:
+            if not _passes(error) or time.monotonic() >= end:
+                raise
+        time.sleep(_PAUSE)
+
+
+def _passes(error: botocore.exceptions.ClientError) -> bool:
+    return bool(error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500)
 
 
 def may_be_on_their_way(flag: Flag | None, ttl: int, now: datetime) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from hashlib import sha256
 from typing import Any
@@ -68,6 +69,45 @@ def _nobody_brings(claim: dict[str, Any]) -> bool:
     excluded = {f"{key}={value}" for key, value in EXCLUDED_FROM_BACKUP.items()}
     of_a_pod = any(owner.get("kind") == "Pod" for owner in claim["metadata"].get("ownerReferences") or ())
     return of_a_pod or not marks.isdisjoint({*_OF_DATABASES, *excluded})
+
+
+def delete_ownerless(cluster: ClusterApi, restore: str) -> list[str]:
+    """Delete the claims of generic ephemeral volumes that a restore brought back. Returns them, as in `production/db-0-scratch`.
+
+    Such a claim goes with its Pod. A restore brings it without that owner, and a Pod of the same name, as every StatefulSet makes
+    them, never starts beside it: Kubernetes demands that the Pod own it, and makes a new one only where none is there. What a Pod
+    or a StatefulSet declares as ephemeral can be no other claim: with one the Pod would not have started in the other region.
+    """
+    brought = cluster.restored_claims(_label(restore))
+    found = []
+    for namespace in dict.fromkeys(namespace for namespace, _ in brought):
+        pods = [*items(cluster, f"/api/v1/namespaces/{namespace}/pods")]
+        sets = [*items(cluster, f"/apis/apps/v1/namespaces/{namespace}/statefulsets")]
+        theirs = [
+            *(rf"{re.escape(_name(pod))}-{re.escape(volume)}" for pod in pods for volume in _ephemeral(pod["spec"])),
+            *(
+                rf"{re.escape(_name(each))}-\d+-{re.escape(volume)}"
+                for each in sets
+                for volume in _ephemeral(each["spec"]["template"]["spec"])
+            ),
+        ]
+        names = [name for where, name in brought if where == namespace and any(re.fullmatch(each, name) for each in theirs)]
+        for name in names:
+            path = f"/api/v1/namespaces/{namespace}/{_CLAIMS}/{name}"
+            claim = cluster.read(path)
+            if claim and not claim["metadata"].get("ownerReferences"):
+                cluster.delete(path, claim["metadata"]["uid"])
+                found.append(f"{namespace}/{name}")
+    return found
+
+
+def _ephemeral(pod: dict[str, Any]) -> list[str]:
+    """The names of the generic ephemeral volumes in a Pod's spec."""
+    return [str(volume["name"]) for volume in pod.get("volumes") or () if "ephemeral" in volume]
+
+
+def _name(item: dict[str, Any]) -> str:
+    return str(item["metadata"]["name"])
 
 
 def failed_volumes(cluster: ClusterApi, restore: str) -> list[str]:

@@ -23,12 +23,12 @@ def objections(cluster: ClusterApi, each: Chosen, without_data: Collection[tuple
         by_namespace.setdefault(namespace, []).append(name)
     for namespace, names in by_namespace.items():
         if used := {name: pods for name, pods in pods_that_use(cluster, namespace).items() if name in names}:
-            yield _objection(each, namespace, used)
+            yield _objection(cluster, each, namespace, used)
 
 
-def _objection(each: Chosen, namespace: str, used: Mapping[str, Sequence[dict[str, Any]]]) -> Objection:
+def _objection(cluster: ClusterApi, each: Chosen, namespace: str, used: Mapping[str, Sequence[dict[str, Any]]]) -> Objection:
     pods = {pod["metadata"]["name"]: pod for users in used.values() for pod in users}
-    stops = dict.fromkeys(_what_stops(pod, namespace) for pod in pods.values() if not _ends(pod))
+    stops = dict.fromkeys(_what_stops(cluster, pod, namespace) for pod in pods.values() if not _ends(pod))
     way_on = f"stop them first, as in: {' && '.join([*stops][:_NAMED])}" if stops else "they are about to end"
     return Objection(
         reason=f"claims of an earlier time are set aside before {each.backup.name} is restored, and Pods use some of them: in "
@@ -54,10 +54,16 @@ def _ends(pod: Mapping[str, Any]) -> bool:
     return bool(pod["metadata"].get("deletionTimestamp")) or _owner(pod)[0] == "Job"
 
 
-def _what_stops(pod: Mapping[str, Any], namespace: str) -> str:
+def _what_stops(cluster: ClusterApi, pod: Mapping[str, Any], namespace: str) -> str:
     kind, name = _owner(pod)
     if kind == "StatefulSet":
-        return f"kubectl scale statefulset {name} --replicas=0 -n {namespace}"
+        scale = f"kubectl scale statefulset {name} --replicas=0 -n {namespace}"
+        found = cluster.read(f"/apis/apps/v1/namespaces/{namespace}/statefulsets/{name}") or {"spec": {}}
+        if (found["spec"].get("persistentVolumeClaimRetentionPolicy") or {}).get("whenScaled") != "Delete":
+            return scale
+        # Scaled down as it is, it would lose the very claims that are to be set aside.
+        patch = '{"spec": {"persistentVolumeClaimRetentionPolicy": {"whenScaled": "Retain"}}}'
+        return f"kubectl patch statefulset {name} -n {namespace} -p '{patch}' && {scale}"
     if kind == "ReplicaSet" and "-" in name:
         # A Deployment names its ReplicaSets by itself and a hash.
         return f"kubectl scale deployment {name.rpartition('-')[0]} --replicas=0 -n {namespace}"

@@ -18,7 +18,7 @@ from components.kube.runner.restored import ENDED
 from components.kube.runner.restored import failure as why_failed
 from components.velero import modifiers, outcome
 from components.velero.choice import Choice, choice_of, objection
-from components.velero.claims import claims_in_the_way, empty_claims, failed_volumes, unfilled_claims
+from components.velero.claims import claims_in_the_way, delete_ownerless, empty_claims, failed_volumes, unfilled_claims
 from components.velero.downloads import results_of
 from components.velero.files import BackupFiles, without_data
 from components.velero.inventory import items
@@ -297,12 +297,27 @@ def judge_restore(cluster: ClusterApi, backup: Backup, entry: str, outputs: Mapp
                 "it restores again, into what is here, and replaces them"
             ) from None
         pulumi.log.info(f"Restore {name}: {replaced} Pods that controllers own are replaced by Pods of this cluster's admission")
+    _delete_ownerless(cluster, name)
     note_success(cluster, backup)
     # With `update` Velero puts its label on claims that were here before, too.
     if backup.existing != "update" and (empty := _told_of_claims(cluster, name)):
         pulumi.log.warn(empty)
     if told := outcome.told(name, status, read):
         pulumi.log.info(told)
+
+
+def _delete_ownerless(cluster: ClusterApi, restore: str) -> None:
+    """A cluster that does not answer now fails nothing: the restore has completed, and a Pod that does not start says why."""
+    try:
+        deleted = delete_ownerless(cluster, restore)
+    except ClusterUnreachableError as error:
+        pulumi.log.warn(f"Restore {restore} completed; claims of ephemeral volumes that it brought are not deleted: {error}")
+        return
+    if deleted:
+        pulumi.log.info(
+            f"Restore {restore}: claims of generic ephemeral volumes are deleted again ({', '.join(deleted)}), or their Pods "
+            "would not start; each Pod makes its own"
+        )
 
 
 def _told_of_claims(cluster: ClusterApi, restore: str) -> str | None:

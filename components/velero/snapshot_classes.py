@@ -1,4 +1,7 @@
-"""Whether Velero finds a VolumeSnapshotClass for each claim that is backed up. Without one, each backup is PartiallyFailed."""
+"""Whether Velero finds a VolumeSnapshotClass for each claim that is backed up. Without one, each backup is PartiallyFailed.
+
+It finds it by the claim's StorageClass. A claim of a volume that somebody made by hand may name none, or one that is not there.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.kube.runner.restored import shortened
 from components.velero.inventory import items
 from settings.backup import Backup
+from settings.names import EXCLUDED_FROM_BACKUP
 from settings.velero import VeleroSettings
 from settings.volumes import VolumeRule
 
@@ -37,33 +41,57 @@ def _found(classes: Sequence[Mapping[str, Any]]) -> bool:
 def warnings_by_day(cluster: ClusterApi, settings: VeleroSettings, backups: Sequence[Backup]) -> list[str]:
     """Which claims make every backup of theirs PartiallyFailed, a line for each driver. It never raises."""
     try:
-        claims = _snapshotted(cluster, settings.volumes, backups)
+        claims, classless = _snapshotted(cluster, settings.volumes, backups)
         made = {settings.snapshot_class.driver} if settings.snapshot_class.managed else set()
         missing = without_class(set(claims) - made, list(items(cluster, CLASSES)))
     except ClusterUnreachableError as error:
         return [f"whether Velero can take snapshots of all claims is not known: {error}"]
-    return [
+    told = [
         f"Velero finds no VolumeSnapshotClass of driver {driver}, so that every backup with its claims is PartiallyFailed "
         f"({shortened(tuple(sorted(claims[driver])), 'kubectl get pvc -A')}): give one the label {_LABEL}, write "
         f"velero.snapshotClass: {{managed: true, driver: {driver}}}, or skip them by a rule in velero.volumes"
         for driver in missing
     ]
+    return told + [
+        f"claims of volumes of driver {driver} name no StorageClass that is here "
+        f"({shortened(tuple(sorted(found)), 'kubectl get pvc -A')}), so that Velero takes no snapshot of them and every backup "
+        "with them is PartiallyFailed: make the class that they name, or skip them by a rule in velero.volumes: "
+        f"{{driver: {driver}, action: skip}}"
+        for driver, found in sorted(classless.items())
+    ]
 
 
-def _snapshotted(cluster: ClusterApi, rules: Sequence[VolumeRule], backups: Sequence[Backup]) -> dict[str, list[str]]:
-    """The claims of which a backup takes a snapshot, by the CSI driver that is asked for it."""
+Claims = dict[str, list[str]]
+"""Claims, as in `production/data-0`, by the CSI driver of their volumes."""
+
+
+def _snapshotted(cluster: ClusterApi, rules: Sequence[VolumeRule], backups: Sequence[Backup]) -> tuple[Claims, Claims]:
+    """The claims of which a backup takes a snapshot: those with a StorageClass, by which Velero looks, and those without."""
     drivers = {each["metadata"]["name"] for each in items(cluster, "/apis/storage.k8s.io/v1/csidrivers")}
     classes = {each["metadata"]["name"]: each["provisioner"] for each in items(cluster, "/apis/storage.k8s.io/v1/storageclasses")}
-    found: dict[str, list[str]] = {}
+    found: Claims = {}
+    classless: Claims = {}
     for each in items(cluster, "/api/v1/persistentvolumeclaims"):
-        metadata, name = each["metadata"], each["spec"].get("storageClassName", "")
-        driver, labels = classes.get(name, ""), metadata.get("labels") or {}
-        if driver not in drivers or _OF_A_DATABASE in labels or not _backed_up(metadata["namespace"], backups):
+        metadata, name = each["metadata"], each["spec"].get("storageClassName") or ""
+        labels = metadata.get("labels") or {}
+        left_out = _OF_A_DATABASE in labels or EXCLUDED_FROM_BACKUP.items() <= labels.items()
+        if left_out or not _backed_up(metadata["namespace"], backups):
+            continue
+        driver = classes[name] if name in classes else _driver_of_volume(cluster, each)
+        if name in classes and driver not in drivers:
             continue
         size = int(parse_quantity(((each.get("status") or {}).get("capacity") or {}).get("storage", "0")))
-        if _action(rules, driver, name, size, labels) == "snapshot":
-            found.setdefault(driver, []).append(f"{metadata['namespace']}/{metadata['name']}")
-    return found
+        if driver and _action(rules, driver, name, size, labels) == "snapshot":
+            by_driver = found if name in classes else classless
+            by_driver.setdefault(driver, []).append(f"{metadata['namespace']}/{metadata['name']}")
+    return found, classless
+
+
+def _driver_of_volume(cluster: ClusterApi, claim: Mapping[str, Any]) -> str | None:
+    """The CSI driver of the volume that a claim is bound to; None where there is none, which Velero passes over."""
+    name = claim["spec"].get("volumeName")
+    volume = cluster.read(f"/api/v1/persistentvolumes/{name}") if name else None
+    return ((volume or {}).get("spec", {}).get("csi") or {}).get("driver")
 
 
 def _backed_up(namespace: str, backups: Sequence[Backup]) -> bool:

@@ -158,7 +158,9 @@ def test_a_region_gives_up_and_takes_over_again_and_everything_is_as_it_was(worl
     autoscaler(world, "web")
     world.workload("Deployment", "scheduler", 1)
     world.workload("Deployment", "switched-off", 0)
-    world.workload("StatefulSet", "vault", 3, spec={"updateStrategy": {"type": "OnDelete"}})
+    goes = {"whenDeleted": "Retain", "whenScaled": "Delete"}
+    on_delete = {"updateStrategy": {"type": "OnDelete"}, "persistentVolumeClaimRetentionPolicy": goes}
+    world.workload("StatefulSet", "vault", 3, spec=on_delete)
     world.cron_job("invoices")
     world.cron_job("retired", suspend=True)
     world.job("import")
@@ -167,6 +169,8 @@ def test_a_region_gives_up_and_takes_over_again_and_everything_is_as_it_was(worl
     world.down(entry(replicas=0), entry("deployment/scheduler", replicas=0))
     assert [world.replicas("Deployment", name) for name in ("web", "scheduler", "switched-off")] == [0, 0, 0]
     assert world.replicas("StatefulSet", "vault") == 0
+    stays = {"whenDeleted": "Retain", "whenScaled": "Retain"}
+    assert world.read("StatefulSet", "vault")["spec"]["persistentVolumeClaimRetentionPolicy"] == stays
     assert world.read("Deployment", "web")["metadata"]["annotations"] == {"k8s-dr/ran": "12"}
     suspended = {name: world.read("CronJob", name)["spec"]["suspend"] for name in ("invoices", "retired")}
     assert suspended == {"invoices": True, "retired": True}
@@ -175,6 +179,7 @@ def test_a_region_gives_up_and_takes_over_again_and_everything_is_as_it_was(worl
     world.up(*served)
     assert [world.replicas("Deployment", name) for name in ("web", "scheduler", "switched-off")] == [12, 1, 0]
     assert world.replicas("StatefulSet", "vault") == 3
+    assert world.read("StatefulSet", "vault")["spec"]["persistentVolumeClaimRetentionPolicy"] == goes
     assert "annotations" not in world.read("Deployment", "web")["metadata"]
     resumed = {name: world.read("CronJob", name)["spec"]["suspend"] for name in ("invoices", "retired")}
     assert resumed == {"invoices": False, "retired": True}

@@ -299,6 +299,7 @@ class NamespaceDrill:
         return False
 
     def _ready(self, workload: str) -> bool:
+        self.space.free_ephemeral()
         kind, _, name = workload.partition("/")
         found = self.api.find(f"{self.space.path(f'{kind}s', 'apps')}/{name}")
         if found is None:

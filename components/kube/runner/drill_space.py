@@ -93,6 +93,19 @@ class Space:
                 "take it for good; set claimRef (namespace and name) there, to the claim that it is for: docs/volumes.md"
             )
 
+    def free_ephemeral(self) -> None:
+        """Delete claims of generic ephemeral volumes that a restore has brought: a Pod never starts beside one of its name that
+        it does not own. A failover does the same (components/velero/claims.py)."""
+        theirs = {
+            f"{pod['metadata']['name']}-{volume['name']}"
+            for pod in self.api.list(self.path("pods"))
+            for volume in (pod.get("spec") or {}).get("volumes") or ()
+            if "ephemeral" in volume
+        }
+        for claim in self.api.list(self.path("persistentvolumeclaims"), names_only=True) if theirs else ():
+            if claim["metadata"]["name"] in theirs and not claim["metadata"].get("ownerReferences"):
+                self.api.delete(f"{self.path('persistentvolumeclaims')}/{claim['metadata']['name']}")
+
     def release_volumes(self) -> None:
         """Have the volumes that were made for this namespace's claims, and no others, deleted with the claims."""
         claims = {

@@ -16,6 +16,10 @@ STOOD_BY = "k8s-dr/stood-by"
 """Annotation of a workload at zero that is about to be raised because its whole entry stood by. Once the first of them runs,
 nothing else tells the rest from what was switched off."""
 
+CLAIMS_GO = "k8s-dr/claims-go"
+"""Annotation of a StatefulSet whose claims go with its Pods when it is scaled down (`whenScaled: Delete`). A region that gives up
+keeps them, and notes that it did."""
+
 PAUSED = "k8s-dr/paused"
 """Annotation of a ScaledObject that a region that gave up has paused. Its value is what KEDA's own annotation said before."""
 
@@ -67,6 +71,14 @@ class Item:
         return next((owner for owner in owners if owner.get("controller")), None)
 
     @property
+    def keeper(self) -> str | None:
+        """What this object goes with, as in `Kafka events`, though it does not say that it is its controller. That may be an
+        operator which says so of nothing (Strimzi, OLM) and sets back what others change, or somebody who only wants it deleted
+        with something else."""
+        owners = self.body["metadata"].get("ownerReferences") or []
+        return f"{owners[0]['kind']} {owners[0]['name']}" if owners else None
+
+    @property
     def suspended(self) -> bool:
         """Whether a CronJob or a Job is suspended."""
         return bool(self.body["spec"].get("suspend"))
@@ -74,6 +86,13 @@ class Item:
     @property
     def noted(self) -> bool:
         return RAN in self.annotations
+
+    def set_by(self, field: str) -> str:
+        """Who set this field of `spec` last, by the API server's own record."""
+        entries = self.body["metadata"].get("managedFields") or []
+        setters = [entry for entry in entries if f"f:{field}" in entry.get("fieldsV1", {}).get("f:spec", {})]
+        newest = max(setters, key=lambda entry: entry.get("time", ""), default=None)
+        return newest["manager"] if newest else "somebody"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +141,11 @@ class Workload(Item):
         return STOOD_BY in self.annotations
 
     @property
+    def claims_go(self) -> bool:
+        """Whether Kubernetes deletes the claims of the Pods by which a StatefulSet is scaled down, and with them their data."""
+        return (self.body["spec"].get("persistentVolumeClaimRetentionPolicy") or {}).get("whenScaled") == "Delete"
+
+    @property
     def restored(self) -> bool:
         """Whether a restore brought it, so that its number of replicas is the one of the region that was backed up."""
         return _RESTORED in (self.body["metadata"].get("labels") or {})
@@ -142,14 +166,6 @@ class Workload(Item):
         """How many replicas there are, whatever their state."""
         return int(self.body.get("status", {}).get("replicas", 0))
 
-    @property
-    def manager(self) -> str:
-        """Who set the number of replicas last, by the API server's own record."""
-        entries = self.body["metadata"].get("managedFields") or []
-        setters = [entry for entry in entries if "f:replicas" in entry.get("fieldsV1", {}).get("f:spec", {})]
-        newest = max(setters, key=lambda entry: entry.get("time", ""), default=None)
-        return newest["manager"] if newest else "somebody"
-
 
 AnyItem = TypeVar("AnyItem", bound=Item)
 
@@ -162,15 +178,17 @@ class Namespace:
 
     def workloads(self, entries: Sequence[Entry]) -> list[tuple[Workload, Entry]]:
         """Each workload that an entry means, with that entry: the one that names it, or else the one without names."""
-        deciders = self._deciders()
+        deciders, templates = self._deciders(), self._templates()
         found = []
         for kind, plural in _PLURALS.items():
             path = f"/apis/apps/v1/namespaces/{self.name}/{plural}"
             for body in self.api.list(path):
                 name = f"{kind}/{body['metadata']['name']}"
                 if entry := entry_of(name, entries):
-                    where = f"{path}/{body['metadata']['name']}"
-                    found.append((_workload(kind, where, body, deciders.get(name)), entry))
+                    where, at_zero = f"{path}/{body['metadata']['name']}", body["spec"].get("replicas") == 0
+                    # A template that runs Pods as well is on its way to a Rollout, and is scaled as any other workload.
+                    decider = templates.get(name) if at_zero and name in templates else deciders.get(name)
+                    found.append((_workload(kind, where, body, decider), entry))
         return found
 
     def cron_jobs(self) -> list[Item]:
@@ -221,6 +239,15 @@ class Namespace:
             item = replace(item, body=body)
         raise ApiError(409, f"{item.name} has changed {_TRIES} times while it was to be changed")
 
+    def _templates(self) -> dict[str, Decider]:
+        """By workload, the Argo Rollout that runs Pods by its template (`workloadRef`), in place of its own controller."""
+        rollouts = self.api.list(f"/apis/argoproj.io/v1alpha1/namespaces/{self.name}/rollouts")
+        return {
+            _target(reference): Decider(sort="operator", kind="Rollout", name=each["metadata"]["name"])
+            for each in rollouts
+            if (reference := each["spec"].get("workloadRef"))
+        }
+
     def _deciders(self) -> dict[str, Decider]:
         """By workload, the autoscaler that has it as its target. KEDA makes autoscalers of its own, so KEDA's word comes last."""
         found = {}
@@ -248,9 +275,10 @@ class Namespace:
 
 def set_back(workload: Workload, direction: Literal["raised", "lowered"], number: int) -> StepFailedError:
     """The error if somebody undoes what a step has done: the two would fight without end."""
+    by = workload.set_by("replicas")
     return StepFailedError(
-        f"{workload.name}: {workload.manager} set its replicas back to {workload.replicas} right after they were {direction} to "
-        f"{number}; take replicas out of what it deploys (docs/gitops.md), then run the same pulumi up"
+        f"{workload.name}: {by} set its replicas back to {workload.replicas} right after they were {direction} to {number}; take "
+        "replicas out of what it deploys (docs/gitops.md), then run the same pulumi up"
     )
 
 

@@ -41,6 +41,7 @@ NEEDED = (
     *_rights("get list patch", "batch", "cronjobs", "jobs"),
     *_rights("list", "autoscaling", "horizontalpodautoscalers"),
     *_rights("get list patch", "keda.sh", "scaledjobs", "scaledobjects"),
+    *_rights("list", "argoproj.io", "rollouts"),
     *_rights("list", "", "events", "pods"),
 )
 """Every right that a step of this package uses, in the order of their groups. The ClusterRole has these and no other."""

@@ -14,6 +14,7 @@ from typing import Any
 from .api import Api, ApiError, Object
 from .failure import StepFailedError
 from .inventory import (
+    CLAIMS_GO,
     PAUSED,
     PAUSED_JOBS,
     PAUSED_REPLICAS,
@@ -123,11 +124,15 @@ def _raise(namespace: Namespace, workload: Workload, entry: Entry, report: Repor
             report.did(f"{seen.name} {seen.replicas} → {number}")
         elif not number:
             report.did(f"{seen.name} stays at 0: {f'{seen.decider} decides' if seen.decider else 'nothing notes that it ran'}")
-        changed = {"spec": {"replicas": number}} if number > seen.replicas else {}
+        changed: Object = {"replicas": number} if number > seen.replicas else {}
         # A note of what ran once must not outlive its use: it would start again what somebody switches off later. A note of 0
         # is a person's, who says that the workload stays down.
         forgotten = {**({RAN: None} if seen.ran else {}), **({STOOD_BY: None} if seen.stood_by else {})}
-        return {**changed, **({"metadata": {"annotations": forgotten}} if forgotten else {})} or None
+        if number and CLAIMS_GO in seen.annotations:
+            changed["persistentVolumeClaimRetentionPolicy"] = {"whenScaled": "Delete"}
+            forgotten[CLAIMS_GO] = None
+        asked = {"spec": changed, "metadata": {"annotations": forgotten} if forgotten else {}}
+        return {key: value for key, value in asked.items() if value} or None
 
     namespace.change(workload, decide)
     return number
@@ -186,6 +191,9 @@ def _wait(
                 "or give it an entry of its own in k8s-dr:workloads with required: false, and the rest goes on without it"
             )
         pause()
+    for workload, _ in found:
+        if workload.keeper and workload.decider is None and workload.replicas < expected[workload.name]:
+            report.did(f"{workload.name} went back to {workload.replicas}: {workload.keeper} decides")
     for workload, entry in missing:
         report.did(f"{workload.name} is not required and {_share(workload, entry)}")
     report.did(f"{len(found) - len(missing)} available")
@@ -217,10 +225,12 @@ def _refuse_lost(found: Sequence[tuple[Workload, Entry]], expected: Mapping[str,
 
 
 def _refuse_set_back(found: Sequence[tuple[Workload, Entry]], expected: Mapping[str, int]) -> None:
-    """Raise StepFailedError if somebody lowers again what this step has raised."""
+    """Raise StepFailedError if somebody lowers again what this step has raised. What goes with another object is left to that
+    one's operator as long as anything runs."""
     for workload, entry in found:
         least = min(entry.replicas, expected[workload.name])
-        if entry.required and workload.decider is None and workload.replicas < least:
+        decides = workload.decider or (workload.keeper and workload.replicas)
+        if entry.required and not decides and workload.replicas < least:
             raise set_back(workload, "raised", expected[workload.name])
 
 

@@ -11,7 +11,20 @@ from typing import Any
 
 from .api import Api, ApiError, Object
 from .failure import StepFailedError
-from .inventory import PAUSED, PAUSED_JOBS, PAUSED_REPLICAS, RAN, Decider, Entry, Item, Namespace, Workload, entries_of, set_back
+from .inventory import (
+    CLAIMS_GO,
+    PAUSED,
+    PAUSED_JOBS,
+    PAUSED_REPLICAS,
+    RAN,
+    Decider,
+    Entry,
+    Item,
+    Namespace,
+    Workload,
+    entries_of,
+    set_back,
+)
 from .report import Report
 from .trouble import why
 
@@ -38,12 +51,18 @@ def stand_down(
         lowered = lower(namespace, task, report)
         report.raise_failures()
         while left := surplus(namespace, entries, lowered):
+            if all(_kept(workload, entry) for workload, entry in left):
+                for workload, _ in left:
+                    report.did(f"{workload.name} went back to {workload.replicas}: {workload.keeper} decides")
+                break
             _refuse_set_back(left)
+            _refuse_resumed(namespace, task)
             if clock() >= end:
                 raise StepFailedError(
                     f"in {namespace.name} still running: {' | '.join(_told(namespace, *each) for each in left)}"
                 )
             sleep(_POLL_SECONDS)
+        _refuse_resumed(namespace, task)
     except ApiError as error:
         raise StepFailedError(f"in {namespace.name}: {error}") from None
     return report.text()
@@ -75,6 +94,7 @@ def wanted(workload: Workload, entry: Entry) -> int:
 
 def _lower(namespace: Namespace, workload: Workload, entry: Entry, report: Report) -> bool:
     """Bring the workload to the number of a standby; returns whether it had more."""
+    _keep_claims(namespace, workload, entry)  # before the pause: KEDA lowers as soon as it sees that
     _pause(namespace, workload.decider, entry.replicas)
     lowered = False
 
@@ -94,6 +114,21 @@ def _lower(namespace: Namespace, workload: Workload, entry: Entry, report: Repor
 
     namespace.change(workload, decide)
     return lowered
+
+
+def _keep_claims(namespace: Namespace, workload: Workload, entry: Entry) -> None:
+    """Have the claims of a StatefulSet stay that go when it is scaled down: what is on them may be nowhere else, and the last
+    backup of a region that gives up is made afterwards."""
+
+    def decide(seen: Workload) -> Object | None:
+        if not (seen.claims_go and wanted(seen, entry) < seen.replicas):
+            return None
+        return {
+            "metadata": {"annotations": {CLAIMS_GO: "true"}},
+            "spec": {"persistentVolumeClaimRetentionPolicy": {"whenScaled": "Retain"}},
+        }
+
+    namespace.change(workload, decide)
 
 
 def _pause(namespace: Namespace, decider: Decider | None, replicas: int) -> None:
@@ -155,5 +190,23 @@ def _told(namespace: Namespace, workload: Workload, entry: Entry) -> str:
 def _refuse_set_back(left: Sequence[tuple[Workload, Entry]]) -> None:
     """Raise StepFailedError if somebody raises again what this step has lowered."""
     for workload, entry in left:
-        if workload.replicas > entry.replicas and workload.decider is None:
+        if workload.replicas > entry.replicas and workload.decider is None and not workload.keeper:
             raise set_back(workload, "lowered", entry.replicas)
+
+
+def _kept(workload: Workload, entry: Entry) -> bool:
+    """Whether the operator of what the workload goes with has raised it again: it decides, as one that says so does."""
+    return workload.decider is None and workload.keeper is not None and workload.replicas > entry.replicas
+
+
+def _refuse_resumed(namespace: Namespace, task: Mapping[str, Any]) -> None:
+    """Raise StepFailedError if somebody resumes again what this step has suspended: its runs would go on beside those of the
+    other region."""
+    if task["cronJobs"] != "suspend":
+        return
+    for item in [*namespace.cron_jobs(), *namespace.unfinished_jobs()]:
+        if item.noted and not item.suspended:
+            raise StepFailedError(
+                f"{item.name}: {item.set_by('suspend')} set suspend back to false right after it was suspended; take suspend out "
+                "of what it deploys (docs/gitops.md), or stop what admits Jobs to its queue, then run the same pulumi up"
+            )

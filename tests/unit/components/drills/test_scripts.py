@@ -33,6 +33,10 @@ root = pathlib.Path("bucket") / option("--bucket")
 if (option("--key") or option("--prefix")).startswith("secret"):
     sys.exit("An error occurred (AccessDenied) when calling the operation")
 if words[1] == "put-object":
+    busy = pathlib.Path("busy")
+    if busy.exists():
+        busy.unlink()
+        sys.exit("An error occurred (ConditionalRequestConflict) when calling the PutObject operation")
     target = root / option("--key")
     if target.exists() and option("--if-none-match") == "*":
         sys.exit("An error occurred (PreconditionFailed) when calling the PutObject operation")
@@ -234,6 +238,14 @@ def test_a_record_is_never_written_anew(pod: Pod) -> None:
     pod.drill()
     assert pod.upload().returncode == 0
     assert (pod.root / "bucket" / "b" / KEY).read_text() == "the first"
+
+
+def test_a_write_that_s3_has_not_finished_with_is_tried_again(pod: Pod) -> None:
+    """A first try that timed out may still be at work when its retry comes: 409, and the AWS CLI gives up."""
+    (pod.root / "busy").touch()
+    pod.drill()
+    assert pod.upload().returncode == 0
+    assert (pod.root / "bucket" / "b" / KEY).exists()
 
 
 def test_a_record_that_cannot_be_written_fails_a_drill_that_passed(pod: Pod) -> None:

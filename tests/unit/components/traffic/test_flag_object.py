@@ -142,6 +142,20 @@ def test_a_region_that_takes_the_question_and_never_answers_says_nothing(aws: Aw
     assert (given["connect_timeout"] + given["read_timeout"]) * given["retries"]["total_max_attempts"] < 10
 
 
+@pytest.mark.parametrize(("status", "code"), [("503 Slow Down", "SlowDown"), ("500 Internal Server Error", "InternalError")])
+def test_an_error_that_passes_is_not_taken_for_a_dead_region(aws: Aws, status: str, code: str) -> None:
+    with refusing(status, code, times=2, then=Flag(active="secondary").content().encode()) as endpoint:
+        found = read_flag(NAMES, Aws(endpoint=endpoint))
+    assert found
+    assert found.active == "secondary"
+
+
+def test_a_region_that_is_half_dead_says_nothing(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("components.traffic.flag_object._PATIENCE", 0.1)
+    with refusing("503 Service Unavailable", "ServiceUnavailable") as endpoint:
+        assert read_flag(NAMES, Aws(endpoint=endpoint)) is None
+
+
 def test_an_operator_without_the_right_to_read_is_told_which(aws: Aws) -> None:
     with refusing("403 Forbidden", "AccessDenied") as endpoint, pytest.raises(FlagUnreadableError) as told:
         read_flag(NAMES, Aws(endpoint=endpoint))
@@ -174,11 +188,16 @@ def test_credentials_that_are_not_taken_are_a_matter_of_logging_in_and_not_of_pe
 
 
 @contextmanager
-def refusing(status: str, code: str) -> Iterator[str]:
-    """An S3 that answers every request with one error."""
+def refusing(status: str, code: str, *, times: int | None = None, then: bytes = b"") -> Iterator[str]:
+    """An S3 that answers requests with one error: every one, or so many, and `then` with an object."""
     body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>no</Message></Error>".encode()
+    asked: list[str] = []
 
-    def answer(_: object, start: Callable[[str, list[tuple[str, str]]], object]) -> list[bytes]:
+    def answer(request: dict[str, Any], start: Callable[[str, list[tuple[str, str]]], object]) -> list[bytes]:
+        asked.append(request["PATH_INFO"])
+        if times is not None and len(asked) > times:
+            start("200 OK", [("Content-Length", str(len(then))), ("Last-Modified", "Mon, 02 Mar 2026 02:00:00 GMT")])
+            return [then]
         start(status, [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
         return [body]
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from components.kube.cluster_api import ClusterUnreachableError
-from components.velero.claims import claims_in_the_way, empty_claims, failed_volumes, unfilled_claims
+from components.velero.claims import claims_in_the_way, delete_ownerless, empty_claims, failed_volumes, unfilled_claims
 from components.velero.restores import RestoreFailedError, judge_restore
 from components.velero.selection import chosen
 from settings.backup import Backup
@@ -129,6 +129,52 @@ def test_the_label_of_a_restore_with_a_long_name_is_the_one_that_velero_shortens
     cluster, name = FakeCluster(), "failover-restores-" + "x" * 60
     unfilled_claims(cluster, name)
     assert cluster.asked[0].endswith(f"velero.io/restore-name={name[:57]}71be2e")
+
+
+EPHEMERAL = {"volumes": [{"name": "data", "persistentVolumeClaim": {}}, {"name": "scratch", "ephemeral": {}}]}
+
+
+def with_ephemeral_volumes() -> FakeCluster:
+    """What a restore brought of a StatefulSet at zero, of a bare Pod, and of a Pod of a Deployment in the other region."""
+    names = ("data-db-0", "db-0-scratch", "db-12-scratch", "db-0-scratch-2", "tool-scratch", "web-5d4f8c-x2x9z-scratch")
+    paths: dict[str, Any] = {
+        f"/api/v1/namespaces/production/persistentvolumeclaims/{name}": {"metadata": {"name": name, "uid": f"uid-{name}"}}
+        for name in names
+    }
+    paths["/api/v1/namespaces/production/pods"] = {"items": [{"metadata": {"name": "tool"}, "spec": EPHEMERAL}]}
+    sets = [{"metadata": {"name": "db"}, "spec": {"template": {"spec": EPHEMERAL}}}]
+    paths["/apis/apps/v1/namespaces/production/statefulsets"] = {"items": sets}
+    return FakeCluster(paths=paths, claims=[("production", name) for name in names])
+
+
+def test_claims_of_ephemeral_volumes_go_again_for_a_pod_never_starts_beside_one_that_it_does_not_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cluster = with_ephemeral_volumes()
+    judge_restore(cluster, backup(), "backups[0]", {"metadata": {"name": "restore-1"}, "status": {"phase": "Completed"}})
+    gone = ["db-0-scratch", "db-12-scratch", "tool-scratch"]
+    assert [each for each in cluster.asked if each.startswith("delete")] == [
+        f"delete /api/v1/namespaces/production/persistentvolumeclaims/{name}" for name in gone
+    ]
+    assert "production/db-0-scratch, production/db-12-scratch, production/tool-scratch" in capsys.readouterr().err
+
+
+def test_a_claim_that_a_pod_here_owns_is_its_own_whatever_label_a_restore_has_put_on_it() -> None:
+    cluster = with_ephemeral_volumes()
+    path = "/api/v1/namespaces/production/persistentvolumeclaims/db-0-scratch"
+    cluster.paths[path]["metadata"]["ownerReferences"] = [{"kind": "Pod", "name": "db-0", "controller": True}]
+    assert delete_ownerless(cluster, "restore-1") == ["production/db-12-scratch", "production/tool-scratch"]
+    assert path in cluster.paths
+
+
+def test_a_cluster_that_refuses_to_delete_such_a_claim_does_not_fail_the_restore(capsys: pytest.CaptureFixture[str]) -> None:
+    class Refusing(FakeCluster):
+        def delete(self, path: str, uid: str) -> None:
+            raise ClusterUnreachableError("cluster prod refused: 403 Forbidden")
+
+    cluster = Refusing(paths=with_ephemeral_volumes().paths, claims=[("production", "db-0-scratch")])
+    judge_restore(cluster, backup(), "backups[0]", {"metadata": {"name": "restore-1"}, "status": {"phase": "Completed"}})
+    assert "claims of ephemeral volumes that it brought are not deleted: cluster prod refused" in capsys.readouterr().err
 
 
 def claim(name: str, namespace: str = "production", owner: str | None = None, **labels: str) -> dict[str, Any]:

@@ -58,6 +58,19 @@ def test_a_claim_that_a_pod_uses_is_named_with_what_stops_the_pod(owner: tuple[s
     ]
 
 
+def test_a_stateful_set_that_would_take_its_claims_along_is_told_to_keep_them_first() -> None:
+    cluster = with_pods(FakeCluster(), pod("data-0", "data-0", ("StatefulSet", "data")))
+    policy = {"persistentVolumeClaimRetentionPolicy": {"whenScaled": "Delete"}}
+    cluster.paths["/apis/apps/v1/namespaces/production/statefulsets/data"] = {"spec": policy}
+    (each,) = chosen([HOURLY], [])
+    (found,) = objections(cluster, each, frozenset())
+    patch = '{"spec": {"persistentVolumeClaimRetentionPolicy": {"whenScaled": "Retain"}}}'
+    assert (
+        f"stop them first, as in: kubectl patch statefulset data -n production -p '{patch}' && kubectl scale statefulset data "
+        "--replicas=0 -n production."
+    ) in str(found)
+
+
 @pytest.mark.parametrize("ends", [{"deletionTimestamp": "2026-03-01T02:00:00Z"}, {"owner": ("Job", "import")}])
 def test_pods_that_go_by_themselves_are_waited_for(ends: dict[str, Any]) -> None:
     ((told, passing),) = against(pod("data-0", "data-0", **ends))

@@ -84,6 +84,27 @@ def test_claims_that_are_snapshotted_by_no_backup_need_no_class() -> None:
     assert told(cluster(claim("b", "gp3", "kube-system")), HOURLY, REST) == []
 
 
+def test_a_claim_that_its_owner_keeps_out_of_every_backup_needs_no_class() -> None:
+    assert told(cluster(claim("a", "gp3", **{"velero.io/exclude-from-backup": "true"}))) == []
+
+
+@pytest.mark.parametrize("storage_class", ["", "manual"])
+def test_a_volume_made_by_hand_whose_claim_names_no_class_that_is_here_is_told(storage_class: str) -> None:
+    """A bucket by Mountpoint for S3, a file system that was there before: Velero looks for the class before it looks for more."""
+    bucket = claim("bucket", storage_class)
+    bucket["spec"] = {"storageClassName": storage_class, "volumeName": "bucket-volume"}
+    asked = cluster(bucket)
+    asked.paths["/api/v1/persistentvolumes/bucket-volume"] = {"spec": {"csi": {"driver": "s3.csi.aws.com"}}}
+    assert told(asked) == [
+        "claims of volumes of driver s3.csi.aws.com name no StorageClass that is here (shop/bucket), so that Velero takes no "
+        "snapshot of them and every backup with them is PartiallyFailed: make the class that they name, or skip them by a rule "
+        "in velero.volumes: {driver: s3.csi.aws.com, action: skip}"
+    ]
+    assert told(asked, volumes=[{"driver": "s3.csi.aws.com", "action": "skip"}]) == []
+    asked.paths["/api/v1/persistentvolumes/bucket-volume"] = {"spec": {"nfs": {"server": "nas"}}}
+    assert told(asked) == [], "of no CSI driver: passed over, and told after the backup"
+
+
 @pytest.mark.parametrize(
     ("rule", "skipped"),
     [

@@ -514,6 +514,27 @@ def test_what_is_probed_must_answer(world: World, tmp_path: Path) -> None:
     assert world.drilled(tmp_path, fence=FENCE, probe=probe)["passed"] is True
 
 
+def test_a_pod_whose_ephemeral_claim_was_restored_without_its_owner_gets_its_own(world: World, tmp_path: Path) -> None:
+    scratch, of_the_pod = f"{CLAIMS}/db-0-scratch", [{"kind": "Pod", "name": "db-0", "controller": True}]
+    restored: list[str] = []
+
+    def kubernetes() -> None:
+        if WEB not in world.objects:
+            return
+        if not restored:
+            restored.append(scratch)
+            world.add(f"{PODS}/db-0", {"spec": {"volumes": [{"name": "scratch", "ephemeral": {}}]}})
+            world.add(scratch)
+        elif f"{PODS}/db-0" in world.objects and scratch not in world.objects:
+            world.add(scratch, {"metadata": {"ownerReferences": of_the_pod}})
+        owned = bool(world.objects.get(scratch, {}).get("metadata", {}).get("ownerReferences"))
+        world.objects[WEB]["status"] = {"availableReplicas": int(owned)}
+
+    world.controllers.append(kubernetes)
+    probe = {"ready": ["deployment/web"], "service": None, "port": 80, "path": "/"}
+    assert world.drilled(tmp_path, fence=FENCE, probe=probe)["passed"] is True
+
+
 def test_a_service_that_answers_with_an_error_fails(world: World, tmp_path: Path) -> None:
     world.answer = Answer(status=503, said="HTTP 503 Service Unavailable")
     probe = {"ready": [], "service": "web", "port": 80, "path": "/healthz"}

@@ -228,6 +228,20 @@ def test_what_an_operator_made_is_left_to_the_operator(api: FakeApi) -> None:
 # Until it serves
 
 
+def test_the_template_of_an_argo_rollout_stays_at_zero_for_its_pods_run_there(api: FakeApi) -> None:
+    api.workload(WEB, 0)
+    api.workload("deployment/moving", 2)
+    api.add("rollout", "web", {"replicas": 3, "workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}})
+    api.add(
+        "rollout", "moving", {"replicas": 3, "workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "moving"}}
+    )
+    api.add("rollout", "with-its-own-template", {"replicas": 3, "template": {}})
+    api.workload(QUEUE, 0)
+    assert "deployment/web stays at 0: Rollout web decides" in standing_up(api, entry(WEB), entry())
+    assert (api.replicas(WEB), api.replicas("deployment/moving")) == (0, 3)
+    assert api.annotations(WEB) == {}
+
+
 def test_it_waits_until_the_least_number_is_available_and_for_no_more(api: FakeApi) -> None:
     api.workload(WEB, 12)
     status = {"observedGeneration": 1, "availableReplicas": 0}

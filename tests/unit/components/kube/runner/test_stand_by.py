@@ -35,6 +35,53 @@ def test_number_and_note_are_one_request_so_that_neither_is_ever_there_without_t
     assert patch["metadata"]["annotations"] == {RAN: "12"}
 
 
+def _deletes_claims(api: FakeApi, name: str) -> None:
+    """What Kubernetes does on the way down to the claims of a StatefulSet with `whenScaled: Delete`."""
+    api.of(name)["spec"]["persistentVolumeClaimRetentionPolicy"] = {"whenDeleted": "Delete", "whenScaled": "Delete"}
+
+
+def _policy(api: FakeApi, name: str) -> dict[str, str]:
+    return dict(api.of(name)["spec"]["persistentVolumeClaimRetentionPolicy"])
+
+
+def test_claims_that_go_when_a_stateful_set_is_scaled_down_stay_for_the_last_backup_is_made_afterwards(api: FakeApi) -> None:
+    api.workload(QUEUE, 5)
+    _deletes_claims(api, QUEUE)
+    standing_by(api)
+    assert [patch["spec"] for _, patch in api.patches] == [
+        {"persistentVolumeClaimRetentionPolicy": {"whenScaled": "Retain"}},
+        {"replicas": 0},
+    ], "the claims first"
+    standing_up(api)
+    assert _policy(api, QUEUE) == {"whenDeleted": "Delete", "whenScaled": "Delete"}, "as before"
+    assert (api.replicas(QUEUE), api.annotations(QUEUE)) == (5, {})
+
+
+def test_claims_stay_before_keda_sees_that_it_shall_lower(api: FakeApi) -> None:
+    api.workload(QUEUE, 5)
+    _deletes_claims(api, QUEUE)
+    api.add("scaledobject", "queue", {"scaleTargetRef": {"kind": "StatefulSet", "name": "queue"}})
+    standing_by(api)
+    assert [where for where, _ in api.patches] == ["statefulsets/queue", "scaledobjects/queue", "statefulsets/queue"]
+    assert _policy(api, QUEUE)["whenScaled"] == "Retain"
+
+
+def test_a_stateful_set_that_is_not_lowered_keeps_its_own_word_on_claims(api: FakeApi) -> None:
+    api.workload(QUEUE, 1)
+    _deletes_claims(api, QUEUE)
+    standing_by(api, entry(replicas=1))
+    assert not api.patches
+
+
+def test_claims_that_were_kept_stay_while_the_stateful_set_stays_down(api: FakeApi) -> None:
+    api.workload(QUEUE, 5)
+    _deletes_claims(api, QUEUE)
+    standing_by(api)
+    api.of(QUEUE)["metadata"]["annotations"][RAN] = "0"
+    standing_up(api)
+    assert (api.replicas(QUEUE), _policy(api, QUEUE)["whenScaled"]) == (0, "Retain")
+
+
 def test_a_second_run_changes_nothing(api: FakeApi) -> None:
     api.workload(WEB, 12)
     api.add("cronjob", "invoices")
@@ -135,6 +182,23 @@ def test_who_sets_back_what_was_lowered_is_named_at_once(api: FakeApi) -> None:
         standing_by(api)
 
 
+def test_an_operator_that_does_not_say_that_it_is_the_controller_decides_when_it_sets_back(api: FakeApi) -> None:
+    """As Strimzi and OLM do. Others use such a reference only to have the workload deleted with something else."""
+    kafka = {"ownerReferences": [{"kind": "Kafka", "name": "events", "controller": False}]}
+    api.workload("deployment/entity-operator", 1, **kafka)
+    api.workload("deployment/with-its-config", 2, ownerReferences=[{"kind": "ConfigMap", "name": "config"}])
+    api.workload(WEB, 3)
+
+    def operator() -> None:
+        api.of("deployment/entity-operator")["spec"]["replicas"] = 1
+
+    api.controllers.insert(0, operator)
+    assert "deployment/entity-operator went back to 1: Kafka events decides" in standing_by(api)
+    assert (api.replicas(WEB), api.replicas("deployment/with-its-config")) == (0, 0)
+    assert "deployment/entity-operator went back to 1: Kafka events decides" in standing_up(api)
+    assert (api.replicas(WEB), api.replicas("deployment/with-its-config")) == (3, 3)
+
+
 def test_cron_jobs_and_unfinished_jobs_are_suspended_with_a_note(api: FakeApi) -> None:
     api.add("cronjob", "invoices", {"schedule": "0 * * * *"})
     api.add("job", "import")
@@ -143,6 +207,26 @@ def test_cron_jobs_and_unfinished_jobs_are_suspended_with_a_note(api: FakeApi) -
     for name in ("cronjob/invoices", "job/import", "job/invoices-1"):
         assert api.of(name)["spec"]["suspend"] is True
         assert api.annotations(name) == {RAN: "true"}
+
+
+@pytest.mark.parametrize(
+    ("name", "manager"), [("cronjob/invoices", "argocd-controller"), ("job/import", "kueue"), ("job/import", None)]
+)
+def test_who_resumes_what_was_suspended_is_named_for_its_runs_would_go_on_in_both_regions(
+    name: str, manager: str | None, api: FakeApi
+) -> None:
+    api.add(name.split("/")[0], name.split("/")[1], {"suspend": False})
+
+    def resume() -> None:
+        if api.of(name)["spec"]["suspend"]:
+            api.of(name)["spec"]["suspend"] = False
+            fields: dict[str, object] = {"f:spec": {"f:suspend": {}}}
+            api.of(name)["metadata"]["managedFields"] = [{"manager": manager, "fieldsV1": fields}] if manager else []
+
+    api.controllers.append(resume)
+    with pytest.raises(StepFailedError, match=rf"{name}: {manager or 'somebody'} set suspend back to false"):
+        standing_by(api)
+    assert standing_by(api, entry(replicas=0), cron_jobs="leave") == "production: nothing to do"
 
 
 def test_a_scaled_job_is_paused_by_kedas_own_annotation_and_goes_on_later(api: FakeApi) -> None:
