@@ -76,6 +76,7 @@ class Cluster(Model):
                 "the UID of a cluster's namespace kube-system",
                 "3f0c7a52-6f0e-4f6e-9c2b-0d6a3a1f7c11",
                 "8d1e5b90-3c44-4c0b-a0f5-6b2f9a7d4e23",
+                nearly=lambda text: text.strip().lower(),
             ),
         ]
         | None

@@ -32,6 +32,10 @@ _PATH_OF_ONE = {
     "databasePasswords": 'databasePasswords["NAME"]',
     "staticCredentials": "staticCredentials.PART.accessKeyId",
     "receivers": "receivers.heartbeats.JOB",
+    "receivers.heartbeats": "receivers.heartbeats.JOB",
+    "receivers.heartbeats.drills": "receivers.heartbeats.drills.DRILL",
+    "receivers.heartbeats.schedules": 'receivers.heartbeats.schedules["NAME"]',
+    "receivers.heartbeats.databases": 'receivers.heartbeats.databases["NAME"]',
 }
 """Keys that are an object of several secrets, and the path of one of these."""
 
@@ -110,7 +114,7 @@ class Explainer:
             beside = [each["loc"] for each in details if each["loc"][:-1] == loc[:-1]]
             lacks = [each["loc"] for each in details if each["loc"] in beside and each["type"] == "missing"]
             unknown = [each["loc"] for each in details if each["loc"] in beside and each["type"] == "extra_forbidden"]
-            close = closest(str(loc[-1]), aliases(model_at(loc[:-1])))
+            close = self._role_of_region(loc[-1]) or closest(str(loc[-1]), aliases(model_at(loc[:-1])))
             below = [
                 each
                 for each in lacks
@@ -180,6 +184,9 @@ class Explainer:
     def _unknown(self, loc: Place, *, secret: bool, lacks: Place | None) -> str:
         model, above = model_at(loc[:-1]), path(loc[:-1])
         known = aliases(model)
+        role = self._role_of_region(loc[-1])
+        if role in known and not secret:
+            return f"{named(path(loc))}: unknown key, for regions are named by their role here; write {role}"
         if secret:
             # A known key is no secret, and is near to what was written only where that is its misspelling.
             close = closest(str(loc[-1]), known, cutoff=0.7)

@@ -8,6 +8,7 @@ from collections.abc import Collection
 _OF_OTHER_TOOLS = {
     "ttl": "keep",
     "schedule": "cron",
+    "cron": "schedule",
     "namespaces": "include",
     "includedNamespaces": "include",
     "excludedNamespaces": "exclude",
