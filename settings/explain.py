@@ -22,7 +22,7 @@ from settings.places import (
 from settings.reasons import reason, reason_without_value
 from settings.rule import Rule
 from settings.shown import HIDDEN, show, without_secrets
-from settings.spelling import all_of, closest, of_another_tool
+from settings.spelling import all_of, closest, in_another_object, of_another_tool
 
 PROJECT = "k8s-dr"
 
@@ -53,14 +53,18 @@ def storing(key: str, stack: str) -> str:
 
 
 def meant(word: str, known: Collection[str], above: str = "", model: type[BaseModel] | None = None) -> str:
-    """The end of a message on the unknown key `word`: a known key that is spelt alike, else the same key at the one other place
-    where it is, below `model` or anywhere, else all known keys. `above` is the path of `model`."""
-    if close := of_another_tool(word, known) or closest(word, known):
+    """The end of a message on the unknown key `word`: a known key that is spelt nearly so, else the very key at the one or two
+    other places where it is, below `model` or anywhere, else a known key that is spelt alike, else all known keys. `above` is the
+    path of `model`."""
+    if other := in_another_object(f"{above}.{word}"):
+        return f" here, did you mean {other}?"
+    if close := of_another_tool(word, known) or closest(word, known, cutoff=0.8):
         return f", did you mean {close}?"
     for places in ([*everywhere(word, model, f"{above}." if above else "")] if model else [], [*everywhere(word)]):
-        if len({*places}) == 1:
-            return f" here, did you mean {places[0]}?"
-    return f" {all_of(known)}"
+        if found := [*dict.fromkeys(places)] if len({*places}) <= 2 else []:
+            return f" here, did you mean {' or '.join(found)}?"
+    close = closest(word, known)
+    return f", did you mean {close}?" if close else f" {all_of(known)}"
 
 
 def told(rule: Rule, mistake: Mistake, secrets: frozenset[str]) -> str:

@@ -63,8 +63,8 @@ def _number_in(text: str, description: str) -> str | None:
     """The number that a text begins with. Of a time, the seconds or the days that the key takes: 5m are 300 seconds."""
     unit = next((each for word, each in (("seconds ", "s"), ("days ", "d")) if description.startswith(word)), None)
     if unit is None:
-        found = re.match(r"\d+", text)
-        return found[0] if found else None
+        found = re.match(r"\d{1,3}([_,]\d{3})+(?!\d)|\d+", text)
+        return re.sub("[_,]", "", found[0]) if found else None
     time = re.fullmatch(r"(\d+)\s*([smhdwy])[a-z]*", text.strip().lower())
     number, rest = divmod(int(time[1]) * _SECONDS[time[2]], _SECONDS[unit]) if time else (0, 0)
     return str(number) if number and not rest else None

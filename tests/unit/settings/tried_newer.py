@@ -81,6 +81,32 @@ HARMFUL: list[Row] = [
         "guard.cron: unknown key, did you mean schedule?",
     ),
     (
+        "a key by its name alone",
+        {"regions": {"primary": "us-east-1", "secondary": "us-west-2"}},
+        "regions: unknown key here, did you mean topology.regions?; to remove it run: pulumi config rm regions -s secondary",
+    ),
+    (
+        "a key that is at two places",
+        {"alerts": True},
+        "alerts: unknown key here, did you mean monitoring.alerts or receivers.alerts?; to remove it run: pulumi config rm "
+        "alerts -s secondary",
+    ),
+    (
+        "an image where a chart has it",
+        {"velero": {"image": "docker.io/velero/velero:v1.18.3"}},
+        "velero.image: unknown key here, did you mean images.velero?",
+    ),
+    (
+        "modifiers as Velero calls them",
+        {"velero": {"resourceModifiers": []}},
+        "velero.resourceModifiers: unknown key, did you mean modifiers?",
+    ),
+    (
+        "a number with its thousands apart",
+        {"velero": {"clientQps": "1,000"}},
+        "velero.clientQps: 1,000 is not a whole number; write 1000",
+    ),
+    (
         "weeks in a number of days",
         {"drills": {"keepDays": "60w"}},
         "drills.keepDays: 60w is not a whole number; write 420",
