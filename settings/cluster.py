@@ -110,7 +110,9 @@ class Cluster(Model):
         default=None,
         description="with identity irsa: the cluster's OIDC issuer; IAM must have an identity provider for it already",
     )
-    node_role: Annotated[str, matching(_ROLE, "the name of a role", "nodes-use1", "prod-nodes")] | None = Field(
+    node_role: (
+        Annotated[str, matching(_ROLE, "the name of a role", "nodes-use1", "prod-nodes", nearly=nearly.role_name)] | None
+    ) = Field(
         default=None,
         description="with identity instance-profile: name of the nodes' IAM role, to which the program attaches its policies",
     )

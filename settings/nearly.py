@@ -67,7 +67,13 @@ def account_id(text: str) -> str:
 
 
 def issuer(text: str) -> str:
-    return re.sub(r"^https?://", "", text.strip()).rstrip("/")
+    """Without the scheme; of the ARN of its identity provider in IAM, what is behind oidc-provider/."""
+    return re.sub(r"^(https?://|arn:aws:iam::\d+:oidc-provider/)", "", text.strip()).rstrip("/")
+
+
+def role_name(text: str) -> str:
+    """Of a role's ARN or path, its name."""
+    return text.strip().rpartition("/")[2] if ":instance-profile/" not in text else text
 
 
 def role_arn(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.unit.settings.tried_parts import database, delivery
+from tests.unit.settings.tried_parts import cluster, database, delivery
 
 Row = tuple[str, dict[str, Any], str]
 
@@ -211,6 +211,20 @@ HARMFUL: list[Row] = [
         {"rejoin": "app-database-secondary-g1 orders-secondary-g2"},
         "rejoin: app-database-secondary-g1 orders-secondary-g2 is not a list of archives' names, with commas "
         "between them; write app-database-secondary-g1,orders-secondary-g2",
+    ),
+    (
+        "a node role by its ARN",
+        {"identity": "instance-profile", **cluster(nodeRole="arn:aws:iam::123456789012:role/eks/nodes")},
+        "cluster.nodeRole: arn:aws:iam::123456789012:role/eks/nodes is not the name of a role; write nodes",
+    ),
+    (
+        "an issuer by the ARN of its provider",
+        {
+            "identity": "irsa",
+            **cluster(oidcIssuer="arn:aws:iam::123456789012:oidc-provider/oidc.eks.us-west-2.amazonaws.com/id/EXAMPLE"),
+        },
+        "cluster.oidcIssuer: arn:aws:iam::123456789012:oidc-provider/oidc.eks.us-west-2.amazonaws.com/id/EXAMPLE is not an "
+        "issuer without https://; write oidc.eks.us-west-2.amazonaws.com/id/EXAMPLE",
     ),
     (
         "a branch as git shows it",
