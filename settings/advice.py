@@ -130,6 +130,15 @@ def images_are_not_kept_in_the_other_region(settings: Settings) -> Mistakes:
             yield Mistake(text, image, other, at=(str(field.alias),))
 
 
+def images_of_databases_are_not_kept_in_the_other_region(settings: Settings) -> Mistakes:
+    """Both regions use them, so a registry of either region is the other one's for one of the two."""
+    other = settings.topology.region(peer_of(settings.role))
+    for place, database in enumerate(settings.databases):
+        if region_in(database.image.partition("/")[0]) == other:
+            text = "{} is kept in {}, and with that region dead no instance starts here; write one of a registry that outlives it"
+            yield Mistake(text, database.image, other, at=(place, "image"))
+
+
 def giving_up_scales_nothing_up(settings: Settings) -> Mistakes:
     for place, workload in enumerate(settings.workloads):
         if workload.standby_replicas > workload.replicas:
@@ -233,6 +242,7 @@ ADVICE: tuple[Rule, ...] = (
     Rule(key="cluster", mistakes=every_role_is_of_a_part_that_runs),
     Rule(key="storageClass.managed", mistakes=the_managed_class_is_used),
     Rule(key="images", mistakes=images_are_not_kept_in_the_other_region),
+    Rule(key="databases", mistakes=images_of_databases_are_not_kept_in_the_other_region),
     Rule(key="workloads", mistakes=giving_up_scales_nothing_up),
     Rule(key="databases", mistakes=the_wal_has_room),
     Rule(key="drills.database.timeout", mistakes=a_drill_has_the_time_to_recover_a_database),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Annotated
 
 from pydantic import Field
@@ -47,7 +48,7 @@ AwsRegion = Annotated[
 ]
 
 
-def _arn(pattern: str, what: str, example: str, other: str) -> Form:
+def _arn(pattern: str, what: str, example: str, other: str, nearly: Callable[[str], str] = nearly.role_arn) -> Form:
     """The form of an ARN of the commercial partition."""
     form = matching(re.compile(pattern), what, example, other)
 
@@ -64,7 +65,7 @@ def _arn(pattern: str, what: str, example: str, other: str) -> Form:
             )
         return form.check(text)
 
-    return Form(check=check, name=form.name, examples=form.examples, pattern=form.pattern, nearly=nearly.role_arn)
+    return Form(check=check, name=form.name, examples=form.examples, pattern=form.pattern, nearly=nearly)
 
 
 RoleArn = Annotated[
@@ -79,10 +80,11 @@ RoleArn = Annotated[
 KeyArn = Annotated[
     str,
     _arn(
-        r"arn:aws:kms:[a-z0-9-]+:\d{12}:key/\S+",
+        r"arn:aws:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+",
         "the ARN of a key",
         "arn:aws:kms:us-east-1:123456789012:key/1234abcd",
         "arn:aws:kms:us-west-2:123456789012:key/mrk-1234abcd",
+        nearly=nearly.key_arn,
     ),
 ]
 

@@ -76,6 +76,7 @@ class Cluster(Model):
                 "the UID of a cluster's namespace kube-system",
                 "3f0c7a52-6f0e-4f6e-9c2b-0d6a3a1f7c11",
                 "8d1e5b90-3c44-4c0b-a0f5-6b2f9a7d4e23",
+                nearly=lambda text: text.strip().lower(),
             ),
         ]
         | None
@@ -109,7 +110,9 @@ class Cluster(Model):
         default=None,
         description="with identity irsa: the cluster's OIDC issuer; IAM must have an identity provider for it already",
     )
-    node_role: Annotated[str, matching(_ROLE, "the name of a role", "nodes-use1", "prod-nodes")] | None = Field(
+    node_role: (
+        Annotated[str, matching(_ROLE, "the name of a role", "nodes-use1", "prod-nodes", nearly=nearly.role_name)] | None
+    ) = Field(
         default=None,
         description="with identity instance-profile: name of the nodes' IAM role, to which the program attaches its policies",
     )

@@ -14,7 +14,7 @@ from settings.fields import Model, Switch, matching, two
 _OWNER = r"[A-Za-z0-9-]+(@\d+)?"
 _REPOSITORY = re.compile(rf"{_OWNER}/(?!\.{{1,2}}(@|$))(?!.*\.git(@|$))[\w.-]+(@\d+)?", re.ASCII)
 # GitHub's sub has refs/heads/ before the branch, and is compared by StringEquals. The rest is git-check-ref-format's.
-_BRANCH = re.compile(r"(?!refs/)(?!.*(\.\.|//|@\{|/\.|\.lock(/|$)|[/.]$))[^\s~^:?*\[\\/.-][^\s~^:?*\[\\]*")
+_BRANCH = re.compile(r"(?!(refs|heads|remotes|origin)/)(?!.*(\.\.|//|@\{|/\.|\.lock(/|$)|[/.]$))[^\s~^:?*\[\\/.-][^\s~^:?*\[\\]*")
 
 _NAME_OF_A_REPOSITORY = two(
     matching(_REPOSITORY, "owner/name, without .git", "acme/k8s-dr or acme@123456/k8s-dr@456789", nearly=nearly.repository),
@@ -45,9 +45,9 @@ class DeliverySettings(Model):
         description="the GitHub repository whose workflows may assume the roles, as GitHub's OIDC tokens name it: for a "
         "repository created or renamed since July 2026, with ids (gh api repos/OWNER/NAME/actions/oidc/customization/sub)"
     )
-    branch: Annotated[str, matching(_BRANCH, "the name of a branch, without refs/heads/", "main", "release/1.x")] = Field(
-        default="main", description="the branch whose pushes are deployed"
-    )
+    branch: Annotated[
+        str, matching(_BRANCH, "the name of a branch, without refs/heads/", "main", "release/1.x", nearly=nearly.branch)
+    ] = Field(default="main", description="the branch whose pushes are deployed")
     environment: Annotated[str, _ENVIRONMENT] = Field(
         default="production", description="the GitHub environment whose reviewers approve a deployment"
     )

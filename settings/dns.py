@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from settings.fields import HttpPath, Model, Whole, all_different
 from settings.hosts import DnsName, HostName, ZoneId, labels_above_a_zone, of_aws, of_one_cluster
 from settings.mistake import Mistake
+from settings.questions import refuse_the_port_of_another_scheme
 
 
 def callable_name(name: str) -> str:
@@ -30,13 +31,7 @@ class EndpointCheck(Model):
     @model_validator(mode="after")
     def _the_port_speaks_the_protocol(self) -> EndpointCheck:
         """A check that fails for ever keeps the region out while both live, and in when both are down (docs/traffic.md)."""
-        if (self.protocol, self.port) in (("https", 80), ("http", 443)):
-            right = "http" if self.port == 80 else "https"
-            raise Mistake(
-                f"asks {{}} on port {{}}, which is the port of {right}; write protocol: {right}, or another port",
-                self.protocol,
-                str(self.port),
-            )
+        refuse_the_port_of_another_scheme("protocol", self.protocol, self.port)
         return self
 
     @property

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import timedelta
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from settings import nearly
 from settings.durations import format_duration, longest_gap, parse_duration
 from settings.fields import (
     MOST_DAYS,
@@ -30,6 +31,7 @@ from settings.kinds import KindName
 from settings.mistake import Mistake
 from settings.names import NEVER_RESTORED
 from settings.people import People
+from settings.questions import refuse_the_port_of_another_scheme, tls_on_port_443
 
 LATEST = "latest"
 
@@ -63,6 +65,7 @@ _ReadyWorkload = Annotated[
             re.compile(r"(deployment|statefulset)/[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"),
             "a workload",
             "deployment/web or statefulset/queue",
+            nearly=nearly.workload,
         ),
         "deployment/web",
         "statefulset/queue",
@@ -136,7 +139,25 @@ class Probe(Model):
         examples=["web", "cart"],
     )
     port: Whole = Field(default=80, ge=1, le=65535, description="the port of that Service")
+    scheme: Literal["http", "https"] = Field(
+        default="http",
+        description="how it is asked, by default https on port 443 and http on every other; no certificate is judged",
+    )
     path: HttpPath = Field(default="/", description="the path that is asked for; 200 to 399 is an answer")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _port_443_speaks_tls(cls, raw: Any) -> Any:
+        return tls_on_port_443(raw)
+
+    @model_validator(mode="after")
+    def _a_service_is_asked_and_speaks_the_scheme(self) -> Probe:
+        """What nobody asks, nobody tries: the drill would pass all the same."""
+        refuse_the_port_of_another_scheme("scheme", self.scheme, self.port)
+        said = next((key for key in ("port", "scheme", "path") if key in self.model_fields_set), None)
+        if said and self.service is None:
+            raise ValueError(f"has {said} and no service, so nothing is asked; write service too, or take {said} out")
+        return self
 
 
 class IntegrityDrill(Model):

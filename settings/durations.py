@@ -83,7 +83,9 @@ def _refuse_other_clocks(text: str, seconds: str) -> None:
         )
     if text.strip().startswith("@every"):
         every = re.fullmatch(r"@every\s+(?:([1-9]|1[0-9]|2[0-3])h|([1-9]|[1-5][0-9])m)", text.strip())
-        fields = f"0 */{every[1]} * * *" if every and every[1] else f"*/{every[2]} * * * *" if every else "0 */6 * * *"
+        days = {"24h": "0 0 * * *", "1d": "0 0 * * *", "168h": "0 0 * * 0", "7d": "0 0 * * 0"}
+        other = days.get(text.strip().removeprefix("@every").strip(), "0 */6 * * *")
+        fields = f"0 */{every[1]} * * *" if every and every[1] else f"*/{every[2]} * * * *" if every else other
         what = "counts from when its controller started, which nobody can foresee; write"
         raise Mistake(f"{what} {{}}", f'"{seconds}{fields}"')
 

@@ -33,7 +33,7 @@ _READ_BY_OTHERS = ("/etc", "/usr", "/bin", "/sbin", "/lib", "/boot", "/proc", "/
 
 def _one_member(text: str) -> str:
     """etcdctl snapshots one member: "snapshot must be requested to one selected node, not multiple" (etcd-io/etcd#10855)."""
-    if "," in text:
+    if re.search(r"[,;\s]\S", text):
         raise ValueError("names several members, and etcdctl snapshots one; write the node's own, as in https://127.0.0.1:2379")
     if ":/" not in text:
         raise Mistake("has no scheme; write {}", f"https://{text}" if ":" in text else f"https://{text}:2379")

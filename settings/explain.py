@@ -22,7 +22,7 @@ from settings.places import (
 from settings.reasons import reason, reason_without_value
 from settings.rule import Rule
 from settings.shown import HIDDEN, show, without_secrets
-from settings.spelling import all_of, closest, of_another_tool
+from settings.spelling import all_of, closest, in_another_object, of_another_tool
 
 PROJECT = "k8s-dr"
 
@@ -32,6 +32,10 @@ _PATH_OF_ONE = {
     "databasePasswords": 'databasePasswords["NAME"]',
     "staticCredentials": "staticCredentials.PART.accessKeyId",
     "receivers": "receivers.heartbeats.JOB",
+    "receivers.heartbeats": "receivers.heartbeats.JOB",
+    "receivers.heartbeats.drills": "receivers.heartbeats.drills.DRILL",
+    "receivers.heartbeats.schedules": 'receivers.heartbeats.schedules["NAME"]',
+    "receivers.heartbeats.databases": 'receivers.heartbeats.databases["NAME"]',
 }
 """Keys that are an object of several secrets, and the path of one of these."""
 
@@ -49,14 +53,18 @@ def storing(key: str, stack: str) -> str:
 
 
 def meant(word: str, known: Collection[str], above: str = "", model: type[BaseModel] | None = None) -> str:
-    """The end of a message on the unknown key `word`: a known key that is spelt alike, else the same key at the one other place
-    where it is, below `model` or anywhere, else all known keys. `above` is the path of `model`."""
-    if close := of_another_tool(word, known) or closest(word, known):
+    """The end of a message on the unknown key `word`: a known key that is spelt nearly so, else the very key at the one or two
+    other places where it is, below `model` or anywhere, else a known key that is spelt alike, else all known keys. `above` is the
+    path of `model`."""
+    if other := in_another_object(f"{above}.{word}"):
+        return f" here, did you mean {other}?"
+    if close := of_another_tool(word, known) or closest(word, known, cutoff=0.8):
         return f", did you mean {close}?"
     for places in ([*everywhere(word, model, f"{above}." if above else "")] if model else [], [*everywhere(word)]):
-        if len({*places}) == 1:
-            return f" here, did you mean {places[0]}?"
-    return f" {all_of(known)}"
+        if found := [*dict.fromkeys(places)] if len({*places}) <= 2 else []:
+            return f" here, did you mean {' or '.join(found)}?"
+    close = closest(word, known)
+    return f", did you mean {close}?" if close else f" {all_of(known)}"
 
 
 def told(rule: Rule, mistake: Mistake, secrets: frozenset[str]) -> str:
@@ -110,7 +118,7 @@ class Explainer:
             beside = [each["loc"] for each in details if each["loc"][:-1] == loc[:-1]]
             lacks = [each["loc"] for each in details if each["loc"] in beside and each["type"] == "missing"]
             unknown = [each["loc"] for each in details if each["loc"] in beside and each["type"] == "extra_forbidden"]
-            close = closest(str(loc[-1]), aliases(model_at(loc[:-1])))
+            close = self._role_of_region(loc[-1]) or closest(str(loc[-1]), aliases(model_at(loc[:-1])))
             below = [
                 each
                 for each in lacks
@@ -180,6 +188,9 @@ class Explainer:
     def _unknown(self, loc: Place, *, secret: bool, lacks: Place | None) -> str:
         model, above = model_at(loc[:-1]), path(loc[:-1])
         known = aliases(model)
+        role = self._role_of_region(loc[-1])
+        if role in known and not secret:
+            return f"{named(path(loc))}: unknown key, for regions are named by their role here; write {role}"
         if secret:
             # A known key is no secret, and is near to what was written only where that is its misspelling.
             close = closest(str(loc[-1]), known, cutoff=0.7)

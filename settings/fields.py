@@ -67,7 +67,7 @@ class Form:
             meant = self.nearly(text) if self.nearly else text
             if meant == text or not self.accepts(meant):
                 raise
-            what, _, _ = str(error).partition("; write one")
+            what, _, _ = str(error).partition("; write ")
             raise Mistake(f"{what}; write {{}}", f'"{meant}"' if meant.isdecimal() else meant, hidden=str(error)) from None
 
     def accepts(self, text: str) -> bool:
@@ -134,6 +134,7 @@ Duration = Annotated[
         examples=("90s", "1h30m"),
         pattern="^(?:[0-9]+[hms])+$",
         units=("s", "m", "h"),
+        nearly=nearly.duration,
     ),
 ]
 

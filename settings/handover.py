@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated, Any
 
+from settings import nearly
 from settings.fields import Form, matching
+from settings.mistake import Mistake
 from settings.roles import ROLES, Role
 
 PLANNED = "planned"
@@ -88,7 +90,10 @@ def parse(text: str) -> Token | str:
     if text == PLANNED or (text.startswith(_RECEIPT) and text.removeprefix(_RECEIPT).isalnum()):
         return text
     if text == NOTHING:
-        raise HandoverInvalidError("is what a stack prints that gives nothing: it has not given up, or not taken over, yet")
+        raise HandoverInvalidError(
+            "is what a stack prints that gives nothing: it has not given up, or not taken over, yet; run pulumi up "
+            "there first, and take what it prints then"
+        )
     if not text.startswith(_TOKEN) or len(text) > _MOST:
         raise HandoverInvalidError(
             "is neither planned nor what the other stack printed; run: pulumi stack output handover -s STACK, with the other "
@@ -110,6 +115,13 @@ def parse(text: str) -> Token | str:
 
 
 def _text(text: str) -> str:
+    if not text:
+        raise HandoverInvalidError(
+            "is empty, as where the command before it failed; run: pulumi stack output handover -s STACK, with the other stack's "
+            "name; or, for no handover: pulumi config rm handover"
+        )
+    if text.strip("'\" \t\r\n").lower() == PLANNED != text:
+        raise Mistake("is not written as it is read; write {}", PLANNED)
     parse(text)
     return text
 
@@ -127,9 +139,10 @@ Servers = Annotated[
     str,
     matching(
         re.compile(r"[a-z][-a-z0-9]*-(primary|secondary)-g[1-9]\d*(\s*,\s*[a-z][-a-z0-9]*-(primary|secondary)-g[1-9]\d*)*"),
-        "a list of archives' names",
+        "a list of archives' names, with commas between them",
         "app-database-primary-g1",
         "app-database-primary-g1,orders-primary-g1",
+        nearly=nearly.names_with_commas,
     ),
 ]
 

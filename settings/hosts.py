@@ -44,6 +44,8 @@ def _host_name(text: str) -> str:
         raise Mistake("is a URL and not a host name; write {}", _host_of(text) or "app.example.com")
     if _is_address(text):
         raise ValueError(f"is an address and not a host name; {EXAMPLE}")
+    if text.startswith("arn:"):
+        raise ValueError("is an ARN and not a host name; write its DNSName: aws elbv2 describe-load-balancers")
     name = text.removesuffix(".").lower()
     if not text.isascii():
         raise Mistake("is not in ASCII, as DNS has it; write {}", _in_ascii(name))

@@ -19,6 +19,8 @@ _REFERENCE = re.compile(
 )
 _VERSION_OF_POSTGRESQL = re.compile(r"(?P<major>[1-9][0-9])(?:\.[0-9]+)*(?:[-._].*)?")
 _OLDEST_POSTGRESQL = 13
+_MOVING = ("latest", "main", "master", "edge", "stable", "nightly", "dev", "canary")
+"""Tags that mean another image tomorrow: velero/velero has main, for one."""
 OLDEST_ETCD = (3, 5)
 """etcdctl snapshots every etcd from 3.4 on; etcdutl is there since 3.5 (etcd's CHANGELOG-3.5)."""
 OLDEST_PYTHON = (3, 11)
@@ -34,7 +36,7 @@ def image(text: str) -> str:
     found = _REFERENCE.fullmatch(text)
     if not found:
         raise ValueError("is not an image; write one as in registry.example.com/velero/velero:v1.18.3")
-    if not found["digest"] and (found["tag"] or "latest").lower() == "latest":
+    if not found["digest"] and (found["tag"] or "latest").lower() in _MOVING:
         raise ValueError("does not say its version, so nodes keep different ones; write its tag too, as in velero:v1.18.3")
     return text
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from settings import nearly
 from settings.fields import Model, Switch, at_least, matching
 from settings.labels import LabelKey, LabelValue
 from settings.roles import Role
@@ -14,10 +15,11 @@ from settings.roles import Role
 _Runbooks = Annotated[
     str,
     matching(
-        re.compile(r"(https?://[^/\s@?#\"{}]+)?[^\s@?#\"{}]*[^\s@?#\"{}/]"),
+        re.compile(r"(https?://[^/\s@?#\"{}]+|(?![^/]*\.[a-z]{2,}(:[0-9]+)?/)(?!.*://))[^\s@?#\"{}]*[^\s@?#\"{}/]"),
         "where the pages of docs/ are, without a slash at its end",
         "https://github.com/acme/k8s-dr/blob/main/docs",
         "https://wiki.example.com/k8s-dr",
+        nearly=nearly.url_of_pages,
     ),
 ]
 _Replayed = Annotated[str, at_least("5m", "in which a commit is archived, copied and replayed", "30m")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from settings.drills import KINDS
+from settings.durations import parse_duration
 from settings.mistake import Mistake
 from settings.model import Settings
 from settings.roles import ROLES
@@ -72,10 +73,22 @@ def alertmanager_has_alerts_to_tell(settings: Settings) -> Mistakes:
             )
 
 
+def a_standby_may_replay_as_often_as_is_watched(settings: Settings) -> Mistakes:
+    """WAL comes once in archiveTimeout where nobody writes much: until then the alert would fire though all is well."""
+    within = settings.monitoring.replay_within
+    for database in settings.databases if within and settings.monitoring.enabled else ():
+        waits = database.archive_timeout
+        if database.replication == "archive" and database.standby and parse_duration(str(within)) <= parse_duration(waits):
+            text = "{} is no longer than archiveTimeout of {}, {}: a commit may wait as long, and the alert would fire; write "
+            text += "more than {}"
+            yield Mistake(text, str(within), database.name, waits, waits)
+
+
 RULES = (
     Rule(key="monitoring.healthCheckAlarms", mistakes=health_checks_are_there_to_watch),
     Rule(key="receivers", mistakes=each_heartbeat_is_of_a_job_that_runs),
     Rule(key="receivers", mistakes=alertmanager_has_alerts_to_tell),
     Rule(key="monitoring.alarms", mistakes=alarms_have_metrics),
     Rule(key="monitoring.alarms", mistakes=alarms_tell_topics_of_their_own_region),
+    Rule(key="monitoring.replayWithin", mistakes=a_standby_may_replay_as_often_as_is_watched),
 )

@@ -67,7 +67,13 @@ def account_id(text: str) -> str:
 
 
 def issuer(text: str) -> str:
-    return re.sub(r"^https?://", "", text.strip()).rstrip("/")
+    """Without the scheme; of the ARN of its identity provider in IAM, what is behind oidc-provider/."""
+    return re.sub(r"^(https?://|arn:aws:iam::\d+:oidc-provider/)", "", text.strip()).rstrip("/")
+
+
+def role_name(text: str) -> str:
+    """Of a role's ARN or path, its name."""
+    return text.strip().rpartition("/")[2] if ":instance-profile/" not in text else text
 
 
 def role_arn(text: str) -> str:
@@ -97,3 +103,42 @@ def retention(text: str) -> str:
 
 def image(text: str) -> str:
     return re.sub(r"^[a-z]+://", "", text.strip().lower())
+
+
+def names_with_commas(text: str) -> str:
+    """Of a list in YAML or of words, as `rejoin` has them in one text."""
+    return ",".join(re.findall(r"[a-z0-9-]+", text.lower()))
+
+
+def url_of_pages(text: str) -> str:
+    """With its scheme, and without a slash at its end or what only a browser needs."""
+    bare = re.sub(r"[?#].*", "", text.strip()).rstrip("/")
+    return url(bare) if "." in bare.partition("/")[0] else bare
+
+
+def key_arn(text: str) -> str:
+    """Of a secrets provider as Pulumi writes it, awskms:///arn:aws:kms:…?region=…, the key."""
+    found = re.search(r"arn:aws:kms:[^?\s]+", text)
+    return found[0] if found else text
+
+
+def branch(text: str) -> str:
+    """As git writes it with where it is: refs/heads/main, origin/main."""
+    return re.sub(r"^(refs/)?(heads|remotes/[^/]+|origin)/", "", text.strip())
+
+
+_UNITS = (("h", r"hours?|hrs?"), ("m", r"minutes?|mins?"), ("s", r"seconds?|secs?"), ("d", r"days?"), ("w", r"weeks?|wks?"))
+
+
+def duration(text: str) -> str:
+    """`30 min`, `2 hours`, `PT5M`, `1.5h`, `30 days` as Go writes them."""
+    plain = re.sub(r"\s+", "", re.sub(r"^p(\d+d)?t?", r"\1", text.strip().lower()))
+    for unit, words in _UNITS:
+        plain = re.sub(rf"(?<=\d)({words})(?=\d|$)", unit, plain)
+    if found := re.fullmatch(r"(\d+)([dw])", plain):
+        return f"{int(found[1]) * (24 if found[2] == 'd' else 168)}h"
+    if found := re.fullmatch(r"(\d+\.\d+)([hm])", plain):
+        whole, rest = divmod(round(float(found[1]) * 60), 60)
+        units = "hm" if found[2] == "h" else "ms"
+        return "".join(f"{amount}{unit}" for amount, unit in zip((whole, rest), units, strict=True) if amount)
+    return plain

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from settings import nearly
 from settings.fields import Form, HttpPath, Model, Switch, Whole
 from settings.hosts import can_be_a_host, port_is_usable, url_parts
+from settings.mistake import Mistake
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def other_scheme(scheme: str, port: int | None) -> str | None:
+    """The scheme whose own port this is, where it is not `scheme`: no server speaks the one on the port of the other."""
+    return next((other for other, its in _PORTS.items() if port == its and other != scheme), None)
+
+
+def refuse_the_port_of_another_scheme(key: str, scheme: str, port: int | None) -> None:
+    """Raise Mistake where every question would fail, for what is asked speaks the other scheme. `key` is what `scheme` is
+    called."""
+    if other := other_scheme(scheme, port):
+        text = f"asks {{}} on port {{}}, which is the port of {other}; write {key}: {other}, or another port"
+        raise Mistake(text, scheme, str(port))
+
+
+def tls_on_port_443(raw: Any) -> Any:
+    """A question as it is written, with `scheme: https` where nobody wrote one and the port is that of https."""
+    return {"scheme": "https", **raw} if isinstance(raw, dict) and raw.get("port") == 443 else raw
 
 
 def _probe(text: str) -> str:
@@ -28,6 +49,9 @@ def _probe(text: str) -> str:
     if "@" in parts.netloc:
         # The gate's messages repeat the URL.
         raise ValueError("has a user or a password; leave them out: a refusal of the server is an answer too")
+    scheme = parts.scheme.lower()
+    if other := other_scheme(scheme, parts.port):
+        raise ValueError(f"asks {scheme} on port {parts.port}, which is the port of {other}; write {other}://, or another port")
     return f"{parts.scheme.lower()}{text[len(parts.scheme) :]}"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from settings.places import annotation_at, example, field_at, form_at
+from settings.places import aliases, annotation_at, example, field_at, form_at, models_in
 from settings.shown import show
 from settings.spelling import closest
 
@@ -36,13 +36,16 @@ def reason(detail: ErrorDetails, *, secret: bool) -> str:
         return _REASONS[kind](detail.get("ctx", {}))
     if kind == "int_type":
         digits = isinstance(value, str) and value.isdecimal()
-        if not digits and not secret and isinstance(value, str) and (found := re.match(r"\d+", value)):
-            return f"is not a whole number; write {found[0]}"
+        meant = _number_in(value, str(field_at(detail["loc"]).description)) if isinstance(value, str) and not digits else None
+        if meant and not secret:
+            return f"is not a whole number; write {meant}"
         default = field_at(detail["loc"]).default
         number = default if isinstance(default, int) and default else 3
         return "is text; write it without quotes" if digits else f"is not a whole number; write one as in {number}"
     if kind == "string_type":
         return _reason_of_no_text(detail, secret=secret)
+    if kind == "model_type" and isinstance(value, bool) and (switch := _switch_of(annotation_at(detail["loc"]))):
+        return f"is not an object; write {{{switch}: {'true' if value else 'false'}}}"
     if kind == "model_type":
         return f"is not an object; write {example(annotation_at(detail['loc']))}"
     if kind == "dict_type":
@@ -53,11 +56,31 @@ def reason(detail: ErrorDetails, *, secret: bool) -> str:
     return f"cannot be used: {detail['msg'][0].lower()}{detail['msg'][1:]}"
 
 
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600, "y": 365 * 24 * 3600}
+
+
+def _number_in(text: str, description: str) -> str | None:
+    """The number that a text begins with. Of a time, the seconds or the days that the key takes: 5m are 300 seconds."""
+    unit = next((each for word, each in (("seconds ", "s"), ("days ", "d")) if description.startswith(word)), None)
+    if unit is None:
+        found = re.match(r"\d{1,3}([_,]\d{3})+(?!\d)|\d+", text)
+        return re.sub("[_,]", "", found[0]) if found else None
+    time = re.fullmatch(r"(\d+)\s*([smhdwy])[a-z]*", text.strip().lower())
+    number, rest = divmod(int(time[1]) * _SECONDS[time[2]], _SECONDS[unit]) if time else (0, 0)
+    return str(number) if number and not rest else None
+
+
 def _reason_of_none_of_them(detail: ErrorDetails, *, secret: bool) -> str:
     """The allowed value that is spelt alike, unless the written one may be a secret."""
     value, allowed = detail["input"], detail["ctx"]["expected"].replace(" or ", ", ")
     close = closest(value, re.findall(r"'([^']*)'", allowed), cutoff=0.8) if isinstance(value, str) and not secret else None
     return f"is not one of {allowed}; " + (f"did you mean {close}?" if close else "write one of them")
+
+
+def _switch_of(annotation: Any) -> str | None:
+    """The key by which an object is switched on and off as a whole."""
+    known = {key for model in models_in(annotation)[:1] for key in aliases(model)}
+    return next((key for key in ("enabled", "managed") if key in known), None)
 
 
 def _reason_of_no_text(detail: ErrorDetails, *, secret: bool) -> str:

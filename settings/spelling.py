@@ -8,6 +8,13 @@ from collections.abc import Collection
 _OF_OTHER_TOOLS = {
     "ttl": "keep",
     "schedule": "cron",
+    "cron": "schedule",
+    "interval": "schedule",
+    "resourceModifiers": "modifiers",
+    "nodeSelector": "nodes",
+    "qps": "clientQps",
+    "topics": "alarms",
+    "retention": "keepDays",
     "namespaces": "include",
     "includedNamespaces": "include",
     "excludedNamespaces": "exclude",
@@ -20,6 +27,15 @@ _OF_OTHER_TOOLS = {
     "region": "topology",
 }
 """How Velero, CloudNativePG, Helm charts and Pulumi's own provider call what a key of ours says."""
+
+
+_IN_ANOTHER_OBJECT = {f"{part}.{word}": f"images.{part}" for part in ("velero", "etcd") for word in ("image", "version", "tag")}
+"""As charts have it: what a part runs stands below the part."""
+
+
+def in_another_object(path: str) -> str | None:
+    """The path of the key that means what other tools have at `path`."""
+    return _IN_ANOTHER_OBJECT.get(path)
 
 
 def of_another_tool(word: str, known: Collection[str]) -> str | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from settings.dns import Alias
 from settings.hosts import host_in, labels_above_a_zone, only_in_the_cluster, region_in, zone_of_load_balancer
 from settings.mistake import Mistake
 from settings.model import Settings
+from settings.questions import other_scheme
 from settings.roles import ROLES
 from settings.rule import Mistakes, Rule
 
@@ -151,6 +153,16 @@ def the_control_lives_when_the_primary_region_is_dead(settings: Settings) -> Mis
         yield Mistake(text, host, primary)
 
 
+def this_regions_endpoint_speaks_the_scheme_that_it_is_asked(settings: Settings) -> Mistakes:
+    """What is not written comes from the probe (components/failover/questions.py). The failover would end before users come."""
+    asked, probe = settings.failover.endpoint, urlsplit(settings.probe)
+    scheme = asked.scheme or probe.scheme
+    other = other_scheme(scheme, asked.port or (probe.port if scheme == probe.scheme else None))
+    if asked.ask and other:
+        text = f"asks {{}} on port {{}}, which is the port of {other}; write scheme: {other}, or another port"
+        yield Mistake(text, scheme, str(asked.port))
+
+
 def standbys_connect_to_the_primary_and_not_to_a_name_that_users_call(settings: Settings) -> Mistakes:
     """The users' name moves with a failover, and a load balancer is of one region."""
     for place, database in enumerate(settings.databases):
@@ -189,6 +201,7 @@ RULES: tuple[Rule, ...] = (
     Rule(key="dns.ttl", mistakes=users_arrive_within_the_rto),
     Rule(key="failover.probe", mistakes=the_probe_is_answered_by_the_primary_region_alone),
     Rule(key="failover.control", mistakes=the_control_lives_when_the_primary_region_is_dead),
+    Rule(key="failover.endpoint", mistakes=this_regions_endpoint_speaks_the_scheme_that_it_is_asked),
     Rule(key="databases", mistakes=standbys_connect_to_the_primary_and_not_to_a_name_that_users_call),
     Rule(key="databases", mistakes=a_name_that_users_call_is_given_to_no_database),
 )

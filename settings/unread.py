@@ -54,6 +54,14 @@ def the_agent_of_pod_identities_is_installed_where_pods_use_it(settings: Setting
         yield Mistake(text, settings.identity_mode)
 
 
+def access_to_the_cluster_is_given_where_aws_gives_it(settings: Settings) -> Mistakes:
+    if settings.delivery and settings.delivery.cluster_access and settings.cluster.distribution != "eks":
+        yield Mistake(
+            "is read by nobody, because this cluster is not EKS, and no access entry can be made; take it out, and give the role "
+            "that deploys its rights in the cluster"
+        )
+
+
 def a_cache_has_a_class(settings: Settings) -> Mistakes:
     if settings.velero.data_movers.cache_class is None and "cache_from" in settings.velero.data_movers.model_fields_set:
         yield Mistake("is read by nobody, because velero.dataMovers.cacheClass is not set; write that too, or take it out")
@@ -74,6 +82,7 @@ ADVICE: tuple[Rule, ...] = (
     Rule(key="etcd", mistakes=etcds_backup_is_set_where_it_runs),
     Rule(key="storage.accessLogDays", mistakes=access_logs_are_kept_where_there_are_some),
     Rule(key="monitoring", mistakes=monitoring_is_set_where_it_is_wanted),
+    Rule(key="delivery.clusterAccess", mistakes=access_to_the_cluster_is_given_where_aws_gives_it),
     Rule(key="velero.dataMovers.cacheFrom", mistakes=a_cache_has_a_class),
     Rule(key="cluster.podIdentityAgent", mistakes=the_agent_of_pod_identities_is_installed_where_pods_use_it),
 )

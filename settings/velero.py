@@ -17,7 +17,15 @@ from settings.modifiers import ModifierRule
 from settings.volumes import DataMovers, ServerResources, SnapshotClass, Toleration, VolumeRule
 
 # Velero compares these as JSON texts that it puts together by itself, so a quote or a backslash would change their meaning.
-PlainValue = Annotated[str, matching(re.compile(r'[^"\\\s]+'), "a value without quotes and spaces", "subnet-0a1b,subnet-0c2d")]
+# Within it a space is one: "subnet-0a1b, subnet-0c2d", as the AWS Load Balancer Controller's own pages write lists.
+PlainValue = Annotated[
+    str,
+    matching(
+        re.compile(r'[^"\\\s]([^"\\\t\r\n\f\v]*[^"\\\s])?'),
+        "a value in one line without quotes and backslashes",
+        "subnet-0a1b,subnet-0c2d",
+    ),
+]
 
 
 _OF_THE_SYSTEM = ("/etc", "/usr", "/bin", "/sbin", "/lib", "/boot", "/proc", "/sys", "/dev")

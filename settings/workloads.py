@@ -11,6 +11,7 @@ from settings.fields import HttpPath, Label, Model, Switch, Whole, WorkloadName,
 from settings.hosts import HostName
 from settings.mistake import Mistake
 from settings.names import NEVER_RESTORED
+from settings.questions import refuse_the_port_of_another_scheme, tls_on_port_443
 
 MOST_REPLICAS = 2**31 - 1
 """Kubernetes keeps replicas in 32 bits (apps/v1, `replicas: int32`)."""
@@ -49,17 +50,11 @@ class Check(Model):
     @classmethod
     def _port_443_speaks_tls(cls, raw: Any) -> Any:
         """Asked without TLS there, every server answers 400, and the traffic would never move."""
-        return {"scheme": "https", **raw} if isinstance(raw, dict) and raw.get("port") == 443 else raw
+        return tls_on_port_443(raw)
 
     @model_validator(mode="after")
     def _the_port_speaks_the_scheme(self) -> Check:
-        if (self.scheme, self.port) in (("https", 80), ("http", 443)):
-            right = "http" if self.port == 80 else "https"
-            raise Mistake(
-                f"asks {{}} on port {{}}, which is the port of {right}; write scheme: {right}, or another port",
-                self.scheme,
-                str(self.port),
-            )
+        refuse_the_port_of_another_scheme("scheme", self.scheme, self.port)
         return self
 
 

@@ -115,7 +115,7 @@ def task(args: DrillsArgs, found: Source) -> dict[str, Any]:
             for each in kinds(settings, found.backup)
         ],
         "fence": fence(args) if replicas(settings, found.backup) or found.backup.pods == "all" else None,
-        "probe": probe and {"ready": list(probe.ready), "service": probe.service, "port": probe.port, "path": probe.path},
+        "probe": probe and probe.model_dump(include={"ready", "service", "port", "scheme", "path"}),
         "seconds": seconds_of(drill.timeout),
     }
 

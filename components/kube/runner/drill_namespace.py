@@ -8,7 +8,7 @@ what a killed run has left is deleted first.
 The task, beside what every drill's has: `namespace`, and `scratch`, into which it comes; `schedule` and `location`, whose
 Backups are taken, and `within`, how many seconds old the newest may be; `restore`, the spec of the Restore; `kinds`,
 what is counted; `fence`, a Pod that asks whether the scratch namespace is cut off (null where no Pod runs there); `probe`, with
-`ready`, `service`, `port` and `path`; `seconds`, for restore and probe.
+`ready`, `service`, `port`, `scheme` and `path`; `seconds`, for restore and probe.
 """
 
 from __future__ import annotations
@@ -285,7 +285,7 @@ class NamespaceDrill:
                 self.drill.fail(f"{workload} does not become available: {self.space.troubles() or 'nothing says why'}")
         if not probe["service"] or len(self.drill.reasons) > before:
             return len(self.drill.reasons) == before
-        url = f"http://{probe['service']}.{self.task['scratch']}.svc:{probe['port']}{probe['path']}"
+        url = f"{probe['scheme']}://{probe['service']}.{self.task['scratch']}.svc:{probe['port']}{probe['path']}"
         said: list[str] = [""]
 
         def answers() -> bool:

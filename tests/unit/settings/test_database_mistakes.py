@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.examples import PASSWORD, REMOVED, example
-from tests.unit.settings.test_mistakes import COMMITTED, DURATION, complaint, part
+from tests.unit.settings.test_mistakes import COMMITTED, complaint, part
 
 STREAMING = {
     "hosts": {"primary": "a.example.com", "secondary": "b.example.com"},
@@ -175,7 +175,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     # What a failover promises, and what it is held against.
     ({"tier": "gold"}, f"tier: gold is not one of {TIERS}; write one of them"),
-    ({"targets": {"rpo": "5 minutes"}}, f"targets.rpo: 5 minutes {DURATION}"),
+    ({"targets": {"rpo": "5 minutes"}}, "targets.rpo: 5 minutes is not a duration; write 5m"),
     ({"force": "yes"}, "force: yes is neither true nor false; write one of them"),
     ({"force": '"true"'}, f"force: true {SWITCH}"),
     (

@@ -73,6 +73,16 @@ def test_what_contradicts_is_refused(written: dict[str, Any], says: str) -> None
         DrillsSettings.model_validate(written)
 
 
+@pytest.mark.parametrize(
+    ("written", "asked"),
+    [({"port": 443}, "https"), ({"port": 8443}, "http"), ({"port": 8443, "scheme": "https"}, "https"), ({}, "http")],
+)
+def test_a_drill_asks_port_443_by_tls(written: dict[str, Any], asked: str) -> None:
+    probe = settings(drills={"namespace": {"replicas": 1, "probe": {"service": "web", **written}}}).drills.namespace.probe
+    assert probe is not None
+    assert probe.scheme == asked
+
+
 def test_a_stack_drills_what_there_is() -> None:
     assert settings().drilled == ["integrity", "namespace", "database"]
     assert settings(databases=[], databasePasswords={}).drilled == ["integrity", "namespace"]

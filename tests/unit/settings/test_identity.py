@@ -60,7 +60,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         f"cluster.oidcIssuer: https://{ISSUER} is not an issuer without https://; write {ISSUER}",
     ),
     (cluster(veleroRoleArn="velero"), f"cluster.veleroRoleArn: velero {ROLE}"),
-    (cluster(nodeRole="role/nodes"), "cluster.nodeRole: role/nodes is not the name of a role; write one as in nodes-use1"),
+    (cluster(nodeRole="role/nodes"), "cluster.nodeRole: role/nodes is not the name of a role; write nodes"),
     # Static keys: too few, too many, not what they should be.
     (
         {

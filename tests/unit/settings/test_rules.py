@@ -236,6 +236,11 @@ CASES: list[tuple[Check, dict[str, Any], str]] = [
         "failover.control: asks lb-primary.us-east-1.elb.amazonaws.com, which is silent when the primary region, us-east-1, is",
     ),
     (
+        traffic_rules.this_regions_endpoint_speaks_the_scheme_that_it_is_asked,
+        {"failover": {"endpoint": {"port": 80}}},
+        "failover.endpoint: asks https on port 80, which is the port of http",
+    ),
+    (
         rules.no_password_ends_in_a_line_break,
         {"databasePasswords": {"app-database": f"{PASSWORD}\n"}},
         "databasePasswords: has a password for the owner of app-database that ends in a line break",
@@ -391,6 +396,15 @@ CASES: list[tuple[Check, dict[str, Any], str]] = [
         monitoring_rules.alertmanager_has_alerts_to_tell,
         {"receivers": {"heartbeats": {"watchdog": URL}}, "monitoring": {"enabled": True, "alerts": False}},
         "receivers: has heartbeats.watchdog, which Alertmanager would call",
+    ),
+    (
+        monitoring_rules.a_standby_may_replay_as_often_as_is_watched,
+        {
+            "monitoring": {"enabled": True, "replayWithin": "5m"},
+            **part("databases", archiveTimeout="10m"),
+            "targets": {"rpo": "30m"},
+        },
+        "monitoring.replayWithin: 5m is no longer than archiveTimeout of app-database, 10m",
     ),
 ]
 IDS = [f"{check.__name__}-{place}" for place, (check, _, _) in enumerate(CASES)]

@@ -188,7 +188,7 @@ HARMFUL: list[Row] = [
     (
         "branch as a ref",
         delivery(branch="refs/heads/main"),
-        "delivery.branch: refs/heads/main is not the name of a branch, without refs/heads/; write one as in main",
+        "delivery.branch: refs/heads/main is not the name of a branch, without refs/heads/; write main",
     ),
     (
         "repository with .git",

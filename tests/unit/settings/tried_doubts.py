@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.unit.settings.tried_parts import database, dns
+from tests.unit.settings.tried_parts import database, delivery, dns, etcd
 
 WARNED: list[tuple[str, dict[str, Any], str]] = [
+    (
+        "an image of PostgreSQL that only the other region has",
+        database(image="123456789012.dkr.ecr.us-east-1.amazonaws.com/postgresql:18.4"),
+        "databases[0].image: 123456789012.dkr.ecr.us-east-1.amazonaws.com/postgresql:18.4 is kept in us-east-1, and with that "
+        "region dead no instance starts here",
+    ),
+    (
+        "an access entry for a cluster that is not EKS",
+        {**etcd(), **delivery(clusterAccess=True)},
+        "delivery.clusterAccess: is read by nobody, because this cluster is not EKS",
+    ),
     (
         "a promotion that may take longer than the outage",
         {"targets": {"rto": "5m"}, "failover": {"promote": "10m"}},

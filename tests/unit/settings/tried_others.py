@@ -9,9 +9,11 @@ from tests.unit.settings.test_mistakes import COMMITTED
 from tests.unit.settings.tried_parts import (
     STREAMED,
     backup,
+    cluster,
     connected,
     database,
     dns,
+    etcd,
     topology,
     workload,
 )
@@ -115,6 +117,66 @@ UNCLEAR: list[Row] = [
             "databases": [{**COMMITTED["databases"][0], **STREAMED}],
         },
         "failover.probe: https://[::1/ is not a URL; write one as in https://app.example.com/",
+    ),
+    (
+        "a duration in words",
+        backup(keep="30 days"),
+        "backups[0].keep: 30 days is not a duration; write 720h",
+    ),
+    (
+        "a fraction of an hour",
+        {"targets": {"rto": "1.5h"}},
+        "targets.rto: 1.5h is not a duration; write 1h30m",
+    ),
+    (
+        "a duration of ISO 8601",
+        {"targets": {"rpo": "PT5M"}},
+        "targets.rpo: PT5M is not a duration; write 5m",
+    ),
+    (
+        "minutes in a number of seconds",
+        dns(ttl="5m"),
+        "dns.ttl: 5m is not a whole number; write 300",
+    ),
+    (
+        "a load balancer's ARN",
+        {"endpoint": "arn:aws:elasticloadbalancing:us-west-2:123456789012:loadbalancer/app/shop/1"},
+        "endpoint: arn:aws:elasticloadbalancing:us-west-2:123456789012:loadbalancer/app/shop/1 is an ARN and not a"
+        " host name; write its DNSName: aws elbv2 describe-load-balancers",
+    ),
+    (
+        "several etcd endpoints with a semicolon",
+        etcd(endpoint="https://10.0.0.1:2379;https://10.0.0.2:2379"),
+        "etcd.endpoint: https://10.0.0.1:2379;https://10.0.0.2:2379 names several members, and etcdctl snapshots "
+        "one; write the node's own, as in https://127.0.0.1:2379",
+    ),
+    (
+        "several etcd endpoints with a space",
+        etcd(endpoint="https://10.0.0.1:2379 https://10.0.0.2:2379"),
+        "etcd.endpoint: https://10.0.0.1:2379 https://10.0.0.2:2379 names several members, and etcdctl snapshots "
+        "one; write the node's own, as in https://127.0.0.1:2379",
+    ),
+    (
+        "a backup every 24 hours",
+        backup(cron="@every 24h"),
+        'backups[0].cron: @every 24h counts from when its controller started, which nobody can foresee; write "0 0 * * *"',
+    ),
+    (
+        "Velero by the tag of its main branch",
+        {"images": {"velero": "docker.io/velero/velero:main"}},
+        "images.velero: docker.io/velero/velero:main does not say its version, so nodes keep different ones; write"
+        " its tag too, as in velero:v1.18.3",
+    ),
+    (
+        "a UID in capitals",
+        cluster(uid="3F0C7A52-6F0E-4F6E-9C2B-0D6A3A1F7C11"),
+        "cluster.uid: 3F0C7A52-6F0E-4F6E-9C2B-0D6A3A1F7C11 is not the UID of a cluster's namespace kube-system; "
+        "write 3f0c7a52-6f0e-4f6e-9c2b-0d6a3a1f7c11",
+    ),
+    (
+        "backends by region",
+        topology(backends={"us-east-1": "s3://a", "us-west-2": "s3://b"}),
+        "topology.backends.us-east-1: unknown key, for regions are named by their role here; write primary",
     ),
 ]
 

@@ -40,7 +40,7 @@ HARMFUL: list[Row] = [
         "runbooks with a slash at the end",
         {"monitoring": {"enabled": True, "runbooks": "https://wiki.example.com/dr/"}},
         "monitoring.runbooks: https://wiki.example.com/dr/ is not where the pages of docs/ are, without a slash at its end; "
-        "write one as in https://github.com/acme/k8s-dr/blob/main/docs",
+        "write https://wiki.example.com/dr",
     ),
     (
         "a standby that should replay each minute",

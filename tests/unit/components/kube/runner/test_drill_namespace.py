@@ -510,7 +510,7 @@ def test_with_replicas_nothing_is_restored_where_the_network_policy_does_not_hol
 
 
 def test_what_is_probed_must_answer(world: World, tmp_path: Path) -> None:
-    probe = {"ready": ["deployment/web"], "service": "web", "port": 80, "path": "/healthz"}
+    probe = {"ready": ["deployment/web"], "service": "web", "port": 80, "scheme": "http", "path": "/healthz"}
     assert world.drilled(tmp_path, fence=FENCE, probe=probe)["passed"] is True
 
 
@@ -537,14 +537,20 @@ def test_a_pod_whose_ephemeral_claim_was_restored_without_its_owner_gets_its_own
 
 def test_a_service_that_answers_with_an_error_fails(world: World, tmp_path: Path) -> None:
     world.answer = Answer(status=503, said="HTTP 503 Service Unavailable")
-    probe = {"ready": [], "service": "web", "port": 80, "path": "/healthz"}
+    probe = {"ready": [], "service": "web", "port": 80, "scheme": "http", "path": "/healthz"}
     found = world.drilled(tmp_path, fence=FENCE, probe=probe)
     assert f"http://web.{SCRATCH}.svc:80/healthz said HTTP 503 Service Unavailable" in only(found)
     assert found["rto"]["measured"] is None
 
 
+def test_a_service_is_asked_by_its_scheme(world: World, tmp_path: Path) -> None:
+    world.answer = Answer(status=None, said="nothing")
+    probe = {"ready": [], "service": "web", "port": 443, "scheme": "https", "path": "/"}
+    assert f"https://web.{SCRATCH}.svc:443/ said nothing" in only(world.drilled(tmp_path, fence=FENCE, probe=probe))
+
+
 def test_a_workload_that_is_probed_and_does_not_exist_fails(world: World, tmp_path: Path) -> None:
-    probe = {"ready": ["deployment/api"], "service": None, "port": 80, "path": "/"}
+    probe = {"ready": ["deployment/api"], "service": None, "port": 80, "scheme": "http", "path": "/"}
     assert "deployment/api was not restored" in only(world.drilled(tmp_path, fence=FENCE, probe=probe))
 
 
