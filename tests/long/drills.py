@@ -27,7 +27,7 @@ from lab.waiting import TimedOutError, until
 from lab.world import Lab
 from settings.drills import Kind
 from settings.names import DRILLS_NAMESPACE, DRILLS_PREFIX, PROGRAM_NAMESPACE, SCRATCH_NAMESPACE
-from settings.roles import Role
+from settings.roles import ROLES, Role
 from settings.topology import Purpose
 from tests.lab.volumes import contents, disk, items
 
@@ -40,6 +40,7 @@ directories in those with q."""
 
 CLUSTERS = "clusters.postgresql.cnpg.io"
 RESTORES = "restores.velero.io"
+_SCHEDULED = "scheduledbackups.postgresql.cnpg.io"
 LONG_AGO = "2026-01-01T00:00:00Z"
 
 _NUMBERS = count(1)
@@ -95,6 +96,7 @@ class Drills:
     def fill(self) -> None:
         """Rows, WAL and files in the region that serves, and backups of all that in the other one's bucket."""
         lab = self.lab
+        self._hold_base_backups()
         lab.query(_TABLE, "primary")
         switch = "insert into ledger (sequence) select max(sequence) + 1 from ledger returning pg_walfile_name(pg_switch_wal())"
         _, self.segment, _ = (lab.query(switch, "primary").split()[-1] for _ in range(3))
@@ -109,6 +111,14 @@ class Drills:
         lab.make_backups()
         lab.wait_backed_up()
         self.archived_at = datetime.now(UTC)
+
+    def _hold_base_backups(self) -> None:
+        """No base backup comes by its schedule, at whatever hour of the night the tests run: after a newer one, no recovery needs
+        the segment."""
+        for role in ROLES:
+            for each in items(self.lab, role, _SCHEDULED, "-A"):
+                found = (each["metadata"]["name"], "-n", each["metadata"]["namespace"])
+                self.lab.kubectl(role, "patch", _SCHEDULED, *found, "--type=merge", "-p", json.dumps({"spec": {"suspend": True}}))
 
     @contextmanager
     def another_password(self) -> Iterator[None]:
