@@ -6,6 +6,7 @@ by --path drops all other parts in silence. A file that is elsewhere, or cannot 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +28,21 @@ UNREAD = ("receivers", "staticCredentials")
 
 def without_secrets(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values of both files without what Pulumi encrypts: texts stand in the place of passwords, and UNREAD is left out."""
-    databases = [each["name"] for each in values.get("databases") or () if isinstance(each, Mapping) and "name" in each]
+    databases = [each.get("name") for each in _entries(values.get("databases")) if isinstance(each, Mapping)]
     return {
         **{key: value for key, value in values.items() if key not in UNREAD},
         "backupEncryptionPassword": NOT_READ,
-        "databasePasswords": dict.fromkeys(databases, NOT_READ),
+        "databasePasswords": {name: NOT_READ for name in databases if isinstance(name, str)},
     }
+
+
+def _entries(written: Any) -> list[Any]:
+    """A list as the file has it, or as `pulumi config set` stores it, in JSON. What is no list is told where it is judged."""
+    try:
+        found = json.loads(written) if isinstance(written, str) else written
+    except ValueError:
+        return []
+    return found if isinstance(found, list) else []
 
 
 def encrypted(value: Any) -> bool:

@@ -22,6 +22,7 @@ from settings.load import ConfigurationError
 from settings.model import Settings
 from settings.roles import ROLES, Role
 from tests.examples import ROOT, STATIC, example
+from tests.unit.settings.test_mistakes import COMMITTED
 
 NOW = datetime(2026, 1, 1, 10, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -153,6 +154,17 @@ def test_no_secret_is_read_from_the_files(tmp_path: Path) -> None:
     found = settings_of("secondary", project(tmp_path, secrets))
     assert found.backup_encryption_password.get_secret_value() == NOT_READ
     assert found.handover is None
+
+
+def test_databases_that_a_command_stored_as_json_have_their_passwords_too(tmp_path: Path) -> None:
+    text = json.dumps(COMMITTED["databases"])
+    assert settings_of("secondary", project(tmp_path, {"k8s-dr:databases": text})).databases[0].name == "app-database"
+
+
+@pytest.mark.parametrize("written", [5, True, "no list", [{"name": ["app-database"]}]])
+def test_databases_that_are_no_list_are_told_with_their_key(written: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="databases"):
+        settings_of("secondary", project(tmp_path, {"k8s-dr:databases": written}))
 
 
 HIDDEN = {"secure": "v1:abc:def"}
