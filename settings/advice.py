@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from settings import advice_on_values, handover_rules, limits, unread
+from settings import advice_on_values, handover_rules, limits, monitoring_rules, traffic_rules, unread
 from settings.data_rules import age_of_the_newest, volumes_that_are_too_old
 from settings.durations import format_duration, longest_gap, parse_duration
 from settings.explain import SECRETS, told
@@ -252,6 +252,8 @@ ADVICE: tuple[Rule, ...] = (
     *advice_on_values.ADVICE,
     *unread.ADVICE,
     *handover_rules.ADVICE,
+    *traffic_rules.ADVICE,
+    *monitoring_rules.ADVICE,
     Rule(key="force", mistakes=force_is_for_one_failover),
 )
 """Every warning, in the order in which they are told."""

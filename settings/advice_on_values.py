@@ -6,10 +6,11 @@ from datetime import timedelta
 
 from settings import postgresql
 from settings.durations import format_duration, longest_gap, parse_duration, shortest_gap
-from settings.images import tag_of, version_in
+from settings.images import moves, tag_of, version_in
 from settings.mistake import Mistake
 from settings.model import Settings
 from settings.rule import Mistakes, Rule
+from settings.sizes import bytes_in
 
 _CUTS_OFF = (
     "statement_timeout",
@@ -55,6 +56,18 @@ def timeouts_of_sessions_are_set_on_roles(settings: Settings) -> Mistakes:
                 yield Mistake(text, name, value, at=(place, "parameters"))
 
 
+def buffers_leave_memory(settings: Settings) -> Mistakes:
+    """PostgreSQL takes them as it fills them: a small database bears it, and the instance of one that has grown is killed."""
+    for place, database in enumerate(settings.databases):
+        memory = database.resources.memory
+        for name in ("shared_buffers", "temp_buffers", "logical_decoding_work_mem"):
+            if postgresql.bytes_of(database.parameters, name, "0") >= bytes_in(memory):
+                written = next(value for key, value in database.parameters.items() if key.lower() == name)
+                text = f"sets {name} to {{}}, and resources.memory is {{}}: once they are full the kernel kills the instance; "
+                text += "write far less, or more memory"
+                yield Mistake(text, written, memory, at=(place, "parameters"))
+
+
 def base_backups_come_daily_or_so(settings: Settings) -> Mistakes:
     """Each copies the whole database to S3, and a recovery replays all WAL since the last one."""
     for place, database in enumerate(settings.databases):
@@ -93,6 +106,14 @@ def images_are_of_versions_that_were_tried(settings: Settings) -> Mistakes:
         )
 
 
+def images_say_their_version(settings: Settings) -> Mistakes:
+    for name, field in type(settings.images).model_fields.items():
+        image = str(getattr(settings.images, name))
+        if moves(image):
+            text = "{} names no version, and where that tag moves nodes keep different ones; write one, as in velero:v1.18.3"
+            yield Mistake(text, image, at=(str(field.alias),))
+
+
 def an_endpoint_is_not_under_a_wildcard_of_ones_own(settings: Settings) -> Mistakes:
     """RFC 4592: a wildcard answers for every name below it that has no record of its own."""
     for name in settings.dns.names:
@@ -120,8 +141,10 @@ ADVICE: tuple[Rule, ...] = (
     Rule(key="failover", mistakes=a_step_takes_no_longer_than_the_rto),
     Rule(key="guard.schedule", mistakes=the_guard_comes_within_minutes),
     Rule(key="databases", mistakes=timeouts_of_sessions_are_set_on_roles),
+    Rule(key="databases", mistakes=buffers_leave_memory),
     Rule(key="databases", mistakes=base_backups_come_daily_or_so),
     Rule(key="images", mistakes=images_are_of_versions_that_were_tried),
+    Rule(key="images", mistakes=images_say_their_version),
     Rule(key="endpoint", mistakes=an_endpoint_is_not_under_a_wildcard_of_ones_own),
     Rule(key="storage.objectLock.days", mistakes=a_lock_that_nobody_lifts_is_no_longer_than_what_it_protects),
 )

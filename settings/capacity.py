@@ -37,13 +37,12 @@ def _memory(database: DatabaseSettings) -> None:
         text = f"{{}} is less than PostgreSQL starts with; write {LEAST_MEMORY} or more"
         raise Mistake(text, memory, at=("resources", "memory"))
     buffers = _parameter(database, "shared_buffers")
-    if buffers and postgresql.bytes_of(database.parameters, "shared_buffers", buffers) >= bytes_in(memory):
-        # CloudNativePG's webhook, validateResources: "Memory request is lower than PostgreSQL `shared_buffers` value". Where they
-        # are equal nothing is left for connections, and the kernel kills the instance.
+    if buffers and postgresql.bytes_of(database.parameters, "shared_buffers", buffers) > bytes_in(memory):
+        # CloudNativePG's webhook, validateResources: "Memory request is lower than PostgreSQL `shared_buffers` value"
         text = "sets shared_buffers to {}, and resources.memory is {}; write a quarter of the memory, or more memory"
         raise Mistake(text, buffers, memory, at=("parameters",))
 
-    for name in ("work_mem", "maintenance_work_mem", "autovacuum_work_mem", "temp_buffers", "logical_decoding_work_mem"):
+    for name in ("work_mem", "maintenance_work_mem", "autovacuum_work_mem"):
         written = _parameter(database, name)
         if written and postgresql.bytes_of(database.parameters, name, written) > bytes_in(memory):
             # PostgreSQL, resource consumption: each sort takes so much, and each vacuum; the kernel then kills the instance.

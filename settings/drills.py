@@ -153,7 +153,9 @@ class Probe(Model):
     @model_validator(mode="after")
     def _a_service_is_asked_and_speaks_the_scheme(self) -> Probe:
         """What nobody asks, nobody tries: the drill would pass all the same."""
-        refuse_the_port_of_another_scheme("scheme", self.scheme, self.port)
+        # Port 443 of a Service speaks http where the load balancer before it ends TLS: who wrote scheme: http meant it.
+        if self.scheme == "https":
+            refuse_the_port_of_another_scheme("scheme", self.scheme, self.port)
         said = next((key for key in ("port", "scheme", "path") if key in self.model_fields_set), None)
         if said and self.service is None:
             raise ValueError(f"has {said} and no service, so nothing is asked; write service too, or take {said} out")

@@ -19,8 +19,8 @@ _REFERENCE = re.compile(
 )
 _VERSION_OF_POSTGRESQL = re.compile(r"(?P<major>[1-9][0-9])(?:\.[0-9]+)*(?:[-._].*)?")
 _OLDEST_POSTGRESQL = 13
-_MOVING = ("latest", "main", "master", "edge", "stable", "nightly", "dev", "canary")
-"""Tags that mean another image tomorrow: velero/velero has main, for one."""
+_MOVING = ("main", "master", "edge", "stable", "nightly", "dev", "canary")
+"""Tags that mostly mean another image tomorrow: velero/velero has main, for one."""
 OLDEST_ETCD = (3, 5)
 """etcdctl snapshots every etcd from 3.4 on; etcdutl is there since 3.5 (etcd's CHANGELOG-3.5)."""
 OLDEST_PYTHON = (3, 11)
@@ -36,7 +36,7 @@ def image(text: str) -> str:
     found = _REFERENCE.fullmatch(text)
     if not found:
         raise ValueError("is not an image; write one as in registry.example.com/velero/velero:v1.18.3")
-    if not found["digest"] and (found["tag"] or "latest").lower() in _MOVING:
+    if not found["digest"] and (found["tag"] or "latest").lower() == "latest":
         raise ValueError("does not say its version, so nodes keep different ones; write its tag too, as in velero:v1.18.3")
     return text
 
@@ -101,6 +101,12 @@ def version_in(reference: str) -> tuple[int, int] | None:
 def tag_of(reference: str) -> str:
     """The tag of a tagged image."""
     return str(_REFERENCE.fullmatch(reference)["tag"])  # type: ignore[index]
+
+
+def moves(reference: str) -> bool:
+    """Whether an image's tag is the name of something that moves, where no digest holds it."""
+    found = _REFERENCE.fullmatch(reference)
+    return bool(found and not found["digest"] and (found["tag"] or "").lower() in _MOVING)
 
 
 def _repository(reference: str) -> str:

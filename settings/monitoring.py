@@ -15,7 +15,7 @@ from settings.roles import Role
 _Runbooks = Annotated[
     str,
     matching(
-        re.compile(r"(https?://[^/\s@?#\"{}]+|(?![^/]*\.[a-z]{2,}(:[0-9]+)?/)(?!.*://))[^\s@?#\"{}]*[^\s@?#\"{}/]"),
+        re.compile(r"(https?://[^/\s@?#\"{}]+|(?![^/.][^/]*\.[a-z]{2,}(:[0-9]+)?/)(?!.*://))[^\s@?#\"{}]*[^\s@?#\"{}/]"),
         "where the pages of docs/ are, without a slash at its end",
         "https://github.com/acme/k8s-dr/blob/main/docs",
         "https://wiki.example.com/k8s-dr",

@@ -113,7 +113,7 @@ def names_with_commas(text: str) -> str:
 def url_of_pages(text: str) -> str:
     """With its scheme, and without a slash at its end or what only a browser needs."""
     bare = re.sub(r"[?#].*", "", text.strip()).rstrip("/")
-    return url(bare) if "." in bare.partition("/")[0] else bare
+    return url(bare) if re.match(r"[^/.][^/]*\.", bare) else bare
 
 
 def key_arn(text: str) -> str:
@@ -131,7 +131,9 @@ _UNITS = (("h", r"hours?|hrs?"), ("m", r"minutes?|mins?"), ("s", r"seconds?|secs
 
 
 def duration(text: str) -> str:
-    """`30 min`, `2 hours`, `PT5M`, `1.5h`, `30 days` as Go writes them."""
+    """`30 min`, `2 hours`, `PT5M`, `1.5h`, `30 days` as Go writes them. A capital M without T means months (ISO 8601)."""
+    if re.search(r"\d\s*M(?![A-Za-z])", text) and "T" not in text:
+        return text
     plain = re.sub(r"\s+", "", re.sub(r"^p(\d+d)?t?", r"\1", text.strip().lower()))
     for unit, words in _UNITS:
         plain = re.sub(rf"(?<=\d)({words})(?=\d|$)", unit, plain)

@@ -49,9 +49,9 @@ def _probe(text: str) -> str:
     if "@" in parts.netloc:
         # The gate's messages repeat the URL.
         raise ValueError("has a user or a password; leave them out: a refusal of the server is an answer too")
-    scheme = parts.scheme.lower()
-    if other := other_scheme(scheme, parts.port):
-        raise ValueError(f"asks {scheme} on port {parts.port}, which is the port of {other}; write {other}://, or another port")
+    if parts.scheme.lower() == "https" and parts.port == 80:
+        # http on port 443 is answered: by a server of TLS with 400, and by what forwards to plain HTTP. The advice tells of it.
+        raise ValueError("asks https on port 80, which is the port of http; write http://, or another port")
     return f"{parts.scheme.lower()}{text[len(parts.scheme) :]}"
 
 

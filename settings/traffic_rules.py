@@ -9,7 +9,6 @@ from settings.dns import Alias
 from settings.hosts import host_in, labels_above_a_zone, only_in_the_cluster, region_in, zone_of_load_balancer
 from settings.mistake import Mistake
 from settings.model import Settings
-from settings.questions import other_scheme
 from settings.roles import ROLES
 from settings.rule import Mistakes, Rule
 
@@ -154,13 +153,28 @@ def the_control_lives_when_the_primary_region_is_dead(settings: Settings) -> Mis
 
 
 def this_regions_endpoint_speaks_the_scheme_that_it_is_asked(settings: Settings) -> Mistakes:
-    """What is not written comes from the probe (components/failover/questions.py). The failover would end before users come."""
+    """No server of http answers TLS: the failover would end before users come."""
+    if settings.failover.endpoint.ask and _asked_of_the_endpoint(settings) == ("https", 80):
+        yield Mistake("asks https on port 80, which is the port of http; write scheme: http, or another port")
+
+
+def _asked_of_the_endpoint(settings: Settings) -> tuple[str, int | None]:
+    """Scheme and port. What is not written comes from the probe (components/failover/questions.py)."""
     asked, probe = settings.failover.endpoint, urlsplit(settings.probe)
     scheme = asked.scheme or probe.scheme
-    other = other_scheme(scheme, asked.port or (probe.port if scheme == probe.scheme else None))
-    if asked.ask and other:
-        text = f"asks {{}} on port {{}}, which is the port of {other}; write scheme: {other}, or another port"
-        yield Mistake(text, scheme, str(asked.port))
+    return scheme, asked.port or (probe.port if scheme == probe.scheme else None)
+
+
+def port_443_is_asked_by_tls(settings: Settings) -> Mistakes:
+    """A server of TLS answers 400, as a living one, and serves nobody; a load balancer that ends TLS is silent, and seems dead.
+    Where one forwards that port to plain HTTP, all is well."""
+    failover = settings.failover
+    why, unless = "asks http on port 443, which is the port of https; write", "unless it forwards that port to plain HTTP"
+    for key, url in (("probe", failover.probe), ("control", failover.control)):
+        if url and (urlsplit(url).scheme, urlsplit(url).port) == ("http", 443):
+            yield Mistake(f"{{}} {why} {{}}, {unless}", url, url.replace("http", "https", 1), at=(key,))
+    if failover.endpoint.ask and _asked_of_the_endpoint(settings) == ("http", 443):
+        yield Mistake(f"{why} scheme: https, {unless}", at=("endpoint",))
 
 
 def standbys_connect_to_the_primary_and_not_to_a_name_that_users_call(settings: Settings) -> Mistakes:
@@ -205,3 +219,5 @@ RULES: tuple[Rule, ...] = (
     Rule(key="databases", mistakes=standbys_connect_to_the_primary_and_not_to_a_name_that_users_call),
     Rule(key="databases", mistakes=a_name_that_users_call_is_given_to_no_database),
 )
+
+ADVICE: tuple[Rule, ...] = (Rule(key="failover", mistakes=port_443_is_asked_by_tls),)

@@ -54,7 +54,9 @@ class Check(Model):
 
     @model_validator(mode="after")
     def _the_port_speaks_the_scheme(self) -> Check:
-        refuse_the_port_of_another_scheme("scheme", self.scheme, self.port)
+        # Port 443 of a Service speaks http where the load balancer before it ends TLS: who wrote scheme: http meant it.
+        if self.scheme == "https":
+            refuse_the_port_of_another_scheme("scheme", self.scheme, self.port)
         return self
 
 

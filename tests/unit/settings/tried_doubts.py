@@ -14,6 +14,43 @@ WARNED: list[tuple[str, dict[str, Any], str]] = [
         "region dead no instance starts here",
     ),
     (
+        "Velero by the tag of its main branch",
+        {"images": {"velero": "docker.io/velero/velero:main"}},
+        "images.velero: docker.io/velero/velero:main names no version, and where that tag moves nodes keep different",
+    ),
+    (
+        "buffers of sessions above all memory",
+        database(parameters={"temp_buffers": "16GB"}),
+        "databases[0].parameters: sets temp_buffers to 16GB, and resources.memory is 8Gi: once they are full the kernel kills",
+    ),
+    (
+        "shared buffers that take all memory",
+        database(parameters={"shared_buffers": "8GB"}),
+        "databases[0].parameters: sets shared_buffers to 8GB, and resources.memory is 8Gi: once they are full the kernel kills",
+    ),
+    (
+        "a probe that asks http on the port of https",
+        {"failover": {"probe": "HTTP://app.example.com:443/"}},
+        "failover.probe: http://app.example.com:443/ asks http on port 443, which is the port of https; write "
+        "https://app.example.com:443/, unless it forwards that port to plain HTTP",
+    ),
+    (
+        "a control that asks http on the port of https",
+        {"failover": {"control": "http://status.example.net:443/"}},
+        "failover.control: http://status.example.net:443/ asks http on port 443, which is the port of https; write",
+    ),
+    (
+        "an endpoint that is asked http on the port of https",
+        {"failover": {"endpoint": {"scheme": "http", "port": 443}}},
+        "failover.endpoint: asks http on port 443, which is the port of https; write scheme: https, unless it forwards",
+    ),
+    (
+        "replay that is watched more often than WAL comes where little is written",
+        {"monitoring": {"enabled": True, "replayWithin": "5m"}, "targets": {"rpo": "30m"}, **database(archiveTimeout="15m")},
+        "monitoring.replayWithin: 5m is no longer than archiveTimeout of app-database, 15m: where it writes little a commit "
+        "waits as long, and the alert fires; write more than 15m",
+    ),
+    (
         "an access entry for a cluster that is not EKS",
         {**etcd(), **delivery(clusterAccess=True)},
         "delivery.clusterAccess: is read by nobody, because this cluster is not EKS",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.unit.settings.tried_parts import cluster, database, delivery
+from tests.unit.settings.tried_parts import cluster, database, delivery, workload
 
 Row = tuple[str, dict[str, Any], str]
 
@@ -24,26 +24,15 @@ HARMFUL: list[Row] = [
         "http://, or another port",
     ),
     (
-        "a probe that asks http on the port of https",
-        {"failover": {"probe": "HTTP://app.example.com:443/"}},
-        "failover.probe: HTTP://app.example.com:443/ asks http on port 443, which is the port of https; write "
-        "https://, or another port",
-    ),
-    (
-        "a control that asks http on the port of https",
-        {"failover": {"control": "http://status.example.net:443/"}},
-        "failover.control: http://status.example.net:443/ asks http on port 443, which is the port of https; write"
-        " https://, or another port",
+        "a control that asks https on the port of http",
+        {"failover": {"control": "HTTPS://status.example.net:80/"}},
+        "failover.control: HTTPS://status.example.net:80/ asks https on port 80, which is the port of http; write "
+        "http://, or another port",
     ),
     (
         "an endpoint that is asked by the probe's https on the port of http",
         {"failover": {"endpoint": {"port": 80}}},
         "failover.endpoint: asks https on port 80, which is the port of http; write scheme: http, or another port",
-    ),
-    (
-        "an endpoint that is asked http on the port of https",
-        {"failover": {"endpoint": {"scheme": "http", "port": 443}}},
-        "failover.endpoint: asks http on port 443, which is the port of https; write scheme: https, or another port",
     ),
     (
         "a drill that asks https on the port of http",
@@ -127,10 +116,10 @@ HARMFUL: list[Row] = [
         "monitoring: true is not an object; write {enabled: true}",
     ),
     (
-        "replay that is watched more often than WAL comes",
-        {"monitoring": {"enabled": True, "replayWithin": "5m"}, "targets": {"rpo": "30m"}, **database(archiveTimeout="15m")},
-        "monitoring.replayWithin: 5m is no longer than archiveTimeout of app-database, 15m: a commit may wait as "
-        "long, and the alert would fire; write more than 15m",
+        "runbooks in a hidden directory, with a slash at the end",
+        {"monitoring": {"enabled": True, "runbooks": "./.github/docs/"}},
+        "monitoring.runbooks: ./.github/docs/ is not where the pages of docs/ are, without a slash at its end; "
+        "write ./.github/docs",
     ),
     (
         "runbooks without a scheme",
@@ -256,6 +245,12 @@ VALID: list[tuple[str, dict[str, Any]]] = [
     ("an endpoint that nobody asks", {"failover": {"endpoint": {"ask": False, "port": 80}}}),
     ("a drill that asks by https", drilled(service="web", scheme="https", port=8443, path="/ready")),
     ("a drill that looks at workloads alone", drilled(ready=["deployment/web", "statefulset/cart"])),
+    ("runbooks in a hidden directory", {"monitoring": {"enabled": True, "runbooks": ".github/docs"}}),
+    ("a drill of a Service behind a load balancer that ends TLS", drilled(service="web", scheme="http", port=443)),
+    (
+        "a check of a Service behind a load balancer that ends TLS",
+        workload(check={"service": "web", "scheme": "http", "port": 443}),
+    ),
     ("runbooks beside the program", {"monitoring": {"enabled": True, "runbooks": "./docs/v1.2/pages"}}),
     (
         "replay that is watched less often than WAL comes",

@@ -134,6 +134,11 @@ UNCLEAR: list[Row] = [
         "targets.rpo: PT5M is not a duration; write 5m",
     ),
     (
+        "months, which are no minutes",
+        backup(keep="P3M"),
+        "backups[0].keep: P3M is not a duration; write hours, minutes or seconds as in 720h, 1h30m or 90s",
+    ),
+    (
         "minutes in a number of seconds",
         dns(ttl="5m"),
         "dns.ttl: 5m is not a whole number; write 300",
@@ -160,12 +165,6 @@ UNCLEAR: list[Row] = [
         "a backup every 24 hours",
         backup(cron="@every 24h"),
         'backups[0].cron: @every 24h counts from when its controller started, which nobody can foresee; write "0 0 * * *"',
-    ),
-    (
-        "Velero by the tag of its main branch",
-        {"images": {"velero": "docker.io/velero/velero:main"}},
-        "images.velero: docker.io/velero/velero:main does not say its version, so nodes keep different ones; write"
-        " its tag too, as in velero:v1.18.3",
     ),
     (
         "a UID in capitals",

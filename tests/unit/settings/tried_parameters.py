@@ -117,18 +117,6 @@ HARMFUL: list[Row] = [
         "take all of it; write far less",
     ),
     (
-        "buffers of sessions above all memory",
-        sets("temp_buffers", "16GB"),
-        "databases[0].parameters: sets temp_buffers to 16GB, and resources.memory is 8Gi: one query or vacuum may take all of it;"
-        " write far less",
-    ),
-    (
-        "shared buffers that take all memory",
-        sets("shared_buffers", "8GB"),
-        "databases[0].parameters: sets shared_buffers to 8GB, and resources.memory is 8Gi; write a quarter of the memory, or more"
-        " memory",
-    ),
-    (
         "a parameter without a value",
         sets("work_mem", ""),
         'databases[0].parameters: sets work_mem to "", and PostgreSQL takes a number (kB); write one as in 64MB',
