@@ -229,6 +229,14 @@ def test_who_resumes_what_was_suspended_is_named_for_its_runs_would_go_on_in_bot
     assert standing_by(api, entry(replicas=0), cron_jobs="leave") == "production: nothing to do"
 
 
+def test_a_cron_job_that_its_operator_resumes_without_saying_that_it_is_the_controller_ends_nothing(api: FakeApi) -> None:
+    api.workload(WEB, 3)
+    api.add("cronjob", "compact", {"suspend": False}, ownerReferences=[{"kind": "Store", "name": "events"}])
+    api.controllers.insert(0, lambda: api.of("cronjob/compact")["spec"].update(suspend=False))
+    assert "cronjob/compact was resumed again: Store events decides" in standing_by(api)
+    assert api.replicas(WEB) == 0
+
+
 def test_a_scaled_job_is_paused_by_kedas_own_annotation_and_goes_on_later(api: FakeApi) -> None:
     api.workload(WEB, 3)
     api.add("scaledjob", "thumbnails")
