@@ -64,6 +64,9 @@ def test_claims_stay_before_keda_sees_that_it_shall_lower(api: FakeApi) -> None:
     standing_by(api)
     assert [where for where, _ in api.patches] == ["statefulsets/queue", "scaledobjects/queue", "statefulsets/queue"]
     assert _policy(api, QUEUE)["whenScaled"] == "Retain"
+    standing_up(api)
+    assert _policy(api, QUEUE)["whenScaled"] == "Delete", "KEDA decides from zero on, and its owner what goes then"
+    assert (api.replicas(QUEUE), api.annotations(QUEUE)) == (0, {})
 
 
 def test_a_stateful_set_that_is_not_lowered_keeps_its_own_word_on_claims(api: FakeApi) -> None:
