@@ -22,7 +22,7 @@ Driver = Annotated[
 ]
 
 EBS = "ebs.csi.aws.com"
-_WITHOUT_SNAPSHOTS = ("efs.csi.aws.com", "fsx.csi.aws.com", "s3.csi.aws.com")
+WITHOUT_SNAPSHOTS = ("efs.csi.aws.com", "fsx.csi.aws.com", "s3.csi.aws.com")
 """Drivers of AWS that take no snapshots: for Amazon EFS, for Lustre, for Mountpoint (none has CREATE_DELETE_SNAPSHOT)."""
 
 
@@ -107,7 +107,7 @@ class VolumeRule(Model):
             raise ValueError("says of no volume that it is meant; write one of driver, classes, smallest, largest, labels")
         if self.smallest and self.largest and bytes_in(self.smallest) > bytes_in(self.largest):
             raise ValueError("has a smallest above its largest, so no volume is meant; exchange them")
-        if self.action == "snapshot" and self.driver in _WITHOUT_SNAPSHOTS:
+        if self.action == "snapshot" and self.driver in WITHOUT_SNAPSHOTS:
             raise Mistake("asks for snapshots of {}, which takes none; write action: fs-backup or skip", self.driver)
         return self
 
@@ -147,7 +147,7 @@ class SnapshotClass(Model):
     @field_validator("driver")
     @classmethod
     def _the_driver_takes_snapshots(cls, driver: str) -> str:
-        if driver in _WITHOUT_SNAPSHOTS:
+        if driver in WITHOUT_SNAPSHOTS:
             raise ValueError(f"takes no snapshots; write one that does, as {EBS}, and see volumes.md for the others")
         return driver
 

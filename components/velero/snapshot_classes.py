@@ -16,7 +16,7 @@ from components.velero.inventory import items
 from settings.backup import Backup
 from settings.names import EXCLUDED_FROM_BACKUP
 from settings.velero import VeleroSettings
-from settings.volumes import VolumeRule
+from settings.volumes import WITHOUT_SNAPSHOTS, VolumeRule
 
 CLASSES = "/apis/snapshot.storage.k8s.io/v1/volumesnapshotclasses"
 _LABEL = "velero.io/csi-volumesnapshot-class"
@@ -56,9 +56,16 @@ def warnings_by_day(cluster: ClusterApi, settings: VeleroSettings, backups: Sequ
         f"claims of volumes of driver {driver} name no StorageClass that is here "
         f"({shortened(tuple(sorted(found)), 'kubectl get pvc -A')}), so that Velero takes no snapshot of them and every backup "
         "with them is PartiallyFailed: make the class that they name, or skip them by a rule in velero.volumes: "
-        f"{{driver: {driver}, action: skip}}"
+        f"{_rule(driver)}"
         for driver, found in sorted(classless.items())
     ]
+
+
+def _rule(driver: str) -> str:
+    """The rule that skips such claims. By a driver that takes snapshots it would skip every other volume too, without a word."""
+    if driver in WITHOUT_SNAPSHOTS:
+        return f"{{driver: {driver}, action: skip}}"
+    return "{labels: {KEY: VALUE}, action: skip}, with a label that these claims alone have"
 
 
 Claims = dict[str, list[str]]

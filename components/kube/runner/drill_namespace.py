@@ -289,6 +289,7 @@ class NamespaceDrill:
         said: list[str] = [""]
 
         def answers() -> bool:
+            self.space.free_ephemeral()
             answer = self.ask(Question(url=url, seconds=_PATIENCE))
             said[0] = answer.said
             return answer.success

@@ -245,7 +245,8 @@ class Namespace:
         return {
             _target(reference): Decider(sort="operator", kind="Rollout", name=each["metadata"]["name"])
             for each in rollouts
-            if (reference := each["spec"].get("workloadRef"))
+            # One without a name runs nothing, and must end no failover.
+            if (reference := (each.get("spec") or {}).get("workloadRef") or {}).get("name")
         }
 
     def _deciders(self) -> dict[str, Decider]:

@@ -128,7 +128,8 @@ def _raise(namespace: Namespace, workload: Workload, entry: Entry, report: Repor
         # A note of what ran once must not outlive its use: it would start again what somebody switches off later. A note of 0
         # is a person's, who says that the workload stays down.
         forgotten = {**({RAN: None} if seen.ran else {}), **({STOOD_BY: None} if seen.stood_by else {})}
-        if number and CLAIMS_GO in seen.annotations:
+        # KEDA may raise from zero what ran, and lowers it again as its owner wants it.
+        if (number or seen.ran) and CLAIMS_GO in seen.annotations:
             changed["persistentVolumeClaimRetentionPolicy"] = {"whenScaled": "Delete"}
             forgotten[CLAIMS_GO] = None
         asked = {"spec": changed, "metadata": {"annotations": forgotten} if forgotten else {}}

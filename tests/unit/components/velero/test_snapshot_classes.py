@@ -105,6 +105,18 @@ def test_a_volume_made_by_hand_whose_claim_names_no_class_that_is_here_is_told(s
     assert told(asked) == [], "of no CSI driver: passed over, and told after the backup"
 
 
+def test_no_rule_is_named_that_would_skip_all_volumes_of_a_driver_that_takes_snapshots() -> None:
+    by_hand = claim("by-hand", "gone")
+    by_hand["spec"]["volumeName"] = "disk"
+    asked = cluster(claim("data", "gp3"), by_hand, classes=(snapshot_class(EBS),))
+    asked.paths["/api/v1/persistentvolumes/disk"] = {"spec": {"csi": {"driver": EBS}}}
+    (line,) = told(asked)
+    assert line.endswith("velero.volumes: {labels: {KEY: VALUE}, action: skip}, with a label that these claims alone have")
+    assert f"driver: {EBS}" not in line
+    by_hand["metadata"]["labels"]["made"] = "by-hand"
+    assert told(asked, volumes=[{"labels": {"made": "by-hand"}, "action": "skip"}]) == []
+
+
 @pytest.mark.parametrize(
     ("rule", "skipped"),
     [

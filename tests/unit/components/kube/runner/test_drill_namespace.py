@@ -514,7 +514,10 @@ def test_what_is_probed_must_answer(world: World, tmp_path: Path) -> None:
     assert world.drilled(tmp_path, fence=FENCE, probe=probe)["passed"] is True
 
 
-def test_a_pod_whose_ephemeral_claim_was_restored_without_its_owner_gets_its_own(world: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize("probed", [{"ready": ["deployment/web"], "service": None}, {"ready": [], "service": "web"}])
+def test_a_pod_whose_ephemeral_claim_was_restored_without_its_owner_gets_its_own(
+    probed: dict[str, Any], world: World, tmp_path: Path
+) -> None:
     scratch, of_the_pod = f"{CLAIMS}/db-0-scratch", [{"kind": "Pod", "name": "db-0", "controller": True}]
     restored: list[str] = []
 
@@ -529,9 +532,10 @@ def test_a_pod_whose_ephemeral_claim_was_restored_without_its_owner_gets_its_own
             world.add(scratch, {"metadata": {"ownerReferences": of_the_pod}})
         owned = bool(world.objects.get(scratch, {}).get("metadata", {}).get("ownerReferences"))
         world.objects[WEB]["status"] = {"availableReplicas": int(owned)}
+        world.answer = Answer(status=200 if owned else None, said="HTTP 200 OK" if owned else "nothing")
 
     world.controllers.append(kubernetes)
-    probe = {"ready": ["deployment/web"], "service": None, "port": 80, "path": "/"}
+    probe = {**probed, "port": 80, "scheme": "http", "path": "/"}
     assert world.drilled(tmp_path, fence=FENCE, probe=probe)["passed"] is True
 
 

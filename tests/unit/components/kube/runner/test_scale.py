@@ -236,6 +236,8 @@ def test_the_template_of_an_argo_rollout_stays_at_zero_for_its_pods_run_there(ap
         "rollout", "moving", {"replicas": 3, "workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "moving"}}
     )
     api.add("rollout", "with-its-own-template", {"replicas": 3, "template": {}})
+    api.add("rollout", "of-nothing", {"workloadRef": {"kind": "Deployment"}})
+    del api.add("rollout", "empty")["spec"]
     api.workload(QUEUE, 0)
     assert "deployment/web stays at 0: Rollout web decides" in standing_up(api, entry(WEB), entry())
     assert (api.replicas(WEB), api.replicas("deployment/moving")) == (0, 3)

@@ -64,6 +64,9 @@ def test_claims_stay_before_keda_sees_that_it_shall_lower(api: FakeApi) -> None:
     standing_by(api)
     assert [where for where, _ in api.patches] == ["statefulsets/queue", "scaledobjects/queue", "statefulsets/queue"]
     assert _policy(api, QUEUE)["whenScaled"] == "Retain"
+    standing_up(api)
+    assert _policy(api, QUEUE)["whenScaled"] == "Delete", "KEDA decides from zero on, and its owner what goes then"
+    assert (api.replicas(QUEUE), api.annotations(QUEUE)) == (0, {})
 
 
 def test_a_stateful_set_that_is_not_lowered_keeps_its_own_word_on_claims(api: FakeApi) -> None:
@@ -227,6 +230,14 @@ def test_who_resumes_what_was_suspended_is_named_for_its_runs_would_go_on_in_bot
     with pytest.raises(StepFailedError, match=rf"{name}: {manager or 'somebody'} set suspend back to false"):
         standing_by(api)
     assert standing_by(api, entry(replicas=0), cron_jobs="leave") == "production: nothing to do"
+
+
+def test_a_cron_job_that_its_operator_resumes_without_saying_that_it_is_the_controller_ends_nothing(api: FakeApi) -> None:
+    api.workload(WEB, 3)
+    api.add("cronjob", "compact", {"suspend": False}, ownerReferences=[{"kind": "Store", "name": "events"}])
+    api.controllers.insert(0, lambda: api.of("cronjob/compact")["spec"].update(suspend=False))
+    assert "cronjob/compact was resumed again: Store events decides" in standing_by(api)
+    assert api.replicas(WEB) == 0
 
 
 def test_a_scaled_job_is_paused_by_kedas_own_annotation_and_goes_on_later(api: FakeApi) -> None:
