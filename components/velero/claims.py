@@ -75,8 +75,8 @@ def delete_ownerless(cluster: ClusterApi, restore: str) -> list[str]:
     """Delete the claims of generic ephemeral volumes that a restore brought back. Returns them, as in `production/db-0-scratch`.
 
     Such a claim goes with its Pod. A restore brings it without that owner, and a Pod of the same name, as every StatefulSet makes
-    them, never starts beside it: Kubernetes demands that the Pod own it, and makes a new one only where none is there. What a Pod
-    or a StatefulSet declares as ephemeral can be no other claim: with one the Pod would not have started in the other region.
+    them, never starts beside it: Kubernetes demands that the Pod own it, and makes a new one only where none is there. A claim
+    of such a name that asks for something else than the Pod's volume does was made by a person, and stays.
     """
     brought = cluster.restored_claims(_label(restore))
     found = []
@@ -84,30 +84,43 @@ def delete_ownerless(cluster: ClusterApi, restore: str) -> list[str]:
         pods = [*items(cluster, f"/api/v1/namespaces/{namespace}/pods")]
         sets = [*items(cluster, f"/apis/apps/v1/namespaces/{namespace}/statefulsets")]
         theirs = [
-            *(rf"{re.escape(_name(pod))}-{re.escape(volume)}" for pod in pods for volume in _ephemeral(pod["spec"])),
+            *((re.escape(_name(pod)), volume) for pod in pods for volume in _ephemeral(pod["spec"])),
             *(
-                rf"{re.escape(_name(each))}-\d+-{re.escape(volume)}"
+                (rf"{re.escape(_name(each))}-\d+", volume)
                 for each in sets
                 for volume in _ephemeral(each["spec"]["template"]["spec"])
             ),
         ]
-        names = [name for where, name in brought if where == namespace and any(re.fullmatch(each, name) for each in theirs)]
-        for name in names:
+        for name in [name for where, name in brought if where == namespace]:
+            asked = [_asks(volume) for pod, volume in theirs if re.fullmatch(f"{pod}-{re.escape(_named(volume))}", name)]
             path = f"/api/v1/namespaces/{namespace}/{_CLAIMS}/{name}"
-            claim = cluster.read(path)
-            if claim and not claim["metadata"].get("ownerReferences"):
+            claim = cluster.read(path) if asked else None
+            if claim and _what(claim["spec"]) in asked and not claim["metadata"].get("ownerReferences"):
                 cluster.delete(path, claim["metadata"]["uid"])
                 found.append(f"{namespace}/{name}")
     return found
 
 
-def _ephemeral(pod: dict[str, Any]) -> list[str]:
-    """The names of the generic ephemeral volumes in a Pod's spec."""
-    return [str(volume["name"]) for volume in pod.get("volumes") or () if "ephemeral" in volume]
+def _ephemeral(pod: dict[str, Any]) -> list[dict[str, Any]]:
+    """The generic ephemeral volumes in a Pod's spec."""
+    return [volume for volume in pod.get("volumes") or () if "ephemeral" in volume]
+
+
+def _asks(volume: dict[str, Any]) -> Any:
+    return _what(volume["ephemeral"]["volumeClaimTemplate"]["spec"])
+
+
+def _what(claim: dict[str, Any]) -> Any:
+    """What a claim's spec asks for, as its template has it too."""
+    return claim["accessModes"], claim["resources"]["requests"]
 
 
 def _name(item: dict[str, Any]) -> str:
     return str(item["metadata"]["name"])
+
+
+def _named(volume: dict[str, Any]) -> str:
+    return str(volume["name"])
 
 
 def failed_volumes(cluster: ClusterApi, restore: str) -> list[str]:

@@ -131,14 +131,23 @@ def test_the_label_of_a_restore_with_a_long_name_is_the_one_that_velero_shortens
     assert cluster.asked[0].endswith(f"velero.io/restore-name={name[:57]}71be2e")
 
 
-EPHEMERAL = {"volumes": [{"name": "data", "persistentVolumeClaim": {}}, {"name": "scratch", "ephemeral": {}}]}
+SCRATCH = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+EPHEMERAL = {
+    "volumes": [
+        {"name": "data", "persistentVolumeClaim": {}},
+        {"name": "scratch", "ephemeral": {"volumeClaimTemplate": {"spec": {"storageClassName": "gp3", **SCRATCH}}}},
+    ]
+}
 
 
 def with_ephemeral_volumes() -> FakeCluster:
     """What a restore brought of a StatefulSet at zero, of a bare Pod, and of a Pod of a Deployment in the other region."""
     names = ("data-db-0", "db-0-scratch", "db-12-scratch", "db-0-scratch-2", "tool-scratch", "web-5d4f8c-x2x9z-scratch")
     paths: dict[str, Any] = {
-        f"/api/v1/namespaces/production/persistentvolumeclaims/{name}": {"metadata": {"name": name, "uid": f"uid-{name}"}}
+        f"/api/v1/namespaces/production/persistentvolumeclaims/{name}": {
+            "metadata": {"name": name, "uid": f"uid-{name}"},
+            "spec": {**SCRATCH, "volumeName": f"pvc-{name}"},
+        }
         for name in names
     }
     paths["/api/v1/namespaces/production/pods"] = {"items": [{"metadata": {"name": "tool"}, "spec": EPHEMERAL}]}
@@ -164,6 +173,14 @@ def test_a_claim_that_a_pod_here_owns_is_its_own_whatever_label_a_restore_has_pu
     path = "/api/v1/namespaces/production/persistentvolumeclaims/db-0-scratch"
     cluster.paths[path]["metadata"]["ownerReferences"] = [{"kind": "Pod", "name": "db-0", "controller": True}]
     assert delete_ownerless(cluster, "restore-1") == ["production/db-12-scratch", "production/tool-scratch"]
+    assert path in cluster.paths
+
+
+def test_a_claim_that_a_person_gave_such_a_name_and_another_size_stays() -> None:
+    cluster = with_ephemeral_volumes()
+    path = "/api/v1/namespaces/production/persistentvolumeclaims/db-12-scratch"
+    cluster.paths[path]["spec"]["resources"] = {"requests": {"storage": "500Gi"}}
+    assert delete_ownerless(cluster, "restore-1") == ["production/db-0-scratch", "production/tool-scratch"]
     assert path in cluster.paths
 
 
