@@ -7,14 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import yaml
 
 from lab.pulumi import touched
+from lab.waiting import until
 from tests.engine.conftest import Pair
 from tests.examples import ROOT
 
@@ -81,13 +80,6 @@ def _began_to_change(pair: Pair, calls: int) -> bool:
     return bool([call for call in pair.calls(calls) if call["method"] in ("Create", "Update")])
 
 
-def _until(what: Callable[[], bool], *, timeout: float = 120) -> None:
-    deadline = time.monotonic() + timeout
-    while not what():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.05)
-
-
 def test_a_failover_that_is_killed_and_typed_again_goes_on(pair: Pair) -> None:
     """Killed with its `pulumi`, which leaves its lock."""
     calls = len(pair.calls())
@@ -101,7 +93,7 @@ def test_a_failover_that_is_killed_and_typed_again_goes_on(pair: Pair) -> None:
         start_new_session=True,
     )
     try:
-        _until(lambda: _began_to_change(pair, calls) or child.poll() is not None)
+        until("a change", lambda: _began_to_change(pair, calls) or child.poll() is not None, timeout=120, interval=0.05)
     finally:
         os.killpg(child.pid, signal.SIGKILL)
         child.wait()

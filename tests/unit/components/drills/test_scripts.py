@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -331,16 +330,15 @@ def test_a_pod_that_is_told_to_end_before_the_judge_began_leaves_a_record(pod: P
 
 def test_a_judge_shows_that_it_lives_as_long_as_it_works(pod: Pod) -> None:
     seen: list[bool] = []
-    run_drill(TASK, lambda _: seen.append(_there(pod.root / ALIVE)), directory=pod.root, environment=RUN, now=lambda: STARTED)
+    run_drill(
+        TASK,
+        lambda _: seen.append(until("the beat", (pod.root / ALIVE).exists, timeout=10, interval=0.01)),
+        directory=pod.root,
+        environment=RUN,
+        now=lambda: STARTED,
+    )
     assert seen == [True]
     assert not [each for each in threading.enumerate() if each.name.endswith("(beat)")]
-
-
-def _there(path: Path) -> bool:
-    end = time.monotonic() + 10
-    while not path.exists() and time.monotonic() < end:
-        time.sleep(0.01)
-    return path.exists()
 
 
 def test_a_drill_that_breaks_leaves_a_record_of_that(pod: Pod) -> None:
