@@ -155,9 +155,9 @@ def _autoscaled(cluster: ClusterApi) -> dict[tuple[str, str], int]:
 
 
 def items(cluster: ClusterApi, path: str) -> Iterator[dict[str, Any]]:
-    """Every object of a list, page by page; none where the cluster does not know the kind."""
-    token = ""
-    while page := cluster.read(f"{path}?limit={_PAGE}{f'&continue={quote(token)}' if token else ''}"):
+    """Every object of a list, page by page; none where the cluster does not know the kind. `path` may have a query."""
+    token, then = "", "&" if "?" in path else "?"
+    while page := cluster.read(f"{path}{then}limit={_PAGE}{f'&continue={quote(token)}' if token else ''}"):
         yield from page.get("items") or ()
         token = (page.get("metadata") or {}).get("continue") or ""
         if not token:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.kube.runner.password import is_of
@@ -26,6 +27,9 @@ from settings.roles import Role, peer_of
 
 OLD = timedelta(days=30)
 """After so long an inventory is told to be old. Every `up` of the region that serves writes a new one."""
+
+IMAGE_NAMES = "velero.io/plugin-config,velero.io/change-image-name=RestoreItemAction"
+"""The labels by which Velero finds its ConfigMap of image names."""
 
 _SHOWN = 5
 _GIB = 1024**3
@@ -147,11 +151,12 @@ def _compare(cluster: ClusterApi, needs: Needs, standby: Standby, found: Finding
         if missing := sorted(names - {item["metadata"]["name"] for item in items(cluster, path)}):
             of = "workloads" if kind == "PriorityClass" else "Ingresses"
             found.problems.append(f"{of} need {kind} {_some(missing)}, which this cluster lacks, so that {harm}: make it here")
-    if far := sorted(image for image in needs.images if _registry_region(image) == standby.peer_region):
+    if far := _far(cluster, needs, standby):
         # Who has rules may have followed this very advice, and only Velero can tell.
         (found.unknown if standby.modified else found.problems).append(
             f"images come from the registry in {standby.peer_region}, which may be dead with its region ({_some(far)}): have ECR "
-            "replicate them, and name this region's registry where the workloads are deployed, or by a rule in velero.modifiers"
+            "replicate them, and name this region's registry where the workloads are deployed, in Velero's ConfigMap of image names "
+            "(velero.io/change-image-name), or by a rule in velero.modifiers"
         )
     _room(cluster, needs, standby, found)
     drivers = {storage[name]["provisioner"] for name in wanted & set(storage)}
@@ -167,6 +172,26 @@ def _compare(cluster: ClusterApi, needs: Needs, standby: Standby, found: Finding
             found.unknown.append(f"{text}; {autoscaler} may add one: whether it does cannot be judged")
         else:
             found.problems.append(f"{text}: keep a node for them, and name its labels in velero.dataMovers.nodes")
+
+
+def _far(cluster: ClusterApi, needs: Needs, standby: Standby) -> list[str]:
+    """Images from the peer's registry that a restore leaves as they are named.
+
+    Velero gives images other names by the one ConfigMap with IMAGE_NAMES in its namespace, each row `part of the old name,part of the
+    new`, in any order (velero/pkg/restore/actions/change_image_name_action.go). So each row that fits must lead elsewhere.
+    """
+    far = sorted(image for image in needs.images if _registry_region(image) == standby.peer_region)
+    if not far:
+        return []
+    maps = list(items(cluster, f"/api/v1/namespaces/velero/configmaps?labelSelector={quote(IMAGE_NAMES)}"))
+    rows = [row.partition(",") for each in maps for row in (each.get("data") or {}).values()] if len(maps) == 1 else []
+    pairs = [(old.strip(), new.strip()) for old, _, new in rows if new]
+
+    def renamed(image: str) -> bool:
+        names = [image.replace(old, new) for old, new in pairs if old in image]
+        return bool(names) and all(_registry_region(name) != standby.peer_region for name in names)
+
+    return [image for image in far if not renamed(image)]
 
 
 def _registry_region(image: str) -> str | None:

@@ -76,6 +76,7 @@ def region(**paths: dict[str, Any]) -> FakeCluster:
         "pods": "/api/v1/pods",
         "nodepools": "/apis/karpenter.sh/v1/nodepools",
         "deployments": "/apis/apps/v1/deployments",
+        "configmaps": "/api/v1/namespaces/velero/configmaps",
     }
     kinds = {"/api/v1": ("ConfigMap",), "/apis/apps/v1": ("Deployment",)}
     return FakeCluster(
@@ -152,6 +153,27 @@ def test_each_class_that_is_missing_is_named_with_what_to_do() -> None:
 def test_images_of_the_dead_regions_registry_are_named() -> None:
     (said,) = found(region(), needing(images={ECR, "nginx:1"})).problems
     assert said.startswith(f"images come from the registry in us-east-1, which may be dead with its region ({ECR}): have ECR")
+
+
+@pytest.mark.parametrize(
+    ("maps", "far"),
+    [
+        ([{"web": "123456789012.dkr.ecr.us-east-1.amazonaws.com, 123456789012.dkr.ecr.us-west-2.amazonaws.com"}], False),
+        ([{"a": "us-east-1,us-west-2", "b": "/web:,/web-copy:"}], True),  # whichever row Velero reads first
+        ([{"a": "us-east-1,us-west-2", "b": "/other:,/x:"}], False),
+        ([{"a": "us-east-1,"}], True),
+        ([{"a": "us-east-1"}], True),
+        ([{"a": "us-east-1,us-west-2"}, {"a": "us-east-1,us-west-2"}], True),  # Velero refuses two
+        ([{}], True),
+    ],
+)
+def test_images_that_veleros_own_map_gives_this_regions_names_are_not_far(maps: list[dict[str, str]], far: bool) -> None:
+    here = region(configmaps=listed(*(named("change-image-name", data=data) for data in maps)))
+    assert [ECR in said for said in found(here, needing(images={ECR})).problems] == ([True] if far else [])
+    assert [path for path in here.asked if "configmaps" in path] == [
+        "path /api/v1/namespaces/velero/configmaps?labelSelector="
+        "velero.io/plugin-config%2Cvelero.io/change-image-name%3DRestoreItemAction&limit=500"
+    ]
 
 
 def test_a_driver_without_a_snapshot_class_breaks_nothing_of_the_failover_and_is_told_by_day() -> None:
