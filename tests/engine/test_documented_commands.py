@@ -83,7 +83,7 @@ def undeployed(tmp_path_factory: pytest.TempPathFactory, pulumi_binary: Path) ->
 
 def test_the_first_deployment_and_the_failover_go_as_their_pages_say(undeployed: Pair) -> None:
     reader = Reader(undeployed)
-    make, choose, cancel, save, versions = page("state.md")
+    make, choose, cancel, save, versions, restore = page("state.md")
     for block in (make, choose):
         reader.does(block)
     for block in page("identity.md"):  # the clusters here are not on AWS
@@ -101,7 +101,9 @@ def test_the_first_deployment_and_the_failover_go_as_their_pages_say(undeployed:
         assert "self-managed" in reader.does(block)
     reader.does(cancel)
     reader.does(save)
-    assert reader.does(versions).split()
+    _, version = reader.does(versions).splitlines()[0].split()
+    reader.does(replace(restore, commands=f"version={version}\n{restore.commands}"))
+    reader.does(save)  # the state that was put back is one that the CLI reads
     assert undeployed.flag() == "primary"
     ask, flag, proof = page("runbook.md")
     file = undeployed.pulumi.directory / "Pulumi.secondary.yaml"

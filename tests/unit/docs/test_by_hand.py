@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from typing import Any, cast
 import pytest
 
 from lab.world import Lab
+from settings.kinds import NOT_FOR_ANOTHER_REGION
 from tests.documented import blocks
 from tests.examples import ROOT
 from tests.long.by_hand import EXCHANGED, INDENTED, PAGE, RENAMED, STEPS, Person, documented, exchanged, renamed
@@ -64,6 +66,14 @@ def section() -> str:
 def test_every_block_of_the_way_by_hand_is_a_step_that_the_lab_runs() -> None:
     by_hand = {block.commands for block in blocks(PAGE) if block.commands in section()}
     assert by_hand == {documented(step) for step in STEPS if step != "who am I"}
+
+
+def test_a_restore_by_hand_leaves_out_what_the_program_leaves_out() -> None:
+    """Kinds that every region's controllers make are in no backup of the program's, but for what a Velero of one's own saves."""
+    restores = re.findall(r"--exclude-resources ((?:\S+\\\n)*\S+)", section())
+    assert len(restores) == 2
+    for kinds in restores:
+        assert {*NOT_FOR_ANOTHER_REGION} <= {*kinds.replace("\\\n", "").split(",")}
 
 
 def test_a_block_that_only_the_lab_runs_says_which_test_does() -> None:
