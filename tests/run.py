@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from typing import IO, NoReturn
 from lab.tools import groups, toolbox
 from report.machine import machine_facts
 from tests import faults, record, reliability, times
+from tests.background import background
 from tests.engine import clusters
 from tests.record import Record, Recorder, minutes
 from tests.times import Timed
@@ -41,7 +42,7 @@ LONGEST = 12  # files in the table
 class Part:
     """One command: pytest with the arguments `tests` in `workers` processes, or else a Python module with its arguments.
 
-    A part that is `nice` leaves the processors to what runs beside it.
+    A part that is `nice` leaves the processors to what runs beside it, all of whose sessions come first (tests/background.py).
     """
 
     name: str
@@ -188,8 +189,15 @@ class Run:
         )
         self._running.append(process)
         assert process.stdout is not None
+        with background(process.pid) if part.nice else nullcontext():
+            self._listen(part, process.stdout, directory, began)
+            exit_code = process.wait()
+        self._look(part.name, directory, True)
+        return Result(part=part, exit_code=exit_code, seconds=time.monotonic() - began, tests=times.read(directory))
+
+    def _listen(self, part: Part, output: IO[str], directory: Path, began: float) -> None:
         heard = threading.Event()
-        reader = threading.Thread(target=self._repeat, args=(process.stdout, heard), daemon=True)
+        reader = threading.Thread(target=self._repeat, args=(output, heard), daemon=True)
         reader.start()
         last = began
         while reader.is_alive():
@@ -201,9 +209,6 @@ class Run:
             elif reader.is_alive() and time.monotonic() - last >= SILENCE:
                 last = time.monotonic()
                 self._say_what_runs(part, directory, last - began)
-        exit_code = process.wait()
-        self._look(part.name, directory, True)
-        return Result(part=part, exit_code=exit_code, seconds=time.monotonic() - began, tests=times.read(directory))
 
     def _repeat(self, output: IO[str], heard: threading.Event) -> None:
         for line in output:
