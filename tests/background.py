@@ -1,6 +1,6 @@
 """A share of the processors for what may wait: `nice` alone does not do it between sessions.
 
-Linux gives each session its share first where the kernel groups by session (sched_autogroup), and looks at `nice` within one alone.
+Linux gives each session its share first, where the kernel groups by session (sched_autogroup), and looks at `nice` within one.
 The parts of the tests and the lab's servers have sessions of their own. A control group has a weight of its own, and takes the
 processes of all sessions that are begun in it.
 """
