@@ -139,16 +139,17 @@ def names(stages: Sequence[run.Stage]) -> list[str]:
 
 def test_parts_and_files_of_the_long_run_are_chosen_by_name() -> None:
     assert run.chosen([]) == run.LONG_STAGES
-    [[[tools]], [[more]], [[long]]] = run.chosen(["./tests/long/test_pair.py"])
+    [[[tools]], [[more]], [[long]]] = run.chosen([f"./{run.WITH_LONG_TOOLS}"])
     assert (tools, more) == (run.TOOLS, run.LONG_TOOLS)
-    assert (long.name, long.tests) == (run.LONG.name, ("tests/long/test_pair.py", "-v"))
+    assert (long.name, long.tests) == (run.LONG.name, (run.WITH_LONG_TOOLS, "-v"))
+    assert names(run.chosen(["tests/long/test_pair.py"])) == ["tools", run.LONG.name], "nor what only another file needs"
     for words in (run.REAL_CLUSTERS.name.split(), [run.REAL_CLUSTERS.name]):
         assert names(run.chosen(words)) == ["tools", run.REAL_CLUSTERS.name], "what only the other part needs is not built"
     [[_], [part]] = run.chosen(["tests/engine/test_secrets.py", str(ROOT / "tests/engine/test_policy.py")])[0:2]
     assert part[0].tests == ("tests/engine/test_policy.py", "tests/engine/test_secrets.py", "-v")
     assert part[0].environment == run.REAL_CLUSTERS.environment
     both = run.chosen([*run.REAL_CLUSTERS.name.split(), "tests/long/test_tiers.py"])
-    assert names(both) == [name for name in names(run.LONG_STAGES) if name != run.FAULTS.name]
+    assert names(both) == ["tools", run.LONG.name, run.REAL_CLUSTERS.name]
     [_, [[faults], [_]]] = run.chosen(["tests/engine/test_break_glass.py"])
     assert [word.partition("::")[0] for word in faults.tests] == ["tests/engine/test_break_glass.py", "-v"], "its single tests"
 
