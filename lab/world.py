@@ -23,6 +23,7 @@ from lab import databases, engine, etcd, inhabitants, operators, packages, proje
 from lab.application import manifests
 from lab.cloud.cloud import Cloud
 from lab.console import say, step
+from lab.deletion import delete_tree
 from lab.paths import LabPaths
 from lab.pulumi import Pulumi
 from lab.regions import kubeconfig, layout, namespaces, network, ownership, preflight, teardown
@@ -347,7 +348,8 @@ class Lab:
             self.region(spec.name).wipe()
         engine.record(self._engine_directory).unlink(missing_ok=True)
         for path in (self.paths.project, self.paths.state, self.paths.logs, self._engine_directory):
-            subprocess.run(["rm", "-rf", str(path)], check=True)
+            if path.is_dir():
+                delete_tree(path)
         self.paths.make()
 
     # The application and its backups

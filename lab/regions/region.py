@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import sys
 import tarfile
@@ -12,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from lab.deletion import delete_tree
 from lab.paths import CHECKOUT, LabPaths
 from lab.processes import Daemon
 from lab.regions import cgroups, commands, layout, namespaces, network, ownership, pki
@@ -188,7 +188,7 @@ class Region:
             return
         for entry in self.disk.iterdir():
             if entry.is_dir() and not (keep_images and entry == self._on_disk(layout.CONTAINERD)):
-                shutil.rmtree(entry)
+                delete_tree(entry)
             elif not entry.is_dir():
                 entry.unlink()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab import console
+from lab.deletion import delete_tree
 from lab.paths import cache_directory
 from lab.tools import go, installed, room
 from lab.tools.go import ToolError
@@ -146,7 +146,7 @@ def _caches(left: Sequence[Group], say: Callable[[str], None]) -> Iterator[Path]
     except BaseException:
         say(f"  … what is compiled stays in {caches} ({room.gigabytes(caches):.1f} GB); the next run goes on from there")
         raise
-    shutil.rmtree(caches, ignore_errors=True)
+    delete_tree(caches, ignore_errors=True)
 
 
 def _build_group(group: Group, scratch: Path, env: Mapping[str, str], after: float, say: Callable[[str], None]) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fcntl
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from lab.deletion import delete_tree
 
 
 @contextmanager
@@ -23,9 +24,9 @@ def workshop(root: Path, what: str, say: Callable[[str], None]) -> Iterator[Path
         except BlockingIOError:
             say(f"  … another checkout is building {what}; waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
-        shutil.rmtree(directory, ignore_errors=True)  # a killed build may have left it
+        delete_tree(directory, ignore_errors=True)  # a killed build may have left it
         directory.mkdir()
         try:
             yield directory
         finally:
-            shutil.rmtree(directory, ignore_errors=True)
+            delete_tree(directory, ignore_errors=True)
