@@ -128,10 +128,10 @@ class World:
                 self.set_status(f"{path}/{name}", {**status, "availableReplicas": served})
 
     def up(self, *entries: dict[str, Any]) -> str:
-        return stand_up(self.namespace, self._task(entries or (entry(),)), clock=self.clock, sleep=self.clock.sleep)
+        return stand_up(self.namespace, self._task(entries or (entry(),)), clock=self.clock, rest=self.clock.rest)
 
     def down(self, *entries: dict[str, Any]) -> str:
-        return stand_down(self.namespace, self._task(entries or (entry(replicas=0),)), clock=self.clock, sleep=self.clock.sleep)
+        return stand_down(self.namespace, self._task(entries or (entry(replicas=0),)), clock=self.clock, rest=self.clock.rest)
 
     def _task(self, entries: tuple[dict[str, Any], ...]) -> dict[str, Any]:
         return {"namespace": self.name, "entries": list(entries), "cronJobs": "suspend", "seconds": 600}
