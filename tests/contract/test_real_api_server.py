@@ -106,7 +106,7 @@ def test_a_dry_run_leaves_nothing_behind(takeover: dict[tuple[str, str], dict[st
 
 
 RIGHTS: list[tuple[str, str, bool]] = [
-    *((verb, kind, True) for kind in ("apps/deployments", "apps/statefulsets") for verb in ("get", "list", "patch")),
+    *((verb, kind, True) for kind in ("apps/deployments", "apps/statefulsets") for verb in ("get", "list", "watch", "patch")),
     ("patch", "batch/cronjobs", True),
     ("list", "autoscaling/horizontalpodautoscalers", True),
     ("patch", "keda.sh/scaledobjects", True),

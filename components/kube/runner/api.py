@@ -8,7 +8,7 @@ import math
 import os
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -126,6 +126,27 @@ class Api:
             if not following:
                 return found
 
+    def watch(self, path: str, *, seconds: float) -> Iterator[tuple[str, Object]]:
+        """What happens to the objects at `path`, as it happens, for `seconds` at most: ADDED, MODIFIED or DELETED, with the
+        object as it is then. Those that are there already come first, as ADDED. Asked once, and not again where it breaks off."""
+        query = urlencode({"watch": "true", "timeoutSeconds": str(math.ceil(seconds))})
+        connection = self._connection(seconds + self._answer)
+        try:
+            headers = {"Accept": _JSON, "User-Agent": FIELD_MANAGER, "Authorization": f"Bearer {self._token()}"}
+            connection.request("GET", f"{quote(path)}?{query}", headers=headers)
+            answer = connection.getresponse()
+            if answer.status >= 300:
+                raise ApiError(answer.status, _text_of(answer.status, answer.read()))
+            for line in answer:
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    raise ApiError(event["object"].get("code"), str(event["object"].get("message")))
+                yield event["type"], event["object"]
+        except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError) as error:
+            raise ApiError(None, f"the API server's watch broke off: {error or type(error).__name__}") from None
+        finally:
+            connection.close()
+
     def status(self, path: str) -> tuple[int, str]:
         """The HTTP status at `path`, where something answers that need not be the API server itself, and the answer in a line.
         Asked once. Raises OSError or HTTPException if nothing answers."""
@@ -196,7 +217,7 @@ class Api:
 
     def _once(self, method: str, target: str, data: bytes | None, headers: dict[str, str]) -> tuple[int, bytes, float]:
         """One request: the HTTP status, the body, and for how many seconds the server asks to be left alone."""
-        connection = self._connection()
+        connection = self._connection(self._answer)
         try:
             connection.request(method, target, data, {**headers, "Authorization": f"Bearer {self._token()}"})
             answer = connection.getresponse()
@@ -205,10 +226,11 @@ class Api:
         finally:
             connection.close()
 
-    def _connection(self) -> http.client.HTTPConnection:
+    def _connection(self, seconds: float) -> http.client.HTTPConnection:
+        """A connection on which nothing may be silent for longer than `seconds`."""
         if self._context:
-            return http.client.HTTPSConnection(self._host, self._port, timeout=self._answer, context=self._context)
-        return http.client.HTTPConnection(self._host, self._port, timeout=self._answer)
+            return http.client.HTTPSConnection(self._host, self._port, timeout=seconds, context=self._context)
+        return http.client.HTTPConnection(self._host, self._port, timeout=seconds)
 
 
 def _object_of(answer: bytes, status: int) -> Object:

@@ -176,12 +176,16 @@ class Namespace:
     def __init__(self, api: Api, name: str, *, before: Callable[[], None] | None = None) -> None:
         self.api, self.name, self._before = api, name, before
 
+    @property
+    def lists(self) -> dict[str, str]:
+        """Where the API server lists the workloads, by their kind."""
+        return {kind: f"/apis/apps/v1/namespaces/{self.name}/{plural}" for kind, plural in _PLURALS.items()}
+
     def workloads(self, entries: Sequence[Entry]) -> list[tuple[Workload, Entry]]:
         """Each workload that an entry means, with that entry: the one that names it, or else the one without names."""
         deciders, templates = self._deciders(), self._templates()
         found = []
-        for kind, plural in _PLURALS.items():
-            path = f"/apis/apps/v1/namespaces/{self.name}/{plural}"
+        for kind, path in self.lists.items():
             for body in self.api.list(path):
                 name = f"{kind}/{body['metadata']['name']}"
                 if entry := entry_of(name, entries):

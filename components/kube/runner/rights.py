@@ -37,7 +37,7 @@ def _rights(verbs: str, group: str, *resources: str) -> tuple[Right, ...]:
 
 
 NEEDED = (
-    *_rights("get list patch", "apps", "deployments", "statefulsets"),
+    *_rights("get list watch patch", "apps", "deployments", "statefulsets"),
     *_rights("get list patch", "batch", "cronjobs", "jobs"),
     *_rights("list", "autoscaling", "horizontalpodautoscalers"),
     *_rights("get list patch", "keda.sh", "scaledjobs", "scaledobjects"),

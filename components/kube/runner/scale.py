@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from .alarm import Alarm, Rest, Seen
 from .api import Api, ApiError, Object
 from .failure import StepFailedError
 from .inventory import (
@@ -33,21 +34,17 @@ from .report import Report
 from .trouble import why
 
 _POLL_SECONDS = 1.0
+"""How long a pause is at most. It ends as soon as the workloads that are waited for are there, as a watch says."""
 
 
 def run(task: Mapping[str, Any]) -> str:
     """Scale and wait. Returns what was done, in one line. Raises StepFailedError with the workloads that are late, and why."""
-    return stand_up(Namespace(Api.in_cluster(seconds=task["seconds"]), task["namespace"]), task)
+    namespace = Namespace(Api.in_cluster(seconds=task["seconds"]), task["namespace"])
+    return stand_up(namespace, task, rest=Alarm(namespace.api, namespace.lists, task["seconds"]).rest)
 
 
-def stand_up(
-    namespace: Namespace,
-    task: Mapping[str, Any],
-    *,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-) -> str:
-    """As `run`, in this namespace and by this clock."""
+def stand_up(namespace: Namespace, task: Mapping[str, Any], *, rest: Rest, clock: Callable[[], float] = time.monotonic) -> str:
+    """As `run`, in this namespace, by this clock and with these pauses."""
     end = clock() + task["seconds"]
     entries, report = entries_of(task), Report(namespace.name)
     try:
@@ -58,7 +55,7 @@ def stand_up(
             with report.about(workload.name, required=entry.required):
                 expected[workload.name] = _raise(namespace, workload, entry, report)
         report.raise_failures()
-        _wait(namespace, entries, expected, report, late=lambda: clock() >= end, pause=partial(sleep, _POLL_SECONDS))
+        _wait(namespace, entries, expected, report, late=lambda: clock() >= end, rest=rest)
         _resume(namespace, report)  # whatever the task says now: only what this program suspended has its note
     except ApiError as error:
         raise StepFailedError(f"in {namespace.name}: {error}") from None
@@ -171,7 +168,7 @@ def _wait(
     report: Report,
     *,
     late: Callable[[], bool],
-    pause: Callable[[], None],
+    rest: Rest,
 ) -> None:
     """Wait until every required workload is available. Of those that are not required, say how they are then."""
     while True:
@@ -191,7 +188,7 @@ def _wait(
                 f"in {namespace.name} not available in time: {' | '.join(culprits)} | Put this right and run the same pulumi up; "
                 "or give it an entry of its own in k8s-dr:workloads with required: false, and the rest goes on without it"
             )
-        pause()
+        rest(_POLL_SECONDS, partial(_all_serve, [each for each in missing if each[1].required]))
     for workload, _ in found:
         if workload.keeper and workload.decider is None and workload.replicas < expected[workload.name]:
             report.did(f"{workload.name} went back to {workload.replicas}: {workload.keeper} decides")
@@ -208,6 +205,11 @@ def _serves(workload: Workload, entry: Entry) -> bool:
     """
     least = min(entry.replicas, workload.replicas)
     return not least or (workload.observed and workload.available >= least)
+
+
+def _all_serve(missing: Sequence[tuple[Workload, Entry]], seen: Seen) -> bool:
+    """Whether all that was missed was seen to serve."""
+    return all((now := seen.get(workload.name)) is not None and _serves(now, entry) for workload, entry in missing)
 
 
 def _share(workload: Workload, entry: Entry) -> str:

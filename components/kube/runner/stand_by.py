@@ -6,9 +6,11 @@ The task is that of `scale`; `replicas` is how many of each workload run in a re
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+from .alarm import Alarm, Rest, Seen
 from .api import Api, ApiError, Object
 from .failure import StepFailedError
 from .inventory import (
@@ -29,22 +31,18 @@ from .report import Report
 from .trouble import why
 
 _POLL_SECONDS = 1.0
+"""How long a pause is at most. It ends as soon as the Pods that are waited for are gone, as a watch says."""
 
 
 def run(task: Mapping[str, Any]) -> str:
     """Scale down and suspend. Returns what was done, in one line. Raises StepFailedError with what still runs, and why."""
-    return stand_down(Namespace(Api.in_cluster(seconds=task["seconds"]), task["namespace"]), task)
+    namespace = Namespace(Api.in_cluster(seconds=task["seconds"]), task["namespace"])
+    return stand_down(namespace, task, rest=Alarm(namespace.api, namespace.lists, task["seconds"]).rest)
 
 
-def stand_down(
-    namespace: Namespace,
-    task: Mapping[str, Any],
-    *,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-) -> str:
-    """As `run`, in this namespace and by this clock. Nothing is waited for but the end of what is surplus: whether a standby's
-    workloads are well must not hold up a region that gives up."""
+def stand_down(namespace: Namespace, task: Mapping[str, Any], *, rest: Rest, clock: Callable[[], float] = time.monotonic) -> str:
+    """As `run`, in this namespace, by this clock and with these pauses. Nothing is waited for but the end of what is surplus:
+    whether a standby's workloads are well must not hold up a region that gives up."""
     end = clock() + task["seconds"]
     entries, report = entries_of(task), Report(namespace.name)
     try:
@@ -61,7 +59,7 @@ def stand_down(
                 raise StepFailedError(
                     f"in {namespace.name} still running: {' | '.join(_told(namespace, *each) for each in left)}"
                 )
-            sleep(_POLL_SECONDS)
+            rest(_POLL_SECONDS, partial(_all_down, left, lowered))
         _refuse_resumed(namespace, task, report)
     except ApiError as error:
         raise StepFailedError(f"in {namespace.name}: {error}") from None
@@ -169,18 +167,25 @@ def _suspend(namespace: Namespace, report: Report) -> None:
             namespace.change(item, decide)
 
 
-def surplus(namespace: Namespace, entries: Sequence[Entry], lowered: Sequence[str]) -> list[tuple[Workload, Entry]]:
+def surplus(namespace: Namespace, entries: Sequence[Entry], lowered: Collection[str]) -> list[tuple[Workload, Entry]]:
     """The required workloads that still have more Pods than a standby shall have."""
-    return [
-        (workload, entry)
-        for workload, entry in namespace.workloads(entries)
-        if entry.required
-        and (
-            # An earlier step may have lowered it and ended before its Pods did.
-            (workload.replicas <= entry.replicas < workload.present)
-            or (workload.name in lowered and (workload.replicas > entry.replicas or not workload.observed))
-        )
-    ]
+    found = namespace.workloads(entries)
+    return [(workload, entry) for workload, entry in found if entry.required and _has_more(workload, entry, lowered)]
+
+
+def _has_more(workload: Workload, entry: Entry, lowered: Collection[str]) -> bool:
+    # An earlier step may have lowered it and ended before its Pods did.
+    if workload.replicas <= entry.replicas < workload.present:
+        return True
+    return workload.name in lowered and (workload.replicas > entry.replicas or not workload.observed)
+
+
+def _all_down(left: Sequence[tuple[Workload, Entry]], lowered: Collection[str], seen: Seen) -> bool:
+    """Whether of all that was left nothing more than a standby's was seen."""
+    return all(
+        workload.name in seen and ((now := seen[workload.name]) is None or not _has_more(now, entry, lowered))
+        for workload, entry in left
+    )
 
 
 def _told(namespace: Namespace, workload: Workload, entry: Entry) -> str:

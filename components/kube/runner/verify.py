@@ -15,7 +15,7 @@ from .failure import StepFailedError
 _PATIENCE = 5.0
 """Seconds that one answer may take. Whoever waits longer for a page has gone."""
 
-_PAUSE = 0.5
+_PAUSE = 0.2
 """Seconds between two questions."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from components.kube.runner.alarm import Worth
 from components.kube.runner.inventory import Namespace
 from components.kube.runner.scale import stand_up
 from components.kube.runner.stand_by import stand_down
@@ -26,7 +27,8 @@ class Clock:
     def __call__(self) -> float:
         return self.now
 
-    def sleep(self, seconds: float) -> None:
+    def rest(self, seconds: float, worth: Worth) -> None:
+        """As where no watch ends a pause."""
         self.now += seconds
         self.meanwhile()
 
@@ -37,10 +39,10 @@ def _task(entries: tuple[dict[str, Any], ...], cron_jobs: str) -> dict[str, Any]
 
 def standing_up(api: FakeApi, *entries: dict[str, Any], cron_jobs: str = "suspend", clock: Clock | None = None) -> str:
     clock = clock or Clock()
-    return stand_up(Namespace(api, NAMESPACE), _task(entries or (entry(),), cron_jobs), clock=clock, sleep=clock.sleep)
+    return stand_up(Namespace(api, NAMESPACE), _task(entries or (entry(),), cron_jobs), clock=clock, rest=clock.rest)
 
 
 def standing_by(api: FakeApi, *entries: dict[str, Any], cron_jobs: str = "suspend", clock: Clock | None = None) -> str:
     clock = clock or Clock()
     task = _task(entries or (entry(replicas=0),), cron_jobs)
-    return stand_down(Namespace(api, NAMESPACE), task, clock=clock, sleep=clock.sleep)
+    return stand_down(Namespace(api, NAMESPACE), task, clock=clock, rest=clock.rest)

@@ -83,5 +83,5 @@ def test_a_clusterrole_has_the_rights_and_no_other() -> None:
 
 def test_no_right_is_asked_for_twice_and_none_makes_removes_or_reads_a_secret() -> None:
     assert len(NEEDED) == len(set(NEEDED))
-    assert {right.verb for right in NEEDED} == {"get", "list", "patch"}
+    assert {right.verb for right in NEEDED} == {"get", "list", "watch", "patch"}
     assert not [right for right in NEEDED if "*" in (right.group, right.resource) or right.resource == "secrets"]
