@@ -6,13 +6,17 @@ status of workloads, each time a step waits.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from threading import Thread
 from typing import Any
 
 import pytest
 
 from components.kube.pods import ACCOUNT
 from components.kube.runner import api as runner_api
+from components.kube.runner import scale
+from components.kube.runner.alarm import Alarm, Worth
 from components.kube.runner.api import Api, ApiError
 from components.kube.runner.failure import StepFailedError
 from components.kube.runner.inventory import Namespace
@@ -183,6 +187,26 @@ def test_a_region_gives_up_and_takes_over_again_and_everything_is_as_it_was(worl
     assert "annotations" not in world.read("Deployment", "web")["metadata"]
     resumed = {name: world.read("CronJob", name)["spec"]["suspend"] for name in ("invoices", "retired")}
     assert resumed == {"invoices": False, "retired": True}
+
+
+def test_a_watch_ends_a_pause_as_soon_as_the_last_workload_is_available(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scale, "_POLL_SECONDS", 300.0)
+    for name in ("web", "worker"):
+        world.workload("Deployment", name, 1)
+    world.workload("StatefulSet", "queue", 1)
+    alarm, pauses = Alarm(world.api, world.namespace.lists, 300), 0
+
+    def rest(seconds: float, worth: Worth) -> None:
+        nonlocal pauses
+        pauses += 1
+        Thread(target=world.bring_up, daemon=True).start()
+        alarm.rest(seconds, worth)
+
+    began = time.monotonic()
+    told = stand_up(world.namespace, world._task((entry(),)), rest=rest)
+    assert time.monotonic() - began < 120
+    assert told.endswith("3 available")
+    assert pauses == 1
 
 
 def test_twelve_stay_twelve_one_stays_one_and_what_is_off_stays_off(world: World) -> None:
