@@ -15,6 +15,8 @@ DEFAULT_SECONDS = 600.0
 DELETION_SECONDS = 300.0
 _CREATION_SECONDS = 30.0
 _FIRST_INTERVAL, _LONGEST_INTERVAL = 0.05, 1.0
+_QUIET_SECONDS = 5.0
+"""After how long an object is read again although its watch has told of no change."""
 
 
 class NotReadyError(Exception):
@@ -57,13 +59,21 @@ def verdict(cluster: Cluster, inputs: Mapping[str, Any], live: Object) -> Verdic
 
 
 def until_ready(cluster: Cluster, inputs: Object, live: Object, *, timeout: float) -> Object:
-    """The object once it is ready. Raises NotReadyError at once when it has failed, or after `timeout` seconds."""
-    judged = verdict(cluster, inputs, live)
-    for _ in _until(timeout):
+    """The object once it is ready. Raises NotReadyError at once when it has failed, or after `timeout` seconds. Like the real
+    provider it watches the object; where it cannot, it reads it again at growing intervals."""
+    deadline, interval = time.monotonic() + timeout, _FIRST_INTERVAL
+    while True:
+        judged = verdict(cluster, inputs, live)
         if judged.state == "ready":
             return live
         if judged.state == "failed":
             raise NotReadyError(live, judged.reason, explain_pods(cluster, live))
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise NotReadyError(live, "timed out waiting for the condition", [judged.reason, *explain_pods(cluster, live)])
+        if not cluster.changed(live, min(_QUIET_SECONDS, left)):
+            time.sleep(min(interval, left))
+            interval = min(interval * 2, _LONGEST_INTERVAL)
         try:
             found = cluster.find(live)
         except (UnreachableError, ApiError):
@@ -71,8 +81,6 @@ def until_ready(cluster: Cluster, inputs: Object, live: Object, *, timeout: floa
         if found is None:
             raise NotReadyError(live, "the object was deleted while Pulumi waited for it", [])
         live = found
-        judged = verdict(cluster, inputs, live)
-    raise NotReadyError(live, "timed out waiting for the condition", [judged.reason, *explain_pods(cluster, live)])
 
 
 def until_created(create: Callable[[], Object]) -> Object:

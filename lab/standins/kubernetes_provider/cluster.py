@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections.abc import Mapping
 from functools import partial
@@ -75,6 +76,7 @@ class Cluster:
         self._client = client
         self._lock = threading.Lock()
         self._kinds: dict[tuple[str, str], tuple[str, bool]] = {}
+        self._watched = True
         self._request("GET", "/version")
 
     def _request(
@@ -148,6 +150,40 @@ class Cluster:
             if error.not_found:
                 return None
             raise
+
+    def changed(self, obj: Mapping[str, Any], seconds: float) -> bool:
+        """Wait until an object is no longer as it was read, for `seconds` at most. False, at once, where nobody tells: the
+        recorded cluster cannot be watched, and a server that restarts does not answer."""
+        if not self._watched:
+            return False
+        meta = metadata(obj)
+        query = {
+            "watch": "true",
+            "fieldSelector": f"metadata.name={meta['name']}",
+            "resourceVersion": meta["resourceVersion"],
+            "timeoutSeconds": str(math.ceil(seconds)),
+        }
+        try:
+            answer = self._client.call_api(
+                self._path(obj, None),
+                "GET",
+                query_params=list(query.items()),
+                auth_settings=["BearerToken"],
+                _preload_content=False,
+                _request_timeout=(_TIMEOUTS[0], seconds + _TIMEOUTS[1]),
+            )
+        except kubernetes.client.ApiException:
+            self._watched = False
+            return False
+        except (urllib3.exceptions.HTTPError, OSError, ApiError, NoMatchError, UnreachableError):
+            return False
+        try:
+            next(answer.stream(), None)
+        except (urllib3.exceptions.HTTPError, OSError):
+            return False
+        finally:
+            answer.close()
+        return True
 
     def create(self, obj: Object, manager: str, *, dry_run: bool) -> Object:
         answer: Object = self._request("POST", self._path(obj, None), query=_options(manager, dry_run=dry_run), body=obj)

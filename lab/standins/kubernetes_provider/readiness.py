@@ -1,6 +1,6 @@
 """Decides whether an object is ready, with the real provider's rule for each kind.
 
-These are pure functions of the API server's answer. `awaiting` polls the API server.
+These are pure functions of the API server's answer. `awaiting` watches the API server.
 """
 
 from __future__ import annotations
