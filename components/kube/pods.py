@@ -56,8 +56,10 @@ RUNNER_SELECTOR = ",".join(f"{key}={value}" for key, value in _RUNNER_LABEL.item
 
 _USER = 65532
 _MOUNT = "/opt/k8s-dr"
-_RESOURCES = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "500m", "memory": "256Mi"}}
-"""An interpreter takes 20 MiB; the rest is for the lists of a cluster with thousands of workloads."""
+_RESOURCES = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}}
+"""An interpreter takes 20 MiB; the rest is for the lists of a cluster with thousands of workloads. The official image has no
+compiled modules, so each Pod compiles what it imports, for half a second of one CPU. With half a CPU that is a second, and users
+wait for three such Pods one after the other."""
 
 _CALLS_THE_API = frozenset(
     {

@@ -59,6 +59,10 @@ def test_a_container_says_all_four_numbers_that_a_quota_may_ask_for() -> None:
     }
 
 
+def test_a_pod_may_use_a_whole_cpu_for_users_wait_while_it_compiles_what_it_imports() -> None:
+    assert container("scale")["resources"]["limits"]["cpu"] == "1"
+
+
 def test_the_name_of_a_steps_container_is_one_that_kubernetes_accepts() -> None:
     assert container("stand_by")["name"] == "stand-by"
 
