@@ -12,6 +12,7 @@ import pytest
 from lab.standins.kubernetes_provider import awaiting
 from lab.standins.kubernetes_provider.awaiting import NotReadyError, until_ready
 from lab.standins.kubernetes_provider.cluster import Cluster
+from lab.standins.recorded_cluster.server import RecordedCluster
 from tests.unit.components.kube.runner.streams import Stream, streaming
 
 SOON = 10.0
@@ -39,8 +40,12 @@ def connected(stream: Stream) -> Cluster:
         "/apis/batch/v1": {"resources": [{"kind": "Job", "name": "jobs", "namespaced": True}]},
         f"{JOBS}/scale": COMPLETE,
     }
+    return cluster_at(stream.url)
+
+
+def cluster_at(url: str) -> Cluster:
     configuration = kubernetes.client.Configuration()
-    configuration.host = stream.url
+    configuration.host = url
     return Cluster(kubernetes.client.ApiClient(configuration))
 
 
@@ -66,6 +71,12 @@ def test_an_object_that_cannot_be_watched_is_read_again_and_not_asked_to_be_watc
         assert until_ready(cluster, RUNS, RUNS, timeout=60) == COMPLETE
         assert until_ready(cluster, RUNS, RUNS, timeout=60) == COMPLETE
     assert len([path for path in stream.asked if "watch" in path]) == 1
+
+
+def test_the_recorded_cluster_says_at_once_that_it_cannot_be_watched() -> None:
+    with RecordedCluster() as recorded:
+        made = recorded.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "k8s-dr"}})
+        assert not cluster_at(recorded.url).changed(made, 60)
 
 
 class World:
