@@ -7,6 +7,8 @@ what was archived at its beginning is older. Of a corrupt backup Velero waits te
 
 from __future__ import annotations
 
+import pytest
+
 from tests.long.drills import BACKUPS, Drills
 
 
@@ -18,6 +20,7 @@ def test_a_segment_of_the_wal_that_cannot_be_read_fails_the_drill_of_the_databas
     drills.require_nothing_left("secondary")
 
 
+@pytest.mark.timeout(2400)  # of which fifteen minutes until what was archived is old
 def test_a_missing_segment_of_the_wal_fails_the_drills_by_its_name(drills: Drills) -> None:
     with drills.without_a_segment():
         for outcome in drills.together(("secondary", "integrity"), ("secondary", "database")):

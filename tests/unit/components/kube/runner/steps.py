@@ -27,10 +27,13 @@ class Clock:
     def __call__(self) -> float:
         return self.now
 
-    def rest(self, seconds: float, worth: Worth) -> None:
-        """As where no watch ends a pause."""
+    def sleep(self, seconds: float) -> None:
         self.now += seconds
         self.meanwhile()
+
+    def rest(self, seconds: float, worth: Worth) -> None:
+        """As where no watch ends a pause."""
+        self.sleep(seconds)
 
 
 def _task(entries: tuple[dict[str, Any], ...], cron_jobs: str) -> dict[str, Any]:

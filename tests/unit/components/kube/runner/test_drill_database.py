@@ -239,6 +239,12 @@ def test_all_that_it_makes_names_the_drill_and_the_run(world: World) -> None:
     assert labels.items() <= world.made["spec"]["inheritedMetadata"]["labels"].items()
 
 
+def test_it_archives_nothing_at_all_for_where_it_goes_on_tells_where_the_recovery_ended(world: World) -> None:
+    world.drilled()
+    assert world.made["metadata"]["annotations"] == {"cnpg.io/skipWalArchiving": "enabled"}
+    assert "plugins" not in world.made["spec"]
+
+
 def test_a_point_in_time_is_so_long_before_the_drill(world: World) -> None:
     world.drilled(back=86400)
     assert world.made["spec"]["bootstrap"]["recovery"]["recoveryTarget"] == {"targetTime": "2026-03-01T12:00:00Z"}
