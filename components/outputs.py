@@ -27,13 +27,15 @@ def outputs(
     duties: Duties,
     failover: Failover,
     drills: pulumi.Output[Last | None],
+    follows: pulumi.Output[bool | None],
     *,
     flag: Role | None = None,
 ) -> dict[str, pulumi.Input[Any]]:
     """The stack's outputs, in the words of whoever reads them at 3 a.m.: each is a text of one line.
 
-    `details` has the same as objects and lists, for programs. `drills` is what is known of the last drills, or None. `flag` is
-    whom the traffic flag names, in a primary that could read it.
+    `details` has the same as objects and lists, for programs. `drills` is what is known of the last drills, or None; `follows` is
+    whether the other region follows this one, or None where nobody has seen. `flag` is whom the traffic flag names, in a primary
+    that could read it.
     """
     endpoint = settings.endpoint if isinstance(settings.endpoint, str) else settings.endpoint.name
     serving = failover.since.apply(lambda since: _serving(settings, names, duties, since, endpoint))
@@ -60,7 +62,9 @@ def outputs(
         # Nothing in it is a secret: but of a secret the CLI prints one word, and of an object forty lines.
         "details": pulumi.Output.secret(details),
         "handover": failover.handover,
-        "next": pulumi.Output.all(failover.handover, failover.databases).apply(lambda _: _next(settings, names, duties, flag)),
+        "next": pulumi.Output.all(follows, failover.handover, failover.databases).apply(
+            lambda known: _next(settings, names, duties, flag, known[0])
+        ),
     }
 
 
@@ -134,7 +138,7 @@ def _steps(timeline: Mapping[str, Any]) -> str:
     return f"{timeline['seconds']:g} s: {steps}" if steps else "none"
 
 
-def _next(settings: Settings, names: Names, duties: Duties, flag: Role | None) -> str:
+def _next(settings: Settings, names: Names, duties: Duties, flag: Role | None, follows: bool | None) -> str:
     """What to do next, in one line. A command for the other stack comes with that stack's backend."""
     users_are_there = flag == settings.serving_role
     role = settings.role
@@ -155,12 +159,15 @@ def _next(settings: Settings, names: Names, duties: Duties, flag: Role | None) -
     if role == "secondary":
         wait_seconds = 30 + settings.dns.ttl
         fence = "pulumi config set active secondary -s primary && pulumi up -s primary"
+        arrive = f"users arrive within {wait_seconds} s (health checks 30 s, DNS {settings.dns.ttl} s)"
+        if follows:
+            return f"{arrive}; the primary follows, by the marks of its databases; to go back: docs/runbook.md, From B to A"
         if settings.token:
-            return f"users arrive within {wait_seconds} s (health checks 30 s, DNS {settings.dns.ttl} s); the primary follows"
+            # It gave up in good order, so it needs no more than time; in the `up` that takes over nobody has looked.
+            return f"{arrive}; the primary {'follows' if follows is None else 'has not shown yet that it follows'}"
         return (
-            f"users arrive within {wait_seconds} s (health checks 30 s, DNS {settings.dns.ttl} s); when the primary comes "
-            f"back, before anything else: {settings.topology.for_stack('primary', fence)}; until it follows again, the data here "
-            "have no other copy (docs/runbook.md, Rejoin)"
+            f"{arrive}; when the primary comes back, before anything else: {settings.topology.for_stack('primary', fence)}; "
+            "until it follows again, the data here have no other copy (docs/runbook.md, Rejoin)"
         )
     if users_are_there:
         return "this region stands by; the traffic flag sends users to the secondary"

@@ -306,7 +306,7 @@ class Region(pulumi.ComponentResource):
             ),
         )
         tried.begin()
-        self._drills = tried.drills()
+        self._drills, self._follows = tried.drills(), tried.follows()
         if not self._duties.hands_over:
             # Schedules come last: one that resumes earlier would back up a region that is half restored.
             Schedules("schedules", schedules, opts=child(depends_on=[self._failover]))
@@ -407,7 +407,9 @@ class Region(pulumi.ComponentResource):
 
     def outputs(self) -> dict[str, pulumi.Input[Any]]:
         """The stack's outputs: what people read after `pulumi up`."""
-        return outputs(self._settings, self._names, self._duties, self._failover, self._drills, flag=self._flag_names)
+        return outputs(
+            self._settings, self._names, self._duties, self._failover, self._drills, self._follows, flag=self._flag_names
+        )
 
     @property
     def _flag_names(self) -> Role | None:

@@ -24,6 +24,8 @@ from components.drills.records import Last, Records
 from components.failover import by_day
 from components.failover.backups import standby_of
 from components.failover.failover import Failover
+from components.failover.following import Following, following
+from components.failover.handover import is_silent
 from components.kube.cluster_api import ClusterApi
 from components.kube.runner.flag import Flag
 from components.storage.copies import not_copied
@@ -100,10 +102,8 @@ class TriedByDay:
             self._what_the_peer_has_left_here()
         if duties.serves and self._failover_can_be_tried():
             self._what_no_backup_holds()
-        if settings.role == "primary" and duties.serves and settings.peer_ready:
-            servers = [database.server("primary") for database in settings.databases]
-            ask = partial(not_copied, self._args.names, settings.aws, servers, velero=settings.velero.managed)
-            self._warn(self._args.not_copied or ask)
+        if self._another_region_may_follow():
+            self._what_does_not_reach_the_peer()
         if self._failover_can_be_tried():
             failover = self._args.failover
             there = pulumi.Output.all(self._args.runner_ready, failover.since, *failover.databases.values())
@@ -132,6 +132,40 @@ class TriedByDay:
 
         found: pulumi.Output[Last | None] = pulumi.Output.from_input(None).apply(ask)
         return found
+
+    def follows(self) -> pulumi.Output[bool | None]:
+        """Whether the other region follows this one, which serves, and a warning where it does not. None where nobody asks (in a
+        preview, in a region that stands by, in the `up` by which it takes over), and where no database has a side there."""
+        args, settings = self._args, self._args.settings
+
+        async def ask(since: str | None) -> bool | None:
+            if (pulumi.runtime.is_dry_run() and not args.in_previews) or not self._another_region_may_follow():
+                return None
+            rpo = timedelta(seconds=settings.objectives.rpo_seconds)
+            look = partial(following, args.archive, settings.databases, settings.role, rpo)
+            found: list[Following] = []
+
+            def tell() -> Sequence[str]:
+                found.append(look())
+                return found[0].warnings(since, datetime.now(UTC))
+
+            for warning in await asyncio.wrap_future(self._threads.submit(answers, tell)):
+                pulumi.log.warn(warning, self._region)
+            return found[0].all_follow if found else None
+
+        follow: pulumi.Output[bool | None] = args.failover.since.apply(ask)
+        return follow
+
+    def _another_region_may_follow(self) -> bool:
+        """Whether this region serves, since an `up` before this one, and there is another one to have what it writes."""
+        return self._args.duties.serves and self._args.settings.peer_ready and self._failover_can_be_tried()
+
+    def _what_does_not_reach_the_peer(self) -> None:
+        args, settings = self._args, self._args.settings
+        servers = [database.server(settings.role) for database in settings.databases]
+        silent = partial(is_silent, args.archive, settings.databases, settings.role)
+        ask = partial(not_copied, args.names, settings.aws, servers, velero=settings.velero.managed, silent=silent)
+        self._warn(args.not_copied or ask)
 
     def _what_the_peer_has_left_here(self) -> None:
         args, settings = self._args, self._args.settings

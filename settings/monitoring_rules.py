@@ -85,6 +85,23 @@ def a_standby_may_replay_as_often_as_is_watched(settings: Settings) -> Mistakes:
             yield Mistake(text, str(within), database.name, waits, waits)
 
 
+def a_standby_that_gets_no_more_wal_is_told_of(settings: Settings) -> Mistakes:
+    """One that follows an archive sees by itself when it last replayed a commit, and no more. So the region that stands by has no
+    alert without either key, and an `up` or `drctl status` is what says it."""
+    monitoring = settings.monitoring
+    if not (monitoring.enabled and monitoring.alerts) or monitoring.region_label or monitoring.replay_within:
+        return
+    quiet = [each.name for each in settings.databases if each.replication == "archive" and each.standby]
+    if quiet:
+        more = f" and {len(quiet) - 1} more" if quiet[1:] else ""
+        yield Mistake(
+            f"watches {{}}{more}, and no alert of this region says that the other one's WAL has stopped coming; set "
+            "monitoring.regionLabel where one Prometheus has the metrics of both regions, or monitoring.replayWithin where users "
+            "always commit",
+            quiet[0],
+        )
+
+
 RULES = (
     Rule(key="monitoring.healthCheckAlarms", mistakes=health_checks_are_there_to_watch),
     Rule(key="receivers", mistakes=each_heartbeat_is_of_a_job_that_runs),
@@ -93,4 +110,7 @@ RULES = (
     Rule(key="monitoring.alarms", mistakes=alarms_tell_topics_of_their_own_region),
 )
 
-ADVICE = (Rule(key="monitoring.replayWithin", mistakes=a_standby_may_replay_as_often_as_is_watched),)
+ADVICE = (
+    Rule(key="monitoring.replayWithin", mistakes=a_standby_may_replay_as_often_as_is_watched),
+    Rule(key="monitoring", mistakes=a_standby_that_gets_no_more_wal_is_told_of),
+)

@@ -1,6 +1,7 @@
 """What of the primary's data would be lost, by what this region's archive says and when the primary last answered.
 
-This module only decides. The gate asks it at night, and each `up` of the standby by day.
+This module only decides. The gate asks it at night, and each `up` of the standby by day. `role` is the region that stands by, and
+asks: the secondary, or the primary once it follows.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from components.kube.records import FRESHNESS_RECORD
 from components.kube.runner.mark import Mark
 from settings.database import DatabaseSettings
 from settings.durations import longest_gap, parse_duration, spoken
+from settings.roles import Role, peer_of
 
 MARK_SLACK = timedelta(minutes=5)
 """How old a mark may be where nothing is behind: it is written every two minutes, one run may fail, and S3 takes a while."""
@@ -22,7 +24,9 @@ QUIET = timedelta(minutes=15)
 """S3 usually copies within this time. By day a mark that is older says that replication has stopped, whatever the RPO."""
 
 
-def too_far_behind(archive: Archive, settings: DatabaseSettings, rpo: timedelta, limit: timedelta | None = None) -> str | None:
+def too_far_behind(
+    archive: Archive, settings: DatabaseSettings, rpo: timedelta, limit: timedelta | None = None, role: Role = "secondary"
+) -> str | None:
     """Why the standby has replayed too little of the WAL in its source archive: a segment is missing, or it still catches up.
     `limit` is how much it may lack, by default the RPO.
 
@@ -30,7 +34,7 @@ def too_far_behind(archive: Archive, settings: DatabaseSettings, rpo: timedelta,
     """
     if settings.source != "replica-bucket":
         return None  # the source archive may be in the dead region, and must not be asked
-    behind = archive.backlog(settings.server("primary"), settings.server("secondary"))
+    behind = archive.backlog(settings.server(peer_of(role)), settings.server(role))
     if behind <= (limit or rpo):
         return None
     return (
@@ -39,15 +43,17 @@ def too_far_behind(archive: Archive, settings: DatabaseSettings, rpo: timedelta,
     )
 
 
-def beyond_a_gap(archive: Archive, settings: DatabaseSettings, rpo: timedelta, limit: timedelta | None = None) -> str | None:
+def beyond_a_gap(
+    archive: Archive, settings: DatabaseSettings, rpo: timedelta, limit: timedelta | None = None, role: Role = "secondary"
+) -> str | None:
     """Why a recovery would lose more than `limit`, by default the RPO. S3 replicates in no order, and replay ends at
     the first missing segment."""
-    lost = archive.beyond_a_gap(settings.server("primary"))
+    lost = archive.beyond_a_gap(settings.server(peer_of(role)))
     if lost <= (limit or rpo):
         return None
     return (
         f"database {settings.name}: a WAL segment is missing in this region's archive, so {spoken(lost)} of WAL from it on "
-        f"cannot be recovered, and the RPO is {spoken(rpo)}; the segment may still come while the primary's S3 answers"
+        f"cannot be recovered, and the RPO is {spoken(rpo)}; the segment may still come while the {peer_of(role)}'s S3 answers"
     )
 
 
@@ -102,35 +108,38 @@ def stale(archive: Archive, settings: DatabaseSettings, rpo: timedelta, lived: d
     )
 
 
-def still_to_come(settings: DatabaseSettings, mark: Mark, now: datetime) -> str | None:
-    """Why nobody knows how old the primary's mark is: the primary's clock was ahead of this machine's when it wrote it."""
+def still_to_come(settings: DatabaseSettings, mark: Mark, now: datetime, role: Role = "secondary") -> str | None:
+    """Why nobody knows how old the peer's mark is: the peer's clock was ahead of this machine's when it wrote it."""
     if mark.written <= now + MARK_SLACK:
         return None
+    peer = peer_of(role)
     return (
-        f"database {settings.name}: the primary's last mark, of what it had archived, is of {mark.written:%Y-%m-%dT%H:%M:%SZ}, "
-        f"which is still to come: the primary's clock is {spoken(mark.written - now)} ahead or more, and how far S3 replication "
+        f"database {settings.name}: the {peer}'s last mark, of what it had archived, is of {mark.written:%Y-%m-%dT%H:%M:%SZ}, "
+        f"which is still to come: the {peer}'s clock is {spoken(mark.written - now)} ahead or more, and how far S3 replication "
         "was behind is not known"
     )
 
 
-def missing(archive: Archive, settings: DatabaseSettings, mark: Mark, limit: timedelta) -> str | None:
+def missing(archive: Archive, settings: DatabaseSettings, mark: Mark, limit: timedelta, role: Role = "secondary") -> str | None:
     """What of the WAL before a mark has not come, by S3 or to the standby; None if all has that was written `limit` before it."""
-    follower = settings.server("secondary") if settings.standby else None
-    lost = archive.missing_wal(settings.server("primary"), mark, follower, parse_duration(settings.archive_timeout))
+    follower, peer = settings.server(role) if settings.standby else None, peer_of(role)
+    lost = archive.missing_wal(settings.server(peer), mark, follower, parse_duration(settings.archive_timeout))
     if lost <= limit:
         return None
     extent = "no WAL of it is here" if lost == timedelta.max else f"WAL from {spoken(lost)} before its last mark is missing"
-    return f"of what the primary had archived, up to segment {mark.segment}, not all has come, and {extent}"
+    return f"of what the {peer} had archived, up to segment {mark.segment}, not all has come, and {extent}"
 
 
-def old_base(archive: Archive, settings: DatabaseSettings, rpo: timedelta, then: datetime) -> str | None:
+def old_base(
+    archive: Archive, settings: DatabaseSettings, rpo: timedelta, then: datetime, role: Role = "secondary"
+) -> str | None:
     """Why the newest base backup that is whole here was too old at the moment `then`; None if it was not, or if nobody can tell.
 
     One that began in time may come as late as it takes to make, and S3 to copy.
     """
     if settings.source != "replica-bucket":
         return None
-    newest = archive.newest_base(settings.server("primary"))
+    newest = archive.newest_base(settings.server(peer_of(role)))
     gap = longest_gap(settings.backup_cron)
     if newest and newest.began > then + MARK_SLACK:
         then = datetime.now(UTC)  # the primary lived on

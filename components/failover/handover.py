@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 import pulumi
 
@@ -16,7 +15,7 @@ from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.kube.objection import Objection
 from components.kube.records import HANDOVER_RECORD, SERVING_RECORD
 from components.kube.runner.fencing import follows
-from components.kube.runner.mark import position_of
+from components.kube.runner.mark import Mark, position_of
 from components.velero.claims import claims_in_the_way
 from components.velero.selection import chosen
 from settings.database import DatabaseSettings
@@ -62,7 +61,7 @@ def objections_to_giving_up(
                 passing=True,
             )
         if database.standby:
-            yield from _against_the_peer(archive, database, role)
+            yield from against_the_peer(archive, database, role)
 
 
 def objections_to_running_pods(cluster: ClusterApi, settings: Settings) -> Iterator[Objection]:
@@ -93,34 +92,61 @@ def _not_archived(status: dict[str, object]) -> str | None:
     return None
 
 
-def _against_the_peer(archive: Archive, database: DatabaseSettings, role: Role) -> Iterator[Objection]:
-    """What the other region's marks say of its side. They are in this region's bucket, as everything that it archives."""
+def against_the_peer(
+    archive: Archive, database: DatabaseSettings, role: Role, *, late: timedelta = timedelta(0)
+) -> Iterator[Objection]:
+    """Why the other region's side could not take over, by what it archives. Its marks are in this region's bucket, as everything
+    that it archives.
+
+    A side that lacks many segments is not behind if these were archived within `late`: a busy database fills them in a minute.
+    """
+    try:
+        reason = _not_followed(archive, database, role, late)
+    except ArchiveUnreadableError as error:
+        reason = str(error)
+    if reason:
+        yield Objection(reason=reason, judgement=True, passing=True, stack=role)
+
+
+def _not_followed(archive: Archive, database: DatabaseSettings, role: Role, late: timedelta) -> str | None:
     peer, server = peer_of(role), database.server(peer_of(role))
     look = f"look at it: kubectl get cluster.postgresql.cnpg.io {database.name} -n {database.namespace}, in the {peer} region"
-    doubt = partial(Objection, judgement=True, passing=True, stack=role)
-    try:
-        theirs, own = archive.mark(server), archive.mark(database.server(role))
-        # A mark is up to two minutes old, and a switchover may be younger.
-        newest = max(archive.newest_segment(server) or "", (theirs.segment if theirs else None) or "")
-    except ArchiveUnreadableError as error:
-        yield doubt(reason=str(error))
-        return
-    if theirs is None or datetime.now(UTC) - theirs.written > _SILENT:
+    theirs, own = archive.mark(server), archive.mark(database.server(role))
+    # A mark is up to two minutes old, and a switchover may be younger.
+    newest = max(archive.newest_segment(server) or "", (theirs.segment if theirs else None) or "")
+    if not speaks(theirs):
         when = f"last said at {theirs.written:%Y-%m-%dT%H:%M:%SZ}" if theirs else "has never said here"
-        yield doubt(
-            reason=f"database {database.name}: the {peer}'s side {when} what it has archived, so nobody knows that it could "
+        return (
+            f"database {database.name}: the {peer}'s side {when} what it has archived, so nobody knows that it could "
             f"take over; {look}"
         )
-    elif own and own.segment and newest and newest[:8] < own.segment[:8]:
-        yield doubt(
-            reason=f"database {database.name}: the {peer}'s side is on an older timeline ({newest}) than this one "
+    if not own or not own.segment or not newest:
+        return None
+    if newest[:8] < own.segment[:8]:
+        return (
+            f"database {database.name}: the {peer}'s side is on an older timeline ({newest}) than this one "
             f"({own.segment}), so it has not followed since this one was promoted, and may never; {look}"
         )
-    elif own and own.segment and newest and position_of(own.segment) - position_of(newest) > _BEHIND:
-        yield doubt(
-            reason=f"database {database.name}: the {peer}'s side has replayed to {newest}, and this one is at "
-            f"{own.segment}; {look}"
-        )
+    if position_of(own.segment) - position_of(newest) <= _BEHIND:
+        return None
+    if late and archive.backlog(database.server(role), server) <= late:
+        return None
+    return f"database {database.name}: the {peer}'s side has replayed to {newest}, and this one is at {own.segment}; {look}"
+
+
+def is_silent(archive: Archive, databases: Sequence[DatabaseSettings], role: Role) -> bool:
+    """Whether the other region's side of every database that has one is silent, as in an outage of that region. Where there is no
+    such database, or the archive cannot be read, nobody knows."""
+    try:
+        marks = [archive.mark(database.server(peer_of(role))) for database in databases if database.standby]
+    except ArchiveUnreadableError:
+        return False
+    return bool(marks) and not any(map(speaks, marks))
+
+
+def speaks(mark: Mark | None) -> bool:
+    """Whether a mark is there and is new, so that the region that wrote it lives."""
+    return mark is not None and datetime.now(UTC) - mark.written <= _SILENT
 
 
 def objections_to_the_token(

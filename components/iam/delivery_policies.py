@@ -340,7 +340,7 @@ def _read_labels(scope: Scope) -> list[Statement]:
             ["s3:GetObject"],
             objects_arn(read, f"{ARCHIVE_PREFIX}/*/backup.info"),
             objects_arn(read, f"{FRESHNESS_PREFIX}/*"),
-            *([objects_arn(velero, f"{backups}/velero-backup.json")] if names.role == "primary" else []),
+            objects_arn(velero, f"{backups}/velero-backup.json"),
             *(objects_arn(velero, f"{backups}/*-{file}") for file in (BACKUP_RESULTS, BACKUP_VOLUMES)),
             objects_arn(velero, f"{DRILLS_PREFIX}/{names.role}/*"),
             objects_arn(velero, f"{names.velero_prefix(peer_of(names.role))}/backups/*/*-{BACKUP_HOLDS}"),

@@ -1,4 +1,4 @@
-"""What S3 has failed to copy to the peer's region, as the primary's `pulumi up` says it by day.
+"""What S3 has failed to copy to the peer's region, as each `pulumi up` of the region that serves says it by day.
 
 S3 marks such an object FAILED and never tries it again, for example where it was written before the key's alias was known
 everywhere. Nothing else tells anybody.
@@ -7,7 +7,7 @@ everywhere. Nothing else tells anybody.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,13 +25,19 @@ LATE = timedelta(minutes=15)
 """What S3 has not copied within this time is told too, although it may still come."""
 
 _SEGMENTS, _BACKUPS = 10, 3
+_WAITS = "PENDING"
 _TIME = re.compile(r"-(\d{14})/$")
 """How the directory of a scheduled backup of Velero ends."""
 
 
-def not_copied(names: Names, settings: Aws, servers: Sequence[str], *, velero: bool) -> list[str]:
+def not_copied(
+    names: Names, settings: Aws, servers: Sequence[str], *, velero: bool, silent: Callable[[], bool] = lambda: False
+) -> list[str]:
     """What of the newest backups has not been copied, a line for each bucket; empty if all has been. `servers` are the databases'
     server names of this region; `velero` says whether this program runs Velero. It never raises: what cannot be asked is a line.
+
+    `silent` says whether the peer's region is silent as a whole. What still waits for S3 is then part of that outage, of which
+    the caller tells, and only what FAILED is told; it is asked only where something waits.
 
     Data of a backup are asked only where the caller may read them. Labels and marks, which the deploy role may read too, are
     written last, so that they show a fault that lasts.
@@ -55,18 +61,20 @@ def not_copied(names: Names, settings: Aws, servers: Sequence[str], *, velero: b
             why = explain(error, f"s3:ListBucket and s3:GetObject on s3://{bucket}")
             told.append(f"whether S3 copies s3://{bucket} to {names.peer_region} is not known: {why}")
             continue
+        if any(state == _WAITS for _, state in late) and silent():
+            late = [(key, state) for key, state in late if state != _WAITS]
         if late:
-            more = f" and {len(late) - 1} more" if len(late) > 1 else ""
+            (key, state), more = late[0], f" and {len(late) - 1} more" if len(late) > 1 else ""
             told.append(
-                f"s3://{bucket}: S3 has not copied {late[0]}{more} to {names.peer_region}; S3 does not try again what FAILED: "
-                "once the cause is gone (key, role, bucket there), run S3 Batch Replication for this bucket, or take a new "
-                "backup: docs/recovery.md, Freshness"
+                f"s3://{bucket}: S3 has not copied {key} ({state}){more} to {names.peer_region}; S3 does not try again what "
+                "FAILED: once the cause is gone (key, role, bucket there), run S3 Batch Replication for this bucket, or take a "
+                "new backup: docs/recovery.md, Freshness"
             )
     return told
 
 
-def _late(s3: Any, bucket: str, key: str) -> str | None:
-    """An object that was not copied, with its state; None if it was, if nothing copies it, or if its data may not be read."""
+def _late(s3: Any, bucket: str, key: str) -> tuple[str, str] | None:
+    """An object that was not copied, and its state; None if it was, if nothing copies it, or if its data may not be read."""
     try:
         head = s3.head_object(Bucket=bucket, Key=key)
     except botocore.exceptions.ClientError as error:
@@ -74,8 +82,8 @@ def _late(s3: Any, bucket: str, key: str) -> str | None:
             return None
         raise
     status = head.get("ReplicationStatus")
-    if status == "FAILED" or (status == "PENDING" and datetime.now(UTC) - head["LastModified"] > LATE):
-        return f"{key} ({status})"
+    if status == "FAILED" or (status == _WAITS and datetime.now(UTC) - head["LastModified"] > LATE):
+        return key, status
     return None
 
 

@@ -16,6 +16,7 @@ from components.velero.choice import OF_SCHEDULE, Choice, choice_of, phase_of, s
 from components.velero.selection import Chosen
 from settings.durations import longest_gap, spoken
 from settings.names import Names
+from settings.roles import Role
 
 COPIED = timedelta(minutes=15)
 """S3 usually copies within this time, and Velero reads what has come once a minute."""
@@ -108,12 +109,13 @@ def told(cluster: ClusterApi, expected: Sequence[Expected]) -> Iterator[tuple[st
             yield _in_words(each, found, now), found.partial is not None
 
 
-def warnings_by_day(cluster: ClusterApi, expected: Sequence[Expected], rpo: timedelta) -> list[str]:
-    """What the gate would object to if the failover were now, and which newer Backup it would pass over."""
+def warnings_by_day(cluster: ClusterApi, expected: Sequence[Expected], rpo: timedelta, peer: Role = "primary") -> list[str]:
+    """What the gate would object to if the failover were now, and which newer Backup it would pass over. `peer` is the region
+    that made the Backups."""
     now = datetime.now(UTC)
     try:
         return [
-            f"{_in_words(each, found, now)}; see: pulumi up -s primary"
+            f"{_in_words(each, found, now)}; see: pulumi up -s {peer}"
             for each, found in _by_schedule(cluster, expected)
             if found.completed and (found.partial or too_old(found.completed, each.cron, rpo, now))
         ]

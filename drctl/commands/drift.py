@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -13,6 +14,7 @@ from drctl.commands.options import reads
 from drctl.regions import ask_all
 from drctl.run import Operator
 from drctl.show import FAILED, OK, WARNED
+from settings import Settings
 from settings.explain import SECRETS, named
 from settings.files import REGION_KEYS, Files
 from settings.roles import ROLES, Role
@@ -31,7 +33,7 @@ Facts = Mapping[str, str]
 @click.command(short_help="What differs between the two regions, and should not.")
 @reads
 def drift(operator: Operator) -> int:
-    """Settings, versions, schedules, kinds and classes of both regions, compared. Ends with 4 where they differ."""
+    """Settings, versions, schedules, databases, kinds and classes of both regions, compared. Ends with 4 where they differ."""
     questions = {role: partial(_facts, operator, role) for role in ROLES}
     with operator.screen.progress("both clusters"):
         answers = ask_all({str(role): ask for role, ask in questions.items()}, SECONDS)
@@ -55,7 +57,17 @@ def _facts(operator: Operator, role: Role) -> Facts:
     settings = operator.project.settings(role)
     cluster, region = operator.regions.cluster(settings), settings.topology.region(role)
     facts = dict(_settings(operator, role))
-    for read in (_versions, _images, partial(_schedules, region=region), _kinds, _storage_classes, _snapshot_classes):
+    for read in (
+        _versions,
+        _images,
+        partial(_schedules, region=region),
+        partial(_databases, settings=settings),
+        _kinds,
+        _storage_classes,
+        _snapshot_classes,
+        _priority_classes,
+        _ingress_classes,
+    ):
         facts |= dict(read(cluster))
     return facts
 
@@ -73,10 +85,13 @@ def _versions(cluster: ClusterApi) -> Iterator[tuple[str, str]]:
 
 
 def _images(cluster: ClusterApi) -> Iterator[tuple[str, str]]:
-    for namespace in ("velero", "cnpg-system"):
-        for found in _items(cluster, f"/apis/apps/v1/namespaces/{namespace}/deployments"):
-            images = [_tag(each["image"]) for each in found["spec"]["template"]["spec"]["containers"]]
-            yield f"version of {namespace}/{found['metadata']['name']}", ", ".join(images)
+    for namespace in ("velero", "cnpg-system", "cert-manager"):
+        for plural in ("deployments", "daemonsets"):
+            for found in _items(cluster, f"/apis/apps/v1/namespaces/{namespace}/{plural}"):
+                pod = found["spec"]["template"]["spec"]
+                # Velero's plugins are init containers.
+                images = [_tag(each["image"]) for each in (*(pod.get("initContainers") or ()), *pod["containers"])]
+                yield f"version of {namespace}/{found['metadata']['name']}", ", ".join(images)
 
 
 def _tag(image: str) -> str:
@@ -89,6 +104,21 @@ def _schedules(cluster: ClusterApi, region: str) -> Iterator[tuple[str, str]]:
         spec, template = found["spec"], found["spec"].get("template") or {}
         kept = {key: template[key] for key in ("includedNamespaces", "excludedNamespaces", "ttl") if key in template}
         yield f"schedule {found['metadata']['name'].removesuffix(f'-{region}')}", f"{spec.get('schedule')} {kept}"
+
+
+def _databases(cluster: ClusterApi, settings: Settings) -> Iterator[tuple[str, str]]:
+    """Of each database that runs in both regions. One without a standby runs in the region that serves alone."""
+    group = "/apis/postgresql.cnpg.io/v1"
+    for database in (each for each in settings.databases if each.standby):
+        for found in _items(cluster, f"{group}/namespaces/{database.namespace}/clusters"):
+            if found["metadata"]["name"] == database.name:
+                spec = found["spec"]
+                yield f"database {database.name}", f"{_tag(str(spec.get('imageName')))}, {spec.get('instances')} instances"
+        # A side that was made anew has its generation in the name, and the primary a schedule of one first backup.
+        named = re.compile(rf"{re.escape(database.name)}(-g\d+)?")
+        for found in _items(cluster, f"{group}/namespaces/{database.namespace}/scheduledbackups"):
+            if named.fullmatch(found["metadata"]["name"]):
+                yield f"base backups of database {database.name}", str(found["spec"].get("schedule"))
 
 
 def _kinds(cluster: ClusterApi) -> Iterator[tuple[str, str]]:
@@ -107,6 +137,19 @@ def _storage_classes(cluster: ClusterApi) -> Iterator[tuple[str, str]]:
 def _snapshot_classes(cluster: ClusterApi) -> Iterator[tuple[str, str]]:
     for found in _items(cluster, "/apis/snapshot.storage.k8s.io/v1/volumesnapshotclasses"):
         yield f"VolumeSnapshotClass {found['metadata']['name']}", f"{found.get('driver')} {found.get('deletionPolicy')}"
+
+
+def _priority_classes(cluster: ClusterApi) -> Iterator[tuple[str, str]]:
+    for found in _items(cluster, "/apis/scheduling.k8s.io/v1/priorityclasses"):
+        default = ", the default" if found.get("globalDefault") else ""
+        yield f"PriorityClass {found['metadata']['name']}", f"{found.get('value')} {found.get('preemptionPolicy')}{default}"
+
+
+def _ingress_classes(cluster: ClusterApi) -> Iterator[tuple[str, str]]:
+    for found in _items(cluster, "/apis/networking.k8s.io/v1/ingressclasses"):
+        annotations = found["metadata"].get("annotations") or {}
+        default = ", the default" if annotations.get("ingressclass.kubernetes.io/is-default-class") == "true" else ""
+        yield f"IngressClass {found['metadata']['name']}", f"{(found.get('spec') or {}).get('controller')}{default}"
 
 
 def _items(cluster: ClusterApi, path: str) -> list[dict[str, Any]]:

@@ -83,11 +83,13 @@ def _look(operator: Operator, seconds: int) -> int:
             f"cluster {role}": partial(_records, cluster),
             f"drills {role}": partial(_last_drills, settings, operator.regions.records(settings, names)),
         }
-        if role == "secondary":
-            archive = operator.regions.archive(settings, names)
-            questions["late"] = partial(_late, settings, operator, cluster, archive)
-            questions["mark"] = partial(_newest_mark, settings, archive)
-            questions["checkers"] = partial(operator.regions.flag_unseen, settings)
+        # Which region stands by is an answer itself, so both are asked at once.
+        archive = operator.regions.archive(settings, names)
+        questions |= {
+            f"late {role}": partial(_late, settings, operator, cluster, archive),
+            f"mark {role}": partial(_newest_mark, settings, archive),
+        }
+    questions["checkers"] = partial(operator.regions.flag_unseen, configured["secondary"])
     with operator.screen.progress("both regions"):
         answers = ask_all(questions, seconds)
     seen = {role: _seen(operator, role, configured[role], answers) for role in ROLES}
@@ -127,9 +129,12 @@ def _seen(operator: Operator, role: Role, settings: Settings, answers: Mapping[s
             seen.stale.append(f"its stack and its cluster do not agree on whether it serves; run: pulumi up -s {role}")
     if not isinstance(drill, Exception):
         seen.last_drills = drill or "none"
-    if role == "secondary" and seen.serves.startswith("no"):
-        mark = answers["mark"]
-        for what in ("late", "checkers"):
+    # Where its state does not answer, what its stack file says of it counts.
+    stands_by = seen.serves.startswith("no, ") or (seen.serves == "not known" and settings.serving_role != role)
+    if stands_by:
+        mark = answers[f"mark {role}"]
+        # Whether the checkers read the flag decides whether users follow a failover to the secondary.
+        for what in (f"late {role}", *(["checkers"] if role == "secondary" else [])):
             told_of = answers[what]
             seen.stale += [f"not known: {_line(told_of)}"] if isinstance(told_of, Exception) else told_of
         seen.newest_mark = _line(mark) if isinstance(mark, Exception) else mark
@@ -149,11 +154,11 @@ def _records(cluster: ClusterApi) -> dict[str, dict[str, str] | None]:
 
 
 def _late(settings: Settings, operator: Operator, cluster: ClusterApi, archive: Any) -> list[str]:
-    """What a failover to this region would meet or lose now, in the words of an `up` by day."""
-    rpo = timedelta(seconds=settings.objectives.rpo_seconds)
-    expected = standby_of(settings, operator.project.names(settings.role)).expected
-    databases = warnings_by_day(cluster, archive, settings.databases, rpo) if settings.databases else []
-    return [*databases, *age.warnings_by_day(cluster, expected, rpo)]
+    """What a takeover by this region would meet or lose now, in the words of an `up` by day."""
+    rpo, role = timedelta(seconds=settings.objectives.rpo_seconds), settings.role
+    expected = standby_of(settings, operator.project.names(role)).expected
+    databases = warnings_by_day(cluster, archive, settings.databases, rpo, role) if settings.databases else []
+    return [*databases, *age.warnings_by_day(cluster, expected, rpo, peer_of(role))]
 
 
 def _newest_mark(settings: Settings, archive: Any) -> str:

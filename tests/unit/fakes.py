@@ -261,6 +261,9 @@ class FakeArchive:
     marked: Mark | None = field(default_factory=lambda: mark(timedelta(minutes=1)))
     """What the primary last said of its archive."""
 
+    marks: dict[str, Mark | None] = field(default_factory=dict)
+    """What was last said of one server's archive, where that differs."""
+
     not_come: timedelta = timedelta(0)
     """WAL of how long before that has not come."""
 
@@ -286,7 +289,7 @@ class FakeArchive:
     def mark(self, server: str) -> Mark | None:
         if self.error:
             raise self.error
-        return self.marked
+        return self.marks.get(server, self.marked)
 
     def missing_wal(self, server: str, mark: Mark, follower: str | None, timeout: timedelta) -> timedelta:
         return self.not_come

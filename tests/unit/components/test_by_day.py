@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from components import tried_by_day
+from components.database.archive import ArchiveUnreadableError
+from components.failover.following import Following
 from components.kube.runner.ask import Answer, Question
 from components.kube.runner.mark import Mark
 from components.velero.inventory import Inventory, Needs
+from settings.handover import Token
 from settings.roles import Role
 from tests.unit.components.failover.test_gate import BOTH, aged, cluster
-from tests.unit.fakes import FakeArchive, FakeCluster, FakeFiles
-from tests.unit.recorder import run_program
+from tests.unit.fakes import FakeArchive, FakeCluster, FakeFiles, mark
+from tests.unit.recorder import Recorder, run_program
 
 OWN = {"primary": "hourly-critical-us-east-1", "secondary": "hourly-critical-us-west-2"}
 LATE = "the newest Completed backup"
@@ -58,6 +62,108 @@ def test_a_secondary_that_has_taken_over_tells_of_its_own_backups(said: list[str
     asked.records["serving"] = {"region": "us-west-2"}
     run_program("secondary", {"backups": BOTH, "active": "secondary", "peerReady": True}, cluster=asked)
     assert [text for text in said if LATE in text and OWN["secondary"] in text]
+
+
+class TestWhetherTheOtherRegionFollows:
+    """In the region that serves: if it dies, the other one has what it has followed by then."""
+
+    SERVES: ClassVar[dict[str, Any]] = {"active": "secondary", "peerReady": True}
+
+    def ups(self, archive: FakeArchive, stack: Role = "secondary", **changes: Any) -> Recorder:
+        """An ordinary `up` of a region that serves, long after it took over."""
+        serving = FakeCluster(records={"serving": {"region": "…"}})
+        changes = {**(self.SERVES if stack == "secondary" else {"peerReady": True}), **changes}
+        return run_program(stack, changes, cluster=serving, archive=archive)
+
+    def heard(self, said: list[str]) -> list[str]:
+        return [text for text in said if "may have no other copy" in text]
+
+    @pytest.mark.parametrize("stack", ["primary", "secondary"])
+    def test_a_follower_is_nothing_to_say(self, stack: Role, said: list[str]) -> None:
+        told = self.ups(FakeArchive(), stack).outputs["next"]
+        assert self.heard(said) == []
+        assert ("the primary follows, by the marks of its databases" in told) is (stack == "secondary")
+
+    @pytest.mark.parametrize(("stack", "peer"), [("primary", "secondary"), ("secondary", "primary")])
+    def test_a_silent_mark_is_said(self, stack: Role, peer: Role, said: list[str]) -> None:
+        told = self.ups(FakeArchive(marks={f"app-database-{peer}-g1": mark(timedelta(minutes=20))}), stack)
+        (line,) = self.heard(said)
+        assert line.startswith(f"database app-database: the {peer}'s side last said at ")
+        assert line.endswith(
+            f"until the {peer} follows, what is written here may have no other copy (docs/recovery.md, While there is one copy)"
+        )
+        assert ("until it follows again, the data here have no other copy" in told.outputs["next"]) is (stack == "secondary")
+
+    def test_an_older_timeline_is_said(self, said: list[str]) -> None:
+        mine = replace(mark(timedelta(minutes=1)), segment="00000002000000000000000A")
+        told = self.ups(FakeArchive(marks={"app-database-secondary-g1": mine}))
+        (line,) = self.heard(said)
+        assert "the primary's side is on an older timeline (000000010000000000000009) than this one" in line
+        assert "until it follows again" in told.outputs["next"]
+
+    def test_a_side_that_has_archived_nothing_proves_nothing(self, said: list[str]) -> None:
+        empty = replace(mark(timedelta(minutes=1)), segment=None, archived=None)
+        self.ups(FakeArchive(marks={"app-database-primary-g1": empty}))
+        (line,) = self.heard(said)
+        assert "the primary's side has archived nothing yet" in line
+
+    def test_a_region_that_does_not_mark_its_own_archive_cannot_tell(self, said: list[str]) -> None:
+        self.ups(FakeArchive(marks={"app-database-secondary-g1": None}))
+        (line,) = self.heard(said)
+        assert "this region has not marked for ten minutes what it has archived" in line
+
+    def test_a_busy_database_is_behind_by_time_and_not_by_segments(self, said: list[str]) -> None:
+        mine = replace(mark(timedelta(minutes=1)), segment="0000000100000000000000A0")
+        sides = ("app-database-secondary-g1", "app-database-primary-g1")
+        for minutes, late in ((14, False), (16, True)):
+            said.clear()
+            told = self.ups(FakeArchive(marks={sides[0]: mine}, lag={sides: timedelta(minutes=minutes)}))
+            assert bool(self.heard(said)) is late
+            assert ("the primary follows" in told.outputs["next"]) is not late
+
+    def test_many_databases_that_do_not_follow_are_one_line(self, said: list[str]) -> None:
+        named = [{"name": f"shop-{number}", "namespace": "databases"} for number in range(6)]
+        passwords = {each["name"]: "a password" for each in named}
+        self.ups(FakeArchive(marked=None), databases=named, databasePasswords=passwords)
+        (line,) = self.heard(said)
+        assert line.startswith("database shop-0: the primary's side has never said here")
+        assert "; nor is it known that 5 more follow: shop-1, shop-2, shop-3, …; until" in line
+
+    def test_an_archive_that_cannot_be_read_is_no_follower(self, said: list[str]) -> None:
+        told = self.ups(FakeArchive(error=ArchiveUnreadableError("s3://… cannot be read")))
+        (line,) = self.heard(said)
+        assert line.startswith("s3://… cannot be read; until")
+        assert "until it follows again" in told.outputs["next"]
+
+    def test_a_region_that_has_taken_over_minutes_ago_says_it_in_next_alone(self, said: list[str]) -> None:
+        since, late = "2026-03-01T03:00:40Z", datetime(2026, 3, 1, 3, 15, tzinfo=UTC)
+        found = Following(role="secondary", asked=["app-database"], against={"app-database": "it is silent"})
+        assert found.warnings(since, late) == []
+        assert found.warnings(since, late + timedelta(minutes=1)) == found.warnings(None, late) != []
+        assert found.all_follow is False
+
+    @pytest.mark.parametrize(
+        ("stack", "changes", "cluster"),
+        [
+            ("secondary", SERVES, FakeCluster()),  # it only takes over now
+            ("secondary", {**SERVES, "peerReady": False}, FakeCluster(records={"serving": {}})),
+            ("secondary", {"peerReady": True}, FakeCluster()),
+            ("primary", {"active": "secondary", "peerReady": True}, FakeCluster()),
+        ],
+    )
+    def test_no_other_up_asks(self, stack: Role, changes: dict[str, Any], cluster: FakeCluster, said: list[str]) -> None:
+        run_program(stack, changes, cluster=cluster, archive=FakeArchive(marked=None))
+        assert self.heard(said) == []
+
+    def test_a_database_without_a_side_there_says_nothing_of_one(self, said: list[str]) -> None:
+        told = self.ups(FakeArchive(marked=None), tier="backup-restore")
+        assert self.heard(said) == []
+        assert "until it follows again, the data here have no other copy" in told.outputs["next"]
+
+    def test_after_a_planned_switchover_next_says_what_it_sees(self) -> None:
+        given = Token(given_by="primary", databases={}, backups={"hourly-critical": "last"}).text
+        for archive, words in ((FakeArchive(), "the primary follows, by"), (FakeArchive(marked=None), "has not shown yet")):
+            assert words in self.ups(archive, handover=given).outputs["next"]
 
 
 def test_a_standby_says_by_day_what_its_cluster_lacks(said: list[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from drctl.project import Project
 from drctl.regions import ask_all
 from settings.drills import KINDS
 from settings.roles import ROLES, Role
+from tests.unit.components.database.sides import live, side
 from tests.unit.components.failover.test_gate import aged, cluster
 from tests.unit.drctl.fake import SINCE, FakeRegions, FakeStacks, checkout, drctl, outputs
 from tests.unit.fakes import mark
@@ -87,6 +89,62 @@ def test_once_the_secondary_serves_nothing_is_said_of_a_failover_to_it(stacks: F
     regions.flag_unseen = lambda: ["cannot read"]
     _, found = told(stacks, regions)
     assert "cannot read" not in found["regions"]["secondary"]["stale"]
+
+
+def turned_round(stacks: FakeStacks, regions: FakeRegions) -> None:
+    """The secondary serves, and the primary follows it and has its backups."""
+    stacks.said = {"primary": outputs("primary", serves=False), "secondary": outputs("secondary", serves=True)}
+    regions.clusters["secondary"].records["serving"] = {"region": "us-west-2"}
+    regions.clusters["primary"] = cluster(*(aged(f"{name}-us-west-2", 0) for name in ("daily-full", "hourly-critical")))
+    regions.clusters["primary"].databases = {"app-database": live(replace(side("primary"), database_role="replica"))}
+
+
+def test_once_the_secondary_serves_the_primary_is_asked_whether_it_could_take_over(
+    stacks: FakeStacks, regions: FakeRegions
+) -> None:
+    turned_round(stacks, regions)
+    code, found = told(stacks, regions)
+    primary, secondary = found["regions"]["primary"], found["regions"]["secondary"]
+    assert (code, primary["stale"], secondary["stale"]) == (0, [], []), found
+    assert (primary["takeover"], secondary["takeover"]) == ("nothing here stands against it", "")
+    assert primary["newest_mark"].startswith("app-database: 60 s")
+    assert secondary["newest_mark"] == ""
+
+
+def test_what_of_the_secondary_has_not_come_to_a_primary_that_stands_by_is_said(stacks: FakeStacks, regions: FakeRegions) -> None:
+    turned_round(stacks, regions)
+    regions.archive.marks["app-database-secondary-g1"] = mark(timedelta(hours=2))
+    regions.archive.lag["app-database-secondary-g1", "app-database-primary-g1"] = timedelta(minutes=16)
+    regions.clusters["primary"].velero["backups"] = [aged("hourly-critical-us-west-2", 300)]
+    code, found = told(stacks, regions)
+    mark_line, wal, backup = found["regions"]["primary"]["stale"]
+    assert code == 4
+    assert mark_line.startswith("database app-database: the secondary's last mark is 2 h")
+    assert mark_line.endswith("old; pulumi up -s secondary says what S3 failed to copy")
+    assert wal.startswith("database app-database: WAL of 16 min 0 s has come into the archive that the standby has not replayed")
+    assert backup.startswith("the newest Completed backup of schedule hourly-critical-us-west-2 is ")
+    assert backup.endswith("see: pulumi up -s secondary")
+
+
+def test_a_primary_whose_old_data_are_stopped_follows_nobody_and_nobody_is_told_to_lift_its_fence(
+    stacks: FakeStacks, regions: FakeRegions
+) -> None:
+    turned_round(stacks, regions)
+    fenced = live(side("primary"))
+    fenced["metadata"]["annotations"] = {"cnpg.io/fencedInstances": '["*"]'}
+    for databases in ({"app-database": fenced}, {}):
+        regions.clusters["primary"].databases = databases
+        _, found = told(stacks, regions)
+        assert found["regions"]["primary"]["stale"] == [
+            "database app-database follows nobody in the primary region: docs/runbook.md, Rejoin"
+        ]
+
+
+def test_a_region_whose_state_is_silent_stands_by_if_its_stack_file_says_so(stacks: FakeStacks, regions: FakeRegions) -> None:
+    del stacks.said["primary"], stacks.said["secondary"]
+    _, found = told(stacks, regions)
+    assert found["regions"]["secondary"]["newest_mark"].startswith("app-database: 60 s")
+    assert found["regions"]["primary"]["newest_mark"] == ""
 
 
 @pytest.mark.parametrize("dead", ROLES)

@@ -160,6 +160,11 @@ def test_the_committed_configuration_is_accepted_without_a_warning(tmp_path: Pat
         database(backupCron="0 0 3 * * 0"),
         {"images": {"cloudnativePg": "ghcr.io/cloudnative-pg/cloudnative-pg:1.25.0"}},
         dns(names=["*.example.com"]),
+        {"monitoring": {"enabled": True, "regionLabel": "region"}},
+        {"monitoring": {"enabled": True, "replayWithin": "30m"}},
+        {"monitoring": {"enabled": True, "alerts": False}},
+        {"monitoring": {"enabled": True}, "tier": "backup-restore"},
+        {"monitoring": {"enabled": True}, **database(**connected())},
     ],
 )
 def test_what_is_usual_is_accepted_without_a_warning(changes: dict[str, Any], tmp_path: Path) -> None:

@@ -51,6 +51,13 @@ WARNED: list[tuple[str, dict[str, Any], str]] = [
         "waits as long, and the alert fires; write more than 15m",
     ),
     (
+        "alerts of which none says that WAL stopped coming",
+        {"monitoring": {"enabled": True}},
+        "monitoring: watches app-database, and no alert of this region says that the other one's WAL has stopped coming; set "
+        "monitoring.regionLabel where one Prometheus has the metrics of both regions, or monitoring.replayWithin where users "
+        "always commit",
+    ),
+    (
         "an access entry for a cluster that is not EKS",
         {**etcd(), **delivery(clusterAccess=True)},
         "delivery.clusterAccess: is read by nobody, because this cluster is not EKS",

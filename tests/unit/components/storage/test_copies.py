@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from components.storage.copies import not_copied
 from settings.aws import Aws
 from settings.names import Names
 from tests.unit.components.database.sides import TOPOLOGY
+from tests.unit.fakes import FakeCluster
 from tests.unit.recorder import run_program
 
 NAMES = Names(topology=TOPOLOGY, role="primary")
@@ -38,7 +39,7 @@ class World:
         for key in keys:
             self.s3.put_object(Bucket=bucket, Key=key, Body=b"")
 
-    def head(self, _: Any, bucket: str, key: str) -> str | None:
+    def head(self, _: Any, bucket: str, key: str) -> tuple[str, str] | None:
         self.asked.append(key)
         world = self
 
@@ -53,8 +54,8 @@ class World:
 
         return ONE(Answering(), bucket, key)
 
-    def told(self, *, velero: bool = True) -> list[str]:
-        return not_copied(NAMES, Aws(), [SERVER], velero=velero)
+    def told(self, *, velero: bool = True, silent: Callable[[], bool] = lambda: False) -> list[str]:
+        return not_copied(NAMES, Aws(), [SERVER], velero=velero, silent=silent)
 
 
 ONE = copies._late
@@ -104,6 +105,21 @@ def test_what_is_pending_for_long_is_told_too(world: World) -> None:
     assert world.told() == [line(DATABASE, f"{MARK} (PENDING)")]
 
 
+def test_while_the_other_region_is_silent_what_waits_for_it_is_its_outage_and_what_failed_is_told(world: World) -> None:
+    label = f"{ROOT}/base/{NEW}/backup.info"
+    world.put(DATABASE, MARK, label)
+    world.written = datetime.now(UTC) - timedelta(minutes=16)
+    world.states = {MARK: "PENDING"}
+    assert world.told(silent=lambda: True) == []
+    world.states = {MARK: "PENDING", label: "FAILED"}
+    assert world.told(silent=lambda: True) == [line(DATABASE, f"{label} (FAILED)")]
+
+
+def test_where_nothing_waits_nobody_asks_whether_the_other_region_is_silent(world: World) -> None:
+    world.states = {MARK: "FAILED"}
+    assert world.told(silent=lambda: pytest.fail("asked")) == [line(DATABASE, f"{MARK} (FAILED)")]
+
+
 @pytest.mark.parametrize("state", ["", "REPLICA", "404", "403"])
 def test_what_nothing_copies_what_is_not_there_and_what_may_not_be_read_is_no_fault(world: World, state: str) -> None:
     world.states = {MARK: state}
@@ -135,21 +151,24 @@ def test_what_cannot_be_asked_is_a_line_and_no_error(world: World, monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    ("stack", "changes", "warned"),
+    ("stack", "changes", "serves", "warned"),
     [
-        ("primary", {"peerReady": True}, True),
-        ("primary", {"peerReady": False}, False),
-        ("primary", {"peerReady": True, "active": "secondary"}, False),
-        ("secondary", {"peerReady": True}, False),
+        ("primary", {"peerReady": True}, True, True),
+        ("primary", {"peerReady": False}, True, False),
+        ("primary", {"peerReady": True, "active": "secondary"}, False, False),
+        ("secondary", {"peerReady": True}, False, False),
+        ("secondary", {"peerReady": True, "active": "secondary"}, True, True),
+        ("secondary", {"peerReady": True, "active": "secondary"}, False, False),  # it only takes over now
     ],
 )
-def test_a_primary_that_serves_says_it_in_every_up_and_in_no_preview(
-    stack: str, changes: dict[str, Any], warned: bool, monkeypatch: pytest.MonkeyPatch
+def test_the_region_that_serves_says_it_in_every_up_and_in_no_preview(
+    stack: str, changes: dict[str, Any], serves: bool, warned: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
     monkeypatch.setattr("pulumi.log.warn", lambda text, *_: said.append(text))
-    run_program(stack, changes, not_copied=["S3 has not copied it"])
+    asked = FakeCluster(records={"serving": {}} if serves else {})
+    run_program(stack, changes, not_copied=["S3 has not copied it"], cluster=asked)
     assert ("S3 has not copied it" in said) is warned
     said.clear()
-    run_program(stack, changes, not_copied=["S3 has not copied it"], preview=True)
-    assert said == []
+    run_program(stack, changes, not_copied=["S3 has not copied it"], cluster=asked, preview=True)
+    assert "S3 has not copied it" not in said
