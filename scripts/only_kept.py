@@ -80,13 +80,13 @@ def _output(api: Api, planned: Plan) -> str:
         if found is None:
             raise ComparisonError(f"somebody deleted Pod {planned.pod}; run this again")
         phase = (found.get("status") or {}).get("phase")
-        if phase in ("Succeeded", "Failed"):
-            said = api.log(f"{planned.pods}/{planned.pod}/log")
-            if phase == "Failed":
-                status = found["status"]
-                last = said.strip().splitlines()[-1:] or [status.get("message") or status.get("reason") or "it said nothing"]
-                raise ComparisonError(last[0])
-            return said
+        if phase == "Failed":
+            # A Pod that its node has put out says why in its status: its log ends where it was cut off, and may be gone.
+            reason = found["status"].get("message") or found["status"].get("reason") or ""
+            said = "" if reason else api.log(f"{planned.pods}/{planned.pod}/log")
+            raise ComparisonError(reason.strip() or (said.strip().splitlines() or ["it said nothing"])[-1])
+        if phase == "Succeeded":
+            return api.log(f"{planned.pods}/{planned.pod}/log")
         if phase != "Running" and time.monotonic() > deadline:
             where = f"kubectl describe pod {planned.pod} -n {planned.namespace}"
             raise ComparisonError(f"Pod {planned.pod} did not start within {_START_SECONDS} s{_waits(found)} ({where})")

@@ -40,7 +40,7 @@ CONFIGURATION: dict[str, Any] = {
 
 
 @cache
-def _rules(stack: Role, name: str) -> dict[str, Any]:
+def rules_of(stack: Role, name: str) -> dict[str, Any]:
     [found] = [seen for seen in run_program(stack, CONFIGURATION).of("PrometheusRule") if seen.metadata["name"] == name]
     return found.spec
 
@@ -53,7 +53,8 @@ def _series(values: Mapping[str, Value]) -> list[dict[str, str]]:
     ]
 
 
-def _judged(directory: Path, rules: dict[str, Any], series: Mapping[str, Value], case: Case) -> subprocess.CompletedProcess[str]:
+def judge(directory: Path, rules: dict[str, Any], series: Mapping[str, Value], case: Case) -> subprocess.CompletedProcess[str]:
+    """promtool's judgement: it fails unless those alerts fire that the case names."""
     samples = [{"labels": f'{{alertname="{name}"}}', "value": count} for name, count in case.fires.items()]
     question = {
         "expr": 'count by (alertname) (ALERTS{alertstate="firing"})',
@@ -73,21 +74,21 @@ def _judged(directory: Path, rules: dict[str, Any], series: Mapping[str, Value],
 def test_these_alerts_fire_and_no_other(case: Case, tmp_path: Path) -> None:
     role: Role = "primary" if case.serves else "secondary"
     base = healthy(role, "primary")
-    judged = _judged(tmp_path, _rules(role, "k8s-dr"), {**base, **case.changes}, case)
+    judged = judge(tmp_path, rules_of(role, "k8s-dr"), {**base, **case.changes}, case)
     assert judged.returncode == 0, judged.stdout + judged.stderr
 
 
 @pytest.mark.parametrize("case", OF_BOTH, ids=lambda case: case.says)
 def test_these_alerts_on_both_regions_fire_and_no_other(case: Case, tmp_path: Path) -> None:
     for role in ("primary", "secondary"):
-        judged = _judged(tmp_path, _rules(role, "k8s-dr-both-regions"), {**PAIR, **case.changes}, case)
+        judged = judge(tmp_path, rules_of(role, "k8s-dr-both-regions"), {**PAIR, **case.changes}, case)
         assert judged.returncode == 0, judged.stdout + judged.stderr
 
 
 @pytest.mark.parametrize("role", ["primary", "secondary"])
 def test_a_region_that_serves_after_a_failover_is_as_silent_as_before(role: Role, tmp_path: Path) -> None:
     case = Case(says="after a failover", fires={})
-    judged = _judged(tmp_path, _rules(role, "k8s-dr"), healthy(role, "secondary"), case)
+    judged = judge(tmp_path, rules_of(role, "k8s-dr"), healthy(role, "secondary"), case)
     assert judged.returncode == 0, judged.stdout + judged.stderr
 
 
@@ -95,7 +96,7 @@ def test_each_alert_has_a_case_in_which_it_fires() -> None:
     rules = [
         rule
         for name in ("k8s-dr", "k8s-dr-both-regions")
-        for group in _rules("secondary", name)["groups"]
+        for group in rules_of("secondary", name)["groups"]
         for rule in group["rules"]
     ]
     assert {rule["alert"] for rule in rules} == {name for case in (*CASES, *OF_BOTH) for name in case.fires}
@@ -119,7 +120,7 @@ def test_an_alert_tells_whom_to_wake_and_what_to_read(tmp_path: Path) -> None:
     }
     question = {"eval_time": "30m", "alertname": "VeleroBackupLocationUnavailable", "exp_alerts": [fires]}
     test = {"interval": "1m", "input_series": _series({location("peer"): 0}), "alert_rule_test": [question]}
-    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(_rules("secondary", "k8s-dr")))
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rules_of("secondary", "k8s-dr")))
     (tmp_path / "test.yaml").write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "tests": [test]}))
     promtool = tool("prometheus", "promtool")
     judged = subprocess.run([promtool, "test", "rules", "test.yaml"], cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -144,7 +145,7 @@ def test_promtool_finds_no_fault_in_what_the_dashboards_ask(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", ["k8s-dr", "k8s-dr-both-regions"])
 def test_promtool_finds_no_fault_in_the_rules(name: str, tmp_path: Path) -> None:
-    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(_rules("secondary", name)))
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rules_of("secondary", name)))
     command = [tool("prometheus", "promtool"), "check", "rules", "--lint=all", "--lint-fatal", "rules.yaml"]
     checked = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr

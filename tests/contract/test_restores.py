@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -295,7 +296,13 @@ REFUSAL = "widgets of another region are not taken here"
 
 @pytest.fixture
 def refusing(server: VeleroServer) -> Iterator[None]:
-    """A region whose admission refuses one object of the backup."""
+    with widgets_refused(server.api):
+        yield
+
+
+@contextmanager
+def widgets_refused(api: ApiServer) -> Iterator[None]:
+    """A region whose admission refuses one object of the backup. It takes a moment until it does, see `refused`."""
     policy = {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingAdmissionPolicy",
@@ -317,11 +324,13 @@ def refusing(server: VeleroServer) -> Iterator[None]:
         "spec": {"policyName": "widgets", "validationActions": ["Deny"]},
     }
     for item in (policy, binding):
-        assert server.api.apply(item).status in (200, 201)
-    yield
-    for item in (binding, policy):
-        server.api.delete(item)
-    until("the policy to be forgotten", lambda: not refused(server.api), timeout=30)
+        assert api.apply(item).status in (200, 201)
+    try:
+        yield
+    finally:
+        for item in (binding, policy):
+            api.delete(item)
+        until("the policy to be forgotten", lambda: not refused(api), timeout=30)
 
 
 def refused(api: ApiServer) -> bool:

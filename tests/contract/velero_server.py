@@ -28,9 +28,9 @@ _ENDED = ("Completed", "PartiallyFailed", "Failed", "FailedValidation")
 class VeleroServer:
     """Velero's objects by name, and the program's own client of that cluster."""
 
-    def __init__(self, api: ApiServer, kubeconfig: Path, store: str) -> None:
-        """`store` is the URL of moto's S3."""
-        self.api, self.store = api, store
+    def __init__(self, api: ApiServer, kubeconfig: Path, store: str, metrics: str) -> None:
+        """`store` is the URL of moto's S3, and `metrics` that of Velero's metrics."""
+        self.api, self.store, self.metrics = api, store, metrics
         self.cluster = LiveCluster(
             Cluster(context="test", name="test", distribution="self-managed", kubeconfig=str(kubeconfig)), "unused"
         )
@@ -66,7 +66,7 @@ def running(
     (plugins / "velero-plugin-for-aws").symlink_to(programs / "velero-plugin-for-aws")
     config = directory / "kubeconfig"
     config.write_text(yaml.safe_dump(api.kubeconfig()))
-    port = free_port()
+    port, metrics = free_port(), f"127.0.0.1:{free_port()}"
     store = f"http://127.0.0.1:{port}"
     aws = {
         "AWS_ACCESS_KEY_ID": "test",
@@ -83,7 +83,7 @@ def running(
         f"--kubeconfig={config}",
         f"--namespace={VELERO_NAMESPACE}",
         f"--plugin-dir={plugins}",
-        f"--metrics-address=127.0.0.1:{free_port()}",
+        f"--metrics-address={metrics}",
         "--profiler-address=",
         f"--default-backup-storage-location={PEER}",
         "--store-validation-frequency=5s",
@@ -111,18 +111,18 @@ def running(
                 return ((api.read(at) or {}).get("status") or {}).get("phase") == "Available"
 
             until("Velero to reach its location", available, timeout=60)
-            yield VeleroServer(api, config, store)
+            yield VeleroServer(api, config, store, f"http://{metrics}/metrics")
 
 
-def location(store: str) -> dict[str, Any]:
+def location(store: str, name: str = PEER, bucket: str = BUCKET) -> dict[str, Any]:
     return {
         "apiVersion": "velero.io/v1",
         "kind": "BackupStorageLocation",
-        "metadata": {"name": PEER, "namespace": VELERO_NAMESPACE},
+        "metadata": {"name": name, "namespace": VELERO_NAMESPACE},
         "spec": {
             "provider": "aws",
-            "default": True,
-            "objectStorage": {"bucket": BUCKET, "prefix": "velero/primary"},
+            "default": name == PEER,
+            "objectStorage": {"bucket": bucket, "prefix": "velero/primary"},
             "config": {"region": "us-east-1", "s3Url": store, "s3ForcePathStyle": "true", "checksumAlgorithm": ""},
         },
     }

@@ -32,6 +32,11 @@ def stop(pair: Pair, role: Role) -> None:
         region.amend("Schedule", "velero", schedule["metadata"]["name"], {"spec": {"paused": True}})
 
 
+def paused(pair: Pair) -> list[bool]:
+    """Whether each of the primary's schedules of backups is."""
+    return [bool(each["spec"]["paused"]) for each in pair.clusters["primary"].objects("Schedule")]
+
+
 @pytest.mark.parametrize("role", ["primary", "secondary"])
 def test_both_regions_have_a_guard_that_looks_every_minute_and_once_as_it_starts(pair: Pair, role: Role) -> None:
     job = named(pair, role, "CronJob", "guard")
@@ -90,7 +95,7 @@ def test_a_region_that_serves_again_wakes_what_its_guard_has_stopped_and_once_on
     assert awake["metadata"]["annotations"][FENCED] == "[]", "to the operator that is none"
     assert "cnpg.io/hibernation" not in awake["metadata"]["annotations"]
     assert awake["status"]["readyInstances"] == awake["spec"]["instances"]
-    assert not [each for each in serving_secondary.clusters["primary"].objects("Schedule") if each["spec"]["paused"]]
+    assert paused(serving_secondary) == [False, False]
     scaled = [each for each in pulumi.resources("primary") if each["urn"].endswith("::failover-workloads-scale-production")]
     [container] = scaled[0]["inputs"]["spec"]["template"]["spec"]["containers"]
     assert container["command"][-1] == "scale", "also where nobody has set active"
@@ -101,7 +106,8 @@ def test_a_region_that_was_stopped_by_a_flag_that_was_wrong_serves_again_with_on
     """Somebody wrote the flag by hand, and has written it back: nothing of the configuration has changed."""
     stop(pair, "primary")
     assert accepts_nothing(cluster(pair, "primary"))
+    assert paused(pair) == [True, True]
     pair.pulumi.up("primary")
     assert not accepts_nothing(cluster(pair, "primary"))
-    assert not [each for each in pair.clusters["primary"].objects("Schedule") if each["spec"]["paused"]]
+    assert paused(pair) == [False, False]
     pair.pulumi.up("primary", "--expect-no-changes")

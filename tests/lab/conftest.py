@@ -18,6 +18,7 @@ from lab.application import manifests
 from lab.cloud.access_log import Request
 from lab.cloud.cloud import CloudError
 from lab.collector import Kept
+from lab.inhabitants import PAUSE
 from lab.paths import CHECKOUT
 from lab.processes import Daemon
 from lab.regions.namespaces import OPS, inside
@@ -30,6 +31,8 @@ ORDER = ("test_failover.py", "test_volumes.py", "test_etcd.py", "test_data.py", 
 """Files that come first, in this order. Those of volumes are run in the lab that those of the failover leave, whose regions have
 disks for them, and those of etcd after them, for they lose its etcd. The way back of a database begins in the lab that those of
 the data leave: the secondary serves, and the old primary is asleep."""
+
+CRON_JOB = "nightly"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -142,6 +145,12 @@ def answer(lab: Lab) -> str | None:
         return str(lab.cloud.route53()["names"][f"{project.NAME} CNAME"]["is"])
     except (CloudError, KeyError):
         return None
+
+
+def make_a_cron_job(lab: Lab) -> None:
+    """Give the application in the primary region a CronJob that never runs: the 29th of February. Backups do not have it yet."""
+    what = ("create", "cronjob", CRON_JOB, "-n", manifests.APPLICATION_NAMESPACE)
+    lab.kubectl("primary", *what, f"--image={PAUSE}", "--schedule=0 0 29 2 *")
 
 
 def asked_by_pods(lab: Lab, spec: RegionSpec, since: datetime) -> list[Request]:

@@ -33,7 +33,7 @@ from tests.documented import blocks
 from tests.engine.test_databases import TOUCHED_WITH_A_DATABASE
 from tests.lab import dangers, metrics
 from tests.lab.compromised_writer import Attack, moment
-from tests.lab.conftest import Keeper, asked_by_pods, handed_on
+from tests.lab.conftest import CRON_JOB, Keeper, asked_by_pods, handed_on, make_a_cron_job
 from tests.lab.pod_keys import key_of, outcomes
 from tests.lab.prompt import PromptLab
 from tests.permissions import DENIED, forbidden
@@ -84,6 +84,7 @@ class TestByArchive:
     def failed_over(cls, pair: Lab) -> tuple[Lab, Report]:
         pair.kubectl("primary", "apply", "-f", "-", stdin=yaml.safe_dump(NOTE))
         late_writer.install(pair.kubectl)
+        make_a_cron_job(pair)
         pair.make_backups()
         return pair, demo.fail(pair, cache=False)
 
@@ -102,6 +103,7 @@ class TestByArchive:
     ) -> None:
         answers = outcomes(pair, forbidden(part, project.names(role)), key_of(pair, role, part))
         assert {call: came for call, came in answers.items() if came != DENIED} == {}
+        assert list(answers.values()).count(DENIED) > 20
 
     def test_both_regions_mark_what_they_archive_and_the_secondary_hears_the_primary(self, pair: Lab) -> None:
         def marked(region: Role) -> bool:
@@ -292,13 +294,13 @@ class TestByArchive:
             f"split brain: {seen.rows} rows in {seen.seconds} s, the first {seen.first_after} s after the region was switched on"
         )
 
-        for kind in ("deployments", "statefulsets"):
-            for item in items(lab, "primary", kind, "-n", manifests.APPLICATION_NAMESPACE):
-                assert item["spec"]["replicas"] == 0, item["metadata"]["name"]
-                assert not item["status"].get("readyReplicas"), item["metadata"]["name"]
-        assert all(
-            item["spec"].get("suspend") for item in items(lab, "primary", "cronjobs", "-n", manifests.APPLICATION_NAMESPACE)
-        )
+        workloads = items(lab, "primary", "deployments,statefulsets", "-n", manifests.APPLICATION_NAMESPACE)
+        assert manifests.NAME in {item["metadata"]["name"] for item in workloads}
+        for item in workloads:
+            assert item["spec"]["replicas"] == 0, item["metadata"]["name"]
+            assert not item["status"].get("readyReplicas"), item["metadata"]["name"]
+        cron_jobs = items(lab, "primary", "cronjobs", "-n", manifests.APPLICATION_NAMESPACE)
+        assert {item["metadata"]["name"]: item["spec"].get("suspend") for item in cron_jobs} == {CRON_JOB: True}
         own = items(lab, "primary", "schedules.velero.io", "-n", "velero")
         assert own
         assert all(item["spec"]["paused"] for item in own)
@@ -333,6 +335,7 @@ class TestByArchive:
         attack.wait_same(set(before))
         at = moment()
         existing = {region: attack.versions(region) for region in ROLES}
+        assert all(existing.values()), "there is something to lose in both regions"
         backup = max(name for name in pair.completed_backups("secondary") if name.startswith("hourly-critical"))
 
         attack.spoil(deleted=f"{attack.prefix}/backups/{backup}/")
@@ -386,6 +389,7 @@ class TestByArchive:
         server = "app-database-primary-g1"
         attack = Attack(lab=pair, purpose="database", part="database", prefix=f"cnpg/{server}")
         before = attack.contents("secondary")  # less than in the primary: S3 replicates nothing older than its rule
+        assert before
         at = moment()
         assert attack.ask("secondary", "missing", server) is None
 

@@ -24,7 +24,9 @@ from tests.lab.prompt import PromptLab
 @pytest.fixture(scope="module")
 def failed_over() -> Iterator[tuple[Lab, Report]]:
     with deployed(PromptLab(plan=databases.Plan(), inhabited=True)) as lab:
-        for pod in pods_of(lab, inhabitants.STOREFRONT, region="primary"):
+        there = pods_of(lab, inhabitants.STOREFRONT, region="primary")
+        assert there
+        for pod in there:
             assert gates(pod), "the primary's Pods have gates that no controller of the secondary would ever satisfy"
         # What an archive loses at the worst moment is what test_data.py counts.
         yield lab, demo.fail(lab, cache=False, at_worst=False)
@@ -117,7 +119,9 @@ def test_what_an_autoscaler_decides_is_never_lowered(world: Lab) -> None:
     )
     deployment = found(world, "deployments.apps")[inhabitants.CHECKOUT]
     assert deployment["spec"]["replicas"] == deployment["status"]["availableReplicas"] == inhabitants.CHECKOUT_REPLICAS
-    assert not [message for message in messages(world, inhabitants.CHECKOUT) if message.startswith("Scaled down")]
+    told = messages(world, inhabitants.CHECKOUT)
+    assert told
+    assert not [message for message in told if message.startswith("Scaled down")]
 
 
 def test_what_was_switched_off_stays_off(world: Lab) -> None:
@@ -188,6 +192,7 @@ def test_the_programs_pods_ran_under_a_quota_of_everything(world: Lab) -> None:
     judged = [name for name, job in finished.items() if not (name.startswith("guard-") and job["status"]["startTime"] <= serves)]
     assert [name for name in judged if not finished[name]["status"].get("succeeded")] == []
     told = messages(world, namespace=inhabitants.PROGRAM_NAMESPACE)
+    assert told
     assert [message for message in told if "forbidden" in message] == [], "Pods that were refused"
 
 

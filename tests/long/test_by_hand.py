@@ -23,10 +23,9 @@ from lab.waiting import until
 from lab.world import Lab
 from settings.names import PROGRAM_NAMESPACE
 from settings.roles import ROLES, Role
-from tests.lab.conftest import answer, deployed
+from tests.lab.conftest import CRON_JOB, answer, deployed, make_a_cron_job
 from tests.long.by_hand import Person, documented
 
-CRON_JOB = "nightly"
 WORKLOADS = ("-n", manifests.APPLICATION_NAMESPACE)
 
 
@@ -61,14 +60,6 @@ class Circle:
         assert self.lab.query("select pg_is_in_recovery()", region) == "t"
 
 
-def make_a_cron_job(lab: Lab) -> None:
-    """One that never runs: the 29th of February."""
-    what = ("create", "cronjob", CRON_JOB, *WORKLOADS, "--image=docker.io/local/pause:1", "--schedule=0 0 29 2 *")
-    lab.kubectl("primary", *what)
-    lab.make_backups()
-    lab.wait_backed_up()
-
-
 def die_with_rows(lab: Lab) -> set[int]:
     """Kill the primary once the secondary has rows of a client. Returns these."""
     log = lab.paths.logs / "before.jsonl"
@@ -89,6 +80,8 @@ def failed_over(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Circle]:
         person = Person(lab=lab, directory=tmp_path_factory.mktemp("person"))
         person.sits_down()
         make_a_cron_job(lab)
+        lab.make_backups()
+        lab.wait_backed_up()
         before = die_with_rows(lab)
         assert person.types("who am I").split()[-1] == "yes"
         person.types("fail over", "start")

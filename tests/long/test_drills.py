@@ -6,6 +6,7 @@ that end before their time or find no room, what is probed and asked, and WAL th
 
 from __future__ import annotations
 
+from lab import circle
 from lab.application import manifests
 from settings.roles import ROLES
 from tests.long.drills import ARCHIVE, BACKUPS, LONG_AGO, REPOSITORY, Drills
@@ -33,6 +34,7 @@ def test_a_namespace_is_restored_where_nobody_sees_it_and_nothing_is_left(drills
 
 def test_a_database_is_recovered_asked_and_deleted_in_both_regions(drills: Drills) -> None:
     before = {role: drills.archived(role) for role in ROLES}
+    sources = {role: circle.cluster_of(drills.lab, role)["metadata"] for role in ROLES}
     for outcome in drills.together(*((role, "database") for role in ROLES)):
         outcome.require_passed()
         assert outcome.record["counts"]["tables"] >= 1
@@ -40,6 +42,9 @@ def test_a_database_is_recovered_asked_and_deleted_in_both_regions(drills: Drill
     for role in ROLES:
         drills.require_nothing_left(role)
         assert drills.archived(role) == before[role], "the throw-away Cluster has archived nothing"
+        source = circle.cluster_of(drills.lab, role)["metadata"]
+        assert source["uid"] == sources[role]["uid"]
+        assert source["generation"] == sources[role]["generation"], "nobody has changed what the drill recovers"
 
 
 def test_a_corrupt_backup_fails_the_drill_by_its_name(drills: Drills) -> None:

@@ -34,6 +34,7 @@ class World(ClusterWithVolumes):
     """A cluster in which a Pod that is made ends at once."""
 
     phase = "Succeeded"
+    message = ""
     said = SAID
     pods: list[dict[str, Any]]
 
@@ -41,7 +42,7 @@ class World(ClusterWithVolumes):
         made = super().create(path, body)
         if path == PODS and made is not None:
             self.pods = [*getattr(self, "pods", []), made]
-            made["status"] = {"phase": self.phase}
+            made["status"] = {"phase": self.phase, "message": self.message}
         return made
 
     def log(self, path: str) -> str:
@@ -212,6 +213,14 @@ def test_a_pod_that_fails_says_why_in_its_last_line_and_is_deleted(world: World,
     assert not [path for path in world.paths if path.startswith(PODS)]
     world.said = ""
     assert failure(world, capsys) == "it said nothing"
+
+
+def test_of_a_pod_that_its_node_has_put_out_the_reason_counts_and_not_where_its_log_was_cut_off(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.keep("app-database-1")
+    world.phase, world.message = "Failed", "The node was low on resource: ephemeral-storage. "
+    assert failure(world, capsys) == "The node was low on resource: ephemeral-storage."
 
 
 def test_a_pod_that_does_not_start_is_named_with_what_it_waits_for(
