@@ -34,7 +34,7 @@ def _tried(
 ) -> Iterator[str]:
     if settings.role == "secondary" and not duties.serves and settings.databases:
         yield from questions.primary_by_day(cluster, settings, arriving)
-        yield from map(str, promotion.refusals(cluster, sides))
+        yield from promotion.warnings_by_day(cluster, sides)
     if duties.serves:
         yield from questions.checks_by_day(cluster, settings)
     if questions.runs_something(settings, serves=duties.serves):

@@ -49,6 +49,8 @@ def test_a_standby_whose_primary_and_control_answer_has_nothing_to_say() -> None
     assert cluster.asked == [
         f"primary-answers {PROBE} {LB['secondary']}",
         "promotion of databases/app-database to app-database-secondary",
+        "dry run /apis/batch/v1/namespaces/databases/jobs",
+        "dry run /api/v1/namespaces/databases/pods",
     ]
 
 
@@ -127,6 +129,13 @@ def test_a_promotion_that_would_be_refused_is_told_with_the_webhooks_words() -> 
     refused = 'cluster prod-usw2 refused: 500 failed calling webhook "mcluster.cnpg.io"'
     [told] = warnings("secondary", alive(refused=refused))
     assert told.startswith(f"database app-database would not be promoted: {refused}; ")
+
+
+def test_a_pod_that_would_not_be_let_in_to_confirm_a_promotion_is_told() -> None:
+    [told] = warnings("secondary", alive(refused_kinds={"Pod": "403 exceeded quota: small"}))
+    assert told.startswith(
+        "namespace databases would not take the Pod that confirms the promotion of database app-database: 403 "
+    )
 
 
 def test_without_databases_nobody_asks_the_primary() -> None:
