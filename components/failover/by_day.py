@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from components.database import promotion
+from components.database import operator_version, promotion
 from components.database.specs import DatabaseSide
 from components.failover import questions
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
@@ -39,3 +39,5 @@ def _tried(
         yield from questions.checks_by_day(cluster, settings)
     if questions.runs_something(settings, serves=duties.serves):
         yield from questions.endpoint_by_day(cluster, settings)
+    if settings.databases:
+        yield from operator_version.old_operators(cluster)

@@ -27,6 +27,7 @@ LB = {
     for role, region in (("primary", "us-east-1"), ("secondary", "us-west-2"))
 }
 CHECK = "http://web.production.svc:80/healthz"
+OPERATOR = "path /apis/apps/v1/deployments?labelSelector=app.kubernetes.io/name=cloudnative-pg"
 CHECKED = {"workloads": [{"namespace": "production", "replicas": 3, "check": {"service": "web", "path": "/healthz"}}]}
 
 
@@ -51,6 +52,7 @@ def test_a_standby_whose_primary_and_control_answer_has_nothing_to_say() -> None
         "promotion of databases/app-database to app-database-secondary",
         "dry run /apis/batch/v1/namespaces/databases/jobs",
         "dry run /api/v1/namespaces/databases/pods",
+        OPERATOR,
     ]
 
 
@@ -138,6 +140,14 @@ def test_a_pod_that_would_not_be_let_in_to_confirm_a_promotion_is_told() -> None
     )
 
 
+@pytest.mark.parametrize("stack", ["primary", "secondary"])
+def test_an_operator_of_databases_that_is_too_old_is_told_in_either_region(stack: Role) -> None:
+    containers = [{"image": "ghcr.io/cloudnative-pg/cloudnative-pg:1.28.1"}]
+    operator = {"metadata": {"namespace": "cnpg", "name": "o"}, "spec": {"template": {"spec": {"containers": containers}}}}
+    [told] = warnings(stack, alive(paths={"/apis/apps/v1/deployments": {"items": [operator]}}))
+    assert told.startswith("CloudNativePG's operator 1.28.1 runs here (Deployment cnpg/o), which knows no serviceAccountName")
+
+
 def test_without_databases_nobody_asks_the_primary() -> None:
     cluster = FakeCluster()
     assert warnings("secondary", cluster, databases=[], databasePasswords={}) == []
@@ -148,7 +158,7 @@ def test_without_databases_nobody_asks_the_primary() -> None:
 def test_the_region_that_serves_asks_each_check_and_its_own_endpoint(stack: Role, active: Role | None) -> None:
     cluster = FakeCluster()
     assert warnings(stack, cluster, active, **CHECKED) == []
-    assert cluster.asked == [f"workloads-answer {CHECK}", f"endpoint-answers {LB[stack]}"]
+    assert cluster.asked == [f"workloads-answer {CHECK}", f"endpoint-answers {LB[stack]}", OPERATOR]
 
 
 def test_a_check_that_fails_by_day_is_told_with_what_to_look_at() -> None:
@@ -178,7 +188,7 @@ def test_a_standby_asks_its_endpoint_where_something_runs_behind_it() -> None:
 def test_an_endpoint_that_pods_do_not_reach_is_not_asked_where_somebody_says_so() -> None:
     cluster = FakeCluster()
     assert warnings("primary", cluster, failover={"endpoint": {"ask": False}}) == []
-    assert cluster.asked == []
+    assert cluster.asked == [OPERATOR]
 
 
 def test_how_the_endpoint_is_asked_follows_the_probe_and_may_be_written() -> None:
