@@ -185,8 +185,9 @@ class TriedByDay:
         self._warn(partial(snapshot_classes.warnings_by_day, args.cluster, settings.velero, settings.backups))
         # S3 copies no object that was written before replication was there.
         copied = pulumi.Output.all(*(resource.urn for resource in args.storage_ready))
-        password = settings.repository_password
-        written = partial(keep_inventory, args.cluster, args.files(settings.role), settings.workloads, settings.backups, password)
+        passwords = (settings.repository_password, settings.owner_passwords)
+        files = args.files(settings.role)
+        written = partial(keep_inventory, args.cluster, files, settings.workloads, settings.backups, *passwords)
         self._try(lambda _: written(), copied, writes=True)
 
     def _failover_can_be_tried(self) -> bool:

@@ -282,6 +282,11 @@ class Settings(Model):
         return self.backup_encryption_password.get_secret_value() if self.velero.managed else None
 
     @property
+    def owner_passwords(self) -> dict[str, str]:
+        """The password of each database's owner, by the database's name."""
+        return {name: password.get_secret_value() for name, password in self.database_passwords.items()}
+
+    @property
     def identity_mode(self) -> IdentityMode:
         """How pods authenticate to AWS: `identity`, or its default. A rule refuses that default where the cluster is not EKS."""
         return self.identity or "pod-identity"

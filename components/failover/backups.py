@@ -32,6 +32,7 @@ def standby_of(settings: Settings, names: Names, named_backups: Mapping[str, str
         storage_classes=modifiers.storage_classes(velero, names.role),
         modified=bool(modifiers.own_rules(velero, names.role)),
         password=settings.repository_password,
+        owners=settings.owner_passwords,
         movers=Movers(nodes=velero.data_movers.nodes, tolerations=velero.tolerations) if velero.managed else None,
     )
 

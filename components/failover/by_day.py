@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from components.database import promotion
+from components.database import operator_version, promotion
 from components.database.specs import DatabaseSide
 from components.failover import questions
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
@@ -34,8 +34,10 @@ def _tried(
 ) -> Iterator[str]:
     if settings.role == "secondary" and not duties.serves and settings.databases:
         yield from questions.primary_by_day(cluster, settings, arriving)
-        yield from map(str, promotion.refusals(cluster, sides))
+        yield from promotion.warnings_by_day(cluster, sides)
     if duties.serves:
         yield from questions.checks_by_day(cluster, settings)
     if questions.runs_something(settings, serves=duties.serves):
         yield from questions.endpoint_by_day(cluster, settings)
+    if settings.databases:
+        yield from operator_version.old_operators(cluster)

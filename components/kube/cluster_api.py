@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -111,6 +111,10 @@ class ClusterApi(Protocol):
     def refuses_database(self, body: dict[str, Any]) -> str | None:
         """Why the API server, or a webhook that it asks, refuses to create a Cluster; None if it would, or if there is one of
         that name. A dry run: nothing is made."""
+
+    def refuses(self, path: str, body: dict[str, Any]) -> str | None:
+        """Why the API server, or what it asks, refuses to create an object below a path, as in
+        `/api/v1/namespaces/shop/configmaps`; None if it would, or if it knows nothing there. A dry run: nothing is made."""
 
     def ask(self, name: str, questions: Sequence[Question]) -> list[Answer]:
         """What servers answer to these questions, in their order. Raises NotAskedError if no Pod could ask.
@@ -265,17 +269,23 @@ class LiveCluster:
     def refuses_promotion(self, namespace: str, name: str, member: str) -> str | None:
         api = kubernetes.client.CustomObjectsApi(self._api_client())
         body = {"spec": {"replica": {"primary": member}}}
-        return self._refuses(api.patch_namespaced_custom_object, *_CLUSTERS, namespace, "clusters", name, body)
+        patch = partial(api.patch_namespaced_custom_object, *_CLUSTERS, namespace, "clusters", name, body, dry_run="All")
+        return self._refuses(partial(self._ask, patch))
 
     def refuses_database(self, body: dict[str, Any]) -> str | None:
         api = kubernetes.client.CustomObjectsApi(self._api_client())
-        return self._refuses(api.create_namespaced_custom_object, *_CLUSTERS, body["metadata"]["namespace"], "clusters", body)
+        namespace = body["metadata"]["namespace"]
+        create = partial(api.create_namespaced_custom_object, *_CLUSTERS, namespace, "clusters", body, dry_run="All")
+        return self._refuses(partial(self._ask, create))
 
-    def _refuses(self, call: Any, *args: Any) -> str | None:
-        """The API server's reason for refusing a dry run of `call`. A webhook that knows no dry run is no reason: it judges the
-        change itself alone."""
+    def refuses(self, path: str, body: dict[str, Any]) -> str | None:
+        return self._refuses(partial(self._send, "POST", f"{path}?dryRun=All", body))
+
+    def _refuses(self, dry_run: Callable[[], Any]) -> str | None:
+        """The API server's reason for refusing a dry run. A webhook that knows none is no reason: it judges the change itself
+        alone."""
         try:
-            self._ask(call, *args, dry_run="All")
+            dry_run()
         except ClusterRefusedError as error:
             taken = any(words in str(error) for words in ("already exists", "does not support dry run"))
             return None if taken else str(error)

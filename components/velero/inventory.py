@@ -9,7 +9,7 @@ of a backup but the tarball would tell it, and who reads the tarball reads every
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -21,6 +21,7 @@ from kubernetes.utils.quantity import parse_quantity
 from components.kube.cluster_api import ClusterApi
 from components.kube.runner.inventory import Entry, entry_of
 from components.kube.runner.password import fingerprint, refuse_others
+from components.velero.owner_passwords import OwnerPasswords, fingerprints, owner_passwords_of
 from settings.backup import Backup
 from settings.names import EXCLUDED_FROM_BACKUP, NEVER_RESTORED
 from settings.workloads import Workload, by_namespace
@@ -59,13 +60,17 @@ class Inventory:
     password: str | None = None
     """The fingerprint of the password by which this region's volumes are encrypted; None where its Velero is not ours."""
 
+    owners: OwnerPasswords | None = None
+    """Fingerprints of the passwords of databases' owners; None where the region has none, or is of an older version."""
+
     def document(self) -> dict[str, Any]:
         """As it is written to its object."""
         needs = {
             name: {key: sorted(value) if isinstance(value, set) else value for key, value in asdict(each).items()}
             for name, each in sorted(self.namespaces.items())
         }
-        return {"written": self.written.isoformat(), "namespaces": needs, "password": self.password}
+        owners = asdict(self.owners) if self.owners else None
+        return {"written": self.written.isoformat(), "namespaces": needs, "password": self.password, "owners": owners}
 
 
 def inventory_of(document: Any) -> Inventory:
@@ -85,14 +90,22 @@ def inventory_of(document: Any) -> Inventory:
     if password is not None:
         refuse_others(password)
     return Inventory(
-        written=datetime.fromisoformat(document["written"]).astimezone(UTC), namespaces=namespaces, password=password
+        written=datetime.fromisoformat(document["written"]).astimezone(UTC),
+        namespaces=namespaces,
+        password=password,
+        owners=owner_passwords_of(document.get("owners")),
     )
 
 
 def take_inventory(
-    cluster: ClusterApi, workloads: Sequence[Workload], backups: Sequence[Backup] = (), password: str | None = None
+    cluster: ClusterApi,
+    workloads: Sequence[Workload],
+    backups: Sequence[Backup] = (),
+    password: str | None = None,
+    owners: Mapping[str, str] | None = None,
 ) -> Inventory:
-    """What this cluster's workloads need, at the size that a failover gives them, and the fingerprint of its password.
+    """What this cluster's workloads need, at the size that a failover gives them, and fingerprints of its passwords: that of its
+    volumes, and those of the `owners` of databases, by the database's name.
 
     Kinds that no restore of `backups` brings are not counted; without any entry that is restored, all are.
 
@@ -128,7 +141,12 @@ def take_inventory(
         annotations = item["metadata"].get("annotations") or {}
         if name := item["spec"].get("ingressClassName") or annotations.get("kubernetes.io/ingress.class"):
             needs(item).ingress_classes.add(name)
-    return Inventory(written=datetime.now(UTC), namespaces=found, password=fingerprint(password) if password else None)
+    return Inventory(
+        written=datetime.now(UTC),
+        namespaces=found,
+        password=fingerprint(password) if password else None,
+        owners=fingerprints(owners or {}),
+    )
 
 
 def _size(item: dict[str, Any], entry: Entry | None, least: int | None) -> int:

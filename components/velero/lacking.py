@@ -20,6 +20,7 @@ from components.velero.choice import OF_SCHEDULE
 from components.velero.files import BackupFiles
 from components.velero.inventory import Needs, items, requests_of
 from components.velero.movers import Movers
+from components.velero.owner_passwords import differing
 from components.velero.selection import Chosen
 from components.velero.snapshot_classes import CLASSES, without_class
 from settings.durations import spoken
@@ -41,7 +42,8 @@ _AUTOSCALER = "cluster-autoscaler"
 class Standby:
     """What this region restores. `storage_classes`: by a name in the peer, the name that a restore gives to claims. `modified`:
     whether a restore changes objects by rules of the user, which only Velero reads. `password`: by which this region reads the
-    peer's volumes; None where its Velero is not ours. `movers`: where its data movers may run; None in the same case."""
+    peer's volumes; None where its Velero is not ours. `movers`: where its data movers may run; None in the same case. `owners`:
+    the password of each database's owner here, by the database's name."""
 
     expected: Sequence[Expected]
     chosen: Sequence[Chosen]
@@ -51,6 +53,7 @@ class Standby:
     modified: bool = False
     password: str | None = field(default=None, repr=False)
     movers: Movers | None = None
+    owners: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(kw_only=True)
@@ -128,6 +131,12 @@ def _needs(files: BackupFiles, standby: Standby, found: Findings) -> Needs | Non
             "backupEncryptionPassword of this stack is not the peer's, so that no volume of its backups can be read here: write "
             "the peer's, by: pulumi config set --secret backupEncryptionPassword -s "
             f"{peer_of(standby.peer)}"
+        )
+    if others := differing(standby.owners, inventory.owners):
+        found.problems.append(
+            f"databasePasswords of this stack are not the peer's for {_some(others)}: this region sets its own once it takes "
+            "writes, so that applications which come with the peer's cannot log in; write the peer's, by: pulumi config set "
+            f"--secret --path 'databasePasswords[\"{others[0]}\"]' -s {peer_of(standby.peer)}"
         )
     needs = Needs()
     for namespace, each in inventory.namespaces.items():

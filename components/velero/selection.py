@@ -29,6 +29,9 @@ _ALWAYS: list[dict[str, Any]] = [
         "values": ["endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io"],
     },
     {"key": "endpoints.kubernetes.io/managed-by", "operator": "NotIn", "values": ["endpoint-controller"]},
+    # The Operator Lifecycle Manager copies what it has installed into each namespace that an operator watches, and takes copies
+    # away again whose original is not there. What somebody installed in a namespace has no such label, and comes back.
+    {"key": "olm.copiedFrom", "operator": "DoesNotExist"},
 ]
 
 

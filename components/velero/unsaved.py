@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -52,12 +52,18 @@ def not_saved(
 
 
 def keep_inventory(
-    cluster: ClusterApi, files: BackupFiles, workloads: Sequence[Workload], backups: Sequence[Backup], password: str | None
+    cluster: ClusterApi,
+    files: BackupFiles,
+    workloads: Sequence[Workload],
+    backups: Sequence[Backup],
+    password: str | None,
+    owners: Mapping[str, str],
 ) -> list[str]:
-    """Write down for the other region what the workloads of this one need of what `backups` bring there, and by which password
-    their volumes are encrypted, as a fingerprint. What hinders it is a line, and never an error."""
+    """Write down for the other region what the workloads of this one need of what `backups` bring there, and fingerprints: of the
+    password by which their volumes are encrypted, and of those of databases' `owners`. What hinders it is a line, and never an
+    error."""
     try:
-        files.keep_inventory(take_inventory(cluster, workloads, backups, password))
+        files.keep_inventory(take_inventory(cluster, workloads, backups, password, owners))
     except (ClusterUnreachableError, ResultsUnavailableError) as error:
         return [f"what this region's workloads need was not written down for the other region: {error}"]
     return []

@@ -41,6 +41,9 @@ class FakeCluster:
     refused: str | None = None
     """Why a dry run of a promotion is refused, or of a Cluster that is made."""
 
+    refused_kinds: dict[str, str] = field(default_factory=dict)
+    """Why a dry run of an object of this kind is refused."""
+
     identity: str = "11111111-1111-4111-8111-111111111111"
     """UID of its namespace kube-system."""
     claims: list[tuple[str, str]] = field(default_factory=list)
@@ -152,6 +155,10 @@ class FakeCluster:
     def refuses_database(self, body: dict[str, Any]) -> str | None:
         self._ask(f"creation of {body['metadata']['namespace']}/{body['metadata']['name']}")
         return self.refused
+
+    def refuses(self, path: str, body: dict[str, Any]) -> str | None:
+        self._ask(f"dry run {path}")
+        return self.refused_kinds.get(body["kind"])
 
     def ask(self, name: str, questions: Sequence[Question]) -> list[Answer]:
         self._ask(f"{name} {' '.join(question.url for question in questions)}")

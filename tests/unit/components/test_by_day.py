@@ -251,6 +251,16 @@ def test_a_standby_says_by_day_that_its_password_is_not_the_peers(said: list[str
     assert not [text for text in said if wrong in text], "a Velero that others installed has a password of its own"
 
 
+def test_a_standby_says_by_day_that_the_password_of_a_databases_owner_is_not_the_peers(said: list[str]) -> None:
+    wrong = "databasePasswords of this stack are not the peer's for app-database"
+    files = FakeFiles(needs=None)
+    run_program("primary", {"peerReady": True}, files=files)
+    run_program("secondary", {"peerReady": True}, files=files)
+    assert not [text for text in said if wrong in text]
+    run_program("secondary", {"peerReady": True, "databasePasswords": {"app-database": "another one"}}, files=files)
+    assert len([text for text in said if wrong in text]) == 1
+
+
 def test_a_question_that_breaks_is_a_warning_and_does_not_end_the_up() -> None:
     def ask() -> list[str]:
         raise KeyError("begin_wal")

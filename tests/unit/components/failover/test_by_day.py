@@ -27,6 +27,7 @@ LB = {
     for role, region in (("primary", "us-east-1"), ("secondary", "us-west-2"))
 }
 CHECK = "http://web.production.svc:80/healthz"
+OPERATOR = "path /apis/apps/v1/deployments?labelSelector=app.kubernetes.io/name=cloudnative-pg"
 CHECKED = {"workloads": [{"namespace": "production", "replicas": 3, "check": {"service": "web", "path": "/healthz"}}]}
 
 
@@ -49,6 +50,9 @@ def test_a_standby_whose_primary_and_control_answer_has_nothing_to_say() -> None
     assert cluster.asked == [
         f"primary-answers {PROBE} {LB['secondary']}",
         "promotion of databases/app-database to app-database-secondary",
+        "dry run /apis/batch/v1/namespaces/databases/jobs",
+        "dry run /api/v1/namespaces/databases/pods",
+        OPERATOR,
     ]
 
 
@@ -129,6 +133,21 @@ def test_a_promotion_that_would_be_refused_is_told_with_the_webhooks_words() -> 
     assert told.startswith(f"database app-database would not be promoted: {refused}; ")
 
 
+def test_a_pod_that_would_not_be_let_in_to_confirm_a_promotion_is_told() -> None:
+    [told] = warnings("secondary", alive(refused_kinds={"Pod": "403 exceeded quota: small"}))
+    assert told.startswith(
+        "namespace databases would not take the Pod that confirms the promotion of database app-database: 403 "
+    )
+
+
+@pytest.mark.parametrize("stack", ["primary", "secondary"])
+def test_an_operator_of_databases_that_is_too_old_is_told_in_either_region(stack: Role) -> None:
+    containers = [{"image": "ghcr.io/cloudnative-pg/cloudnative-pg:1.28.1"}]
+    operator = {"metadata": {"namespace": "cnpg", "name": "o"}, "spec": {"template": {"spec": {"containers": containers}}}}
+    [told] = warnings(stack, alive(paths={"/apis/apps/v1/deployments": {"items": [operator]}}))
+    assert told.startswith("CloudNativePG's operator 1.28.1 runs here (Deployment cnpg/o), which knows no serviceAccountName")
+
+
 def test_without_databases_nobody_asks_the_primary() -> None:
     cluster = FakeCluster()
     assert warnings("secondary", cluster, databases=[], databasePasswords={}) == []
@@ -139,7 +158,7 @@ def test_without_databases_nobody_asks_the_primary() -> None:
 def test_the_region_that_serves_asks_each_check_and_its_own_endpoint(stack: Role, active: Role | None) -> None:
     cluster = FakeCluster()
     assert warnings(stack, cluster, active, **CHECKED) == []
-    assert cluster.asked == [f"workloads-answer {CHECK}", f"endpoint-answers {LB[stack]}"]
+    assert cluster.asked == [f"workloads-answer {CHECK}", f"endpoint-answers {LB[stack]}", OPERATOR]
 
 
 def test_a_check_that_fails_by_day_is_told_with_what_to_look_at() -> None:
@@ -169,7 +188,7 @@ def test_a_standby_asks_its_endpoint_where_something_runs_behind_it() -> None:
 def test_an_endpoint_that_pods_do_not_reach_is_not_asked_where_somebody_says_so() -> None:
     cluster = FakeCluster()
     assert warnings("primary", cluster, failover={"endpoint": {"ask": False}}) == []
-    assert cluster.asked == []
+    assert cluster.asked == [OPERATOR]
 
 
 def test_how_the_endpoint_is_asked_follows_the_probe_and_may_be_written() -> None:

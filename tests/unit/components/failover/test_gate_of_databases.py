@@ -137,6 +137,13 @@ def test_a_promotion_that_the_api_server_refuses_closes_the_gate_and_no_force_op
     assert "promotion of databases/app-database to app-database-secondary" in asked.asked
 
 
+def test_a_pod_that_would_not_be_let_in_to_confirm_a_promotion_closes_the_gate_and_force_opens_it() -> None:
+    asked = answering()
+    asked.refused_kinds = {"Pod": "refused: 403 minimum memory usage per Container is 64Mi"}
+    assert "would not take the Pod that confirms" in ask(asked)
+    assert ask(asked, force=True) == ""
+
+
 def test_a_database_without_a_standby_is_tried_as_it_would_be_made() -> None:
     asked = answering()
     asked.databases.clear()

@@ -385,6 +385,21 @@ def test_a_cluster_that_would_be_made_is_tried_as_a_dry_run_too(api: tuple[type[
     assert live.refuses_database(body) == "cluster prod-usw2 refused: 403 clusters is forbidden: User cannot create"
 
 
+def test_any_object_is_tried_as_a_dry_run_and_a_namespace_that_is_not_there_refuses_none(
+    api: tuple[type[Api], str], live: LiveCluster
+) -> None:
+    jobs, body = "/apis/batch/v1/namespaces/databases/jobs", {"kind": "Job", "metadata": {"generateName": "confirm-"}}
+    assert live.refuses(jobs, body) is None
+    assert api[0].requests == [("POST", f"{jobs}?dryRun=All", body)]
+    for status, said, refused in (
+        (403, "exceeded quota: small", "cluster prod-usw2 refused: 403 exceeded quota: small"),
+        (400, "admission webhook policy.example.com does not support dry run", None),
+        (201, "made", None),
+    ):
+        api[0].answers["POST", jobs] = status, {"kind": "Status", "reason": "Forbidden", "message": said}
+        assert live.refuses(jobs, body) == refused
+
+
 @pytest.mark.parametrize(
     "said",
     ['clusters "app-database" already exists', "admission webhook policy.example.com does not support dry run: BadRequest"],

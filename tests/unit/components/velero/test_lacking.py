@@ -270,6 +270,50 @@ def test_what_is_no_fingerprint_makes_no_inventory(text: Any) -> None:
         inventory_of({"written": "2026-03-02T12:00:00+00:00", "namespaces": {}, "password": text})
 
 
+PASSWORDS = {"app": "the owner's of app", "orders": "the owner's of orders"}
+
+
+def of_the_peer(passwords: dict[str, str]) -> FakeFiles:
+    """What a peer with these passwords of databases' owners has written, after the way of a file."""
+    document = json.loads(json.dumps(take_inventory(FakeCluster(), [], owners=passwords).document()))
+    return FakeFiles(needs=inventory_of(document))
+
+
+def test_a_password_of_an_owner_that_is_not_the_peers_is_named_by_its_database_by_day_and_on_the_night() -> None:
+    files = of_the_peer(PASSWORDS)
+    assert findings(region(), files, replace(standby(), owners=PASSWORDS)) == Findings()
+    other = replace(standby(), owners={**PASSWORDS, "orders": "rotated in one stack alone"})
+    (told,) = findings(region(), files, other).problems
+    assert told == (
+        "databasePasswords of this stack are not the peer's for orders: this region sets its own once it takes writes, so that "
+        "applications which come with the peer's cannot log in; write the peer's, by: pulumi config set --secret --path "
+        "'databasePasswords[\"orders\"]' -s secondary"
+    )
+    assert warnings_by_day(region(), files, other) == [told]
+    way_back = replace(other, peer="secondary")
+    assert findings(region(), files, way_back).problems[0].endswith("-s primary")
+
+
+def test_databases_of_one_region_alone_and_peers_of_an_older_version_have_no_password_to_compare() -> None:
+    peer = {name: PASSWORDS[name] for name in ("app",)}
+    for here, there in ((PASSWORDS, peer), (peer, PASSWORDS), ({}, PASSWORDS), ({"new": "x"}, PASSWORDS), (PASSWORDS, {})):
+        assert findings(region(), of_the_peer(there), replace(standby(), owners=here)) == Findings()
+    here = {"orders": "another", "new": "x"}
+    assert "for orders:" in findings(region(), of_the_peer(PASSWORDS), replace(standby(), owners=here)).problems[0]
+
+
+def test_passwords_of_owners_are_not_in_what_is_written_or_shown() -> None:
+    document = json.dumps(take_inventory(FakeCluster(), [], owners=PASSWORDS).document())
+    assert "the owner's" not in document
+    assert "the owner's" not in repr(replace(standby(), owners=PASSWORDS))
+
+
+@pytest.mark.parametrize("owners", [{"each": {"a": "abc"}, "together": "00:11"}, {"each": {}, "together": 5}, {"each": []}, "x"])
+def test_what_are_no_fingerprints_of_owners_make_no_inventory(owners: Any) -> None:
+    with pytest.raises((ValueError, AttributeError, KeyError, TypeError)):
+        inventory_of({"written": "2026-03-02T12:00:00+00:00", "namespaces": {}, "owners": owners})
+
+
 def test_needs_of_namespaces_that_are_not_restored_do_not_count() -> None:
     other = Inventory(written=datetime.now(UTC), namespaces={"other": Needs(storage_classes={"io2"}, cpu=100.0)})
     assert found(region(), FakeFiles(needs=other)) == Findings()

@@ -76,6 +76,10 @@ def test_what_a_controller_makes_of_a_template_is_left_out_and_bare_pods_come_ba
         assert found[label] == "DoesNotExist"
 
 
+def test_copies_of_what_the_operator_lifecycle_manager_has_installed_elsewhere_are_left_out_by_their_label() -> None:
+    assert labels(backup("a"))["olm.copiedFrom"] == labels(backup("a", pods="all"))["olm.copiedFrom"] == "DoesNotExist"
+
+
 def test_pods_come_back_where_their_volumes_come_no_other_way_but_not_those_of_jobs() -> None:
     found = labels(backup("a", pods="all"))
     assert not found.keys() & {"pod-template-hash", "controller-revision-hash", "rollouts-pod-template-hash"}
