@@ -175,7 +175,15 @@ class TriedByDay:
         # S3 copies no object that was written before replication was there.
         copied = pulumi.Output.all(*(resource.urn for resource in args.storage_ready))
         password = settings.repository_password
-        written = partial(keep_inventory, args.cluster, args.files(settings.role), settings.workloads, settings.backups, password)
+        written = partial(
+            keep_inventory,
+            args.cluster,
+            args.files(settings.role),
+            settings.workloads,
+            settings.backups,
+            password,
+            args.names.region,
+        )
         self._try(lambda _: written(), copied, writes=True)
 
     def _failover_can_be_tried(self) -> bool:

@@ -9,7 +9,7 @@ of a backup but the tarball would tell it, and who reads the tarball reads every
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -21,6 +21,7 @@ from kubernetes.utils.quantity import parse_quantity
 from components.kube.cluster_api import ClusterApi
 from components.kube.runner.inventory import Entry, entry_of
 from components.kube.runner.password import fingerprint, refuse_others
+from components.velero.regional import Search, found_in
 from settings.backup import Backup
 from settings.names import EXCLUDED_FROM_BACKUP, NEVER_RESTORED
 from settings.workloads import Workload, by_namespace
@@ -59,13 +60,16 @@ class Inventory:
     password: str | None = None
     """The fingerprint of the password by which this region's volumes are encrypted; None where its Velero is not ours."""
 
+    regional: Mapping[str, Any] | None = None
+    """What names this region, as `regional.Search` writes it; None where nobody looked."""
+
     def document(self) -> dict[str, Any]:
         """As it is written to its object."""
         needs = {
             name: {key: sorted(value) if isinstance(value, set) else value for key, value in asdict(each).items()}
             for name, each in sorted(self.namespaces.items())
         }
-        return {"written": self.written.isoformat(), "namespaces": needs, "password": self.password}
+        return {"written": self.written.isoformat(), "namespaces": needs, "password": self.password, "regional": self.regional}
 
 
 def inventory_of(document: Any) -> Inventory:
@@ -84,15 +88,25 @@ def inventory_of(document: Any) -> Inventory:
     password = document.get("password")
     if password is not None:
         refuse_others(password)
+    regional = document.get("regional")
+    found_in(regional)
     return Inventory(
-        written=datetime.fromisoformat(document["written"]).astimezone(UTC), namespaces=namespaces, password=password
+        written=datetime.fromisoformat(document["written"]).astimezone(UTC),
+        namespaces=namespaces,
+        password=password,
+        regional=regional,
     )
 
 
 def take_inventory(
-    cluster: ClusterApi, workloads: Sequence[Workload], backups: Sequence[Backup] = (), password: str | None = None
+    cluster: ClusterApi,
+    workloads: Sequence[Workload],
+    backups: Sequence[Backup] = (),
+    password: str | None = None,
+    search: Search | None = None,
 ) -> Inventory:
-    """What this cluster's workloads need, at the size that a failover gives them, and the fingerprint of its password.
+    """What this cluster's workloads need, at the size that a failover gives them, the fingerprint of its password, and what
+    `search` finds among what is restored.
 
     Kinds that no restore of `backups` brings are not counted; without any entry that is restored, all are.
 
@@ -119,8 +133,12 @@ def take_inventory(
             namespace, workload = item["metadata"]["namespace"], f"{kind}/{item['metadata']['name']}"
             entry = entry_of(workload, entries.get(namespace, []))
             _add_pod(needs(item), item["spec"]["template"]["spec"], _size(item, entry, autoscaled.get((namespace, workload))))
+            if search:
+                search.workload(kind, item, item["spec"]["template"]["spec"])
     for item in restored("batch", "v1", "cronjobs"):
         _add_pod(needs(item), item["spec"]["jobTemplate"]["spec"]["template"]["spec"], 0)
+        if search:
+            search.workload("cronjob", item, item["spec"]["jobTemplate"]["spec"]["template"]["spec"])
     for item in restored("", "v1", "persistentvolumeclaims"):
         if name := item["spec"].get("storageClassName"):
             needs(item).storage_classes.add(name)
@@ -128,7 +146,14 @@ def take_inventory(
         annotations = item["metadata"].get("annotations") or {}
         if name := item["spec"].get("ingressClassName") or annotations.get("kubernetes.io/ingress.class"):
             needs(item).ingress_classes.add(name)
-    return Inventory(written=datetime.now(UTC), namespaces=found, password=fingerprint(password) if password else None)
+    if search:
+        search.others(lambda plural: restored("", "v1", plural))
+    return Inventory(
+        written=datetime.now(UTC),
+        namespaces=found,
+        password=fingerprint(password) if password else None,
+        regional=search.document() if search else None,
+    )
 
 
 def _size(item: dict[str, Any], entry: Entry | None, least: int | None) -> int:

@@ -19,6 +19,7 @@ from components.velero.choice import OF_SCHEDULE
 from components.velero.files import BackupFiles
 from components.velero.inventory import Needs, items, requests_of
 from components.velero.movers import Movers
+from components.velero.regional import found_in, told
 from components.velero.selection import Chosen
 from components.velero.snapshot_classes import CLASSES, without_class
 from settings.durations import spoken
@@ -51,7 +52,8 @@ class Standby:
 
 @dataclass(kw_only=True)
 class Findings:
-    """A line each. `problems` break a failover; `unknown` is what could not be judged; `later` breaks something afterwards."""
+    """A line each. `problems` break a failover; `unknown` is what could not be judged; `later` is told by
+    day alone: it stops no failover, and breaks something with it or afterwards."""
 
     problems: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
@@ -125,6 +127,12 @@ def _needs(files: BackupFiles, standby: Standby, found: Findings) -> Needs | Non
             "the peer's, by: pulumi config set --secret backupEncryptionPassword -s "
             f"{peer_of(standby.peer)}"
         )
+    named = {
+        namespace: each
+        for namespace, each in found_in(inventory.regional).items()
+        if any(chosen.has(namespace) for chosen in standby.chosen)
+    }
+    found.later.extend(told(named, standby.peer_region, modified=standby.modified))
     needs = Needs()
     for namespace, each in inventory.namespaces.items():
         if any(chosen.has(namespace) for chosen in standby.chosen):
