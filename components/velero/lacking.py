@@ -16,6 +16,7 @@ from components.kube.runner.password import is_of
 from components.kube.runner.restored import ResultsUnavailableError
 from components.velero.age import Expected, newest
 from components.velero.choice import OF_SCHEDULE
+from components.velero.cloud_resources import fought_over, is_of_a_cloud
 from components.velero.files import BackupFiles
 from components.velero.inventory import Needs, items, requests_of
 from components.velero.movers import Movers
@@ -64,7 +65,9 @@ def findings(cluster: ClusterApi, files: BackupFiles, standby: Standby) -> Findi
     """What this cluster lacks. It never raises: what cannot be asked is `unknown`."""
     found = Findings()
     try:
-        missing = list(_kinds(cluster, files, standby))
+        clouds: dict[str, None] = {}
+        missing = list(_kinds(cluster, files, standby, clouds))
+        found.later.extend(fought_over(clouds))
         if missing:
             found.problems.append(
                 f"the backups hold kinds that this cluster does not know ({_some(missing)}), so that restores fail: install "
@@ -80,10 +83,11 @@ def findings(cluster: ClusterApi, files: BackupFiles, standby: Standby) -> Findi
     return found
 
 
-def _kinds(cluster: ClusterApi, files: BackupFiles, standby: Standby) -> Iterator[str]:
-    """Kinds with objects that would be restored, as in `ScaledObject (keda.sh/v1alpha1)`, that this cluster does not serve."""
+def _kinds(cluster: ClusterApi, files: BackupFiles, standby: Standby, clouds: dict[str, None]) -> Iterator[str]:
+    """Kinds with objects that would be restored, as in `ScaledObject (keda.sh/v1alpha1)`, that this cluster does not serve.
+    `clouds` takes those that it serves and whose objects are resources at AWS."""
     missing: set[tuple[str, str]] = set()
-    served: dict[str, set[str]] = {}
+    served: dict[str, dict[str, str]] = {}
     for expected, each in zip(standby.expected, standby.chosen, strict=True):
         backups = cluster.list_velero("backups", f"{OF_SCHEDULE}={expected.choice.schedule}") or []
         completed = newest(backups).completed
@@ -96,9 +100,12 @@ def _kinds(cluster: ClusterApi, files: BackupFiles, standby: Standby) -> Iterato
                 continue
             if version not in served:
                 path = f"/apis/{version}" if "/" in version else f"/api/{version}"
-                served[version] = {kind["kind"] for kind in (cluster.read(path) or {}).get("resources") or ()}
+                listed = (cluster.read(path) or {}).get("resources") or ()
+                served[version] = {each["kind"]: each.get("name", "") for each in listed if "/" not in each.get("name", "")}
             if kind not in served[version]:
                 missing.add((kind, version))
+            elif is_of_a_cloud(version):
+                clouds[f"{served[version][kind]}.{version.partition('/')[0]}"] = None
     return (f"{kind} ({version})" for kind, version in sorted(missing))
 
 
