@@ -104,7 +104,7 @@ class Region(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: RegionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         settings, names = args.settings, Names(topology=args.settings.topology, role=args.settings.role)
-        cluster = args.cluster or LiveCluster(settings.cluster, settings.images.python)
+        cluster = args.cluster or LiveCluster(settings.cluster, settings.images.python, settings.pods)
         archive = args.archive or LiveArchive(names.bucket("database"), names.region, settings.aws)
         this_cluster = find_this_cluster(settings, names, cluster)
         self._cluster = cluster
@@ -120,7 +120,7 @@ class Region(pulumi.ComponentResource):
             refuse_second_writer(settings, cluster, self._duties, self._live)
             refuse_false_receipt(settings, cluster)
         primary = self._ask_primary_ahead(this_cluster)
-        installations = planned(settings.operators, settings.images)
+        installations = planned(settings.operators, settings.images, pods=settings.pods)
         compare = pulumi.ResourceHook(f"{name}-cluster", this_cluster.compare, pulumi.ResourceHookOptions(on_dry_run=True))
         before = pulumi.ResourceHookBinding(before_create=[compare], before_update=[compare])
         opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(hooks=before))
@@ -149,6 +149,7 @@ class Region(pulumi.ComponentResource):
                 names=names,
                 settings=settings.velero,
                 images=settings.images,
+                pods=settings.pods,
                 bucket=storage.buckets["velero"].bucket,
                 bucket_ready=[storage.buckets["velero"]],
                 repository_password=settings.backup_encryption_password,
@@ -161,7 +162,9 @@ class Region(pulumi.ComponentResource):
         if settings.delivery is not None:
             Delivery("delivery", DeliveryArgs(names=names, settings=settings, delivery=settings.delivery), opts=child())
         through_the_api = any(workload.check and workload.check.via == "api-server" for workload in settings.workloads)
-        job_runner = JobRunner("job-runner", settings.images.python, opts=child(), through_the_api=through_the_api)
+        job_runner = JobRunner(
+            "job-runner", settings.images.python, opts=child(), pods=settings.pods, through_the_api=through_the_api
+        )
         this_cluster.record("cluster", child(depends_on=[job_runner]))
         Runbook(
             "runbook",
@@ -180,13 +183,15 @@ class Region(pulumi.ComponentResource):
                     settings=settings.etcd,
                     cluster_name=settings.cluster.name,
                     images=settings.images,
+                    pods=settings.pods,
                     bucket=storage.buckets["etcd"].bucket,
                     endpoint=settings.aws.endpoint,
                     access=access["etcd"],
                 ),
                 opts=child(),
             )
-        operators = Operators("operators", OperatorsArgs(installations=installations), opts=child())
+        charts = OperatorsArgs(installations=installations, namespace_labels=settings.pods.namespace_labels)
+        operators = Operators("operators", charts, opts=child())
         storage_class = StorageClass(
             "storage-class",
             StorageClassArgs(settings=settings.storage_class, key_arn=storage.key_arn),
@@ -243,6 +248,7 @@ class Region(pulumi.ComponentResource):
                     servers=[database.server(settings.role) for database in settings.databases],
                     probe=settings.probe if settings.role == "secondary" else None,
                     image=settings.images.aws_cli,
+                    pods=settings.pods,
                     endpoint=settings.aws.endpoint,
                     access=access["freshness"],
                 ),
@@ -371,6 +377,7 @@ class Region(pulumi.ComponentResource):
                 else None,
                 given_up=database.server(settings.role) in settings.given_up,
                 monitor_labels=settings.monitoring.labels,
+                pods=settings.pods,
             )
             for database in settings.databases
         ]

@@ -21,21 +21,25 @@ from components.database.by_day import warnings_by_day
 from components.database.specs import DatabaseSide
 from components.drills import records
 from components.drills.records import Last, Records
+from components.etcd.backup import ETCD_NAMESPACE
 from components.failover import by_day
 from components.failover.backups import standby_of
 from components.failover.failover import Failover
 from components.failover.following import Following, following
 from components.failover.handover import is_silent
+from components.kube import pull_secrets
 from components.kube.cluster_api import ClusterApi
 from components.kube.runner.flag import Flag
+from components.operators.operators import CNPG_NAMESPACE
 from components.storage.copies import not_copied
 from components.traffic.checkers import Watched, unseen
 from components.traffic.flag_object import FlagUnreadableError, may_be_on_their_way
 from components.velero import age, lacking, snapshot_classes
 from components.velero.files import BackupFiles
+from components.velero.specs import VELERO_NAMESPACE
 from components.velero.unsaved import Own, keep_inventory, not_saved
 from settings.model import Settings
-from settings.names import Names
+from settings.names import DRILLS_NAMESPACE, PROGRAM_NAMESPACE, SCRATCH_NAMESPACE, Names
 from settings.roles import Duties, Role, peer_of
 
 _QUESTIONS = 8
@@ -87,6 +91,22 @@ def answers(ask: Callable[[], Sequence[str]]) -> Sequence[str]:
         return [f"what a failover needs was not tried to the end: {type(error).__name__}: {' '.join(str(error).split())}"]
 
 
+def namespaces_of_pods(settings: Settings) -> list[str]:
+    """The namespaces in which Pods of this program run and pull images, those of operators too that it installs."""
+    operators = settings.operators
+    there = {
+        PROGRAM_NAMESPACE: True,
+        VELERO_NAMESPACE: settings.velero.managed,
+        **dict.fromkeys((database.namespace for database in settings.databases), True),
+        DRILLS_NAMESPACE: "database" in settings.drilled,
+        SCRATCH_NAMESPACE: "namespace" in settings.drilled,
+        ETCD_NAMESPACE: settings.backs_up_etcd,
+        "cert-manager": operators.cert_manager,
+        CNPG_NAMESPACE: operators.cloudnative_pg or operators.barman_cloud,
+    }
+    return [namespace for namespace, runs in there.items() if runs]
+
+
 class TriedByDay:
     """Tries by day what a failover needs, for `region`, by which the warnings are said."""
 
@@ -109,6 +129,9 @@ class TriedByDay:
             there = pulumi.Output.all(self._args.runner_ready, failover.since, *failover.databases.values())
             ask_by_day = partial(by_day.warnings, self._args.cluster, settings, duties, self._args.sides, self._users_arrive)
             self._try(lambda _: ask_by_day(), there)
+            if secrets := settings.pods.image_pull_secrets:
+                look = partial(pull_secrets.missing, self._args.cluster, secrets, namespaces_of_pods(settings))
+                self._try(lambda _: look(), there)
         if settings.serving_role == "primary" and self._args.checks:
             self._try(
                 self._args.unseen or partial(unseen, settings.aws),
@@ -187,7 +210,9 @@ class TriedByDay:
         copied = pulumi.Output.all(*(resource.urn for resource in args.storage_ready))
         passwords = (settings.repository_password, settings.owner_passwords)
         files = args.files(settings.role)
-        written = partial(keep_inventory, args.cluster, files, settings.workloads, settings.backups, *passwords)
+        written = partial(
+            keep_inventory, args.cluster, files, settings.workloads, settings.backups, *passwords, args.names.region
+        )
         self._try(lambda _: written(), copied, writes=True)
 
     def _failover_can_be_tried(self) -> bool:

@@ -106,7 +106,7 @@ def _object(body: bytes) -> dict[str, Any] | None:
 
 
 def _cluster(settings: Settings) -> ClusterApi:
-    return LiveCluster(settings.cluster, settings.images.python)
+    return LiveCluster(settings.cluster, settings.images.python, settings.pods)
 
 
 def _archive(settings: Settings, names: Names) -> Archive:

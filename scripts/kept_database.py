@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
@@ -52,6 +52,8 @@ class Plan:
     database: str
     secret: str
     host: str
+    placed: dict[str, Any] = field(default_factory=dict)
+    """The pull secrets, nodes and tolerations of the running database, as a Pod's spec has them."""
 
     @property
     def pod(self) -> str:
@@ -82,7 +84,18 @@ def plan(api: Api, options: argparse.Namespace) -> Plan:
         database=options.database or begun.get("database") or "app",
         secret=options.secret or (begun.get("secret") or {}).get("name") or f"{name}-app",
         host=options.against or f"{name}-rw",
+        placed=_placed(cluster["spec"]),
     )
+
+
+def _placed(spec: dict[str, Any]) -> dict[str, Any]:
+    """Where the instances of a Cluster run, and by which Secrets they are pulled: the comparison has the same image."""
+    affinity = spec.get("affinity") or {}
+    found = {
+        "imagePullSecrets": spec.get("imagePullSecrets"),
+        **{key: affinity.get(key) for key in ("nodeSelector", "tolerations")},
+    }
+    return {key: value for key, value in found.items() if value}
 
 
 def claims(api: Api, options: argparse.Namespace) -> tuple[str, str | None]:
@@ -186,6 +199,7 @@ def pod(planned: Plan, *, limit: int, seconds: int) -> dict[str, Any]:
     return {
         "metadata": {"name": planned.pod, "namespace": planned.namespace, **pod_metadata()},
         "spec": {
+            **planned.placed,
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "restartPolicy": "Never",

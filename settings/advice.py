@@ -17,6 +17,7 @@ from settings.images import version_in
 from settings.mistake import Mistake
 from settings.model import Settings
 from settings.parts import PARTS, key_of
+from settings.peer_file import lines_of_what_should_be_the_same
 from settings.roles import ROLES, peer_of
 from settings.rule import Mistakes, Rule
 from settings.sizes import bytes_in
@@ -264,4 +265,5 @@ def warnings(settings: Settings, secrets: Collection[str] = (), directory: Path 
     the files that Pulumi reads."""
     hidden = frozenset({*SECRETS, *secrets})
     replaced = Files(stack=settings.role, directory=directory).lines_of_what_is_replaced()
+    replaced += lines_of_what_should_be_the_same(settings, directory)
     return replaced + [told(rule, mistake, hidden) for rule in ADVICE for mistake in rule.mistakes(settings)]

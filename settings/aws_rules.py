@@ -124,12 +124,29 @@ def _lead_into(settings: Settings, counterparts: Mapping[str, str], role: Role) 
 
 def data_movers_run_in_this_region(settings: Settings) -> Mistakes:
     """In a key that both regions share, a zone or a region is that of one of them, and in the other nothing moves a volume."""
+    nodes = settings.velero.data_movers.nodes if settings.velero.managed else {}
+    return _nodes_are_in_this_region(settings, nodes, "data mover", "with all else of velero")
+
+
+def pods_run_in_this_region(settings: Settings) -> Mistakes:
+    """As above, for the Pods of the program."""
+    return _nodes_are_in_this_region(settings, settings.pods.node_selector, "Pod of the program", "with all else of pods")
+
+
+def databases_run_in_this_region(settings: Settings) -> Mistakes:
+    """As above, for the instances of databases."""
+    for place, database in enumerate(settings.databases):
+        for each in _nodes_are_in_this_region(settings, database.node_selector or {}, "instance", "with all of databases"):
+            yield Mistake(each.text, *each.written, at=(place, "nodeSelector"))
+
+
+def _nodes_are_in_this_region(settings: Settings, nodes: Mapping[str, str], what: str, besides: str) -> Iterator[Mistake]:
     own = settings.topology.region(settings.role)
-    for label, value in settings.velero.data_movers.nodes.items() if settings.velero.managed else ():
+    for label, value in nodes.items():
         if (label in OF_A_REGION and value != own) or (label in OF_A_ZONE and not value.startswith(own)):
             text = (
-                "has {}: {}, which no node in {} has, so no data mover would run there; write it in the other stack's own file, "
-                "with all else of velero, or take it out"
+                f"has {{}}: {{}}, which no node in {{}} has, so no {what} would run there; write it in the other stack's own "
+                f"file, {besides}, or take it out"
             )
             yield Mistake(text, label, value, own)
 
@@ -153,6 +170,8 @@ RULES: tuple[Rule, ...] = (
     Rule(key="staticCredentials", mistakes=static_keys_last),
     Rule(key="staticCredentials", mistakes=static_keys_are_stored_as_they_are),
     Rule(key="velero.dataMovers.nodes", mistakes=data_movers_run_in_this_region),
+    Rule(key="pods.nodeSelector", mistakes=pods_run_in_this_region),
+    Rule(key="databases", mistakes=databases_run_in_this_region),
     Rule(key="velero.counterparts", mistakes=counterparts_lead_into_the_other_region),
     Rule(key="velero.counterpartsBack", mistakes=counterparts_back_lead_into_the_primary_region),
     Rule(key="storageClass.name", mistakes=the_managed_class_is_not_one_that_eks_made),

@@ -24,11 +24,13 @@ from settings.fields import (
     two,
 )
 from settings.images import PostgresqlImage, postgresql_major
+from settings.labels import LabelKey, LabelValue
 from settings.mistake import Mistake
 from settings.names import NEVER_RESTORED
 from settings.roles import Role
 from settings.sizes import Size, bytes_in
 from settings.streaming import Streaming
+from settings.volumes import Toleration, refuse_labels_of_one_node
 
 _Retention = Annotated[
     str,
@@ -142,6 +144,19 @@ class DatabaseSettings(Model):
         description="required: two instances never share a node, and zones hold equal numbers of them, give or take one; "
         "preferred: so only where the cluster has room",
     )
+    node_selector: dict[LabelKey, LabelValue] | None = Field(
+        default=None,
+        description="labels of the nodes on which its instances run; by default pods.nodeSelector",
+        examples=[{"pool": "databases"}, {"node.kubernetes.io/instance-type": "r7g.xlarge"}],
+    )
+    tolerations: list[Toleration] | None = Field(
+        default=None,
+        description="taints on which its instances run all the same; by default pods.tolerations",
+        examples=[
+            [{"key": "dedicated", "value": "database", "effect": "NoSchedule"}],
+            [{"key": "dedicated", "operator": "Exists"}],
+        ],
+    )
     parameters: dict[str, str] = Field(
         default={},
         examples=[{"max_connections": "200"}, {"work_mem": "64MB", "shared_buffers": "2GB"}],
@@ -194,6 +209,11 @@ class DatabaseSettings(Model):
         if len(name) > 40:
             raise ValueError("is longer than 40 characters, and the names of its parts are made from it; choose a shorter one")
         return name
+
+    @field_validator("node_selector")
+    @classmethod
+    def _more_than_one_node_may_have_the_labels(cls, nodes: dict[str, str] | None) -> dict[str, str] | None:
+        return nodes if nodes is None else refuse_labels_of_one_node(nodes, "no instance")
 
     @field_validator("namespace")
     @classmethod

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from settings.fields import HttpPath, Model, Whole, all_different
+from settings.fields import HttpPath, Model, Switch, Whole, all_different
 from settings.hosts import DnsName, HostName, ZoneId, labels_above_a_zone, of_aws, of_one_cluster
 from settings.mistake import Mistake
 from settings.questions import refuse_the_port_of_another_scheme
@@ -111,3 +111,8 @@ class Alias(Model):
 
     name: HostName = Field(description="the load balancer's DNS name")
     zone_id: ZoneId = Field(description="the load balancer's own hosted zone id")
+    ipv6: Switch = Field(
+        default=False,
+        description="true: the load balancer is dualstack, and each name has an AAAA record beside its A record, and both move "
+        "together; write the same in both stacks. A load balancer that is no alias needs nothing: its CNAME leads to both",
+    )

@@ -28,6 +28,7 @@ from settings.images import Images
 from settings.monitoring import MonitoringSettings
 from settings.parts import PARTS, Part
 from settings.people import MOVES, PeoplesKind
+from settings.pods import PodsSettings
 from settings.presets import DEFAULT, with_the_managed_class, with_tier_values
 from settings.receivers import Receivers
 from settings.roles import Handover, Role, serving
@@ -95,6 +96,11 @@ class Settings(Model):
     )
     velero: VeleroSettings = Field(
         default_factory=VeleroSettings, description="who installs Velero, and what changes in a restore"
+    )
+    pods: PodsSettings = Field(
+        default_factory=PodsSettings,
+        description="what a strict cluster asks of every Pod and namespace that this program makes: pull secrets, tolerations, "
+        "nodes, least requests, labels (see pods.md)",
     )
     storage: StorageSettings = Field(default_factory=StorageSettings, description="the backup buckets")
     failover: FailoverSettings = Field(

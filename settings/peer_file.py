@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from settings.dns import Alias
 from settings.explain import named
 from settings.files import Files
 from settings.load import ConfigurationError
@@ -44,6 +45,19 @@ def refuse_one_cluster_for_both(settings: Settings, directory: Path = Path()) ->
         value = _at(own, path)
         if value is not None and value == _at(theirs, path):
             raise ConfigurationError(f"{named('.'.join(path))}: {show(value)} is stack {peer}'s too, as {file} says; {why}")
+
+
+def lines_of_what_should_be_the_same(settings: Settings, directory: Path = Path()) -> list[str]:
+    """A line if the peer's file in `directory` says otherwise which addresses the load balancers have."""
+    peer, endpoint = peer_of(settings.role), settings.endpoint
+    theirs = Files(stack=peer, directory=directory).own().get("endpoint")
+    if not isinstance(endpoint, Alias) or not isinstance(theirs, Mapping) or endpoint.ipv6 == (theirs.get("ipv6") is True):
+        return []
+    without = peer if endpoint.ipv6 else settings.role
+    return [
+        f"{named('endpoint.ipv6')}: is true in one stack alone, and not in {without}: clients with IPv6 do not follow when users "
+        "move, or go to a dead region; write it in both, once both load balancers are dualstack, or in neither"
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,7 +44,7 @@ class ServerResources(Model):
 
     @model_validator(mode="after")
     def _requests_are_within_limits(self) -> ServerResources:
-        if _cpus(self.cpu_limit) < _cpus(_LEAST_CPU):
+        if cpus_in(self.cpu_limit) < cpus_in(_LEAST_CPU):
             raise Mistake(
                 "{} is too little for Velero's server; write {} or more",
                 self.cpu_limit,
@@ -52,7 +52,7 @@ class ServerResources(Model):
                 at=("cpuLimit",),
             )
         _refuse_too_little(self.memory_limit)
-        if _cpus(self.cpu) > _cpus(self.cpu_limit):
+        if cpus_in(self.cpu) > cpus_in(self.cpu_limit):
             raise Mistake(
                 f"{{}} is more than cpuLimit, {{}}, {_REFUSED}; write less, or more there", self.cpu, self.cpu_limit, at=("cpu",)
             )
@@ -179,14 +179,7 @@ class DataMovers(Model):
     @field_validator("nodes")
     @classmethod
     def _a_label_is_of_more_than_one_node(cls, nodes: dict[str, str]) -> dict[str, str]:
-        """Nodes come and go, and none has its name in both regions; the id of a zone says nothing of its region."""
-        for label in nodes:
-            if label in _OF_A_NODE:
-                text = (
-                    "has {}, by which no data mover runs once that node or zone is gone; write a label of several nodes, as in "
-                )
-                raise Mistake(text + "pool: storage", label)
-        return nodes
+        return refuse_labels_of_one_node(nodes, "no data mover")
 
     cache_class: ClassName | None = Field(
         default=None,
@@ -244,5 +237,15 @@ def _refuse_more_than_the_limit(memory: str, limit: str) -> None:
         )
 
 
-def _cpus(amount: str) -> float:
+def refuse_labels_of_one_node(nodes: dict[str, str], who: str) -> dict[str, str]:
+    """Nodes come and go, and none has its name in both regions; the id of a zone says nothing of its region."""
+    for label in nodes:
+        if label in _OF_A_NODE:
+            text = f"has {{}}, by which {who} runs once that node or zone is gone; write a label of several nodes, as in "
+            raise Mistake(text + "pool: storage", label)
+    return nodes
+
+
+def cpus_in(amount: str) -> float:
+    """The CPUs that a text of the form Cpus says."""
     return float(amount.removesuffix("m")) / (1000 if amount.endswith("m") else 1)

@@ -25,7 +25,7 @@ from components.iam.access import Access
 from components.kube.cluster_api import ClusterUnreachableError
 from components.kube.jobs import job
 from components.kube.objects import ObjectWithStatus
-from components.kube.pods import LABELS, outward_only
+from components.kube.pods import LABELS, ONLY_ADMISSION, outward_only
 from settings.database import DatabaseSettings
 from settings.names import EXCLUDED_FROM_BACKUP
 from settings.roles import ROLES
@@ -323,7 +323,7 @@ class Database(pulumi.ComponentResource):
         confirmation = job(
             f"{self._stem}-promoted",
             specs.confirmation_job(side),
-            self._child(),
+            self._child(ignore_changes=list(ONLY_ADMISSION)),
             seconds=side.promote_seconds,
             after=[promoted],
             namespace=self._settings.namespace,
@@ -369,9 +369,14 @@ class Databases(pulumi.ComponentResource):
         child = partial(pulumi.ResourceOptions, parent=self, retain_on_delete=True)
         resources: list[pulumi.Resource] = []
         databases = [each.side.settings for each in args.databases if each.side.settings.namespace == namespace]
+        labels = args.databases[0].side.pods.namespace_labels
         if any(settings.create_namespace for settings in databases):
             resources.append(
-                k8s.core.v1.Namespace(f"{name}-namespace-{namespace}", metadata={"name": namespace}, opts=child(protect=True))
+                k8s.core.v1.Namespace(
+                    f"{name}-namespace-{namespace}",
+                    metadata={"name": namespace, **({"labels": labels} if labels else {})},
+                    opts=child(protect=True),
+                )
             )
         k8s.networking.v1.NetworkPolicy(
             f"{name}-network-{namespace}",

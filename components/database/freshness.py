@@ -16,9 +16,10 @@ import pulumi_kubernetes as k8s
 
 from components.iam.access import Access, key_environment, own_region
 from components.iam.permissions import ServiceAccount
-from components.kube.pods import CONTAINER_SECURITY, pod_metadata, pod_security
+from components.kube.pods import CONTAINER_SECURITY, admitted, pod_metadata, pod_security
 from components.kube.records import FRESHNESS_RECORD
 from settings.names import ARCHIVE_PREFIX, EXCLUDED_FROM_BACKUP, FRESHNESS_PREFIX, PROGRAM_NAMESPACE, Names
+from settings.pods import PodsSettings
 
 NAME = "freshness"
 SERVICE_ACCOUNT = ServiceAccount(namespace=PROGRAM_NAMESPACE, name=NAME)
@@ -50,6 +51,7 @@ class FreshnessArgs:
     servers: Sequence[str]
     probe: str | None
     image: str
+    pods: PodsSettings = field(default_factory=PodsSettings)
     endpoint: str | None = None
     access: Access = field(default_factory=Access)
 
@@ -77,7 +79,7 @@ def cron_job(args: FreshnessArgs) -> dict[str, Any]:
             "spec": {
                 "backoffLimit": 0,
                 "activeDeadlineSeconds": DEADLINE,
-                "template": {"metadata": pod_metadata(_LABELS), "spec": _pod(args)},
+                "template": admitted({"metadata": pod_metadata(_LABELS), "spec": _pod(args)}, args.pods),
             },
         },
     }

@@ -14,11 +14,12 @@ from typing import Any
 from components.database.side_role import GIVEN_UP
 from components.iam.access import own_region
 from components.kube.objects import until_phase
-from components.kube.pods import CONTAINER_SECURITY, pod_metadata, pod_security
+from components.kube.pods import CONTAINER_SECURITY, admitted, pod_metadata, pod_security
 from components.kube.runner.fencing import FENCED, HIBERNATION
 from settings.database import DatabaseSettings
 from settings.durations import parse_duration
 from settings.names import EXCLUDED_FROM_BACKUP, Names
+from settings.pods import PodsSettings
 from settings.roles import ROLES, DatabaseRole, Role, peer_of
 from settings.streaming import PRIVATE
 
@@ -64,6 +65,9 @@ class DatabaseSide:
 
     monitor_labels: Mapping[str, str] = field(default_factory=dict)
     """Labels by which Prometheus selects the PodMonitor."""
+
+    pods: PodsSettings = field(default_factory=PodsSettings)
+    """What the cluster asks of every Pod."""
 
     @property
     def begins_by_itself(self) -> bool:
@@ -210,9 +214,26 @@ def _postgresql(side: DatabaseSide) -> dict[str, Any]:
     }
 
 
-def _placement(settings: DatabaseSettings) -> dict[str, Any]:
+def chosen_nodes(settings: DatabaseSettings, pods: PodsSettings) -> dict[str, Any]:
+    """The nodes of the instances, as a Cluster's `affinity` names them: the database's own, or those of all Pods of the program.
+
+    Nothing where nobody has chosen any: the operator restarts instances whose Pods would be placed otherwise.
+    """
+    nodes = pods.node_selector if settings.node_selector is None else settings.node_selector
+    own = settings.tolerations
+    tolerations = pods.tolerated() if own is None else PodsSettings(tolerations=own).tolerated()
+    return {**({"nodeSelector": nodes} if nodes else {}), **({"tolerations": tolerations} if tolerations else {})}
+
+
+def pulled_by(pods: PodsSettings) -> dict[str, Any]:
+    """The pull secrets of a Cluster, which the operator gives to its instances' account."""
+    return {"imagePullSecrets": pods.pull_secrets()} if pods.image_pull_secrets else {}
+
+
+def _placement(settings: DatabaseSettings, pods: PodsSettings) -> dict[str, Any]:
+    chosen = chosen_nodes(settings, pods)
     if settings.instances == 1:
-        return {"affinity": {"enablePodAntiAffinity": False}}
+        return {"affinity": {"enablePodAntiAffinity": False, **chosen}}
     required = settings.anti_affinity == "required"
     instances = {"cnpg.io/cluster": settings.name, "cnpg.io/podRole": "instance"}
     return {
@@ -220,6 +241,7 @@ def _placement(settings: DatabaseSettings) -> dict[str, Any]:
             "enablePodAntiAffinity": True,
             "podAntiAffinityType": settings.anti_affinity,
             "topologyKey": "kubernetes.io/hostname",
+            **chosen,
         },
         "topologySpreadConstraints": [
             {
@@ -271,9 +293,10 @@ def cluster_spec(side: DatabaseSide) -> dict[str, Any]:
         "enableSuperuserAccess": False,
         "enablePDB": settings.instances > 1,
         **volumes(settings),
-        **_placement(settings),
+        **pulled_by(side.pods),
+        **_placement(settings, side.pods),
         "postgresql": _postgresql(side),
-        "inheritedMetadata": {"labels": EXCLUDED_FROM_BACKUP},
+        "inheritedMetadata": {"labels": {**EXCLUDED_FROM_BACKUP, **side.pods.labels}},
         **(
             {"serviceAccountTemplate": {"metadata": {"annotations": {"eks.amazonaws.com/role-arn": side.role_arn}}}}
             if side.role_arn
@@ -389,17 +412,18 @@ def confirmation_job(side: DatabaseSide) -> dict[str, Any]:
         "securityContext": {**CONTAINER_SECURITY, "readOnlyRootFilesystem": True},
         "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108 - a path in the Pod
     }
+    template = {
+        "metadata": pod_metadata(),
+        "spec": {
+            "automountServiceAccountToken": False,
+            "restartPolicy": "Never",
+            "securityContext": pod_security(_POSTGRES_USER),
+            "containers": [container],
+            "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": "1Mi"}}],
+        },
+    }
     return {
         "backoffLimit": 1,
         "activeDeadlineSeconds": side.promote_seconds + 30,
-        "template": {
-            "metadata": pod_metadata(),
-            "spec": {
-                "automountServiceAccountToken": False,
-                "restartPolicy": "Never",
-                "securityContext": pod_security(_POSTGRES_USER),
-                "containers": [container],
-                "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": "1Mi"}}],
-            },
-        },
+        "template": admitted(template, side.pods),
     }

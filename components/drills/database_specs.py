@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from components.database.specs import LOST, PLUGIN, DatabaseSide, memory, object_store, volumes
+from components.database.specs import LOST, PLUGIN, DatabaseSide, chosen_nodes, memory, object_store, volumes
 from components.drills import integrity_specs
 from components.drills.pods import (
     CLUSTER_CREDENTIALS,
@@ -25,7 +25,7 @@ from components.drills.pods import (
     upload,
 )
 from components.drills.scratch_rules import PRIORITY_CLASS
-from components.kube.pods import CONTAINER_SECURITY, pod_metadata, pod_security
+from components.kube.pods import CONTAINER_SECURITY, admitted, pod_metadata, pod_security
 from components.kube.records import SERVING_RECORD
 from components.kube.runner.drill_ask import FIRST
 from components.kube.runner.drill_choose import SECOND
@@ -37,6 +37,7 @@ from settings.database import DatabaseSettings
 from settings.drills import LATEST, Kind
 from settings.durations import parse_duration
 from settings.names import DRILLS_NAMESPACE, EXCLUDED_FROM_BACKUP, PROGRAM_NAMESPACE
+from settings.pods import PodsSettings
 from settings.roles import peer_of
 
 KIND: Kind = "database"
@@ -80,7 +81,7 @@ def archive(args: DrillsArgs) -> dict[str, Any]:
     return object_store(side, peer_of(args.names.role), secret=CLUSTER_CREDENTIALS)
 
 
-def cluster(database: DatabaseSettings) -> dict[str, Any]:
+def cluster(database: DatabaseSettings, pods: PodsSettings) -> dict[str, Any]:
     """Spec of the throw-away Cluster, but for whose archive it reads and up to when. Without `plugins` it archives nothing, and
     without `replica` it follows nobody. No subscription of the database reaches its publisher."""
     return {
@@ -93,9 +94,9 @@ def cluster(database: DatabaseSettings) -> dict[str, Any]:
         "enablePDB": False,
         "priorityClassName": PRIORITY_CLASS,
         **volumes(database),
-        "affinity": {"enablePodAntiAffinity": False},
+        "affinity": {"enablePodAntiAffinity": False, **chosen_nodes(database, pods)},
         "postgresql": {"parameters": {**memory(database), **database.parameters, "max_logical_replication_workers": "0"}},
-        "inheritedMetadata": {"labels": {**EXCLUDED_FROM_BACKUP, LABEL: KIND}},
+        "inheritedMetadata": {"labels": {**EXCLUDED_FROM_BACKUP, **pods.labels, LABEL: KIND}},
         # The operator makes a new password for the owner, who is the database's own.
         "bootstrap": {"recovery": {"source": CLUSTER, "database": database.database, "owner": database.owner}},
         "externalClusters": [{"name": CLUSTER, "plugin": {"name": PLUGIN, "parameters": {"barmanObjectName": CLUSTER}}}],
@@ -106,7 +107,7 @@ def checks_labels() -> dict[str, str]:
     return {**labels(KIND), "app.kubernetes.io/name": f"{CLUSTER}-{CHECKS}"}
 
 
-def checks_job(database: DatabaseSettings) -> dict[str, Any]:
+def checks_job(database: DatabaseSettings, pods: PodsSettings) -> dict[str, Any]:
     """Spec of the Job that asks the recovered database, but for the statements: as its owner, in transactions that only read."""
     environment = {
         "PGHOST": f"{CLUSTER}-rw",
@@ -133,20 +134,18 @@ def checks_job(database: DatabaseSettings) -> dict[str, Any]:
         "securityContext": {**CONTAINER_SECURITY, "readOnlyRootFilesystem": True},
         "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108 - a path in the Pod
     }
-    return {
-        "backoffLimit": 0,
-        "template": {
-            "metadata": pod_metadata(checks_labels()),
-            "spec": {
-                "automountServiceAccountToken": False,
-                "restartPolicy": "Never",
-                "priorityClassName": PRIORITY_CLASS,
-                "securityContext": pod_security(_POSTGRES_USER),
-                "containers": [container],
-                "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": "1Mi"}}],
-            },
+    template = {
+        "metadata": pod_metadata(checks_labels()),
+        "spec": {
+            "automountServiceAccountToken": False,
+            "restartPolicy": "Never",
+            "priorityClassName": PRIORITY_CLASS,
+            "securityContext": pod_security(_POSTGRES_USER),
+            "containers": [container],
+            "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": "1Mi"}}],
         },
     }
+    return {"backoffLimit": 0, "template": admitted(template, pods)}
 
 
 def task(args: DrillsArgs) -> dict[str, Any]:
@@ -164,8 +163,8 @@ def task(args: DrillsArgs) -> dict[str, Any]:
         "databases": [
             {
                 **asked[each.name],
-                "cluster": cluster(each),
-                "job": checks_job(each),
+                "cluster": cluster(each, args.settings.pods),
+                "job": checks_job(each, args.settings.pods),
                 "checks": [
                     {"sql": check.sql, "expect": check.expect, "within": seconds_of(check.max_age) if check.max_age else None}
                     for check in drill.checks
@@ -246,6 +245,7 @@ def spec(args: DrillsArgs) -> dict[str, Any]:
     each = seconds_of(drill.timeout) + int(CLEANING_SECONDS) + 2 * _CONNECT_SECONDS
     seconds = len(told["databases"]) * each + int(CLEANING_SECONDS) + _START_SECONDS
     return cron_job(
+        args,
         KIND,
         cron=drill.cron,
         timeout=f"{seconds}s",

@@ -81,7 +81,9 @@ class Drills(pulumi.ComponentResource):
         """Where databases are recovered, and what a throw-away Cluster needs there."""
         name = self._stem
         namespace = k8s.core.v1.Namespace(
-            f"{name}-namespace", metadata={"name": DRILLS_NAMESPACE, "labels": LABELS}, opts=self._child()
+            f"{name}-namespace",
+            metadata={"name": DRILLS_NAMESPACE, "labels": {**LABELS, **self._args.settings.pods.namespace_labels}},
+            opts=self._child(),
         )
         closed_off = k8s.networking.v1.NetworkPolicy(
             f"{name}-network",

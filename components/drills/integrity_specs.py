@@ -122,6 +122,7 @@ def spec(args: DrillsArgs) -> dict[str, Any]:
     # it fails, as etcd's image: the Pod would end there, without a record.
     beside = [*([_opens(args)] if args.settings.backs_up_etcd else []), verdict, last]
     return cron_job(
+        args,
         KIND,
         cron=drill.cron,
         timeout=drill.timeout,

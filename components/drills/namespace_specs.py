@@ -12,7 +12,7 @@ from typing import Any
 
 from components.drills.pods import DrillsArgs, base_task, cron_job, judge, labels, pod, seconds_of, upload
 from components.drills.scratch_rules import KINDS, PODS, PRIORITY_CLASS, RestoredKind, scratch_rules
-from components.kube.pods import CONTAINER_SECURITY, LABELS, pod_metadata, pod_security
+from components.kube.pods import CONTAINER_SECURITY, LABELS, admitted, pod_metadata, pod_security
 from components.kube.records import SERVING_RECORD
 from components.kube.runner.drill_space import CLEANING_SECONDS
 from components.kube.runner.rights import Right
@@ -24,6 +24,7 @@ from settings.backup import Backup
 from settings.drills import Kind
 from settings.model import Settings
 from settings.names import EXCLUDED_FROM_BACKUP, PROGRAM_NAMESPACE, SCRATCH_NAMESPACE
+from settings.pods import PodsSettings
 from settings.roles import peer_of
 
 KIND: Kind = "namespace"
@@ -94,7 +95,7 @@ def restore(settings: Settings, found: Source) -> dict[str, Any]:
 def rules(args: DrillsArgs, found: Source) -> dict[str, str]:
     """Data of the ConfigMap of rules: those of a failover first, and then those that let nothing work for production."""
     settings = args.settings
-    own = scratch_rules(replicas(settings, found.backup), settings.images.python)
+    own = scratch_rules(replicas(settings, found.backup), settings.images.python, settings.pods.pull_secrets())
     return {"rules.yaml": modifiers.document(settings.velero, args.names.role, drill=own)}
 
 
@@ -130,7 +131,7 @@ def fence(args: DrillsArgs) -> dict[str, Any]:
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "64Mi"}},
         "securityContext": {**CONTAINER_SECURITY, "readOnlyRootFilesystem": True},
     }
-    return {
+    pod = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": pod_metadata(),
@@ -142,11 +143,12 @@ def fence(args: DrillsArgs) -> dict[str, Any]:
             "containers": [container],
         },
     }
+    return admitted(pod, args.settings.pods)
 
 
-def namespace_labels() -> dict[str, str]:
+def namespace_labels(pods: PodsSettings) -> dict[str, str]:
     """Labels of the scratch namespace. A Pod on the node's own network would pass by every policy; this level refuses it."""
-    return {**labels(KIND), "pod-security.kubernetes.io/enforce": "baseline"}
+    return {**pods.namespace_labels, **labels(KIND), "pod-security.kubernetes.io/enforce": "baseline"}
 
 
 def network_policy() -> dict[str, Any]:
@@ -215,6 +217,7 @@ def spec(args: DrillsArgs) -> dict[str, Any]:
     assert found is not None
     seconds = seconds_of(drill.timeout) + 2 * int(CLEANING_SECONDS) + _START_SECONDS
     return cron_job(
+        args,
         KIND,
         cron=drill.cron,
         timeout=f"{seconds}s",

@@ -12,7 +12,16 @@ import pulumi
 
 from components.iam.access import Access, key_environment, own_region
 from components.iam.permissions import ServiceAccount
-from components.kube.pods import CONTAINER_SECURITY, LABELS, Runner, pod_metadata, pod_security, runner_code_name, runner_pod
+from components.kube.pods import (
+    CONTAINER_SECURITY,
+    LABELS,
+    Runner,
+    admitted,
+    pod_metadata,
+    pod_security,
+    runner_code_name,
+    runner_pod,
+)
 from components.kube.runner.drill_end import GRACE_SECONDS, SILENCE_SECONDS
 from components.kube.runner.drill_record import LABEL, without_verdict
 from settings.drills import KINDS, Kind
@@ -204,9 +213,10 @@ def pod(
     }
 
 
-def cron_job(kind: Kind, *, cron: str, timeout: str, does: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+def cron_job(args: DrillsArgs, kind: Kind, *, cron: str, timeout: str, does: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     """Spec of a drill's CronJob. A run that fails is not repeated: it has left its record, and a second one would hide it."""
     metadata = pod_metadata(labels(kind))
+    template = {"metadata": {**metadata, "annotations": {**metadata["annotations"], **_UNMOVED}}, "spec": spec}
     return {
         "schedule": cron,
         "timeZone": "Etc/UTC",
@@ -219,10 +229,7 @@ def cron_job(kind: Kind, *, cron: str, timeout: str, does: str, spec: Mapping[st
             "spec": {
                 "backoffLimit": 0,
                 "activeDeadlineSeconds": seconds_of(timeout),
-                "template": {
-                    "metadata": {**metadata, "annotations": {**metadata["annotations"], **_UNMOVED}},
-                    "spec": dict(spec),
-                },
+                "template": admitted(template, args.settings.pods),
             },
         },
     }

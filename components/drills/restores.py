@@ -68,7 +68,7 @@ def of_namespace(name: str, args: DrillsArgs, child: Child) -> list[pulumi.Resou
     assert found is not None
     namespace = k8s.core.v1.Namespace(
         f"{name}-scratch",
-        metadata={"name": SCRATCH_NAMESPACE, "labels": namespace_specs.namespace_labels()},
+        metadata={"name": SCRATCH_NAMESPACE, "labels": namespace_specs.namespace_labels(args.settings.pods)},
         opts=child(),
     )
     inside = {"metadata": namespace_specs.scratch_metadata("closed"), "opts": child(depends_on=[namespace])}
@@ -95,7 +95,11 @@ def of_database(name: str, args: DrillsArgs, child: Child, namespace: pulumi.Res
     annotations = {"annotations": {"eks.amazonaws.com/role-arn": role_arn}} if role_arn else {}
     return [
         k8s.core.v1.ServiceAccount(
-            f"{name}-cluster-account", metadata={**own(database_specs.CLUSTER), **annotations}, opts=inside
+            f"{name}-cluster-account",
+            metadata={**own(database_specs.CLUSTER), **annotations},
+            # The operator gives pull secrets to accounts of its own alone.
+            image_pull_secrets=args.settings.pods.pull_secrets() or None,
+            opts=inside,
         ),
         k8s.apiextensions.CustomResource(
             f"{name}-archive",

@@ -9,6 +9,7 @@ namespace closes.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,10 +97,10 @@ def _merge(kind: str, patch: dict[str, Any], **conditions: Any) -> dict[str, Any
     return {"conditions": {"groupResource": kind, **conditions}, "mergePatches": [{"patchData": json.dumps(patch)}]}
 
 
-def scratch_rules(replicas: int, image: str) -> list[dict[str, Any]]:
+def scratch_rules(replicas: int, image: str, pulled_by: Sequence[dict[str, str]] = ()) -> list[dict[str, Any]]:
     """The rules, in the order in which Velero applies them. `replicas` is 0 or 1; `image` runs in Pods that come for their
-    volumes alone."""
-    return [*_everywhere(), *_workloads(replicas), *_services(), *_pod(image), *_in_no_backup()]
+    volumes alone, and is pulled by these Secrets, or by those that the Pod has."""
+    return [*_everywhere(), *_workloads(replicas), *_services(), *_pod(image, pulled_by), *_in_no_backup()]
 
 
 def _everywhere() -> list[dict[str, Any]]:
@@ -157,7 +158,7 @@ def _in_no_backup() -> list[dict[str, Any]]:
     return [_merge(each.name, {"metadata": {"labels": EXCLUDED_FROM_BACKUP}}) for each in (*KINDS, PODS)]
 
 
-def _pod(image: str) -> list[dict[str, Any]]:
+def _pod(image: str, pulled_by: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
     """A Pod that comes for its volumes: Velero's own first container waits until they are filled, and then it rests. No other
     container of production's runs, neither before it nor beside it. It has no label, so that no controller takes it for its own,
     and no Service for its.
@@ -175,6 +176,7 @@ def _pod(image: str) -> list[dict[str, Any]]:
         "containers": [rest],
         "initContainers": [],
         "ephemeralContainers": None,
+        **({"imagePullSecrets": list(pulled_by)} if pulled_by else {}),
         "automountServiceAccountToken": False,
         "serviceAccount": None,
         "serviceAccountName": "default",

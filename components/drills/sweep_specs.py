@@ -41,6 +41,7 @@ def _task(args: DrillsArgs, kind: Kind) -> Mapping[str, Any]:
 def spec(args: DrillsArgs, kind: Kind) -> dict[str, Any]:
     """Spec of the CronJob. Its Pod has the labels of the drill's, by which a drill sees that it is at work."""
     made = cron_job(
+        args,
         kind,
         cron=CRON,
         timeout=f"{int(CLEANING_SECONDS) + _START_SECONDS}s",

@@ -22,10 +22,12 @@ import pulumi_kubernetes as k8s
 
 from components.iam.access import Access, key_environment, own_region
 from components.iam.permissions import ServiceAccount
+from components.kube.pods import admitted
 from settings.durations import parse_duration
 from settings.etcd import EtcdSettings
 from settings.images import Images
 from settings.names import EXCLUDED_FROM_BACKUP, PROGRAM_NAMESPACE, Names
+from settings.pods import PodsSettings
 
 NAME = "etcd-backup"
 ETCD_NAMESPACE = "kube-system"
@@ -49,6 +51,7 @@ class EtcdBackupArgs:
     settings: EtcdSettings
     cluster_name: str
     images: Images
+    pods: PodsSettings = field(default_factory=PodsSettings)
     bucket: pulumi.Input[str]
     endpoint: str | None = None
     access: Access = field(default_factory=Access)
@@ -92,7 +95,8 @@ def cron_job(args: EtcdBackupArgs) -> dict[str, Any]:
             "spec": {
                 "backoffLimit": 2,
                 "activeDeadlineSeconds": seconds,
-                "template": {"metadata": {"labels": _LABELS}, "spec": _pod(args, seconds)},
+                # Its nodes are those of the control plane, whatever nodes the others have.
+                "template": admitted({"metadata": {"labels": _LABELS}, "spec": _pod(args, seconds)}, args.pods, nodes=False),
             },
         },
     }

@@ -24,6 +24,7 @@ from settings.roles import peer_of
 def standby_of(settings: Settings, names: Names, named_backups: Mapping[str, str] | None = None) -> Standby:
     """What this region restores of its peer's backups when it takes over. `named_backups` are those of the handover token."""
     wanted, velero = chosen(settings.backups, settings.named_namespaces), settings.velero
+    tolerated = [*settings.pods.tolerations, *velero.tolerations]
     return Standby(
         expected=age.expected_backups(names, wanted, named_backups),
         chosen=wanted,
@@ -33,7 +34,7 @@ def standby_of(settings: Settings, names: Names, named_backups: Mapping[str, str
         modified=bool(modifiers.own_rules(velero, names.role)),
         password=settings.repository_password,
         owners=settings.owner_passwords,
-        movers=Movers(nodes=velero.data_movers.nodes, tolerations=velero.tolerations) if velero.managed else None,
+        movers=Movers(nodes=velero.data_movers.nodes, tolerations=tolerated) if velero.managed else None,
     )
 
 

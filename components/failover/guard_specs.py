@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ import pulumi
 
 from components.iam.access import Access, key_environment, own_region
 from components.iam.permissions import ServiceAccount
-from components.kube.pods import CONTAINER_SECURITY, LABELS, Runner, pod_metadata, pod_security, runner_pod
+from components.kube.pods import CONTAINER_SECURITY, LABELS, Runner, admitted, pod_metadata, pod_security, runner_pod
 from components.kube.records import GUARD_RECORD, SERVING_RECORD
 from components.kube.runner.rights import NEEDED, Right
 from components.velero.specs import VELERO_NAMESPACE
@@ -137,7 +137,7 @@ def cron_job(args: GuardArgs) -> dict[str, Any]:
             "spec": {
                 "backoffLimit": 0,
                 "activeDeadlineSeconds": _SECONDS,
-                "template": {"metadata": pod_metadata(_LABELS), "spec": pod(args, at_start=False)},
+                "template": _template(args, _LABELS, at_start=False),
             },
         },
     }
@@ -149,8 +149,12 @@ def deployment(args: GuardArgs) -> dict[str, Any]:
     return {
         "replicas": 1,
         "selector": {"matchLabels": {"app.kubernetes.io/name": AT_START}},
-        "template": {"metadata": pod_metadata(_AT_START_LABELS), "spec": pod(args, at_start=True)},
+        "template": _template(args, _AT_START_LABELS, at_start=True),
     }
+
+
+def _template(args: GuardArgs, labels: Mapping[str, str], *, at_start: bool) -> dict[str, Any]:
+    return admitted({"metadata": pod_metadata(labels), "spec": pod(args, at_start=at_start)}, args.settings.pods)
 
 
 def pod(args: GuardArgs, *, at_start: bool) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.kube.jobs import runner_job
-from components.kube.pods import Runner
+from components.kube.pods import ONLY_ADMISSION, Runner
 from components.kube.runner.ask import Question
 from components.kube.runner.endpoint import Endpoint
 from components.kube.runner.verify import Check
@@ -21,15 +21,16 @@ from settings.workloads import Workload, by_namespace, cron_jobs_of
 
 _CONTAINER = "spec.template.spec.containers[0]"
 _NO_REASON_TO_SCALE = (
+    *ONLY_ADMISSION,
     "metadata.annotations",
     "spec.activeDeadlineSeconds",
     "spec.template.spec.volumes",
     f"{_CONTAINER}.env",
     f"{_CONTAINER}.image",
-    f"{_CONTAINER}.resources",
 )
-"""What may change without a new Job: the image, the modules, the timeout and the task. The container's command stays out of the
-list. It names the step, so a change of who serves makes a new Job also where the state is of a version without the trigger."""
+"""What may change without a new Job: the image, the modules, the timeout, the task, and what the cluster asks of every Pod. The
+container's command stays out of the list. It names the step, so a change of who serves makes a new Job also where the state is of
+a version without the trigger."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +177,8 @@ class Workloads(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=[scaled],
+                # A region that serves is not checked anew because a node got a taint.
+                ignore_changes=list(ONLY_ADMISSION),
                 # None otherwise, as in states of earlier versions, whose Jobs must not run again for an upgrade.
                 replacement_trigger=self._args.checked if self._args.held else None,
             ),

@@ -24,12 +24,16 @@ from components.kube.runner.ask import MOST, Answer, Question
 from components.kube.runner.verify import proxied_answer
 from settings.cluster import Cluster
 from settings.names import EXCLUDED_FROM_BACKUP, PROGRAM_NAMESPACE
+from settings.pods import PodsSettings
 
 _TIMEOUTS = (3.0, 10.0)
 """Seconds to connect, and seconds to answer. A live cluster does both in milliseconds."""
 
 _PROBE_SECONDS = 20.0
 """How long the Pod that asks may take, its start included. If it cannot start, the answer is unknown."""
+
+_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+"""The form of an answer that has an object's metadata and nothing else."""
 
 _CLUSTERS = ("postgresql.cnpg.io", "v1")
 """Group and version of CloudNativePG's Clusters."""
@@ -65,6 +69,9 @@ class ClusterApi(Protocol):
 
     def read(self, path: str) -> dict[str, Any] | None:
         """What the API server answers at a path, as in `/apis/apps/v1`; None where it knows nothing there."""
+
+    def has(self, path: str) -> bool:
+        """Whether there is an object at a path. Its metadata alone are asked for, so that no contents of a Secret are read."""
 
     def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
         """Merge `body` into the object at a path, and return it as it is then; None where there is none."""
@@ -130,9 +137,9 @@ class ClusterApi(Protocol):
 class LiveCluster:
     """`ClusterApi` over the Kubernetes API. Connects at the first question."""
 
-    def __init__(self, cluster: Cluster, image: str) -> None:
-        """`image` is the Python image that the Pod runs which asks the other region."""
-        self._cluster, self._image = cluster, image
+    def __init__(self, cluster: Cluster, image: str, pods: PodsSettings | None = None) -> None:
+        """`image` is the Python image that the Pod runs which asks the other region, `pods` what the cluster asks of it."""
+        self._cluster, self._image, self._pods = cluster, image, pods or PodsSettings()
         self._client: Any = None
 
     def _api_client(self) -> Any:
@@ -187,16 +194,22 @@ class LiveCluster:
             return None
 
     def read(self, path: str) -> dict[str, Any] | None:
-        answer = self._ask(
+        answer = self._get(path, "application/json")
+        return None if answer is None else dict(answer)
+
+    def has(self, path: str) -> bool:
+        return self._get(path, _METADATA) is not None
+
+    def _get(self, path: str, form: str) -> Any:
+        return self._ask(
             self._api_client().call_api,
             path,
             "GET",
-            header_params={"Accept": "application/json"},
+            header_params={"Accept": form},
             auth_settings=["BearerToken"],
             response_types_map={200: "object"},
             _return_http_data_only=True,
         )
-        return None if answer is None else dict(answer)
 
     def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
         return self._send("PATCH", path, body, "application/merge-patch+json")
@@ -344,7 +357,8 @@ class LiveCluster:
         # In an `up` with --target these may be of an older version: the program of that version asks as well.
         names = [metadata.name for metadata in deployed]
         code = runner_code_name() if runner_code_name() in names else names[-1]
-        template = runner_pod(Runner(image=self._image, code=code), "ask", {"questions": [asdict(each) for each in questions]})
+        runner = Runner(image=self._image, code=code, pods=self._pods)
+        template = runner_pod(runner, "ask", {"questions": [asdict(each) for each in questions]})
         return {"metadata": {"generateName": f"{name}-", **template["metadata"]}, "spec": template["spec"]}
 
 

@@ -14,6 +14,7 @@ from components.kube.jobs import runner_job
 from components.kube.pods import ACCOUNT, LABELS, Runner, outward_only, runner_code
 from components.kube.runner.rights import NEEDED, THROUGH_THE_API, Right
 from settings.names import PROGRAM_NAMESPACE
+from settings.pods import PodsSettings
 
 _CLUSTER_ROLE = f"{PROGRAM_NAMESPACE}-{ACCOUNT}"
 
@@ -56,7 +57,13 @@ class JobRunner(pulumi.ComponentResource):
     """Known once a Pod has run here, with every right that a failover uses."""
 
     def __init__(
-        self, name: str, image: str, opts: pulumi.ResourceOptions | None = None, *, through_the_api: bool = False
+        self,
+        name: str,
+        image: str,
+        opts: pulumi.ResourceOptions | None = None,
+        *,
+        pods: PodsSettings,
+        through_the_api: bool = False,
     ) -> None:
         """`through_the_api` says whether a step asks Services through the API server."""
         needed = (*NEEDED, THROUGH_THE_API) if through_the_api else NEEDED
@@ -64,7 +71,7 @@ class JobRunner(pulumi.ComponentResource):
         child = partial(pulumi.ResourceOptions, parent=self)
         namespace = k8s.core.v1.Namespace(
             f"{name}-namespace",
-            metadata={"name": PROGRAM_NAMESPACE, "labels": LABELS},
+            metadata={"name": PROGRAM_NAMESPACE, "labels": {**LABELS, **pods.namespace_labels}},
             opts=child(protect=True, retain_on_delete=True),
         )
         inside = partial(child, depends_on=[namespace])
@@ -74,7 +81,7 @@ class JobRunner(pulumi.ComponentResource):
             spec=outward_only(),
             opts=inside(),
         )
-        self.runner = Runner(image=image, code=runner_code(f"{name}-code", inside()))
+        self.runner = Runner(image=image, code=runner_code(f"{name}-code", inside()), pods=pods)
         account = k8s.core.v1.ServiceAccount(
             f"{name}-account",
             metadata={"name": ACCOUNT, "namespace": PROGRAM_NAMESPACE},

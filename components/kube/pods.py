@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from settings.names import EXCLUDED_FROM_BACKUP, PROGRAM_NAMESPACE
+from settings.pods import OS, PodsSettings
+from settings.volumes import Toleration
 
 ACCOUNT = "job-runner"
 """The ServiceAccount of the Pods that run a step, in the program's namespace."""
@@ -78,6 +80,47 @@ _CALLS_THE_API = frozenset(
 """Steps that get a token of the account. The others ask servers that must never see one, unless by way of the API server."""
 
 
+_IN_A_TEMPLATE = "spec.template.spec"
+ONLY_ADMISSION = (
+    "spec.template.metadata.labels",
+    *(f"{_IN_A_TEMPLATE}.{what}" for what in ("containers[0].resources", "imagePullSecrets", "nodeSelector", "tolerations")),
+)
+"""What of a Job's spec follows from the settings `pods`. Kubernetes lets no Job change its template, so the engine would make it
+anew: a Job that acts must not run again because a node got a taint. The engine takes the new values when it makes one anew."""
+
+
+def admitted(
+    template: Mapping[str, Any], pods: PodsSettings, *, more: Sequence[Toleration] = (), nodes: bool = True
+) -> dict[str, Any]:
+    """The template (metadata and spec) of a Pod with what the settings `pods` ask of each: labels, pull secrets, nodes, `more`
+    tolerations beside those of the settings, and requests that are no smaller than the least.
+
+    `nodes` is False of a Pod that chooses its nodes itself. To admit a template twice changes nothing.
+    """
+    spec = {**template["spec"], **_placed(template["spec"], pods, more, nodes=nodes)}
+    for kind in ("initContainers", "containers"):
+        if kind in spec:
+            spec[kind] = [_with_requests(each, pods) for each in spec[kind]]
+    metadata = template["metadata"]
+    return {**template, "metadata": {**metadata, "labels": {**metadata["labels"], **pods.labels}}, "spec": spec}
+
+
+def _placed(spec: Mapping[str, Any], pods: PodsSettings, more: Sequence[Toleration], *, nodes: bool) -> dict[str, Any]:
+    """No empty list or object: an API server drops it, and every later preview would show it as a difference."""
+    own = [each for each in spec.get("tolerations") or () if each not in pods.tolerated(more)]
+    placed = {
+        "imagePullSecrets": pods.pull_secrets(),
+        "nodeSelector": {OS: "linux", **spec.get("nodeSelector", {}), **pods.node_selector} if nodes else None,
+        "tolerations": [*own, *pods.tolerated(more)],
+    }
+    return {key: value for key, value in placed.items() if value}
+
+
+def _with_requests(container: Mapping[str, Any], pods: PodsSettings) -> dict[str, Any]:
+    raised = {"resources": pods.requests.raised(container["resources"])} if "resources" in container else {}
+    return {**container, **raised}
+
+
 def pod_security(user: int) -> dict[str, Any]:
     """The Pod's security context at the level `restricted`; `user` is the id of the user that the image's program runs as."""
     return {"runAsNonRoot": True, "runAsUser": user, "seccompProfile": {"type": "RuntimeDefault"}}
@@ -99,7 +142,8 @@ def outward_only() -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Runner:
-    """What a Pod that runs a step needs: a Python `image`, and `code`, the name of the ConfigMap with the runner's modules.
+    """What a Pod that runs a step needs: a Python `image`, `code`, the name of the ConfigMap with the runner's modules, and what
+    the cluster asks of every Pod.
 
     `code` is an output of that ConfigMap, so that a Job is made after it. In an `up` that leaves the ConfigMap out (`--target`),
     it is the one that was deployed.
@@ -107,6 +151,7 @@ class Runner:
 
     image: str
     code: pulumi.Input[str]
+    pods: PodsSettings = field(default_factory=PodsSettings)
 
 
 @cache
@@ -147,7 +192,7 @@ def runner_pod(runner: Runner, step: str, task: Mapping[str, Any], account: str 
         "resources": _RESOURCES,
         "securityContext": {**CONTAINER_SECURITY, "readOnlyRootFilesystem": True},
     }
-    return {
+    template = {
         "metadata": pod_metadata(),
         "spec": {
             "serviceAccountName": account,
@@ -158,3 +203,4 @@ def runner_pod(runner: Runner, step: str, task: Mapping[str, Any], account: str 
             "volumes": [{"name": "runner", "configMap": {"name": runner.code}}],
         },
     }
+    return admitted(template, runner.pods)

@@ -18,7 +18,7 @@ from components.drills.pods import name_of
 from components.etcd import backup as etcd
 from components.failover import guard_specs
 from components.kube.job_runner import named_rules
-from components.kube.pods import LABELS, Runner, pod_metadata, runner_pod
+from components.kube.pods import LABELS, Runner, admitted, pod_metadata, runner_pod
 from components.kube.runner.heartbeat import URLS
 from components.kube.runner.rights import Right
 from components.monitoring.job_alerts import MARKS_OLDEST, etcd_oldest, guard_oldest
@@ -103,6 +103,14 @@ def cron_job(runner: Runner, told: dict[str, Any]) -> dict[str, Any]:
     [container] = spec["containers"]
     container["volumeMounts"] += [{"name": "urls", "mountPath": str(URLS), "readOnly": True}]
     user = spec["securityContext"]["runAsUser"]
+    template = {
+        "metadata": pod_metadata(_LABELS),
+        "spec": {
+            **spec,
+            "securityContext": {**spec["securityContext"], "runAsGroup": user, "fsGroup": user},
+            "volumes": [*spec["volumes"], {"name": "urls", "secret": {"secretName": NAME, "defaultMode": 0o440}}],
+        },
+    }
     return {
         "schedule": CRON,
         "timeZone": "Etc/UTC",
@@ -115,14 +123,7 @@ def cron_job(runner: Runner, told: dict[str, Any]) -> dict[str, Any]:
             "spec": {
                 "backoffLimit": 0,
                 "activeDeadlineSeconds": _SECONDS,
-                "template": {
-                    "metadata": pod_metadata(_LABELS),
-                    "spec": {
-                        **spec,
-                        "securityContext": {**spec["securityContext"], "runAsGroup": user, "fsGroup": user},
-                        "volumes": [*spec["volumes"], {"name": "urls", "secret": {"secretName": NAME, "defaultMode": 0o440}}],
-                    },
-                },
+                "template": admitted(template, runner.pods),
             },
         },
     }

@@ -12,8 +12,8 @@ is marked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ import pulumi_kubernetes as k8s
 from charts.archives import LockError, fault, read_lock
 from settings.images import Images
 from settings.model import OperatorsSettings
+from settings.pods import PodsSettings
 
 CNPG_NAMESPACE = "cnpg-system"
 """The namespace of the operator and of its plugin: the operator finds plugins in its own namespace only."""
@@ -44,6 +45,7 @@ class Installation:
 @dataclass(frozen=True, kw_only=True)
 class OperatorsArgs:
     installations: Sequence[Installation]
+    namespace_labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +58,8 @@ class _Chart:
     namespace: str
     makes_namespace: bool = True
     values: Callable[[Images], dict[str, Any]]
+    pods: Callable[[PodsSettings], dict[str, Any]]
+    """What the cluster asks of every Pod, as the chart's values say it."""
 
 
 def _image(image: str) -> dict[str, str]:
@@ -92,6 +96,28 @@ def _barman_cloud(images: Images) -> dict[str, Any]:
     }
 
 
+def _of_one_pod(pods: PodsSettings) -> dict[str, Any]:
+    """Values of both of CloudNativePG's charts, whose templates hand them to their one Pod. Only what somebody wrote: an
+    empty value would be a change of each release."""
+    found = {"imagePullSecrets": pods.pull_secrets(), **_of_a_template(pods)}
+    return {key: value for key, value in found.items() if value}
+
+
+def _of_cert_manager(pods: PodsSettings) -> dict[str, Any]:
+    """Values of cert-manager, which has four Pods with values of their own."""
+    each = {key: value for key, value in _of_a_template(pods).items() if value}
+    found = {
+        "global": {"imagePullSecrets": pods.pull_secrets()} if pods.image_pull_secrets else {},
+        **each,
+        **dict.fromkeys(("webhook", "cainjector", "startupapicheck"), each),
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def _of_a_template(pods: PodsSettings) -> dict[str, Any]:
+    return {"nodeSelector": pods.node_selector, "tolerations": pods.tolerated(), "podLabels": pods.labels}
+
+
 _CHARTS = (
     _Chart(
         key="certManager",
@@ -99,6 +125,7 @@ _CHARTS = (
         chart="cert-manager",
         namespace="cert-manager",
         values=_cert_manager,
+        pods=_of_cert_manager,
     ),
     _Chart(
         key="cloudnativePg",
@@ -106,6 +133,7 @@ _CHARTS = (
         chart="cloudnative-pg",
         namespace=CNPG_NAMESPACE,
         values=_cloudnative_pg,
+        pods=_of_one_pod,
     ),
     # The plugin comes last: cert-manager issues its certificates, and the operator, or whoever installed it, made the namespace.
     _Chart(
@@ -115,11 +143,14 @@ _CHARTS = (
         namespace=CNPG_NAMESPACE,
         makes_namespace=False,
         values=_barman_cloud,
+        pods=_of_one_pod,
     ),
 )
 
 
-def planned(settings: OperatorsSettings, images: Images, charts: Path = Path("charts")) -> list[Installation]:
+def planned(
+    settings: OperatorsSettings, images: Images, charts: Path = Path("charts"), *, pods: PodsSettings | None = None
+) -> list[Installation]:
     """The charts to install, in order, from the archives in the directory `charts`. Raises pulumi.RunError if one cannot be.
 
     So a missing or wrong archive, or an image without a tag, ends the program before it registers a resource. The provider would
@@ -134,7 +165,7 @@ def planned(settings: OperatorsSettings, images: Images, charts: Path = Path("ch
                 archive=charts / locked[each.chart].file,
                 namespace=each.namespace,
                 makes_namespace=each.makes_namespace,
-                values=each.values(images),
+                values={**each.values(images), **each.pods(pods or PodsSettings())},
             )
             for each in wanted
         ]
@@ -161,7 +192,7 @@ class Operators(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: OperatorsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dr:operators:Operators", name, None, opts)
-        self._stem = name
+        self._stem, self._labels = name, dict(args.namespace_labels)
         self.ready = []
         namespaces: list[pulumi.Resource] = []
         for installation in args.installations:
@@ -173,7 +204,7 @@ class Operators(pulumi.ComponentResource):
     def _namespace(self, installation: Installation) -> pulumi.Resource:
         namespace: pulumi.Resource = k8s.core.v1.Namespace(
             f"{self._stem}-{installation.chart}-namespace",
-            metadata={"name": installation.namespace},
+            metadata={"name": installation.namespace, **({"labels": self._labels} if self._labels else {})},
             # Not protected: the engine would then refuse to drop the namespace from the stack when a switch goes back to false.
             opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
         )

@@ -17,7 +17,7 @@ import pulumi_aws as aws
 
 from components.iam.errors import explain
 from components.kube.runner.flag import LONGEST, Flag, FlagInvalidError, moves_users, parse
-from components.traffic.records import HEALTH_CHECK, TrafficArgs, record
+from components.traffic.records import HEALTH_CHECK, TrafficArgs, make_records
 from settings.aws import Aws
 from settings.names import FLAG_KEY, Names
 from settings.roles import ROLES, Duties, Role
@@ -58,7 +58,7 @@ class TrafficFlag(pulumi.ComponentResource):
         for host in args.traffic.dns.names if args.traffic.dns.mode == "record" and args.duties.flag == "secondary" else ():
             # The old primary is told to stop before users are sent away from it.
             opts = child(depends_on=flag)
-            record(f"{name}-{host}", host, args.traffic, opts=opts, weighted_routing_policies=[{"weight": 255}])
+            make_records(f"{name}-{host}", host, args.traffic, opts=opts, weighted_routing_policies=[{"weight": 255}])
         self.register_outputs({})
 
     def _object(self, name: str, bucket: aws.s3.Bucket, args: TrafficFlagArgs) -> aws.s3.BucketObjectv2:

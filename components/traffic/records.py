@@ -115,7 +115,7 @@ class Traffic(pulumi.ComponentResource):
 
     def _records(self, **routing: Any) -> None:
         for host in self._args.dns.names:
-            record(f"{self._stem}-{host}", host, self._args, opts=self._child(), **routing)
+            make_records(f"{self._stem}-{host}", host, self._args, opts=self._child(), **routing)
 
     def _primary_check(self) -> aws.route53.HealthCheck:
         """The check of the primary's record in mode both-regions: healthy while its endpoint answers and nobody took over."""
@@ -206,23 +206,29 @@ def set_identifier(role: Role, host: str) -> str:
     return fitting(f"dr-{role}-{host}", room=limits.most("route53.ResourceRecordSetIdentifier"))
 
 
-def record(name: str, host: str, args: TrafficArgs, *, opts: pulumi.ResourceOptions, **routing: Any) -> aws.route53.Record:
-    """This region's record of `host`. Its set identifier names the region's role and the host."""
+def make_records(name: str, host: str, args: TrafficArgs, *, opts: pulumi.ResourceOptions, **routing: Any) -> None:
+    """Make this region's records of `host`, one or, where an alias has IPv6 addresses too, two: the second moves with the first.
+
+    Route 53 tells records of one name apart by type and set identifier, which names the region's role and the host.
+    """
     if isinstance(args.endpoint, Alias):
         # Route 53 demands `evaluate_target_health` of failover records. In other modes the load balancer's own health must not
         # count: in `record` an unhealthy one would send users to the peer's, whose weight is 0, and in `both-regions` a health
         # check asks through the load balancer anyway.
         evaluated = "failover_routing_policies" in routing
         alias = {"name": args.endpoint.name, "zone_id": args.endpoint.zone_id, "evaluate_target_health": evaluated}
-        target: dict[str, Any] = {"type": "A", "aliases": [alias]}
+        targets: dict[str, dict[str, Any]] = {name: {"type": "A", "aliases": [alias]}}
+        if args.endpoint.ipv6:
+            targets[f"{name}-ipv6"] = {"type": "AAAA", "aliases": [alias]}
     else:
-        target = {"type": "CNAME", "ttl": args.dns.ttl, "records": [args.endpoint]}
-    return aws.route53.Record(
-        name,
-        zone_id=args.dns.zone_id,
-        name=host,
-        set_identifier=set_identifier(args.names.role, host),
-        opts=opts,
-        **target,
-        **routing,
-    )
+        targets = {name: {"type": "CNAME", "ttl": args.dns.ttl, "records": [args.endpoint]}}
+    for each, target in targets.items():
+        aws.route53.Record(
+            each,
+            zone_id=args.dns.zone_id,
+            name=host,
+            set_identifier=set_identifier(args.names.role, host),
+            opts=opts,
+            **target,
+            **routing,
+        )

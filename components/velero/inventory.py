@@ -22,6 +22,7 @@ from components.kube.cluster_api import ClusterApi
 from components.kube.runner.inventory import Entry, entry_of
 from components.kube.runner.password import fingerprint, refuse_others
 from components.velero.owner_passwords import OwnerPasswords, fingerprints, owner_passwords_of
+from components.velero.regional import Search, found_in
 from settings.backup import Backup
 from settings.names import EXCLUDED_FROM_BACKUP, NEVER_RESTORED
 from settings.workloads import Workload, by_namespace
@@ -62,6 +63,8 @@ class Inventory:
 
     owners: OwnerPasswords | None = None
     """Fingerprints of the passwords of databases' owners; None where the region has none, or is of an older version."""
+    regional: Mapping[str, Any] | None = None
+    """What names this region, as `regional.Search` writes it; None where nobody looked."""
 
     def document(self) -> dict[str, Any]:
         """As it is written to its object."""
@@ -70,7 +73,13 @@ class Inventory:
             for name, each in sorted(self.namespaces.items())
         }
         owners = asdict(self.owners) if self.owners else None
-        return {"written": self.written.isoformat(), "namespaces": needs, "password": self.password, "owners": owners}
+        return {
+            "written": self.written.isoformat(),
+            "namespaces": needs,
+            "password": self.password,
+            "owners": owners,
+            "regional": self.regional,
+        }
 
 
 def inventory_of(document: Any) -> Inventory:
@@ -89,11 +98,14 @@ def inventory_of(document: Any) -> Inventory:
     password = document.get("password")
     if password is not None:
         refuse_others(password)
+    regional = document.get("regional")
+    found_in(regional)
     return Inventory(
         written=datetime.fromisoformat(document["written"]).astimezone(UTC),
         namespaces=namespaces,
         password=password,
         owners=owner_passwords_of(document.get("owners")),
+        regional=regional,
     )
 
 
@@ -103,9 +115,10 @@ def take_inventory(
     backups: Sequence[Backup] = (),
     password: str | None = None,
     owners: Mapping[str, str] | None = None,
+    search: Search | None = None,
 ) -> Inventory:
-    """What this cluster's workloads need, at the size that a failover gives them, and fingerprints of its passwords: that of its
-    volumes, and those of the `owners` of databases, by the database's name.
+    """What this cluster's workloads need, at the size that a failover gives them, fingerprints of its passwords (that of its
+    volumes, and those of the `owners` of databases, by the database's name), and what `search` finds among what is restored.
 
     Kinds that no restore of `backups` brings are not counted; without any entry that is restored, all are.
 
@@ -132,8 +145,12 @@ def take_inventory(
             namespace, workload = item["metadata"]["namespace"], f"{kind}/{item['metadata']['name']}"
             entry = entry_of(workload, entries.get(namespace, []))
             _add_pod(needs(item), item["spec"]["template"]["spec"], _size(item, entry, autoscaled.get((namespace, workload))))
+            if search:
+                search.workload(kind, item, item["spec"]["template"]["spec"])
     for item in restored("batch", "v1", "cronjobs"):
         _add_pod(needs(item), item["spec"]["jobTemplate"]["spec"]["template"]["spec"], 0)
+        if search:
+            search.workload("cronjob", item, item["spec"]["jobTemplate"]["spec"]["template"]["spec"])
     for item in restored("", "v1", "persistentvolumeclaims"):
         if name := item["spec"].get("storageClassName"):
             needs(item).storage_classes.add(name)
@@ -141,11 +158,14 @@ def take_inventory(
         annotations = item["metadata"].get("annotations") or {}
         if name := item["spec"].get("ingressClassName") or annotations.get("kubernetes.io/ingress.class"):
             needs(item).ingress_classes.add(name)
+    if search:
+        search.others(lambda plural: restored("", "v1", plural))
     return Inventory(
         written=datetime.now(UTC),
         namespaces=found,
         password=fingerprint(password) if password else None,
         owners=fingerprints(owners or {}),
+        regional=search.document() if search else None,
     )
 
 

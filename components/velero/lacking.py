@@ -17,10 +17,12 @@ from components.kube.runner.password import is_of
 from components.kube.runner.restored import ResultsUnavailableError
 from components.velero.age import Expected, newest
 from components.velero.choice import OF_SCHEDULE
+from components.velero.cloud_resources import fought_over, is_of_a_cloud
 from components.velero.files import BackupFiles
 from components.velero.inventory import Needs, items, requests_of
 from components.velero.movers import Movers
 from components.velero.owner_passwords import differing
+from components.velero.regional import found_in, told
 from components.velero.selection import Chosen
 from components.velero.snapshot_classes import CLASSES, without_class
 from settings.durations import spoken
@@ -58,7 +60,8 @@ class Standby:
 
 @dataclass(kw_only=True)
 class Findings:
-    """A line each. `problems` break a failover; `unknown` is what could not be judged; `later` breaks something afterwards."""
+    """A line each. `problems` break a failover; `unknown` is what could not be judged; `later` is told by
+    day alone: it stops no failover, and breaks something with it or afterwards."""
 
     problems: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
@@ -69,7 +72,9 @@ def findings(cluster: ClusterApi, files: BackupFiles, standby: Standby) -> Findi
     """What this cluster lacks. It never raises: what cannot be asked is `unknown`."""
     found = Findings()
     try:
-        missing = list(_kinds(cluster, files, standby))
+        clouds: dict[str, None] = {}
+        missing = list(_kinds(cluster, files, standby, clouds))
+        found.later.extend(fought_over(clouds))
         if missing:
             found.problems.append(
                 f"the backups hold kinds that this cluster does not know ({_some(missing)}), so that restores fail: install "
@@ -85,10 +90,11 @@ def findings(cluster: ClusterApi, files: BackupFiles, standby: Standby) -> Findi
     return found
 
 
-def _kinds(cluster: ClusterApi, files: BackupFiles, standby: Standby) -> Iterator[str]:
-    """Kinds with objects that would be restored, as in `ScaledObject (keda.sh/v1alpha1)`, that this cluster does not serve."""
+def _kinds(cluster: ClusterApi, files: BackupFiles, standby: Standby, clouds: dict[str, None]) -> Iterator[str]:
+    """Kinds with objects that would be restored, as in `ScaledObject (keda.sh/v1alpha1)`, that this cluster does not serve.
+    `clouds` takes those that it serves and whose objects are resources at AWS."""
     missing: set[tuple[str, str]] = set()
-    served: dict[str, set[str]] = {}
+    served: dict[str, dict[str, str]] = {}
     for expected, each in zip(standby.expected, standby.chosen, strict=True):
         backups = cluster.list_velero("backups", f"{OF_SCHEDULE}={expected.choice.schedule}") or []
         completed = newest(backups).completed
@@ -101,9 +107,12 @@ def _kinds(cluster: ClusterApi, files: BackupFiles, standby: Standby) -> Iterato
                 continue
             if version not in served:
                 path = f"/apis/{version}" if "/" in version else f"/api/{version}"
-                served[version] = {kind["kind"] for kind in (cluster.read(path) or {}).get("resources") or ()}
+                listed = (cluster.read(path) or {}).get("resources") or ()
+                served[version] = {each["kind"]: each.get("name", "") for each in listed if "/" not in each.get("name", "")}
             if kind not in served[version]:
                 missing.add((kind, version))
+            elif is_of_a_cloud(version):
+                clouds[f"{served[version][kind]}.{version.partition('/')[0]}"] = None
     return (f"{kind} ({version})" for kind, version in sorted(missing))
 
 
@@ -138,6 +147,12 @@ def _needs(files: BackupFiles, standby: Standby, found: Findings) -> Needs | Non
             "writes, so that applications which come with the peer's cannot log in; write the peer's, by: pulumi config set "
             f"--secret --path 'databasePasswords[\"{others[0]}\"]' -s {peer_of(standby.peer)}"
         )
+    named = {
+        namespace: each
+        for namespace, each in found_in(inventory.regional).items()
+        if any(chosen.has(namespace) for chosen in standby.chosen)
+    }
+    found.later.extend(told(named, standby.peer_region, modified=standby.modified))
     needs = Needs()
     for namespace, each in inventory.namespaces.items():
         if any(chosen.has(namespace) for chosen in standby.chosen):
@@ -164,8 +179,8 @@ def _compare(cluster: ClusterApi, needs: Needs, standby: Standby, found: Finding
         # Who has rules may have followed this very advice, and only Velero can tell.
         (found.unknown if standby.modified else found.problems).append(
             f"images come from the registry in {standby.peer_region}, which may be dead with its region ({_some(far)}): have ECR "
-            "replicate them, and name this region's registry where the workloads are deployed, in Velero's ConfigMap of image names "
-            "(velero.io/change-image-name), or by a rule in velero.modifiers"
+            "replicate them, and name this region's registry where the workloads are deployed, in Velero's ConfigMap of image "
+            "names (velero.io/change-image-name), or by a rule in velero.modifiers"
         )
     _room(cluster, needs, standby, found)
     drivers = {storage[name]["provisioner"] for name in wanted & set(storage)}

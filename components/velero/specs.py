@@ -14,9 +14,10 @@ from typing import Any
 
 from components.iam.access import own_region
 from components.iam.permissions import ServiceAccount
-from components.kube.pods import CONTAINER_SECURITY, pod_metadata, pod_security
+from components.kube.pods import CONTAINER_SECURITY, admitted, pod_metadata, pod_security
 from settings.images import Images
 from settings.names import Names, fitting
+from settings.pods import PodsSettings
 from settings.roles import Role
 from settings.velero import VeleroSettings
 from settings.volumes import DataMovers, SnapshotClass, Toleration
@@ -51,10 +52,11 @@ _LINUX = {
 _NAMESPACE_OF_POD = {"name": "VELERO_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}
 
 
-def namespace_labels() -> dict[str, str]:
-    """Labels that make Pod Security admission allow host paths in the namespace, which Velero's node agent needs."""
+def namespace_labels(pods: PodsSettings) -> dict[str, str]:
+    """Labels of the namespace: those of all namespaces of the program, and such as make Pod Security admission allow host paths,
+    which Velero's node agent needs."""
     levels = {f"pod-security.kubernetes.io/{mode}": "privileged" for mode in ("enforce", "audit", "warn")}
-    return {**COMPONENT, **levels, **{f"{label}-version": "latest" for label in levels}}
+    return {**pods.namespace_labels, **COMPONENT, **levels, **{f"{label}-version": "latest" for label in levels}}
 
 
 def service_account(role_arn: str | None) -> dict[str, Any]:
@@ -83,11 +85,9 @@ def _aws(names: Names, *, static: bool) -> tuple[list[Any], list[Any], list[Any]
     )
 
 
-def _tolerations(tolerations: Sequence[Toleration]) -> dict[str, Any]:
-    return {"tolerations": [each.as_kubernetes_reads_it() for each in tolerations]} if tolerations else {}
-
-
-def deployment(names: Names, images: Images, settings: VeleroSettings, *, static_credentials: bool) -> dict[str, Any]:
+def deployment(
+    names: Names, images: Images, settings: VeleroSettings, *, static_credentials: bool, pods: PodsSettings
+) -> dict[str, Any]:
     """Spec of the server's Deployment."""
     resources = settings.resources
     environment, mounts, volumes = _aws(names, static=static_credentials)
@@ -131,33 +131,35 @@ def deployment(names: Names, images: Images, settings: VeleroSettings, *, static
         "imagePullPolicy": "IfNotPresent",
         "volumeMounts": [{"name": "plugins", "mountPath": "/target"}],
     }
+    template = {
+        "metadata": {
+            "labels": {**COMPONENT, "deploy": "velero"},
+            "annotations": {
+                "prometheus.io/path": "/metrics",
+                "prometheus.io/port": "8085",
+                "prometheus.io/scrape": "true",
+            },
+        },
+        "spec": {
+            "serviceAccountName": SERVICE_ACCOUNT.name,
+            "os": {"name": "linux"},
+            "affinity": _LINUX,
+            **({"nodeSelector": pods.node_selector} if pods.node_selector else {}),
+            "initContainers": [plugin],
+            "containers": [server],
+            "volumes": [
+                {"name": "plugins", "emptyDir": {}},
+                {"name": "scratch", "emptyDir": {}},
+                {"name": "tmp", "emptyDir": {}},
+                *volumes,
+            ],
+        },
+    }
     return {
         "replicas": 1,
         "selector": {"matchLabels": {"deploy": "velero"}},
-        "template": {
-            "metadata": {
-                "labels": {**COMPONENT, "deploy": "velero"},
-                "annotations": {
-                    "prometheus.io/path": "/metrics",
-                    "prometheus.io/port": "8085",
-                    "prometheus.io/scrape": "true",
-                },
-            },
-            "spec": {
-                "serviceAccountName": SERVICE_ACCOUNT.name,
-                "os": {"name": "linux"},
-                "affinity": _LINUX,
-                **_tolerations(settings.tolerations),
-                "initContainers": [plugin],
-                "containers": [server],
-                "volumes": [
-                    {"name": "plugins", "emptyDir": {}},
-                    {"name": "scratch", "emptyDir": {}},
-                    {"name": "tmp", "emptyDir": {}},
-                    *volumes,
-                ],
-            },
-        },
+        # The affinity says already that the node has Linux.
+        "template": admitted(template, pods, more=settings.tolerations, nodes=False),
     }
 
 
@@ -166,8 +168,11 @@ def node_agent_config(movers: DataMovers) -> dict[str, str]:
     return {"node-agent.json": json.dumps(movers.as_node_agent_reads_it())}
 
 
-def node_agent(names: Names, images: Images, settings: VeleroSettings, *, static_credentials: bool) -> dict[str, Any]:
-    """Spec of the node agent's DaemonSet, whose data movers carry volumes' data."""
+def node_agent(
+    names: Names, images: Images, settings: VeleroSettings, *, static_credentials: bool, pods: PodsSettings
+) -> dict[str, Any]:
+    """Spec of the node agent's DaemonSet, whose data movers carry volumes' data. It runs on every node that has volumes, whatever
+    nodes the other Pods have."""
     environment, mounts, volumes = _aws(names, static=static_credentials)
     agent = {
         "name": "node-agent",
@@ -196,29 +201,29 @@ def node_agent(names: Names, images: Images, settings: VeleroSettings, *, static
             *mounts,
         ],
     }
+    template = {
+        "metadata": {
+            "labels": {**COMPONENT, "name": "node-agent", "role": "node-agent"},
+            # The node agent reads its configuration when it starts, so a changed one must start it anew.
+            "annotations": {"k8s-dr/configuration": digest(node_agent_config(settings.data_movers))},
+        },
+        "spec": {
+            "serviceAccountName": SERVICE_ACCOUNT.name,
+            "os": {"name": "linux"},
+            "affinity": _LINUX,
+            "securityContext": {"runAsUser": 0},
+            "containers": [agent],
+            "volumes": [
+                {"name": "host-pods", "hostPath": {"path": f"{settings.kubelet_root}/pods"}},
+                {"name": "host-plugins", "hostPath": {"path": f"{settings.kubelet_root}/plugins"}},
+                {"name": "scratch", "emptyDir": {}},
+                *volumes,
+            ],
+        },
+    }
     return {
         "selector": {"matchLabels": {"name": "node-agent"}},
-        "template": {
-            "metadata": {
-                "labels": {**COMPONENT, "name": "node-agent", "role": "node-agent"},
-                # The node agent reads its configuration when it starts, so a changed one must start it anew.
-                "annotations": {"k8s-dr/configuration": digest(node_agent_config(settings.data_movers))},
-            },
-            "spec": {
-                "serviceAccountName": SERVICE_ACCOUNT.name,
-                "os": {"name": "linux"},
-                "affinity": _LINUX,
-                **_tolerations(settings.tolerations),
-                "securityContext": {"runAsUser": 0},
-                "containers": [agent],
-                "volumes": [
-                    {"name": "host-pods", "hostPath": {"path": f"{settings.kubelet_root}/pods"}},
-                    {"name": "host-plugins", "hostPath": {"path": f"{settings.kubelet_root}/plugins"}},
-                    {"name": "scratch", "emptyDir": {}},
-                    *volumes,
-                ],
-            },
-        },
+        "template": admitted(template, pods, more=settings.tolerations, nodes=False),
     }
 
 
@@ -250,7 +255,7 @@ def crd_job_name(image: str) -> str:
     return fitting(f"velero-crds-{re.sub(r'[^a-z0-9]+', '-', tag.lower()).strip('-')}")
 
 
-def crd_job(image: str, tolerations: Sequence[Toleration] = ()) -> dict[str, Any]:
+def crd_job(image: str, tolerations: Sequence[Toleration] = (), pods: PodsSettings | None = None) -> dict[str, Any]:
     """Spec of the Job that installs and upgrades Velero's CRDs as the pinned image has them. No Pulumi command deletes them."""
     installer = {
         "name": "crds",
@@ -262,19 +267,19 @@ def crd_job(image: str, tolerations: Sequence[Toleration] = ()) -> dict[str, Any
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}},
         "securityContext": CONTAINER_SECURITY,
     }
+    template = {
+        "metadata": pod_metadata({**COMPONENT, "job": "crds"}),
+        "spec": {
+            "serviceAccountName": SERVICE_ACCOUNT.name,
+            "restartPolicy": "Never",
+            "securityContext": pod_security(_VELERO_USER),
+            "containers": [installer],
+        },
+    }
     return {
         "backoffLimit": 3,
         "activeDeadlineSeconds": 300,
-        "template": {
-            "metadata": pod_metadata({**COMPONENT, "job": "crds"}),
-            "spec": {
-                "serviceAccountName": SERVICE_ACCOUNT.name,
-                "restartPolicy": "Never",
-                **_tolerations(tolerations),
-                "securityContext": pod_security(_VELERO_USER),
-                "containers": [installer],
-            },
-        },
+        "template": admitted(template, pods or PodsSettings(), more=tolerations),
     }
 
 

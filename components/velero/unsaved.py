@@ -14,6 +14,7 @@ from components.velero.age import COPIED, newest, too_old
 from components.velero.choice import OF_SCHEDULE, list_command, phase_of, started_of
 from components.velero.files import BackupFiles, Volume
 from components.velero.inventory import take_inventory
+from components.velero.regional import Search
 from settings.backup import Backup
 from settings.durations import longest_gap, spoken
 from settings.workloads import Workload
@@ -58,15 +59,17 @@ def keep_inventory(
     backups: Sequence[Backup],
     password: str | None,
     owners: Mapping[str, str],
+    region: str,
 ) -> list[str]:
-    """Write down for the other region what the workloads of this one need of what `backups` bring there, and fingerprints: of the
-    password by which their volumes are encrypted, and of those of databases' `owners`. What hinders it is a line, and never an
-    error."""
+    """Write down for the other region what the workloads of this one need of what `backups` bring there, fingerprints (of the
+    password by which their volumes are encrypted, and of those of databases' `owners`), and which of them name this `region`. What
+    hinders it is a line, and never an error."""
+    search = Search(region=region)
     try:
-        files.keep_inventory(take_inventory(cluster, workloads, backups, password, owners))
+        files.keep_inventory(take_inventory(cluster, workloads, backups, password, owners, search))
     except (ClusterUnreachableError, ResultsUnavailableError) as error:
         return [f"what this region's workloads need was not written down for the other region: {error}"]
-    return []
+    return [f"whether ConfigMaps and Services name {region} is not known: {search.refused}"] if search.refused else []
 
 
 def _of_schedule(

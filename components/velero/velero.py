@@ -16,11 +16,12 @@ from pydantic import SecretStr
 
 from components.iam.access import Access
 from components.kube.jobs import credentials_job
-from components.kube.pods import Runner, runner_code
+from components.kube.pods import ONLY_ADMISSION, Runner, runner_code
 from components.velero import specs
 from components.velero.specs import OWN, PEER, VELERO_NAMESPACE
 from settings.images import Images
 from settings.names import Names
+from settings.pods import PodsSettings
 from settings.roles import peer_of
 from settings.velero import VeleroSettings
 
@@ -32,6 +33,7 @@ class VeleroArgs:
     names: Names
     settings: VeleroSettings
     images: Images
+    pods: PodsSettings
     bucket: pulumi.Input[str]
     bucket_ready: Sequence[pulumi.Resource]
     repository_password: SecretStr
@@ -88,7 +90,7 @@ class Velero(pulumi.ComponentResource):
         child = partial(pulumi.ResourceOptions, parent=self)
         namespace = k8s.core.v1.Namespace(
             f"{name}-namespace",
-            metadata={"name": VELERO_NAMESPACE, "labels": specs.namespace_labels()},
+            metadata={"name": VELERO_NAMESPACE, "labels": specs.namespace_labels(args.pods)},
             opts=child(protect=True, retain_on_delete=True),
         )
         inside = partial(child, depends_on=[namespace])
@@ -100,7 +102,11 @@ class Velero(pulumi.ComponentResource):
             opts=inside(),
         )
         account = k8s.core.v1.ServiceAccount(
-            f"{name}-account", metadata=specs.service_account(args.access.role_arn), opts=inside()
+            f"{name}-account",
+            metadata=specs.service_account(args.access.role_arn),
+            # Velero makes Pods of this account too, which pull by it: data movers, and Jobs that maintain a repository.
+            image_pull_secrets=args.pods.pull_secrets() or None,
+            opts=inside(),
         )
         admin = k8s.rbac.v1.ClusterRoleBinding(
             f"{name}-admin",
@@ -140,8 +146,8 @@ class Velero(pulumi.ComponentResource):
                 "labels": specs.COMPONENT,
                 "annotations": {"pulumi.com/replaceUnready": "true"},
             },
-            spec=specs.crd_job(args.images.velero, args.settings.tolerations),
-            opts=child(depends_on=[account, admin, network]),
+            spec=specs.crd_job(args.images.velero, args.settings.tolerations, args.pods),
+            opts=child(depends_on=[account, admin, network], ignore_changes=list(ONLY_ADMISSION)),
         )
         if injection := args.access.injection:
             # Server and agents keep for their lives what they were admitted with.
@@ -150,7 +156,7 @@ class Velero(pulumi.ComponentResource):
             prerequisites.append(
                 credentials_job(
                     f"{name}-credentials-come",
-                    runner=Runner(image=args.images.python, code=code),
+                    runner=Runner(image=args.images.python, code=code, pods=args.pods),
                     namespace=VELERO_NAMESPACE,
                     account=specs.SERVICE_ACCOUNT.name,
                     variable=injection.variable,
@@ -162,7 +168,7 @@ class Velero(pulumi.ComponentResource):
         server = k8s.apps.v1.Deployment(
             f"{name}-server",
             metadata={"name": "velero", "namespace": VELERO_NAMESPACE, "labels": specs.COMPONENT},
-            spec=specs.deployment(args.names, args.images, args.settings, static_credentials=static),
+            spec=specs.deployment(args.names, args.images, args.settings, static_credentials=static, pods=args.pods),
             opts=running(),
         )
         movers = k8s.core.v1.ConfigMap(
@@ -174,7 +180,7 @@ class Velero(pulumi.ComponentResource):
         agent = k8s.apps.v1.DaemonSet(
             f"{name}-node-agent",
             metadata={"name": "node-agent", "namespace": VELERO_NAMESPACE, "labels": specs.COMPONENT},
-            spec=specs.node_agent(args.names, args.images, args.settings, static_credentials=static),
+            spec=specs.node_agent(args.names, args.images, args.settings, static_credentials=static, pods=args.pods),
             opts=child(depends_on=[crds, *prerequisites, *args.access.ready, movers]),
         )
         return [server, agent]

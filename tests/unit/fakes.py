@@ -82,6 +82,10 @@ class FakeCluster:
         self._ask(f"path {path}")
         return self.paths.get(path.partition("?")[0])
 
+    def has(self, path: str) -> bool:
+        self._ask(f"whether {path}")
+        return path in self.paths
+
     def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
         self._ask(f"patch {path}")
         if path not in self.paths:

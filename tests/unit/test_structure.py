@@ -18,7 +18,7 @@ STANDS_ON: dict[str, set[str]] = {
     "operators": set(),
     "runbook": set(),
     "storage": {"iam"},
-    "etcd": {"iam"},
+    "etcd": {"iam", "kube"},
     "telemetry": {"kube"},  # times of a drill's record
     "velero": {"iam", "kube", "storage"},  # objects of the peer are read with a limit
     "database": {"iam", "kube", "storage"},

@@ -45,8 +45,8 @@ _RECOVERY = "full-recovery"
 _SIDECAR = "plugin-barman-cloud"
 _LINES = 200
 _NO_ARCHIVE = {"cnpg.io/skipWalArchiving": "enabled"}
-"""With `archive_mode` on, PostgreSQL goes on in the next segment each time it is shut down, and CloudNativePG does so twice after a
-recovery: two segments that cannot be read would look as if the recovery had come past them."""
+"""With `archive_mode` on, PostgreSQL goes on in the next segment each time it is shut down, and CloudNativePG does so twice after
+a recovery: two segments that cannot be read would look as if the recovery had come past them."""
 
 
 def run(task: Mapping[str, Any]) -> str:

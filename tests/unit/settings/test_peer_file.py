@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from settings import ConfigurationError, load
+from settings import ConfigurationError, Settings, load, warnings
 from settings.load import SECRETS
-from settings.peer_file import refuse_one_cluster_for_both
+from settings.peer_file import lines_of_what_should_be_the_same, refuse_one_cluster_for_both
 from settings.roles import Role, peer_of
 from tests.examples import example
 
@@ -59,3 +59,27 @@ def test_a_stack_without_a_uid_is_not_compared(tmp_path: Path) -> None:
 def test_a_uid_has_the_form_of_one() -> None:
     with pytest.raises(ConfigurationError, match=r"cluster\.uid: prod-usw2 is not the UID of a cluster's namespace kube-system"):
         refuse(Path(), None, uid="prod-usw2")
+
+
+@pytest.mark.parametrize(
+    ("own", "theirs", "without"),
+    [(True, "{name: a, zoneId: Z1}", "primary"), (False, "{name: a, zoneId: Z1, ipv6: true}", "secondary")],
+)
+def test_addresses_that_one_region_alone_has_are_told(tmp_path: Path, own: bool, theirs: str, without: str) -> None:
+    (tmp_path / "Pulumi.primary.yaml").write_text(f"config:\n  k8s-dr:endpoint: {theirs}\n")
+    (line,) = lines_of_what_should_be_the_same(with_alias(ipv6=own), tmp_path)
+    assert line.startswith(f"k8s-dr:endpoint.ipv6: is true in one stack alone, and not in {without}: ")
+    assert line in warnings(with_alias(ipv6=own), SECRETS, tmp_path)
+
+
+@pytest.mark.parametrize("theirs", [None, "lb.example.com", "{name: a, zoneId: Z1, ipv6: true}"])
+def test_addresses_that_both_regions_have_are_no_word_worth(tmp_path: Path, theirs: str | None) -> None:
+    if theirs:
+        (tmp_path / "Pulumi.primary.yaml").write_text(f"config:\n  k8s-dr:endpoint: {theirs}\n")
+    assert lines_of_what_should_be_the_same(with_alias(ipv6=True), tmp_path) == []
+    assert lines_of_what_should_be_the_same(load("secondary", example("secondary"), SECRETS), tmp_path) == []
+
+
+def with_alias(*, ipv6: bool) -> Settings:
+    changes = {"endpoint": {"name": "lb.example.com", "zoneId": "Z35SXDOTRQ7X7K", "ipv6": ipv6}}
+    return load("secondary", example("secondary", changes), SECRETS)

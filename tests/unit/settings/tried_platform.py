@@ -10,6 +10,61 @@ Row = tuple[str, dict[str, Any], str]
 
 HARMFUL: list[Row] = [
     (
+        "a pull secret that is named twice",
+        {"pods": {"imagePullSecrets": ["harbor", "harbor"]}},
+        "pods.imagePullSecrets: names the Secret harbor twice; keep one",
+    ),
+    (
+        "a pull secret as a Pod's spec lists it",
+        {"pods": {"imagePullSecrets": ["Harbor"]}},
+        "pods.imagePullSecrets[0]: Harbor is not the name of a Secret; write one as in app-database-server",
+    ),
+    (
+        "nodes with another system than the images",
+        {"pods": {"nodeSelector": {"kubernetes.io/os": "windows"}}},
+        "pods.nodeSelector: has kubernetes.io/os: windows, and every image of the program is for Linux; take it out",
+    ),
+    (
+        "one node for all Pods of the program",
+        {"pods": {"nodeSelector": {"kubernetes.io/hostname": "ip-10-0-0-1"}}},
+        "pods.nodeSelector: has kubernetes.io/hostname, by which no Pod of the program runs once that node or zone is gone; "
+        "write a label of several nodes, as in pool: storage",
+    ),
+    (
+        "a zone of the other region for all Pods of the program",
+        {"pods": {"nodeSelector": {"topology.kubernetes.io/zone": "us-east-1a"}}},
+        "pods.nodeSelector: has topology.kubernetes.io/zone: us-east-1a, which no node in us-west-2 has, so no Pod of the "
+        "program would run there; write it in the other stack's own file, with all else of pods, or take it out",
+    ),
+    (
+        "a zone of the other region for a database",
+        database(nodeSelector={"topology.kubernetes.io/zone": "us-east-1a"}),
+        "databases[0].nodeSelector: has topology.kubernetes.io/zone: us-east-1a, which no node in us-west-2 has, so no instance "
+        "would run there; write it in the other stack's own file, with all of databases, or take it out",
+    ),
+    (
+        "a toleration of all Pods with a value that nobody compares",
+        {"pods": {"tolerations": [{"key": "dedicated", "operator": "Exists", "value": "system"}]}},
+        "pods.tolerations[0]: has a value, which Exists does not compare; take value out, or write operator: Equal",
+    ),
+    (
+        "a label by which the program knows its Pods",
+        {"pods": {"labels": {"app.kubernetes.io/part-of": "platform"}}},
+        "pods.labels: has app.kubernetes.io/part-of, by which the program, an operator or an injector knows its Pods; write "
+        "another key, as in team",
+    ),
+    (
+        "a level of Pod Security for every namespace",
+        {"pods": {"namespaceLabels": {"pod-security.kubernetes.io/enforce": "restricted"}}},
+        "pods.namespaceLabels: has pod-security.kubernetes.io/enforce, and Velero's node agent needs another level than others; "
+        "take it out, and label k8s-dr by hand",
+    ),
+    (
+        "a request without a unit",
+        {"pods": {"requests": {"memory": "64"}}},
+        "pods.requests.memory: 64 has no unit; write 64Gi or 64Mi",
+    ),
+    (
         "alarms whose topic is in the other region",
         {
             "storage": {"replicationMetrics": True},

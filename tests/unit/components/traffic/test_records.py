@@ -87,6 +87,31 @@ def test_an_alias_endpoint_makes_alias_records_without_a_time_to_live(stack: Rol
     assert "records" not in record.inputs
 
 
+IPV6: dict[str, Any] = {"endpoint": {"name": "lb.example.com", "zoneId": "Z35SXDOTRQ7X7K", "ipv6": True}}
+
+
+def without_type(record: Seen) -> dict[str, Any]:
+    return {key: value for key, value in record.inputs.items() if key != "type"}
+
+
+@pytest.mark.parametrize("stack", ["primary", "secondary"])
+@pytest.mark.parametrize("mode", ["standby-takes-over", "record", "both-regions"])
+def test_a_dualstack_alias_makes_a_second_record_that_moves_with_the_first(stack: Role, mode: str) -> None:
+    tier = {"tier": "active-active"} if mode == "both-regions" else {}
+    without = {"databases": [], "databasePasswords": {}}
+    region = run_program(stack, {**IPV6, **dns(mode=mode), **tier, **without, "active": "secondary", "peerReady": True})
+    records = region.of("Record")
+    assert sorted(each.inputs["type"] for each in records) == ["A", "AAAA"]
+    four, six = sorted(records, key=lambda each: str(each.inputs["type"]))
+    assert without_type(four) == without_type(six), "routing, health check, set identifier and target"
+    assert six.name == f"{four.name}-ipv6", "the A record keeps its name in states of earlier versions"
+
+
+@pytest.mark.parametrize("stack", ["primary", "secondary"])
+def test_without_ipv6_there_is_no_second_record(stack: Role) -> None:
+    assert len(run_program(stack, {"endpoint": {**IPV6["endpoint"], "ipv6": False}}).of("Record")) == 1
+
+
 def test_the_flag_names_the_active_region_and_nothing_that_changes_by_itself(standby: Recorder, takeover: Recorder) -> None:
     for region, active in ((standby, "primary"), (takeover, "secondary")):
         (flag,) = flags(region)

@@ -115,12 +115,12 @@ def test_what_cannot_be_asked_is_a_line_and_no_error() -> None:
     ids=["no cluster", "no bucket"],
 )
 def test_an_inventory_that_cannot_be_taken_or_written_is_a_line(cluster: FakeCluster, files: FakeFiles) -> None:
-    assert keep_inventory(cluster, files, [], [], None, {}) == [
+    assert keep_inventory(cluster, files, [], [], None, {}, "us-east-1") == [
         "what this region's workloads need was not written down for the other region: no"
     ]
 
 
 def test_the_inventory_of_this_cluster_is_written() -> None:
     files = FakeFiles(needs=None)
-    assert keep_inventory(FakeCluster(), files, [], [], None, {}) == []
+    assert keep_inventory(FakeCluster(), files, [], [], None, {}, "us-east-1") == []
     assert files.needs is not None
