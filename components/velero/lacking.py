@@ -201,8 +201,8 @@ def _compare(cluster: ClusterApi, needs: Needs, standby: Standby, found: Finding
 def _far(cluster: ClusterApi, needs: Needs, standby: Standby) -> list[str]:
     """Images from the peer's registry that a restore leaves as they are named.
 
-    Velero gives images other names by the one ConfigMap with IMAGE_NAMES in its namespace, each row `part of the old name,part of the
-    new`, in any order (velero/pkg/restore/actions/change_image_name_action.go). So each row that fits must lead elsewhere.
+    Velero gives images other names by the one ConfigMap with IMAGE_NAMES in its namespace, each row `part of the old name,part of
+    the new`, in any order (velero/pkg/restore/actions/change_image_name_action.go). So each row that fits must lead elsewhere.
     """
     far = sorted(image for image in needs.images if _registry_region(image) == standby.peer_region)
     if not far:

@@ -62,8 +62,8 @@ def keep_inventory(
     region: str,
 ) -> list[str]:
     """Write down for the other region what the workloads of this one need of what `backups` bring there, fingerprints (of the
-    password by which their volumes are encrypted, and of those of databases' `owners`), and which of them name this `region`. What
-    hinders it is a line, and never an error."""
+    password by which their volumes are encrypted, and of those of databases' `owners`), and which of them name this `region`.
+    What hinders it is a line, and never an error."""
     search = Search(region=region)
     try:
         files.keep_inventory(take_inventory(cluster, workloads, backups, password, owners, search))
