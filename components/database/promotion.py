@@ -27,12 +27,14 @@ _SEE = "is the operator running? see: kubectl get pods -A -l app.kubernetes.io/n
 _PASSING = re.compile(r"refused: (429|5\d\d) ")
 """What an API server says while a webhook does not answer it, or while it has too much to do. Any other refusal is a decision."""
 
-
 _FULL = "exceeded quota"
 """Where a quota is full, Pods that end make room."""
 
 _NO_RIGHT = 'cannot create resource "pods"'
 """What an API server says to whoever has not the right. It says nothing of the Pod, which the Job's controller makes."""
+
+_TRIED_AS = "confirm-promotion-dry-run"
+"""The name of what is tried. It stays the same, for a refusal names it, and one that is made again must be told once."""
 
 _OWNER = {"apiVersion": "batch/v1", "kind": "Job", "controller": True, "uid": "00000000-0000-0000-0000-000000000000"}
 """Of the Pod that is tried. Policies refuse Pods that nobody owns."""
@@ -90,10 +92,10 @@ def _of_confirmations(cluster: ClusterApi, sides: Sequence[DatabaseSide]) -> Ite
 
 def _confirmation(side: DatabaseSide) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Kind, path and body of the Job that confirms a promotion, and of its Pod, as its controller makes it."""
-    namespace, spec, name = side.settings.namespace, specs.confirmation_job(side), f"confirm-{side.settings.name}"
-    job = {"metadata": {"generateName": f"{name}-", "labels": LABELS}, "spec": spec}
+    namespace, spec = side.settings.namespace, specs.confirmation_job(side)
+    job = {"metadata": {"name": _TRIED_AS, "labels": LABELS}, "spec": spec}
     yield "Job", f"/apis/batch/v1/namespaces/{namespace}/jobs", {"apiVersion": "batch/v1", "kind": "Job", **job}
-    metadata = {**spec["template"]["metadata"], "generateName": f"{name}-", "ownerReferences": [{**_OWNER, "name": name}]}
+    metadata = {**spec["template"]["metadata"], "name": _TRIED_AS, "ownerReferences": [{**_OWNER, "name": _TRIED_AS}]}
     pod = {"metadata": metadata, "spec": spec["template"]["spec"]}
     yield "Pod", f"/api/v1/namespaces/{namespace}/pods", {"apiVersion": "v1", "kind": "Pod", **pod}
 
