@@ -149,9 +149,9 @@ class DatabaseSettings(Model):
         description="labels of the nodes on which its instances run; by default pods.nodeSelector",
         examples=[{"pool": "databases"}, {"node.kubernetes.io/instance-type": "r7g.xlarge"}],
     )
-    tolerations: list[Toleration] | None = Field(
-        default=None,
-        description="taints on which its instances run all the same; by default pods.tolerations",
+    tolerations: list[Toleration] = Field(
+        default=[],
+        description="taints on which its instances run all the same, beside those of pods.tolerations",
         examples=[
             [{"key": "dedicated", "value": "database", "effect": "NoSchedule"}],
             [{"key": "dedicated", "operator": "Exists"}],

@@ -72,7 +72,7 @@ class PodsSettings(Model):
     )
     tolerations: list[Toleration] = Field(
         default=[],
-        description="taints on which every Pod of the program runs all the same; of databases, unless they have their own",
+        description="taints on which every Pod of the program runs all the same, those of Velero and of databases too",
         examples=[
             [{"key": "CriticalAddonsOnly", "operator": "Exists"}],
             [{"key": "dedicated", "value": "system", "effect": "NoSchedule"}],

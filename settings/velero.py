@@ -57,8 +57,8 @@ class VeleroSettings(Model):
     )
     tolerations: list[Toleration] = Field(
         default=[],
-        description="taints on which Velero's server and its node agent run all the same; the data movers run on none but "
-        "CriticalAddonsOnly (see volumes.md)",
+        description="taints on which Velero's server and its node agent run all the same, beside those of pods.tolerations; the "
+        "data movers run on none but CriticalAddonsOnly (see volumes.md)",
         examples=[
             [{"key": "dedicated", "value": "storage", "effect": "NoSchedule"}],
             [{"key": "dedicated", "operator": "Exists"}],

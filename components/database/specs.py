@@ -215,13 +215,13 @@ def _postgresql(side: DatabaseSide) -> dict[str, Any]:
 
 
 def chosen_nodes(settings: DatabaseSettings, pods: PodsSettings) -> dict[str, Any]:
-    """The nodes of the instances, as a Cluster's `affinity` names them: the database's own, or those of all Pods of the program.
+    """The nodes of the instances, as a Cluster's `affinity` names them: the database's own, or those of all Pods of the program,
+    and the taints that either tolerates.
 
     Nothing where nobody has chosen any: the operator restarts instances whose Pods would be placed otherwise.
     """
     nodes = pods.node_selector if settings.node_selector is None else settings.node_selector
-    own = settings.tolerations
-    tolerations = pods.tolerated() if own is None else PodsSettings(tolerations=own).tolerated()
+    tolerations = pods.tolerated(settings.tolerations)
     return {**({"nodeSelector": nodes} if nodes else {}), **({"tolerations": tolerations} if tolerations else {})}
 
 

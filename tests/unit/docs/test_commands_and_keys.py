@@ -18,8 +18,8 @@ _FENCED = re.compile(r"```.*?```", re.DOTALL)
 _INDENTED = re.compile(r"(?:^ {4,}(?![-*|\[ ]).*\n?)+", re.MULTILINE)
 _ROW = re.compile(r"^\| `([^`]+)` \|", re.MULTILINE)
 _DOTTED = re.compile(r"[a-z][A-Za-z]*(\.[a-z][A-Za-z]*)+")
-_NO_KEYS = (".io", ".yml", ".yaml")
-"""How a kind's name and a file's end that begin as a key does."""
+_NO_KEYS = (".io", ".yml", ".yaml", ".amazonaws.com")
+"""How a kind's name, a file's and a service's end that begin as a key does."""
 
 
 def pasted(text: str) -> str:

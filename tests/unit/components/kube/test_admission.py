@@ -77,9 +77,9 @@ def test_every_pod_is_pulled_by_the_secrets_and_tolerates_the_taints_and_has_the
     assert {"velero-server", "velero-node-agent", "velero-crds", "etcd-backup", "freshness-job", "heartbeats-job"} <= {
         name for name, _ in found
     }
-    assert {"drills-namespace-job", "drills-database-job", "guard-job", "guard-at-start", "job-runner-ready"} & {
-        name for name, _ in found
-    }
+    assert {"job-runner-ready", "failover-databases-app-database-promoted"} <= {name for name, _ in found}
+    assert [name for name, _ in found if name.startswith("guard-")]
+    assert [name for name, _ in found if name.startswith("drills-")]
     for name, template in found:
         assert template["spec"]["imagePullSecrets"] == [{"name": "harbor"}, {"name": "artifactory"}], name
         assert TAINT in template["spec"]["tolerations"], name
@@ -128,11 +128,12 @@ def test_a_database_is_placed_as_the_others_unless_it_has_nodes_of_its_own(stric
     assert cluster.spec["affinity"]["nodeSelector"] == {"pool": "system"}
     assert cluster.spec["affinity"]["tolerations"] == [TAINT]
     assert cluster.spec["inheritedMetadata"]["labels"]["cost-centre"] == "4711"
-    own = {"nodeSelector": {"pool": "databases"}, "tolerations": []}
+    taint = {"key": "databases", "operator": "Exists"}
+    own = {"nodeSelector": {"pool": "databases"}, "tolerations": [taint]}
     databases = [{"name": "app-database", "namespace": "databases", **own}]
     (other,) = run_program("secondary", {"pods": STRICT, "databases": databases, "peerReady": True}).of("Cluster")
     assert other.spec["affinity"]["nodeSelector"] == {"pool": "databases"}
-    assert "tolerations" not in other.spec["affinity"]
+    assert other.spec["affinity"]["tolerations"] == [TAINT, taint]
 
 
 def test_without_the_settings_a_pod_has_nothing_new_but_linux_and_a_database_nothing_at_all() -> None:
