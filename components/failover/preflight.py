@@ -23,6 +23,7 @@ from components.failover.backups import PeerBackups
 from components.failover.drills import end_drills
 from components.failover.duties import given
 from components.failover.gate import Asks, Gate, GateClosedError
+from components.failover.leaving import objection_to_leaving
 from components.failover.questions import Primary
 from components.failover.report import LocalReport
 from components.kube import clock
@@ -30,6 +31,7 @@ from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.kube.objection import Objection
 from components.kube.records import SERVING_RECORD
 from components.kube.runner.fencing import follows
+from components.kube.runner.flag import Flag
 from components.velero import in_use
 from components.velero.files import BackupFiles, without_data
 from components.velero.memory import SUCCEEDED, TAKEN_BACK, note_service, note_way, recall
@@ -55,6 +57,9 @@ class Preflight:
 
     sides: Sequence[DatabaseSide]
     report: LocalReport
+    flag: Callable[[], Flag | None]
+    """Reads the traffic flag, as `traffic.flag_object.read_flag` does."""
+
     primary_ahead: Ahead[Primary] | None = None
     """What the primary answers, where it was asked ahead."""
 
@@ -201,6 +206,12 @@ class Preflight:
         databases = [side.settings for side in self.sides]
         if self.names.role == "secondary" and (reason := database_objections.refusal_to_stand_by(self.cluster, databases)):
             raise GateClosedError(f"k8s-dr:active: {reason}")
+        if objection := objection_to_leaving(self.cluster, self.settings, self.flag):
+            if pulumi.runtime.is_dry_run() and not self.settings.force:
+                # A reviewer reads the plan of what may be right once the other region serves.
+                pulumi.log.warn(f"the up would be refused: {objection}")
+            else:
+                Gate(force=self.settings.force).refuse([objection])
         self._note_service()
 
     def _promoted(self, database: DatabaseSettings) -> bool:
