@@ -29,7 +29,7 @@ from components.kube.runner.flag import Flag
 from components.storage.copies import not_copied
 from components.traffic.checkers import Watched, unseen
 from components.traffic.flag_object import FlagUnreadableError, may_be_on_their_way
-from components.velero import age, lacking, snapshot_classes
+from components.velero import age, lacking, left_over, snapshot_classes
 from components.velero.files import BackupFiles
 from components.velero.unsaved import Own, keep_inventory, not_saved
 from settings.model import Settings
@@ -104,6 +104,9 @@ class TriedByDay:
             servers = [database.server("primary") for database in settings.databases]
             ask = partial(not_copied, self._args.names, settings.aws, servers, velero=settings.velero.managed)
             self._warn(self._args.not_copied or ask)
+        if self._failover_can_be_tried() and not duties.hands_over:
+            expected = standby_of(settings, self._args.names).expected
+            self._warn(partial(left_over.warnings_by_day, self._args.cluster, settings.backups, expected))
         if self._failover_can_be_tried():
             failover = self._args.failover
             there = pulumi.Output.all(self._args.runner_ready, failover.since, *failover.databases.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -32,10 +32,10 @@ from components.kube.objection import Objection
 from components.kube.records import SERVING_RECORD
 from components.kube.runner.fencing import follows
 from components.kube.runner.flag import Flag
-from components.velero import in_use
+from components.velero import in_use, left_over
 from components.velero.files import BackupFiles, without_data
 from components.velero.memory import SUCCEEDED, TAKEN_BACK, note_service, note_way, recall
-from components.velero.selection import chosen
+from components.velero.selection import Chosen, chosen
 from settings.database import DatabaseSettings
 from settings.handover import Token
 from settings.model import Settings
@@ -72,6 +72,7 @@ class Preflight:
     """What stands against a takeover, where it was asked ahead: what may change, and what no waiting changes."""
 
     _no_claims_used: bool = False
+    _nothing_left_over: bool = False
 
     def begin(self, own: Callable[[], bool]) -> None:
         """Ask ahead what the gate of a takeover asks. `own` says whether this is the stack's own cluster."""
@@ -171,6 +172,7 @@ class Preflight:
                 () if pulumi.runtime.is_dry_run() else arrivals.objections(),
                 backups.objections(lambda: None),
                 self._against_claims(),
+                self._against_what_is_left_over(),
                 database_objections.against_standbys(self.cluster, followers),
                 handover.objections_to_the_token(self.cluster, self.archive, self.sides, token),
                 promotion.refusals(self.cluster, self.sides),
@@ -268,16 +270,23 @@ class Preflight:
         found = [
             objection
             for each in chosen(settings.backups, settings.named_namespaces)
-            for objection in in_use.objections(
-                self.cluster,
-                each,
-                without_data(
-                    self.files, settings.velero, settings.token.backups.get(each.backup.name) if settings.token else None
-                ),
-            )
+            for objection in in_use.objections(self.cluster, each, self._without_data(each))
         ]
         self._no_claims_used = not found
         yield from found
+
+    def _without_data(self, each: Chosen) -> Collection[tuple[str, str]]:
+        token = self.settings.token
+        return without_data(self.files, self.settings.velero, token.backups.get(each.backup.name) if token else None)
+
+    def _against_what_is_left_over(self) -> Iterator[Objection]:
+        """Entries whose `existing` would keep the other region's last files out. A person changes that, and no waiting."""
+        if not self._nothing_left_over:
+            settings = self.settings
+            wanted = chosen(settings.backups, settings.named_namespaces)
+            found = list(left_over.objections(self.cluster, settings.backups, wanted, settings.role, self._without_data))
+            self._nothing_left_over = not found
+            yield from found
 
     def _objections(self, backups: PeerBackups, sides: Sequence[DatabaseSide]) -> Iterator[Objection]:
         """What may change while the gate waits."""
