@@ -221,6 +221,7 @@ class Region(pulumi.ComponentResource):
                 databases=databases,
                 traffic=traffic_args,
                 flag_bucket=traffic.flag_bucket,
+                read_flag=read,
                 primary=primary,
                 stopped=self._stopped,
                 overrule=partial(overrule, cluster, overruled) if overruled else None,

@@ -34,7 +34,7 @@ from components.operators.operators import CNPG_NAMESPACE
 from components.storage.copies import not_copied
 from components.traffic.checkers import Watched, unseen
 from components.traffic.flag_object import FlagUnreadableError, may_be_on_their_way
-from components.velero import age, lacking, snapshot_classes
+from components.velero import age, lacking, left_over, snapshot_classes
 from components.velero.files import BackupFiles
 from components.velero.specs import VELERO_NAMESPACE
 from components.velero.unsaved import Own, keep_inventory, not_saved
@@ -124,6 +124,9 @@ class TriedByDay:
             self._what_no_backup_holds()
         if self._another_region_may_follow():
             self._what_does_not_reach_the_peer()
+        if self._failover_can_be_tried() and not duties.hands_over:
+            expected = standby_of(settings, self._args.names).expected
+            self._warn(partial(left_over.warnings_by_day, self._args.cluster, settings.backups, expected))
         if self._failover_can_be_tried():
             failover = self._args.failover
             there = pulumi.Output.all(self._args.runner_ready, failover.since, *failover.databases.values())

@@ -4,6 +4,9 @@
 
 The pipeline runs it before it deploys merged code. After a failover, by the workflow or from a laptop, the stack file may not be
 committed yet, and a deployment would undo the failover. Only a failover moves users.
+
+The gate has the same rule for whoever types (components/failover/leaving.py): it asks the cluster and the traffic flag, and this
+script the files and the state. A test holds that the gate refuses nothing that this script would let through.
 """
 
 from __future__ import annotations

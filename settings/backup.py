@@ -69,7 +69,7 @@ class Backup(Model):
         default=None,
         alias="from",
         description="restore this Backup in place of the newest Completed one: an older one, or a PartiallyFailed one that you "
-        "have looked at",
+        "have looked at. It is for one failover: take it out afterwards",
     )
     accept: ObjectName | None = Field(
         default=None, description="go on with this Restore of a failover although it ended PartiallyFailed"
@@ -77,7 +77,8 @@ class Backup(Model):
     existing: Literal["keep", "update"] | None = Field(
         default=None,
         description="objects that are in the region already: keep leaves them as they are, update makes them as they are in the "
-        "backup; claims and their volumes always stay. By default keep, and update in a region that has served before",
+        "backup; claims and their volumes always stay. By default keep, and update in a region that has served before. It is for "
+        "one failover: take it out afterwards",
     )
 
     @field_validator("restore", mode="before")

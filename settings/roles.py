@@ -169,7 +169,6 @@ def refusal(
     if role == "secondary" and active is None and serves_here:
         return (
             "this region has taken over, but active is not set in Pulumi.secondary.yaml (was that committed?); run: "
-            "pulumi config set active secondary -s secondary; or, to move users back: "
-            "pulumi config set active primary -s secondary"
+            "pulumi config set active secondary -s secondary; to move users back, hand over (docs/runbook.md, From B to A)"
         )
     return None

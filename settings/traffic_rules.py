@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from settings.dns import Alias
+from settings.dns import Alias, callable_name
 from settings.hosts import host_in, labels_above_a_zone, only_in_the_cluster, region_in, zone_of_load_balancer
 from settings.mistake import Mistake
 from settings.model import Settings
@@ -83,6 +83,22 @@ def an_alias_has_the_zone_of_its_load_balancer(settings: Settings) -> Mistakes:
     yield Mistake(text, settings.endpoint.zone_id, settings.endpoint.name, at=("zoneId",))
 
 
+CLOUDFRONT = "Z2FDTNDATAQYW2"
+"""The hosted zone of every CloudFront distribution."""
+
+
+def an_alias_of_a_failover_is_no_distribution(settings: Settings) -> Mistakes:
+    """Route 53 takes a failover alias with EvaluateTargetHealth alone, and one to a distribution only without."""
+    of_cloudfront = isinstance(settings.endpoint, Alias) and settings.endpoint.zone_id == CLOUDFRONT
+    if of_cloudfront and settings.dns.mode == "standby-takes-over":
+        text = (
+            "{} is CloudFront's, and with dns.mode {} Route 53 has to count the health of the alias's target, which a "
+            "distribution has none of, so it would refuse the record; write the name and zone of this region's load balancer, "
+            "CanonicalHostedZoneId in: aws elbv2 describe-load-balancers"
+        )
+        yield Mistake(text, CLOUDFRONT, settings.dns.mode, at=("zoneId",))
+
+
 def all_names_are_in_one_zone(settings: Settings) -> Mistakes:
     """Route 53: "RRSet with DNS name … is not permitted in zone …". Two labels are the least that a zone of one's own has."""
     first, *others = settings.dns.names
@@ -133,6 +149,25 @@ def the_probe_is_answered_by_the_primary_region_alone(settings: Settings) -> Mis
             "asks {}, which is another host in each cluster, so the primary would never be asked; write a name that users call",
             host,
         )
+
+
+def the_probe_is_not_answered_by_what_stands_by(settings: Settings) -> Mistakes:
+    """Route 53 counts the health of an alias's target, so that it answers with the secondary as soon as the primary's load
+    balancer is dead, if something stands by behind the secondary's. Not refused: on the night of a failover that would be in the
+    way of a pair that was deployed so."""
+    host, names = host_in(settings.probe), {callable_name(name) for name in settings.dns.names}
+    stand_by = [entry for entry in settings.workloads if entry.standby_replicas]
+    if settings.dns.mode != "standby-takes-over" or not isinstance(settings.endpoint, Alias) or host not in names:
+        return
+    if settings.databases and stand_by:
+        own = settings.endpoint.name if settings.role == "primary" else "lb-primary.us-east-1.elb.amazonaws.com"
+        text = (
+            "asks {}, and endpoint is an alias: with a dead primary Route 53 already answers that name with the secondary, where "
+            "{} stands by (standbyReplicas: {}); a failover would take the secondary's answer for the primary's, and stop; write "
+            "the primary's own load balancer, as in probe: {}"
+        )
+        first = stand_by[0]
+        yield Mistake(text, host, first.namespace, first.standby_replicas, f"https://{own}/")
 
 
 def the_control_lives_when_the_primary_region_is_dead(settings: Settings) -> Mistakes:
@@ -211,6 +246,7 @@ RULES: tuple[Rule, ...] = (
     Rule(key="endpoint", mistakes=an_endpoint_is_no_name_that_users_call),
     Rule(key="endpoint", mistakes=the_top_of_a_zone_is_an_alias),
     Rule(key="endpoint", mistakes=an_alias_has_the_zone_of_its_load_balancer),
+    Rule(key="endpoint", mistakes=an_alias_of_a_failover_is_no_distribution),
     Rule(key="dns.names", mistakes=all_names_are_in_one_zone),
     Rule(key="dns.ttl", mistakes=users_arrive_within_the_rto),
     Rule(key="failover.probe", mistakes=the_probe_is_answered_by_the_primary_region_alone),
@@ -220,4 +256,7 @@ RULES: tuple[Rule, ...] = (
     Rule(key="databases", mistakes=a_name_that_users_call_is_given_to_no_database),
 )
 
-ADVICE: tuple[Rule, ...] = (Rule(key="failover", mistakes=port_443_is_asked_by_tls),)
+ADVICE: tuple[Rule, ...] = (
+    Rule(key="failover", mistakes=port_443_is_asked_by_tls),
+    Rule(key="failover.probe", mistakes=the_probe_is_not_answered_by_what_stands_by),
+)

@@ -29,6 +29,7 @@ from components.failover.workloads import Workloads, WorkloadsArgs
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.kube.pods import Runner
 from components.kube.records import HANDOVER_RECORD, SERVING_RECORD
+from components.kube.runner.flag import Flag
 from components.kube.this_cluster import ThisCluster
 from components.traffic.flag_object import TrafficFlag, TrafficFlagArgs
 from components.traffic.records import TrafficArgs
@@ -63,6 +64,9 @@ class FailoverArgs:
 
     traffic: TrafficArgs
     flag_bucket: aws.s3.Bucket | None
+    read_flag: Callable[[], Flag | None]
+    """Reads the traffic flag, as `traffic.flag_object.read_flag` does."""
+
     primary: Ahead[Primary] | None = None
     """What the primary answers, where it was asked ahead."""
 
@@ -112,6 +116,7 @@ class Failover(pulumi.ComponentResource):
             files=args.files,
             sides=args.databases.sides,
             report=self._report,
+            flag=args.read_flag,
             primary_ahead=args.primary,
         )
         hook = pulumi.ResourceHook("failover-gate", self._ask_gate, pulumi.ResourceHookOptions(on_dry_run=True))

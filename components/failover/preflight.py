@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -23,6 +23,7 @@ from components.failover.backups import PeerBackups
 from components.failover.drills import end_drills
 from components.failover.duties import given
 from components.failover.gate import Asks, Gate, GateClosedError
+from components.failover.leaving import objection_to_leaving
 from components.failover.questions import Primary
 from components.failover.report import LocalReport
 from components.kube import clock
@@ -30,10 +31,11 @@ from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.kube.objection import Objection
 from components.kube.records import SERVING_RECORD
 from components.kube.runner.fencing import follows
-from components.velero import in_use
+from components.kube.runner.flag import Flag
+from components.velero import in_use, left_over
 from components.velero.files import BackupFiles, without_data
 from components.velero.memory import SUCCEEDED, TAKEN_BACK, note_service, note_way, recall
-from components.velero.selection import chosen
+from components.velero.selection import Chosen, chosen
 from settings.database import DatabaseSettings
 from settings.handover import Token
 from settings.model import Settings
@@ -55,6 +57,9 @@ class Preflight:
 
     sides: Sequence[DatabaseSide]
     report: LocalReport
+    flag: Callable[[], Flag | None]
+    """Reads the traffic flag, as `traffic.flag_object.read_flag` does."""
+
     primary_ahead: Ahead[Primary] | None = None
     """What the primary answers, where it was asked ahead."""
 
@@ -67,6 +72,7 @@ class Preflight:
     """What stands against a takeover, where it was asked ahead: what may change, and what no waiting changes."""
 
     _no_claims_used: bool = False
+    _nothing_left_over: bool = False
 
     def begin(self, own: Callable[[], bool]) -> None:
         """Ask ahead what the gate of a takeover asks. `own` says whether this is the stack's own cluster."""
@@ -166,6 +172,7 @@ class Preflight:
                 () if pulumi.runtime.is_dry_run() else arrivals.objections(),
                 backups.objections(lambda: None),
                 self._against_claims(),
+                self._against_what_is_left_over(),
                 database_objections.against_standbys(self.cluster, followers),
                 handover.objections_to_the_token(self.cluster, self.archive, self.sides, token),
                 promotion.refusals(self.cluster, self.sides),
@@ -201,6 +208,12 @@ class Preflight:
         databases = [side.settings for side in self.sides]
         if self.names.role == "secondary" and (reason := database_objections.refusal_to_stand_by(self.cluster, databases)):
             raise GateClosedError(f"k8s-dr:active: {reason}")
+        if objection := objection_to_leaving(self.cluster, self.settings, self.flag):
+            if pulumi.runtime.is_dry_run() and not self.settings.force:
+                # A reviewer reads the plan of what may be right once the other region serves.
+                pulumi.log.warn(f"the up would be refused: {objection}")
+            else:
+                Gate(force=self.settings.force).refuse([objection])
         self._note_service()
 
     def _promoted(self, database: DatabaseSettings) -> bool:
@@ -257,16 +270,23 @@ class Preflight:
         found = [
             objection
             for each in chosen(settings.backups, settings.named_namespaces)
-            for objection in in_use.objections(
-                self.cluster,
-                each,
-                without_data(
-                    self.files, settings.velero, settings.token.backups.get(each.backup.name) if settings.token else None
-                ),
-            )
+            for objection in in_use.objections(self.cluster, each, self._without_data(each))
         ]
         self._no_claims_used = not found
         yield from found
+
+    def _without_data(self, each: Chosen) -> Collection[tuple[str, str]]:
+        token = self.settings.token
+        return without_data(self.files, self.settings.velero, token.backups.get(each.backup.name) if token else None)
+
+    def _against_what_is_left_over(self) -> Iterator[Objection]:
+        """Entries whose `existing` would keep the other region's last files out. A person changes that, and no waiting."""
+        if not self._nothing_left_over:
+            settings = self.settings
+            wanted = chosen(settings.backups, settings.named_namespaces)
+            found = list(left_over.objections(self.cluster, settings.backups, wanted, settings.role, self._without_data))
+            self._nothing_left_over = not found
+            yield from found
 
     def _objections(self, backups: PeerBackups, sides: Sequence[DatabaseSide]) -> Iterator[Objection]:
         """What may change while the gate waits."""

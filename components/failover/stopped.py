@@ -51,9 +51,15 @@ def stopped_by_guard(cluster: ClusterApi, duties: Duties) -> Stopped | None:
     if not duties.serves:
         return None
     try:
-        record = cluster.read_record(GUARD_RECORD) or {}
+        return last_stop(cluster)
     except ClusterUnreachableError:
         return None
+
+
+def last_stop(cluster: ClusterApi) -> Stopped | None:
+    """What the guard last did to this region, whatever it is to do now; None if it never stopped it. Raises
+    ClusterUnreachableError."""
+    record = cluster.read_record(GUARD_RECORD) or {}
     if "stopped" not in record:
         return None
     return Stopped(

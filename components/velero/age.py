@@ -24,16 +24,20 @@ COPIED = timedelta(minutes=15)
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """A choice, and the cron line by which its schedule makes backups."""
+    """A choice, the cron line by which its schedule makes backups, and the name of its entry in `backups`."""
 
     choice: Choice
     cron: str
+    entry: str = ""
 
 
 def expected_backups(names: Names, wanted: Sequence[Chosen], named_backups: Mapping[str, str] | None = None) -> list[Expected]:
     """What region `names.role` restores of its peer's backups. `named_backups` are those of the handover token, by entry: how old
     they are is not asked, for nothing was written after them."""
-    return [Expected(choice=choice_of(names, each.backup, named_backups or {}), cron=each.backup.cron) for each in wanted]
+    named = named_backups or {}
+    return [
+        Expected(choice=choice_of(names, each.backup, named), cron=each.backup.cron, entry=each.backup.name) for each in wanted
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +106,12 @@ def objections(cluster: ClusterApi, expected: Sequence[Expected], rpo: timedelta
 
 
 def told(cluster: ClusterApi, expected: Sequence[Expected]) -> Iterator[tuple[str, bool]]:
-    """How old what will be restored is, a line each, and whether a newer one is passed over."""
+    """How old what will be restored is, a line each, and whether a newer one is passed over. One that somebody named is told with
+    the newest Completed one beside it."""
     now = datetime.now(UTC)
+    for each in expected:
+        if each.choice.backup:
+            yield of_the_named(cluster, each), each.choice.given_by is None
     for each, found in _by_schedule(cluster, expected):
         if found.completed:
             yield _in_words(each, found, now), found.partial is not None
@@ -121,6 +129,22 @@ def warnings_by_day(cluster: ClusterApi, expected: Sequence[Expected], rpo: time
         ]
     except ClusterUnreachableError as error:
         return [f"how old the peer's backups are is not known: {error}"]
+
+
+def of_the_named(cluster: ClusterApi, each: Expected) -> str:
+    """How old the Backup is that somebody named, and what is the newest Completed one of its schedule."""
+    name, now = each.choice.backup, datetime.now(UTC)
+    named = next((found for found in cluster.list_velero("backups") or [] if _name(found) == name), None)
+    by = "the handover token" if each.choice.given_by else "from"
+    age = f"{_age(named, now)} old" if named and _moment(named, "startTimestamp") else "of unknown age, for it is not here"
+    return f"Backup {name}, named by {by}, is {age}, and the {newest_completed(cluster, each)}"
+
+
+def newest_completed(cluster: ClusterApi, each: Expected) -> str:
+    """The newest Completed Backup of a schedule in words, as in `newest Completed backup of schedule hourly is …, 2 h old`."""
+    completed = newest(cluster.list_velero("backups", f"{OF_SCHEDULE}={each.choice.schedule}") or []).completed
+    what = f"newest Completed backup of schedule {each.choice.schedule}"
+    return f"{what} is {_name(completed)}, {_age(completed, datetime.now(UTC))} old" if completed else f"{what} is not here"
 
 
 def _by_schedule(cluster: ClusterApi, expected: Sequence[Expected]) -> Iterator[tuple[Expected, Newest]]:

@@ -37,17 +37,21 @@ _OF_DATABASES = ("cnpg.io/cluster", "app.kubernetes.io/managed-by=cloudnative-pg
 
 
 def claims_in_the_way(
-    cluster: ClusterApi, each: Chosen, *, without_data: Collection[tuple[str, str]] = ()
+    cluster: ClusterApi,
+    each: Chosen,
+    *,
+    without_data: Collection[tuple[str, str]] = (),
+    in_spite_of_existing: bool = False,
 ) -> list[tuple[str, str]]:
     """The claims, by namespace and name, that a planned takeover sets aside before it restores `each`: all that are in its
     namespaces, for Velero never writes into a volume whose claim exists. Also one that the Backup does not hold: a StatefulSet
     that grows later would find it, with the data of another time.
 
     Left where they are: claims of databases and those that no backup has (`velero.io/exclude-from-backup`), for no restore brings
-    them; those of a Pod, which go with it; all, where somebody wrote `existing`, for they decided; and the claims
-    `without_data`, of which the Backup has no data because a rule of velero.volumes skips them.
+    them; those of a Pod, which go with it; all, where somebody wrote `existing`, for they decided (`in_spite_of_existing` says
+    which these are); and the claims `without_data`, of which the Backup has no data because a rule of velero.volumes skips them.
     """
-    if each.backup.existing or _CLAIMS in each.backup.not_restored:
+    if (each.backup.existing and not in_spite_of_existing) or _CLAIMS in each.backup.not_restored:
         return []
     included = each.namespaces.get("includedNamespaces")
     paths = [f"/api/v1/namespaces/{namespace}/{_CLAIMS}" for namespace in included] if included else [f"/api/v1/{_CLAIMS}"]

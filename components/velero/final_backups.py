@@ -22,8 +22,13 @@ from components.velero.selection import chosen
 from components.velero.specs import VELERO_NAMESPACE
 from components.velero.unsaved import of_a_database
 from settings.backup import Backup
+from settings.durations import parse_duration
 from settings.names import Names
 from settings.volumes import VolumeRule
+
+LEAST_KEPT = "720h"
+"""How long a last backup is kept at least. A switchover may be on hold for days, and the token names nothing any more once Velero
+has deleted what it names. `keep` of an hourly schedule may be a day."""
 
 AGAIN = "once the cause is gone run the same pulumi up: it makes another one. The workloads stay stopped meanwhile"
 
@@ -56,11 +61,13 @@ class FinalBackupsArgs:
 
 
 def last_backup(names: Names, backup: Backup) -> tuple[dict[str, str], dict[str, Any]]:
-    """Labels and spec of a last Backup: those of each one that its schedule makes, so that it counts as one of them."""
+    """Labels and spec of a last Backup: those of each one that its schedule makes, so that it counts as one of them. But it is
+    kept for 30 days at least."""
     spec = backup_template(backup)
     # Velero adds these by itself, and a list that lacks one would be Velero's afterwards.
     ours = [kind for kind in spec["excludedResources"] if kind not in _ADDED_BY_VELERO]
     spec["excludedResources"] = [*ours, *_ADDED_BY_VELERO]
+    spec["ttl"] = max(backup.keep, LEAST_KEPT, key=parse_duration)
     labels = spec.pop("metadata")["labels"]
     return {OF_SCHEDULE: names.schedule(backup.name, names.role), **labels}, spec
 
@@ -78,7 +85,7 @@ class FinalBackups(pulumi.ComponentResource):
 
     For users, whose files must come along to the last one. Each is made after the workloads have stopped, waited for, and judged:
     a volume that Velero passed over without an error is one here. They are retained, count as their schedules' newest, and end by
-    their schedules' `keep`. The next time that the region gives up it makes new ones.
+    their schedules' `keep`, but not within 30 days. The next time that the region gives up it makes new ones.
     """
 
     by_backup: dict[str, pulumi.Output[str]]
@@ -111,6 +118,8 @@ class FinalBackups(pulumi.ComponentResource):
                     replacement_trigger=args.memory.backup_attempt(each.backup),
                     # Velero reads a Backup's spec once. A changed one is another backup.
                     replace_on_changes=["spec"],
+                    # How long it is kept changes nothing of what it holds, and another one would make the given token stale.
+                    ignore_changes=["spec.ttl"],
                     custom_timeouts=pulumi.CustomTimeouts(create=args.timeout, update=args.timeout),
                     hooks=pulumi.ResourceHookBinding(after_create=[judged], after_update=[judged]),
                 ),

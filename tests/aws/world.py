@@ -111,7 +111,11 @@ class World:
     def serve_from(self, role: Role) -> None:
         """What a failover, or the way back, does at AWS."""
         self.pulumi.configure("secondary", "active", role)
+        if role == "primary":
+            self.pulumi.configure("secondary", "force", "true")  # it serves, and leaves without a handover
         self.pulumi.up("secondary")
+        if role == "primary":
+            self.pulumi.run("config", "rm", "force", "-s", "secondary")
 
     def deploy(self) -> None:
         """Both regions, by the four `pulumi up` of the README."""

@@ -150,11 +150,17 @@ class Pair:
             remade = {"apiVersion": found["apiVersion"], "kind": "Cluster", "metadata": metadata, "spec": {"replica": replica}}
             self.secondary.put(remade, manager="by-hand")
 
+    def leave(self) -> None:
+        """Let the secondary stand by without a handover. A region that serves does so with `force` alone."""
+        self.pulumi.configure("secondary", "active", "primary")
+        self.pulumi.configure("secondary", "force", "true")
+        self.pulumi.up("secondary")
+        self.pulumi.run("config", "rm", "force", "-s", "secondary")
+
     def stand_by(self) -> None:
         """Move back, with databases made anew. Then remove `active`, so that no workload is scaled, as before any failover."""
         self.remake_databases()
-        self.pulumi.run("config", "set", "active", "primary", "-s", "secondary")
-        self.pulumi.up("secondary")
+        self.leave()
         self.pulumi.run("config", "rm", "active", "-s", "secondary")
         self.pulumi.up("secondary")
 

@@ -410,8 +410,7 @@ def test_a_primary_that_comes_back_puts_its_database_to_sleep_and_destroys_nothi
     pulumi.up("primary", "--expect-no-changes")
 
     serving_secondary.remake_databases()
-    pulumi.configure("secondary", "active", "primary")
-    pulumi.up("secondary")
+    serving_secondary.leave()
     pulumi.run("config", "rm", "active", "-s", "primary")
     pulumi.up("primary")
     assert "cnpg.io/hibernation" not in cluster(serving_secondary, "primary")["metadata"]["annotations"]

@@ -92,8 +92,7 @@ def test_flip_and_flip_back_is_identity(pair: Pair) -> None:
     before = pair.pulumi.resources("secondary")
     pair.flip()
     restored = pair.restore_names()
-    pair.pulumi.configure("secondary", "active", "primary")
-    pair.pulumi.up("secondary")
+    pair.leave()
     renamed = {("failover-workloads-scale-production", "replace")}
     changed = {(entry["name"], entry["operation"]) for entry in touched(before, pair.pulumi.resources("secondary"))}
     assert changed == renamed, "the Job that scales down is a new one, and all else is as it was"
@@ -103,8 +102,7 @@ def test_flip_and_flip_back_is_identity(pair: Pair) -> None:
 
 def test_the_way_back_scales_the_standby_down(serving_secondary: Pair) -> None:
     assert scaling(serving_secondary) == ("scale", 3, 600)
-    serving_secondary.pulumi.configure("secondary", "active", "primary")
-    serving_secondary.pulumi.up("secondary")
+    serving_secondary.leave()
     assert scaling(serving_secondary) == ("stand_by", 0, 600)
 
 
@@ -129,8 +127,7 @@ def test_another_image_timeout_or_number_scales_nothing_in_a_region_that_serves(
     assert scaling_job(serving_secondary)["metadata"]["uid"] == before
     serving_secondary.pulumi.up("secondary", "--expect-no-changes")
     # The next change of who serves takes what is configured by then.
-    serving_secondary.pulumi.configure("secondary", "active", "primary")
-    serving_secondary.pulumi.up("secondary")
+    serving_secondary.leave()
     assert scaling(serving_secondary) == ("stand_by", 0, 1200)
 
 
@@ -156,6 +153,27 @@ def test_an_up_that_has_not_heard_of_the_failover_does_not_send_users_back(servi
     assert told_plainly(refused, "active is not set in Pulumi.secondary.yaml"), refused.output
     assert touched(before, pulumi.resources("secondary")) == []
     assert serving_secondary.flag() == "secondary"
+
+
+def test_a_stack_file_of_before_the_failover_does_not_send_users_back(serving_secondary: Pair) -> None:
+    pulumi = serving_secondary.pulumi
+    before = pulumi.resources("secondary")
+    pulumi.configure("secondary", "active", "primary")
+    refused = pulumi.up("secondary", check=False)
+    way_on = "pulumi config set active secondary -s secondary"
+    assert told_plainly(refused, "this region serves (the traffic flag says secondary)", way_on), refused.output
+    assert touched(before, pulumi.resources("secondary")) == []
+    assert serving_secondary.flag() == "secondary"
+
+
+def test_a_primary_that_serves_is_not_stopped_by_the_command_that_was_meant_for_the_other_stack(pair: Pair) -> None:
+    before = pair.pulumi.resources("primary")
+    pair.pulumi.configure("primary", "active", "secondary")
+    refused = pair.pulumi.up("primary", check=False)
+    assert told_plainly(refused, "this region serves (the traffic flag says primary)"), refused.output
+    assert touched(before, pair.pulumi.resources("primary")) == []
+    pair.pulumi.run("config", "rm", "active", "-s", "primary")
+    pair.pulumi.up("primary", "--expect-no-changes")
 
 
 def test_the_way_back_leads_to_where_the_failover_began_and_a_second_one_restores_under_new_names(pair: Pair) -> None:

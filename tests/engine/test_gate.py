@@ -76,8 +76,7 @@ def test_a_primary_does_not_serve_while_the_flag_says_secondary(serving_secondar
     way_on = "pulumi config set active secondary -s primary && pulumi up -s primary"
     assert told_plainly(refused, "error: k8s-dr:active: primary: ", "the secondary region has taken over", way_on), refused.output
     assert touched(before, pulumi.resources("primary")) == []
-    pulumi.configure("secondary", "active", "primary")
-    pulumi.up("secondary")
+    serving_secondary.leave()
     pulumi.up("primary", "--expect-no-changes")
 
 

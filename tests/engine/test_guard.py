@@ -87,8 +87,7 @@ def test_a_region_that_serves_again_wakes_what_its_guard_has_stopped_and_once_on
     pulumi.up("primary")
 
     serving_secondary.remake_databases()
-    pulumi.configure("secondary", "active", "primary")
-    pulumi.up("secondary")
+    serving_secondary.leave()
     pulumi.run("config", "rm", "active", "-s", "primary")
     pulumi.up("primary")
     awake = cluster(serving_secondary, "primary")

@@ -201,8 +201,7 @@ class TestAFailover:
         [urn] = [each["urn"] for each in recovered.pulumi.resources("secondary") if each["urn"].endswith(f":Cluster::{STEM}")]
         recovered.pulumi.run("state", "unprotect", urn, "-s", "secondary", "--yes")
         delete(recovered)
-        recovered.pulumi.configure("secondary", "active", "primary")
-        recovered.pulumi.up("secondary")
+        recovered.leave()
         assert recovered.pulumi.details("secondary")["databases"] == {"app-database": "absent"}
         assert recovered.flag() == "primary"
         assert clusters(recovered) == []

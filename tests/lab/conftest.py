@@ -199,8 +199,10 @@ def back_to_normal(lab: Lab) -> None:
 def _stand_by(lab: Lab) -> None:
     """Let the secondary give up, and forget that it has served."""
     lab.pulumi.configure("secondary", "active", "primary")
+    lab.pulumi.configure("secondary", "force", "true")  # it may serve, and leaves without a handover
     lab.pulumi.run("cancel", "-s", "secondary", "--yes", check=False)
     lab.pulumi.up("secondary")
+    lab.pulumi.run("config", "rm", "force", "-s", "secondary")
     scaled = lab.kubectl(
         "secondary",
         "get",

@@ -18,6 +18,7 @@ from components.kube.runner.mark import Mark
 from components.velero.inventory import Inventory, Needs
 from settings.handover import Token
 from settings.roles import Role
+from tests.examples import REMOVED
 from tests.unit.components.failover.test_gate import BOTH, aged, cluster
 from tests.unit.fakes import FakeArchive, FakeCluster, FakeFiles, mark
 from tests.unit.recorder import Recorder, run_program
@@ -171,6 +172,30 @@ def test_a_standby_says_by_day_what_its_cluster_lacks(said: list[str]) -> None:
     files = FakeFiles(needs=Inventory(written=datetime.now(UTC), namespaces=needs))
     run_program("secondary", {"backups": BOTH, "peerReady": True}, files=files)
     assert [text for text in said if "Ingresses need IngressClass nginx" in text]
+
+
+LEFT = [{**BOTH[0], "existing": "keep"}]
+
+
+@pytest.mark.parametrize(("stack", "changes"), [("primary", {}), ("secondary", {"peerReady": True})])
+def test_each_region_says_by_day_what_was_left_in_backups_from_the_last_failover(
+    stack: Role, changes: dict[str, Any], said: list[str]
+) -> None:
+    run_program(stack, {"backups": LEFT, **changes}, cluster=cluster(aged(OWN["primary"], 300)))
+    assert [text for text in said if text.startswith("k8s-dr:backups[0].existing: hourly-critical still has keep, ")]
+
+
+def test_the_gate_of_a_takeover_by_a_token_objects_to_what_was_left_there() -> None:
+    asked = cluster()
+    path = "/api/v1/namespaces/{}/persistentvolumeclaims"
+    claim = {"metadata": {"namespace": "production", "name": "files"}}
+    asked.paths |= {path.format("production"): {"items": [claim]}, path.format("databases"): {"items": []}}
+    token = Token(given_by="primary", databases={}, backups={"hourly-critical": "last"})
+    changes = {"active": "secondary", "handover": token.text, "peerReady": True, "backups": LEFT}
+    told = run_program("secondary", {**changes, "databases": [], "databasePasswords": REMOVED}, cluster=asked).call_hook(
+        "failover-gate"
+    )
+    assert "k8s-dr:backups[0].existing: keep leaves the claims that are here (production/files) with files of an earlier" in told
 
 
 @pytest.mark.parametrize(("stack", "active", "writes"), [("primary", None, True), ("secondary", None, False)])

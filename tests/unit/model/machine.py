@@ -15,9 +15,11 @@ deaths = st.one_of(st.none(), st.none(), st.integers(0, 4))
 
 
 class Pair(RuleBasedStateMachine):
+    database = True
+
     def __init__(self) -> None:
         super().__init__()
-        self.world = World()
+        self.world = World(database=self.database)
         self.people = [Checkout(), Checkout()]
         self.last = 0
         """Who has run the last `up`: the helper has that checkout."""
@@ -135,6 +137,13 @@ class Pair(RuleBasedStateMachine):
         self._up(who, "primary", dies_after)
 
     @rule(who=people, role=roles)
+    def runs_up_with_the_file_of_a_day_on_which_the_other_region_served(self, who: int, role: Role) -> None:
+        """Or types for one stack what was meant for the other."""
+        files = self.people[who].files[role]
+        files.active, files.handover = peer_of(role), None
+        self._up(who, role)
+
+    @rule(who=people, role=roles)
     def takes_back_what_was_given(self, who: int, role: Role) -> None:
         """With `force` only where the other region is known not to have taken over: nobody writes."""
         files = self.people[who].files[role]
@@ -156,7 +165,13 @@ class Pair(RuleBasedStateMachine):
         self.world.check()
 
     def teardown(self) -> None:
-        if not self.world.sites["primary"].data:
+        if self.world.flag is None:
             return
         Helper(self.world, self.people[self.last]).bring_back()
         self.world.check()
+
+
+class PairWithoutDatabases(Pair):
+    """Users' rows are in files, which no demotion and no promotion watches over."""
+
+    database = False

@@ -71,6 +71,17 @@ class Site:
     looked: bool = True
     """Whether the guard has looked since the region came back, and since the flag was written."""
 
+    database: bool = True
+    """Whether users' rows are in a database. Else they are in files, and whatever runs at full size writes them."""
+
+    files: set[int] = field(default_factory=set)
+    scaled: bool = False
+    """Whether the workloads run at full size."""
+
+    copied: frozenset[int] = frozenset()
+    last: frozenset[int] = frozenset()
+    """The files that S3 has copied of this region's backups, and those of the last backup of a switchover."""
+
     cluster: SiteCluster = field(default_factory=SiteCluster)
     bucket: Bucket = field(default_factory=dict)
     data: Postgres | None = None
@@ -84,6 +95,8 @@ class Site:
 
     @property
     def takes_writes(self) -> bool:
+        if not self.database:
+            return self.alive and self.scaled
         return self.alive and self.live is not None and self.data is not None and self.data.takes_writes
 
     @property
@@ -130,7 +143,7 @@ class Site:
 
         task = {
             "role": self.role,
-            "databases": [{"namespace": NAMESPACE, "name": DATABASE}],
+            "databases": [{"namespace": NAMESPACE, "name": DATABASE}] if self.database else [],
             "schedules": [],
             "workloads": [],
             "advice": "",
@@ -143,6 +156,8 @@ class Site:
             told = guard(api, task, fetch, clock=lambda: 0.0, now=lambda: now)  # type: ignore[arg-type]
         except StepFailedError as failure:
             told = f"FAILED {failure}"
+        if "this one was still active" in told:
+            self.scaled = False
         self.looked = self.looked or flag is not None
         records[GUARD_RECORD] = api.objects[f"{_RECORDS}/{GUARD_RECORD}"]["data"]
         self.operate()

@@ -38,7 +38,7 @@ from settings.model import Settings
 from settings.names import Names
 from settings.roles import Duties, Role, peer_of
 from settings.rules import broken_rules
-from tests.examples import example
+from tests.examples import REMOVED, example
 from tests.unit.fakes import FakeFiles
 from tests.unit.model.site import DATABASE, NAMESPACE, FlagObject, Site
 
@@ -63,16 +63,18 @@ class Files:
 
 
 @cache
-def _committed(role: Role) -> Settings:
-    return load(role, example(role, {"peerReady": True}), SECRETS)
+def _committed(role: Role, *, database: bool) -> Settings:
+    without: dict[str, Any] = {} if database else {"databases": [], "databasePasswords": REMOVED}
+    return load(role, example(role, {"peerReady": True, **without}), SECRETS)
 
 
-def configured(role: Role, files: Files, generations: dict[Role, int]) -> Settings:
+def configured(role: Role, files: Files, generations: dict[Role, int], *, database: bool = True) -> Settings:
     """The settings of a stack. Raises RefusedError if a rule is broken."""
-    committed = _committed(role)
-    [database] = committed.databases
-    of = database.generations.model_copy(update=generations)
-    changed = {**vars(files), "databases": [database.model_copy(update={"generations": of})]}
+    committed = _committed(role, database=database)
+    databases = [
+        each.model_copy(update={"generations": each.generations.model_copy(update=generations)}) for each in committed.databases
+    ]
+    changed = {**vars(files), "databases": databases}
     settings = committed.model_copy(update=changed)
     if broken := [(rule, mistake) for rule, mistake in broken_rules(settings)]:
         raise RefusedError("; ".join(f"k8s-dr:{rule.key}: {mistake}" for rule, mistake in broken))
@@ -84,13 +86,16 @@ class _NoArrivals:
         return iter(())
 
 
-class _NoBackups:
-    """Velero's part is not the model's."""
+@dataclass(kw_only=True)
+class _Backups:
+    """Velero's part is not the model's, but that the gate knows a token by which the other region gives nothing any more: of a
+    database the WAL says so, and of files the backups."""
 
+    stale: bool
     arrivals = _NoArrivals()
 
     def objections(self, lived: object) -> Iterator[Objection]:
-        return iter(())
+        return iter([Objection(reason="the token is stale")] if self.stale else ())
 
     def lacking(self) -> Iterator[Objection]:
         return iter(())
@@ -99,11 +104,15 @@ class _NoBackups:
         pass
 
 
+@dataclass(kw_only=True)
 class _Preflight(Preflight):
     _patience = 0  # type: ignore[assignment]  # whoever would wait runs the `up` again
+    given: str | None
+    """The token that the other region gives now."""
 
     def _backups(self) -> Any:
-        return _NoBackups()
+        token = self.settings.token
+        return _Backups(stale=not self.settings.databases and token is not None and token.text != self.given)
 
 
 @dataclass(kw_only=True)
@@ -117,6 +126,10 @@ class State:
     """The Cluster's inputs, by server name, and whether the engine protects it."""
 
     flag: str | None = None
+    scaled: tuple[bool, str | None] | None = None
+    """What the workloads were scaled by last: whether the region serves, and from which stop of the guard it wakes."""
+
+    restored: bool = False
     handover: str = ""
     next: str = ""
 
@@ -133,6 +146,9 @@ class Up:
 
     write_flag: Callable[[str], None]
     operate: Callable[[], None]
+    failed_over: Callable[[], None]
+    """Told that files were restored here without a token."""
+
     flag_first: bool = True
     """Of what no order is set for, which comes first: the flag or the database."""
 
@@ -141,7 +157,7 @@ class Up:
     def run(self, files: Files, generations: dict[Role, int]) -> None:
         """Raises RefusedError or KilledError."""
         try:
-            self._run(configured(self.site.role, files, generations))
+            self._run(configured(self.site.role, files, generations, database=self.site.database))
         except (pulumi.RunError, GateClosedError, CreationRefusedError, ClusterUnreachableError) as error:
             raise RefusedError(str(error)) from None
 
@@ -159,16 +175,18 @@ class Up:
         refuse_to_give_up_alone(settings, live, self._read_flag)
         refuse_second_writer(settings, cluster, does, live)
         refuse_false_receipt(settings, cluster)
-        [database] = settings.databases
         which = found.which if (found := stopped()) else None
-        side = DatabaseSide(
-            names=names,
-            settings=database,
-            database_role=role_now(database, role, does, live[DATABASE]),
-            stopped=which,
-            token=settings.token.databases.get(DATABASE) if settings.token else None,
-            given_up=database.server(role) in settings.given_up,
-        )
+        sides = [
+            DatabaseSide(
+                names=names,
+                settings=database,
+                database_role=role_now(database, role, does, live[DATABASE]),
+                stopped=which,
+                token=settings.token.databases.get(DATABASE) if settings.token else None,
+                given_up=database.server(role) in settings.given_up,
+            )
+            for database in settings.databases
+        ]
         preflight = _Preflight(
             settings=settings,
             names=names,
@@ -176,8 +194,10 @@ class Up:
             cluster=cluster,
             archive=archive,
             files=FakeFiles(),
-            sides=[side],
+            sides=sides,
             report=LocalReport(names, settings),
+            flag=self._read_flag,
+            given=self.peer.cluster.records.get(HANDOVER_RECORD, {}).get("token"),
         )
         told = (settings.serving_role, settings.handover_now, which)
         if state.failover != told:
@@ -188,7 +208,10 @@ class Up:
         state.failover = told
 
         def database_step() -> None:
-            self._database(side, preflight, settings)
+            for side in sides:
+                self._database(side, preflight, settings)
+            if not sides:
+                self._files(does, which, by_token=settings.token is not None)
 
         def flag_step() -> None:
             if does.flag:
@@ -203,7 +226,7 @@ class Up:
 
         if does.takes_over:
             steps = [database_step, flag_step, serving_step]
-        elif self.flag_first:
+        elif self.flag_first or not sides:
             steps = [flag_step, serving_step, database_step]
         else:
             steps = [database_step, flag_step, serving_step]
@@ -214,8 +237,10 @@ class Up:
         self._may_die(len(steps))
         if does.hands_over:
             demotion = (self.site.live or {}).get("status", {}).get("demotionToken", "")
-            databases = {DATABASE: demotion} if side.database_role == "demoted" else {}
-            token = Token(given_by=role, databases=databases, backups={"hourly-critical": "last"}).text
+            demoted = [side for side in sides if side.database_role == "demoted"]
+            databases = {side.settings.name: demotion for side in demoted}
+            backup = "last" if sides else f"last-{sorted(self.site.last)}"
+            token = Token(given_by=role, databases=databases, backups={"hourly-critical": backup}).text
             cluster.records[HANDOVER_RECORD] = {"token": token}
         self._may_die(len(steps) + 1)
         # The engine deletes last.
@@ -236,6 +261,21 @@ class Up:
 
     def _read_flag(self) -> Flag | None:
         return replace(parse(self.flag.content), written=self.flag.written) if self.flag else None
+
+    def _files(self, does: Duties, which: str | None, *, by_token: bool) -> None:
+        """Restore and scale, in a pair without databases."""
+        site, state = self.site, self.state
+        if not does.restores:
+            state.restored = False
+        elif not state.restored and SERVING_RECORD not in site.cluster.records:
+            site.files = set(self.peer.last if by_token else self.peer.copied)
+            state.restored = True
+            if not by_token:
+                self.failed_over()
+        if state.scaled != (does.serves, which):
+            site.scaled, state.scaled = does.serves, (does.serves, which)
+        if does.hands_over:
+            site.last = frozenset(site.files)
 
     def _database(self, side: DatabaseSide, preflight: _Preflight, settings: Settings) -> None:
         """Register the side's Cluster, and wait for what the program waits for."""

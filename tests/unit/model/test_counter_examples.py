@@ -6,7 +6,7 @@ import pytest
 
 from settings.roles import ROLES, Role
 from tests.unit.model.helper import Helper, rejoin
-from tests.unit.model.machine import Pair
+from tests.unit.model.machine import Pair, PairWithoutDatabases
 from tests.unit.model.world import Checkout, World
 
 
@@ -97,3 +97,38 @@ def test_the_helper_finds_the_way_back_from_the_death_of_either_region_in_a_swit
     pair.world.sites[lost].die()
     Helper(pair.world, pair.people[0]).bring_back()
     assert pair.world.well
+
+
+def without_databases() -> tuple[World, Checkout]:
+    """The primary dies, the secondary serves, and users write there."""
+    made = PairWithoutDatabases()
+    made.deploy()
+    made.world.sites["primary"].die()
+    made.fails_over(0, None)
+    made.world.write("secondary")
+    return made.world, made.people[0]
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+def test_a_stack_file_of_yesterday_leaves_no_file_behind_where_no_database_was_promoted(comes_back: bool) -> None:
+    world, person = without_databases()
+    if comes_back:
+        world.sites["primary"].heal()
+        world.guard("primary")
+    person.files["secondary"].active = "primary"
+    said = world.up("secondary", person)
+    assert said is not None
+    assert "this region serves (the traffic flag says secondary), and has not handed over" in said
+    world.check()
+    assert world.writers == ["secondary"]
+
+
+@pytest.mark.parametrize("pair_of", [Pair, PairWithoutDatabases])
+def test_active_secondary_in_the_wrong_stack_stops_nobody(pair_of: type[Pair]) -> None:
+    made = pair_of()
+    made.deploy()
+    made.people[0].files["primary"].active = "secondary"
+    said = made.world.up("primary", made.people[0])
+    assert said is not None
+    assert "this region serves (the traffic flag says primary), and has not handed over" in said
+    assert made.world.writers == ["primary"]

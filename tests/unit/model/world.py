@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Container
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from components.kube.runner.flag import parse
+from settings.handover import PLANNED
 from settings.roles import ROLES, Role, peer_of
 from tests.unit.model.postgres import Record
 from tests.unit.model.site import FlagObject, Site
 from tests.unit.model.stack import Files, KilledError, RefusedError, State, Up
+
+_rows = itertools.count(1)
+"""Of files that users write."""
 
 
 def _both_files() -> dict[Role, Files]:
@@ -30,11 +37,14 @@ class Checkout:
 
 @dataclass(kw_only=True)
 class World:
-    sites: dict[Role, Site] = field(default_factory=lambda: {role: Site(role=role) for role in ROLES})
+    database: bool = True
+    """Whether users' rows are in a database. Else they are in files."""
+
+    sites: dict[Role, Site] = field(init=False)
     states: dict[Role, State] = field(default_factory=lambda: {role: State() for role in ROLES})
     flag: FlagObject | None = None
     now: datetime = datetime(2026, 3, 1, tzinfo=UTC)
-    acknowledged: list[Record] = field(default_factory=list)
+    acknowledged: list[Record | int] = field(default_factory=list)
     """Rows that a client was told are saved, but those that an unplanned failover has lost."""
 
     unplanned: Role | None = None
@@ -44,6 +54,9 @@ class World:
     """The region whose database was promoted last."""
 
     log: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.sites = {role: Site(role=role, database=self.database) for role in ROLES}
 
     def tell(self, line: str) -> None:
         self.log.append(line)
@@ -61,6 +74,7 @@ class World:
             for server, archived in site.bucket.items():
                 if f"-{role}-" in server:
                     peer.bucket[server] = archived
+            site.copied = frozenset(site.files)
             self.operate()
 
     def operate(self) -> None:
@@ -83,13 +97,22 @@ class World:
         self.wrote = role
 
     def write(self, role: Role) -> None:
-        """A client writes a row where it can."""
+        """A client writes a row where it can. Files are written by whoever is sent there."""
         site = self.sites[role]
-        if site.takes_writes and site.data is not None:
+        if not self.database and site.takes_writes and role == self.served_by_flag:
+            site.files.add(row := next(_rows))
+            self.acknowledged.append(row)
+        elif site.takes_writes and site.data is not None:
             row = site.data.write()
             if not self.excused:
                 self.acknowledged.append(row)
             self.operate()
+
+    def _failed_over(self, role: Role) -> None:
+        """Files were restored without a token: what had not come yet is lost, as the RPO says."""
+        self.tell(f"    the {role} restores what has come")
+        self.unplanned = self.wrote = role
+        self.acknowledged = [row for row in self.acknowledged if row in self.sites[role].files]
 
     def guard(self, role: Role) -> None:
         if self.sites[role].alive:
@@ -118,10 +141,12 @@ class World:
             flag=self.readable_flag,
             write_flag=self.write_flag,
             operate=self.operate,
+            failed_over=partial(self._failed_over, role),
             flag_first=flag_first,
             dies_after=dies_after,
         )
         self.tell(f"up {role}: {who.files[role]} {who.generations}")
+        served, files = self.sites[self.served_by_flag].takes_writes, who.files[role]
         try:
             run.run(who.files[role], who.generations)
         except RefusedError as refused:
@@ -130,6 +155,10 @@ class World:
         except KilledError:
             self.tell(f"    killed after step {dies_after}")
             return "killed"
+        finally:
+            planned = files.handover == PLANNED and files.active == peer_of(role)
+            if served and not planned and not files.force:
+                assert self.sites[self.served_by_flag].takes_writes, f"the up of the {role} has left users without a region"
         return None
 
     # What must be true
@@ -137,6 +166,13 @@ class World:
     @property
     def writers(self) -> list[Role]:
         return [role for role in ROLES if self.sites[role].takes_writes]
+
+    def rows(self, role: Role) -> Container[Record | int]:
+        site = self.sites[role]
+        if not self.database:
+            return site.files
+        assert site.data is not None
+        return site.data.log
 
     @property
     def served_by_flag(self) -> Role:
@@ -156,9 +192,8 @@ class World:
         assert len(writers) < 2 or self.excused, "two regions take writes"
         if len(writers) == 1 and not self.excused:
             [role] = writers
-            data = self.sites[role].data
-            assert data is not None
-            lost = [row for row in self.acknowledged if row not in data.log]
+            kept = self.rows(role)
+            lost = [row for row in self.acknowledged if row not in kept]
             assert not lost, f"{len(lost)} acknowledged rows are not in the {role}, which serves"
 
     @property
@@ -167,6 +202,9 @@ class World:
         if len(self.writers) != 1:
             return False
         [role] = self.writers
+        if not self.database:
+            serving = {each: self.sites[each].serving for each in ROLES}
+            return self.served_by_flag == role and serving == {role: True, peer_of(role): False}
         one, other = self.sites[role].data, self.sites[peer_of(role)].data
         return bool(
             one

@@ -195,7 +195,8 @@ def test_a_secondary_that_serves_is_not_sent_back_by_a_stack_file_that_knows_of_
     assert reason is not None
     assert reason.startswith("this region has taken over, but active is not set in Pulumi.secondary.yaml (was that committed?)")
     assert "run: pulumi config set active secondary -s secondary;" in reason
-    assert reason.endswith("to move users back: pulumi config set active primary -s secondary")
+    assert reason.endswith("to move users back, hand over (docs/runbook.md, From B to A)")
+    assert "active primary" not in reason, "it would leave behind what was written here"
     assert "\n" not in reason
 
 

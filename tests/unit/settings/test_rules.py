@@ -225,6 +225,11 @@ CASES: list[tuple[Check, dict[str, Any], str]] = [
         "endpoint.zoneId: Z0123456789ABCDEFGHIJ is dns.zoneId too",
     ),
     (
+        traffic_rules.an_alias_of_a_failover_is_no_distribution,
+        {"endpoint": {"name": "d111111abcdef8.cloudfront.net", "zoneId": traffic_rules.CLOUDFRONT}},
+        "endpoint.zoneId: Z2FDTNDATAQYW2 is CloudFront's, and with dns.mode standby-takes-over Route 53 has to count the health",
+    ),
+    (
         traffic_rules.all_names_are_in_one_zone,
         part("dns", names=["app.example.com", "app.example.org"]),
         "dns.names[1]: app.example.org and app.example.com are in no zone together",

@@ -14,6 +14,7 @@ from components.velero.final_backups import (
     FinalBackupsArgs,
     LastBackupFailedError,
     judge_backup,
+    last_backup,
 )
 from components.velero.memory import Memory
 from components.velero.schedules import backup_template
@@ -94,9 +95,22 @@ def test_a_last_backup_is_made_as_its_schedule_makes_them_and_counts_as_one_of_t
     template = backup_template(HOURLY)
     assert last.metadata["labels"] == {"velero.io/schedule-name": "hourly-us-east-1", **template.pop("metadata")["labels"]}
     added = ["volumesnapshots.snapshot.storage.k8s.io", "volumesnapshotcontents.snapshot.storage.k8s.io"]
-    assert last.spec == {**template, "excludedResources": [*template["excludedResources"], *added]}
+    assert last.spec == {**template, "excludedResources": [*template["excludedResources"], *added], "ttl": "720h"}
     assert last.metadata["namespace"] == "velero"
     assert "name" not in last.metadata, "the next handover makes another one"
+
+
+@pytest.mark.parametrize(("keep", "kept"), [("24h", "720h"), ("720h", "720h"), ("2160h", "2160h")])
+def test_a_last_backup_outlives_a_switchover_that_is_on_hold_for_days_however_short_its_schedule_keeps(
+    keep: str, kept: str
+) -> None:
+    entry = HOURLY.model_copy(update={"keep": keep})
+    assert last_backup(args().names, entry)[1]["ttl"] == kept
+    assert backup_template(entry)["ttl"] == keep, "and its schedule's others end as they did"
+
+
+def test_another_keep_makes_no_other_last_backup_by_which_the_token_would_be_stale() -> None:
+    assert made()[0]["final-hourly"].ignore_changes == ("spec.ttl",)
 
 
 def test_a_last_backup_waits_until_nothing_writes_any_more_and_for_its_own_end_however_that_is() -> None:
