@@ -128,7 +128,7 @@ def objections_to_the_token(
     cluster: ClusterApi, archive: Archive, sides: Sequence[DatabaseSide], token: Token
 ) -> Iterator[Objection]:
     """Why databases must not be promoted by this token now: its last WAL has not come yet, or the token is not of their present
-    end. A promotion by a wrong one would make the Cluster unrecoverable. One without a standby needs what it is recovered from."""
+    end. A promotion by a wrong one would make the Cluster unrecoverable. One without a standby needs a base backup too."""
     peer = token.given_by
     for side in sides:
         settings = side.settings

@@ -114,7 +114,7 @@ class TestTheToken:
         here = {f"app-database-{giver}-g1": SEGMENT}
         lacking = FakeArchive(segments=here, lacking="there is no base backup of it")
         (told,) = objections_to_the_token(FakeCluster(), lacking, made, token(giver))
-        assert told.reason.startswith(f"database app-database is recovered from the {giver}'s archive in this region, and there is")
+        assert told.reason.startswith(f"database app-database is recovered from the {giver}'s archive in this region, and there")
         assert told.passing
         assert not [*objections_to_the_token(FakeCluster(), FakeArchive(segments=here), made, token(giver))]
 
