@@ -9,13 +9,13 @@ from pathlib import Path
 from tests.examples import ROOT
 
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_ELSEWHERE = re.compile(r"# (?:not run|run in the lab)[^:\n]*: (.+)")
+_ELSEWHERE = re.compile(r"# (?:not run|run in the lab|run with recorded clusters)[^:\n]*: (.+)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """One block of commands. `excuse` is why it does not run here, or what runs it in the lab, as its first line tells the reader
-    too."""
+    """One block of commands. `excuse` is why it does not run with the page's other blocks, or what runs it elsewhere, as its
+    first line tells the reader too."""
 
     page: str
     line: int

@@ -19,6 +19,9 @@ SEED = int(os.environ.get(SEED_VARIABLE) or 1)
 MOMENTS = int(os.environ.get(MOMENTS_VARIABLE) or 2)
 """How many random moments a fault is injected at: as many as `make test` has time for."""
 
+HALF = max(MOMENTS // 2, 1)
+"""How many, of a fault whose test takes long or has another one with moments of its own."""
+
 PROPERTY = "fault"
 """The name under which a test tells what it saw."""
 
@@ -78,6 +81,7 @@ class Fault:
 
 _GATE, _FLIP, _CLUSTER = (f"tests/engine/test_{name}.py::test_" for name in ("gate", "flip", "this_cluster"))
 _DATABASES, _GLASS = (f"tests/engine/test_{name}.py::test_" for name in ("databases", "break_glass"))
+_REJOIN = "tests/engine/test_rejoin.py::test_a_rejoin_"
 _RECOVERED = "tests/engine/test_recovered_database.py::"
 _ENGINE, _LONG = "tests/engine/test_faults.py::test_", "tests/long/test_faults.py::test_"
 _FAILOVER, _DATA = "tests/lab/test_failover.py::test_", "tests/lab/test_data.py::TestByArchive::test_"
@@ -112,8 +116,17 @@ FAULTS: Sequence[Fault] = (
         must=f"{GOES_ON}, and no row is lost",
         tests=(
             f"{_ENGINE}a_switchover_whose_engine_is_killed_goes_on_by_the_same_command",
+            f"{_ENGINE}a_switchover_home_whose_engine_is_killed_goes_on_by_the_same_command",
             f"{_LIFE}comes_home_though_the_engine_is_killed_in_the_switchover",
             f"{_INTERRUPTED}an_up_that_is_killed_is_run_again_and_nothing_is_lost",
+        ),
+    ),
+    Fault(
+        words="the engine is killed in a rejoin",
+        must=f"{GOES_ON}, and the old volumes are kept once",
+        tests=(
+            f"{_REJOIN}whose_engine_is_killed_at_each_of_its_boundaries_goes_on_by_the_same_command",
+            f"{_REJOIN}whose_engine_is_killed_goes_on_by_the_same_command",
             f"{_INTERRUPTED}a_rejoin_that_was_killed_three_times_keeps_the_old_volume_once_and_follows",
         ),
     ),

@@ -7,7 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pulumi
 
-from components.database.side_role import Live, as_it_runs, is_given_up, refuse_another_generation, server_of
+from components.database.side_role import (
+    Live,
+    another_generation,
+    as_it_runs,
+    is_given_up,
+    refuse_another_generation,
+    server_of,
+)
 from components.database.specs import DatabaseSide
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.kube.runner.fencing import follows
@@ -38,7 +45,8 @@ def live_databases(cluster: ClusterApi, settings: Settings) -> LiveDatabases:
 
 
 def settings_as_they_run(settings: Settings, live: LiveDatabases, does: Duties) -> Settings:
-    """The settings with the generations under which the databases run. Raises AnotherGenerationError.
+    """The settings with the generations under which the databases run. Raises AnotherGenerationError. Where a region stands by, a
+    generation by which nothing is made anew is a warning.
 
     In a region that serves nothing is given up: what is made anew there would begin empty.
     """
@@ -46,6 +54,8 @@ def settings_as_they_run(settings: Settings, live: LiveDatabases, does: Duties) 
     runs = [as_it_runs(each, settings.role, live.get(each.name), given_up) for each in settings.databases]
     for wanted, each in zip(settings.databases, runs, strict=True):
         refuse_another_generation(wanted, each, settings.role, does)
+        if told := another_generation(wanted, each, settings.role, given_up):
+            pulumi.log.warn(told)
     return settings.model_copy(update={"databases": runs})
 
 

@@ -68,6 +68,19 @@ def refuse_another_generation(wanted: DatabaseSettings, runs: DatabaseSettings, 
         )
 
 
+def another_generation(wanted: DatabaseSettings, runs: DatabaseSettings, role: Role, given_up: Collection[str]) -> str | None:
+    """What to tell whoever has written a generation under which no side is made, because the one that is here goes on and nobody
+    gives it up. None where the side runs as it is written."""
+    old, new, written = runs.server(role), wanted.generations.of(role), runs.generations.of(role)
+    if new == written or old in given_up:
+        return None
+    anew = f"; to make it anew: pulumi config set rejoin {old} -s {role} && pulumi up -s {role}" if new > written else ""
+    return (
+        f"k8s-dr:databases[].generations.{role}: {new} of database {wanted.name} makes nothing anew: {old} is here, and nobody "
+        f"has given it up; put the generation back: {written}{anew}"
+    )
+
+
 def role_now(settings: DatabaseSettings, role: Role, duties: Duties, live: Live | None) -> DatabaseRole:
     """The role of region `role`'s side. `live` is its Cluster; None where there is none, or where nobody can tell.
 

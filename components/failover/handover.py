@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pulumi
 
 from components.database.archive import Archive, ArchiveUnreadableError
+from components.database.creation import objection_to_creation
 from components.database.side_role import server_of
 from components.database.specs import HEALTHY, DatabaseSide
 from components.failover.duties import token_in
@@ -153,7 +154,7 @@ def objections_to_the_token(
     cluster: ClusterApi, archive: Archive, sides: Sequence[DatabaseSide], token: Token
 ) -> Iterator[Objection]:
     """Why databases must not be promoted by this token now: its last WAL has not come yet, or the token is not of their present
-    end. A promotion by a wrong one would make the Cluster unrecoverable."""
+    end. A promotion by a wrong one would make the Cluster unrecoverable. One without a standby needs a base backup too."""
     peer = token.given_by
     for side in sides:
         settings = side.settings
@@ -178,10 +179,15 @@ def objections_to_the_token(
             )
             continue
         try:
+            # It would be made in the middle of the takeover, with users waiting.
+            recovered = side.database_role == "recovered"
+            unmade = objection_to_creation(cluster, archive, archive, settings, side.names.role) if recovered else None
             newest = archive.newest_segment(server)
         except ArchiveUnreadableError as error:
             yield Objection(reason=str(error), passing=True)
             continue
+        if unmade:
+            yield unmade
         if newest is None or (int(newest[:8], 16), position_of(newest)) < (demotion.timeline, position_of(demotion.segment)):
             yield Objection(
                 reason=f"database {settings.name}: its last WAL segment {demotion.segment} is not in this region's bucket yet "

@@ -59,6 +59,8 @@ FILES = (
     "test_databases.py",
     "test_guard.py",
     "test_faults.py",
+    "test_switchover.py",
+    "test_rejoin.py",
     "test_secrets.py",
     # others, and none
     "test_recovered_database.py",

@@ -43,16 +43,19 @@ def page(name: str) -> list[Block]:
 
 
 class Reader:
-    """A person at a shell in the project's directory. Each block sees the variables that earlier blocks exported."""
+    """A person at a shell in the project's directory. Each block sees the variables that earlier blocks exported. `backend` takes
+    the place of the pages' own, where both stacks have one."""
 
-    def __init__(self, pair: Pair) -> None:
-        self._pair, self._state = pair, pair.root / "exported"
+    def __init__(self, pair: Pair, *, backend: str | None = None) -> None:
+        self._pair, self._backend, self._state = pair, backend, pair.root / "exported"
         self._state.touch()
 
     def does(self, block: Block) -> str:
         """Run one block and return what it printed. A failure names the block's place in the documentation."""
         # moto takes only path-style addresses, and the CLI must be told so. On AWS this is not needed.
         commands = re.sub(r"(s3://[^?'\"]+\?)", r"\1s3ForcePathStyle=true&", block.commands)
+        if self._backend:
+            commands = re.sub(r"(?<=export PULUMI_BACKEND_URL=)'[^']*'", f"'{self._backend}'", commands)
         script = f"source {self._state}\n{PRELUDE}\n{commands}\nexport -p > {self._state}\n"
         ran = subprocess.run(
             ["bash", "-c", script],

@@ -154,6 +154,12 @@ def test_a_state_that_does_not_answer_is_a_line_after_its_time(pair: Pair) -> No
     assert [line for line in silent if line.startswith("state: ")], silent
 
 
+def test_the_calendar_of_drills_needs_no_region(pair: Pair) -> None:
+    code, told, said = drctl(pair, "calendar")
+    assert (code, told["says"]) == (0, f"{len(told['events'])} events"), said
+    assert told["events"]
+
+
 def test_the_regions_of_a_pair_that_was_deployed_alike_do_not_differ(pair: Pair) -> None:
     code, told, said = drctl(pair, "drift")
     assert code in (0, 4), (told, said)

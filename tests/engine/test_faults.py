@@ -5,9 +5,11 @@ The table of all faults is in tests/faults.py. FAULT_SEED chooses the random mom
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,14 +18,15 @@ from lab.pulumi import Pulumi, Ran, touched
 from lab.standins.recorded_cluster.store import CLOCK
 from lab.waiting import until
 from settings.names import FLAG_KEY
-from settings.roles import Role
+from settings.roles import ROLES, Role, peer_of
 from tests.engine import clusters, switchover
+from tests.engine.checkpoints import PutBack
 from tests.engine.conftest import DATABASE, SCHEDULES, Deployment, Pair, configured, refused_flip, told_plainly
 from tests.engine.refusals import CONTROL_PLANES, Refusal
 from tests.engine.slow_road import SlowRoad
 from tests.engine.small_disk import small_disk
 from tests.engine.test_databases import cluster, marked, order_answers, written_to
-from tests.faults import Moment, moments, seen
+from tests.faults import HALF, Moment, moments, seen
 from tests.killing import kill_tree
 
 DATABASES = (DATABASE,)
@@ -101,51 +104,90 @@ def kill_after(pair: Pair, role: Role, wanted: int) -> None:
         kill_tree(killed)
 
 
-LEGS: tuple[tuple[Role, Callable[[Pair], None]], ...] = (
-    ("primary", switchover.tell_to_give_up),
-    ("secondary", switchover.tell_to_take_over),
-)
-"""Whose `up` each leg of a switchover to the secondary is, and what its stack is told before."""
+Legs = Sequence[tuple[Role, Callable[[Pair], None]]]
+LEGS: Mapping[Role, Legs] = {
+    "secondary": (("primary", switchover.tell_to_give_up), ("secondary", switchover.tell_to_take_over)),
+    "primary": (
+        ("secondary", partial(switchover.tell_to_give_up, giver="secondary")),
+        ("primary", partial(switchover.tell_to_take_over, taker="primary")),
+        ("secondary", switchover.tell_to_move_users),
+    ),
+}
+"""By the region that it moves to: whose `up` each leg of a switchover is, and what its stack is told before."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whole:
+    """A switchover that nobody has interrupted: how many calls each of its `up`s has made, and the pair before and after it."""
+
+    steps: Sequence[int]
+    before: PutBack
+    after: PutBack
+
+
+def switched(pair: Pair, to: Role, before: PutBack) -> Whole:
+    found = []
+    with switchover.operators(pair, peer_of(to)):
+        for role, tell in LEGS[to]:
+            tell(pair)
+            begun = lines(pair)
+            pair.pulumi.up(role)
+            found.append(lines(pair) - begun)
+    return Whole(steps=found, before=before, after=pair.checkpoint())
 
 
 @pytest.fixture(scope="module")
-def steps_of_a_switchover(deployment: Deployment) -> list[int]:
-    """How many calls each of its `up`s makes."""
-    pair, found = deployment.stand_by(), []
-    with switchover.operators(pair):
-        for role, tell in LEGS:
-            tell(pair)
-            before = lines(pair)
-            pair.pulumi.up(role)
-            found.append(lines(pair) - before)
-    return found
+def away(deployment: Deployment) -> Whole:
+    return switched(deployment.stand_by(), "secondary", deployment.standing_by)
+
+
+@pytest.fixture(scope="module")
+def home(deployment: Deployment, away: Whole) -> Whole:
+    away.after()
+    deployment.pair.mark_archives()
+    return switched(deployment.pair, "primary", away.after)
 
 
 @pytest.mark.parametrize("moment", moments("switchover"), ids=str)
 def test_a_switchover_whose_engine_is_killed_goes_on_by_the_same_command(
-    pair: Pair, steps_of_a_switchover: list[int], moment: Moment, record_property: Told
+    deployment: Deployment, away: Whole, moment: Moment, record_property: Told
 ) -> None:
-    whole, left, when, typed = sum(steps_of_a_switchover), moment.of_steps(sum(steps_of_a_switchover)), "", 0
-    with switchover.operators(pair):
-        for (role, tell), steps in zip(LEGS, steps_of_a_switchover, strict=True):
+    goes_on(deployment.pair, away, "secondary", moment, record_property)
+
+
+@pytest.mark.parametrize("moment", moments("switchover home", most=HALF), ids=str)
+def test_a_switchover_home_whose_engine_is_killed_goes_on_by_the_same_command(
+    deployment: Deployment, home: Whole, moment: Moment, record_property: Told
+) -> None:
+    goes_on(deployment.pair, home, "primary", moment, record_property)
+
+
+def goes_on(pair: Pair, whole: Whole, to: Role, moment: Moment, told: Told) -> None:
+    """Do the switchover again, and kill its engine at the moment."""
+    whole.before()
+    pair.mark_archives()
+    all_steps, when, typed = sum(whole.steps), "", 0
+    left = moment.of_steps(all_steps)
+    with switchover.operators(pair, peer_of(to)):
+        for (role, tell), steps in zip(LEGS[to], whole.steps, strict=True):
             tell(pair)
             if 0 < left <= steps:
                 kill_after(pair, role, left)
-                when = f"after {left} of {steps} calls of the `up` of the {role}, {whole} in all; the last: {last_call(pair)}"
+                when = f"after {left} of {steps} calls of the `up` of the {role}, {all_steps} in all; the last: {last_call(pair)}"
                 typed = again(pair, role=role)
             else:
                 pair.pulumi.up(role)
             left -= steps
-        for role, _ in LEGS:
+        for role in ROLES:
             pair.pulumi.up(role, "--expect-no-changes")
     assert when
-    assert pair.flag() == "secondary"
-    for role, _ in LEGS:
-        assert cluster(pair, role)["spec"]["replica"]["primary"] == "app-database-secondary", (
+    assert pair.flag() == to
+    for role in ROLES:
+        assert cluster(pair, role)["spec"]["replica"]["primary"] == f"app-database-{to}", (
             "one side is written to, and one follows"
         )
-    happened = "the same `up` went on; the secondary serves, and the primary's database follows it"
-    record_property(*seen(when=when, happened=happened, again=typed))
+    happened = f"the same `up` went on; the {to} serves, and the other region's database follows it"
+    told(*seen(when=when, happened=happened, again=typed))
 
 
 def test_a_flip_without_any_backup_of_the_peer_is_refused_and_goes_through_once_one_is_here(

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from lab import project
 from lab.pulumi import touched
+from settings.names import RUNBOOK_KEY
+from settings.roles import ROLES
 from tests.engine.conftest import Pair, told_plainly
 
 TOUCHED_BY_A_FLIP = {
@@ -34,6 +37,14 @@ def planned(preview: str) -> set[tuple[str, str, str]]:
 def test_deploying_again_changes_nothing(pair: Pair) -> None:
     for role in ("primary", "secondary"):
         pair.pulumi.up(role, "--expect-no-changes")
+
+
+def test_each_region_keeps_the_same_runbook_in_its_cluster_and_in_its_bucket(pair: Pair) -> None:
+    for role in ROLES:
+        [found] = [each for each in pair.clusters[role].objects("ConfigMap") if each["metadata"]["name"] == "runbook"]
+        kept = pair.s3().get_object(Bucket=project.names(role).bucket("velero"), Key=RUNBOOK_KEY)["Body"].read().decode()
+        assert kept == found["data"]["runbook.md"]
+        assert "kubectl --context lab-secondary get nodes" in kept, "with the names of this deployment"
 
 
 def test_the_flips_plan_is_exactly_the_expected_set(pair: Pair) -> None:

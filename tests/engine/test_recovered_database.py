@@ -12,9 +12,14 @@ import pytest
 from lab.pulumi import Ran, touched
 from lab.standins.archive import put_base_backup
 from lab.waiting import until
+from settings.roles import ROLES
+from tests.engine import switchover
+from tests.engine import test_rejoin as rejoin
+from tests.engine.acting import acting
 from tests.engine.checkpoints import PutBack
-from tests.engine.conftest import DATABASE, Deployment, Pair, refused_flip, told_plainly
+from tests.engine.conftest import DATABASE, Deployment, Pair, configured, refused_flip, told_plainly
 from tests.engine.test_flip import TOUCHED_BY_A_FLIP, planned
+from tests.engine.volumes import Volumes
 
 TIER = "backup-restore"
 DATABASES = (DATABASE,)
@@ -196,6 +201,43 @@ class TestAFailover:
         file.write_text(file.read_text().replace("value: backup-restore", "value: pilot-light"))
         plan = planned(recovered.pulumi.run("preview", "-s", "secondary", "--json").output)
         assert plan == {("kubernetes:postgresql.cnpg.io/v1:Cluster", STEM, "update")}, "how it is waited for, and nothing else"
+
+    def test_the_old_side_is_given_up_and_sleeps_on_until_it_is_recovered_on_the_way_home(self, recovered: Pair) -> None:
+        pulumi, there, volumes = recovered.pulumi, recovered.clusters["primary"], Volumes(cluster=recovered.clusters["primary"])
+        pulumi.configure("primary", "active", "secondary")
+        pulumi.up("primary")
+        for _ in range(2):
+            volumes.act()
+        old = rejoin.uid(recovered)
+        rejoin.raise_generation(recovered)
+        pulumi.configure("primary", "rejoin", rejoin.OLD)
+        for _ in range(2):
+            pulumi.up("primary")
+        assert pulumi.details("primary")["databases"] == {"app-database": "absent"}
+        assert (rejoin.uid(recovered), rejoin.state_of(recovered), rejoin.kept(there)) == (old, [], [])
+        pulumi.up("primary", "--expect-no-changes")
+
+        with switchover.operators(recovered, "secondary"), acting(volumes.act):
+            switchover.tell_to_give_up(recovered, "secondary")
+            pulumi.up("secondary")
+            switchover.tell_to_take_over(recovered, "primary")
+            with configured(recovered, "failover.preflight", "1s", "primary"):
+                refused = pulumi.up("primary", check=False)
+            archive = "database app-database is recovered from the secondary's archive in this region, and"
+            assert told_plainly(refused, archive), refused.output
+            assert (rejoin.uid(recovered), rejoin.kept(there), there.objects("Restore")) == (old, [], [])
+            put_base_backup(recovered.s3(), rejoin.ARCHIVE, OWN)
+            pulumi.up("primary")
+            switchover.tell_to_move_users(recovered)
+            pulumi.up("secondary")
+        [claim], volume = rejoin.kept(there), rejoin.volume_of_old(there, old)
+        assert volume["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+        assert volume["spec"]["claimRef"]["uid"] == claim["metadata"]["uid"]
+        assert (rejoin.server(recovered), rejoin.state_of(recovered)) == (rejoin.NEW, [(f"{STEM}-g2", True)])
+        assert rejoin.uid(recovered) != old
+        assert recovered.flag() == "primary"
+        for role in ROLES:
+            pulumi.up(role, "--expect-no-changes")
 
     def test_once_it_was_given_up_by_hand_as_the_page_on_tiers_says_the_secondary_stands_by_again(self, recovered: Pair) -> None:
         [urn] = [each["urn"] for each in recovered.pulumi.resources("secondary") if each["urn"].endswith(f":Cluster::{STEM}")]

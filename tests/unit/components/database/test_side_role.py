@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
-from components.database.side_role import as_it_runs, is_given_up, role_now, server_of
+from components.database.live import settings_as_they_run
+from components.database.side_role import another_generation, as_it_runs, is_given_up, role_now, server_of
 from components.kube.runner.fencing import FENCED
+from settings.load import SECRETS, load
 from settings.roles import DatabaseRole, Handover, Role, duties, peer_of
-from tests.unit.components.database.sides import live, settings, side
+from tests.examples import STATIC, example
+from tests.unit.components.database.sides import database, live, settings, side
 
 
 def follower(stack: Role, **changes: Any) -> dict[str, Any]:
@@ -100,3 +103,28 @@ def test_a_cluster_of_somebody_elses_making_changes_no_generation() -> None:
     for name in ("orders-primary-g1", "app-database-primary", "app-database-primary-gx", None):
         odd = {"spec": {"plugins": [{"parameters": {"serverName": name}}] if name else []}}
         assert as_it_runs(wanted, "primary", odd, set()) is wanted
+
+
+def test_a_generation_by_which_nothing_is_made_anew_is_told_with_both_ways_on() -> None:
+    first, second = settings(), settings(generations={"primary": 2})
+    said = another_generation(second, first, "primary", set())
+    assert said == (
+        "k8s-dr:databases[].generations.primary: 2 of database app-database makes nothing anew: app-database-primary-g1 is here, "
+        "and nobody has given it up; put the generation back: 1; to make it anew: pulumi config set rejoin "
+        "app-database-primary-g1 -s primary && pulumi up -s primary"
+    )
+    assert another_generation(second, first, "primary", {"app-database-primary-g1"}) is None, "the first up of a rejoin"
+    assert another_generation(second, second, "primary", set()) is None
+    assert another_generation(second, first, "secondary", set()) is None, "it is the other region's"
+    assert str(another_generation(first, second, "primary", set())).endswith("put the generation back: 2"), "it was lowered"
+
+
+def test_whoever_raises_a_generation_alone_is_warned_where_the_region_stands_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", told.append)
+    raw = example("primary", {"active": "secondary", **database(generations={"primary": 2}), **STATIC})
+    runs = settings_as_they_run(
+        load("primary", raw, secrets=SECRETS), {"app-database": writer("primary")}, duties("primary", "secondary")
+    )
+    assert runs.databases[0].server("primary") == "app-database-primary-g1"
+    assert [line for line in told if "nobody has given it up" in line]

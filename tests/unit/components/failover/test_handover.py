@@ -107,6 +107,17 @@ class TestTheToken:
         sides = [replace(side(taker), database_role="promoted")]
         return [str(each) for each in objections_to_the_token(cluster, archive, sides, given or token())]
 
+    @pytest.mark.parametrize("taker", ["primary", "secondary"])
+    def test_a_database_without_a_standby_needs_its_base_backup_before_anything_is_begun(self, taker: Role) -> None:
+        giver = peer_of(taker)
+        made = [replace(side(taker, standby=False), database_role="recovered")]
+        here = {f"app-database-{giver}-g1": SEGMENT}
+        lacking = FakeArchive(segments=here, lacking="there is no base backup of it")
+        (told,) = objections_to_the_token(FakeCluster(), lacking, made, token(giver))
+        assert told.reason.startswith(f"database app-database is recovered from the {giver}'s archive in this region, and there")
+        assert told.passing
+        assert not [*objections_to_the_token(FakeCluster(), FakeArchive(segments=here), made, token(giver))]
+
     @pytest.mark.parametrize("giver", ["primary", "secondary"])
     def test_it_is_good_once_its_last_segment_is_here(self, giver: Role) -> None:
         archive = FakeArchive(segments={f"app-database-{giver}-g1": SEGMENT})
