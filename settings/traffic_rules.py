@@ -167,7 +167,7 @@ def the_probe_is_not_answered_by_what_stands_by(settings: Settings) -> Mistakes:
             "the primary's own load balancer, as in probe: {}"
         )
         first = stand_by[0]
-        yield Mistake(text, host, first.namespace, first.standby_replicas, f"https://{own}/")
+        yield Mistake(text, host, first.namespace, str(first.standby_replicas), f"https://{own}/")
 
 
 def the_control_lives_when_the_primary_region_is_dead(settings: Settings) -> Mistakes:
