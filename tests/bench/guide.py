@@ -17,8 +17,10 @@ COMMANDS = r"""
 kubectl --context prod-usw2 get nodes
 velero --kubecontext prod-usw2 restore create dr-restore --from-schedule hourly-critical-us-east-1 --wait \
   --resource-modifier-configmap restore-modifiers \
-  --exclude-resources targetgroupbindings.elbv2.k8s.aws,targetgroupbindings.eks.amazonaws.com,\
-leases.coordination.k8s.io,jobs.batch \
+  --exclude-resources targetgroupbindings.elbv2.k8s.aws,targetgroupbindings.eks.amazonaws.com,leases.coordination.k8s.io,\
+persistentvolumes,volumesnapshots.snapshot.storage.k8s.io,volumesnapshotcontents.snapshot.storage.k8s.io,jobs.batch,\
+jobs.batch.volcano.sh,jobsets.jobset.x-k8s.io,rayjobs.ray.io,workflows.argoproj.io,analysisruns.argoproj.io,\
+experiments.argoproj.io,pipelineruns.tekton.dev,taskruns.tekton.dev \
   --selector '!pod-template-hash,!controller-revision-hash,!batch.kubernetes.io/job-name,!cnpg.io/cluster'
 kubectl --context prod-usw2 patch cluster.postgresql.cnpg.io app-database -n databases --type merge \
   -p '{"spec": {"replica": {"primary": "app-database-secondary"}}}'

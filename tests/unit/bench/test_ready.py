@@ -181,7 +181,7 @@ def test_the_guides_restore_has_the_flags_of_the_runbook() -> None:
     """The two commands differ in the Restore's name alone."""
 
     def restore(text: str) -> list[str]:
-        joined = text.replace("\\\n", " ")
+        joined = text.replace(",\\\n", ",").replace("\\\n", " ")
         (found,) = (line for line in joined.splitlines() if "restore create" in line and "--from-schedule" in line)
         return sorted(found.replace(", ", ",").split())
 

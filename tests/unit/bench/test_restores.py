@@ -5,6 +5,7 @@ from __future__ import annotations
 from components.velero.specs import deployment
 from lab import project
 from settings.images import Images
+from settings.pods import PodsSettings
 from settings.velero import VeleroSettings
 from tests.bench import restores
 from tests.bench.restores import AS_DEPLOYED, OPTIONS, Option
@@ -17,7 +18,7 @@ def test_an_option_is_an_argument_of_the_server_or_its_limit() -> None:
 
 
 def test_the_paths_of_a_patch_are_those_of_the_programs_deployment() -> None:
-    spec = deployment(project.names("secondary"), Images(), VeleroSettings(), static_credentials=True)
+    spec = deployment(project.names("secondary"), Images(), VeleroSettings(), static_credentials=True, pods=PodsSettings())
     container = spec["template"]["spec"]["containers"][0]
     assert container["args"][0] == "server"
     assert container["resources"]["limits"]["cpu"]

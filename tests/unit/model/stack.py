@@ -253,7 +253,7 @@ class Up:
 
     @staticmethod
     def _next(settings: Settings, names: Names, does: Duties) -> str:
-        return _next(settings, names, does, flag=None)
+        return _next(settings, names, does, flag=None, follows=None)
 
     def _may_die(self, number: int) -> None:
         if self.dies_after == number:

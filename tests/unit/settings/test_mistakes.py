@@ -46,7 +46,7 @@ SHORT = "the secret is shorter than 12 characters, and whoever reads the bucket 
 KNOWN = (
     "active, aws, backupEncryptionPassword, backups, cluster, databasePasswords, databases, delivery, dns, drills, "
     "endpoint, etcd, failover, force, guard, handover, hold, identity, images, monitoring, operators, peerReady, "
-    "receivers, rejoin, staticCredentials, storage, storageClass, targets, tier, topology, velero, workloads"
+    "pods, receivers, rejoin, staticCredentials, storage, storageClass, targets, tier, topology, velero, workloads"
 )
 FITS = "with the region's it is the value of a Kubernetes label, which has 63 characters at most"
 LONG = "xx-a-region-with-a-very-long-name-indeed-1"

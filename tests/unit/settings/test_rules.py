@@ -262,6 +262,16 @@ CASES: list[tuple[Check, dict[str, Any], str]] = [
         "velero.dataMovers.nodes: has topology.kubernetes.io/zone: us-east-1a, which no node in us-west-2 has",
     ),
     (
+        aws_rules.pods_run_in_this_region,
+        {"pods": {"nodeSelector": {"topology.kubernetes.io/zone": "us-east-1a"}}},
+        "pods.nodeSelector: has topology.kubernetes.io/zone: us-east-1a, which no node in us-west-2 has",
+    ),
+    (
+        aws_rules.databases_run_in_this_region,
+        part("databases", nodeSelector={"topology.kubernetes.io/region": "us-east-1"}),
+        "databases[0].nodeSelector: has topology.kubernetes.io/region: us-east-1, which no node in us-west-2 has",
+    ),
+    (
         aws_rules.counterparts_lead_into_the_other_region,
         {"velero": {"counterparts": {"a": "arn:aws:acm:us-east-1:123456789012:certificate/1"}}},
         "velero.counterparts: puts arn:aws:acm:us-east-1:123456789012:certificate/1 in place of a, and that is in us-east-1",

@@ -323,13 +323,14 @@ class TestTheHook:
         asked = FakeCluster()
         assert self.ask("secondary", "primary", asked) == ""
         live = "database databases/app-database"
-        assert gates(asked) == [live, "record handover", "record creating", live, live, "record serving"]
+        assert gates(asked) == [live, "record handover", "record creating", live, live, "record serving", "record serving"]
 
     def test_lets_a_region_stand_by_that_never_served(self) -> None:
         asked = FakeCluster()
         assert self.ask("secondary", None, asked) == ""
         live = "database databases/app-database"
-        assert gates(asked) == [live, "record handover", "record creating", "record serving", live, live, "record serving"]
+        serving = "record serving"
+        assert gates(asked) == [live, "record handover", "record creating", serving, live, live, serving, serving]
 
     def test_refuses_to_send_a_region_that_serves_back_to_standing_by_because_active_is_not_set(self) -> None:
         told = self.ask("secondary", None, FakeCluster(records={"serving": {"region": "us-west-2"}}))
@@ -337,7 +338,9 @@ class TestTheHook:
         assert "\n" not in told
 
     def test_lets_a_region_that_serves_stand_by_where_somebody_says_so(self) -> None:
-        assert self.ask("secondary", "primary", FakeCluster(records={"serving": {"region": "us-west-2"}})) == ""
+        serves = {"serving": {"region": "us-west-2"}}
+        assert "the primary has taken over is not known" in self.ask("secondary", "primary", FakeCluster(records=serves))
+        assert self.ask("secondary", "primary", FakeCluster(records=serves), force=True) == ""
 
     def test_closes_where_nobody_can_say_whether_the_region_serves_and_active_is_not_set(self) -> None:
         silent = ClusterUnreachableError("cluster prod-usw2 does not answer")

@@ -142,7 +142,7 @@ def test_a_restore_stays_as_it_is_while_the_region_serves_and_is_made_anew_befor
 
 def test_a_region_that_gives_up_remembers_that_it_served_for_the_next_time() -> None:
     cluster, nothing = FakeCluster(records={"serving": {"region": "us-west-2"}}), {"databases": [], "databasePasswords": {}}
-    stands_by = {"active": "primary", **nothing}
+    stands_by = {"active": "primary", "force": True, **nothing}
     assert run_program("secondary", stands_by, cluster=cluster, preview=True).call_hook("failover-gate") == ""
     assert "restore-attempts" not in cluster.records
     assert run_program("secondary", stands_by, cluster=cluster).call_hook("failover-gate") == ""
