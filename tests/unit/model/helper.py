@@ -22,6 +22,7 @@ _COMMAND = re.compile(
     r"|pulumi up (?:--refresh --run-program )?-s (?P<up>\w+)"
 )
 _GENERATION = re.compile(r"generations\.(primary|secondary): (\d+)")
+_BACKEND = re.compile(r"export PULUMI_BACKEND_URL='[^']*'; ")
 MOST = 40
 """Ups until all is well."""
 
@@ -94,6 +95,7 @@ class Helper:
             # A person looks, as the message says.
             has, never = said.split(" If it has: ")[1].split(". If it never has, ")
             said = has if any(f"active {writer}" in has for writer in self._world.writers) else never
+        said = _BACKEND.sub("", said)  # each stack's is the same here, and its semicolon separates no two ways
         groups = [group for group in re.split(r"; |\. |: if ", said) if _COMMAND.search(group) or _GENERATION.search(group)]
         assert groups, f"the program says no way on: {said}"
         group = groups[self._seen[said] % len(groups)]
