@@ -62,9 +62,11 @@ def judge(directory: Path, rules: dict[str, Any], series: Mapping[str, Value], c
         "exp_samples": samples,
     }
     test = {"interval": "1m", "input_series": _series(series), "promql_expr_test": [question]}
+    # Evaluating the rules is what a case takes, and these say what is so for many minutes.
+    every = "1m" if case.at % 5 else "5m"
     (directory / "rules.yaml").write_text(yaml.safe_dump(rules))
     (directory / "test.yaml").write_text(
-        yaml.safe_dump({"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": [test]})
+        yaml.safe_dump({"rule_files": ["rules.yaml"], "evaluation_interval": every, "tests": [test]})
     )
     promtool = tool("prometheus", "promtool")
     return subprocess.run([promtool, "test", "rules", "test.yaml"], cwd=directory, capture_output=True, text=True, check=False)
