@@ -66,10 +66,10 @@ class Part:
 
     @property
     def files(self) -> list[str]:
-        """The files in the folders of `tests`, and those of its single tests."""
+        """Its files: those that `tests` names, with or without a single test, and those in its folders."""
         words = [word for word in self.tests if not word.startswith("-")]
-        single = {word.partition("::")[0] for word in words if "::" in word}
-        folders = [ROOT / word for word in words if "::" not in word]
+        single = {word.partition("::")[0] for word in words if ".py" in word}
+        folders = [ROOT / word for word in words if ".py" not in word]
         return sorted({*single, *(str(path.relative_to(ROOT)) for folder in folders for path in folder.glob("test_*.py"))})
 
     def of(self, files: Sequence[str]) -> Part:
@@ -82,7 +82,9 @@ class Part:
 
 UNIT = Part(name="unit", tests=("tests/unit",), workers=2, nice=True)
 TOOLS = Part(name="tools", module=("lab.tools",))
-ENGINE = Part(name="contract and engine", tests=("tests/contract", "tests/engine", "tests/aws", "-v"), workers=2, nice=True)
+ENGINE = Part(
+    name="contract and engine", tests=("tests/contract", "tests/engine", "tests/aws", "-mnot long", "-v"), workers=2, nice=True
+)
 LAB = Part(name="lab", tests=("tests/lab", "-v"))
 
 Chain = Sequence[Part]
@@ -113,7 +115,11 @@ FAULTS = Part(name="faults of make test", tests=(*SHORT_FAULTS, "-v"), environme
 REAL_CLUSTERS = Part(
     name="engine on real API servers", tests=("tests/engine", "-v"), workers=2, nice=True, environment={clusters.VARIABLE: "real"}
 )
-LONG_STAGES: Sequence[Stage] = (((TOOLS,),), ((LONG_TOOLS,),), ((LONG, FAULTS), (REAL_CLUSTERS,)))
+LONG_OF_ENGINE = ("tests/engine/test_switchover.py", "tests/engine/test_recovered_database.py")
+"""The files that have tests with the mark `long`: some forty `up`s, which the pipeline has no time for."""
+
+LONG_ENGINE = Part(name="long tests of the engine", tests=(*LONG_OF_ENGINE, "-mlong", "-v"), workers=2, nice=True)
+LONG_STAGES: Sequence[Stage] = (((TOOLS,),), ((LONG_TOOLS,),), ((LONG, FAULTS), (LONG_ENGINE, REAL_CLUSTERS)))
 
 
 @dataclass(kw_only=True)

@@ -202,6 +202,7 @@ class TestAFailover:
         plan = planned(recovered.pulumi.run("preview", "-s", "secondary", "--json").output)
         assert plan == {("kubernetes:postgresql.cnpg.io/v1:Cluster", STEM, "update")}, "how it is waited for, and nothing else"
 
+    @pytest.mark.long
     def test_the_old_side_is_given_up_and_sleeps_on_until_it_is_recovered_on_the_way_home(self, recovered: Pair) -> None:
         pulumi, there, volumes = recovered.pulumi, recovered.clusters["primary"], Volumes(cluster=recovered.clusters["primary"])
         pulumi.configure("primary", "active", "secondary")

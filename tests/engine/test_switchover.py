@@ -47,6 +47,9 @@ def serves(pair: Pair, role: Role) -> bool:
     return SERVING_RECORD in {each["metadata"]["name"] for each in pair.clusters[role].objects("ConfigMap")}
 
 
+pytestmark = pytest.mark.long
+
+
 def changes_nothing(pair: Pair) -> None:
     for role in ROLES:
         pair.pulumi.up(role, "--expect-no-changes")
