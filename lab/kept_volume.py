@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import Any
 
 from components.kube.kept import KEPT_OF
 from lab import circle, databases
-from lab.paths import CHECKOUT
-from lab.regions import namespaces, network
-from lab.regions.spec import named
 from lab.tools.images import POSTGRES
 from lab.waiting import until
 from lab.world import Lab, LabError
@@ -55,17 +50,6 @@ def read(lab: Lab, claim: str, sql: str) -> str:
         return said.strip()
     finally:
         lab.kubectl("primary", "delete", "pod", NAME, *here, "--ignore-not-found", "--wait=true")
-
-
-def compared(lab: Lab) -> dict[str, dict[str, Any]]:
-    """What the runbook's command says of the rows that only the primary's kept volume has, by table. Raises LabError."""
-    where = ["--kubeconfig", str(lab.paths.kubeconfig), "--context", named("primary").context]
-    what = ["--namespace", databases.DATABASE_NAMESPACE, "--cluster", databases.NAME, "--limit", "100000", "--json"]
-    command = [*network.inside(namespaces.OPS), sys.executable, "-m", "scripts.only_kept", *where, *what]
-    ran = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
-    if ran.returncode:
-        raise LabError(f"scripts.only_kept ended with {ran.returncode}: {ran.stderr.strip() or ran.stdout.strip()}")
-    return {str(each["name"]): each for each in json.loads(ran.stdout)["tables"]}
 
 
 def _pod(claim: str, image: str, sql: str) -> dict[str, Any]:
