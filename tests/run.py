@@ -115,7 +115,7 @@ FAULTS = Part(name="faults of make test", tests=(*SHORT_FAULTS, "-v"), environme
 REAL_CLUSTERS = Part(
     name="engine on real API servers", tests=("tests/engine", "-v"), workers=2, nice=True, environment={clusters.VARIABLE: "real"}
 )
-LONG_OF_ENGINE = ("tests/engine/test_switchover.py", "tests/engine/test_recovered_database.py")
+LONG_OF_ENGINE = tuple(f"tests/engine/test_{name}.py" for name in ("switchover", "recovered_database", "rejoin", "faults"))
 """The files that have tests with the mark `long`: some forty `up`s, which the pipeline has no time for."""
 
 LONG_ENGINE = Part(name="long tests of the engine", tests=(*LONG_OF_ENGINE, "-mlong", "-v"), workers=2, nice=True)

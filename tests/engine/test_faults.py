@@ -155,6 +155,7 @@ def test_a_switchover_whose_engine_is_killed_goes_on_by_the_same_command(
     goes_on(deployment.pair, away, "secondary", moment, record_property)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("moment", moments("switchover home", most=HALF), ids=str)
 def test_a_switchover_home_whose_engine_is_killed_goes_on_by_the_same_command(
     deployment: Deployment, home: Whole, moment: Moment, record_property: Told

@@ -281,6 +281,7 @@ def test_a_rejoin_whose_engine_is_killed_at_each_of_its_boundaries_goes_on_by_th
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("moment", moments("rejoin", most=HALF), ids=str)
 def test_a_rejoin_whose_engine_is_killed_goes_on_by_the_same_command(
     given_up: Pair, begun: Begun, rejoined: tuple[PutBack, int], moment: Moment, record_property: Told
