@@ -189,7 +189,7 @@ def test_the_way_home_moves_the_users_by_its_third_up_alone_and_by_no_false_rece
 ) -> None:
     pair = returned(deployment, given_back)
     assert flag(pair) == WAITS
-    assert set(sides(pair).values()) == {"app-database-primary"}
+    assert sides(pair) == {"primary": "app-database-secondary", "secondary": "app-database-primary"}, "nobody writes"
     pair.pulumi.configure("primary", "active", "primary")
     refused(pair, "primary", "the secondary region hands over to this one, and its token is needed")
     switchover.tell_to_take_over(pair, "primary")
