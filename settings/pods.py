@@ -39,6 +39,11 @@ _PREFIXES_OF_THE_PROGRAM = (
 )
 """Labels by which the program, its operators and Kubernetes find their Pods, or injectors of sidecars leave them alone."""
 
+_OF_A_NAMESPACE = ("app.kubernetes.io/component", "app.kubernetes.io/name", "app.kubernetes.io/part-of", "component")
+_PREFIXES_OF_A_NAMESPACE = ("k8s-dr/", "velero.io/")
+"""Labels that the program itself gives to its namespaces. An injector may be told of a namespace: Pods that it must leave alone
+say so themselves."""
+
 _POD_SECURITY = "pod-security.kubernetes.io/"
 _OF_KUBERNETES = "kubernetes.io/metadata.name"
 
@@ -111,9 +116,9 @@ class PodsSettings(Model):
             raise Mistake(f"has {OS}: {{}}, and every image of the program is for Linux; take it out", nodes[OS])
         return refuse_labels_of_one_node(nodes, "no Pod of the program")
 
-    @field_validator("labels", "namespace_labels")
+    @field_validator("labels")
     @classmethod
-    def _they_are_not_the_programs_own(cls, labels: dict[str, str]) -> dict[str, str]:
+    def _nobody_knows_a_pod_by_them(cls, labels: dict[str, str]) -> dict[str, str]:
         for label in labels:
             if label in _OF_THE_PROGRAM or label.startswith(_PREFIXES_OF_THE_PROGRAM):
                 text = "has {}, by which the program, an operator or an injector knows its Pods; write another key, as in team"
@@ -122,9 +127,11 @@ class PodsSettings(Model):
 
     @field_validator("namespace_labels")
     @classmethod
-    def _no_level_of_pod_security_is_set(cls, labels: dict[str, str]) -> dict[str, str]:
-        """Velero's node agent needs the level `privileged`, a drill's namespace `baseline`."""
+    def _they_are_not_what_a_namespace_has_already(cls, labels: dict[str, str]) -> dict[str, str]:
+        """As to pod security, Velero's node agent needs the level `privileged`, a drill's namespace `baseline`."""
         for label in labels:
+            if label in _OF_A_NAMESPACE or label.startswith(_PREFIXES_OF_A_NAMESPACE):
+                raise Mistake("has {}, which the program itself gives to its namespaces; write another key, as in team", label)
             if label.startswith(_POD_SECURITY):
                 text = "has {}, and Velero's node agent needs another level than others; take it out, and label k8s-dr by hand"
                 raise Mistake(text, label)

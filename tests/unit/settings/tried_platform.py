@@ -54,6 +54,12 @@ HARMFUL: list[Row] = [
         "another key, as in team",
     ),
     (
+        "a label that the program gives to its namespaces",
+        {"pods": {"namespaceLabels": {"app.kubernetes.io/part-of": "platform"}}},
+        "pods.namespaceLabels: has app.kubernetes.io/part-of, which the program itself gives to its namespaces; write another "
+        "key, as in team",
+    ),
+    (
         "a level of Pod Security for every namespace",
         {"pods": {"namespaceLabels": {"pod-security.kubernetes.io/enforce": "restricted"}}},
         "pods.namespaceLabels: has pod-security.kubernetes.io/enforce, and Velero's node agent needs another level than others; "
@@ -302,6 +308,10 @@ HARMFUL: list[Row] = [
 ]
 
 VALID: list[tuple[str, dict[str, Any]]] = [
+    (
+        "what policies and meshes want to see on a namespace",
+        {"pods": {"namespaceLabels": {"name": "disaster-recovery", "istio.io/rev": "stable", "kuma.io/mesh": "default"}}},
+    ),
     ("a directory that ends in a slash", etcd(directory="/var/backups/etcd/")),
     ("a directory beside etcd's own", etcd(directory="/var/lib/etcd-backup")),
     ("etcd at an IPv6 address", etcd(endpoint="https://[::1]:2379")),
