@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import yaml
 
 from lab import project
@@ -38,6 +39,7 @@ def test_each_region_has_one_record_of_the_same_weight_with_a_check_of_its_own(p
         assert (endpoint["Type"], endpoint["FullyQualifiedDomainName"]) == ("HTTPS", project.load_balancer(role))
 
 
+@pytest.mark.long
 def test_deploying_again_changes_nothing(pair: Pair) -> None:
     for role in ("primary", "secondary"):
         pair.pulumi.up(role, "--expect-no-changes")
@@ -59,6 +61,7 @@ def test_a_flip_plans_and_touches_exactly_what_it_does_where_one_region_serves(p
     ]
 
 
+@pytest.mark.long
 def test_the_mode_is_changed_with_the_secondarys_records_away_and_the_primarys_always_there(pair: Pair) -> None:
     """docs/traffic.md has these steps: Route 53 refuses two routing policies for one name."""
     pair.pulumi.run("destroy", "-s", "secondary", "--yes", "--target", "**aws:route53/record:Record::**")

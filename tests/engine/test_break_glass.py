@@ -6,6 +6,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from tests.engine.conftest import Pair, told_plainly
 from tests.examples import ROOT
 
@@ -38,6 +40,7 @@ def test_a_lock_left_by_a_killed_job_is_named_and_cancel_frees_it(pair: Pair) ->
     pair.pulumi.up("secondary", "--expect-no-changes")
 
 
+@pytest.mark.long
 def test_the_cli_says_that_the_backend_of_this_shell_has_no_such_stack(pair: Pair, tmp_path: Path) -> None:
     elsewhere = replace(pair.pulumi, environment={**pair.pulumi.environment, "PULUMI_BACKEND_URL": f"file://{tmp_path}"})
     refused = elsewhere.up("primary", check=False)

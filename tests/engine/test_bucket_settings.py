@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import yaml
 
 from lab.pulumi import touched
@@ -55,6 +56,7 @@ def test_what_protects_backups_is_added_to_buckets_that_exist(pair: Pair) -> Non
     pair.pulumi.up("secondary", "--expect-no-changes")
 
 
+@pytest.mark.long
 def test_to_stop_logging_the_logs_bucket_is_given_up_and_stays_with_what_it_holds(pair: Pair) -> None:
     """By the commands of docs/worst-day.md, Access logs."""
     assert "`pulumi state unprotect URN` and `pulumi state delete URN --target-dependents`" in WORST_DAY.read_text()

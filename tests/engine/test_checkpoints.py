@@ -109,6 +109,7 @@ def test_files_are_put_back_and_others_go_except_those_that_no_checkpoint_has(tm
     assert (ROOT / "Makefile").exists(), "a link goes, and not what it points to"
 
 
+@pytest.mark.long
 def test_a_pair_after_a_failover_is_put_back_whole(deployment: Deployment) -> None:
     pair = deployment.stand_by()
     before, stack_file = pair.pulumi.resources("secondary"), pair.pulumi.directory / "Pulumi.secondary.yaml"

@@ -82,6 +82,7 @@ def test_a_standby_waits_for_the_primarys_first_backup(pair: Pair) -> None:
         pair.pulumi.up(role, "--expect-no-changes")
 
 
+@pytest.mark.long
 def test_a_standby_that_is_lost_fails_the_up_at_once_and_is_made_anew_as_the_message_says(pair: Pair) -> None:
     add(pair, "lost-database")
     pair.pulumi.up("primary")
@@ -102,6 +103,7 @@ def test_a_standby_that_is_lost_fails_the_up_at_once_and_is_made_anew_as_the_mes
     assert pair.pulumi.details("secondary")["databases"]["lost-database"] == "replica"
 
 
+@pytest.mark.long
 def test_a_database_that_is_written_to_is_never_said_to_be_deleted_and_is_taken_again_once_it_is_healthy(pair: Pair) -> None:
     add(pair, "ill-database")
     reason = "no such image"
@@ -119,7 +121,7 @@ def test_a_database_that_is_written_to_is_never_said_to_be_deleted_and_is_taken_
     assert pair.pulumi.details("primary")["databases"]["ill-database"] == "primary"
 
 
-@pytest.mark.parametrize("phase", ["failed", "invalid backup definition"])
+@pytest.mark.parametrize("phase", ["failed", pytest.param("invalid backup definition", marks=pytest.mark.long)])
 def test_a_first_backup_that_fails_fails_the_up_with_its_reason(pair: Pair, phase: str) -> None:
     add(pair, "backup-database")
     order = {"kind": "Backup", "name": "backup-database", "phase": phase, "error": "AccessDenied on PutObject"}

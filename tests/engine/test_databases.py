@@ -67,6 +67,7 @@ def test_both_regions_have_their_half_after_four_ups_and_deploying_again_changes
         assert pair.pulumi.details(role)["databases"] == {"app-database": database}
 
 
+@pytest.mark.long
 def test_a_standby_is_made_from_the_replicated_archive_alone_as_the_page_on_recovery_says(pair: Pair) -> None:
     """The stacks have a database already, and with it what every standby depends on."""
     add(pair, "late-database")
@@ -79,6 +80,7 @@ def test_a_standby_is_made_from_the_replicated_archive_alone_as_the_page_on_reco
     assert "late-database" not in names(pair, "primary")
 
 
+@pytest.mark.long
 def test_a_standby_that_an_up_was_killed_over_is_taken_over_by_the_commands_that_the_gate_names(pair: Pair) -> None:
     """The cluster has it and the state has not, so a promotion would meet it as `already exists`, half-way."""
     add(pair, "late-database")
@@ -134,6 +136,7 @@ def test_a_flip_promotes_the_database_beside_the_restores_and_before_anything_is
     pair.pulumi.up("secondary", "--expect-no-changes")
 
 
+@pytest.mark.long
 def test_a_field_that_somebody_else_has_taken_does_not_keep_a_standby_from_being_promoted(pair: Pair) -> None:
     live = cluster(pair)
     theirs = {key: live[key] for key in ("apiVersion", "kind")}
@@ -149,7 +152,7 @@ def test_a_field_that_somebody_else_has_taken_does_not_keep_a_standby_from_being
     "end",
     [
         {"status": 200, "said": "HTTP 200 OK"},
-        {"status": 404, "said": "HTTP 404 Not Found"},
+        pytest.param({"status": 404, "said": "HTTP 404 Not Found"}, marks=pytest.mark.long),
     ],
     ids=["with success", "with no such page"],
 )
@@ -173,6 +176,7 @@ def order_answers(pair: Pair, primary: int | None, control: int | None) -> None:
     pair.secondary.outcomes.order(order)
 
 
+@pytest.mark.long
 def test_a_silence_that_the_control_shares_promotes_nothing_unless_forced_and_is_loud_by_day(pair: Pair) -> None:
     """Pods without a way out hear nothing from a living primary either."""
     order_answers(pair, None, None)
@@ -185,6 +189,7 @@ def test_a_silence_that_the_control_shares_promotes_nothing_unless_forced_and_is
     assert written_to(pair) == "app-database-secondary"
 
 
+@pytest.mark.long
 def test_by_day_a_primary_that_answers_is_the_good_case_and_one_that_does_not_is_told(pair: Pair) -> None:
     order_answers(pair, 200, 200)
     assert "the primary said" not in pair.pulumi.up("secondary", "--expect-no-changes").output
@@ -214,6 +219,7 @@ def test_a_standby_that_is_farther_behind_than_the_rpo_is_not_promoted_unless_fo
     assert pair.flag() == "secondary"
 
 
+@pytest.mark.long
 def test_a_standby_that_has_archived_again_what_it_replayed_is_promoted_however_old_that_is(pair: Pair) -> None:
     fall_behind(pair)
     archived(pair, FOLLOWER, 4)
@@ -240,6 +246,7 @@ def marked(pair: Pair, minutes: int, *, answered: int) -> None:
     pair.secondary.amend("ConfigMap", "k8s-dr", "freshness", record)
 
 
+@pytest.mark.long
 def test_replication_that_had_stopped_before_the_primary_died_promotes_nothing_unless_forced(pair: Pair) -> None:
     marked(pair, 90, answered=60)
     lost = "old when the primary last answered: S3 replication had stopped or was behind"
@@ -249,12 +256,14 @@ def test_replication_that_had_stopped_before_the_primary_died_promotes_nothing_u
     assert pair.flag() == "secondary"
 
 
+@pytest.mark.long
 def test_an_outage_that_people_have_discussed_for_an_hour_is_no_lag(pair: Pair) -> None:
     marked(pair, 62, answered=60)
     pair.flip()
     assert pair.flag() == "secondary"
 
 
+@pytest.mark.long
 def test_by_day_an_up_of_the_standby_warns_of_a_mark_that_is_late(pair: Pair) -> None:
     marked(pair, 90, answered=1)
     warned = pair.pulumi.up("secondary", "--expect-no-changes")
@@ -262,6 +271,7 @@ def test_by_day_an_up_of_the_standby_warns_of_a_mark_that_is_late(pair: Pair) ->
     assert "pulumi up -s primary says what S3 failed to copy" in warned.output
 
 
+@pytest.mark.long
 def test_what_the_cronjob_writes_into_its_record_is_no_drift(pair: Pair) -> None:
     marked(pair, 1, answered=1)
     before = inputs_of(pair, "secondary", "freshness-record")
@@ -271,6 +281,7 @@ def test_what_the_cronjob_writes_into_its_record_is_no_drift(pair: Pair) -> None
     assert set(record["data"]) == {"asked", "answered"}
 
 
+@pytest.mark.long
 def test_a_promotion_does_not_wait_for_a_replica_that_is_missing(pair: Pair) -> None:
     phase = "Waiting for the instances to become active"
     pair.secondary.outcomes.order({"kind": "Cluster", "name": "app-database", "phase": phase})
@@ -279,12 +290,14 @@ def test_a_promotion_does_not_wait_for_a_replica_that_is_missing(pair: Pair) -> 
     assert cluster(pair)["status"]["phase"] == phase
 
 
+@pytest.mark.long
 def test_a_standby_that_is_lost_is_not_promoted(pair: Pair) -> None:
     reason = "one of the WAL files is missing"
     pair.secondary.report(CLUSTER, "databases", "app-database", phase=UNRECOVERABLE, phaseReason=reason)
     refused_flip(pair, f"database app-database is not healthy here: {UNRECOVERABLE}: {reason}")
 
 
+@pytest.mark.long
 def test_without_its_operator_no_standby_is_promoted(pair: Pair) -> None:
     pair.secondary.uninstall(OPERATORS)
     pair.pulumi.configure("secondary", "active", "secondary")
@@ -309,6 +322,7 @@ def test_a_promoted_database_cannot_be_sent_back_to_follow_the_old_one(serving_s
     assert written_to(serving_secondary) == "app-database-secondary"
 
 
+@pytest.mark.long
 def test_a_database_that_was_made_anew_to_follow_lets_the_secondary_stand_by(serving_secondary: Pair) -> None:
     serving_secondary.stand_by()
     assert serving_secondary.flag() == "primary"
@@ -316,6 +330,7 @@ def test_a_database_that_was_made_anew_to_follow_lets_the_secondary_stand_by(ser
     assert serving_secondary.pulumi.details("secondary")["databases"] == {"app-database": "replica"}
 
 
+@pytest.mark.long
 def test_a_database_that_runs_does_not_take_another_generation(pair: Pair) -> None:
     file = pair.pulumi.directory / "Pulumi.yaml"
     content = file.read_text()
@@ -352,6 +367,7 @@ def test_a_promotion_that_fails_moves_no_traffic_says_why_and_is_tried_again_by_
     assert pair.restore_names() == restored, "what was restored is not restored again"
 
 
+@pytest.mark.long
 def test_an_up_that_goes_on_with_a_failover_says_in_one_line_what_the_gate_would_say(pair: Pair) -> None:
     """The database takes writes here already, so there is no way back, and a primary that answers must be stopped."""
     job = "failover-databases-app-database-promoted"
@@ -374,6 +390,7 @@ def backups_of(pair: Pair, schedule: str) -> list[dict[str, Any]]:
     return [each for each in found if each["metadata"]["labels"]["cnpg.io/scheduled-backup"] == schedule]
 
 
+@pytest.mark.long
 def test_a_first_backup_that_the_plugin_has_deleted_is_not_taken_again_whoever_refreshes(pair: Pair) -> None:
     [first] = backups_of(pair, "app-database-first-g1")
     pair.clusters["primary"].remove("Backup.postgresql.cnpg.io", "databases", first["metadata"]["name"])

@@ -137,6 +137,7 @@ def test_the_status_of_a_region_whose_cluster_is_dead_is_a_line(pair: Pair, dead
     assert told["flag"].startswith("primary")
 
 
+@pytest.mark.long
 def test_a_state_that_does_not_answer_is_a_line_after_its_time(pair: Pair) -> None:
     """A backend that takes connections and says nothing: the address is of no network (RFC 5737)."""
     environment = {**pair.pulumi.environment, "PULUMI_BACKEND_URL": "s3://gone?region=us-west-2&endpoint=192.0.2.1"}
@@ -159,12 +160,14 @@ def test_the_calendar_of_drills_needs_no_region(pair: Pair) -> None:
     assert (code, told["says"], told["events"]) == (0, "0 events", []), said  # drills are switched off here
 
 
+@pytest.mark.long
 def test_the_regions_of_a_pair_that_was_deployed_alike_do_not_differ(pair: Pair) -> None:
     code, told, said = drctl(pair, "drift")
     assert code in (0, 4), (told, said)
     assert not [each for each in told["differences"] if each["what"].startswith(("schedule", "setting"))], told
 
 
+@pytest.mark.long
 def test_reports_are_collected_and_a_copy_goes_to_the_region_that_serves(serving_secondary: Pair) -> None:
     code, told, said = drctl(serving_secondary, "report", "--yes")
     assert code == 0, (told, said)

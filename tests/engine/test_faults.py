@@ -148,6 +148,7 @@ def home(deployment: Deployment, away: Whole) -> Whole:
     return switched(deployment.pair, "primary", away.after)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("moment", moments("switchover"), ids=str)
 def test_a_switchover_whose_engine_is_killed_goes_on_by_the_same_command(
     deployment: Deployment, away: Whole, moment: Moment, record_property: Told
@@ -209,6 +210,7 @@ def test_a_flip_without_any_backup_of_the_peer_is_refused_and_goes_through_once_
     )
 
 
+@pytest.mark.long
 def test_a_flip_needs_no_control_plane_that_may_refuse_on_that_night(pair: Pair, record_property: Told) -> None:
     pair.moto.refuse(*CONTROL_PLANES)
     pair.flip()
@@ -224,6 +226,7 @@ def test_a_flip_needs_no_control_plane_that_may_refuse_on_that_night(pair: Pair,
     record_property(*seen(when="from before the `up` to its end", happened="the failover asked none of them", again=0))
 
 
+@pytest.mark.long
 def test_both_stacks_told_to_be_active_at_once_leave_the_primary_serving_while_it_answers(
     pair: Pair, record_property: Told
 ) -> None:
@@ -283,6 +286,7 @@ def shifted() -> Iterator[None]:
     CLOCK.ahead = timedelta(0)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("shifted")
 @pytest.mark.parametrize(
     "ahead", [timedelta(hours=1), timedelta(hours=-1)], ids=["the machine is behind", "the machine is ahead"]
@@ -304,6 +308,7 @@ def test_a_clock_that_is_an_hour_off_is_told_as_such_and_the_same_command_goes_t
     record_property(*seen(when=f"the operator's machine is an hour {where} the cluster", happened=happened, again=1))
 
 
+@pytest.mark.long
 def test_a_mark_of_a_primary_whose_clock_is_ahead_proves_nothing_and_is_told_by_day(pair: Pair, record_property: Told) -> None:
     marked(pair, -60, answered=1)
     words = "which is still to come: the primary's clock is"
@@ -316,6 +321,7 @@ def test_a_mark_of_a_primary_whose_clock_is_ahead_proves_nothing_and_is_told_by_
 FLAG = "acme-dr-flag-us-west-2-123456789012"
 
 
+@pytest.mark.long
 def test_a_flag_that_cannot_be_read_keeps_the_primary_from_nothing_but_a_blind_up(pair: Pair, record_property: Told) -> None:
     before = pair.pulumi.resources("primary")
     pair.moto.refuse(Refusal(service="s3", key=f"{FLAG_KEY}", status=403, code="AccessDenied"))
@@ -335,6 +341,7 @@ def test_a_flag_that_cannot_be_read_keeps_the_primary_from_nothing_but_a_blind_u
     record_property(*seen(when="403, 503, half a flag, by day", happened=happened, again=1))
 
 
+@pytest.mark.long
 def test_a_failover_over_a_flag_that_is_half_there_goes_through(pair: Pair, record_property: Told) -> None:
     pair.s3().put_object(Bucket=FLAG, Key=FLAG_KEY, Body=b'{"active":"prim')
     pair.flip()
@@ -342,6 +349,7 @@ def test_a_failover_over_a_flag_that_is_half_there_goes_through(pair: Pair, reco
     record_property(*seen(when="half a flag, on the night", happened="the failover wrote it anew", again=0))
 
 
+@pytest.mark.long
 def test_a_failover_goes_through_a_slow_api_server(pair: Pair, record_property: Told) -> None:
     server, _ = pair.secondary.access()
     content = pair.files.kubeconfig.read_text()
@@ -386,6 +394,7 @@ def test_a_disk_that_is_full_before_the_flip_touches_nothing_and_the_same_comman
     record_property(*seen(when="before `config set`, and before the `up`", happened=happened, again=typed))
 
 
+@pytest.mark.long
 def test_a_disk_that_fills_in_the_middle_of_a_flip_leaves_one_that_goes_on_once_there_is_room(
     pair: Pair, tmp_path: Path, record_property: Told
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from lab import project
 from lab.pulumi import touched
 from settings.names import RUNBOOK_KEY
@@ -63,6 +65,7 @@ def test_a_flip_does_what_its_plan_says_and_a_second_up_changes_nothing(pair: Pa
     pair.pulumi.up("secondary", "--expect-no-changes")
 
 
+@pytest.mark.long
 def test_static_keys_are_warned_about_in_an_ordinary_up_and_not_in_the_night_of_a_failover(pair: Pair) -> None:
     warning = "warning: k8s-dr:identity: static"
     preview, _, update = pair.pulumi.run("up", "-s", "secondary", "--yes").output.partition("\nUpdating")
@@ -111,6 +114,7 @@ def test_flip_and_flip_back_is_identity(pair: Pair) -> None:
     assert restored <= pair.restore_names(), "Restores are kept in the cluster, for the record"
 
 
+@pytest.mark.long
 def test_the_way_back_scales_the_standby_down(serving_secondary: Pair) -> None:
     assert scaling(serving_secondary) == ("scale", 3, 600)
     serving_secondary.leave()
@@ -130,6 +134,7 @@ def scaling(pair: Pair) -> tuple[str, int, int]:
     return container["command"][-1], task["entries"][0]["replicas"], task["seconds"]
 
 
+@pytest.mark.long
 def test_another_image_timeout_or_number_scales_nothing_in_a_region_that_serves(serving_secondary: Pair) -> None:
     before = scaling_job(serving_secondary)["metadata"]["uid"]
     serving_secondary.pulumi.configure("secondary", "failover", '{"scale": "20m"}')
@@ -142,6 +147,7 @@ def test_another_image_timeout_or_number_scales_nothing_in_a_region_that_serves(
     assert scaling(serving_secondary) == ("stand_by", 0, 1200)
 
 
+@pytest.mark.long
 def test_a_job_that_could_not_scale_is_made_anew_with_what_is_configured_by_then(pair: Pair) -> None:
     failure = {"kind": "Job", "name": "failover-workloads-scale"}
     pair.secondary.outcomes.order({**failure, "phase": "Failed", "message": "deployment/web has 0 of 3 available"})
@@ -156,6 +162,7 @@ def test_a_job_that_could_not_scale_is_made_anew_with_what_is_configured_by_then
     assert pair.flag() == "secondary"
 
 
+@pytest.mark.long
 def test_an_up_that_has_not_heard_of_the_failover_does_not_send_users_back(serving_secondary: Pair) -> None:
     pulumi = serving_secondary.pulumi
     before = pulumi.resources("secondary")
@@ -187,6 +194,7 @@ def test_a_primary_that_serves_is_not_stopped_by_the_command_that_was_meant_for_
     pair.pulumi.up("primary", "--expect-no-changes")
 
 
+@pytest.mark.long
 def test_the_way_back_leads_to_where_the_failover_began_and_a_second_one_restores_under_new_names(pair: Pair) -> None:
     before = pair.pulumi.resources("secondary")
     pair.flip()
@@ -218,6 +226,7 @@ def test_an_up_that_was_killed_before_it_could_note_the_record_goes_on(serving_s
     pulumi.up("secondary", "--expect-no-changes")
 
 
+@pytest.mark.long
 def test_an_object_that_a_killed_up_has_made_and_not_noted_is_imported_as_the_runbook_says(serving_secondary: Pair) -> None:
     """The CLI has noted that it began to make the object, and then nothing."""
     pulumi, name = serving_secondary.pulumi, "schedules-hourly-critical"
@@ -258,6 +267,7 @@ def test_the_outputs_say_since_when_the_secondary_serves_and_how_long_each_step_
     assert [step["name"] for step in report["steps"]] == ["preflight", *names]
 
 
+@pytest.mark.long
 def test_a_region_that_is_replaced_pauses_its_schedules_and_scales_down(serving_secondary: Pair) -> None:
     pulumi = serving_secondary.pulumi
     before = pulumi.resources("primary")
@@ -284,6 +294,7 @@ def test_an_endpoint_that_serves_no_user_stops_a_failover_before_the_traffic_mov
     assert pair.flag() == "secondary"
 
 
+@pytest.mark.long
 def test_by_day_the_region_that_serves_is_asked_as_a_user_would_ask_and_a_failure_fails_no_up(pair: Pair) -> None:
     away = json.dumps([{"status": 503, "said": "HTTP 503 Service Unavailable"}])
     for name in ("workloads-answer-", "endpoint-answers-"):

@@ -29,7 +29,15 @@ def test_a_gate_that_does_not_open_touches_nothing_and_opens_once_the_cause_is_g
     assert pair.flag() == "secondary"
 
 
-@pytest.mark.parametrize("command", [("preview",), ("up", "--yes"), ("up", "--yes", "--skip-preview")], ids=" ".join)
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(("preview",), marks=pytest.mark.long),
+        ("up", "--yes"),
+        pytest.param(("up", "--yes", "--skip-preview"), marks=pytest.mark.long),
+    ],
+    ids=" ".join,
+)
 def test_the_reason_of_a_refusal_is_on_the_screen_when_the_command_has_ended(pair: Pair, command: tuple[str, ...]) -> None:
     """The CLI prints the stack's outputs, and what it counted, below it."""
     pair.pulumi.run("config", "set", "--path", "failover.preflight", "1s", "-s", "secondary")
@@ -61,6 +69,7 @@ def test_a_backup_after_which_newer_ones_should_be_here_closes_the_gate_and_forc
     assert pair.flag() == "secondary"
 
 
+@pytest.mark.long
 def test_the_gate_is_asked_in_a_preview_too(pair: Pair) -> None:
     pair.have_backups(phase="Failed")
     pair.pulumi.configure("secondary", "active", "secondary")
@@ -106,6 +115,7 @@ def test_a_mistake_is_one_line_and_nothing_is_applied(pair: Pair, key: str, valu
     assert touched(before, pair.pulumi.resources("secondary")) == []
 
 
+@pytest.mark.long
 def test_setting_a_part_of_a_shared_object_is_one_clear_error(pair: Pair) -> None:
     pair.pulumi.run("config", "set", "--path", "topology.organization", "other", "-s", "secondary")
     refused = pair.pulumi.up("secondary", check=False)

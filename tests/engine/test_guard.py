@@ -57,6 +57,7 @@ def test_a_failover_changes_nothing_of_the_guard(pair: Pair) -> None:
     assert not [entry for entry in changed if entry["name"].startswith("guard")]
 
 
+@pytest.mark.long
 def test_what_the_guard_keeps_in_its_record_is_no_change(pair: Pair) -> None:
     pair.clusters["primary"].amend("ConfigMap", "k8s-dr", "guard", {"data": {"seen": STOPPED}})
     pair.pulumi.up("primary", "--expect-no-changes")
@@ -64,6 +65,7 @@ def test_what_the_guard_keeps_in_its_record_is_no_change(pair: Pair) -> None:
     assert named(pair, "primary", "ConfigMap", "guard")["data"] == {"seen": STOPPED}
 
 
+@pytest.mark.long
 def test_a_stack_gives_up_a_database_that_its_guard_has_fenced_and_that_therefore_never_hibernates(
     serving_secondary: Pair,
 ) -> None:
@@ -101,6 +103,7 @@ def test_a_region_that_serves_again_wakes_what_its_guard_has_stopped_and_once_on
     pulumi.up("primary", "--expect-no-changes")
 
 
+@pytest.mark.long
 def test_a_region_that_was_stopped_by_a_flag_that_was_wrong_serves_again_with_one_up(pair: Pair) -> None:
     """Somebody wrote the flag by hand, and has written it back: nothing of the configuration has changed."""
     stop(pair, "primary")

@@ -116,6 +116,7 @@ def test_a_preview_needs_no_more_than_its_role_has(secondary: Secondary) -> None
     assert "was not checked" not in ran.output
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("pipeline", ["preview", "drift"])
 def test_who_may_only_read_cannot_deploy(secondary: Secondary, pipeline: Pipeline) -> None:
     before = secondary.state()
@@ -124,11 +125,13 @@ def test_who_may_only_read_cannot_deploy(secondary: Secondary, pipeline: Pipelin
     assert secondary.state() == before
 
 
+@pytest.mark.long
 def test_a_preview_cannot_read_how_aws_is_configured(secondary: Secondary) -> None:
     refused = secondary.as_pipeline("preview").run("preview", "-s", "secondary", "--refresh", check=False)
     assert told_plainly(refused, "AccessDenied") or told_plainly(refused, "Forbidden"), refused.output
 
 
+@pytest.mark.long
 def test_the_drift_check_of_buckets_roles_and_records_needs_no_more_than_its_role_has(secondary: Secondary) -> None:
     """The lab's IAM does not resolve a key's alias in calls to KMS itself, so this test leaves keys out."""
     left_out = [f"--exclude=**{kind}**" for kind in ("kubernetes:", "aws:kms/")]
@@ -143,6 +146,7 @@ def test_a_deployment_changes_buckets_records_and_kubernetes_with_what_its_role_
     assert 61 in {rule.get("NoncurrentVersionExpiration", {}).get("NoncurrentDays") for rule in rules}
 
 
+@pytest.mark.long
 def test_a_deployment_cannot_give_itself_more(secondary: Secondary) -> None:
     key = secondary.keys["deploy"]
     credentials = {"aws_access_key_id": key["AWS_ACCESS_KEY_ID"], "aws_secret_access_key": key["AWS_SECRET_ACCESS_KEY"]}

@@ -140,6 +140,7 @@ def test_a_program_that_breaks_every_rule_is_refused_by_each(bad_program: Pulumi
     assert "hunter2" not in ran.output
 
 
+@pytest.mark.long
 @CHART
 @STS
 def test_it_is_the_mandatory_policies_that_refuse_and_a_configuration_can_say_otherwise(
@@ -156,6 +157,7 @@ def test_it_is_the_mandatory_policies_that_refuse_and_a_configuration_can_say_ot
     assert "set a TTL of 30 s or less" in ran.output
 
 
+@pytest.mark.long
 def test_deployed_regions_with_static_credentials_pass_with_the_configuration_for_them(pair: Pair) -> None:
     refused = pair.pulumi.run("preview", "-s", "secondary", "--policy-pack", str(PACK), check=False)
     assert told_plainly(refused, "mandatory", "static-credentials"), refused.output

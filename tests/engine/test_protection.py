@@ -85,6 +85,7 @@ def add_operator(pair: Pair, **changes: Any) -> None:
     pair.pulumi.run("stack", "import", "-s", "secondary", stdin=json.dumps(with_operator(state, **changes)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "command", [("up",), ("destroy", "--target", "**operators-cloudnative-pg*")], ids=lambda command: command[0]
 )
@@ -98,6 +99,7 @@ def test_an_operator_that_goes_from_the_stack_is_forgotten_and_not_uninstalled(p
     assert not left & {seen.name for seen in installed()}
 
 
+@pytest.mark.long
 def test_without_that_the_provider_would_be_told_to_uninstall_it(pair: Pair) -> None:
     add_operator(pair, retained=False)
     known = len(pair.calls())

@@ -5,8 +5,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from lab.pulumi import touched
 from tests.engine.conftest import Pair
+
+pytestmark = pytest.mark.long
 
 MODE = "record"
 

@@ -162,6 +162,7 @@ def test_the_first_up_deletes_nothing_and_takes_the_engines_protection_off(begun
     assert begun.outputs["next"].endswith("nothing is deleted yet; to make it anew: pulumi up -s primary")
 
 
+@pytest.mark.long
 def test_whoever_goes_back_after_the_first_up_has_what_was_there_before(given_up: Pair, begun: Begun) -> None:
     given_up.pulumi.run("config", "rm", "rejoin", "-s", "primary")
     raise_generation(given_up, None)
@@ -240,6 +241,7 @@ def test_the_second_up_keeps_the_volume_under_another_claim_and_makes_a_new_data
     pair.pulumi.up("secondary", "--expect-no-changes")
 
 
+@pytest.mark.long
 def test_a_rejoin_whose_engine_is_killed_at_each_of_its_boundaries_goes_on_by_the_same_command(
     given_up: Pair, begun: Begun, record_property: Told
 ) -> None:

@@ -50,6 +50,7 @@ def test_a_failed_restore_fails_the_up_with_veleros_reason_and_the_next_up_resto
     pair.pulumi.up("secondary", "--expect-no-changes")
 
 
+@pytest.mark.long
 def test_a_restore_that_fails_twice_is_tried_a_third_time(full_pair: Pair) -> None:
     pair = full_pair
     before = pair.restore_names()
@@ -63,6 +64,7 @@ def test_a_restore_that_fails_twice_is_tried_a_third_time(full_pair: Pair) -> No
     assert len([name for name in made if "hourly-critical" in name]) == 1, "what was restored is not restored again"
 
 
+@pytest.mark.long
 def test_a_backup_that_expires_later_does_not_make_a_later_up_restore_again(serving_secondary: Pair) -> None:
     restored = serving_secondary.restore_names()
     serving_secondary.have_backups(phase="Deleting")
@@ -71,6 +73,7 @@ def test_a_backup_that_expires_later_does_not_make_a_later_up_restore_again(serv
     assert serving_secondary.restore_names() == restored
 
 
+@pytest.mark.long
 def test_a_restore_deleted_behind_the_engines_back_does_not_run_over_live_data(serving_secondary: Pair) -> None:
     for name in serving_secondary.restore_names():
         serving_secondary.secondary.remove("Restore", "velero", name)
@@ -97,6 +100,7 @@ def test_a_failed_job_is_replaced_by_the_next_up(pair: Pair) -> None:
     assert pair.flag() == "secondary"
 
 
+@pytest.mark.long
 def test_a_restore_that_outlived_an_up_is_judged_by_the_next_one_and_tried_anew_by_the_third(pair: Pair) -> None:
     """The Restore is in the state already, so the next `up` waits for it in an update and not in a create."""
     before = pair.restore_names()
@@ -133,6 +137,7 @@ def test_a_partly_failed_restore_that_is_accepted_is_not_repeated_and_the_failov
     pair.pulumi.up("secondary", "--expect-no-changes")
 
 
+@pytest.mark.long
 def test_a_changed_restore_is_made_anew_before_the_region_serves_and_never_afterwards(pair: Pair) -> None:
     before = pair.restore_names()
     fail_restores(pair)

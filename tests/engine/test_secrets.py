@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from lab import stacks
 from settings.roles import ROLES, Role
 from tests.engine.conftest import DATABASE, Pair, create_user
@@ -74,6 +76,7 @@ def test_the_look_that_is_taken_sees_what_is_plain(pair: Pair) -> None:
     assert shown(base64.b64encode(stacks.PASSWORD.encode()).decode(), secrets)
 
 
+@pytest.mark.long
 def test_a_first_deployment_plans_and_prints_no_secret(pair: Pair) -> None:
     """A first deployment's plan has every object with all of its fields."""
     pulumi, secrets = pair.pulumi, given(pair, "secondary")
@@ -101,6 +104,7 @@ def test_no_secret_is_plain_in_state_plan_or_log_of_any_stack_whoever_is_active(
         assert shown((pair.pulumi.directory / f"Pulumi.{stack}.yaml").read_text(), secrets) == []
 
 
+@pytest.mark.long
 def test_keys_that_are_rotated_come_into_the_secrets_that_hold_them(pair: Pair) -> None:
     def held() -> dict[str, str]:
         secrets = {found["metadata"]["name"]: found["data"] for found in pair.clusters["primary"].objects("Secret")}

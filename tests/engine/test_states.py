@@ -130,6 +130,7 @@ def test_a_renamed_record_is_seen_to_be_replaced(empty: Pair) -> None:
     assert gone - set(EXPECTED[versions()[-1]]) == {"traffic-once-app.example.com"}
 
 
+@pytest.mark.long
 def test_a_renamed_component_of_what_is_protected_fails_the_preview(empty: Pair) -> None:
     text = state_file(versions()[-1], "primary", "primary").read_text()
     import_state(empty, "primary", "primary", restored(empty, text.replace("dr:storage:BackupBuckets", "dr:storage:Old")))

@@ -53,7 +53,15 @@ def astray(pair: Pair) -> Pair:
     return pair
 
 
-@pytest.mark.parametrize("command", [("preview",), ("up", "--yes"), ("up", "--yes", "--skip-preview")], ids=" ".join)
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(("preview",), marks=pytest.mark.long),
+        ("up", "--yes"),
+        pytest.param(("up", "--yes", "--skip-preview"), marks=pytest.mark.long),
+    ],
+    ids=" ".join,
+)
 def test_a_context_that_leads_to_the_primarys_cluster_is_refused(astray: Pair, command: tuple[str, ...]) -> None:
     assert "lab-secondary leads to the cluster of the primary region" in refused(astray, *command)
 
@@ -74,6 +82,7 @@ def test_a_written_uid_stops_a_refresh_that_runs_the_program_before_it_has_read_
         assert not [each for each in kubernetes_calls(pair, since) if each["method"] == "Read"]
 
 
+@pytest.mark.long
 def test_a_plain_refresh_reads_the_wrong_cluster_and_the_next_preview_finds_it_out(astray: Pair) -> None:
     good = astray.pulumi.run("stack", "export", "-s", "secondary").output
     astray.pulumi.run("refresh", "--yes", "-s", "secondary")
@@ -86,6 +95,7 @@ def test_a_plain_refresh_reads_the_wrong_cluster_and_the_next_preview_finds_it_o
     astray.pulumi.up("secondary", "--expect-no-changes")
 
 
+@pytest.mark.long
 def test_a_preview_that_reaches_no_cluster_keeps_the_remembered_one_and_says_so_and_an_up_is_refused(pair: Pair) -> None:
     point_secondary_to(pair, None)
     preview = pair.pulumi.run("preview", "--expect-no-changes", "-s", "secondary").output
@@ -95,6 +105,7 @@ def test_a_preview_that_reaches_no_cluster_keeps_the_remembered_one_and_says_so_
     pair.pulumi.up("secondary", "--expect-no-changes")
 
 
+@pytest.mark.long
 def test_a_cluster_that_was_rebuilt_goes_the_way_of_the_runbook(pair: Pair, tmp_path: Path) -> None:
     recorded = isinstance(pair.secondary, clusters.Recorded)
     rebuilt: Cluster = clusters.Recorded(operators_installed=True) if recorded else clusters.Served(tmp_path / "rebuilt")

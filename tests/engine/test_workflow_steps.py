@@ -154,6 +154,7 @@ def test_a_reviewer_reads_all_four_plans_without_a_cluster(runner: Runner) -> No
     assert len(runner.comments()) == 4
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("policy_environment")
 def test_a_reviewer_reads_the_failovers_plan_where_there_is_no_kubeconfig_at_all(runner: Runner) -> None:
     runner.pair.files.kubeconfig.unlink()
@@ -168,6 +169,7 @@ def assert_failover_is_shown(runner: Runner) -> None:
     assert "whether this region can take over was not checked" in plan
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("policy_environment")
 def test_a_second_push_edits_its_comment_and_one_that_cannot_be_previewed_says_why(runner: Runner) -> None:
     assert not runner.preview("secondary", "as it stands").failed
@@ -194,6 +196,7 @@ def test_what_was_merged_is_deployed(runner: Runner) -> None:
         assert schedule["inputs"]["spec"]["template"]["ttl"] == "169h"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("policy_environment")
 def test_a_deployment_that_would_do_something_else_than_was_shown_touches_nothing(runner: Runner) -> None:
     file = runner.project / "Pulumi.yaml"
@@ -208,6 +211,7 @@ def test_a_deployment_that_would_do_something_else_than_was_shown_touches_nothin
     assert runner.pair.pulumi.resources("secondary") == before
 
 
+@pytest.mark.long
 def test_a_reviewer_reads_what_a_failover_would_do_otherwise(runner: Runner) -> None:
     lose_clusters(runner.pair)
 
@@ -289,6 +293,7 @@ def test_a_failover_that_ends_half_way_is_recorded_too_and_the_button_goes_on(ru
     assert pair.flag() == "secondary"
 
 
+@pytest.mark.long
 def test_a_failover_passes_the_lock_of_a_run_that_was_killed_only_if_told_to(runner: Runner) -> None:
     pair = runner.pair
     locks = pair.root / "state" / ".pulumi" / "locks"
@@ -327,6 +332,7 @@ def test_drift_is_an_issue_until_it_is_gone(runner: Runner) -> None:
     assert issue["state"] == "closed"
 
 
+@pytest.mark.long
 def test_what_was_merged_and_not_deployed_is_drift(runner: Runner) -> None:
     file = runner.project / "Pulumi.yaml"
     document = file.read_text()
@@ -337,6 +343,7 @@ def test_what_was_merged_and_not_deployed_is_drift(runner: Runner) -> None:
     assert "61" in issue["body"]
 
 
+@pytest.mark.long
 def test_a_comparison_that_failed_is_no_drift_and_closes_nothing(runner: Runner) -> None:
     runner.knows["secrets.PULUMI_CONFIG_PASSPHRASE"] = "wrong"
     failed = runner.drift("secondary")

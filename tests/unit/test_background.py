@@ -22,7 +22,7 @@ def second(root: Path) -> Path:
     return root
 
 
-@pytest.mark.parametrize(("version", "file", "weight"), [(first, "cpu.shares", 64), (second, "cpu.weight", 6)])
+@pytest.mark.parametrize(("version", "file", "weight"), [(first, "cpu.shares", 256), (second, "cpu.weight", 25)])
 def test_a_group_of_its_own_has_little_weight_whichever_version_the_machine_has(
     version: Callable[[Path], Path], file: str, weight: int, tmp_path: Path
 ) -> None:

@@ -145,12 +145,13 @@ def test_parts_and_files_of_the_long_run_are_chosen_by_name() -> None:
     assert names(run.chosen(["tests/long/test_pair.py"])) == ["tools", run.LONG.name], "nor what only another file needs"
     for words in (run.REAL_CLUSTERS.name.split(), [run.REAL_CLUSTERS.name]):
         assert names(run.chosen(words)) == ["tools", run.REAL_CLUSTERS.name], "what only the other part needs is not built"
-    [[_], [part]] = run.chosen(["tests/engine/test_secrets.py", str(ROOT / "tests/engine/test_policy.py")])[0:2]
-    assert part[0].tests == ("tests/engine/test_policy.py", "tests/engine/test_secrets.py", "-v")
-    assert part[0].environment == run.REAL_CLUSTERS.environment
+    [_, [[long, real]]] = run.chosen(["tests/engine/test_secrets.py", str(ROOT / "tests/engine/test_policy.py")])
+    assert long.tests == ("tests/engine/test_policy.py", "tests/engine/test_secrets.py", "-mlong", "-v")
+    assert real.tests == ("tests/engine/test_policy.py", "tests/engine/test_secrets.py", "-v")
+    assert real.environment == run.REAL_CLUSTERS.environment
     both = run.chosen([*run.REAL_CLUSTERS.name.split(), "tests/long/test_tiers.py"])
     assert names(both) == ["tools", run.LONG.name, run.REAL_CLUSTERS.name]
-    [_, [[faults], [_]]] = run.chosen(["tests/engine/test_break_glass.py"])
+    [_, [[faults], [_, _]]] = run.chosen(["tests/engine/test_break_glass.py"])
     assert [word.partition("::")[0] for word in faults.tests] == ["tests/engine/test_break_glass.py", "-v"], "its single tests"
 
 
