@@ -40,7 +40,7 @@ def aws_provider(settings: Settings, names: Names, opts: pulumi.ResourceOptions)
         region=names.region,
         profile=settings.aws.profile,
         allowed_account_ids=[settings.topology.account_id],
-        default_tags={"tags": names.tags},
+        default_tags={"tags": {**settings.aws.tags, **names.tags}},
         opts=opts,
         **_custom_endpoint(settings.aws, alarms=settings.monitoring.has_alarms),
     )

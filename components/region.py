@@ -137,6 +137,7 @@ class Region(pulumi.ComponentResource):
                 peer_ready=settings.peer_ready,
                 drill_days=settings.drills.keep_days,
                 plain_http=settings.aws.plain_http,
+                permissions_boundary=settings.aws.permissions_boundary,
             ),
             opts=child(),
         )
@@ -350,6 +351,7 @@ class Region(pulumi.ComponentResource):
                 },
                 reads_peer_archive=any(database.source == "primary-bucket" for database in settings.databases),
                 static_credentials=settings.static_credentials,
+                permissions_boundary=settings.aws.permissions_boundary,
                 taking_over=partial(begins_to_serve, cluster, self._duties),
             ),
             opts=opts,

@@ -18,7 +18,7 @@ from settings.mistake import Mistake
 from settings.model import Settings
 from settings.parts import PARTS, key_of
 from settings.peer_file import lines_of_what_should_be_the_same
-from settings.roles import ROLES, peer_of
+from settings.roles import ROLES, Role, peer_of
 from settings.rule import Mistakes, Rule
 from settings.sizes import bytes_in
 
@@ -96,6 +96,24 @@ def every_namespace_of_a_workload_is_in_a_backup(settings: Settings) -> Mistakes
                 "deploys it; add it to include"
             )
             yield Mistake(text, workload.namespace, at=(place, "namespace"))
+
+
+_WITH_REPLICAS = {"deployment": "deployments.apps", "statefulset": "statefulsets.apps"}
+
+
+def what_is_scaled_is_restored(settings: Settings) -> Mistakes:
+    """A backup may bring a namespace without what a workload names, and then nothing is there to scale."""
+    for place, workload in enumerate(settings.workloads):
+        bringing = [backup for backup in settings.backups if backup.brings(workload.namespace)]
+        missing = {kind for kind in _WITH_REPLICAS.values() if bringing and all(kind in each.not_restored for each in bringing)}
+        named = {_WITH_REPLICAS[name.partition("/")[0]] for name in workload.names or ()}
+        lost = sorted(missing & named) if named else sorted(missing if len(missing) == len(_WITH_REPLICAS) else ())
+        if lost:
+            text = (
+                "{}: {} is in excludeResources of every backup that brings it, so a failover finds nothing to scale; take "
+                "it out of excludeResources, unless something else deploys these workloads"
+            )
+            yield Mistake(text, workload.namespace, " and ".join(lost), at=(place, "namespace"))
 
 
 def backups_beside_databases_are_as_new_as_the_rpo(settings: Settings) -> Mistakes:
@@ -225,6 +243,31 @@ def each_backend_is_in_its_own_region(settings: Settings) -> Mistakes:
             yield Mistake(text, backend.geturl(), written[0], settings.topology.region(role), at=(role,))
 
 
+def the_bucket_of_a_state_names_no_other_region(settings: Settings) -> Mistakes:
+    backends = settings.topology.backends
+    for role in ROLES if backends else ():
+        assert backends is not None
+        backend = urlsplit(backends.primary if role == "primary" else backends.secondary)
+        if backend.scheme == "s3" and "region" not in parse_qs(backend.query):
+            yield from _of_the_other_region(settings, backend.netloc, role, role)
+
+
+def the_pipelines_bucket_names_no_other_region(settings: Settings) -> Mistakes:
+    if settings.delivery:
+        yield from _of_the_other_region(settings, settings.delivery.state_bucket, settings.role, "stateBucket")
+
+
+def _of_the_other_region(settings: Settings, bucket: str, role: Role, at: str) -> Mistakes:
+    """A bucket that has the other region in its name and not its own: the line of a stack's file was copied."""
+    own, other = settings.topology.region(role), settings.topology.region(peer_of(role))
+    if other in bucket and own not in bucket:
+        text = (
+            "{} has {} in its name, and the {} region is {}: with the other region dead, the stack could not run; write one of "
+            "its own region"
+        )
+        yield Mistake(text, bucket, other, role, own, at=(at,))
+
+
 def the_two_stacks_do_not_keep_their_state_in_one_bucket(settings: Settings) -> Mistakes:
     backends = settings.topology.backends
     if backends and backends.primary == backends.secondary and backends.primary.startswith("s3://"):
@@ -236,9 +279,12 @@ ADVICE: tuple[Rule, ...] = (
     Rule(key="topology.regions", mistakes=both_regions_are_known),
     Rule(key="delivery", mistakes=the_pipelines_may_read_the_state_of_the_stack),
     Rule(key="topology.backends", mistakes=each_backend_is_in_its_own_region),
+    Rule(key="topology.backends", mistakes=the_bucket_of_a_state_names_no_other_region),
+    Rule(key="delivery", mistakes=the_pipelines_bucket_names_no_other_region),
     Rule(key="topology.backends", mistakes=the_two_stacks_do_not_keep_their_state_in_one_bucket),
     Rule(key="workloads", mistakes=workloads_are_not_the_clusters_own_controllers),
     Rule(key="workloads", mistakes=every_namespace_of_a_workload_is_in_a_backup),
+    Rule(key="workloads", mistakes=what_is_scaled_is_restored),
     Rule(key="tier", mistakes=backups_beside_databases_are_as_new_as_the_rpo),
     Rule(key="cluster", mistakes=every_role_is_of_a_part_that_runs),
     Rule(key="storageClass.managed", mistakes=the_managed_class_is_used),

@@ -42,6 +42,15 @@ def the_guard_comes_within_minutes(settings: Settings) -> Mistakes:
         yield Mistake(text, settings.guard.schedule, format_duration(gap))
 
 
+def a_backup_that_fails_leaves_one_to_restore(settings: Settings) -> Mistakes:
+    """Velero, `ttl`: counted from a backup's begin. Where the next one fails or takes its time, nothing is left by then."""
+    for place, backup in enumerate(settings.backups):
+        gap = longest_gap(backup.cron)
+        if backup.restore is not False and gap <= parse_duration(backup.keep) < 2 * gap:
+            text = "{} is over before a second backup of cron {} ends, so one that fails or is late leaves none; write {} or more"
+            yield Mistake(text, backup.keep, backup.cron, format_duration(2 * gap), at=(place, "keep"))
+
+
 def timeouts_of_sessions_are_set_on_roles(settings: Settings) -> Mistakes:
     for place, database in enumerate(settings.databases):
         for name, value in database.parameters.items():
@@ -140,6 +149,7 @@ _DAYS = {"d": 1, "w": 7, "m": 31}
 ADVICE: tuple[Rule, ...] = (
     Rule(key="failover", mistakes=a_step_takes_no_longer_than_the_rto),
     Rule(key="guard.schedule", mistakes=the_guard_comes_within_minutes),
+    Rule(key="backups", mistakes=a_backup_that_fails_leaves_one_to_restore),
     Rule(key="databases", mistakes=timeouts_of_sessions_are_set_on_roles),
     Rule(key="databases", mistakes=buffers_leave_memory),
     Rule(key="databases", mistakes=base_backups_come_daily_or_so),

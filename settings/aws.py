@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from settings import nearly
 from settings.fields import Form, Model, matching
@@ -131,6 +131,47 @@ Url = Annotated[
 ]
 
 
+PolicyArn = Annotated[
+    str,
+    _arn(
+        r"arn:aws:iam::(\d{12}|aws):policy/([!-~]{1,510}/)?[A-Za-z0-9_+=,.@-]{1,128}",
+        "the ARN of a managed policy",
+        "arn:aws:iam::123456789012:policy/boundary",
+        "arn:aws:iam::123456789012:policy/platform/workloads",
+        nearly=lambda text: text,
+    ),
+]
+
+_OF_THE_PROGRAM = ("stack", "role", "owner", "Name")
+"""Tags that the program gives its resources (`settings/names.py`, and names of health checks and alarms)."""
+
+_CHARACTERS = re.compile(r"[\w .:/=+\-@]*", re.ASCII)
+
+
+def _tag_key(text: str) -> str:
+    """IAM, tagging rules: keys differ by more than case; Amazon S3 and others: `aws:` is reserved."""
+    if not text or len(text) > 128 or not _CHARACTERS.fullmatch(text) or text != text.strip():
+        raise ValueError(
+            "is not the key of a tag (letters, digits, spaces and _.:/=+-@, 128 at most); write one as in CostCenter"
+        )
+    if text.lower().startswith("aws:"):
+        raise ValueError("begins with aws:, which AWS keeps for itself; write one as in CostCenter")
+    if own := next((each for each in _OF_THE_PROGRAM if text.lower() == each.lower()), None):
+        raise Mistake("is the program's own tag {}, and AWS tells keys apart by more than case; take it out", own)
+    return text
+
+
+def _tag_value(text: str) -> str:
+    if len(text) > 256 or not _CHARACTERS.fullmatch(text):
+        raise ValueError("is not the value of a tag (letters, digits, spaces and _.:/=+-@, 256 at most); write one as in 4711")
+    return text
+
+
+TagKey = Annotated[str, Form(check=_tag_key, name="the key of a tag, as in CostCenter", examples=("CostCenter", "team"))]
+TagValue = Annotated[str, Form(check=_tag_value, name="the value of a tag, as in 4711", examples=("4711", "platform"))]
+MOST_TAGS = 40
+"""Fewer than the fifty that a resource may have at AWS: the program has its own, and organizations add theirs."""
+
 _PROFILE = matching(re.compile(r"[^\s\[\]]([^\n\r\[\]]*[^\s\[\]])?"), "the name of a profile", "dr", "prod-us-west-2")
 
 
@@ -143,6 +184,26 @@ class Aws(Model):
     profile: Annotated[str, _PROFILE] | None = Field(
         default=None, min_length=1, description="name of a profile in the shared AWS configuration"
     )
+    tags: dict[TagKey, TagValue] = Field(
+        default={},
+        max_length=MOST_TAGS,
+        description="tags of every AWS resource beside the program's own, as an organization's policies demand; no object of a "
+        "bucket has them",
+        examples=[{"CostCenter": "4711"}, {"CostCenter": "4711", "team": "platform"}],
+    )
+    permissions_boundary: PolicyArn | None = Field(
+        default=None, description="the permissions boundary of every role that the program makes, where a policy demands one"
+    )
+
+    @model_validator(mode="after")
+    def _keys_of_tags_differ_by_more_than_case(self) -> Aws:
+        """IAM, tagging rules: keys are not case-sensitive."""
+        seen: dict[str, str] = {}
+        for key in self.tags:
+            if other := seen.get(key.lower()):
+                raise Mistake("tags has {} and {}, which IAM takes for one key; take one out", other, key)
+            seen[key.lower()] = key
+        return self
 
     @property
     def plain_http(self) -> bool:

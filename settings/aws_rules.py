@@ -9,6 +9,7 @@ from settings.aws import account_of, region_of
 from settings.hosts import region_in
 from settings.mistake import Mistake
 from settings.model import Settings
+from settings.names import Names
 from settings.parts import PARTS, key_of
 from settings.roles import Role, peer_of
 from settings.rule import Mistakes, Rule
@@ -16,11 +17,18 @@ from settings.volumes import OF_A_REGION, OF_A_ZONE
 
 
 def pod_identity_takes_roles_of_its_own_account(settings: Settings) -> Mistakes:
-    """EKS, CreatePodIdentityAssociation: roleArn is a role in this account; one of another account is a targetRoleArn."""
+    """EKS, CreatePodIdentityAssociation: roleArn is a role in this account; one of another account is a targetRoleArn. A role of
+    this program trusts the Pods of one cluster."""
     own = settings.topology.account_id
     for part in PARTS:
         arn = settings.cluster.role_arn(part)
-        if arn and settings.identity_mode == "pod-identity" and account_of(arn) != own:
+        if arn and arn == Names(topology=settings.topology, role=peer_of(settings.role)).principal_arn(part):
+            text = (
+                "{} is the role that stack {} makes for the Pods of its own cluster, and it trusts no other; write one that "
+                "trusts this cluster, or take it out, and this stack makes its own"
+            )
+            yield Mistake(text, arn, peer_of(settings.role), at=(f"{key_of(part)}RoleArn",))
+        elif arn and settings.identity_mode == "pod-identity" and account_of(arn) != own:
             text = (
                 "{} is of another account than topology.accountId, {}, and pod identity takes none such; write "
                 "identity: irsa, or a role of {}"
@@ -37,6 +45,31 @@ def an_issuer_of_eks_is_in_the_region_of_the_stack(settings: Settings) -> Mistak
             "{} is of a cluster in {}, and this stack's region is {}; write this cluster's: aws eks describe-cluster --name NAME"
         )
         yield Mistake(text, issuer, found, own, at=("oidcIssuer",))
+
+
+_CONTEXTS = (
+    re.compile(r"arn:aws:eks:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):cluster/(?P<name>.+)"),
+    re.compile(r"[^@]+@(?P<name>[^@.]+)\.(?P<region>[a-z]{2}(?:-[a-z]+)+-\d)\.eksctl\.io"),
+)
+"""Contexts as `aws eks update-kubeconfig` and `eksctl` name them."""
+
+
+def a_context_is_of_this_stacks_cluster(settings: Settings) -> Mistakes:
+    """What is deployed into the other region's cluster, or into another one, protects nothing and is there to be cleaned up."""
+    cluster, own = settings.cluster, settings.topology.region(settings.role)
+    found = next((match for form in _CONTEXTS if (match := form.fullmatch(cluster.context))), None)
+    if not found or cluster.distribution != "eks":
+        return
+    account = found.groupdict().get("account")
+    if found["region"] != own:
+        text = "{} is of a cluster in {}, and this stack's region is {}; write the context of its own cluster"
+        yield Mistake(text, cluster.context, found["region"], own, at=("context",))
+    elif account and account != settings.topology.account_id and settings.identity_mode == "pod-identity":
+        text = "{} is of a cluster of account {}, and topology.accountId is {}; write the context of a cluster of that account"
+        yield Mistake(text, cluster.context, account, settings.topology.account_id, at=("context",))
+    elif cluster.name and found["name"] != cluster.name:
+        text = "{} is of cluster {}, and cluster.name is {}; write the context and the name of one cluster"
+        yield Mistake(text, cluster.context, found["name"], cluster.name, at=("context",))
 
 
 def what_another_identity_needs_is_not_set(settings: Settings) -> Mistakes:
@@ -95,6 +128,15 @@ def static_keys_are_stored_as_they_are(settings: Settings) -> Mistakes:
                     f"--secret --path staticCredentials.{key_of(part)}.{name} -s {settings.role}",
                     at=(key_of(part), name),
                 )
+
+
+def a_boundary_is_of_the_stacks_account(settings: Settings) -> Mistakes:
+    """IAM, permissions boundaries: a managed policy of the role's account, or one of AWS's own."""
+    arn, own = settings.aws.permissions_boundary, settings.topology.account_id
+    if arn and account_of(arn) not in (own, "aws"):
+        yield Mistake(
+            "{} is of another account than topology.accountId, {}, and IAM takes none such; write one of {}", arn, own, own
+        )
 
 
 def counterparts_lead_into_the_other_region(settings: Settings) -> Mistakes:
@@ -164,7 +206,9 @@ def the_managed_class_is_not_one_that_eks_made(settings: Settings) -> Mistakes:
 
 
 RULES: tuple[Rule, ...] = (
+    Rule(key="aws.permissionsBoundary", mistakes=a_boundary_is_of_the_stacks_account),
     Rule(key="cluster", mistakes=pod_identity_takes_roles_of_its_own_account),
+    Rule(key="cluster", mistakes=a_context_is_of_this_stacks_cluster),
     Rule(key="cluster", mistakes=an_issuer_of_eks_is_in_the_region_of_the_stack),
     Rule(key="cluster", mistakes=what_another_identity_needs_is_not_set),
     Rule(key="staticCredentials", mistakes=static_keys_last),

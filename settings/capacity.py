@@ -25,6 +25,15 @@ def check(database: DatabaseSettings) -> None:
     _wal_sizes(database)
     _volumes(database)
     _connections(database)
+    _hints(database)
+
+
+def _hints(database: DatabaseSettings) -> None:
+    written = _parameter(database, "wal_log_hints")
+    if written and database.instances > 1 and postgresql.as_postgresql_reads(written) == "off":
+        # CloudNativePG's webhook: "`wal_log_hints` must be set to `on` when `instances` > 1"
+        text = "sets wal_log_hints to {}, and with {} instances CloudNativePG takes it as on alone; take it out"
+        raise Mistake(text, written, str(database.instances), at=("parameters",))
 
 
 def _parameter(database: DatabaseSettings, name: str) -> str | None:
@@ -37,6 +46,13 @@ def _memory(database: DatabaseSettings) -> None:
         text = f"{{}} is less than PostgreSQL starts with; write {LEAST_MEMORY} or more"
         raise Mistake(text, memory, at=("resources", "memory"))
     buffers = _parameter(database, "shared_buffers")
+    if buffers and buffers.strip().isdecimal() and int(buffers) << 20 > bytes_in(memory):
+        # CloudNativePG's webhook, parsePostgresQuantityValue: "If no suffix, default is MB"
+        text = (
+            "sets shared_buffers to {} without a unit, which PostgreSQL reads as blocks of 8 kB and CloudNativePG as MB, more "
+            "than resources.memory, {}; write {}"
+        )
+        raise Mistake(text, buffers, memory, f"{max(1, int(buffers) * 8 // 1024)}MB", at=("parameters",))
     if buffers and postgresql.bytes_of(database.parameters, "shared_buffers", buffers) > bytes_in(memory):
         # CloudNativePG's webhook, validateResources: "Memory request is lower than PostgreSQL `shared_buffers` value"
         text = "sets shared_buffers to {}, and resources.memory is {}; write a quarter of the memory, or more memory"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field
@@ -23,9 +24,21 @@ _Runbooks = Annotated[
     ),
 ]
 _Replayed = Annotated[str, at_least("5m", "in which a commit is archived, copied and replayed", "30m")]
-_LabelOfARegion = Annotated[
-    str, matching(re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*"), "the name of a label in Prometheus", "region", "cluster")
-]
+_OF_A_SERIES = (
+    "alertname", "configmap", "container", "endpoint", "instance", "job", "namespace", "pod", "service", "severity",
+)  # fmt: skip
+"""Labels that a series or an alert has in either region alike, so that they tell no regions apart."""
+_LABEL = matching(re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*"), "the name of a label in Prometheus", "region", "cluster")
+
+
+def _tells_regions_apart(text: str) -> str:
+    _LABEL.check(text)
+    if text in _OF_A_SERIES or text.startswith("__"):
+        raise ValueError("is a label of each series, alike in both regions; write one of externalLabels, as in region")
+    return text
+
+
+_LabelOfARegion = Annotated[str, replace(_LABEL, check=_tells_regions_apart)]
 
 
 TopicArn = Annotated[

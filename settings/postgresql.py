@@ -42,6 +42,11 @@ _READS_ONLY = {
 _WOULD_NOT_RUN = {
     # postmaster: "could not map anonymous shared memory"; a Pod has huge pages only where it asks for them.
     ("huge_pages", "on"): "and the database's Pods have no huge pages, without which PostgreSQL would not start; write try",
+    # "could not setup io_uring queue: Operation not permitted", by containerd's default profile (cloudnative-pg#9948).
+    (
+        "io_method",
+        "io_uring",
+    ): "which the seccomp profile of the database's Pods forbids, so PostgreSQL would not start; write worker",
     # pgarch.c: `both "archive_command" and "archive_library" set`; CloudNativePG sets the first.
     ("archive_library", None): "which PostgreSQL takes in place of archive_command, and CloudNativePG sets that; take it out",
 }

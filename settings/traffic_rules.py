@@ -131,7 +131,9 @@ def users_arrive_within_the_rto(settings: Settings) -> Mistakes:
 def the_probe_is_answered_by_the_primary_region_alone(settings: Settings) -> Mistakes:
     host = host_in(settings.probe)
     primary, secondary = (settings.topology.region(role) for role in ROLES)
-    if settings.dns.both_serve and settings.databases and host in settings.dns.names:
+    default = settings.failover.probe is None
+    called = host in settings.dns.names or (default and host in {callable_name(name) for name in settings.dns.names})
+    if settings.dns.both_serve and settings.databases and called:
         yield Mistake(
             "must be a URL that only the primary region answers, and with dns.mode both-regions the secondary answers at {} too; "
             "write the primary's own load balancer, as in probe: https://lb-primary.us-east-1.elb.amazonaws.com/",
@@ -168,6 +170,43 @@ def the_probe_is_not_answered_by_what_stands_by(settings: Settings) -> Mistakes:
         )
         first = stand_by[0]
         yield Mistake(text, host, first.namespace, str(first.standby_replicas), f"https://{own}/")
+
+
+def _below_a_wildcard(settings: Settings, host: str) -> str | None:
+    """The one of dns.names that answers for `host`, where that has no record of its own (RFC 4592)."""
+    return next((name for name in settings.dns.names if name.startswith("*.") and host.endswith(name[1:])), None)
+
+
+def what_is_asked_is_not_below_a_name_that_moves(settings: Settings) -> Mistakes:
+    """Not refused: a host below a wildcard may have a record of its own, which nobody moves."""
+    probe, control = settings.failover.probe, settings.failover.control
+    if probe and settings.dns.both_serve and settings.databases and (name := _below_a_wildcard(settings, host_in(probe))):
+        text = (
+            "asks {}, which {} answers for where it has no record of its own, in both regions: a failover would take the "
+            "secondary's answer for the primary's, and stop; write the primary's own load balancer"
+        )
+        yield Mistake(text, host_in(probe), name, at=("probe",))
+    if control and not settings.dns.both_serve and (name := _below_a_wildcard(settings, host_in(control))):
+        text = (
+            "asks {}, which {} answers for where it has no record of its own, and that is silent with the primary; write another"
+        )
+        yield Mistake(text, host_in(control), name, at=("control",))
+
+
+_ANSWER_FOR_BOTH = {".cloudfront.net": "CloudFront", ".awsglobalaccelerator.com": "Global Accelerator"}
+
+
+def the_probe_is_not_answered_for_a_dead_primary(settings: Settings) -> Mistakes:
+    """CloudFront answers from its cache or its second origin, an accelerator by endpoints in another region."""
+    host = host_in(settings.probe)
+    for suffix, service in _ANSWER_FOR_BOTH.items():
+        if host.endswith(suffix):
+            text = (
+                "asks {}, and {} may answer although the primary is dead, from a cache or another origin: a failover would take "
+                "that for the primary's, and stop; write the primary's own load balancer, as in probe: "
+                "https://lb-primary.us-east-1.elb.amazonaws.com/"
+            )
+            yield Mistake(text, host, service)
 
 
 def the_control_lives_when_the_primary_region_is_dead(settings: Settings) -> Mistakes:
@@ -259,4 +298,6 @@ RULES: tuple[Rule, ...] = (
 ADVICE: tuple[Rule, ...] = (
     Rule(key="failover", mistakes=port_443_is_asked_by_tls),
     Rule(key="failover.probe", mistakes=the_probe_is_not_answered_by_what_stands_by),
+    Rule(key="failover.probe", mistakes=the_probe_is_not_answered_for_a_dead_primary),
+    Rule(key="failover", mistakes=what_is_asked_is_not_below_a_name_that_moves),
 )

@@ -52,6 +52,7 @@ class DeliveryArgs:
             node_role=cluster.node_role if settings.identity_mode == "instance-profile" else None,
             existing_roles=existing if settings.identity_mode == "pod-identity" else [],
             static_users=settings.identity_mode == "static",
+            permissions_boundary=settings.aws.permissions_boundary,
             alarm_regions=self._alarm_regions(),
         )
 
@@ -92,6 +93,7 @@ class Delivery(pulumi.ComponentResource):
                 f"{name}-{pipeline}",
                 name=role_name(pipeline, args.names),
                 assume_role_policy=text(pipeline_trust(pipeline, scope)),
+                permissions_boundary=args.settings.aws.permissions_boundary,
                 max_session_duration=LONGEST_SESSION if pipeline == "deploy" else None,
                 # IAM refuses a role that trusts a provider which does not exist.
                 opts=child(depends_on=providers),

@@ -161,6 +161,9 @@ class Scope:
     static_users: bool = False
     """Whether the policies of the pods are attached to users (identity: static)."""
 
+    permissions_boundary: str | None = None
+    """ARN of the permissions boundary of every role that this program makes."""
+
     alarm_regions: Sequence[str] = ()
     """Where CloudWatch has alarms of this program's."""
 
@@ -348,13 +351,24 @@ def _read_labels(scope: Scope) -> list[Statement]:
     ]
 
 
+def _bounded_by(boundary: str) -> dict[str, dict[str, str]]:
+    """No other boundary: with one that allows more, a deployment would bound nothing."""
+    return {"StringEquals": {"iam:PermissionsBoundary": boundary}}
+
+
 def _change_identities(scope: Scope) -> list[Statement]:
     """Changing who the pods and S3's replication are to AWS: roles, policies, and what is attached to what."""
     own_roles = _iam(scope, "role", *_principals(scope), scope.names.replication_role)
     policies = _iam(scope, "policy", *_principals(scope))
     kinds = ("Role", "User") if scope.static_users else ("Role",)
+    boundary = scope.permissions_boundary
     return [
         allow("ChangeRoles", _CHANGE_ROLE, *own_roles),
+        *(
+            [allow("BoundRoles", ["iam:PutRolePermissionsBoundary"], *own_roles, condition=_bounded_by(boundary))]
+            if boundary
+            else []
+        ),
         allow(
             "PassRoles",
             ["iam:PassRole"],

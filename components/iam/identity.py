@@ -40,7 +40,7 @@ class IdentityArgs:
 
     `parts` are the parts that this stack runs, `accounts` the service accounts of each part's pods. `reads_peer_archive` says
     that a database follows the archive in the peer's bucket. `taking_over` tells whether this run makes the region serve:
-    whoever is on call then has no use for advice by day.
+    whoever is on call then has no use for advice by day. `permissions_boundary` is the ARN of what bounds every role here.
     """
 
     names: Names
@@ -51,6 +51,7 @@ class IdentityArgs:
     reads_peer_archive: bool
     static_credentials: StaticCredentials
     taking_over: Callable[[], bool]
+    permissions_boundary: str | None = None
 
 
 class Identity(pulumi.ComponentResource):
@@ -123,7 +124,13 @@ class Identity(pulumi.ComponentResource):
         if args.mode == "instance-profile":
             assert args.cluster.node_role is not None  # checked with the settings
             return [policy, self._attach(name, args.cluster.node_role, policy)]
-        role = aws.iam.Role(f"{name}-role", name=principal, assume_role_policy=text(self._trust(part)), opts=self._child())
+        role = aws.iam.Role(
+            f"{name}-role",
+            name=principal,
+            assume_role_policy=text(self._trust(part)),
+            permissions_boundary=args.permissions_boundary,
+            opts=self._child(),
+        )
         return [policy, role, self._attach(name, role.name, policy)]
 
     def _attach(self, name: str, role: pulumi.Input[str], policy: aws.iam.Policy) -> aws.iam.RolePolicyAttachment:

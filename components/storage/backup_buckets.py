@@ -33,6 +33,9 @@ class BackupBucketsArgs:
     plain_http: bool = False
     """The endpoint is an S3-compatible store without TLS: a policy that demands TLS would lock everybody out."""
 
+    permissions_boundary: str | None = None
+    """ARN of the permissions boundary of the role by which S3 replicates."""
+
 
 class BackupBuckets(pulumi.ComponentResource):
     """Three buckets of one region: for Velero, etcd snapshots and database archives.
@@ -71,7 +74,12 @@ class BackupBuckets(pulumi.ComponentResource):
             self.ready += parts
         if args.peer_ready:
             replication = ReplicationArgs(
-                names=args.names, settings=args.settings, buckets=self.buckets, key_arn=key.arn, ready=tuple(self.ready)
+                names=args.names,
+                settings=args.settings,
+                buckets=self.buckets,
+                key_arn=key.arn,
+                ready=tuple(self.ready),
+                permissions_boundary=args.permissions_boundary,
             )
             self.ready += replicate(name, replication, parent=self)
         if args.settings.access_logs:

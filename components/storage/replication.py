@@ -38,6 +38,7 @@ class ReplicationArgs:
     buckets: Mapping[Purpose, aws.s3.Bucket]
     key_arn: pulumi.Output[str]
     ready: Sequence[pulumi.Resource]
+    permissions_boundary: str | None = None
 
 
 def replicate(name: str, args: ReplicationArgs, *, parent: pulumi.Resource) -> list[pulumi.Resource]:
@@ -48,6 +49,7 @@ def replicate(name: str, args: ReplicationArgs, *, parent: pulumi.Resource) -> l
         f"{name}-replication",
         name=args.names.replication_role,
         assume_role_policy=text(trust({"Service": "s3.amazonaws.com"}, ["sts:AssumeRole"])),
+        permissions_boundary=args.permissions_boundary,
         opts=child(),
     )
     permissions = aws.iam.RolePolicy(

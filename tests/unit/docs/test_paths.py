@@ -12,7 +12,7 @@ from tests.unit.docs.test_links import PAGES
 
 FOLDERS = ("components", "settings", "drctl", "tests", "lab", "policy", "scripts", "charts", "schemas", "docs", r"\.github")
 _CODE = re.compile(r"^```.*?^```|^ {4,}.*?$|`[^`]*`", re.MULTILINE | re.DOTALL)
-_PATH = re.compile(rf"(?<![\w./>-])(?:{'|'.join(FOLDERS)})/[\w./*{{}},-]*")
+_PATH = re.compile(rf"(?<![\w./:>-])(?:{'|'.join(FOLDERS)})/[\w./*{{}},-]*")
 _ALTERNATIVES = re.compile(r"\{([\w,]+)\}")
 
 
@@ -39,6 +39,7 @@ def test_every_path_is_there(page: Path) -> None:
         ("`components/etcd/backup.py` makes it", {"components/etcd/backup.py"}),
         ("    .venv/bin/python scripts/recover_prefix.py velero/primary", {"scripts/recover_prefix.py"}),
         ("```sh\nscripts/etcd-restore.sh --latest s3://bucket/etcd\n```", {"scripts/etcd-restore.sh"}),
+        ("`arn:aws:iam::123456789012:policy/boundary`", set()),
         ("`.lab/report.json` and `policy/.venv/.ready` are made, and components/gone.py is no code", set()),
     ],
 )

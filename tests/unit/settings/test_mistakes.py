@@ -85,7 +85,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     (part("workloads", replica=3), "workloads[0].replica: unknown key, did you mean replicas?"),
     (part("backups", inclde=["production"]), "backups[0].inclde: unknown key, did you mean include?"),
     (part("cluster", contxt="prod"), "cluster.contxt: unknown key, did you mean context?"),
-    ({"aws": {"region": "us-west-2"}}, "aws.region: unknown key (known: endpoint, profile)"),
+    ({"aws": {"region": "us-west-2"}}, "aws.region: unknown key (known: endpoint, permissionsBoundary, profile, tags)"),
     ({"images": {"velro": "velero:1"}}, "images.velro: unknown key, did you mean velero?"),
     # What both regions share, replaced by a part of it.
     (
@@ -279,7 +279,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "storage.objectLock.mode: governance is not one of 'GOVERNANCE', 'COMPLIANCE'; did you mean GOVERNANCE?",
     ),
     ({"failover": {"restore": "half an hour"}}, f"failover.restore: half an hour {DURATION}"),
-    ({"aws": []}, "aws: [] is not an object; write {endpoint: …, profile: …}"),
+    ({"aws": []}, "aws: [] is not an object; write {endpoint: …, profile: …, tags: …, permissionsBoundary: …}"),
     (part("cluster", context=""), "cluster.context: is empty; write it: the kubeconfig context; the program uses no other"),
     (part("cluster", context=None), "cluster.context: is empty; write it: the kubeconfig context; the program uses no other"),
     # Secrets.

@@ -50,6 +50,16 @@ def topics(primary: str, secondary: str) -> dict[str, str]:
 
 # Rule | changes to the committed configuration of the secondary that break it and no other | the beginning of what is told.
 CASES: list[tuple[Check, dict[str, Any], str]] = [
+    (
+        aws_rules.a_boundary_is_of_the_stacks_account,
+        {"aws": {"permissionsBoundary": "arn:aws:iam::210987654321:policy/boundary"}},
+        "aws.permissionsBoundary: arn:aws:iam::210987654321:policy/boundary is of another account than topology.accountId",
+    ),
+    (
+        aws_rules.a_context_is_of_this_stacks_cluster,
+        part("cluster", context="arn:aws:eks:us-east-1:123456789012:cluster/prod-usw2"),
+        "cluster.context: arn:aws:eks:us-east-1:123456789012:cluster/prod-usw2 is of a cluster in us-east-1",
+    ),
     (rules.schedule_names_are_label_values, part("backups", name="a" * 54), f"backups[0].name: {'a' * 54} is too long"),
     (
         traffic_rules.the_probe_is_answered_by_the_primary_region_alone,

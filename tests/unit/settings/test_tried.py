@@ -22,6 +22,7 @@ from tests.unit.settings import (
     tried_newer,
     tried_parameters,
     tried_platform,
+    tried_regions,
     tried_velero,
     tried_words,
 )
@@ -29,7 +30,7 @@ from tests.unit.settings.test_mistakes import COMMITTED, complaint
 from tests.unit.settings.tried_others import UNCLEAR, VALID
 from tests.unit.settings.tried_parts import backup, cluster, connected, database, delivery, dns, topology, workload
 
-LATER = (tried_limits, tried_newer, tried_parameters, tried_platform, tried_velero, tried_words)
+LATER = (tried_limits, tried_newer, tried_parameters, tried_platform, tried_regions, tried_velero, tried_words)
 REFUSED = [*tried_harmful.HARMFUL, *tried_databases.HARMFUL, *UNCLEAR, *(row for tried in LATER for row in tried.HARMFUL)]
 ACCEPTED = [*VALID, *(row for tried in LATER for row in tried.VALID)]
 

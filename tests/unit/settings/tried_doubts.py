@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.unit.settings.tried_parts import database, delivery, dns, etcd
+from tests.unit.settings.tried_parts import connected, database, delivery, dns, etcd, topology, workload
 
 WARNED: list[tuple[str, dict[str, Any], str]] = [
     (
@@ -127,5 +127,54 @@ WARNED: list[tuple[str, dict[str, Any], str]] = [
         "a size from which nothing is cached",
         {"velero": {"dataMovers": {"cacheFrom": "1Gi"}}},
         "velero.dataMovers.cacheFrom: is read by nobody, because velero.dataMovers.cacheClass is not set",
+    ),
+    (
+        "a probe at CloudFront",
+        {"failover": {"probe": "https://d111111abcdef8.cloudfront.net/"}},
+        "failover.probe: asks d111111abcdef8.cloudfront.net, and CloudFront may answer although the primary is dead",
+    ),
+    (
+        "a probe at an accelerator",
+        {"failover": {"probe": "https://a1b2c3.awsglobalaccelerator.com/"}},
+        "failover.probe: asks a1b2c3.awsglobalaccelerator.com, and Global Accelerator may answer although the primary is dead",
+    ),
+    (
+        "a probe below a wildcard that both regions answer",
+        {
+            "tier": "active-active",
+            **dns(mode="both-regions", names=["*.apps.example.com"]),
+            **database(**connected()),
+            "failover": {"probe": "https://shop.apps.example.com/"},
+        },
+        "failover.probe: asks shop.apps.example.com, which *.apps.example.com answers for where it has no record of its own, in",
+    ),
+    (
+        "a control below a wildcard that moves",
+        {**dns(names=["*.apps.example.com"]), "failover": {"control": "https://shop.apps.example.com/"}},
+        "failover.control: asks shop.apps.example.com, which *.apps.example.com answers for where it has no record of its own,",
+    ),
+    (
+        "a workload whose kind no backup brings",
+        {
+            "backups": [{"name": "daily", "cron": "0 2 * * *", "keep": "720h", "excludeResources": ["deployments.apps"]}],
+            **workload(names=["deployment/web"]),
+        },
+        "workloads[0].namespace: production: deployments.apps is in excludeResources of every backup that brings it",
+    ),
+    (
+        "a weekly backup that is over when the next begins",
+        {"backups": [{"name": "full", "cron": "0 2 * * 0", "keep": "168h"}]},
+        "backups[0].keep: 168h is over before a second backup of cron 0 2 * * 0 ends, so one that fails or is late leaves none; "
+        "write 336h or more",
+    ),
+    (
+        "a state in a bucket that has the other region in its name",
+        topology(backends={"primary": "s3://acme-pulumi-us-west-2", "secondary": "s3://acme-pulumi-us-east-1"}),
+        "topology.backends.secondary: acme-pulumi-us-east-1 has us-east-1 in its name, and the secondary region is us-west-2:",
+    ),
+    (
+        "the pipelines' bucket of the other stack",
+        delivery(stateBucket="acme-pulumi-us-east-1"),
+        "delivery.stateBucket: acme-pulumi-us-east-1 has us-east-1 in its name, and the secondary region is us-west-2: with",
     ),
 ]

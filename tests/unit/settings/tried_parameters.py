@@ -15,6 +15,24 @@ def sets(name: str, value: str, **changes: Any) -> dict[str, Any]:
 
 HARMFUL: list[Row] = [
     (
+        "reading by io_uring, which no Pod may",
+        sets("io_method", "io_uring"),
+        "databases[0].parameters: sets io_method to io_uring, which the seccomp profile of the database's Pods forbids, so "
+        "PostgreSQL would not start; write worker",
+    ),
+    (
+        "hints that CloudNativePG wants of several instances",
+        sets("wal_log_hints", "off", instances=3),
+        "databases[0].parameters: sets wal_log_hints to off, and with 3 instances CloudNativePG takes it as on alone; "
+        "take it out",
+    ),
+    (
+        "shared buffers without a unit",
+        sets("shared_buffers", "262144"),
+        "databases[0].parameters: sets shared_buffers to 262144 without a unit, which PostgreSQL reads as blocks of 8 kB and "
+        "CloudNativePG as MB, more than resources.memory, 8Gi; write 2048MB",
+    ),
+    (
         "a parameter with a line break",
         sets("log_line_prefix", "%m\nfsync = off"),
         "databases[0].parameters: sets log_line_prefix to a text with a line break or another control character; write it"
@@ -124,6 +142,8 @@ HARMFUL: list[Row] = [
 ]
 
 VALID: list[tuple[str, dict[str, Any]]] = [
+    ("no hints of one instance", sets("wal_log_hints", "off", instances=1)),
+    ("shared buffers whose number is small in MB too", sets("shared_buffers", "4096")),
     (
         "times, zones and compressions that PostgreSQL takes",
         database(

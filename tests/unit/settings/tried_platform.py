@@ -10,6 +10,12 @@ Row = tuple[str, dict[str, Any], str]
 
 HARMFUL: list[Row] = [
     (
+        "an AWS CLI from before Pod Identity",
+        {"images": {"awsCli": "public.ecr.aws/aws-cli/aws-cli:2.13.0"}},
+        "images.awsCli: public.ecr.aws/aws-cli/aws-cli:2.13.0 knows neither EKS Pod Identity nor put-object --if-none-match, by "
+        "which records are written once; write version 2.17 or newer",
+    ),
+    (
         "a pull secret that is named twice",
         {"pods": {"imagePullSecrets": ["harbor", "harbor"]}},
         "pods.imagePullSecrets: names the Secret harbor twice; keep one",
@@ -308,6 +314,7 @@ HARMFUL: list[Row] = [
 ]
 
 VALID: list[tuple[str, dict[str, Any]]] = [
+    ("an AWS CLI of version 1", {"images": {"awsCli": "registry.example.com/tools/aws-cli:1.46.3"}}),
     (
         "what policies and meshes want to see on a namespace",
         {"pods": {"namespaceLabels": {"name": "disaster-recovery", "istio.io/rev": "stable", "kuma.io/mesh": "default"}}},

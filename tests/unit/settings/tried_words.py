@@ -85,6 +85,39 @@ HARMFUL: list[Row] = [
         'aws.profile: "dr " begins or ends with a space; take it out',
     ),
     (
+        "a tag that AWS keeps for itself",
+        {"aws": {"tags": {"aws:cost": "4711"}}},
+        "aws.tags: aws:cost begins with aws:, which AWS keeps for itself; write one as in CostCenter",
+    ),
+    (
+        "a tag of the program's in another case",
+        {"aws": {"tags": {"Owner": "platform"}}},
+        "aws.tags: Owner is the program's own tag owner, and AWS tells keys apart by more than case; take it out",
+    ),
+    (
+        "two tags that IAM takes for one",
+        {"aws": {"tags": {"CostCenter": "4711", "costcenter": "4711"}}},
+        "aws: tags has CostCenter and costcenter, which IAM takes for one key; take one out",
+    ),
+    (
+        "a tag's value with a character that no service takes",
+        {"aws": {"tags": {"CostCenter": "4711;4712"}}},
+        "aws.tags.CostCenter: 4711;4712 is not the value of a tag (letters, digits, spaces and _.:/=+-@, 256 at most); write one "
+        "as in 4711",
+    ),
+    (
+        "a role in the place of a boundary",
+        {"aws": {"permissionsBoundary": "arn:aws:iam::123456789012:role/boundary"}},
+        "aws.permissionsBoundary: arn:aws:iam::123456789012:role/boundary is not the ARN of a managed policy; write one as in "
+        "arn:aws:iam::123456789012:policy/boundary",
+    ),
+    (
+        "a boundary of another account",
+        {"aws": {"permissionsBoundary": "arn:aws:iam::210987654321:policy/boundary"}},
+        "aws.permissionsBoundary: arn:aws:iam::210987654321:policy/boundary is of another account than topology.accountId, "
+        "123456789012, and IAM takes none such; write one of 123456789012",
+    ),
+    (
         "a stand-in for AWS without a scheme",
         {"aws": {"endpoint": "localhost:4566"}},
         "aws.endpoint: localhost:4566 is not a plain URL (scheme, host and port); write http://localhost:4566",
