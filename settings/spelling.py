@@ -52,12 +52,6 @@ def closest(word: str, known: Collection[str], *, cutoff: float = 0.6) -> str | 
     return plain[[*exchanged, *close][0]] if close else None
 
 
-def did_you_mean(word: str, known: Collection[str]) -> str:
-    """The end of a message on the unknown key `word`: the known key that is spelt alike, else all known keys."""
-    close = closest(word, known)
-    return f", did you mean {close}?" if close else f" {all_of(known)}"
-
-
 def all_of(keys: Collection[str]) -> str:
     return f"(known: {', '.join(sorted(keys))})"
 

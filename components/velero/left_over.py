@@ -1,4 +1,4 @@
-"""What a person wrote to an entry of `backups` for one failover, and left there: it works silently in the next one.
+"""What a person wrote to an entry of `backups` for one failover, and left there: it works in the next one too.
 
 `from` restores a Backup that grows older each day, and `existing` leaves the files of an earlier time where the other region's
 shall come.

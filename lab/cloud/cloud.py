@@ -136,10 +136,6 @@ class Cloud:
     def restore(self, region: str) -> None:
         self._control("DELETE", f"black-hole/{region}")
 
-    def silent_regions(self) -> list[str]:
-        silent: list[str] = self._control("GET", "state")["silent"]
-        return silent
-
     def set_lag(self, seconds: float) -> None:
         """How many seconds after its writing an object is replicated. This also applies to objects that wait already."""
         self._control("PUT", f"replication-lag/{seconds:g}")

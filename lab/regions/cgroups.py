@@ -12,7 +12,6 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from lab.regions.commands import RegionError
@@ -21,20 +20,6 @@ from lab.waiting import TimedOutError, until
 _ROOT = Path("/sys/fs/cgroup")
 _DAEMONS = "sys"
 _PROBE = "drlab-preflight"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Usage:
-    """What a region uses now. `memory` is without the page cache, which the kernel can drop; `memory_with_cache` is with it."""
-
-    memory: int
-    """Bytes."""
-
-    memory_with_cache: int
-    """Bytes."""
-
-    cpu_seconds: float
-    """CPU time since the region started."""
 
 
 class Cgroups(ABC):
@@ -94,10 +79,6 @@ class Cgroups(ABC):
         return None
 
     @abstractmethod
-    def usage(self, group: str) -> Usage:
-        """What the group uses. Raises RegionError if it does not exist."""
-
-    @abstractmethod
     def _make(self, hierarchy: Path, group: str) -> None: ...
 
     def _directories(self, group: str) -> Iterator[Path]:
@@ -121,14 +102,6 @@ class CgroupsV1(Cgroups):
         if missing := [name for name in self._NEEDED if name not in self._controllers]:
             return f"cgroups (version 1) lack the controllers {', '.join(missing)}"
         return super().obstacle()
-
-    def usage(self, group: str) -> Usage:
-        memory = self._controllers["memory"] / group
-        return Usage(
-            memory=_field(memory / "memory.stat", "total_rss"),
-            memory_with_cache=_number(memory / "memory.usage_in_bytes"),
-            cpu_seconds=_number(self._controllers["cpuacct"] / group / "cpuacct.usage") / 1e9,
-        )
 
     def _make(self, hierarchy: Path, group: str) -> None:
         for directory in (hierarchy / group, hierarchy / group / _DAEMONS):
@@ -158,14 +131,6 @@ class CgroupsV2(Cgroups):
         if missing := [name for name in self._NEEDED if name not in available]:
             return f"cgroups (version 2) lack the controllers {', '.join(missing)}: they are not delegated to this process"
         return super().obstacle()
-
-    def usage(self, group: str) -> Usage:
-        directory = self._root / group
-        return Usage(
-            memory=_field(directory / "memory.stat", "anon"),
-            memory_with_cache=_number(directory / "memory.current"),
-            cpu_seconds=_field(directory / "cpu.stat", "usage_usec") / 1e6,
-        )
 
     def _make(self, hierarchy: Path, group: str) -> None:
         self._delegate(hierarchy)
@@ -233,18 +198,3 @@ def _read(file: Path) -> str:
         return file.read_text()
     except FileNotFoundError:
         return ""
-
-
-def _number(file: Path) -> int:
-    text = _read(file)
-    if not text:
-        raise RegionError(f"{file} does not exist: the region does not run")
-    return int(text)
-
-
-def _field(file: Path, name: str) -> int:
-    for line in _read(file).splitlines():
-        key, _, value = line.partition(" ")
-        if key == name:
-            return int(value)
-    raise RegionError(f"{file} has no {name}: the region does not run")

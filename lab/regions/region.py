@@ -145,10 +145,6 @@ class Region:
         processes = f"--pid=/proc/{pid}/ns/pid_for_children"
         return ["nsenter", f"--target={pid}", "--net", "--mount", "--uts", "--ipc", processes, "--"]
 
-    def usage(self) -> cgroups.Usage:
-        """Memory and CPU time that the region's daemons and pods use."""
-        return cgroups.current().usage(self.spec.namespace)
-
     def kill(self) -> None:
         """Kill all processes of the region at once, like a power cut. Nothing shuts down in order; the disk stays.
 

@@ -86,7 +86,8 @@ def failovers(rows: Sequence[Row]) -> list[str]:
         *pictured("ready", "How soon a region is ready, by the guide's commands and by the program"),
         "Ready is: the database takes a write and its archive takes that, every Deployment is available, and the application's "
         "check is answered, all at once. One probe outside asks, whoever fails over. The clock starts with the first command, in "
-        "a lab whose primary is dead. The guide's commands come from a script, in its runbook's order, with the traffic flag in "
+        "a lab whose primary is dead. The guide is a page of commands that a person types on the night; they come from a script "
+        "here (tests/bench/guide.py), in its order, with the traffic flag in "
         "the place of Route 53's control plane; the program is `pulumi config set active secondary` and `pulumi up "
         "--skip-preview`. Either has labs of its own. Seconds:",
         "",

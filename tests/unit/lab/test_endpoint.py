@@ -417,9 +417,9 @@ def test_the_lab_s_aws_starts_answers_and_ends_and_leaves_its_logs(tmp_path: Pat
         assert cloud.create_zone("example.com") == zone
         assert resolve("lb-primary.lab.internal", *cloud.name_server) == ("172.30.0.11", 60)
         cloud.black_hole(WEST)
-        assert cloud.silent_regions() == [WEST]
+        assert control(cloud.endpoint_url, "state")["silent"] == [WEST]
         cloud.restore(WEST)
-        assert cloud.silent_regions() == []
+        assert control(cloud.endpoint_url, "state")["silent"] == []
         cloud.set_lag(7)
         until("the replicator to know its lag", lambda: cloud.replication()["lag"] == 7, timeout=10)
     finally:

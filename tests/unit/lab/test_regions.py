@@ -324,19 +324,6 @@ class TestCgroups:
         with pytest.raises(RegionError, match=r"\[12\] do not end"):
             cgroups.CgroupsV2(tmp_path).remove("drlab-primary", timeout=0.1)
 
-    def test_version_2_usage_is_read_in_bytes_and_seconds(self, tmp_path):
-        group = tmp_path / "drlab-primary"
-        group.mkdir()
-        (group / "memory.stat").write_text("anon 1000\nfile 3000\n")
-        (group / "memory.current").write_text("4000\n")
-        (group / "cpu.stat").write_text("usage_usec 2500000\nuser_usec 1\n")
-        usage = cgroups.CgroupsV2(tmp_path).usage("drlab-primary")
-        assert usage == cgroups.Usage(memory=1000, memory_with_cache=4000, cpu_seconds=2.5)
-
-    def test_a_region_that_does_not_run_uses_nothing_that_could_be_read(self, tmp_path):
-        with pytest.raises(RegionError, match="does not run"):
-            cgroups.CgroupsV2(tmp_path).usage("drlab-primary")
-
 
 class TestOwnership:
     @pytest.fixture

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from components.database import database
+from components.database.specs import DatabaseSide
 from components.failover.guard_specs import SCRIPT
 from components.kube.runner import guard
 from components.kube.runner.flag import Flag
@@ -18,6 +20,7 @@ from components.kube.runner.guard import fetched
 from components.kube.runner.rights import NEEDED
 from settings.roles import ROLES, Role
 from tests.examples import KEYS, STATIC
+from tests.unit.components.database.test_side_role import fenced
 from tests.unit.components.iam.test_identity import IRSA
 from tests.unit.fakes import FakeCluster
 from tests.unit.recorder import Recorder, revealed, run_program
@@ -285,19 +288,20 @@ def test_a_region_that_was_never_stopped_has_nothing_of_it() -> None:
     assert "failover-workloads-scale-production" not in recorder.names()
 
 
-@pytest.mark.parametrize("active", ["secondary"])
-def test_a_stack_that_gives_up_waits_until_its_fenced_database_accepts_nothing(active: Role) -> None:
-    fenced = {"metadata": {"name": "app-database", "annotations": {"cnpg.io/fencedInstances": '["*"]'}}, "status": {}}
-    cluster = FakeCluster(databases={"app-database": fenced})
-    run_program("primary", {**DEPLOYED, "active": active}, cluster=cluster)
-    assert "database databases/app-database" in cluster.asked
+@pytest.mark.parametrize("preview", [False, True], ids=["up", "preview"])
+def test_a_stack_that_gives_up_waits_until_its_fenced_database_accepts_nothing_and_its_preview_does_not(
+    monkeypatch: pytest.MonkeyPatch, preview: bool
+) -> None:
+    asked: list[str] = []
 
+    async def stopped(side: DatabaseSide, _: object) -> str:
+        asked.append(side.settings.name)
+        return side.settings.name
 
-def test_a_preview_does_not_wait_for_it() -> None:
-    running = {"metadata": {"name": "app-database"}, "status": {"readyInstances": 1}}
-    run_program(
-        "primary", {**DEPLOYED, "active": "secondary"}, cluster=FakeCluster(databases={"app-database": running}), preview=True
-    )
+    monkeypatch.setattr(database, "wait_until_stopped", stopped)
+    cluster = FakeCluster(databases={"app-database": fenced("primary")})
+    run_program("primary", {**DEPLOYED, "active": "secondary"}, cluster=cluster, preview=preview)
+    assert asked == ([] if preview else ["app-database"])
 
 
 # The script
