@@ -23,6 +23,7 @@ from components.kube.runner.inventory import Entry, entry_of
 from components.kube.runner.password import fingerprint, refuse_others
 from components.velero.owner_passwords import OwnerPasswords, fingerprints, owner_passwords_of
 from components.velero.regional import Search, found_in
+from components.velero.rollouts import has_stopped, is_paused
 from settings.backup import Backup
 from settings.names import EXCLUDED_FROM_BACKUP, NEVER_RESTORED
 from settings.workloads import Workload, by_namespace
@@ -34,7 +35,8 @@ _OF_A_DATABASE = "cnpg.io/cluster"
 @dataclass(kw_only=True)
 class Needs:
     """What the workloads of one or several namespaces need. `cpu` (cores) and `memory` (bytes) are requests of all replicas
-    that a failover brings up."""
+    that a failover brings up. `paused` and `stopped` are Deployments that need a person: paused ones, and those whose rollout
+    has stopped, each with its namespace, as in `shop deployment/web`."""
 
     storage_classes: set[str] = field(default_factory=set)
     priority_classes: set[str] = field(default_factory=set)
@@ -42,6 +44,8 @@ class Needs:
     images: set[str] = field(default_factory=set)
     cpu: float = 0.0
     memory: float = 0.0
+    paused: set[str] = field(default_factory=set)
+    stopped: set[str] = field(default_factory=set)
 
     def add(self, other: Needs) -> None:
         self.storage_classes |= other.storage_classes
@@ -50,6 +54,8 @@ class Needs:
         self.images |= other.images
         self.cpu += other.cpu
         self.memory += other.memory
+        self.paused |= other.paused
+        self.stopped |= other.stopped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +98,9 @@ def inventory_of(document: Any) -> Inventory:
             images=set(each["images"]),
             cpu=float(each["cpu"]),
             memory=float(each["memory"]),
+            # An earlier version has written none of these.
+            paused=set(each.get("paused", ())),
+            stopped=set(each.get("stopped", ())),
         )
         for name, each in document["namespaces"].items()
     }
@@ -145,6 +154,8 @@ def take_inventory(
             namespace, workload = item["metadata"]["namespace"], f"{kind}/{item['metadata']['name']}"
             entry = entry_of(workload, entries.get(namespace, []))
             _add_pod(needs(item), item["spec"]["template"]["spec"], _size(item, entry, autoscaled.get((namespace, workload))))
+            if kind == "deployment":
+                _add_rollout(needs(item), f"{namespace} {workload}", item)
             if search:
                 search.workload(kind, item, item["spec"]["template"]["spec"])
     for item in restored("batch", "v1", "cronjobs"):
@@ -237,3 +248,10 @@ def _add_pod(needs: Needs, spec: dict[str, Any], replicas: int) -> None:
     needs.images |= {each["image"] for each in [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]}
     if spec.get("priorityClassName"):
         needs.priority_classes.add(spec["priorityClassName"])
+
+
+def _add_rollout(needs: Needs, name: str, deployment: dict[str, Any]) -> None:
+    if is_paused(deployment):
+        needs.paused.add(name)
+    if has_stopped(deployment):
+        needs.stopped.add(name)

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.kube.runner.password import is_of
 from components.kube.runner.restored import ResultsUnavailableError
+from components.velero import rollouts
 from components.velero.age import Expected, newest
 from components.velero.choice import OF_SCHEDULE
 from components.velero.cloud_resources import fought_over, is_of_a_cloud
@@ -157,6 +158,8 @@ def _needs(files: BackupFiles, standby: Standby, found: Findings) -> Needs | Non
     for namespace, each in inventory.namespaces.items():
         if any(chosen.has(namespace) for chosen in standby.chosen):
             needs.add(each)
+    rules = "velero.modifiers" if standby.peer == "primary" else "velero.modifiersBack"
+    found.later.extend(rollouts.told(needs.paused, needs.stopped, standby.peer_region, rules, modified=standby.modified))
     return needs
 
 
