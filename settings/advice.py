@@ -275,6 +275,23 @@ def the_two_stacks_do_not_keep_their_state_in_one_bucket(settings: Settings) -> 
         yield Mistake(text, backends.primary)
 
 
+def nothing_is_removed_that_may_not_be_there(settings: Settings) -> Mistakes:
+    """Velero passes over a JSON patch whose `test` fails; any other that fails is an error of the object
+    (internal/resourcemodifiers/json_patch.go), and the Restore ends PartiallyFailed."""
+    for key, rules in (("modifiers", settings.velero.modifiers), ("modifiersBack", settings.velero.modifiers_back)):
+        for place, rule in enumerate(rules):
+            there = {match.path for match in rule.conditions.matches}
+            for number, patch in enumerate(rule.patches):
+                if patch.operation == "remove" and not any(f"{path}/".startswith(f"{patch.path}/") for path in there):
+                    text = (
+                        "{} is removed, and each object without it is an error, so that the restore ends PartiallyFailed; write "
+                        "mergePatches, in which the field is null, or, for an entry of a list, a test of it before"
+                    )
+                    yield Mistake(text, patch.path, at=(key, place, "patches", number, "path"))
+                elif patch.operation in ("add", "test"):
+                    there.add(patch.path)
+
+
 ADVICE: tuple[Rule, ...] = (
     Rule(key="topology.regions", mistakes=both_regions_are_known),
     Rule(key="delivery", mistakes=the_pipelines_may_read_the_state_of_the_stack),
@@ -296,6 +313,7 @@ ADVICE: tuple[Rule, ...] = (
     Rule(key="backups", mistakes=velero_keeps_no_more_backups_than_it_can_list),
     Rule(key="endpoint", mistakes=an_endpoint_is_reached_by_users),
     Rule(key="images", mistakes=the_plugin_and_its_sidecar_are_of_one_version),
+    Rule(key="velero", mistakes=nothing_is_removed_that_may_not_be_there),
     *advice_on_values.ADVICE,
     *unread.ADVICE,
     *handover_rules.ADVICE,

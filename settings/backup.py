@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from settings.durations import format_duration, longest_gap, parse_duration
 from settings.fields import Cron, Duration, Label, Model, all_different, form_of, matching
-from settings.kinds import DATABASE_KINDS, LEFT_OUT, MADE_BY_CONTROLLERS, REFUSED_BY_VELERO, KindName
+from settings.kinds import DATABASE_KINDS, LEFT_OUT, MADE_BY_CONTROLLERS, REFUSED_BY_VELERO, KindName, is_of_kubernetes
 from settings.mistake import Mistake
 from settings.names import NEVER_RESTORED
 
@@ -54,6 +54,12 @@ class Backup(Model):
     )
     include_resources: list[KindName] = Field(
         default=[], description="kinds that are backed up and restored although recovery.md says that they are left out"
+    )
+    restore_status: list[KindName] = Field(
+        default=[],
+        examples=[["kafkanodepools.kafka.strimzi.io", "kafkas.kafka.strimzi.io"], ["mariadbs.k8s.mariadb.com"]],
+        description="kinds, of operators, that a restore brings with their status: for an operator that keeps there what it "
+        "needs of its volumes (see recovery.md)",
     )
     pods: Literal["bare", "all"] = Field(
         default="bare",
@@ -140,9 +146,25 @@ class Backup(Model):
         return self
 
     @model_validator(mode="after")
+    def _a_status_is_one_that_comes_and_that_nothing_of_kubernetes_writes(self) -> Backup:
+        """A Deployment would say that its Pods of the other region are available, and a Service where that region's load
+        balancer is."""
+        all_different(list(self.restore_status), "kind of restoreStatus")
+        for place, kind in enumerate(self.restore_status):
+            if is_of_kubernetes(kind):
+                raise Mistake(
+                    "{} is a kind of Kubernetes, whose status would tell of the other region's Pods and addresses; take it out",
+                    kind,
+                    at=("restoreStatus", place),
+                )
+            if kind in self.not_restored:
+                raise Mistake("{} is not restored; take it out", kind, at=("restoreStatus", place))
+        return self
+
+    @model_validator(mode="after")
     def _what_is_not_restored_is_not_chosen(self) -> Backup:
-        if self.restore is False and (self.from_ or self.accept):
-            key = "from" if self.from_ else "accept"
+        if self.restore is False and (self.from_ or self.accept or self.restore_status):
+            key = "from" if self.from_ else "accept" if self.accept else "restoreStatus"
             raise ValueError(f"has {key}, and restore is false, which restores nothing; take one of them out")
         return self
 

@@ -93,7 +93,8 @@ class Conditions(Model):
 
 
 class Patch(Model):
-    """One operation of a JSON patch (RFC 6902). Velero refuses a restore's object if its path is not there."""
+    """One operation of a JSON patch (RFC 6902). Where its path is not there Velero refuses the object, unless the operation is a
+    test: then it leaves the object as it is."""
 
     operation: Literal["add", "remove", "replace", "move", "copy", "test"] = Field(description="what is done")
     path: JsonPointer = Field(description="JSON pointer to the value", examples=["/spec/replicas", "/spec/type"])
@@ -161,8 +162,11 @@ class ModifierRule(Model):
         default=[],
         description="JSON patches",
         examples=[
-            [{"operation": "remove", "path": "/spec/paused"}],
             [{"operation": "replace", "path": "/spec/replicas", "value": "3"}],
+            [
+                {"operation": "test", "path": "/spec/minReadySeconds", "value": "600"},
+                {"operation": "remove", "path": "/spec/minReadySeconds"},
+            ],
         ],
     )
     merge_patches: list[MergePatch] = Field(default=[], description="JSON merge patches")

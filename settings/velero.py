@@ -114,7 +114,7 @@ class VeleroSettings(Model):
         default=[],
         examples=[
             [{"conditions": {"groupResource": "services"}, "mergePatches": [{"patchData": "spec: {type: ClusterIP}"}]}],
-            [{"conditions": {"groupResource": "deployments.apps"}, "patches": [{"operation": "remove", "path": "/spec/paused"}]}],
+            [{"conditions": {"groupResource": "deployments.apps"}, "mergePatches": [{"patchData": "spec: {paused: null}"}]}],
         ],
         description="rules of your own that change objects as they are restored: Velero's resource modifiers, v1",
     )
@@ -122,7 +122,7 @@ class VeleroSettings(Model):
         default=[],
         examples=[
             [{"conditions": {"groupResource": "services"}, "mergePatches": [{"patchData": "spec: {type: NodePort}"}]}],
-            [{"conditions": {"groupResource": "deployments.apps"}, "patches": [{"operation": "remove", "path": "/spec/paused"}]}],
+            [{"conditions": {"groupResource": "deployments.apps"}, "mergePatches": [{"patchData": "spec: {paused: null}"}]}],
         ],
         description="as modifiers, on the way back into the primary region: no rule can be turned round by itself",
     )

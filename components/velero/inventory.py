@@ -18,23 +18,27 @@ from urllib.parse import quote
 
 from kubernetes.utils.quantity import parse_quantity
 
-from components.kube.cluster_api import ClusterApi
+from components.kube.cluster_api import ClusterApi, ClusterRefusedError
 from components.kube.runner.inventory import Entry, entry_of
 from components.kube.runner.password import fingerprint, refuse_others
 from components.velero.owner_passwords import OwnerPasswords, fingerprints, owner_passwords_of
 from components.velero.regional import Search, found_in
+from components.velero.rollouts import has_stopped, is_paused
 from settings.backup import Backup
 from settings.names import EXCLUDED_FROM_BACKUP, NEVER_RESTORED
 from settings.workloads import Workload, by_namespace
 
 _PAGE = 500
 _OF_A_DATABASE = "cnpg.io/cluster"
+_GATEWAYS = "gateway.networking.k8s.io"
+"""The group of the Gateway API, whose kinds a cluster has where somebody installed them."""
 
 
 @dataclass(kw_only=True)
 class Needs:
     """What the workloads of one or several namespaces need. `cpu` (cores) and `memory` (bytes) are requests of all replicas
-    that a failover brings up."""
+    that a failover brings up. `paused` and `stopped` are Deployments that need a person: paused ones, and those whose rollout
+    has stopped, each with its namespace, as in `shop deployment/web`."""
 
     storage_classes: set[str] = field(default_factory=set)
     priority_classes: set[str] = field(default_factory=set)
@@ -42,6 +46,10 @@ class Needs:
     images: set[str] = field(default_factory=set)
     cpu: float = 0.0
     memory: float = 0.0
+    paused: set[str] = field(default_factory=set)
+    stopped: set[str] = field(default_factory=set)
+    runtime_classes: set[str] = field(default_factory=set)
+    gateway_classes: set[str] = field(default_factory=set)
 
     def add(self, other: Needs) -> None:
         self.storage_classes |= other.storage_classes
@@ -50,6 +58,10 @@ class Needs:
         self.images |= other.images
         self.cpu += other.cpu
         self.memory += other.memory
+        self.paused |= other.paused
+        self.stopped |= other.stopped
+        self.runtime_classes |= other.runtime_classes
+        self.gateway_classes |= other.gateway_classes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +77,8 @@ class Inventory:
     """Fingerprints of the passwords of databases' owners; None where the region has none, or is of an older version."""
     regional: Mapping[str, Any] | None = None
     """What names this region, as `regional.Search` writes it; None where nobody looked."""
+    unread: Sequence[str] = ()
+    """What the cluster refused to list, a line each: told where it was taken, and not written down."""
 
     def document(self) -> dict[str, Any]:
         """As it is written to its object."""
@@ -92,6 +106,11 @@ def inventory_of(document: Any) -> Inventory:
             images=set(each["images"]),
             cpu=float(each["cpu"]),
             memory=float(each["memory"]),
+            # An earlier version has written none of these.
+            paused=set(each.get("paused", ())),
+            stopped=set(each.get("stopped", ())),
+            runtime_classes=set(each.get("runtime_classes", ())),
+            gateway_classes=set(each.get("gateway_classes", ())),
         )
         for name, each in document["namespaces"].items()
     }
@@ -145,6 +164,8 @@ def take_inventory(
             namespace, workload = item["metadata"]["namespace"], f"{kind}/{item['metadata']['name']}"
             entry = entry_of(workload, entries.get(namespace, []))
             _add_pod(needs(item), item["spec"]["template"]["spec"], _size(item, entry, autoscaled.get((namespace, workload))))
+            if kind == "deployment":
+                _add_rollout(needs(item), f"{namespace} {workload}", item)
             if search:
                 search.workload(kind, item, item["spec"]["template"]["spec"])
     for item in restored("batch", "v1", "cronjobs"):
@@ -158,6 +179,14 @@ def take_inventory(
         annotations = item["metadata"].get("annotations") or {}
         if name := item["spec"].get("ingressClassName") or annotations.get("kubernetes.io/ingress.class"):
             needs(item).ingress_classes.add(name)
+    unread = []
+    if version := gateway_version(cluster):
+        try:
+            for item in restored(_GATEWAYS, version, "gateways"):
+                needs(item).gateway_classes.add(item["spec"]["gatewayClassName"])
+        except ClusterRefusedError as error:
+            # A right that is missing must not cost the inventory the rest.
+            unread.append(f"whether the other region has the GatewayClasses of Gateways is not known: {error}")
     if search:
         search.others(lambda plural: restored("", "v1", plural))
     return Inventory(
@@ -166,7 +195,22 @@ def take_inventory(
         password=fingerprint(password) if password else None,
         owners=fingerprints(owners or {}),
         regional=search.document() if search else None,
+        unread=tuple(unread),
     )
+
+
+def gateway_version(cluster: ClusterApi) -> str | None:
+    """The version in which this cluster serves Gateways and their classes; None where it does not know them. Whoever may ask
+    nothing of that group may ask this."""
+    group = cluster.read(f"/apis/{_GATEWAYS}") or {}
+    served = {each["version"] for each in group.get("versions") or ()}
+    return next((version for version in ("v1", "v1beta1") if version in served), None)
+
+
+def gateway_classes(cluster: ClusterApi) -> Iterator[dict[str, Any]]:
+    """The GatewayClasses that this cluster has."""
+    version = gateway_version(cluster)
+    return items(cluster, f"/apis/{_GATEWAYS}/{version}/gatewayclasses") if version else iter(())
 
 
 def _size(item: dict[str, Any], entry: Entry | None, least: int | None) -> int:
@@ -237,3 +281,12 @@ def _add_pod(needs: Needs, spec: dict[str, Any], replicas: int) -> None:
     needs.images |= {each["image"] for each in [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]}
     if spec.get("priorityClassName"):
         needs.priority_classes.add(spec["priorityClassName"])
+    if spec.get("runtimeClassName"):
+        needs.runtime_classes.add(spec["runtimeClassName"])
+
+
+def _add_rollout(needs: Needs, name: str, deployment: dict[str, Any]) -> None:
+    if is_paused(deployment):
+        needs.paused.add(name)
+    if has_stopped(deployment):
+        needs.stopped.add(name)

@@ -10,16 +10,18 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from urllib.parse import quote
 
 from components.kube.cluster_api import ClusterApi, ClusterUnreachableError
 from components.kube.runner.password import is_of
 from components.kube.runner.restored import ResultsUnavailableError
+from components.velero import rollouts
 from components.velero.age import Expected, newest
 from components.velero.choice import OF_SCHEDULE
 from components.velero.cloud_resources import fought_over, is_of_a_cloud
 from components.velero.files import BackupFiles
-from components.velero.inventory import Needs, items, requests_of
+from components.velero.inventory import Needs, gateway_classes, items, requests_of
 from components.velero.movers import Movers
 from components.velero.owner_passwords import differing
 from components.velero.regional import found_in, told
@@ -157,6 +159,8 @@ def _needs(files: BackupFiles, standby: Standby, found: Findings) -> Needs | Non
     for namespace, each in inventory.namespaces.items():
         if any(chosen.has(namespace) for chosen in standby.chosen):
             needs.add(each)
+    rules = "velero.modifiers" if standby.peer == "primary" else "velero.modifiersBack"
+    found.later.extend(rollouts.told(needs.paused, needs.stopped, standby.peer_region, rules, modified=standby.modified))
     return needs
 
 
@@ -168,13 +172,7 @@ def _compare(cluster: ClusterApi, needs: Needs, standby: Standby, found: Finding
             f"claims need StorageClass {_some(missing)}, which this cluster lacks, so that their volumes do not come: make it "
             f"here, or write velero.storageClasses: {{{missing[0]}: ONE-THAT-IS-HERE}}"
         )
-    for kind, path, names, harm in (
-        ("PriorityClass", "/apis/scheduling.k8s.io/v1/priorityclasses", needs.priority_classes, "no Pod of them is made"),
-        ("IngressClass", "/apis/networking.k8s.io/v1/ingressclasses", needs.ingress_classes, "nobody answers for them"),
-    ):
-        if missing := sorted(names - {item["metadata"]["name"] for item in items(cluster, path)}):
-            of = "workloads" if kind == "PriorityClass" else "Ingresses"
-            found.problems.append(f"{of} need {kind} {_some(missing)}, which this cluster lacks, so that {harm}: make it here")
+    found.problems.extend(_classes(cluster, needs))
     if far := _far(cluster, needs, standby):
         # Who has rules may have followed this very advice, and only Velero can tell.
         (found.unknown if standby.modified else found.problems).append(
@@ -196,6 +194,36 @@ def _compare(cluster: ClusterApi, needs: Needs, standby: Standby, found: Finding
             found.unknown.append(f"{text}; {autoscaler} may add one: whether it does cannot be judged")
         else:
             found.problems.append(f"{text}: keep a node for them, and name its labels in velero.dataMovers.nodes")
+
+
+def _classes(cluster: ClusterApi, needs: Needs) -> Iterator[str]:
+    """Classes that are named and are not here, a line for each kind."""
+    for of, kind, names, listed, harm in (
+        (
+            "workloads",
+            "PriorityClass",
+            needs.priority_classes,
+            partial(items, cluster, "/apis/scheduling.k8s.io/v1/priorityclasses"),
+            "no Pod of them is made",
+        ),
+        (
+            "workloads",
+            "RuntimeClass",
+            needs.runtime_classes,
+            partial(items, cluster, "/apis/node.k8s.io/v1/runtimeclasses"),
+            "no Pod of them is made",
+        ),
+        (
+            "Ingresses",
+            "IngressClass",
+            needs.ingress_classes,
+            partial(items, cluster, "/apis/networking.k8s.io/v1/ingressclasses"),
+            "nobody answers for them",
+        ),
+        ("Gateways", "GatewayClass", needs.gateway_classes, partial(gateway_classes, cluster), "nobody answers for them"),
+    ):
+        if names and (missing := sorted(names - {item["metadata"]["name"] for item in listed()})):
+            yield f"{of} need {kind} {_some(missing)}, which this cluster lacks, so that {harm}: make it here"
 
 
 def _far(cluster: ClusterApi, needs: Needs, standby: Standby) -> list[str]:

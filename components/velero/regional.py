@@ -1,7 +1,8 @@
 """What of the workloads names the region that they run in: restored in the other one, it would call a region that may be dead.
 
 Found where the inventory is taken, in the region that serves, and told by day in the one that stands by. Read are environment,
-commands and arguments of Pods, the data of ConfigMaps, and the names that Services of type ExternalName lead to; no Secret is.
+commands and arguments of Pods, the nodes that they ask for, servers and attributes of their volumes, the data of ConfigMaps, and
+the names that Services of type ExternalName lead to; no Secret is.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Search:
                 *(each.get("args") or ()),
             )
         ]
-        self._look(kind, item, texts)
+        self._look(kind, item, [*texts, *_nodes(pod), *_volumes(pod)])
 
     def others(self, listed: Callable[[str], Iterable[Mapping[str, Any]]]) -> None:
         """ConfigMaps and Services, as `listed` lists a kind. A right that is missing must not cost the inventory the rest."""
@@ -78,6 +79,24 @@ class Search:
         }
 
 
+def _nodes(pod: Mapping[str, Any]) -> Iterator[str]:
+    """Values of the labels that a node must have. What a node must not have, or what is only preferred, hinders no Pod."""
+    yield from (pod.get("nodeSelector") or {}).values()
+    affinity = (pod.get("affinity") or {}).get("nodeAffinity") or {}
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
+    for term in required.get("nodeSelectorTerms") or ():
+        for each in (*(term.get("matchExpressions") or ()), *(term.get("matchFields") or ())):
+            if each.get("operator") != "NotIn":
+                yield from each.get("values") or ()
+
+
+def _volumes(pod: Mapping[str, Any]) -> Iterator[str]:
+    """Where volumes come from that a Pod names itself, without a claim."""
+    for volume in pod.get("volumes") or ():
+        yield (volume.get("nfs") or {}).get("server") or ""
+        yield from ((volume.get("csi") or {}).get("volumeAttributes") or {}).values()
+
+
 def found_in(document: Any) -> Found:
     """What another region has written down; nothing where its version looked for nothing.
 
@@ -98,7 +117,8 @@ def told(found: Found, region: str, *, modified: bool) -> Iterator[str]:
     those = "1 object that would be restored here names" if count == 1 else f"{count} objects that would be restored here name"
     rules = ", unless your rules in velero.modifiers change that" if modified else ""
     yield (
-        f"{those} {region} in environment, arguments or data ({', '.join(names)}{rest}){rules}: in this region they would call "
-        "one that may be dead; take the name out, change it by velero.modifiers, or, where it is meant, annotate the object: "
+        f"{those} {region} in environment, arguments, node labels, volumes or data ({', '.join(names)}{rest}){rules}: in this "
+        "region they would call one that may be dead, or find no node; take the name out, change it by velero.modifiers, or, "
+        "where it is meant, annotate the object: "
         f'{MEANT}: "true"'
     )

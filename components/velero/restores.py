@@ -80,12 +80,14 @@ def restore_spec(each: Chosen, choice: Choice, *, served_before: bool = False) -
     It names every kind that Velero would add to excludedResources by itself: a list that lacks one would be Velero's afterwards.
     In a region that has served before, objects of that time are older than the backup, and are made as they are there.
     """
+    status = {"restoreStatus": {"includedResources": each.backup.restore_status}} if each.backup.restore_status else {}
     existing = each.backup.existing or ("update" if served_before else "keep")
     return {
         **choice.spec,
         **each.namespaces,
         "excludedResources": each.backup.not_restored,
         "labelSelector": selector(each.backup),
+        **status,
         "existingResourcePolicy": "update" if existing == "update" else "none",
         "resourceModifier": {"kind": "ConfigMap", "name": modifiers.RESTORE_MODIFIERS},
     }

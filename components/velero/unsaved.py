@@ -66,10 +66,12 @@ def keep_inventory(
     What hinders it is a line, and never an error."""
     search = Search(region=region)
     try:
-        files.keep_inventory(take_inventory(cluster, workloads, backups, password, owners, search))
+        taken = take_inventory(cluster, workloads, backups, password, owners, search)
+        files.keep_inventory(taken)
     except (ClusterUnreachableError, ResultsUnavailableError) as error:
         return [f"what this region's workloads need was not written down for the other region: {error}"]
-    return [f"whether ConfigMaps and Services name {region} is not known: {search.refused}"] if search.refused else []
+    refused = [f"whether ConfigMaps and Services name {region} is not known: {search.refused}"] if search.refused else []
+    return [*refused, *taken.unread]
 
 
 def _of_schedule(

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from components.kube.cluster_api import ClusterApi
+from components.velero.inventory import gateway_classes
 from drctl.commands.options import reads
 from drctl.regions import ask_all
 from drctl.run import Operator
@@ -67,6 +68,8 @@ def _facts(operator: Operator, role: Role) -> Facts:
         _snapshot_classes,
         _priority_classes,
         _ingress_classes,
+        _runtime_classes,
+        _gateway_classes,
     ):
         facts |= dict(read(cluster))
     return facts
@@ -150,6 +153,16 @@ def _ingress_classes(cluster: ClusterApi) -> Iterator[tuple[str, str]]:
         annotations = found["metadata"].get("annotations") or {}
         default = ", the default" if annotations.get("ingressclass.kubernetes.io/is-default-class") == "true" else ""
         yield f"IngressClass {found['metadata']['name']}", f"{(found.get('spec') or {}).get('controller')}{default}"
+
+
+def _runtime_classes(cluster: ClusterApi) -> Iterator[tuple[str, str]]:
+    for found in _items(cluster, "/apis/node.k8s.io/v1/runtimeclasses"):
+        yield f"RuntimeClass {found['metadata']['name']}", str(found.get("handler"))
+
+
+def _gateway_classes(cluster: ClusterApi) -> Iterator[tuple[str, str]]:
+    for found in gateway_classes(cluster):
+        yield f"GatewayClass {found['metadata']['name']}", str((found.get("spec") or {}).get("controllerName"))
 
 
 def _items(cluster: ClusterApi, path: str) -> list[dict[str, Any]]:

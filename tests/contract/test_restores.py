@@ -46,7 +46,7 @@ def thing(version: str, kind: str, name: str, *, labels: dict[str, str] | None =
     return {"apiVersion": version, "kind": kind, "metadata": metadata, **parts}
 
 
-def crd(group: str, plural: str, kind: str) -> Object:
+def crd(group: str, plural: str, kind: str, *, status: bool = False) -> Object:
     schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -56,7 +56,15 @@ def crd(group: str, plural: str, kind: str) -> Object:
             "group": group,
             "scope": "Namespaced",
             "names": {"plural": plural, "singular": kind.lower(), "kind": kind},
-            "versions": [{"name": "v1beta1", "served": True, "storage": True, "schema": schema}],
+            "versions": [
+                {
+                    "name": "v1beta1",
+                    "served": True,
+                    "storage": True,
+                    "schema": schema,
+                    **({"subresources": {"status": {}}} if status else {}),
+                }
+            ],
         },
     }
 
@@ -139,6 +147,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, crds: list[Object]) -> Iter
         api_server(etcd, kube_apiserver, directory, place) as api,
     ):
         api.define([crd("elbv2.k8s.aws", "targetgroupbindings", "TargetGroupBinding"), crd("example.com", "widgets", "Widget")])
+        api.define([crd("example.com", plural, kind, status=True) for plural, kind in (("gadgets", "Gadget"), ("gears", "Gear"))])
         with velero_server.running(programs, api, directory, crds) as server:
             namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SHOP}}
             # The account that every namespace has: no controller makes it here.
@@ -289,6 +298,55 @@ def test_parts_of_region_a_are_taken_away_or_replaced_and_nothing_else_is_change
     assert not found(shop.api, "Service", "plain")["metadata"].get("annotations")
     assert found(shop.api, "StatefulSet", "queue")["spec"]["replicas"] == 7
     assert found(shop.api, "Deployment", "web")["spec"]["replicas"] == 2
+
+
+KEPT = {"clusterId": "a"}
+
+
+def with_status(api: ApiServer, item: Object) -> None:
+    assert api.apply(item).status in (200, 201)
+    answer, said = api.ask("PATCH", f"{api._path(item)}/status", body={"status": KEPT}, content="application/merge-patch+json")
+    assert answer == 200, said
+
+
+def status_of(api: ApiServer, item: Object) -> Any:
+    found = api.read(item)
+    assert found is not None, item
+    return found.get("status")
+
+
+def test_a_status_comes_back_where_the_object_or_the_entry_asks_for_it_and_the_object_is_made(shop: VeleroServer) -> None:
+    api = shop.api
+    asks = {"velero.io/restore-status": "true"}
+    no, plain, asking = {"velero.io/restore-status": "false"}, thing(WIDGET, "Gear", "plain"), thing(WIDGET, "Gear", "asking")
+    asking["metadata"]["annotations"] = asks
+    labelled = thing(WIDGET, "Gear", "labelled", labels=asks)
+    gadget, other = thing(WIDGET, "Gadget", "named"), thing(WIDGET, "Gadget", "other", annotations=no)
+    objects = [plain, asking, labelled, gadget, other]
+    for item in objects:
+        with_status(api, item)
+    name = saved(shop, backup())
+
+    def back(**changes: Any) -> dict[str, Any]:
+        restore = restored(shop, backup(**changes, **{"from": name}), served_before=True)
+        assert restore["status"]["phase"] == "Completed", text(restore)
+        return {item["metadata"]["name"]: status_of(api, item) for item in objects}
+
+    for item in objects:
+        api.delete(item)
+    assert back() == {"plain": None, "asking": KEPT, "labelled": None, "named": None, "other": None}
+    assert back(restoreStatus=["gadgets.example.com"])["named"] is None, "it is here already"
+    for item in objects:
+        api.delete(item)
+    assert back(restoreStatus=["gadgets.example.com"]) == {
+        "plain": None,
+        "asking": KEPT,
+        "labelled": None,
+        "named": KEPT,
+        "other": None,
+    }
+    for item in objects:
+        api.delete(item)
 
 
 REFUSAL = "widgets of another region are not taken here"

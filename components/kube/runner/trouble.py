@@ -13,7 +13,8 @@ _LENGTH = 300
 
 
 def why(namespace: Namespace, workload: Workload) -> str:
-    """One line: for what a container waits, and the newest Warning event of the workload, its ReplicaSets or its Pods."""
+    """One line: whether it is paused, for what a container waits, and the newest Warning event of the workload, its ReplicaSets
+    or its Pods."""
     try:
         return "; ".join(_cut(each) for each in _reasons(namespace, workload)) or "no event says why"
     except ApiError as error:
@@ -21,6 +22,10 @@ def why(namespace: Namespace, workload: Workload) -> str:
 
 
 def _reasons(namespace: Namespace, workload: Workload) -> Iterator[str]:
+    # No event says so. A restored Deployment has no ReplicaSet, so a paused one that was restored never has a Pod.
+    if workload.kind == "deployment" and workload.body["spec"].get("paused"):
+        resume = f"kubectl rollout resume {workload.name} -n {namespace.name}"
+        yield f"is paused, and Kubernetes makes no ReplicaSet for a paused Deployment; resume it: {resume}"
     core = f"/api/v1/namespaces/{namespace.name}"
     pods = namespace.api.list(f"{core}/pods", _selector(workload))
     yield from sorted({reason for pod in pods for reason in waiting(pod)})[:2]

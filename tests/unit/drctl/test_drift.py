@@ -62,6 +62,11 @@ def facts(role: Role) -> dict[str, Any]:
         "/apis/postgresql.cnpg.io/v1/namespaces/databases/scheduledbackups": {"items": backups},
         "/apis/scheduling.k8s.io/v1/priorityclasses": {"items": [{"metadata": {"name": "shop"}, "value": 1000}]},
         "/apis/networking.k8s.io/v1/ingressclasses": {"items": [ingress]},
+        "/apis/node.k8s.io/v1/runtimeclasses": {"items": [{"metadata": {"name": "gvisor"}, "handler": "runsc"}]},
+        "/apis/gateway.networking.k8s.io": {"versions": [{"version": "v1"}]},
+        "/apis/gateway.networking.k8s.io/v1/gatewayclasses": {
+            "items": [{"metadata": {"name": "alb"}, "spec": {"controllerName": "gateway.k8s.aws/alb"}}]
+        },
         "/apis/apiextensions.k8s.io/v1/customresourcedefinitions": {"items": [kind]},
         "/apis/storage.k8s.io/v1/storageclasses": {"items": [storage]},
         "/apis/snapshot.storage.k8s.io/v1/volumesnapshotclasses": {"items": [snapshots]},
@@ -159,6 +164,13 @@ CHANGES: dict[str, tuple[str, list[Any], Any, str]] = {
         ["items", 0, "metadata", "annotations"],
         {"ingressclass.kubernetes.io/is-default-class": "true"},
         "IngressClass alb",
+    ),
+    "runtime": ("/apis/node.k8s.io/v1/runtimeclasses", ["items", 0, "handler"], "kata", "RuntimeClass gvisor"),
+    "gateway": (
+        "/apis/gateway.networking.k8s.io/v1/gatewayclasses",
+        ["items", 0, "spec", "controllerName"],
+        "istio.io/gateway-controller",
+        "GatewayClass alb",
     ),
     "kind": ("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", ["items"], [], "kind shops.example.com"),
     "class": (

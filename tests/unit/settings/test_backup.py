@@ -33,6 +33,8 @@ MEANT = "is not a kind, plural with its group; did you mean"
 NO_KIND = "is not a kind; write its plural with its group, as in ingresses.networking.k8s.io"
 NO_GROUP = "has no group; write it too, as in deployments.apps (kubectl api-resources -o name has all of them)"
 
+KAFKAS = "kafkas.kafka.strimzi.io"
+
 SLIPS: list[tuple[dict[str, Any], str]] = [
     ({"restore": "all"}, f".restore: all {RESTORE}"),
     ({"restore": "false"}, f".restore: false {RESTORE}"),
@@ -70,6 +72,20 @@ SLIPS: list[tuple[dict[str, Any], str]] = [
     (
         {"from": "A Backup"},
         ".from: A Backup is not the name of a Kubernetes object; write one as in daily-full-us-east-1-20260302",
+    ),
+    ({"restoreStatus": ["Kafka"]}, f".restoreStatus[0]: Kafka {NO_KIND}"),
+    ({"restoreStatus": ["kafkas"]}, f".restoreStatus[0]: kafkas {NO_GROUP}"),
+    ({"restoreStatus": [KAFKAS, KAFKAS]}, f": names the kind of restoreStatus {KAFKAS} twice; keep one"),
+    (
+        {"restoreStatus": [KAFKAS, "services"]},
+        ".restoreStatus[1]: services is a kind of Kubernetes, whose status would tell of the other region's Pods and addresses; "
+        "take it out",
+    ),
+    ({"restoreStatus": ["workloads.kueue.x-k8s.io"]}, ".restoreStatus[0]: workloads.kueue.x-k8s.io is not restored; take it out"),
+    ({"restoreStatus": [KAFKAS], "excludeResources": [KAFKAS]}, f".restoreStatus[0]: {KAFKAS} is not restored; take it out"),
+    (
+        {"restoreStatus": [KAFKAS], "restore": False},
+        ": has restoreStatus, and restore is false, which restores nothing; take one of them out",
     ),
     ({"existing": "replace"}, ".existing: replace is not one of 'keep', 'update'; write one of them"),
     ({"pods": "none"}, ".pods: none is not one of 'bare', 'all'; write one of them"),

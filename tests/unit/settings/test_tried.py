@@ -28,11 +28,23 @@ from tests.unit.settings import (
 )
 from tests.unit.settings.test_mistakes import COMMITTED, complaint
 from tests.unit.settings.tried_others import UNCLEAR, VALID
-from tests.unit.settings.tried_parts import backup, cluster, connected, database, delivery, dns, topology, workload
+from tests.unit.settings.tried_parts import (
+    backup,
+    cluster,
+    connected,
+    database,
+    delivery,
+    dns,
+    modifier,
+    patch,
+    topology,
+    workload,
+)
 
 LATER = (tried_limits, tried_newer, tried_parameters, tried_platform, tried_regions, tried_velero, tried_words)
 REFUSED = [*tried_harmful.HARMFUL, *tried_databases.HARMFUL, *UNCLEAR, *(row for tried in LATER for row in tried.HARMFUL)]
 ACCEPTED = [*VALID, *(row for tried in LATER for row in tried.VALID)]
+REMOVAL = {"operation": "remove", "path": "/spec/paused"}
 
 
 def accepted(changes: dict[str, Any]) -> Settings:
@@ -161,6 +173,11 @@ def test_the_committed_configuration_is_accepted_without_a_warning(tmp_path: Pat
         database(backupCron="0 0 3 * * 0"),
         {"images": {"cloudnativePg": "ghcr.io/cloudnative-pg/cloudnative-pg:1.25.0"}},
         dns(names=["*.example.com"]),
+        patch(value="3"),
+        modifier(mergePatches=[{"patchData": "spec: {paused: null}"}]),
+        modifier(patches=[REMOVAL], matches=[{"path": "/spec/paused", "value": "true"}]),
+        modifier(patches=[{"operation": "test", "path": "/spec/paused", "value": "true"}, REMOVAL]),
+        modifier(patches=[{"operation": "add", "path": "/spec/paused", "value": "true"}, REMOVAL]),
         {"monitoring": {"enabled": True, "regionLabel": "region"}},
         {"monitoring": {"enabled": True, "replayWithin": "30m"}},
         {"monitoring": {"enabled": True, "alerts": False}},

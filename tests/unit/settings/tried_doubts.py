@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.unit.settings.tried_parts import connected, database, delivery, dns, etcd, topology, workload
+from tests.unit.settings.tried_parts import connected, database, delivery, dns, etcd, modifier, topology, workload
 
 WARNED: list[tuple[str, dict[str, Any], str]] = [
     (
@@ -12,6 +12,28 @@ WARNED: list[tuple[str, dict[str, Any], str]] = [
         database(image="123456789012.dkr.ecr.us-east-1.amazonaws.com/postgresql:18.4"),
         "databases[0].image: 123456789012.dkr.ecr.us-east-1.amazonaws.com/postgresql:18.4 is kept in us-east-1, and with that "
         "region dead no instance starts here",
+    ),
+    (
+        "a field that is removed and that hardly any object has",
+        modifier(patches=[{"operation": "remove", "path": "/spec/paused"}]),
+        "velero.modifiers[0].patches[0].path: /spec/paused is removed, and each object without it is an error, so that the "
+        "restore ends PartiallyFailed; write mergePatches, in which the field is null, or, for an entry of a list, a test of it",
+    ),
+    (
+        "a field that is removed after a test of another",
+        modifier(
+            patches=[
+                {"operation": "test", "path": "/spec/pausedBy", "value": "me"},
+                {"operation": "remove", "path": "/spec/paused"},
+            ],
+            matches=[{"path": "/spec", "value": "{}"}],
+        ),
+        "velero.modifiers[0].patches[1].path: /spec/paused is removed",
+    ),
+    (
+        "a field that is removed on the way back",
+        {"velero": {"modifiersBack": modifier(patches=[{"operation": "remove", "path": "/spec/paused"}])["velero"]["modifiers"]}},
+        "velero.modifiersBack[0].patches[0].path: /spec/paused is removed",
     ),
     (
         "Velero by the tag of its main branch",

@@ -55,7 +55,7 @@ def modifier(*, kind: str = "deployments.apps", **changes: Any) -> dict[str, Any
     """One rule of velero.modifiers, with `changes` of its conditions, or of its patches where they are called so."""
     patches = {key: value for key, value in changes.items() if key.endswith("atches") and key != "matches"}
     conditions = {"groupResource": kind, **{key: value for key, value in changes.items() if key not in patches}}
-    rule = {"conditions": conditions, **(patches or {"patches": [{"operation": "remove", "path": "/spec/paused"}]})}
+    rule = {"conditions": conditions, **(patches or {"mergePatches": [{"patchData": "spec: {paused: null}"}]})}
     return {"velero": {"modifiers": [rule]}}
 
 

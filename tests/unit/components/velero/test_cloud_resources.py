@@ -39,20 +39,30 @@ def told(cluster: FakeCluster, files: FakeFiles, backup: Backup = BACKUP) -> lis
         (S3, True),
         (SQS, True),
         ("nop.crossplane.io/v1alpha1", True),
+        ("pulumi.com/v1", True),
+        ("auto.pulumi.com/v1alpha1", True),
+        ("infra.contrib.fluxcd.io/v1alpha2", True),
+        ("app.terraform.io/v1alpha2", True),
+        ("cluster.x-k8s.io/v1beta1", True),
+        ("infrastructure.cluster.x-k8s.io/v1beta2", True),
         ("elbv2.k8s.aws/v1beta1", False),
+        ("kueue.x-k8s.io/v1beta1", False),
+        ("mycluster.x-k8s.io/v1", False),
+        ("source.toolkit.fluxcd.io/v1", False),
+        ("notpulumi.com/v1", False),
         ("apps/v1", False),
         ("v1", False),
     ],
 )
-def test_the_groups_of_ack_and_crossplane_are_known(version: str, is_one: bool) -> None:
+def test_the_groups_of_controllers_that_keep_resources_at_aws_are_known(version: str, is_one: bool) -> None:
     assert is_of_a_cloud(version) is is_one
 
 
 def test_groups_that_would_be_restored_are_told_with_the_kinds_to_leave_out() -> None:
     files = holding(**{f"{S3}/Bucket": ["shop/uploads"], f"{SQS}/Queue": ["shop/orders"], "v1/ConfigMap": ["shop/a"]})
     assert told(here(), files) == [
-        "the backups hold objects of s3.services.k8s.aws, sqs.aws.m.upbound.io, which are resources at AWS: once a restore has "
-        "made them here, the controllers of both regions act on the same resources, and undo or delete each other's: write "
+        "the backups hold objects of s3.services.k8s.aws, sqs.aws.m.upbound.io, which stand for resources at AWS: once a restore "
+        "has made them here, the controllers of both regions act on the same resources, and undo or delete each other's: write "
         "excludeResources: [buckets.s3.services.k8s.aws, queues.sqs.aws.m.upbound.io] to the entry of k8s-dr:backups, and let "
         "the tool that made them make those of this region"
     ]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from components.kube.cluster_api import ClusterUnreachableError
+from components.kube.cluster_api import ClusterRefusedError, ClusterUnreachableError
 from components.kube.runner.password import fingerprint
 from components.kube.runner.restored import ResultsUnavailableError
 from components.velero.age import Expected
@@ -18,6 +18,7 @@ from components.velero.inventory import Inventory, Needs, inventory_of, take_inv
 from components.velero.lacking import Findings, Standby, findings, warnings_by_day
 from components.velero.movers import Movers
 from components.velero.selection import chosen
+from components.velero.unsaved import keep_inventory
 from settings.backup import Backup
 from settings.workloads import Workload
 from tests.unit.components.velero.test_age import SCHEDULE, made
@@ -63,6 +64,9 @@ def region(**paths: dict[str, Any]) -> FakeCluster:
         "volumesnapshotclasses": listed(named("ebs", driver="ebs.csi.aws.com")),
         "priorityclasses": listed(named("high")),
         "ingressclasses": listed(named("alb")),
+        "runtimeclasses": listed(named("gvisor")),
+        "gatewayapi": {"versions": [{"version": "v1beta1"}, {"version": "v1"}]},
+        "gatewayclasses": listed(named("istio")),
         "nodes": listed(node()),
         "pods": listed(),
         **paths,
@@ -72,6 +76,9 @@ def region(**paths: dict[str, Any]) -> FakeCluster:
         "volumesnapshotclasses": "/apis/snapshot.storage.k8s.io/v1/volumesnapshotclasses",
         "priorityclasses": "/apis/scheduling.k8s.io/v1/priorityclasses",
         "ingressclasses": "/apis/networking.k8s.io/v1/ingressclasses",
+        "runtimeclasses": "/apis/node.k8s.io/v1/runtimeclasses",
+        "gatewayapi": "/apis/gateway.networking.k8s.io",
+        "gatewayclasses": "/apis/gateway.networking.k8s.io/v1/gatewayclasses",
         "nodes": "/api/v1/nodes",
         "pods": "/api/v1/pods",
         "nodepools": "/apis/karpenter.sh/v1/nodepools",
@@ -98,6 +105,8 @@ ALL: dict[str, Any] = {
     "storage_classes": {"gp3"},
     "priority_classes": {"high"},
     "ingress_classes": {"alb"},
+    "runtime_classes": {"gvisor"},
+    "gateway_classes": {"istio"},
     "images": {"docker.io/web:1", ECR.replace("us-east-1", "us-west-2")},
     "cpu": 4.0,
     "memory": 16 * GIB,
@@ -148,6 +157,22 @@ def test_each_class_that_is_missing_is_named_with_what_to_do() -> None:
         "Ingresses need IngressClass nginx, which this cluster lacks, so that nobody answers for them: make it here",
     ]
     assert found(region(), needing(storage_classes={"io2"}), io2="gp3").problems == []
+
+
+def test_a_class_of_runtimes_or_gateways_that_is_missing_is_named_also_where_nobody_has_the_gateway_api() -> None:
+    files = needing(runtime_classes={"gvisor", "kata"}, gateway_classes={"istio", "alb"})
+    assert found(region(), files).problems == [
+        "workloads need RuntimeClass kata, which this cluster lacks, so that no Pod of them is made: make it here",
+        "Gateways need GatewayClass alb, which this cluster lacks, so that nobody answers for them: make it here",
+    ]
+    (without,) = found(region(gatewayapi={}), needing(gateway_classes={"istio"})).problems
+    assert "GatewayClass istio, which" in without
+
+
+def test_classes_that_nobody_names_are_not_asked_for() -> None:
+    here = region()
+    found(here, needing())
+    assert not [path for path in here.asked if "classes" in path and "storage" not in path]
 
 
 def test_images_of_the_dead_regions_registry_are_named() -> None:
@@ -358,6 +383,52 @@ def test_an_inventory_counts_replicas_sidecars_and_classes_and_leaves_databases_
         "back": Needs(images={*images, "job:1"}, cpu=0.5, memory=2 * GIB),
     }
     assert inventory_of(taken.document()) == taken
+
+
+class Gateways(FakeCluster):
+    """One whose Gateways this account may not list."""
+
+    def read(self, path: str) -> dict[str, Any] | None:
+        if "/gateways?" in path:
+            raise ClusterRefusedError("refused: 403 gateways is forbidden")
+        return super().read(path)
+
+
+def gateways(version: str) -> dict[str, dict[str, Any]]:
+    gateway = {"metadata": {"name": "web", "namespace": "shop"}, "spec": {"gatewayClassName": "alb"}}
+    group = "/apis/gateway.networking.k8s.io"
+    return {group: {"versions": [{"version": version}]}, f"{group}/{version}/gateways": listed(gateway)}
+
+
+def of_runtime(name: str, **more: Any) -> dict[str, Any]:
+    return {"metadata": {"name": name, "namespace": "shop"}, "spec": {"template": template(runtimeClassName=name)}, **more}
+
+
+def test_an_inventory_names_classes_of_runtimes_and_of_gateways_and_one_of_an_earlier_version_is_read() -> None:
+    for version in ("v1", "v1beta1"):
+        paths = {"/apis/apps/v1/deployments": listed(of_runtime("gvisor")), **gateways(version)}
+        inventory = take_inventory(FakeCluster(paths=paths), [])
+        assert inventory_of(json.loads(json.dumps(inventory.document()))).namespaces == inventory.namespaces
+        needs = inventory.namespaces["shop"]
+        assert (needs.runtime_classes, needs.gateway_classes) == ({"gvisor"}, {"alb"})
+    document = inventory.document()
+    del document["namespaces"]["shop"]["runtime_classes"], document["namespaces"]["shop"]["gateway_classes"]
+    earlier = inventory_of(document).namespaces["shop"]
+    assert (earlier.runtime_classes, earlier.gateway_classes, earlier.images) == (set(), set(), needs.images)
+
+
+def test_gateways_are_listed_where_the_cluster_serves_them_and_a_right_that_is_missing_costs_nothing_else() -> None:
+    without = FakeCluster()
+    take_inventory(without, [])
+    assert not [path for path in without.asked if "gateways" in path]
+    files = FakeFiles(needs=None)
+    cluster = Gateways(paths={"/apis/apps/v1/deployments": listed(of_runtime("gvisor")), **gateways("v1")})
+    assert keep_inventory(cluster, files, [], [], None, {}, "us-east-1") == [
+        "whether the other region has the GatewayClasses of Gateways is not known: refused: 403 gateways is forbidden"
+    ]
+    assert files.needs
+    assert files.needs.namespaces["shop"].runtime_classes == {"gvisor"}
+    assert "unread" not in files.needs.document()
 
 
 def test_an_inventory_has_nothing_that_no_restore_brings() -> None:

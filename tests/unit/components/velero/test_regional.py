@@ -79,6 +79,43 @@ def test_the_region_counts_as_a_word_or_as_one_of_its_zones(text: str, named: bo
     assert bool(found(deployments=[workload("web", text)])) is named
 
 
+def pods(**spec: Any) -> dict[str, Any]:
+    return item("web", spec={"template": {"spec": {"containers": [{"image": "x"}], **spec}}})
+
+
+def asking(rule: str, **term: Any) -> dict[str, Any]:
+    """Affinity to nodes with this label, as a rule of this kind has it."""
+    expression = {"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["eu-west-1a", f"{REGION}a"], **term}
+    if rule == "preferredDuringSchedulingIgnoredDuringExecution":
+        return {"nodeAffinity": {rule: [{"weight": 1, "preference": {"matchExpressions": [expression]}}]}}
+    return {"nodeAffinity": {rule: {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}}}
+
+
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+
+
+@pytest.mark.parametrize(
+    ("spec", "named"),
+    [
+        ({"nodeSelector": {"topology.kubernetes.io/region": REGION}}, True),
+        ({"nodeSelector": {"topology.kubernetes.io/region": "us-west-2"}}, False),
+        ({"affinity": asking(REQUIRED)}, True),
+        ({"affinity": asking(REQUIRED, operator="NotIn")}, False),
+        ({"affinity": asking(REQUIRED, operator="Exists", values=None)}, False),
+        ({"affinity": asking("preferredDuringSchedulingIgnoredDuringExecution")}, False),
+        ({"affinity": {"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": [{"matchFields": [{"values": [REGION]}]}]}}}}, True),
+        (
+            {"volumes": [{"name": "a", "emptyDir": {}}, {"name": "b", "nfs": {"server": f"fs-1.efs.{REGION}.amazonaws.com"}}]},
+            True,
+        ),
+        ({"volumes": [{"name": "a", "csi": {"driver": "s3", "volumeAttributes": {"region": REGION}}}]}, True),
+        ({"volumes": [{"name": "a", "csi": {"driver": "s3"}}, {"name": "b", "nfs": {"server": "10.0.0.1"}}]}, False),
+    ],
+)
+def test_nodes_that_its_pods_ask_for_and_volumes_that_they_name_may_name_the_region(spec: dict[str, Any], named: bool) -> None:
+    assert bool(found(deployments=[pods(**spec)])) is named
+
+
 def test_an_object_that_means_it_or_that_a_controller_makes_anew_is_passed_over() -> None:
     meant = workload("meant", REGION)
     meant["metadata"]["annotations"] = {MEANT: "true"}
@@ -137,9 +174,10 @@ def said(inventory: Inventory, of: Standby | None = None) -> list[str]:
 
 def test_the_standby_says_how_many_and_which_and_what_to_do() -> None:
     assert said(taken("web", "api")) == [
-        "2 objects that would be restored here name us-east-1 in environment, arguments or data (shop deployment/web, shop "
-        "deployment/api): in this region they would call one that may be dead; take the name out, change it by velero.modifiers, "
-        'or, where it is meant, annotate the object: k8s-dr/region-is-meant: "true"'
+        "2 objects that would be restored here name us-east-1 in environment, arguments, node labels, volumes or data (shop "
+        "deployment/web, shop deployment/api): in this region they would call one that may be dead, or find no node; take the "
+        "name out, change it by velero.modifiers, or, where it is meant, annotate the object: "
+        'k8s-dr/region-is-meant: "true"'
     ]
     (many,) = said(taken(*(f"web-{number}" for number in range(12))))
     assert many.startswith("12 objects that would be restored here name us-east-1 ")

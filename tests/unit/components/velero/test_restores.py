@@ -115,6 +115,12 @@ def test_what_controllers_made_is_left_out_of_the_restore_for_its_backup_may_be_
     assert "widgets.example.com" in spec(excludeResources=["widgets.example.com"])["excludedResources"]
 
 
+def test_a_status_is_restored_of_kinds_that_somebody_named_and_no_spec_is_another_where_nobody_did() -> None:
+    kinds = ["kafkanodepools.kafka.strimzi.io", "kafkas.kafka.strimzi.io"]
+    assert spec(restoreStatus=kinds) == {**spec(), "restoreStatus": {"includedResources": kinds}}
+    assert "restoreStatus" not in spec()
+
+
 def test_a_kind_that_velero_refuses_anyway_is_listed_once() -> None:
     assert spec(excludeResources=["nodes"])["excludedResources"] == spec()["excludedResources"]
 

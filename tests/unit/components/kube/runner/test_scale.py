@@ -330,6 +330,20 @@ def test_what_is_late_is_named_with_its_number_its_newest_warning_and_what_its_c
     )
 
 
+def test_a_paused_deployment_is_told_with_how_to_resume_it(api: FakeApi) -> None:
+    for name in (WEB, QUEUE):
+        api.workload(name, 1)
+        api.of(name)["spec"]["paused"] = True  # a StatefulSet has no such field
+        api.broken.add(name.partition("/")[2])
+    with pytest.raises(StepFailedError) as failed:
+        standing_up(api, clock=Clock())
+    assert (
+        "deployment/web has 0 of 3 available: is paused, and Kubernetes makes no ReplicaSet for a paused Deployment; resume it: "
+        "kubectl rollout resume deployment/web -n production"
+    ) in str(failed.value)
+    assert "statefulset/queue has 0 of 3 available: no event says why" in str(failed.value)
+
+
 def test_who_sets_back_what_was_raised_is_named_at_once(api: FakeApi) -> None:
     api.workload(WEB, 1)
     fields = {"f:spec": {"f:replicas": {}}}
