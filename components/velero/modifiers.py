@@ -107,6 +107,23 @@ def _annotate(kind: str, annotation: str, value: str | None, **conditions: Any) 
     return {"conditions": {"groupResource": kind, **conditions}, "mergePatches": [{"patchData": patch}]}
 
 
+_AUTOSCALERS, _OWNERSHIP = "horizontalpodautoscalers.autoscaling", "validations.keda.sh/hpa-ownership"
+_OF_KEDA = [
+    _annotate(_AUTOSCALERS, _OWNERSHIP, "false", resourceNameRegex="^keda-hpa-"),
+    _annotate(
+        _AUTOSCALERS,
+        _OWNERSHIP,
+        "false",
+        labelSelector={"matchExpressions": [{"key": "scaledobject.keda.sh/name", "operator": "Exists"}]},
+    ),
+]
+"""KEDA's autoscalers are left out by their label `app.kubernetes.io/managed-by` (selection.py), but those come that have the
+ScaledObject's own in its place, as Helm sets it. Velero takes an object's owners away and restores autoscalers before custom
+objects. So KEDA's webhook would find the workload of the ScaledObject taken by a stranger and refuse it, were it not for this
+annotation (apis/keda/v1alpha1/scaledobject_webhook.go, `verifyHpas`). KEDA gives an autoscaler a name that a person may choose,
+and all labels of its ScaledObject, of which it sets one itself."""
+
+
 def _pointer(annotation: str) -> str:
     """The JSON pointer to an annotation."""
     return f"/metadata/annotations/{annotation.replace('~', '~0').replace('/', '~1')}"
@@ -143,7 +160,7 @@ def rules(settings: VeleroSettings, role: Role, kept: Sequence[dict[str, Any]] =
         for kind, each in WITH_COUNTERPARTS.items()
         for annotation in each
     ]
-    return [*removed, *kept, *replaced, _UNBOUND, *(rule.as_velero_reads_it() for rule in own_rules(settings, role))]
+    return [*removed, *kept, *replaced, _UNBOUND, *_OF_KEDA, *(rule.as_velero_reads_it() for rule in own_rules(settings, role))]
 
 
 def document(

@@ -70,6 +70,10 @@ REVISED = {**WEB, "controller-revision-hash": "web-77"}
 OF_A_JOB = {"batch.kubernetes.io/job-name": "run", "job-name": "run"}
 CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, "storageClassName": "gp3"}
 
+HPA = "HorizontalPodAutoscaler"
+SCALES = {"maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}}
+OF_KEDA, OF_HELM = ({"app.kubernetes.io/managed-by": each} for each in ("keda-operator", "Helm"))
+
 WRITTEN = [
     thing("apps/v1", "Deployment", "web", spec={"replicas": 2, **TEMPLATE}),
     thing(
@@ -97,6 +101,10 @@ WRITTEN = [
         "invoices",
         spec={"schedule": "0 * * * *", "jobTemplate": {"spec": {"template": {"spec": {**POD, "restartPolicy": "Never"}}}}},
     ),
+    thing("autoscaling/v2", HPA, "web", labels=OF_HELM, spec=SCALES),
+    # Two of KEDA's, with the labels of a chart that set their ScaledObjects up.
+    thing("autoscaling/v2", HPA, "keda-hpa-web", labels=OF_HELM, spec=SCALES),
+    thing("autoscaling/v2", HPA, "own-name", labels={**OF_HELM, "scaledobject.keda.sh/name": "web"}, spec=SCALES),
     thing(WIDGET, "Widget", "one", spec={"size": 1}),
 ]
 """What people wrote, and what comes back."""
@@ -108,6 +116,7 @@ MADE = [
     thing("v1", "Pod", "run-x", labels=OF_A_JOB, spec=POD),
     thing("batch/v1", "Job", "run", spec={"template": {"spec": {**POD, "restartPolicy": "Never"}}}),
     thing("batch/v1", "Job", "labelled", labels=WEB, spec={"template": {"spec": {**POD, "restartPolicy": "Never"}}}),
+    thing("autoscaling/v2", HPA, "keda-hpa-queue", labels=OF_KEDA, spec=SCALES),
     thing("apps/v1", "ControllerRevision", "queue-77", revision=1, data={}),
     thing("coordination.k8s.io/v1", "Lease", "leader", spec={"holderIdentity": "a"}),
     thing(
@@ -287,6 +296,9 @@ def test_parts_of_region_a_are_taken_away_or_replaced_and_nothing_else_is_change
     assert web == {f"{NLB}-subnets": "subnet-b", f"{NLB}-ssl-cert": "arn:a", "own": "kept"}
     assert found(shop.api, "ServiceAccount", "web")["metadata"]["annotations"]["eks.amazonaws.com/role-arn"] == "arn:role-b"
     assert not found(shop.api, "Service", "plain")["metadata"].get("annotations")
+    for name, marked in (("web", False), ("keda-hpa-web", True), ("own-name", True)):
+        annotations = found(shop.api, HPA, name)["metadata"].get("annotations") or {}
+        assert annotations.get("validations.keda.sh/hpa-ownership") == ("false" if marked else None)
     assert found(shop.api, "StatefulSet", "queue")["spec"]["replicas"] == 7
     assert found(shop.api, "Deployment", "web")["spec"]["replicas"] == 2
 

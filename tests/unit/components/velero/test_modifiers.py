@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from settings.velero import VeleroSettings
 SUBNETS = "service.beta.kubernetes.io/aws-load-balancer-subnets"
 CERTIFICATE = "service.beta.kubernetes.io/aws-load-balancer-ssl-cert"
 ATTRIBUTES = "service.beta.kubernetes.io/aws-load-balancer-attributes"
+AUTOSCALERS = "horizontalpodautoscalers.autoscaling"
 GROUPS = "alb.ingress.kubernetes.io/security-groups"
 
 
@@ -39,10 +41,26 @@ def test_what_the_load_balancer_controller_finds_anew_is_taken_away_and_nothing_
     assert CERTIFICATE not in gone, "without it a load balancer would talk in clear text"
 
 
-def test_a_rule_without_conditions_is_a_merge_patch_that_is_no_error_where_the_annotation_is_missing() -> None:
+def test_every_rule_is_a_merge_patch_that_is_no_error_where_the_annotation_is_missing() -> None:
     for rule in rules(settings()):
         assert rule.keys() == {"conditions", "mergePatches"}
-        assert rule["conditions"].keys() == {"groupResource"}
+        assert of_keda(rule) or rule["conditions"].keys() == {"groupResource"}
+
+
+def of_keda(rule: dict[str, Any]) -> bool:
+    return bool(rule["conditions"]["groupResource"] == AUTOSCALERS)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_an_autoscaler_of_keda_that_comes_does_not_keep_its_scaled_object_out(role: Role) -> None:
+    found = [rule for rule in rules(settings(), role) if of_keda(rule)]
+    assert [annotations(rule) for rule in found] == 2 * [{"validations.keda.sh/hpa-ownership": "false"}]
+    by_name, by_label = (rule["conditions"] for rule in found)
+    assert by_name.keys() == {"groupResource", "resourceNameRegex"}
+    assert re.search(by_name["resourceNameRegex"], "keda-hpa-web")
+    assert not re.search(by_name["resourceNameRegex"], "web"), "a person wrote it, and KEDA must not scale beside it"
+    labelled = {"matchExpressions": [{"key": "scaledobject.keda.sh/name", "operator": "Exists"}]}
+    assert by_label == {"groupResource": AUTOSCALERS, "labelSelector": labelled}, "whatever name a person chose for it"
 
 
 def test_a_counterpart_takes_the_place_of_a_whole_value_and_comes_after_the_rules_that_take_away() -> None:
