@@ -125,6 +125,28 @@ def test_every_kind_of_the_lists_is_one_that_a_person_could_write() -> None:
     assert list(NOT_FOR_ANOTHER_REGION) == sorted(NOT_FOR_ANOTHER_REGION)
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "jobs.batch",
+        "perconaxtradbclusterrestores.pxc.percona.com",
+        "perconaservermongodbrestores.psmdb.percona.com",
+        "perconaservermysqlrestores.ps.percona.com",
+        "perconapgrestores.pgv2.percona.com",
+        "databaseclusterrestores.everest.percona.com",
+        "restores.k8s.mariadb.com",
+        "pytorchjobs.kubeflow.org",
+    ],
+)
+def test_what_would_run_again_without_its_status_is_backed_up_and_not_restored(kind: str) -> None:
+    assert kind in backup().not_restored
+    assert kind not in backup().not_backed_up
+
+
+def test_what_runs_by_a_schedule_of_its_own_comes_back() -> None:
+    assert not {"cronjobs.batch", "cronworkflows.argoproj.io", "backups.k8s.mariadb.com"} & {*backup().not_restored}
+
+
 @pytest.mark.parametrize("kind", LEFT_OUT)
 def test_each_kind_that_is_left_out_can_be_brought_back(kind: str) -> None:
     assert kind in backup().not_restored
