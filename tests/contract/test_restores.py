@@ -6,6 +6,7 @@ One cluster plays both regions: objects are backed up, taken away or changed, an
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -37,6 +38,7 @@ pytestmark = needs_root
 SHOP = "shop"
 SCHEDULE = "hourly-us-east-1"
 NLB = "service.beta.kubernetes.io/aws-load-balancer"
+ALB = "alb.ingress.kubernetes.io"
 Object = dict[str, Any]
 
 
@@ -72,6 +74,7 @@ CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage":
 
 HPA = "HorizontalPodAutoscaler"
 SCALES = {"maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}}
+POOL_A, POOL_B = (json.dumps({"userPoolARN": f"arn:pool-{each}", "userPoolDomain": each}) for each in "ab")
 OF_KEDA, OF_HELM = ({"app.kubernetes.io/managed-by": each} for each in ("keda-operator", "Helm"))
 
 WRITTEN = [
@@ -91,6 +94,13 @@ WRITTEN = [
         "web",
         annotations={f"{NLB}-subnets": "subnet-a", f"{NLB}-eip-allocations": "eip-a", f"{NLB}-ssl-cert": "arn:a", "own": "kept"},
         spec={"type": "LoadBalancer", "selector": WEB, "ports": [{"port": 80}]},
+    ),
+    thing(
+        "networking.k8s.io/v1",
+        "Ingress",
+        "web",
+        annotations={f"{ALB}/frontend-nlb-subnets": "subnet-a", f"{ALB}/auth-idp-cognito": POOL_A, f"{ALB}/acm-pca-arn": "arn:a"},
+        spec={"defaultBackend": {"service": {"name": "web", "port": {"number": 80}}}},
     ),
     thing("v1", "Service", "plain", spec={"selector": WEB, "ports": [{"port": 80}]}),
     thing("v1", "ServiceAccount", "web", annotations={"eks.amazonaws.com/role-arn": "arn:role-a"}),
@@ -283,7 +293,7 @@ def test_velero_adds_nothing_to_the_kinds_that_are_left_out(shop: VeleroServer) 
 def test_parts_of_region_a_are_taken_away_or_replaced_and_nothing_else_is_changed(shop: VeleroServer) -> None:
     name = saved(shop, backup())
     clear(shop.api)
-    counterparts = {"subnet-a": "subnet-b", "arn:role-a": "arn:role-b"}
+    counterparts = {"subnet-a": "subnet-b", "arn:role-a": "arn:role-b", POOL_A: POOL_B}
     own = {
         "conditions": {"groupResource": "statefulsets.apps", "namespaces": [SHOP]},
         "mergePatches": [{"patchData": "spec: {replicas: 7}"}],
@@ -294,6 +304,12 @@ def test_parts_of_region_a_are_taken_away_or_replaced_and_nothing_else_is_change
     assert restore["status"]["phase"] == "Completed", text(restore)
     web = found(shop.api, "Service", "web")["metadata"]["annotations"]
     assert web == {f"{NLB}-subnets": "subnet-b", f"{NLB}-ssl-cert": "arn:a", "own": "kept"}
+    through = found(shop.api, "Ingress", "web")["metadata"]["annotations"]
+    assert through == {
+        f"{ALB}/frontend-nlb-subnets": "subnet-b",
+        f"{ALB}/auth-idp-cognito": POOL_B,
+        f"{ALB}/acm-pca-arn": "arn:a",
+    }
     assert found(shop.api, "ServiceAccount", "web")["metadata"]["annotations"]["eks.amazonaws.com/role-arn"] == "arn:role-b"
     assert not found(shop.api, "Service", "plain")["metadata"].get("annotations")
     for name, marked in (("web", False), ("keda-hpa-web", True), ("own-name", True)):

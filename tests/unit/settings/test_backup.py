@@ -90,7 +90,10 @@ VELERO: list[tuple[dict[str, Any], str]] = [
         {"modifiers": [{"conditions": {"groupResource": "services", "name": "x"}, "mergePatches": [{"patchData": "{}"}]}]},
         "k8s-dr:velero.modifiers[0].conditions.name: unknown key",
     ),
-    ({"counterparts": {"a": 'b"'}}, 'k8s-dr:velero.counterparts.a: b" is not a value in one line without quotes and backslashes'),
+    (
+        {"counterparts": {"a": "b\tc"}},
+        'k8s-dr:velero.counterparts.a: "b\\tc" is not a value in one line, without spaces around it',
+    ),
     ({"storageClasses": {"gp3": "GP3"}}, "k8s-dr:velero.storageClasses.gp3: GP3 is not the name of a StorageClass"),
     (
         {"storageClasses": {"gp2": "gp3", "old": "gp3", "slow": "sc1"}},
