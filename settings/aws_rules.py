@@ -195,7 +195,7 @@ def _nodes_are_in_this_region(settings: Settings, nodes: Mapping[str, str], what
 
 def _regional_arns(value: str) -> list[str]:
     """The ARNs with a region in an annotation's value, which may list several or have them in pairs of name and value."""
-    return re.findall(r"arn:aws:[a-z0-9-]+:[a-z]{2}-[a-z-]+-\d:[^,;\s]*", value)
+    return re.findall(r"arn:aws:[a-z0-9-]+:[a-z]{2}-[a-z-]+-\d:[^,;\s\"]*", value)
 
 
 def the_managed_class_is_not_one_that_eks_made(settings: Settings) -> Mistakes:

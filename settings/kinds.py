@@ -127,22 +127,46 @@ MADE_BY_CONTROLLERS = (
 
 NOT_FOR_ANOTHER_REGION = (
     "analysisruns.argoproj.io",
+    "customruns.tekton.dev",
+    "databaseclusterbackups.everest.percona.com",
+    "databaseclusterrestores.everest.percona.com",
     "experiments.argoproj.io",
+    "jaxjobs.kubeflow.org",
     "jobs.batch",
     "jobs.batch.volcano.sh",
     "jobsets.jobset.x-k8s.io",
+    "mpijobs.kubeflow.org",
+    "mxjobs.kubeflow.org",
+    "paddlejobs.kubeflow.org",
+    "perconapgbackups.pgv2.percona.com",
+    "perconapgrestores.pgv2.percona.com",
+    "perconaservermongodbbackups.psmdb.percona.com",
+    "perconaservermongodbrestores.psmdb.percona.com",
+    "perconaservermysqlbackups.ps.percona.com",
+    "perconaservermysqlrestores.ps.percona.com",
+    "perconaxtradbclusterbackups.pxc.percona.com",
+    "perconaxtradbclusterrestores.pxc.percona.com",
     "persistentvolumes",
     "pipelineruns.tekton.dev",
+    "pytorchjobs.kubeflow.org",
     "rayjobs.ray.io",
+    "restores.k8s.mariadb.com",
+    "sparkapplications.sparkoperator.k8s.io",
     "taskruns.tekton.dev",
+    "tfjobs.kubeflow.org",
+    "trainjobs.trainer.kubeflow.org",
     "volumesnapshotcontents.snapshot.storage.k8s.io",
     "volumesnapshots.snapshot.storage.k8s.io",
     "workflows.argoproj.io",
+    "xgboostjobs.kubeflow.org",
 )
 """Backed up, for somebody may want them, and not restored. A Job, a workflow or a pipeline run is one run, which may have ended
-since the backup and must not run again unasked. A snapshot is in the other region and cannot leave it; volumes come back by
-Velero's data mover. A PersistentVolume names a disk of that region: Velero restores it as it was where its reclaim policy is
-Retain and its data were not moved, and the claim would be bound to a disk that no node here can mount, for ever."""
+since the backup and must not run again unasked; Velero restores no status, by which alone its controller would know. A restore of
+a database that ran again would put the rows of long ago in the place of those that the region has. A Spark application is a run
+unless it streams. A kind of which some have a schedule, as mariadb-operator's Backup, is not here. A snapshot is in the other
+region and cannot leave it; volumes come back by Velero's data mover. A PersistentVolume names a disk of that region: Velero
+restores it as it was where its reclaim policy is Retain and its data were not moved, and the claim would be bound to a disk that
+no node here can mount, for ever."""
 
 REFUSED_BY_VELERO = (
     "nodes",

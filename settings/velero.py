@@ -16,13 +16,12 @@ from settings.mistake import Mistake
 from settings.modifiers import ModifierRule
 from settings.volumes import DataMovers, ServerResources, SnapshotClass, Toleration, VolumeRule
 
-# Velero compares these as JSON texts that it puts together by itself, so a quote or a backslash would change their meaning.
 # Within it a space is one: "subnet-0a1b, subnet-0c2d", as the AWS Load Balancer Controller's own pages write lists.
 PlainValue = Annotated[
     str,
     matching(
-        re.compile(r'[^"\\\s]([^"\\\t\r\n\f\v]*[^"\\\s])?'),
-        "a value in one line without quotes and backslashes",
+        re.compile(r"\S([^\t\r\n\f\v]*\S)?"),
+        "a value in one line, without spaces around it",
         "subnet-0a1b,subnet-0c2d",
     ),
 ]
@@ -91,7 +90,8 @@ class VeleroSettings(Model):
         default={},
         examples=[{"subnet-0a1b,subnet-0c2d": "subnet-1a1b,subnet-1c2d"}, {"sg-0a1b": "sg-1a1b"}],
         description="a value of the primary region and the one that a restore puts in its place: whole values of annotations of "
-        "Services, Ingresses and ServiceAccounts (subnets, certificates, security groups, web ACLs, roles; see recovery.md)",
+        "Services, Ingresses and ServiceAccounts (subnets, certificates, security groups, web ACLs, user pools, roles; see "
+        "recovery.md)",
     )
     storage_classes: dict[ClassName, ClassName] = Field(
         default={},

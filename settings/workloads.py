@@ -88,8 +88,8 @@ class Workload(Model):
     )
     cron_jobs: CronJobs = Field(
         default="suspend",
-        description="what happens to the namespace's CronJobs and running Jobs while this region stands by: they are suspended, "
-        "or left as they are",
+        description="what happens to the namespace's CronJobs, Argo CronWorkflows and running Jobs while this region stands by: "
+        "they are suspended, or left as they are",
     )
     before_databases: Switch = Field(
         default=False,

@@ -32,11 +32,19 @@ FOUND_ANEW = {
         f"{_NLB}-eip-allocations",
         f"{_NLB}-private-ipv4-addresses",
         f"{_NLB}-ipv6-addresses",
+        f"{_NLB}-source-nat-ipv6-prefixes",
     ),
-    "ingresses.networking.k8s.io": (f"{_ALB}/subnets",),
+    "ingresses.networking.k8s.io": (
+        f"{_ALB}/subnets",
+        f"{_ALB}/ipam-ipv4-pool-id",
+        f"{_ALB}/frontend-nlb-subnets",
+        f"{_ALB}/frontend-nlb-eip-allocations",
+    ),
 }
-"""Annotations with parts of one region that the AWS Load Balancer Controller finds or chooses by itself where they are missing:
-subnets by their tags. Without them nothing is open that was closed. The certificate of an Ingress is not among them: an Ingress
+"""Annotations with parts of one region that the AWS Load Balancer Controller or AWS finds or chooses where they are missing:
+subnets by their tags, addresses from Amazon's own. Without them nothing is open that was closed. All annotations of the
+controller are in its pkg/annotations/constants.go; those that are in no list here name nothing of one region, or name it by a tag
+that the other region may have too. The certificate of an Ingress is not among them: an Ingress
 without `listen-ports` is served in clear text once it has none (pkg/ingress/model_build_listener.go, `preferTLS`)."""
 
 WITH_COUNTERPARTS = {
@@ -48,6 +56,7 @@ WITH_COUNTERPARTS = {
         f"{_NLB}-security-group-prefix-lists",
         f"{_NLB}-attributes",
         f"{_NLB}-access-log-s3-bucket-name",
+        f"{_ALB}/auth-idp-cognito",  # a Service's own has the last word over its Ingress'
     ),
     "ingresses.networking.k8s.io": (
         *FOUND_ANEW["ingresses.networking.k8s.io"],
@@ -55,15 +64,27 @@ WITH_COUNTERPARTS = {
         f"{_ALB}/security-groups",
         f"{_ALB}/security-group-prefix-lists",
         f"{_ALB}/auth-idp-cognito",
+        f"{_ALB}/jwt-validation",
         f"{_ALB}/wafv2-acl-arn",
+        f"{_ALB}/wafv2-acl-name",
         f"{_ALB}/waf-acl-id",
+        f"{_ALB}/web-acl-id",
         f"{_ALB}/mutual-authentication",
+        f"{_ALB}/acm-pca-arn",
+        f"{_ALB}/customer-owned-ipv4-pool",
         f"{_ALB}/load-balancer-attributes",
+        f"{_ALB}/frontend-nlb-security-groups",
+        f"{_ALB}/frontend-nlb-attributes",
     ),
     "serviceaccounts": ("eks.amazonaws.com/role-arn",),
 }
 """Annotations whose values `velero.counterparts` replaces. Those that are not in FOUND_ANEW keep a value without a counterpart:
-without a security group, a web ACL or a certificate the other region would serve more people, or in clear text."""
+without a security group, a web ACL or a certificate the other region would serve more people, or in clear text; without a pool of
+the customer's own an Outpost's load balancer would have addresses of the Internet."""
+
+_ROLE = re.compile(r"arn:[^:]+:iam::[0-9]+:role/.+")
+"""A value that only ServiceAccounts have. There may be one for each of them, and a ConfigMap holds no more than 1 MiB: a rule for
+each annotation that there is would fill it with some hundred roles."""
 
 
 _UNBOUND = {
@@ -74,7 +95,7 @@ _UNBOUND = {
 have restored the PersistentVolume, and those are left out (settings/kinds.py)."""
 
 
-_MIXED = (f"{_NLB}-attributes", f"{_ALB}/load-balancer-attributes")
+_MIXED = (f"{_NLB}-attributes", f"{_ALB}/load-balancer-attributes", f"{_ALB}/frontend-nlb-attributes")
 """Annotations that say more than what is of one region: how long a connection may be idle, beside a bucket of logs."""
 
 KEPT_HERE = {
@@ -107,6 +128,23 @@ def _annotate(kind: str, annotation: str, value: str | None, **conditions: Any) 
     return {"conditions": {"groupResource": kind, **conditions}, "mergePatches": [{"patchData": patch}]}
 
 
+_AUTOSCALERS, _OWNERSHIP = "horizontalpodautoscalers.autoscaling", "validations.keda.sh/hpa-ownership"
+_OF_KEDA = [
+    _annotate(_AUTOSCALERS, _OWNERSHIP, "false", resourceNameRegex="^keda-hpa-"),
+    _annotate(
+        _AUTOSCALERS,
+        _OWNERSHIP,
+        "false",
+        labelSelector={"matchExpressions": [{"key": "scaledobject.keda.sh/name", "operator": "Exists"}]},
+    ),
+]
+"""KEDA's autoscalers are left out by their label `app.kubernetes.io/managed-by` (selection.py), but those come that have the
+ScaledObject's own in its place, as Helm sets it. Velero takes an object's owners away and restores autoscalers before custom
+objects. So KEDA's webhook would find the workload of the ScaledObject taken by a stranger and refuse it, were it not for this
+annotation (apis/keda/v1alpha1/scaledobject_webhook.go, `verifyHpas`). KEDA gives an autoscaler a name that a person may choose,
+and all labels of its ScaledObject, of which it sets one itself."""
+
+
 def _pointer(annotation: str) -> str:
     """The JSON pointer to an annotation."""
     return f"/metadata/annotations/{annotation.replace('~', '~0').replace('/', '~1')}"
@@ -136,14 +174,16 @@ def rules(settings: VeleroSettings, role: Role, kept: Sequence[dict[str, Any]] =
     backup, so a counterpart is set again after the first rules have taken its annotation away, and after those `kept` have said
     what is here; rules that a person wrote have the last word."""
     removed = [_annotate(kind, annotation, None) for kind, each in FOUND_ANEW.items() for annotation in each]
-    # In quotes, or Velero would take a value that looks like a number for one.
+    # As a JSON text with its quotes, which Velero puts into its own: it would take a value that looks like a number for one, and
+    # escapes nothing, while some of these annotations hold JSON.
     replaced = [
-        _annotate(kind, annotation, there, matches=[{"path": _pointer(annotation), "value": f'"{here}"'}])
+        _annotate(kind, annotation, there, matches=[{"path": _pointer(annotation), "value": json.dumps(here)}])
         for here, there in counterparts(settings, role).items()
         for kind, each in WITH_COUNTERPARTS.items()
+        if kind == "serviceaccounts" or not _ROLE.fullmatch(here)
         for annotation in each
     ]
-    return [*removed, *kept, *replaced, _UNBOUND, *(rule.as_velero_reads_it() for rule in own_rules(settings, role))]
+    return [*removed, *kept, *replaced, _UNBOUND, *_OF_KEDA, *(rule.as_velero_reads_it() for rule in own_rules(settings, role))]
 
 
 def document(

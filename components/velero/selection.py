@@ -18,8 +18,9 @@ _OF_JOBS = "batch.kubernetes.io/job-name"
 
 _ALWAYS: list[dict[str, Any]] = [
     {"key": "cnpg.io/cluster", "operator": "DoesNotExist"},
-    # The Secrets of CloudNativePG's own certificate authority carry no label but this.
-    {"key": "app.kubernetes.io/managed-by", "operator": "NotIn", "values": ["cloudnative-pg"]},
+    # The Secrets of CloudNativePG's own certificate authority carry no label but this. KEDA makes an autoscaler of each
+    # ScaledObject, and its webhook refuses one whose workload has an autoscaler without an owner, as restored ones are.
+    {"key": "app.kubernetes.io/managed-by", "operator": "NotIn", "values": ["cloudnative-pg", "keda-operator"]},
     # EndpointSlices and Endpoints hold the addresses of a Service's Pods, and every cluster makes them anew. If that Service
     # serves here already, restored ones would send users to Pods of the dead region until the controller notices. Those that a
     # person made are kept.

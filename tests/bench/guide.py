@@ -20,7 +20,14 @@ velero --kubecontext prod-usw2 restore create dr-restore --from-schedule hourly-
   --exclude-resources targetgroupbindings.elbv2.k8s.aws,targetgroupbindings.eks.amazonaws.com,leases.coordination.k8s.io,\
 persistentvolumes,volumesnapshots.snapshot.storage.k8s.io,volumesnapshotcontents.snapshot.storage.k8s.io,jobs.batch,\
 jobs.batch.volcano.sh,jobsets.jobset.x-k8s.io,rayjobs.ray.io,workflows.argoproj.io,analysisruns.argoproj.io,\
-experiments.argoproj.io,pipelineruns.tekton.dev,taskruns.tekton.dev \
+experiments.argoproj.io,pipelineruns.tekton.dev,taskruns.tekton.dev,customruns.tekton.dev,\
+sparkapplications.sparkoperator.k8s.io,jaxjobs.kubeflow.org,mpijobs.kubeflow.org,mxjobs.kubeflow.org,\
+paddlejobs.kubeflow.org,pytorchjobs.kubeflow.org,tfjobs.kubeflow.org,trainjobs.trainer.kubeflow.org,\
+xgboostjobs.kubeflow.org,databaseclusterbackups.everest.percona.com,databaseclusterrestores.everest.percona.com,\
+perconapgbackups.pgv2.percona.com,perconapgrestores.pgv2.percona.com,perconaservermongodbbackups.psmdb.percona.com,\
+perconaservermongodbrestores.psmdb.percona.com,perconaservermysqlbackups.ps.percona.com,\
+perconaservermysqlrestores.ps.percona.com,perconaxtradbclusterbackups.pxc.percona.com,\
+perconaxtradbclusterrestores.pxc.percona.com,restores.k8s.mariadb.com \
   --selector '!pod-template-hash,!controller-revision-hash,!batch.kubernetes.io/job-name,!cnpg.io/cluster'
 kubectl --context prod-usw2 patch cluster.postgresql.cnpg.io app-database -n databases --type merge \
   -p '{"spec": {"replica": {"primary": "app-database-secondary"}}}'

@@ -110,6 +110,8 @@ RIGHTS: list[tuple[str, str, bool]] = [
     ("patch", "batch/cronjobs", True),
     ("list", "autoscaling/horizontalpodautoscalers", True),
     ("patch", "keda.sh/scaledobjects", True),
+    ("patch", "argoproj.io/cronworkflows", True),
+    ("patch", "argoproj.io/rollouts", False),
     ("list", "/events", True),
     ("delete", "apps/deployments", False),
     ("create", "batch/jobs", False),

@@ -6,6 +6,7 @@ One cluster plays both regions: objects are backed up, taken away or changed, an
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -37,6 +38,7 @@ pytestmark = needs_root
 SHOP = "shop"
 SCHEDULE = "hourly-us-east-1"
 NLB = "service.beta.kubernetes.io/aws-load-balancer"
+ALB = "alb.ingress.kubernetes.io"
 Object = dict[str, Any]
 
 
@@ -78,6 +80,11 @@ REVISED = {**WEB, "controller-revision-hash": "web-77"}
 OF_A_JOB = {"batch.kubernetes.io/job-name": "run", "job-name": "run"}
 CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, "storageClassName": "gp3"}
 
+HPA = "HorizontalPodAutoscaler"
+SCALES = {"maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}}
+POOL_A, POOL_B = (json.dumps({"userPoolARN": f"arn:pool-{each}", "userPoolDomain": each}) for each in "ab")
+OF_KEDA, OF_HELM = ({"app.kubernetes.io/managed-by": each} for each in ("keda-operator", "Helm"))
+
 WRITTEN = [
     thing("apps/v1", "Deployment", "web", spec={"replicas": 2, **TEMPLATE}),
     thing(
@@ -96,6 +103,13 @@ WRITTEN = [
         annotations={f"{NLB}-subnets": "subnet-a", f"{NLB}-eip-allocations": "eip-a", f"{NLB}-ssl-cert": "arn:a", "own": "kept"},
         spec={"type": "LoadBalancer", "selector": WEB, "ports": [{"port": 80}]},
     ),
+    thing(
+        "networking.k8s.io/v1",
+        "Ingress",
+        "web",
+        annotations={f"{ALB}/frontend-nlb-subnets": "subnet-a", f"{ALB}/auth-idp-cognito": POOL_A, f"{ALB}/acm-pca-arn": "arn:a"},
+        spec={"defaultBackend": {"service": {"name": "web", "port": {"number": 80}}}},
+    ),
     thing("v1", "Service", "plain", spec={"selector": WEB, "ports": [{"port": 80}]}),
     thing("v1", "ServiceAccount", "web", annotations={"eks.amazonaws.com/role-arn": "arn:role-a"}),
     thing("v1", "Endpoints", "outside", subsets=[{"addresses": [{"ip": "192.0.2.1"}], "ports": [{"port": 5432}]}]),
@@ -105,6 +119,10 @@ WRITTEN = [
         "invoices",
         spec={"schedule": "0 * * * *", "jobTemplate": {"spec": {"template": {"spec": {**POD, "restartPolicy": "Never"}}}}},
     ),
+    thing("autoscaling/v2", HPA, "web", labels=OF_HELM, spec=SCALES),
+    # Two of KEDA's, with the labels of a chart that set their ScaledObjects up.
+    thing("autoscaling/v2", HPA, "keda-hpa-web", labels=OF_HELM, spec=SCALES),
+    thing("autoscaling/v2", HPA, "own-name", labels={**OF_HELM, "scaledobject.keda.sh/name": "web"}, spec=SCALES),
     thing(WIDGET, "Widget", "one", spec={"size": 1}),
 ]
 """What people wrote, and what comes back."""
@@ -116,6 +134,7 @@ MADE = [
     thing("v1", "Pod", "run-x", labels=OF_A_JOB, spec=POD),
     thing("batch/v1", "Job", "run", spec={"template": {"spec": {**POD, "restartPolicy": "Never"}}}),
     thing("batch/v1", "Job", "labelled", labels=WEB, spec={"template": {"spec": {**POD, "restartPolicy": "Never"}}}),
+    thing("autoscaling/v2", HPA, "keda-hpa-queue", labels=OF_KEDA, spec=SCALES),
     thing("apps/v1", "ControllerRevision", "queue-77", revision=1, data={}),
     thing("coordination.k8s.io/v1", "Lease", "leader", spec={"holderIdentity": "a"}),
     thing(
@@ -283,7 +302,7 @@ def test_velero_adds_nothing_to_the_kinds_that_are_left_out(shop: VeleroServer) 
 def test_parts_of_region_a_are_taken_away_or_replaced_and_nothing_else_is_changed(shop: VeleroServer) -> None:
     name = saved(shop, backup())
     clear(shop.api)
-    counterparts = {"subnet-a": "subnet-b", "arn:role-a": "arn:role-b"}
+    counterparts = {"subnet-a": "subnet-b", "arn:role-a": "arn:role-b", POOL_A: POOL_B}
     own = {
         "conditions": {"groupResource": "statefulsets.apps", "namespaces": [SHOP]},
         "mergePatches": [{"patchData": "spec: {replicas: 7}"}],
@@ -294,8 +313,17 @@ def test_parts_of_region_a_are_taken_away_or_replaced_and_nothing_else_is_change
     assert restore["status"]["phase"] == "Completed", text(restore)
     web = found(shop.api, "Service", "web")["metadata"]["annotations"]
     assert web == {f"{NLB}-subnets": "subnet-b", f"{NLB}-ssl-cert": "arn:a", "own": "kept"}
+    through = found(shop.api, "Ingress", "web")["metadata"]["annotations"]
+    assert through == {
+        f"{ALB}/frontend-nlb-subnets": "subnet-b",
+        f"{ALB}/auth-idp-cognito": POOL_B,
+        f"{ALB}/acm-pca-arn": "arn:a",
+    }
     assert found(shop.api, "ServiceAccount", "web")["metadata"]["annotations"]["eks.amazonaws.com/role-arn"] == "arn:role-b"
     assert not found(shop.api, "Service", "plain")["metadata"].get("annotations")
+    for name, marked in (("web", False), ("keda-hpa-web", True), ("own-name", True)):
+        annotations = found(shop.api, HPA, name)["metadata"].get("annotations") or {}
+        assert annotations.get("validations.keda.sh/hpa-ownership") == ("false" if marked else None)
     assert found(shop.api, "StatefulSet", "queue")["spec"]["replicas"] == 7
     assert found(shop.api, "Deployment", "web")["spec"]["replicas"] == 2
 

@@ -30,24 +30,33 @@ from tests.unit.components.kube.runner.steps import Clock, entry
 from tests.unit.recorder import run_program
 
 STATUS = "application/merge-patch+json"
-SCALED_OBJECTS: dict[str, Any] = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "scaledobjects.keda.sh"},
-    "spec": {
-        "group": "keda.sh",
-        "scope": "Namespaced",
-        "names": {"kind": "ScaledObject", "listKind": "ScaledObjectList", "plural": "scaledobjects", "singular": "scaledobject"},
-        "versions": [
-            {
-                "name": "v1alpha1",
-                "served": True,
-                "storage": True,
-                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
-            }
-        ],
-    },
-}
+
+
+def _definition(group: str, kind: str) -> dict[str, Any]:
+    """A kind of which the API server judges nothing."""
+    singular = kind.lower()
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{singular}s.{group}"},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"kind": kind, "listKind": f"{kind}List", "plural": f"{singular}s", "singular": singular},
+            "versions": [
+                {
+                    "name": "v1alpha1",
+                    "served": True,
+                    "storage": True,
+                    "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+                }
+            ],
+        },
+    }
+
+
+SCALED_OBJECTS = _definition("keda.sh", "ScaledObject")
+CRON_WORKFLOWS = _definition("argoproj.io", "CronWorkflow")
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +118,8 @@ class World:
         self.apply("batch/v1", "Job", name, spec={"template": {"spec": pod}})
 
     def read(self, kind: str, name: str) -> dict[str, Any]:
-        version = {"CronJob": "batch/v1", "Job": "batch/v1", "ScaledObject": "keda.sh/v1alpha1"}.get(kind, "apps/v1")
+        custom = {"ScaledObject": "keda.sh/v1alpha1", "CronWorkflow": "argoproj.io/v1alpha1"}
+        version = {"CronJob": "batch/v1", "Job": "batch/v1", **custom}.get(kind, "apps/v1")
         found = self.server.read({"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": self.name}})
         assert found is not None
         return found
@@ -229,6 +239,19 @@ def test_a_scaled_object_is_paused_by_kedas_own_annotation_and_goes_on_later(wor
     world.up()
     assert "annotations" not in world.read("ScaledObject", "worker")["metadata"]
     assert world.replicas("Deployment", "worker") == 2
+
+
+def test_a_cron_workflow_is_suspended_and_goes_on_later(world: World) -> None:
+    world.workload("Deployment", "web", 1)
+    # Without Argo Workflows the cluster does not know the kind, and that is no error.
+    assert world.api.list(f"/apis/argoproj.io/v1alpha1/namespaces/{world.name}/cronworkflows") == []
+    world.server.define([CRON_WORKFLOWS])
+    world.apply("argoproj.io/v1alpha1", "CronWorkflow", "etl", spec={"schedules": ["0 * * * *"]})
+    world.down()
+    assert world.read("CronWorkflow", "etl")["spec"] == {"schedules": ["0 * * * *"], "suspend": True}
+    world.up()
+    assert world.read("CronWorkflow", "etl")["spec"]["suspend"] is False
+    assert "annotations" not in world.read("CronWorkflow", "etl")["metadata"]
 
 
 def test_a_change_of_an_object_that_has_changed_since_is_refused(world: World) -> None:

@@ -80,7 +80,7 @@ class Item:
 
     @property
     def suspended(self) -> bool:
-        """Whether a CronJob or a Job is suspended."""
+        """Whether a CronJob, a CronWorkflow or a Job is suspended."""
         return bool(self.body["spec"].get("suspend"))
 
     @property
@@ -196,8 +196,11 @@ class Namespace:
         return found
 
     def cron_jobs(self) -> list[Item]:
-        """The CronJobs, those left out that a controller made: it would set back what is changed."""
-        return [item for item in self._items("cronjob", "batch/v1", "cronjobs") if item.owner is None]
+        """The CronJobs, and Argo's CronWorkflows, which the same field suspends. Those are left out that a controller made: it
+        would set back what is changed."""
+        found = self._items("cronjob", "batch/v1", "cronjobs")
+        found += self._items("cronworkflow", "argoproj.io/v1alpha1", "cronworkflows")
+        return [item for item in found if item.owner is None]
 
     def scaled_jobs(self) -> list[Item]:
         """What KEDA makes Jobs of, whenever there is something to do."""

@@ -41,6 +41,7 @@ NEEDED = (
     *_rights("get list patch", "batch", "cronjobs", "jobs"),
     *_rights("list", "autoscaling", "horizontalpodautoscalers"),
     *_rights("get list patch", "keda.sh", "scaledjobs", "scaledobjects"),
+    *_rights("get list patch", "argoproj.io", "cronworkflows"),
     *_rights("list", "argoproj.io", "rollouts"),
     *_rights("list", "", "events", "pods"),
 )

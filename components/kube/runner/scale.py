@@ -238,7 +238,8 @@ def _refuse_set_back(found: Sequence[tuple[Workload, Entry]], expected: Mapping[
 
 
 def _resume(namespace: Namespace, report: Report) -> None:
-    """Resume what `stand_by` stopped: CronJobs, and their runs, which would block the next ones for ever, and ScaledJobs.
+    """Resume what `stand_by` stopped: CronJobs, and their runs, which would block the next ones for ever, CronWorkflows and
+    ScaledJobs.
 
     A Job that nobody's schedule made stays suspended. The other region may have done its work meanwhile.
     """

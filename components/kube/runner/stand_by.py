@@ -145,7 +145,7 @@ def _pause(namespace: Namespace, decider: Decider | None, replicas: int) -> None
 
 
 def _suspend(namespace: Namespace, report: Report) -> None:
-    """Suspend the CronJobs and the Jobs that run, and pause KEDA's ScaledJobs, with a note on each."""
+    """Suspend the CronJobs, Argo's CronWorkflows and the Jobs that run, and pause KEDA's ScaledJobs, with a note on each."""
 
     def decide(seen: Item) -> Object | None:
         if seen.suspended:  # By a person, or noted already.

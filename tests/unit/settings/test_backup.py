@@ -106,7 +106,10 @@ VELERO: list[tuple[dict[str, Any], str]] = [
         {"modifiers": [{"conditions": {"groupResource": "services", "name": "x"}, "mergePatches": [{"patchData": "{}"}]}]},
         "k8s-dr:velero.modifiers[0].conditions.name: unknown key",
     ),
-    ({"counterparts": {"a": 'b"'}}, 'k8s-dr:velero.counterparts.a: b" is not a value in one line without quotes and backslashes'),
+    (
+        {"counterparts": {"a": "b\tc"}},
+        'k8s-dr:velero.counterparts.a: "b\\tc" is not a value in one line, without spaces around it',
+    ),
     ({"storageClasses": {"gp3": "GP3"}}, "k8s-dr:velero.storageClasses.gp3: GP3 is not the name of a StorageClass"),
     (
         {"storageClasses": {"gp2": "gp3", "old": "gp3", "slow": "sc1"}},
@@ -139,6 +142,28 @@ def test_every_kind_of_the_lists_is_one_that_a_person_could_write() -> None:
         assert check_kind(kind) == kind
     assert list(MADE_BY_CONTROLLERS) == sorted(MADE_BY_CONTROLLERS)
     assert list(NOT_FOR_ANOTHER_REGION) == sorted(NOT_FOR_ANOTHER_REGION)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "jobs.batch",
+        "perconaxtradbclusterrestores.pxc.percona.com",
+        "perconaservermongodbrestores.psmdb.percona.com",
+        "perconaservermysqlrestores.ps.percona.com",
+        "perconapgrestores.pgv2.percona.com",
+        "databaseclusterrestores.everest.percona.com",
+        "restores.k8s.mariadb.com",
+        "pytorchjobs.kubeflow.org",
+    ],
+)
+def test_what_would_run_again_without_its_status_is_backed_up_and_not_restored(kind: str) -> None:
+    assert kind in backup().not_restored
+    assert kind not in backup().not_backed_up
+
+
+def test_what_runs_by_a_schedule_of_its_own_comes_back() -> None:
+    assert not {"cronjobs.batch", "cronworkflows.argoproj.io", "backups.k8s.mariadb.com"} & {*backup().not_restored}
 
 
 @pytest.mark.parametrize("kind", LEFT_OUT)

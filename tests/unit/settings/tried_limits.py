@@ -199,6 +199,12 @@ HARMFUL: list[Row] = [
         "west-1 and not in us-west-2, the region that restores; write one of us-west-2",
     ),
     (
+        "a user pool of the dead region in JSON",
+        {"velero": {"counterparts": {"a": '{"userPoolARN":"arn:aws:cognito-idp:us-east-1:123456789012:userpool/1"}'}}},
+        "velero.counterparts: puts arn:aws:cognito-idp:us-east-1:123456789012:userpool/1 in place of a, and that is in us-east-1 "
+        "and not in us-west-2, the region that restores; write one of us-west-2",
+    ),
+    (
         "counterparts the wrong way round",
         {"velero": {"counterparts": {"arn:aws:acm:us-west-2:123456789012:certificate/1": "sg-1"}}},
         "velero.counterparts: replaces arn:aws:acm:us-west-2:123456789012:certificate/1, which is in us-west-2, the "
@@ -325,6 +331,18 @@ VALID: list[tuple[str, dict[str, Any]]] = [
     (
         "a counterpart that is of no region",
         {"velero": {"counterparts": {"arn:aws:iam::123456789012:role/a": "arn:aws:iam::123456789012:role/b"}}},
+    ),
+    (
+        "a user pool as JSON",
+        {
+            "velero": {
+                "counterparts": {
+                    '{"userPoolARN":"arn:aws:cognito-idp:us-east-1:123456789012:userpool/1"}': (
+                        '{"userPoolARN":"arn:aws:cognito-idp:us-west-2:123456789012:userpool/2"}'
+                    )
+                }
+            }
+        },
     ),
     ("a class gp2 that others made", {"storageClass": {"name": "gp2"}}),
     ("an image with Python and a version of its own", {"images": {"python": "registry.example.com/tools:1.4"}}),

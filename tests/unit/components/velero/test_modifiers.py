@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from settings.velero import VeleroSettings
 SUBNETS = "service.beta.kubernetes.io/aws-load-balancer-subnets"
 CERTIFICATE = "service.beta.kubernetes.io/aws-load-balancer-ssl-cert"
 ATTRIBUTES = "service.beta.kubernetes.io/aws-load-balancer-attributes"
+ALB = "alb.ingress.kubernetes.io"
+AUTOSCALERS = "horizontalpodautoscalers.autoscaling"
 GROUPS = "alb.ingress.kubernetes.io/security-groups"
 
 
@@ -34,15 +37,33 @@ def annotations(rule: dict[str, Any]) -> dict[str, str | None]:
 
 def test_what_the_load_balancer_controller_finds_anew_is_taken_away_and_nothing_that_would_open_a_door() -> None:
     gone = {annotation for rule in rules(settings()) for annotation, value in annotations(rule).items() if value is None}
-    assert {SUBNETS, "alb.ingress.kubernetes.io/subnets"} <= gone
-    assert not [each for each in gone if "security-groups" in each or "waf" in each or "certificate" in each]
+    assert {SUBNETS, f"{ALB}/subnets", f"{ALB}/frontend-nlb-subnets", f"{ALB}/frontend-nlb-eip-allocations"} <= gone
+    assert {f"{ALB}/ipam-ipv4-pool-id", "service.beta.kubernetes.io/aws-load-balancer-source-nat-ipv6-prefixes"} <= gone
+    closing = ("security-group", "acl", "certificate", "auth", "jwt", "pca", "customer-owned")
+    assert not [each for each in gone if any(word in each for word in closing)]
     assert CERTIFICATE not in gone, "without it a load balancer would talk in clear text"
 
 
-def test_a_rule_without_conditions_is_a_merge_patch_that_is_no_error_where_the_annotation_is_missing() -> None:
+def test_every_rule_is_a_merge_patch_that_is_no_error_where_the_annotation_is_missing() -> None:
     for rule in rules(settings()):
         assert rule.keys() == {"conditions", "mergePatches"}
-        assert rule["conditions"].keys() == {"groupResource"}
+        assert of_keda(rule) or rule["conditions"].keys() == {"groupResource"}
+
+
+def of_keda(rule: dict[str, Any]) -> bool:
+    return bool(rule["conditions"]["groupResource"] == AUTOSCALERS)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_an_autoscaler_of_keda_that_comes_does_not_keep_its_scaled_object_out(role: Role) -> None:
+    found = [rule for rule in rules(settings(), role) if of_keda(rule)]
+    assert [annotations(rule) for rule in found] == 2 * [{"validations.keda.sh/hpa-ownership": "false"}]
+    by_name, by_label = (rule["conditions"] for rule in found)
+    assert by_name.keys() == {"groupResource", "resourceNameRegex"}
+    assert re.search(by_name["resourceNameRegex"], "keda-hpa-web")
+    assert not re.search(by_name["resourceNameRegex"], "web"), "a person wrote it, and KEDA must not scale beside it"
+    labelled = {"matchExpressions": [{"key": "scaledobject.keda.sh/name", "operator": "Exists"}]}
+    assert by_label == {"groupResource": AUTOSCALERS, "labelSelector": labelled}, "whatever name a person chose for it"
 
 
 def test_a_counterpart_takes_the_place_of_a_whole_value_and_comes_after_the_rules_that_take_away() -> None:
@@ -60,6 +81,61 @@ def test_a_counterpart_takes_the_place_of_a_whole_value_and_comes_after_the_rule
         "groupResource": "ingresses.networking.k8s.io",
         "matches": [{"path": "/metadata/annotations/alb.ingress.kubernetes.io~1security-groups", "value": '"subnet-a"'}],
     }
+
+
+@pytest.mark.parametrize(
+    ("kind", "annotation"),
+    [
+        *(
+            ("ingresses.networking.k8s.io", f"{ALB}/{name}")
+            for name in (
+                "frontend-nlb-subnets",
+                "frontend-nlb-eip-allocations",
+                "frontend-nlb-security-groups",
+                "frontend-nlb-attributes",
+                "ipam-ipv4-pool-id",
+                "customer-owned-ipv4-pool",
+                "web-acl-id",
+                "wafv2-acl-name",
+                "acm-pca-arn",
+                "jwt-validation",
+                "auth-idp-cognito",
+            )
+        ),
+        ("services", f"{ALB}/auth-idp-cognito"),
+        ("services", "service.beta.kubernetes.io/aws-load-balancer-source-nat-ipv6-prefixes"),
+    ],
+)
+def test_each_annotation_that_names_a_part_of_a_region_can_have_a_counterpart(kind: str, annotation: str) -> None:
+    found = [
+        rule
+        for rule in rules(settings(counterparts={"here": "there"}))
+        if rule["conditions"]["groupResource"] == kind and annotations(rule).get(annotation) == "there"
+    ]
+    assert [rule["conditions"]["matches"][0]["value"] for rule in found] == ['"here"']
+
+
+def test_a_counterpart_may_be_json_as_that_of_a_user_pool_is() -> None:
+    here, there = '{"userPoolARN":"a","path":"\\\\"}', '{"userPoolARN":"b"}'
+    found = [rule for rule in rules(settings(counterparts={here: there})) if f"{ALB}/auth-idp-cognito" in annotations(rule)]
+    assert len(found) == 2, "Services and Ingresses"
+    for rule in found:
+        assert json.loads(rule["conditions"]["matches"][0]["value"]) == here, "Velero puts it into its text of JSON as it is"
+        assert annotations(rule) == {f"{ALB}/auth-idp-cognito": there}
+
+
+def test_a_hundred_roles_of_service_accounts_fit_into_the_rules() -> None:
+    roles = {f"arn:aws:iam::123456789012:role/{n}-use1": f"arn:aws:iam::123456789012:role/{n}-usw2" for n in range(1000)}
+    assert len(document(settings(counterparts=roles), "secondary")) < 512 * 1024
+    (role,) = [rule for rule in rules(settings(counterparts=roles)) if "999-usw2" in str(rule)]
+    assert role["conditions"]["groupResource"] == "serviceaccounts"
+
+
+def test_attributes_that_say_more_than_what_is_of_one_region_do_not_stay_as_they_are_here() -> None:
+    more = {f"{ALB}/frontend-nlb-attributes", f"{ALB}/load-balancer-attributes", ATTRIBUTES}
+    kept = {annotation for each in modifiers.KEPT_HERE.values() for annotation in each}
+    assert not more & kept
+    assert {f"{ALB}/frontend-nlb-security-groups", f"{ALB}/acm-pca-arn"} <= kept
 
 
 def test_a_role_has_a_counterpart_too() -> None:

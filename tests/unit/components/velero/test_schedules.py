@@ -57,7 +57,7 @@ def test_databases_are_left_to_their_own_operator(standby: Recorder) -> None:
         assert not [kind for kind in excluded if "." not in kind], "backups alone would be Velero's own"
         assert template["labelSelector"]["matchExpressions"][:2] == [
             {"key": "cnpg.io/cluster", "operator": "DoesNotExist"},
-            {"key": "app.kubernetes.io/managed-by", "operator": "NotIn", "values": ["cloudnative-pg"]},
+            {"key": "app.kubernetes.io/managed-by", "operator": "NotIn", "values": ["cloudnative-pg", "keda-operator"]},
         ]
 
 

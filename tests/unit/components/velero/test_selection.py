@@ -80,6 +80,13 @@ def test_copies_of_what_the_operator_lifecycle_manager_has_installed_elsewhere_a
     assert labels(backup("a"))["olm.copiedFrom"] == labels(backup("a", pods="all"))["olm.copiedFrom"] == "DoesNotExist"
 
 
+def test_autoscalers_that_keda_makes_anew_are_left_out_by_their_label() -> None:
+    for entry in (backup("a"), backup("a", pods="all")):
+        (made,) = [each for each in selector(entry)["matchExpressions"] if each["key"] == "app.kubernetes.io/managed-by"]
+        assert made["operator"] == "NotIn", "what another program manages, as Helm, comes back"
+        assert "keda-operator" in made["values"]
+
+
 def test_pods_come_back_where_their_volumes_come_no_other_way_but_not_those_of_jobs() -> None:
     found = labels(backup("a", pods="all"))
     assert not found.keys() & {"pod-template-hash", "controller-revision-hash", "rollouts-pod-template-hash"}

@@ -17,6 +17,7 @@ _LISTS = {
     "hpa": "/apis/autoscaling/v2/namespaces/production/horizontalpodautoscalers",
     "scaledobject": "/apis/keda.sh/v1alpha1/namespaces/production/scaledobjects",
     "scaledjob": "/apis/keda.sh/v1alpha1/namespaces/production/scaledjobs",
+    "cronworkflow": "/apis/argoproj.io/v1alpha1/namespaces/production/cronworkflows",
     "rollout": "/apis/argoproj.io/v1alpha1/namespaces/production/rollouts",
     "pod": "/api/v1/namespaces/production/pods",
     "event": "/api/v1/namespaces/production/events",

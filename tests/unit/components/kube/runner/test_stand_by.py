@@ -213,7 +213,13 @@ def test_cron_jobs_and_unfinished_jobs_are_suspended_with_a_note(api: FakeApi) -
 
 
 @pytest.mark.parametrize(
-    ("name", "manager"), [("cronjob/invoices", "argocd-controller"), ("job/import", "kueue"), ("job/import", None)]
+    ("name", "manager"),
+    [
+        ("cronjob/invoices", "argocd-controller"),
+        ("cronworkflow/etl", "argocd-controller"),
+        ("job/import", "kueue"),
+        ("job/import", None),
+    ],
 )
 def test_who_resumes_what_was_suspended_is_named_for_its_runs_would_go_on_in_both_regions(
     name: str, manager: str | None, api: FakeApi
@@ -230,6 +236,22 @@ def test_who_resumes_what_was_suspended_is_named_for_its_runs_would_go_on_in_bot
     with pytest.raises(StepFailedError, match=rf"{name}: {manager or 'somebody'} set suspend back to false"):
         standing_by(api)
     assert standing_by(api, entry(replicas=0), cron_jobs="leave") == "production: nothing to do"
+
+
+def test_a_cron_workflow_is_suspended_with_a_note_and_goes_on_later_but_not_one_that_a_person_suspended(api: FakeApi) -> None:
+    api.workload(WEB, 3)
+    api.add("cronworkflow", "etl", {"schedules": ["0 * * * *"]})
+    api.add("cronworkflow", "retired", {"suspend": True})
+    owner = {"kind": "Pipeline", "name": "daily", "controller": True}
+    api.add("cronworkflow", "of-an-operator", ownerReferences=[owner])
+    assert "cronworkflow/etl suspended" in standing_by(api)
+    assert api.of("cronworkflow/etl")["spec"]["suspend"] is True
+    assert api.annotations("cronworkflow/etl") == {RAN: "true"}
+    assert "cronworkflow/etl resumed" in standing_up(api)
+    assert api.of("cronworkflow/etl")["spec"]["suspend"] is False
+    assert api.annotations("cronworkflow/etl") == api.annotations("cronworkflow/retired") == {}
+    assert api.of("cronworkflow/retired")["spec"]["suspend"] is True
+    assert api.of("cronworkflow/of-an-operator")["spec"] == {}
 
 
 def test_a_cron_job_that_its_operator_resumes_without_saying_that_it_is_the_controller_ends_nothing(api: FakeApi) -> None:
@@ -268,6 +290,7 @@ def test_jobs_that_have_ended_of_this_program_or_of_an_operator_are_left_alone(a
 
 def test_cron_jobs_and_jobs_may_be_left_alone(api: FakeApi) -> None:
     api.add("cronjob", "invoices")
+    api.add("cronworkflow", "etl")
     api.add("job", "import")
     standing_by(api, cron_jobs="leave")
     assert not api.patches
