@@ -40,7 +40,7 @@ def test_a_region_that_served_before_keeps_the_addresses_of_its_load_balancers()
     def kept() -> list[Any]:
         there = run_program("secondary", {"active": "secondary"}, cluster=cluster)["failover-restores-modifiers"]
         rules = json.loads(there.inputs["data"]["rules.yaml"])["resourceModifierRules"]
-        return [rule["conditions"]["namespaces"] for rule in rules if "resourceNameRegex" in rule["conditions"]]
+        return [rule["conditions"]["namespaces"] for rule in rules if "namespaces" in rule["conditions"]]
 
     assert kept() == [["production"]], "and nothing of a namespace that is not restored"
     cluster.records["serving"] = {"region": "us-west-2"}
