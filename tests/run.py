@@ -85,7 +85,7 @@ TOOLS = Part(name="tools", module=("lab.tools",))
 ENGINE = Part(
     name="contract and engine", tests=("tests/contract", "tests/engine", "tests/aws", "-mnot long", "-v"), workers=2, nice=True
 )
-LAB = Part(name="lab", tests=("tests/lab", "-v"))
+LAB = Part(name="lab", tests=("tests/lab", "-mnot long", "-v"))
 
 Chain = Sequence[Part]
 """Parts that run one after the other. One that fails ends what runs beside the chain too, unless it was the last: what is left

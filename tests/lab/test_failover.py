@@ -6,6 +6,8 @@ import base64
 import json
 from datetime import UTC, datetime
 
+import pytest
+
 from lab import demo
 from lab.application import manifests
 from lab.failover import steps_of
@@ -90,6 +92,7 @@ def test_a_failover_is_seen_as_a_trace(lab: Lab) -> None:
     assert (measured.name, measured.count, measured.sum, measured.traces) == ("dr.recovery.time", 1, took, (root.trace,))
 
 
+@pytest.mark.long
 def test_an_up_that_is_killed_in_the_middle_is_run_again(lab: Lab) -> None:
     lab.kill("primary")
     lab.pulumi.configure("secondary", "active", "secondary")
@@ -130,6 +133,7 @@ def test_a_restore_that_fails_says_why_and_the_next_up_recovers(lab: Lab) -> Non
     )
 
 
+@pytest.mark.long
 def test_the_failover_does_not_notice_that_the_primarys_s3_is_silent(lab: Lab) -> None:
     lab.cloud.black_hole("us-east-1")
     before = lab.pulumi.resources("secondary")
