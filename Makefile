@@ -20,7 +20,7 @@ help: ## this list
 demo: setup ## two regions, one dies, the other takes over; prints the recovery report (rehearsal where the lab cannot run)
 	@$(PY) -m lab demo $(ARGS)
 
-test: setup policy/.venv/.ready style ## every test, the fast ones first
+test: setup policy/.venv/.ready style ## every test but those of make test-long, the fast ones first
 	@$(PY) -m tests.run
 
 check: setup style ## the fast part: style, types, unit tests, and contract tests whose tools are built

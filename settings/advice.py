@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from settings import advice_on_values, handover_rules, limits, monitoring_rules, traffic_rules, unread
+from settings import advice_on_values, aws_rules, handover_rules, limits, monitoring_rules, traffic_rules, unread
 from settings.data_rules import age_of_the_newest, volumes_that_are_too_old
 from settings.durations import format_duration, longest_gap, parse_duration
 from settings.explain import SECRETS, told
@@ -315,6 +315,7 @@ ADVICE: tuple[Rule, ...] = (
     Rule(key="images", mistakes=the_plugin_and_its_sidecar_are_of_one_version),
     Rule(key="velero", mistakes=nothing_is_removed_that_may_not_be_there),
     *advice_on_values.ADVICE,
+    *aws_rules.ADVICE,
     *unread.ADVICE,
     *handover_rules.ADVICE,
     *traffic_rules.ADVICE,

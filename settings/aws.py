@@ -169,8 +169,8 @@ def _tag_value(text: str) -> str:
 
 TagKey = Annotated[str, Form(check=_tag_key, name="the key of a tag, as in CostCenter", examples=("CostCenter", "team"))]
 TagValue = Annotated[str, Form(check=_tag_value, name="the value of a tag, as in 4711", examples=("4711", "platform"))]
-MOST_TAGS = 40
-"""Fewer than the fifty that a resource may have at AWS: the program has its own, and organizations add theirs."""
+MOST_TAGS = 6
+"""A health check of Route 53 takes ten, and has four of the program's: stack, role, owner and Name."""
 
 _PROFILE = matching(re.compile(r"[^\s\[\]]([^\n\r\[\]]*[^\s\[\]])?"), "the name of a profile", "dr", "prod-us-west-2")
 
@@ -187,8 +187,8 @@ class Aws(Model):
     tags: dict[TagKey, TagValue] = Field(
         default={},
         max_length=MOST_TAGS,
-        description="tags of every AWS resource beside the program's own, as an organization's policies demand; no object of a "
-        "bucket has them",
+        description="tags of every AWS resource beside the program's own, as an organization's policies demand: "
+        f"{MOST_TAGS} at most, for a health check takes ten and has four; no object of a bucket has them",
         examples=[{"CostCenter": "4711"}, {"CostCenter": "4711", "team": "platform"}],
     )
     permissions_boundary: PolicyArn | None = Field(

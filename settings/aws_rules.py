@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from settings.aws import account_of, region_of
 from settings.hosts import region_in
+from settings.images import older_cli
 from settings.mistake import Mistake
 from settings.model import Settings
 from settings.names import Names
@@ -64,12 +65,33 @@ def a_context_is_of_this_stacks_cluster(settings: Settings) -> Mistakes:
     if found["region"] != own:
         text = "{} is of a cluster in {}, and this stack's region is {}; write the context of its own cluster"
         yield Mistake(text, cluster.context, found["region"], own, at=("context",))
-    elif account and account != settings.topology.account_id and settings.identity_mode == "pod-identity":
+    elif settings.identity_mode != "pod-identity":
+        return  # AWS is asked for no cluster by its name then, and in no account
+    elif account and account != settings.topology.account_id:
         text = "{} is of a cluster of account {}, and topology.accountId is {}; write the context of a cluster of that account"
         yield Mistake(text, cluster.context, account, settings.topology.account_id, at=("context",))
     elif cluster.name and found["name"] != cluster.name:
-        text = "{} is of cluster {}, and cluster.name is {}; write the context and the name of one cluster"
+        text = "{} is of cluster {}, and cluster.name is {}; write the context of that cluster"
         yield Mistake(text, cluster.context, found["name"], cluster.name, at=("context",))
+
+
+_WITH_POD_IDENTITY = {1: (1, 30), 2: (2, 15)}
+"""EKS, "Use pod identity with the AWS SDK"."""
+_WRITES_ONCE = {1: (1, 35), 2: (2, 18)}
+"""AWS's SDKs have S3's conditional writes since 2024-08-20; the CLI's of that day are 1.34.2 and 2.17.34."""
+
+
+def the_aws_cli_knows_the_identity(settings: Settings) -> Mistakes:
+    image = settings.images.aws_cli
+    if settings.identity_mode == "pod-identity" and older_cli(image, _WITH_POD_IDENTITY):
+        yield Mistake("{} does not know EKS Pod Identity, by which Pods ask AWS; write 2.18 or newer", image)
+
+
+def the_aws_cli_writes_records_once(settings: Settings) -> Mistakes:
+    image = settings.images.aws_cli
+    if settings.drills.enabled and older_cli(image, _WRITES_ONCE):
+        text = "{} may not know put-object --if-none-match, by which drills write their records; write 2.18 or newer"
+        yield Mistake(text, image)
 
 
 def what_another_identity_needs_is_not_set(settings: Settings) -> Mistakes:
@@ -208,6 +230,7 @@ def the_managed_class_is_not_one_that_eks_made(settings: Settings) -> Mistakes:
 RULES: tuple[Rule, ...] = (
     Rule(key="aws.permissionsBoundary", mistakes=a_boundary_is_of_the_stacks_account),
     Rule(key="cluster", mistakes=pod_identity_takes_roles_of_its_own_account),
+    Rule(key="images.awsCli", mistakes=the_aws_cli_knows_the_identity),
     Rule(key="cluster", mistakes=a_context_is_of_this_stacks_cluster),
     Rule(key="cluster", mistakes=an_issuer_of_eks_is_in_the_region_of_the_stack),
     Rule(key="cluster", mistakes=what_another_identity_needs_is_not_set),
@@ -221,3 +244,4 @@ RULES: tuple[Rule, ...] = (
     Rule(key="storageClass.name", mistakes=the_managed_class_is_not_one_that_eks_made),
     Rule(key="delivery", mistakes=the_state_of_a_stack_is_in_its_region),
 )
+ADVICE: tuple[Rule, ...] = (Rule(key="images.awsCli", mistakes=the_aws_cli_writes_records_once),)

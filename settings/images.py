@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field, model_validator
@@ -23,9 +24,6 @@ _MOVING = ("main", "master", "edge", "stable", "nightly", "dev", "canary")
 """Tags that mostly mean another image tomorrow: velero/velero has main, for one."""
 OLDEST_ETCD = (3, 5)
 """etcdctl snapshots every etcd from 3.4 on; etcdutl is there since 3.5 (etcd's CHANGELOG-3.5)."""
-OLDEST_CLI = {1: (1, 34), 2: (2, 17)}
-"""By major version. EKS, Pod Identity SDKs: 1.30.0 and 2.15.0; `--if-none-match` of put-object came in August 2024 (AWS SDKs'
-changelogs), with 1.34 and 2.17."""
 OLDEST_PYTHON = (3, 11)
 """What pyproject.toml requires, by which the code is checked that Jobs run inside the cluster."""
 OLDEST_PLUGIN = (0, 14)
@@ -99,6 +97,12 @@ def version_in(reference: str) -> tuple[int, int] | None:
     found = _REFERENCE.fullmatch(reference)
     version = re.match(r"v?(\d+)\.(\d+)(?!\d)", (found and found["tag"]) or "")
     return (int(version[1]), int(version[2])) if version else None
+
+
+def older_cli(image: str, oldest: Mapping[int, tuple[int, int]]) -> bool:
+    """Whether an image is an AWS CLI, by its name, and older than the oldest of its major version."""
+    version = version_in(image)
+    return _repository(image) == "aws-cli" and version is not None and version < oldest.get(version[0], (0, 0))
 
 
 def tag_of(reference: str) -> str:
@@ -177,13 +181,6 @@ class Images(Model):
         if _repository(self.velero_plugin_for_aws) == "velero":
             text = "{} is Velero and not its plugin; write velero/velero-plugin-for-aws with its tag"
             raise Mistake(text, self.velero_plugin_for_aws, at=("veleroPluginForAws",))
-        cli, of_aws = version_in(self.aws_cli), _repository(self.aws_cli) == "aws-cli"
-        if of_aws and cli and cli < OLDEST_CLI.get(cli[0], (0, 0)):
-            text = (
-                "{} knows neither EKS Pod Identity nor put-object --if-none-match, by which records are written once; write "
-                "version {} or newer"
-            )
-            raise Mistake(text, self.aws_cli, ".".join(map(str, OLDEST_CLI[max(OLDEST_CLI)])), at=("awsCli",))
         # A tag is Python's own version only where the image is called after it.
         named = _repository(self.python).startswith("python")
         for key, image, oldest, why in (

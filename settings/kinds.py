@@ -192,7 +192,8 @@ def known_kinds() -> list[str]:
 
 def is_of_kubernetes(kind: str) -> bool:
     """Whether Kubernetes itself serves the kind, and no CustomResourceDefinition."""
-    return "." not in kind or kind.partition(".")[2] in _OF_KUBERNETES
+    group = kind.partition(".")[2]
+    return not group or group in _OF_KUBERNETES or group == "resource.k8s.io"
 
 
 def check_kind(text: str) -> str:

@@ -172,10 +172,11 @@ def _compare(cluster: ClusterApi, needs: Needs, standby: Standby, found: Finding
             f"claims need StorageClass {_some(missing)}, which this cluster lacks, so that their volumes do not come: make it "
             f"here, or write velero.storageClasses: {{{missing[0]}: ONE-THAT-IS-HERE}}"
         )
-    found.problems.extend(_classes(cluster, needs))
+    # Who has rules may have followed this very advice, and only Velero can tell.
+    changeable = found.unknown if standby.modified else found.problems
+    changeable.extend(_classes(cluster, needs))
     if far := _far(cluster, needs, standby):
-        # Who has rules may have followed this very advice, and only Velero can tell.
-        (found.unknown if standby.modified else found.problems).append(
+        changeable.append(
             f"images come from the registry in {standby.peer_region}, which may be dead with its region ({_some(far)}): have ECR "
             "replicate them, and name this region's registry where the workloads are deployed, in Velero's ConfigMap of image "
             "names (velero.io/change-image-name), or by a rule in velero.modifiers"

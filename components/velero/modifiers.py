@@ -82,9 +82,23 @@ WITH_COUNTERPARTS = {
 without a security group, a web ACL or a certificate the other region would serve more people, or in clear text; without a pool of
 the customer's own an Outpost's load balancer would have addresses of the Internet."""
 
-_ROLE = re.compile(r"arn:[^:]+:iam::[0-9]+:role/.+")
-"""A value that only ServiceAccounts have. There may be one for each of them, and a ConfigMap holds no more than 1 MiB: a rule for
-each annotation that there is would fill it with some hundred roles."""
+_ONLY_IN = {
+    r"arn:[^:]+:iam::[0-9]+:role/": ("role-arn",),
+    r"arn:[^:]+:acm:": ("ssl-cert", "certificate-arn"),
+    r"arn:[^:]+:acm-pca:": ("acm-pca-arn",),
+    r"arn:[^:]+:wafv2:": ("wafv2-acl-arn",),
+    r"subnet-": ("subnets",),
+    r"sg-": ("security-groups",),
+    r"eipalloc-": ("eip-allocations",),
+    r"pl-": ("security-group-prefix-lists",),
+}
+"""By how a value begins, the ends of the annotations that may have it. A ConfigMap holds no more than 1 MiB, and a rule for each
+annotation that there is would fill it with some seventy certificates."""
+
+
+def _may_have(value: str, annotation: str) -> bool:
+    ends = next((ends for begin, ends in _ONLY_IN.items() if re.match(begin, value)), None)
+    return ends is None or annotation.endswith(ends)
 
 
 _UNBOUND = {
@@ -180,8 +194,8 @@ def rules(settings: VeleroSettings, role: Role, kept: Sequence[dict[str, Any]] =
         _annotate(kind, annotation, there, matches=[{"path": _pointer(annotation), "value": json.dumps(here)}])
         for here, there in counterparts(settings, role).items()
         for kind, each in WITH_COUNTERPARTS.items()
-        if kind == "serviceaccounts" or not _ROLE.fullmatch(here)
         for annotation in each
+        if _may_have(here, annotation)
     ]
     return [*removed, *kept, *replaced, _UNBOUND, *_OF_KEDA, *(rule.as_velero_reads_it() for rule in own_rules(settings, role))]
 

@@ -23,7 +23,8 @@ def why(namespace: Namespace, workload: Workload) -> str:
 
 def _reasons(namespace: Namespace, workload: Workload) -> Iterator[str]:
     # No event says so. A restored Deployment has no ReplicaSet, so a paused one that was restored never has a Pod.
-    if workload.kind == "deployment" and workload.body["spec"].get("paused"):
+    paused = workload.kind == "deployment" and workload.body["spec"].get("paused")
+    if paused and workload.restored and not workload.present:
         resume = f"kubectl rollout resume {workload.name} -n {namespace.name}"
         yield f"is paused, and Kubernetes makes no ReplicaSet for a paused Deployment; resume it: {resume}"
     core = f"/api/v1/namespaces/{namespace.name}"

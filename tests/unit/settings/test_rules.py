@@ -56,6 +56,11 @@ CASES: list[tuple[Check, dict[str, Any], str]] = [
         "aws.permissionsBoundary: arn:aws:iam::210987654321:policy/boundary is of another account than topology.accountId",
     ),
     (
+        aws_rules.the_aws_cli_knows_the_identity,
+        {"images": {"awsCli": "public.ecr.aws/aws-cli/aws-cli:2.13.0"}},
+        "images.awsCli: public.ecr.aws/aws-cli/aws-cli:2.13.0 does not know EKS Pod Identity",
+    ),
+    (
         aws_rules.a_context_is_of_this_stacks_cluster,
         part("cluster", context="arn:aws:eks:us-east-1:123456789012:cluster/prod-usw2"),
         "cluster.context: arn:aws:eks:us-east-1:123456789012:cluster/prod-usw2 is of a cluster in us-east-1",
@@ -495,9 +500,8 @@ def test_every_function_that_tells_mistakes_is_in_the_list() -> None:
         for value in vars(module).values()
         if callable(value) and getattr(value, "__annotations__", {}).get("return") == "Mistakes"
     }
-    assert defined == {
-        rule.mistakes for rule in (*RULES, *handover_rules.ADVICE, *monitoring_rules.ADVICE, *traffic_rules.ADVICE)
-    }
+    advice = (aws_rules, handover_rules, monitoring_rules, traffic_rules)
+    assert defined == {rule.mistakes for rule in (*RULES, *(each for module in advice for each in module.ADVICE))}
 
 
 @pytest.mark.usefixtures("reversed_fields")

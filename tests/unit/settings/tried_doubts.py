@@ -151,6 +151,11 @@ WARNED: list[tuple[str, dict[str, Any], str]] = [
         "velero.dataMovers.cacheFrom: is read by nobody, because velero.dataMovers.cacheClass is not set",
     ),
     (
+        "an AWS CLI that may overwrite a record",
+        {"images": {"awsCli": "public.ecr.aws/aws-cli/aws-cli:2.17.0"}},
+        "images.awsCli: public.ecr.aws/aws-cli/aws-cli:2.17.0 may not know put-object --if-none-match, by which drills write",
+    ),
+    (
         "a probe at CloudFront",
         {"failover": {"probe": "https://d111111abcdef8.cloudfront.net/"}},
         "failover.probe: asks d111111abcdef8.cloudfront.net, and CloudFront may answer although the primary is dead",

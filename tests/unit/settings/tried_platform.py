@@ -12,8 +12,8 @@ HARMFUL: list[Row] = [
     (
         "an AWS CLI from before Pod Identity",
         {"images": {"awsCli": "public.ecr.aws/aws-cli/aws-cli:2.13.0"}},
-        "images.awsCli: public.ecr.aws/aws-cli/aws-cli:2.13.0 knows neither EKS Pod Identity nor put-object --if-none-match, by "
-        "which records are written once; write version 2.17 or newer",
+        "images.awsCli: public.ecr.aws/aws-cli/aws-cli:2.13.0 does not know EKS Pod Identity, by which Pods ask AWS; write 2.18 "
+        "or newer",
     ),
     (
         "a pull secret that is named twice",

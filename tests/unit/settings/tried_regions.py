@@ -37,8 +37,7 @@ HARMFUL: list[Row] = [
     (
         "a context of another cluster",
         on_eks(f"{EKS}/staging"),
-        f"cluster.context: {EKS}/staging is of cluster staging, and cluster.name is prod-usw2; write the context and the name "
-        "of one cluster",
+        f"cluster.context: {EKS}/staging is of cluster staging, and cluster.name is prod-usw2; write the context of that cluster",
     ),
     (
         "the role that the other stack makes for its Pods",
@@ -63,6 +62,18 @@ HARMFUL: list[Row] = [
 ]
 
 VALID: list[tuple[str, dict[str, Any]]] = [
+    (
+        "a name of one's own for a cluster that AWS is not asked for",
+        {
+            **cluster(
+                context=f"{EKS}/shop",
+                name="prod-usw2",
+                distribution="eks",
+                oidcIssuer="oidc.eks.us-west-2.amazonaws.com/id/EXAMPLE",
+            ),
+            "identity": "irsa",
+        },
+    ),
     ("a context of EKS by its ARN", on_eks(f"{EKS}/prod-usw2")),
     ("a context of eksctl", on_eks("me@prod-usw2.us-west-2.eksctl.io")),
     ("a context by a name of one's own", on_eks("prod")),

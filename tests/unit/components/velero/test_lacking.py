@@ -169,6 +169,13 @@ def test_a_class_of_runtimes_or_gateways_that_is_missing_is_named_also_where_nob
     assert "GatewayClass istio, which" in without
 
 
+def test_a_class_that_is_missing_is_no_objection_where_rules_of_ones_own_may_name_another() -> None:
+    files, ruled = needing(runtime_classes={"kata"}, storage_classes={"io2"}), replace(standby(), modified=True)
+    told = findings(region(), files, ruled)
+    assert [line.partition(",")[0] for line in told.problems] == ["claims need StorageClass io2"], "which a key maps"
+    assert [line.partition(",")[0] for line in told.unknown] == ["workloads need RuntimeClass kata"]
+
+
 def test_classes_that_nobody_names_are_not_asked_for() -> None:
     here = region()
     found(here, needing())

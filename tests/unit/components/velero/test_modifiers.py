@@ -17,6 +17,7 @@ SUBNETS = "service.beta.kubernetes.io/aws-load-balancer-subnets"
 CERTIFICATE = "service.beta.kubernetes.io/aws-load-balancer-ssl-cert"
 ATTRIBUTES = "service.beta.kubernetes.io/aws-load-balancer-attributes"
 ALB = "alb.ingress.kubernetes.io"
+NLB = "service.beta.kubernetes.io/aws-load-balancer"
 AUTOSCALERS = "horizontalpodautoscalers.autoscaling"
 GROUPS = "alb.ingress.kubernetes.io/security-groups"
 
@@ -67,19 +68,19 @@ def test_an_autoscaler_of_keda_that_comes_does_not_keep_its_scaled_object_out(ro
 
 
 def test_a_counterpart_takes_the_place_of_a_whole_value_and_comes_after_the_rules_that_take_away() -> None:
-    found = rules(settings(counterparts={"subnet-a": "subnet-b"}))
+    found = rules(settings(counterparts={"part-a": "part-b"}))
     places = {SUBNETS: [], GROUPS: []}
     for place, rule in enumerate(found):
         for annotation, value in annotations(rule).items():
             if annotation in places:
                 places[annotation].append((place, value))
     (away, none), (back, there) = places[SUBNETS]
-    assert (none, there) == (None, "subnet-b")
+    assert (none, there) == (None, "part-b")
     assert away < back
     replaced = found[places[GROUPS][0][0]]
     assert replaced["conditions"] == {
         "groupResource": "ingresses.networking.k8s.io",
-        "matches": [{"path": "/metadata/annotations/alb.ingress.kubernetes.io~1security-groups", "value": '"subnet-a"'}],
+        "matches": [{"path": "/metadata/annotations/alb.ingress.kubernetes.io~1security-groups", "value": '"part-a"'}],
     }
 
 
@@ -129,6 +130,27 @@ def test_a_hundred_roles_of_service_accounts_fit_into_the_rules() -> None:
     assert len(document(settings(counterparts=roles), "secondary")) < 512 * 1024
     (role,) = [rule for rule in rules(settings(counterparts=roles)) if "999-usw2" in str(rule)]
     assert role["conditions"]["groupResource"] == "serviceaccounts"
+
+
+@pytest.mark.parametrize(
+    ("value", "kinds"),
+    [
+        ("arn:aws:acm:us-east-1:123456789012:certificate/0123abcd-{}", {f"{ALB}/certificate-arn", f"{NLB}-ssl-cert"}),
+        (
+            "sg-{}",
+            {f"{where}-security-groups" for where in (f"{ALB}/frontend-nlb", NLB, f"{NLB}-extra")} | {f"{ALB}/security-groups"},
+        ),
+        ("subnet-{}", {f"{ALB}/subnets", f"{ALB}/frontend-nlb-subnets", f"{NLB}-subnets"}),
+    ],
+    ids=["certificates", "security groups", "subnets"],
+)
+def test_five_hundred_parts_of_one_kind_fit_into_the_rules_for_each_is_sought_where_it_may_be(
+    value: str, kinds: set[str]
+) -> None:
+    parts = {value.format(n): value.format(f"there-{n}") for n in range(500)}
+    assert len(document(settings(counterparts=parts), "secondary")) < 1024 * 1024
+    replaced = [each for rule in rules(settings(counterparts=parts)) for each in annotations(rule).items()]
+    assert {name for name, there in replaced if there and "there-499" in there} == kinds
 
 
 def test_attributes_that_say_more_than_what_is_of_one_region_do_not_stay_as_they_are_here() -> None:

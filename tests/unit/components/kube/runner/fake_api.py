@@ -77,10 +77,11 @@ class FakeApi:
         return dict(self.of(name)["metadata"].get("annotations") or {})
 
     def bring_up(self) -> None:
-        """As the controllers of workloads do: every replica that is asked for is there and serves."""
+        """As the controllers do: every replica that is asked for is there and serves, and none of a paused Deployment."""
         for path, body in self.objects.items():
             if path.split("/")[-2] in ("deployments", "statefulsets"):
-                replicas = body["spec"]["replicas"]
+                paused = "/deployments/" in path and body["spec"].get("paused")
+                replicas = 0 if paused else body["spec"]["replicas"]
                 served = 0 if body["metadata"]["name"] in self.broken else replicas
                 counts = {"replicas": replicas, "readyReplicas": served, "availableReplicas": served}
                 body["status"] = {"observedGeneration": body["metadata"]["generation"], **counts}

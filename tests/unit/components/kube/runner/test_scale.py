@@ -334,6 +334,7 @@ def test_a_paused_deployment_is_told_with_how_to_resume_it(api: FakeApi) -> None
     for name in (WEB, QUEUE):
         api.workload(name, 1)
         api.of(name)["spec"]["paused"] = True  # a StatefulSet has no such field
+        api.of(name)["metadata"]["labels"] = {"velero.io/restore-name": "restore"}
         api.broken.add(name.partition("/")[2])
     with pytest.raises(StepFailedError) as failed:
         standing_up(api, clock=Clock())
