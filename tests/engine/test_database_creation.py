@@ -121,7 +121,8 @@ def test_a_database_that_is_written_to_is_never_said_to_be_deleted_and_is_taken_
     assert pair.pulumi.details("primary")["databases"]["ill-database"] == "primary"
 
 
-@pytest.mark.parametrize("phase", ["failed", pytest.param("invalid backup definition", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("phase", ["failed", "invalid backup definition"])
 def test_a_first_backup_that_fails_fails_the_up_with_its_reason(pair: Pair, phase: str) -> None:
     add(pair, "backup-database")
     order = {"kind": "Backup", "name": "backup-database", "phase": phase, "error": "AccessDenied on PutObject"}

@@ -100,6 +100,7 @@ def test_a_flip_asks_only_the_live_region_and_looks_nothing_up(pair: Pair) -> No
     assert places == {"us-west-2", "lab-secondary"}, f"somebody else was asked: {places}"
 
 
+@pytest.mark.long
 def test_flip_and_flip_back_is_identity(pair: Pair) -> None:
     pair.pulumi.configure("secondary", "active", "primary")
     pair.pulumi.up("secondary")
@@ -206,6 +207,7 @@ def test_the_way_back_leads_to_where_the_failover_began_and_a_second_one_restore
     assert len(pair.restore_names() - first) == 1
 
 
+@pytest.mark.long
 def test_an_up_that_was_killed_before_it_could_note_the_record_goes_on(serving_secondary: Pair) -> None:
     """The runbook's row: the cluster has the ConfigMap `serving`, and the state does not know of it."""
     pulumi = serving_secondary.pulumi

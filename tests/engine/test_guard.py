@@ -82,6 +82,7 @@ def test_a_stack_gives_up_a_database_that_its_guard_has_fenced_and_that_therefor
     pulumi.up("primary", "--expect-no-changes")
 
 
+@pytest.mark.long
 def test_a_region_that_serves_again_wakes_what_its_guard_has_stopped_and_once_only(serving_secondary: Pair) -> None:
     pulumi = serving_secondary.pulumi
     stop(serving_secondary, "primary")

@@ -228,6 +228,7 @@ def test_a_reviewer_reads_what_a_failover_would_do_otherwise(runner: Runner) -> 
     assert "Schedule" not in told, "a failover resumes them as it does on the base branch"
 
 
+@pytest.mark.long
 def test_a_reviewer_reads_whether_the_secondary_could_take_over_as_far_as_no_cluster_is_asked(runner: Runner) -> None:
     lose_clusters(runner.pair)
     (runner.project / ".venv").symlink_to(sys.prefix)
