@@ -83,6 +83,17 @@ and the checkpoints themselves."""
 DATABASE = project.lab_database(archiveTimeout="10s", walRetrieveRetryInterval="10s")
 """The database of the modules that need one. Its WAL comes and goes often enough for the RPO of ten seconds that a test sets."""
 
+each_command = pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(("preview",), marks=pytest.mark.long),
+        ("up", "--yes"),
+        pytest.param(("up", "--yes", "--skip-preview"), marks=pytest.mark.long),
+    ],
+    ids=" ".join,
+)
+"""For a test of what each command says: all of them run the program."""
+
 SCHEDULES = ("daily-full-us-east-1", "hourly-critical-us-east-1")
 
 

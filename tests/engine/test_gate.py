@@ -8,7 +8,7 @@ import pytest
 
 from lab.pulumi import touched
 from lab.rehearsal import backup
-from tests.engine.conftest import SCHEDULES, Pair, told_plainly
+from tests.engine.conftest import SCHEDULES, Pair, each_command, told_plainly
 
 SCREEN = 24
 """Lines of the smallest terminal that people use."""
@@ -29,15 +29,7 @@ def test_a_gate_that_does_not_open_touches_nothing_and_opens_once_the_cause_is_g
     assert pair.flag() == "secondary"
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        pytest.param(("preview",), marks=pytest.mark.long),
-        ("up", "--yes"),
-        pytest.param(("up", "--yes", "--skip-preview"), marks=pytest.mark.long),
-    ],
-    ids=" ".join,
-)
+@each_command
 def test_the_reason_of_a_refusal_is_on_the_screen_when_the_command_has_ended(pair: Pair, command: tuple[str, ...]) -> None:
     """The CLI prints the stack's outputs, and what it counted, below it."""
     pair.pulumi.run("config", "set", "--path", "failover.preflight", "1s", "-s", "secondary")

@@ -10,7 +10,7 @@ import pytest
 from lab.pulumi import touched
 from tests.engine import clusters
 from tests.engine.clusters import Cluster
-from tests.engine.conftest import Pair, configured, told_plainly
+from tests.engine.conftest import Pair, configured, each_command, told_plainly
 
 BREAK_GLASS = ("--target", "**dr:failover:Failover$**", "--target", "**dr:failover:Failover::**")
 
@@ -53,15 +53,7 @@ def astray(pair: Pair) -> Pair:
     return pair
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        pytest.param(("preview",), marks=pytest.mark.long),
-        ("up", "--yes"),
-        pytest.param(("up", "--yes", "--skip-preview"), marks=pytest.mark.long),
-    ],
-    ids=" ".join,
-)
+@each_command
 def test_a_context_that_leads_to_the_primarys_cluster_is_refused(astray: Pair, command: tuple[str, ...]) -> None:
     assert "lab-secondary leads to the cluster of the primary region" in refused(astray, *command)
 
