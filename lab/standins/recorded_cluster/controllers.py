@@ -43,6 +43,13 @@ def judge(kind: Kind, name: str, outcomes: Outcomes) -> None:
         raise Refused(500, "InternalError", str(outcome["message"]))
 
 
+def check_bootstrap(cluster: Object) -> None:
+    """As CloudNativePG's webhook for Clusters. An apply of another way to begin leaves the one that is there. Raises Refused."""
+    if len((cluster.get("spec") or {}).get("bootstrap") or {}) > 1:
+        why = "spec.bootstrap: Forbidden: Only one bootstrap method can be specified at a time"
+        raise Refused(422, "Invalid", f'Cluster.cluster.cnpg.io "{cluster["metadata"]["name"]}" is invalid: {why}')
+
+
 def reconcile(store: Store, obj: Object, outcomes: Outcomes) -> None:
     """Act as the controller of the object's kind, and of what that one makes. If `Pending` was ordered, leave the object as if no
     controller had seen it."""

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
 
-from lab.standins.recorded_cluster.controllers import Outcomes, judge, read_again, reconcile
+from lab.standins.recorded_cluster.controllers import Outcomes, check_bootstrap, judge, read_again, reconcile
 from lab.standins.recorded_cluster.kinds import OPERATORS, VELERO, Kind
 from lab.standins.recorded_cluster.store import CLOCK, Object, Refused, Store
 
@@ -238,6 +238,8 @@ class _Handler(BaseHTTPRequestHandler):
         if content.startswith("application/apply-patch"):
             manager = self.query.get("fieldManager", "unknown")
             force = self.query.get("force") == "true"
+            if kind.kind == "Cluster":
+                check_bootstrap(store.apply(kind, namespace, name, self.body, manager, force=force, dry_run=True))
             obj = store.apply(kind, namespace, name, self.body, manager, force=force, dry_run=self._dry_run)
         elif isinstance(self.body, dict):
             obj = store.patch(kind, namespace, name, self.body, dry_run=self._dry_run)

@@ -16,6 +16,7 @@ from settings.roles import ROLES, Role, peer_of
 from tests.examples import KEYS, PASSWORD, STATIC
 from tests.unit.components.conftest import Program
 from tests.unit.components.database.sides import ASLEEP, database, live, settings, side
+from tests.unit.components.database.test_side_role import follower
 from tests.unit.fakes import FakeArchive, FakeCluster
 from tests.unit.recorder import Answers, HookRefusedError, Recorder, attempt_program, is_secret, revealed, run_program
 
@@ -432,3 +433,18 @@ def test_a_side_of_a_later_generation_that_an_older_version_made_keeps_its_resou
     assert {known.rpartition("::")[2] for known in made.known_as} == {STEM, f"{STEM}-g3"}
     (made,) = clusters(run_program("primary", database(generations={"primary": 3}))).values()
     assert {known.rpartition("::")[2] for known in made.known_as} == {f"{STEM}-g3"}, "it is nobody's successor"
+
+
+@pytest.mark.parametrize(
+    ("records", "changes"),
+    [({"creating": {"app-database": "begun"}}, {}), ({}, {"rejoin": "app-database-primary-g1"})],
+    ids=["its creation was killed", "its rejoin is not over"],
+)
+def test_a_cluster_that_takes_the_place_of_a_given_up_one_does_not_take_over_its_state(
+    records: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    """The state begins otherwise (initdb), and the webhook refuses a Cluster with both (seen in the lab)."""
+    second = {**database(generations={"primary": 2}), "active": "secondary", "peerReady": True}
+    lives = FakeCluster(databases={"app-database": follower("primary", generations={"primary": 2})}, records=records)
+    (made,) = clusters(run_program("primary", {**second, **changes}, cluster=lives, preview=True)).values()
+    assert {known.rpartition("::")[2] for known in made.known_as} == {f"{STEM}-g2"}
