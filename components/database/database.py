@@ -87,7 +87,8 @@ class DatabaseArgs:
     stack is deployed; before that there is no backup to wait for and nothing to follow. `before_creation` raises to refuse.
     `adoption` knows a Cluster that a killed `up` left behind. `give_up` makes room for a side that is made anew, by giving up the
     old one; it raises to refuse. `runs` says that the Cluster of this generation is there, `replaces` that an earlier one of its
-    side is given up. `backups_of` returns the Backups that a ScheduledBackup of this name has made, and `live` the Cluster as it is now; either raises ClusterUnreachableError.
+    side is given up. `backups_of` returns the Backups that a ScheduledBackup of this name has made, and `live` the Cluster as it
+    is now; either raises ClusterUnreachableError.
     `before_promotion` raises to refuse a promotion."""
 
     side: DatabaseSide
