@@ -18,6 +18,7 @@ from components.kube.runner.api import Api, ApiError
 from components.kube.runner.inventory import Namespace
 from components.kube.runner.scale import stand_up
 from components.kube.runner.stand_by import stand_down
+from lab.waiting import until
 from tests.unit.components.kube.runner.fake_api import NAMESPACE, FakeApi
 from tests.unit.components.kube.runner.steps import entry
 from tests.unit.components.kube.runner.streams import Stream, streaming
@@ -198,10 +199,11 @@ def test_a_step_in_its_pod_watches_what_it_waits_for(
     api.controllers.clear()
 
     def goes_on() -> None:
+        until("the step to ask for them", lambda: api.replicas("deployment/web") == replicas, timeout=PATIENCE, interval=0.01)
         api.bring_up()
         api.tell("deployment/web")
 
-    threading.Timer(0.3, goes_on).start()
+    threading.Thread(target=goes_on).start()
     assert seconds_of(step.run, _task(entry(replicas=replicas))) < SOON
     assert api.replicas("deployment/web") == replicas
 
