@@ -402,8 +402,8 @@ class Region(pulumi.ComponentResource):
                     ),
                     adoption=Adoption(cluster, side, unfinished),
                     give_up=partial(give_up, cluster, side, settings.given_up),
-                    runs=is_there(side, self._live),
-                    replaces=any(server.rpartition("-g")[0] == database.member(settings.role) for server in settings.given_up),
+                    runs=is_there(side, self._live)
+                    and not any(server.rpartition("-g")[0] == database.member(settings.role) for server in settings.given_up),
                     backups_of=partial(cluster.list_base_backups, database.namespace),
                     live=partial(cluster.read_database, database.namespace, database.name),
                 )

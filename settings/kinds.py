@@ -40,9 +40,12 @@ _OF_KUBERNETES = {
     "coordination.k8s.io": ("leases",),
     "discovery.k8s.io": ("endpointslices",),
     "events.k8s.io": ("events",),
+    "flowcontrol.apiserver.k8s.io": ("flowschemas", "prioritylevelconfigurations"),
     "networking.k8s.io": ("ingressclasses", "ingresses", "networkpolicies"),
+    "node.k8s.io": ("runtimeclasses",),
     "policy": ("poddisruptionbudgets",),
     "rbac.authorization.k8s.io": ("clusterrolebindings", "clusterroles", "rolebindings", "roles"),
+    "resource.k8s.io": ("deviceclasses", "resourceclaims", "resourceclaimtemplates", "resourceslices"),
     "scheduling.k8s.io": ("priorityclasses",),
     "storage.k8s.io": ("csidrivers", "csinodes", "csistoragecapacities", "storageclasses", "volumeattachments"),
 }
@@ -192,8 +195,7 @@ def known_kinds() -> list[str]:
 
 def is_of_kubernetes(kind: str) -> bool:
     """Whether Kubernetes itself serves the kind, and no CustomResourceDefinition."""
-    group = kind.partition(".")[2]
-    return not group or group in _OF_KUBERNETES or group == "resource.k8s.io"
+    return "." not in kind or kind.partition(".")[2] in _OF_KUBERNETES
 
 
 def check_kind(text: str) -> str:

@@ -86,10 +86,9 @@ class DatabaseArgs:
     """`password` is the owner's, the same in both regions: a promotion must not change it. `peer_ready` says that the peer's
     stack is deployed; before that there is no backup to wait for and nothing to follow. `before_creation` raises to refuse.
     `adoption` knows a Cluster that a killed `up` left behind. `give_up` makes room for a side that is made anew, by giving up the
-    old one; it raises to refuse. `runs` says that the Cluster of this generation is there, `replaces` that an earlier one of its
-    side is given up. `backups_of` returns the Backups that a ScheduledBackup of this name has made, and `live` the Cluster as it
-    is now; either raises ClusterUnreachableError.
-    `before_promotion` raises to refuse a promotion."""
+    old one; it raises to refuse. `runs` says that the Cluster of this generation is there, and no earlier one of its side is
+    being given up. `backups_of` returns the Backups that a ScheduledBackup of this name has made, and `live` the Cluster as it is
+    now; either raises ClusterUnreachableError. `before_promotion` raises to refuse a promotion."""
 
     side: DatabaseSide
     password: SecretStr
@@ -98,7 +97,6 @@ class DatabaseArgs:
     adoption: Adoption
     give_up: Callable[[], None]
     runs: bool
-    replaces: bool
     backups_of: Callable[[str], Sequence[Mapping[str, Any]]]
     live: Callable[[], Mapping[str, Any] | None]
     before_promotion: Callable[[], None] | None = None
@@ -173,11 +171,6 @@ class Database(pulumi.ComponentResource):
             )
         except NotStoppedError as error:
             raise DatabaseLostError(f"database {self._settings.name}{error}") from None
-
-    @property
-    def _replaces(self) -> bool:
-        """Whether this Cluster takes the place of one of an earlier generation, and an `up` may have been killed on the way."""
-        return self._args.adoption.left_behind or self._args.replaces
 
     @property
     def _creation_seconds(self) -> int:
@@ -256,7 +249,9 @@ class Database(pulumi.ComponentResource):
                     ignore_changes=["spec.bootstrap"],
                     # Before version 0.2.0 every generation had the name of the first. A state of that name beside a Cluster that
                     # a killed `up` has begun is of the generation that was given up, and begins otherwise.
-                    aliases=[pulumi.Alias(name=self._stem)] if side.stem and self._args.runs and not self._replaces else None,
+                    aliases=[pulumi.Alias(name=self._stem)]
+                    if side.stem and self._args.runs and not adoption.left_behind
+                    else None,
                     hooks=pulumi.ResourceHookBinding(
                         before_create=self._creation_check("cluster").before_create,
                         after_create=[pulumi.ResourceHook(f"{self._stem}-made", made)],

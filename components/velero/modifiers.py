@@ -87,12 +87,13 @@ _ONLY_IN = {
     r"arn:[^:]+:acm:": ("ssl-cert", "certificate-arn"),
     r"arn:[^:]+:acm-pca:": ("acm-pca-arn",),
     r"arn:[^:]+:wafv2:": ("wafv2-acl-arn",),
-    r"subnet-": ("subnets",),
-    r"sg-": ("security-groups",),
-    r"eipalloc-": ("eip-allocations",),
-    r"pl-": ("security-group-prefix-lists",),
+    r"subnet-[0-9a-f]{8,17}(?![\w.-])": ("subnets",),
+    r"sg-[0-9a-f]{8,17}(?![\w.-])": ("security-groups",),
+    r"eipalloc-[0-9a-f]{8,17}(?![\w.-])": ("eip-allocations",),
+    r"pl-[0-9a-f]{8,17}(?![\w.-])": ("security-group-prefix-lists",),
 }
-"""By how a value begins, the ends of the annotations that may have it. A ConfigMap holds no more than 1 MiB, and a rule for each
+"""By how a value begins, the ends of the annotations that may have it. What is no ARN or id of AWS's, as a bucket that is called
+sg-logs, is sought in all of them. A ConfigMap holds no more than 1 MiB, and a rule for each
 annotation that there is would fill it with some seventy certificates."""
 
 

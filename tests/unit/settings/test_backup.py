@@ -81,6 +81,11 @@ SLIPS: list[tuple[dict[str, Any], str]] = [
         ".restoreStatus[1]: services is a kind of Kubernetes, whose status would tell of the other region's Pods and addresses; "
         "take it out",
     ),
+    (
+        {"restoreStatus": [KAFKAS, "resourceclaims.resource.k8s.io"]},
+        ".restoreStatus[1]: resourceclaims.resource.k8s.io is a kind of Kubernetes, whose status would tell of the other "
+        "region's Pods and addresses; take it out",
+    ),
     ({"restoreStatus": ["workloads.kueue.x-k8s.io"]}, ".restoreStatus[0]: workloads.kueue.x-k8s.io is not restored; take it out"),
     ({"restoreStatus": [KAFKAS], "excludeResources": [KAFKAS]}, f".restoreStatus[0]: {KAFKAS} is not restored; take it out"),
     (

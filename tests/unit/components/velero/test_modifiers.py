@@ -147,10 +147,16 @@ def test_a_hundred_roles_of_service_accounts_fit_into_the_rules() -> None:
 def test_five_hundred_parts_of_one_kind_fit_into_the_rules_for_each_is_sought_where_it_may_be(
     value: str, kinds: set[str]
 ) -> None:
-    parts = {value.format(n): value.format(f"there-{n}") for n in range(500)}
+    parts = {value.format(f"{n:017x}"): f"there-{n}" for n in range(500)}
     assert len(document(settings(counterparts=parts), "secondary")) < 1024 * 1024
     replaced = [each for rule in rules(settings(counterparts=parts)) for each in annotations(rule).items()]
     assert {name for name, there in replaced if there and "there-499" in there} == kinds
+
+
+@pytest.mark.parametrize("bucket", ["sg-logs-us-east-1", "subnet-logs", "pl-0a1b2c3d.example"])
+def test_a_name_that_begins_as_an_id_of_aws_does_is_sought_everywhere(bucket: str) -> None:
+    found = [rule for rule in rules(settings(counterparts={bucket: "there"})) if "there" in annotations(rule).values()]
+    assert f"{NLB}-access-log-s3-bucket-name" in {name for rule in found for name in annotations(rule)}
 
 
 def test_attributes_that_say_more_than_what_is_of_one_region_do_not_stay_as_they_are_here() -> None:
